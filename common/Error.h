@@ -1,0 +1,55 @@
+// The exceptions of Lockstep, one type per cause that a caller can act on, and the exit codes they end a process with.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace lockstep {
+
+/// Exit codes of `lockstep` and `lockstep-rank`. They are part of the interface: docs and job definitions rely on them.
+enum ExitCode : int {
+  kExitDone = 0,        ///< the job is done
+  kExitInternal = 1,    ///< a bug of ours, or an error nobody classified
+  kExitBadInput = 2,    ///< the job as given cannot run: nothing was started, or nothing was kept
+  kExitRankFailed = 3,  ///< a rank failed while it trained
+};
+
+/// Base of all errors that Lockstep raises. The text names the thing (file and offset, hyperparameter, rank), what was
+/// expected, what was found, and what to do.
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode exit_code, const std::string& message) : std::runtime_error(message), exit_code_(exit_code) {}
+  ExitCode exit_code() const { return exit_code_; }
+
+ private:
+  ExitCode exit_code_;
+};
+
+/// What the user gave cannot be used: a file, a hyperparameter, a program, an environment variable.
+class InputError : public Error {
+ public:
+  explicit InputError(const std::string& message) : Error(kExitBadInput, message) {}
+};
+
+/// The machine did not do what it was asked: a full disk, a failed write, a failed system call.
+class SystemError : public Error {
+ public:
+  explicit SystemError(const std::string& message) : Error(kExitRankFailed, message) {}
+};
+
+/// Another rank failed, or the ranks disagree.
+class PeerError : public Error {
+ public:
+  explicit PeerError(const std::string& message) : Error(kExitRankFailed, message) {}
+};
+
+/// An invariant of ours does not hold.
+class InternalError : public Error {
+ public:
+  explicit InternalError(const std::string& message) : Error(kExitInternal, message) {}
+};
+
+/// `what: strerror(errno)`, for messages of InputError and SystemError. Call it before anything can change errno.
+std::string with_errno(const std::string& what);
+
+}  // namespace lockstep

@@ -1,0 +1,118 @@
+#include "common/File.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void sync_path(const fs::path& path, int flags) {
+  FileDescriptor fd(::open(path.c_str(), flags | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) throw SystemError(with_errno("cannot sync " + path.string()));
+}
+
+}  // namespace
+
+FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+int FileDescriptor::release() { return std::exchange(fd_, -1); }
+
+std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
+  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) throw InputError(with_errno("cannot open " + path.string()));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) throw InputError(with_errno("cannot stat " + path.string()));
+  if (!S_ISREG(info.st_mode)) throw InputError(path.string() + " is not a regular file");
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size > max_bytes) {
+    throw InputError(path.string() + " has " + std::to_string(size) + " bytes; at most " + std::to_string(max_bytes) +
+                     " are expected");
+  }
+  std::string content(size, '\0');
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t count = ::read(fd.get(), content.data() + done, size - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw InputError(with_errno("cannot read " + path.string()));
+    if (count == 0) {
+      throw InputError(path.string() + " became shorter while it was read: " + std::to_string(done) + " of " +
+                       std::to_string(size) + " bytes");
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  return content;
+}
+
+OutputFile::OutputFile(fs::path path) : path_(std::move(path)) {
+  fd_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!fd_) throw SystemError(with_errno("cannot create " + path_.string()));
+}
+
+void OutputFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd_.get(), bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw SystemError(with_errno("cannot write " + path_.string()));
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+void OutputFile::close() {
+  if (::fsync(fd_.get()) != 0) throw SystemError(with_errno("cannot sync " + path_.string()));
+  if (::close(fd_.release()) != 0) throw SystemError(with_errno("cannot close " + path_.string()));
+}
+
+StagingDirectory::StagingDirectory(fs::path destination) : destination_(std::move(destination)) {
+  std::error_code error;
+  fs::create_directories(destination_, error);
+  if (error) throw InputError("cannot make the directory " + destination_.string() + ": " + error.message());
+  std::string pattern = (destination_ / ".partial-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) {
+    throw InputError(with_errno("cannot write into the directory " + destination_.string()));
+  }
+  path_ = pattern;
+}
+
+StagingDirectory::~StagingDirectory() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+void StagingDirectory::publish() {
+  for (const auto& entry : fs::recursive_directory_iterator(path_)) {
+    if (!entry.is_symlink()) sync_path(entry.path(), entry.is_directory() ? O_RDONLY | O_DIRECTORY : O_RDONLY);
+  }
+  for (const auto& entry : fs::directory_iterator(path_)) {
+    const fs::path target = destination_ / entry.path().filename();
+    std::error_code error;
+    if (entry.is_directory()) fs::remove_all(target, error);  // rename(2) replaces only empty directories
+    fs::rename(entry.path(), target, error);
+    if (error) {
+      throw SystemError("cannot rename " + entry.path().string() + " to " + target.string() + ": " + error.message());
+    }
+  }
+  sync_path(destination_, O_RDONLY | O_DIRECTORY);
+}
+
+}  // namespace lockstep

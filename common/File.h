@@ -1,0 +1,67 @@
+// Files and directories whose every write, sync and close is checked.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace lockstep {
+
+/// Owns a file descriptor.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
+  ~FileDescriptor();
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int release();
+
+ private:
+  int fd_ = -1;
+};
+
+/// The whole content of a regular file. Throws InputError when it cannot be read or exceeds `max_bytes`.
+std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+/// A file being written from its start. Call `close` when all is written: it syncs, closes and reports errors; a file
+/// destroyed without it may be incomplete. Throws SystemError naming the path.
+class OutputFile {
+ public:
+  explicit OutputFile(std::filesystem::path path);
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void close();
+
+ private:
+  std::filesystem::path path_;
+  FileDescriptor fd_;
+};
+
+/// A hidden directory beside the final place, on the same volume, in which outputs are prepared. `publish` syncs it and
+/// renames each of its entries into the final directory, replacing older ones of that name; without `publish` the
+/// destructor removes it, so that nothing half-written stays. The final directory is made if it is missing (it may be a
+/// mount point: it is never renamed itself).
+class StagingDirectory {
+ public:
+  /// Throws InputError when `destination` cannot be made or written.
+  explicit StagingDirectory(std::filesystem::path destination);
+  StagingDirectory(const StagingDirectory&) = delete;
+  StagingDirectory& operator=(const StagingDirectory&) = delete;
+  ~StagingDirectory();
+
+  const std::filesystem::path& path() const { return path_; }
+  void publish();
+
+ private:
+  std::filesystem::path destination_;
+  std::filesystem::path path_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,26 @@
+// Small text helpers for messages that people read.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+/// The parts joined by `separator`.
+std::string join(std::span<const std::string> parts, std::string_view separator);
+
+/// The candidate nearest to `word` by edit distance, or "" when none is near enough to be what was meant.
+std::string nearest(std::string_view word, std::span<const std::string> candidates);
+
+/// Quoted, with control characters and quotes escaped, and cut after about 120 bytes: for showing outside bytes.
+std::string quoted(std::string_view text);
+
+/// 1234567 as "1,234,567".
+std::string with_commas(long long value);
+
+/// printf into a string.
+[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
+
+}  // namespace lockstep

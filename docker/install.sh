@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Installs what Lockstep needs, on Debian 12. The Makefile and the images call this; nothing else lists a package.
+#
+#   docker/install.sh build      to build and to train on CPUs (`make demo`)
+#   docker/install.sh full       also to test and to benchmark: the judges and peers in Python, linters (`make test`)
+#   docker/install.sh prefix     prints where the PyPI packages go, installs nothing
+#
+# Debian packages go to the system (through sudo when not root). PyPI packages go to a virtual environment outside the
+# checkout, ${LOCKSTEP_PREFIX:-~/.cache/lockstep}/KEY, where KEY is a digest of this file: it is made once, shared by
+# all checkouts, and made anew when this file changes. Nothing is installed twice.
+set -euo pipefail
+
+debian_build=(
+  ca-certificates          # to reach the registries over TLS
+  g++ cmake ninja-build make git ccache
+  python3-venv             # pip, to unpack the libtorch wheel
+  libopenmpi-dev openmpi-bin
+  nlohmann-json3-dev       # JSON: programs, jobs, metrics
+  libcli11-dev             # the command line
+  zlib1g-dev               # gzip data, CRC-32 of archives
+  dataset-fashion-mnist    # the demo's data
+)
+debian_full=(
+  libgtest-dev libbenchmark-dev
+  clang-format clang-tidy
+)
+torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
+pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  # all that libtorch_cpu.so loads
+pypi_full=("$torch" numpy safetensors==0.8.0)        # with torch's own dependencies, so that Python can import it
+
+sets=${1:-}
+[[ $sets =~ ^(build|full|prefix)$ ]] || { sed -n '2,11p' "$0"; exit 2; }
+prefix=${LOCKSTEP_PREFIX:-${XDG_CACHE_HOME:-$HOME/.cache}/lockstep}/$(sha256sum "$0" | cut -c1-12)
+[[ $sets == prefix ]] && { echo "$prefix"; exit 0; }
+
+as_root() { if [[ $EUID == 0 ]]; then "$@"; else sudo "$@"; fi; }
+
+install_debian() {
+  local missing=()
+  for package in "$@"; do
+    dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  echo "install.sh: Debian packages: ${missing[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+install_pypi() { # NAME PIP_OPTIONS... : one stamp per set, so that an interrupted installation is repeated
+  local name=$1; shift
+  [[ -e $prefix/$name.installed ]] && return 0
+  echo "install.sh: PyPI packages ($name) into $prefix"
+  mkdir -p "$prefix"
+  exec 9>"$prefix/lock"; flock 9
+  [[ -e $prefix/$name.installed ]] && return 0
+  [[ -x $prefix/bin/python3 ]] || /usr/bin/python3 -m venv "$prefix"
+  "$prefix/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "$@"
+  touch "$prefix/$name.installed"
+}
+
+install_debian "${debian_build[@]}"
+install_pypi build --no-deps "${pypi_build[@]}"
+if [[ $sets == full ]]; then
+  install_debian "${debian_full[@]}"
+  install_pypi full "${pypi_full[@]}"
+fi

@@ -1,0 +1,51 @@
+// What ranks say to each other.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+enum class DataType { kFloat32, kFloat64, kInt64, kByte };
+enum class ReduceOp { kSum, kMax };
+
+std::size_t size_of(DataType type);
+
+/// A collective under way. The buffer belongs to it until `wait` returns; destroying it waits.
+class Work {
+ public:
+  virtual ~Work() = default;
+  /// Returns when the result is in the buffer. Throws PeerError when the collective failed.
+  virtual void wait() = 0;
+};
+
+/// A fixed set of ranks, numbered 0 … size-1. Every rank must call the same collectives with the same counts and types
+/// in the same order; collectives may be empty (count 0). One thread at a time may call.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// buffer[i] becomes the reduction of all ranks' buffer[i], on all ranks.
+  virtual std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) = 0;
+  /// Of all ranks' buffers of count × size elements, rank r receives the reduction of the r-th piece into `output`.
+  virtual std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                               ReduceOp op) = 0;
+  /// output (count × size elements) becomes the ranks' `input`s (count elements each) in rank order, on all ranks.
+  virtual std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) = 0;
+  /// buffer becomes root's, on all ranks.
+  virtual std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) = 0;
+  virtual void barrier() = 0;
+  /// Ends every rank of the job with this exit code. Does not return.
+  [[noreturn]] virtual void abort(int exit_code) = 0;
+
+  /// Every rank's text, in rank order, on all ranks.
+  std::vector<std::string> all_gather(std::string_view text);
+};
+
+}  // namespace lockstep

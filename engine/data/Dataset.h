@@ -1,0 +1,41 @@
+// Samples that can be read in any order by several threads at once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// What the samples of a data set look like to a program.
+struct SampleShape {
+  std::vector<std::int64_t> input;   ///< of one sample, without the batch dimension: {1, 28, 28}
+  bool class_labels = true;          ///< targets are class numbers (int64); else they are real numbers
+  std::vector<std::int64_t> target;  ///< of one sample; {} for class labels and for one number
+  std::int64_t classes = 0;          ///< 1 + the largest class label; 0 without class labels
+};
+
+/// How raw values become inputs: (raw / 255 - mean) / std for byte data.
+struct Normalization {
+  double mean = 0;
+  double std = 1;
+};
+
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  virtual std::int64_t size() const = 0;
+  virtual const SampleShape& shape() const = 0;
+  /// Identifies the content: ranks compare it at start.
+  virtual std::string digest() const = 0;
+
+  /// Writes the inputs of `samples` one after another into `inputs`, and their targets into `targets`. Real numbers are
+  /// of type Real on both sides; class labels are int64. Thread-safe.
+  virtual void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const = 0;
+  virtual void read(std::span<const std::int64_t> samples, double* inputs, void* targets) const = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,125 @@
+// The hyperparameters of a job as typed values, and the one table that declares them: parsing, `--help`,
+// `--print-config` and the README's table all come from it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace lockstep {
+
+enum class Loss { kCrossEntropy, kMse };
+enum class OptimizerKind { kSgd, kAdamW };
+enum class ScheduleKind { kConstant, kStep, kLinear, kCosine };
+enum class Precision { kFp32, kFp64 };
+enum class Device { kAuto, kCpu };
+enum class Export { kPt2, kSafetensors };
+enum class ArtifactState { kBest, kLast };
+enum class Norm { kBatch, kNone };
+
+/// What "best" means: the name of an evaluation metric and whether more of it is better.
+struct Monitor {
+  std::string metric = "loss";
+  bool maximize = false;
+};
+
+/// Parameters that are treated alike, chosen by name. A parameter belongs to the first group whose pattern it matches
+/// (`*` stands for any text); one that matches none has the job's own weight decay and a factor of 1.
+struct ParameterGroup {
+  std::string match;
+  double weight_decay = 0;
+  double learning_rate_factor = 1;
+};
+
+/// Field names are the hyperparameters' names. The table in Hyperparameters.cpp gives each its sentence and its range;
+/// the initial values here are the defaults.
+struct Hyperparameters {
+  // The model.
+  std::string model = "cnn";                          ///< a built-in program's name, or a path to a .pt2 file
+  std::vector<std::int64_t> model_channels{32, 64};   ///< cnn
+  std::vector<std::int64_t> model_hidden{128};        ///< mlp and cnn
+  Norm model_norm = Norm::kBatch;                     ///< cnn
+  double model_dropout = 0.25;                        ///< mlp and cnn
+  // How long, and how much at once.
+  std::int64_t epochs = 10;
+  std::int64_t max_steps = 0;         ///< 0: no limit but `epochs`
+  std::int64_t batch_size = 64;       ///< samples of one step over all ranks
+  std::int64_t micro_batch_size = 0;  ///< samples a rank runs at once; 0: its whole share of the step
+  std::int64_t eval_batch_size = 0;   ///< samples a rank evaluates at once; 0: max(micro-batch, 256)
+  // The objective and its optimizer.
+  Loss loss = Loss::kCrossEntropy;
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  double learning_rate = 0.01;
+  double momentum = 0.9;  ///< sgd
+  bool nesterov = false;  ///< sgd
+  double beta1 = 0.9;     ///< adamw
+  double beta2 = 0.999;   ///< adamw
+  double epsilon = 1e-8;  ///< adamw
+  double weight_decay = 0;
+  std::vector<ParameterGroup> parameter_groups;
+  double clip_norm = 0;  ///< 0: gradients are not clipped
+  ScheduleKind schedule = ScheduleKind::kConstant;
+  std::int64_t warmup_steps = 0;
+  std::int64_t schedule_step_size = 0;  ///< schedule=step: steps between two decays
+  double schedule_gamma = 0.1;          ///< schedule=step: the factor of a decay
+  double final_learning_rate = 0;       ///< schedule=linear and cosine: the learning rate of the last step
+  // Data.
+  double input_mean = 0;  ///< of pixels scaled to [0, 1]
+  double input_std = 1;
+  bool shuffle = true;
+  std::int64_t loader_threads = 1;
+  // Evaluation and what is kept.
+  std::int64_t eval_every = 1;  ///< epochs
+  Monitor monitor;
+  std::int64_t patience = 0;  ///< evaluations without improvement before the job ends early; 0: never
+  std::vector<Export> export_formats{Export::kPt2, Export::kSafetensors};  ///< named `export`
+  ArtifactState artifact_state = ArtifactState::kBest;
+  // Machine.
+  Precision precision = Precision::kFp32;
+  std::uint64_t seed = 1;
+  Device device = Device::kAuto;
+  std::int64_t ranks_per_host = 0;    ///< 0: 1
+  std::int64_t threads_per_rank = 0;  ///< 0: the host's cores divided by its ranks
+  double bucket_cap_mb = 25;          ///< MiB of gradients reduced at once
+  double log_every = 5;               ///< seconds between two progress lines
+};
+
+/// Raw hyperparameters as they arrive: name → the text or JSON value given. SageMaker hands every value over as text in
+/// one of three encodings (JSON, plain, Python's repr); a job file has JSON values; a flag has text.
+using RawHyperparameters = std::map<std::string, nlohmann::json>;
+
+/// One row of the table, for help and documentation.
+struct HyperparameterDescription {
+  std::string name;
+  std::string type;           ///< as shown to people: "integer ≥ 1", "fp32 | fp64", "list of integers"
+  std::string default_value;  ///< as it would be given
+  std::string help;           ///< one sentence
+};
+
+/// Every hyperparameter, in the order of the struct.
+std::vector<HyperparameterDescription> describe_hyperparameters();
+
+/// Reads raw values into typed ones. Throws InputError for an unknown name (naming the nearest known one), a value of
+/// the wrong type or out of range (naming what is accepted), and a value that does nothing in this job (momentum with
+/// adamw, say). Names that begin with `sagemaker_` or `_tuning` belong to others and pass.
+Hyperparameters parse_hyperparameters(const RawHyperparameters& raw);
+
+/// All values, for `--print-config` and for handing over to the ranks: parse_hyperparameters's typed result as JSON
+/// that `from_json` reads back exactly.
+nlohmann::json to_json(const Hyperparameters& hyperparameters);
+Hyperparameters hyperparameters_from_json(const nlohmann::json& json);
+
+std::string to_string(Loss value);
+std::string to_string(OptimizerKind value);
+std::string to_string(ScheduleKind value);
+std::string to_string(Precision value);
+std::string to_string(Device value);
+std::string to_string(Export value);
+std::string to_string(ArtifactState value);
+std::string to_string(Norm value);
+
+}  // namespace lockstep

@@ -1,0 +1,32 @@
+// A job as one rank needs to know it: typed hyperparameters, the host's own paths, and how results are shown.
+//
+// `lockstep` resolves it from the container, a job file and flags, writes it as one JSON document, and `lockstep-rank`
+// reads that document and nothing else: no environment variable and no second parser decides anything in a rank.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+struct JobConfig {
+  std::string job_name;                                  ///< "" when nobody named it
+  std::string host = "localhost";                        ///< this host's name (`algo-1`, …)
+  std::map<std::string, std::filesystem::path> channels; ///< channel name → its directory on this host
+  std::filesystem::path model_dir;                       ///< artifacts go here (SM_MODEL_DIR)
+  std::filesystem::path output_data_dir;                 ///< metrics.jsonl goes here (SM_OUTPUT_DATA_DIR)
+  std::filesystem::path output_dir;                      ///< `failure` goes here (SM_OUTPUT_DIR)
+  std::int64_t threads = 1;                              ///< compute threads of a rank on this host
+  bool terminal = false;                                 ///< a person watches: progress lines may be redrawn
+  Hyperparameters hyperparameters;
+};
+
+std::string write_job_config(const JobConfig& config);
+
+/// Throws InputError for text that write_job_config did not write.
+JobConfig read_job_config(const std::string& json);
+
+}  // namespace lockstep
