@@ -16,6 +16,7 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 
 /// Quoted, with control characters and quotes escaped, and cut after about 120 bytes: for showing outside bytes.
 std::string quoted(std::string_view text);
+inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }  // before std::quoted
 
 /// 1234567 as "1,234,567".
 std::string with_commas(long long value);

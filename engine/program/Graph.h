@@ -1,0 +1,117 @@
+// The graph of a torch.export program as values: what a .pt2 archive's model.json says, no tensor and no torch.
+//
+// Source of the format: torch 2.11, torch/_export/serde/schema.py, schema version 8. Kinds of arguments that no training
+// operator uses (sub-graphs, custom objects, symbolic floats) are kept as they are and refused when the graph is run.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace lockstep {
+
+struct NoneArgument {
+  bool operator==(const NoneArgument&) const = default;
+};
+/// A tensor by the name of the value that holds it.
+struct TensorName {
+  std::string name;
+  bool operator==(const TensorName&) const = default;
+};
+/// A list of tensors; an entry without a name is None.
+struct TensorNames {
+  std::vector<std::optional<std::string>> names;
+  bool optional_entries = false;  ///< written as `as_optional_tensors`
+  bool operator==(const TensorNames&) const = default;
+};
+/// An integer known now, or the name of one known at run time (`sym_size_int_2`).
+using SymInt = std::variant<std::int64_t, std::string>;
+struct ScalarTypeNumber {
+  int value;  ///< numbered by the archive, not by c10: 7 is float32
+  bool operator==(const ScalarTypeNumber&) const = default;
+};
+struct LayoutNumber {
+  int value;  ///< 7 is strided
+  bool operator==(const LayoutNumber&) const = default;
+};
+struct MemoryFormatNumber {
+  int value;  ///< 1 contiguous, 2 channels last, 3 channels last 3d, 4 preserve
+  bool operator==(const MemoryFormatNumber&) const = default;
+};
+struct DeviceArgument {
+  std::string type;
+  std::optional<std::int64_t> index;
+  bool operator==(const DeviceArgument&) const = default;
+};
+/// A kind we keep but cannot run.
+struct OpaqueArgument {
+  nlohmann::json json;
+  bool operator==(const OpaqueArgument&) const = default;
+};
+
+using Argument =
+    std::variant<NoneArgument, TensorName, TensorNames, std::int64_t, double, bool, std::string,
+                 std::vector<std::int64_t>, std::vector<double>, std::vector<bool>, SymInt, std::vector<SymInt>,
+                 ScalarTypeNumber, LayoutNumber, MemoryFormatNumber, DeviceArgument, OpaqueArgument>;
+
+struct NamedArgument {
+  std::string name;  ///< as in the operator's schema; "" for `_operator.*`
+  Argument value;
+  bool keyword = false;
+};
+
+/// One operator call.
+struct Node {
+  std::string target;  ///< `torch.ops.aten.conv2d.default`, `_operator.mul`
+  std::vector<NamedArgument> inputs;
+  std::vector<Argument> outputs;
+  nlohmann::json metadata = nlohmann::json::object();  ///< stack_trace, nn_module_stack, torch_fn: texts
+  std::string name;
+
+  const Argument* find(std::string_view argument) const;
+  /// Sets an argument, adding it by keyword when the node left it to its default.
+  void set(std::string_view argument, Argument value);
+  /// The name of the tensor in this argument, or "" when it holds none.
+  std::string tensor(std::string_view argument) const;
+  /// The user's source line, the innermost that the archive recorded, or "" when there is none.
+  std::string source_line() const;
+};
+
+/// One dimension: a size, or the name of a symbol (`s77`) whose size is known at run time.
+using Dimension = std::variant<std::int64_t, std::string>;
+
+enum class InputKind { kParameter, kBuffer, kConstant, kUserInput };
+
+/// What a graph input is bound to.
+struct GraphInput {
+  InputKind kind = InputKind::kUserInput;
+  std::string value;       ///< its name inside the graph: `p_fc_weight`, `x`
+  std::string state_name;  ///< parameter, buffer or constant: its dotted name (`fc.weight`)
+  bool persistent = true;  ///< buffers: part of the state dict
+};
+
+struct Graph {
+  std::vector<GraphInput> inputs;    ///< in the order the graph lists them
+  std::vector<std::string> outputs;  ///< names of tensors
+  std::vector<Node> nodes;
+  nlohmann::json document;  ///< model.json without what the fields above hold: tensor values, module calls, versions
+
+  /// Sizes of a value as the exporter saw it; throws InputError for a value that has no entry.
+  std::vector<Dimension> sizes(const std::string& value) const;
+  int scalar_type(const std::string& value) const;
+  bool requires_grad(const std::string& value) const;
+  std::vector<const GraphInput*> user_inputs() const;
+};
+
+/// Reads model.json. `origin` names the file in errors. Throws InputError for what is not such a document, is of an
+/// unknown schema version, or was not exported for training.
+Graph read_graph(const std::string& json, const std::string& origin);
+
+/// Writes it back: every field that was read, and changed nodes and arguments.
+std::string write_graph(const Graph& graph);
+
+}  // namespace lockstep

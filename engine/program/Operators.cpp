@@ -1,0 +1,23 @@
+#include "engine/program/Operators.h"
+
+namespace lockstep {
+
+std::optional<c10::OperatorHandle> find_operator(const std::string& target) {
+  // torch.ops.NAMESPACE.NAME.OVERLOAD; the overload without a name is written `default`.
+  constexpr std::string_view prefix = "torch.ops.";
+  if (!target.starts_with(prefix)) return std::nullopt;
+  const std::string path = target.substr(prefix.size());
+  const auto first = path.find('.');
+  const auto last = path.rfind('.');
+  if (first == std::string::npos || first == last) return std::nullopt;
+  const std::string name = path.substr(0, first) + "::" + path.substr(first + 1, last - first - 1);
+  const std::string overload = path.substr(last + 1);
+  return c10::Dispatcher::singleton().findSchema({name, overload == "default" ? "" : overload});
+}
+
+std::string describe(const Node& node) {
+  const std::string line = node.source_line();
+  return "operator " + node.target + (line.empty() ? "" : " (" + line + ")");
+}
+
+}  // namespace lockstep

@@ -1,0 +1,170 @@
+#include "engine/program/Program.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "common/Digest.h"
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace {
+
+// Numbers of torch/_export/serde/schema.py, class ScalarType.
+constexpr std::pair<int, at::ScalarType> kScalarTypes[] = {
+    {1, at::kByte},  {2, at::kChar},    {3, at::kShort},  {4, at::kInt},   {5, at::kLong},
+    {6, at::kHalf},  {7, at::kFloat},   {8, at::kDouble}, {12, at::kBool}, {13, at::kBFloat16},
+};
+
+void retype(Argument& argument, int from, int to) {
+  if (auto* number = std::get_if<ScalarTypeNumber>(&argument); number && number->value == from) number->value = to;
+}
+
+}  // namespace
+
+at::ScalarType scalar_type_from_archive(int number) {
+  const auto* found = std::ranges::find(kScalarTypes, number, &std::pair<int, at::ScalarType>::first);
+  if (found == std::end(kScalarTypes)) {
+    throw InputError("element type " + std::to_string(number) + " of the program is not supported");
+  }
+  return found->second;
+}
+
+int scalar_type_to_archive(at::ScalarType type) {
+  const auto* found = std::ranges::find(kScalarTypes, type, &std::pair<int, at::ScalarType>::second);
+  if (found == std::end(kScalarTypes)) {
+    throw InternalError(std::string("no archive number for ") + c10::toString(type));
+  }
+  return found->first;
+}
+
+Program::Program(std::string name, Graph graph, std::map<std::string, at::Tensor> state)
+    : name_(std::move(name)), graph_(std::move(graph)), state_(std::move(state)) {
+  for (const GraphInput& input : graph_.inputs) {
+    if (input.kind != InputKind::kUserInput && !state_.contains(input.state_name)) {
+      throw InputError("the program names the tensor " + quoted(input.state_name) + " but does not hold it");
+    }
+  }
+}
+
+const at::Tensor& Program::tensor(const GraphInput& input) const { return state_.at(input.state_name); }
+
+std::vector<StateTensor> Program::state() const {
+  std::vector<StateTensor> tensors;
+  for (const GraphInput& input : graph_.inputs) {
+    if (input.kind != InputKind::kUserInput) tensors.push_back({input.state_name, input.kind, tensor(input)});
+  }
+  return tensors;
+}
+
+std::vector<StateTensor> Program::trained_parameters() const {
+  std::map<std::string, const GraphInput*> candidates;
+  for (const GraphInput& input : graph_.inputs) {
+    if (input.kind == InputKind::kParameter && tensor(input).requires_grad()) candidates[input.value] = &input;
+  }
+  std::vector<StateTensor> parameters;
+  std::set<const void*> seen;
+  const auto use = [&](const std::string& value) {
+    const auto found = candidates.find(value);
+    if (found == candidates.end()) return;
+    const at::Tensor& used = tensor(*found->second);
+    if (seen.insert(used.unsafeGetTensorImpl()).second) {
+      parameters.push_back({found->second->state_name, InputKind::kParameter, used});
+    }
+  };
+  for (const Node& node : graph_.nodes) {
+    for (const NamedArgument& input : node.inputs) {
+      if (const auto* one = std::get_if<TensorName>(&input.value)) use(one->name);
+      if (const auto* many = std::get_if<TensorNames>(&input.value)) {
+        for (const auto& name : many->names) use(name.value_or(""));
+      }
+    }
+  }
+  std::ranges::reverse(parameters);
+  return parameters;
+}
+
+std::vector<StateTensor> Program::running_statistics() const {
+  // batch_norm and instance_norm change their statistics without saying so in their name; `add_` and its like end in _.
+  std::set<std::string> changed;
+  for (const Node& node : graph_.nodes) {
+    for (const char* argument : {"running_mean", "running_var"}) changed.insert(node.tensor(argument));
+    const std::string overload = node.target.substr(0, node.target.rfind('.'));
+    if (overload.ends_with("_")) changed.insert(node.tensor("self"));
+  }
+  std::vector<StateTensor> statistics;
+  std::set<const void*> seen;
+  for (const GraphInput& input : graph_.inputs) {
+    if (input.kind != InputKind::kBuffer || !changed.contains(input.value)) continue;
+    const at::Tensor& buffer = tensor(input);
+    if (buffer.is_floating_point() && seen.insert(buffer.unsafeGetTensorImpl()).second) {
+      statistics.push_back({input.state_name, input.kind, buffer});
+    }
+  }
+  return statistics;
+}
+
+std::int64_t Program::parameter_count() const {
+  std::int64_t count = 0;
+  std::set<const void*> seen;
+  for (const StateTensor& entry : state()) {
+    if (entry.kind == InputKind::kParameter && seen.insert(entry.tensor.unsafeGetTensorImpl()).second) {
+      count += entry.tensor.numel();
+    }
+  }
+  return count;
+}
+
+Program Program::to(at::ScalarType type) const {
+  const int from = scalar_type_to_archive(at::kFloat);
+  const int into = scalar_type_to_archive(type);
+  if (from == into) return *this;
+  Graph graph = graph_;
+  for (Node& node : graph.nodes) {
+    for (NamedArgument& input : node.inputs) retype(input.value, from, into);
+  }
+  for (auto& value : graph.document.at("graph_module").at("graph").at("tensor_values")) {
+    if (value.at("dtype") == from) value["dtype"] = into;
+  }
+  std::map<std::string, at::Tensor> state;
+  std::map<const void*, at::Tensor> converted;  // tied names stay tied
+  for (const auto& [state_name, tensor] : state_) {
+    at::Tensor& copy = converted[tensor.unsafeGetTensorImpl()];
+    if (!copy.defined()) {
+      copy = tensor.scalar_type() == at::kFloat ? tensor.detach().to(type) : tensor.detach().clone();
+      copy.set_requires_grad(tensor.requires_grad());
+    }
+    state[state_name] = copy;
+  }
+  return Program(name_, std::move(graph), std::move(state));
+}
+
+Program Program::with_graph(Graph graph) const { return Program(name_, std::move(graph), state_); }
+
+Program Program::clone() const {
+  std::map<std::string, at::Tensor> state;
+  std::map<const void*, at::Tensor> cloned;
+  for (const auto& [state_name, tensor] : state_) {
+    at::Tensor& copy = cloned[tensor.unsafeGetTensorImpl()];
+    if (!copy.defined()) copy = tensor.detach().clone().set_requires_grad(tensor.requires_grad());
+    state[state_name] = copy;
+  }
+  return Program(name_, graph_, std::move(state));
+}
+
+std::string Program::digest() const {
+  Digest digest;
+  digest.update(write_graph(graph_));
+  for (const auto& [state_name, tensor] : state_) {
+    const at::Tensor dense = tensor.detach().contiguous();
+    digest.update(state_name);
+    digest.update(std::span(static_cast<const std::byte*>(dense.const_data_ptr()), dense.nbytes()));
+  }
+  return digest.hex();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,64 @@
+// A program: a graph and the tensors it holds (parameters, buffers, constants).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/program/Graph.h"
+
+namespace lockstep {
+
+/// One tensor of a program's state under its dotted name.
+struct StateTensor {
+  std::string name;  ///< `fc.weight`, as in PyTorch's state dict
+  InputKind kind = InputKind::kParameter;
+  at::Tensor tensor;
+};
+
+/// A graph and its state. Copies share tensors. Tied parameters (two names of one tensor) are one tensor here.
+///
+/// A program is read from an Archive, or built by a GraphBuilder; an Executor runs it; training changes its tensors in place.
+class Program {
+ public:
+  /// Takes state by dotted name; every parameter, buffer and constant the graph names must be in it.
+  Program(std::string name, Graph graph, std::map<std::string, at::Tensor> state);
+
+  const std::string& name() const { return name_; }
+  const Graph& graph() const { return graph_; }
+
+  /// The tensor bound to a graph input of kind parameter, buffer or constant.
+  const at::Tensor& tensor(const GraphInput& input) const;
+  /// All parameters, buffers and constants in the order of the graph's inputs, every name once.
+  std::vector<StateTensor> state() const;
+  /// Parameters to train (requires_grad), each tensor once, in the order in which backward meets them: the reverse of
+  /// their first use in the graph. Parameters that no node uses are not among them.
+  std::vector<StateTensor> trained_parameters() const;
+  /// Floating-point buffers that a node changes in place (running statistics), each tensor once.
+  std::vector<StateTensor> running_statistics() const;
+  /// Elements of all parameters, tied ones once.
+  std::int64_t parameter_count() const;
+
+  /// The same program with every float32 tensor, and every float32 that the graph names, as `type` (kFloat, kDouble).
+  Program to(at::ScalarType type) const;
+  /// The same state under another graph.
+  Program with_graph(Graph graph) const;
+  /// A copy that shares no tensor with this one.
+  Program clone() const;
+
+  /// Identifies graph and tensors: ranks compare it.
+  std::string digest() const;
+
+ private:
+  std::string name_;
+  Graph graph_;
+  std::map<std::string, at::Tensor> state_;
+};
+
+/// c10's type for the archive's number; throws InputError for one that is not known.
+at::ScalarType scalar_type_from_archive(int number);
+int scalar_type_to_archive(at::ScalarType type);
+
+}  // namespace lockstep
