@@ -10,7 +10,7 @@ find_path(Libtorch_INCLUDE_DIR torch/torch.h
 find_library(Libtorch_CPU_LIBRARY torch_cpu PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH)
 find_library(Libtorch_C10_LIBRARY c10 PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH)
 find_file(Libtorch_OPENMP_LIBRARY libgomp.so.1 PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH)
-file(GLOB Libtorch_CUDA_DIR "${Libtorch_ROOT}/../nvidia/cu*/lib")
+file(GLOB Libtorch_CUDA_DIR "${Libtorch_ROOT}/../nvidia/cu[0-9]*/lib")
 if(EXISTS "${Libtorch_ROOT}/version.py")
   file(STRINGS "${Libtorch_ROOT}/version.py" Libtorch_VERSION REGEX "^__version__")
   string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" Libtorch_VERSION "${Libtorch_VERSION}")

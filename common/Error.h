@@ -43,6 +43,13 @@ class PeerError : public Error {
   explicit PeerError(const std::string& message) : Error(kExitRankFailed, message) {}
 };
 
+/// An error that every rank raises alike at the same point: one of them says so, and all leave in good order. After any
+/// other error the rank that raised it must end the others.
+class CollectiveError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// An invariant of ours does not hold.
 class InternalError : public Error {
  public:

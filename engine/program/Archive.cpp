@@ -198,15 +198,16 @@ Program read_archive(const fs::path& path) {
 
 void write_archive(const Program& program, const fs::path& path) {
   OutputFile file(path);
-  std::exception_ptr failure;  // must not unwind through the zip library's C frames
-  const auto write = [&](const void* data, std::size_t size) -> std::size_t {
+  // The writer finishes its archive even in its destructor and throws when it cannot: it is told that all went well, and
+  // the first failure is thrown when it is gone.
+  std::exception_ptr failure;
+  const auto write = [&](const void* data, std::size_t size) {
     try {
-      file.write(std::span(static_cast<const std::byte*>(data), size));
-      return size;
+      if (!failure) file.write(std::span(static_cast<const std::byte*>(data), size));
     } catch (const SystemError&) {
       failure = std::current_exception();
-      return 0;
     }
+    return size;
   };
   try {
     PyTorchStreamWriter archive(write);
@@ -228,11 +229,11 @@ void write_archive(const Program& program, const fs::path& path) {
     weights.finish();
     constants.finish();
     archive.writeEndOfFile();
-    file.close();
   } catch (const c10::Error& error) {
-    if (failure) std::rethrow_exception(failure);
     throw SystemError("cannot write " + path.string() + ": " + reason(error));
   }
+  if (failure) std::rethrow_exception(failure);
+  file.close();
 }
 
 }  // namespace lockstep

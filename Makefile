@@ -1,0 +1,37 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Each installs what is missing.
+PREFIX := $(shell docker/install.sh prefix)
+JOBS   := $(shell nproc)
+
+.PHONY: demo test build lint format soak clean set-up-build set-up-full
+
+demo: build  ## trains the built-in cnn on Fashion-MNIST with 2 ranks and writes its artifacts to demo/model
+	examples/fashion-mnist/demo.sh demo
+
+build: set-up-build  ## leaves build/bin/lockstep and build/bin/lockstep-rank
+	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=OFF >/dev/null
+	cmake --build --preset release -j $(JOBS)
+
+test: set-up-full  ## builds everything and runs all tests
+	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
+	cmake --build --preset release -j $(JOBS)
+	ctest --test-dir build --output-on-failure -j $(JOBS)
+
+soak: test  ## the long forms of what `make test` runs short
+	LOCKSTEP_SOAK=1 ctest --test-dir build --output-on-failure -L soak
+
+lint: set-up-full  ## clang-format and clang-tidy, as errors
+	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
+	git ls-files '*.h' '*.cpp' | xargs clang-format --dry-run -Werror
+	git ls-files '*.cpp' | xargs -n 1 -P $(JOBS) clang-tidy --quiet -p build
+
+format: set-up-full
+	git ls-files '*.h' '*.cpp' | xargs clang-format -i
+
+clean:
+	rm -rf build build-* demo
+
+set-up-build:
+	@docker/install.sh build
+
+set-up-full:
+	@docker/install.sh full

@@ -1,0 +1,44 @@
+// What a finished job leaves in the model directory.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/program/Program.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// Inputs and the outputs that the engine computes for them: what an artifact must reproduce.
+struct Probe {
+  std::vector<at::Tensor> inputs;
+  std::vector<at::Tensor> outputs;
+};
+
+/// Runs the program, in its inference form, on each batch of inputs.
+std::vector<Probe> make_probes(const Program& inference_program, const std::vector<at::Tensor>& batches);
+
+/// One artifact format.
+class Artifact {
+ public:
+  virtual ~Artifact() = default;
+  /// The entry it makes in the model directory: `model.pt2`.
+  virtual std::string entry() const = 0;
+  /// Writes the entry into `directory`. `program` is in its inference form. Throws SystemError.
+  virtual void write(const Program& program, const std::filesystem::path& directory) const = 0;
+  /// Reads the entry back as its consumer would and returns a program that computes what the artifact computes.
+  virtual Program read_back(const Program& program, const std::filesystem::path& directory) const = 0;
+};
+
+std::unique_ptr<Artifact> make_artifact(Export format);
+
+/// Writes the formats aside, reads each back and compares its outputs with the probes', and only then renames all of
+/// them into `model_dir`: it holds all artifacts or none of them. Throws SystemError, also when outputs differ.
+/// Returns the paths of the artifacts.
+std::vector<std::filesystem::path> write_artifacts(const Program& inference_program, const std::vector<Export>& formats,
+                                                   const std::filesystem::path& model_dir,
+                                                   const std::vector<Probe>& probes);
+
+}  // namespace lockstep

@@ -1,0 +1,15 @@
+#include "engine/artifacts/Pt2Artifact.h"
+
+#include "engine/program/Archive.h"
+
+namespace lockstep {
+
+void Pt2Artifact::write(const Program& program, const std::filesystem::path& directory) const {
+  write_archive(program, directory / entry());
+}
+
+Program Pt2Artifact::read_back(const Program&, const std::filesystem::path& directory) const {
+  return read_archive(directory / entry());
+}
+
+}  // namespace lockstep

@@ -1,0 +1,15 @@
+// `model.pt2`: the program itself, for torch.export.load.
+#pragma once
+
+#include "engine/artifacts/Artifact.h"
+
+namespace lockstep {
+
+class Pt2Artifact : public Artifact {
+ public:
+  std::string entry() const override { return "model.pt2"; }
+  void write(const Program& program, const std::filesystem::path& directory) const override;
+  Program read_back(const Program& program, const std::filesystem::path& directory) const override;
+};
+
+}  // namespace lockstep

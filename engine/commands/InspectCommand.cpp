@@ -1,0 +1,94 @@
+#include "engine/commands/InspectCommand.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/artifacts/Safetensors.h"
+#include "engine/data/IdxDataset.h"
+#include "engine/program/Archive.h"
+#include "engine/program/EvalForm.h"
+#include "engine/program/Executor.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string shape_text(const std::vector<std::int64_t>& sizes) {
+  std::vector<std::string> parts;
+  for (const std::int64_t size : sizes) parts.push_back(std::to_string(size));
+  return "[" + join(parts, ", ") + "]";
+}
+
+std::string dimensions_text(const Graph& graph, const std::string& value) {
+  std::vector<std::string> parts;
+  for (const Dimension& size : graph.sizes(value)) {
+    parts.push_back(std::holds_alternative<std::string>(size) ? std::get<std::string>(size)
+                                                              : std::to_string(std::get<std::int64_t>(size)));
+  }
+  return std::string(c10::toString(scalar_type_from_archive(graph.scalar_type(value)))) + " [" + join(parts, ", ") + "]";
+}
+
+void print_tensor(const std::string& kind, const std::string& name, const at::Tensor& tensor) {
+  std::printf("%-10s %-40s %-8s %s\n", kind.c_str(), name.c_str(), c10::toString(tensor.scalar_type()),
+              shape_text(tensor.sizes().vec()).c_str());
+}
+
+void inspect_program(const fs::path& path) {
+  const Program program = read_archive(path);
+  const Graph& graph = program.graph();
+  const Executor runnable(program);
+  std::printf("program    %s, %s parameters, %zu operator calls\n", program.name().c_str(),
+              with_commas(program.parameter_count()).c_str(), graph.nodes.size());
+  for (const GraphInput* input : graph.user_inputs()) {
+    std::printf("input      %-40s %s\n", input->value.c_str(), dimensions_text(graph, input->value).c_str());
+  }
+  for (const std::string& output : graph.outputs) {
+    std::printf("output     %-40s %s\n", output.c_str(), dimensions_text(graph, output).c_str());
+  }
+  const std::map<InputKind, std::string> kinds = {
+      {InputKind::kParameter, "parameter"}, {InputKind::kBuffer, "buffer"}, {InputKind::kConstant, "constant"}};
+  for (const StateTensor& entry : program.state()) print_tensor(kinds.at(entry.kind), entry.name, entry.tensor);
+  std::map<std::string, int> operators;
+  for (const Node& node : graph.nodes) ++operators[node.target];
+  for (const auto& [target, calls] : operators) std::printf("operator   %-40s × %d\n", target.c_str(), calls);
+  try {
+    const Graph inference = eval_form(graph);
+    std::printf("artifacts  pt2, safetensors\n");
+  } catch (const InputError& error) {
+    std::printf("artifacts  none: %s\n", error.what());
+  }
+}
+
+void inspect_channel(const fs::path& path) {
+  const IdxDataset dataset(path, {}, false);
+  const SampleShape& shape = dataset.shape();
+  std::printf("channel    %s samples of %s\n", with_commas(dataset.size()).c_str(), shape_text(shape.input).c_str());
+  if (shape.class_labels) {
+    std::printf("targets    class labels 0 … %lld\n", static_cast<long long>(shape.classes - 1));
+  } else {
+    std::printf("targets    numbers of shape %s\n", shape_text(shape.target).c_str());
+  }
+  std::printf("digest     %s\n", dataset.digest().c_str());
+}
+
+}  // namespace
+
+int inspect_command(const fs::path& path) {
+  if (fs::is_directory(path)) {
+    inspect_channel(path);
+  } else if (path.extension() == ".safetensors") {
+    for (const auto& [name, tensor] : read_safetensors(path)) print_tensor("tensor", name, tensor);
+  } else {
+    inspect_program(path);
+  }
+  return kExitDone;
+}
+
+}  // namespace lockstep

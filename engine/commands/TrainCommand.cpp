@@ -1,0 +1,288 @@
+#include "engine/commands/TrainCommand.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <torch/version.h>
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "common/Error.h"
+#include "common/FailureFile.h"
+#include "common/File.h"
+#include "common/Text.h"
+#include "engine/artifacts/Artifact.h"
+#include "engine/collectives/Agreement.h"
+#include "engine/collectives/MpiCommunicator.h"
+#include "engine/data/IdxDataset.h"
+#include "engine/program/Archive.h"
+#include "engine/program/BuiltinPrograms.h"
+#include "engine/program/EvalForm.h"
+#include "engine/report/Reporter.h"
+#include "engine/train/MicroBatchTensors.h"
+#include "engine/train/Trainer.h"
+#include "job/JobConfig.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t kMaxJobFile = 64 << 20;
+constexpr std::int64_t kProbeSamples = 16;
+
+/// Everything a rank loads before it trains.
+class RankJob {
+ public:
+  RankJob(JobConfig config, Communicator& communicator) : config_(std::move(config)), communicator_(communicator) {}
+
+  /// Reads and checks all inputs of this rank; no collectives. Throws InputError for what cannot be used.
+  void load();
+  /// What all ranks must have in common.
+  std::vector<std::pair<std::string, std::string>> identity() const;
+  /// A collective.
+  void run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  const Hyperparameters& options() const { return config_.hyperparameters; }
+  bool leads() const { return communicator_.rank() == 0; }
+  std::unique_ptr<Dataset> load_channel(const std::string& channel) const;
+  Program load_program() const;
+  void check_fit();
+  at::Tensor first_inputs(std::int64_t count) const;
+  Rows header_rows() const;
+  void finish(TrainingResult result);
+
+  JobConfig config_;
+  Communicator& communicator_;
+  Clock::time_point start_ = Clock::now();
+  std::string train_channel_;
+  std::string evaluation_channel_;
+  std::string test_channel_;  ///< evaluated once, at the end
+  std::map<std::string, std::unique_ptr<Dataset>> datasets_;
+  std::optional<Program> program_;
+  std::optional<BucketPlan> buckets_;
+  std::unique_ptr<Reporter> reporter_;
+  fs::path metrics_path_;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+std::string channel_names(const JobConfig& config) {
+  std::vector<std::string> names;
+  for (const auto& [name, path] : config.channels) names.push_back(name);
+  return names.empty() ? "there is none" : "there is " + join(names, ", ");
+}
+
+void RankJob::load() {
+  const auto has = [&](const char* name) { return config_.channels.contains(name); };
+  if (!has("train") && !has("training")) {
+    throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config_));
+  }
+  train_channel_ = has("train") ? "train" : "training";
+  if (has("validation")) evaluation_channel_ = "validation";
+  if (has("test")) (evaluation_channel_.empty() ? evaluation_channel_ : test_channel_) = "test";
+  for (const std::string& channel : {train_channel_, evaluation_channel_, test_channel_}) {
+    if (!channel.empty()) datasets_[channel] = load_channel(channel);
+  }
+  program_ = load_program();
+  buckets_ = make_bucket_plan(options(), *program_);
+  check_fit();
+  if (leads()) {
+    StagingDirectory writable(config_.model_dir);
+    MetricsFile metrics(config_.output_data_dir);
+    metrics_path_ = metrics.path();
+    reporter_ = std::make_unique<Reporter>(stdout, config_.terminal, options().log_every, std::move(metrics));
+  }
+  std::optional<NamedDataset> evaluation;
+  if (!evaluation_channel_.empty()) {
+    evaluation = {evaluation_channel_, datasets_.at(evaluation_channel_).get()};
+  }
+  trainer_ = std::make_unique<Trainer>(options(), *program_, *buckets_,
+                                       NamedDataset{train_channel_, datasets_.at(train_channel_).get()}, evaluation,
+                                       communicator_, reporter_.get());
+}
+
+std::unique_ptr<Dataset> RankJob::load_channel(const std::string& channel) const {
+  return std::make_unique<IdxDataset>(config_.channels.at(channel),
+                                      Normalization{options().input_mean, options().input_std},
+                                      options().loss == Loss::kMse);
+}
+
+Program RankJob::load_program() const {
+  const Dataset& train = *datasets_.at(train_channel_);
+  const at::ScalarType type = options().precision == Precision::kFp64 ? at::kDouble : at::kFloat;
+  if (!is_builtin_program(options().model)) return read_archive(options().model).to(type);
+  const SampleShape& shape = train.shape();
+  std::int64_t width = shape.classes;
+  if (!shape.class_labels) {
+    width = 1;
+    for (const std::int64_t size : shape.target) width *= size;
+  }
+  return build_builtin_program(options().model, {.input_shape = shape.input,
+                                                 .classes = width,
+                                                 .channels = options().model_channels,
+                                                 .hidden = options().model_hidden,
+                                                 .batch_norm = options().model_norm == Norm::kBatch,
+                                                 .dropout = options().model_dropout,
+                                                 .seed = options().seed})
+      .to(type);
+}
+
+// Runs one sample of every channel through the inference form: a program that does not take this data, or does not return
+// what the loss needs, is refused before anything starts.
+void RankJob::check_fit() {
+  const Program inference = program_->with_graph(eval_form(program_->graph()));
+  if (program_->graph().user_inputs().size() != 1) {
+    throw InputError("the program takes " + std::to_string(program_->graph().user_inputs().size()) +
+                     " inputs; image data gives it one");
+  }
+  const c10::NoGradGuard no_grad;
+  Executor executor(inference);
+  for (const auto& [channel, dataset] : datasets_) {
+    try {
+      const BatchPlan one(1, 1, 0, 1);
+      Loader loader(*dataset, Order(0, 1, false), one, 0, options().precision, 1);
+      const MicroBatch batch = loader.next();
+      const at::Tensor output = executor.run({input_tensor(batch, dataset->shape(), options().precision)}).at(0);
+      Objective(options().loss).sum(output, target_tensor(batch, dataset->shape(), options().precision));
+      if (options().loss == Loss::kCrossEntropy) dataset->require_classes(output.size(1));
+    } catch (const InputError& error) {
+      throw InputError("channel " + channel + " does not fit the program " + program_->name() + ": " + error.what());
+    }
+  }
+}
+
+std::vector<std::pair<std::string, std::string>> RankJob::identity() const {
+  nlohmann::json hyperparameters = to_json(options());
+  for (const char* own : {"ranks_per_host", "threads_per_rank", "loader_threads"}) hyperparameters.erase(own);
+  std::vector<std::pair<std::string, std::string>> items = {
+      {"Lockstep version", LOCKSTEP_VERSION}, {"libtorch version", TORCH_VERSION},
+      {"program", program_->digest()},        {"bucket plan", buckets_->digest()}};
+  for (const auto& [name, value] : hyperparameters.items()) items.emplace_back("hyperparameter " + name, value.dump());
+  for (const auto& [channel, dataset] : datasets_) items.emplace_back("data of channel " + channel, dataset->digest());
+  return items;
+}
+
+Rows RankJob::header_rows() const {
+  const int ranks = communicator_.size();
+  const BatchPlan plan = Trainer::batch_plan(options(), *datasets_.at(train_channel_), ranks);
+  Rows rows = {{"lockstep", std::string(LOCKSTEP_VERSION) + (config_.job_name.empty() ? "" : ", job " + config_.job_name)},
+               {"ranks", std::to_string(ranks) + " on " + config_.host + ", CPU, " + std::to_string(config_.threads) +
+                             (config_.threads == 1 ? " thread each" : " threads each")},
+               {"program", program_->name() + ", " + with_commas(program_->parameter_count()) + " parameters, " +
+                               to_string(options().precision)},
+               {"buckets", std::to_string(buckets_->buckets().size()) + " of at most " +
+                               format("%g MiB", options().bucket_cap_mb)}};
+  for (const auto& [channel, dataset] : datasets_) {
+    std::vector<std::string> sizes;
+    for (const std::int64_t size : dataset->shape().input) sizes.push_back(std::to_string(size));
+    rows.emplace_back("data " + channel,
+                      with_commas(dataset->size()) + " samples of " + join(sizes, "×") +
+                          (dataset->shape().class_labels ? ", " + std::to_string(dataset->shape().classes) + " classes"
+                                                         : ""));
+  }
+  rows.emplace_back("training", with_commas(Trainer::total_steps(options(), plan)) + " steps of " +
+                                    std::to_string(options().batch_size) + " samples, " +
+                                    to_string(options().optimizer) + format(", learning rate %g (", options().learning_rate) +
+                                    to_string(options().schedule) + ")");
+  rows.emplace_back("evaluation", evaluation_channel_.empty()
+                                      ? "none: no channel named validation or test"
+                                      : "on " + evaluation_channel_ + ", best by " + options().monitor.metric);
+  rows.emplace_back("artifacts", options().export_formats.empty() ? "none" : config_.model_dir.string());
+  rows.emplace_back("metrics", metrics_path_.string());
+  return rows;
+}
+
+void RankJob::run() {
+  if (leads()) reporter_->header(header_rows());
+  finish(trainer_->run());
+}
+
+at::Tensor RankJob::first_inputs(std::int64_t count) const {
+  const Dataset& dataset = *datasets_.at(evaluation_channel_.empty() ? train_channel_ : evaluation_channel_);
+  count = std::min(count, dataset.size());
+  Loader loader(dataset, Order(0, dataset.size(), false), BatchPlan(count, count, 0, 1), 0, options().precision, 1);
+  return input_tensor(loader.next(), dataset.shape(), options().precision).clone();
+}
+
+void RankJob::finish(TrainingResult result) {
+  Metrics metrics;
+  const auto add = [&](const std::string& channel, const Evaluation& evaluation) {
+    metrics.emplace_back(channel + "_loss", evaluation.loss);
+    if (evaluation.accuracy) metrics.emplace_back(channel + "_accuracy", *evaluation.accuracy);
+    if (evaluation.top5) metrics.emplace_back(channel + "_top5", *evaluation.top5);
+  };
+  if (result.evaluation) add(result.evaluated_channel, *result.evaluation);
+  if (!test_channel_.empty()) {
+    Evaluator evaluator(result.program, Objective(options().loss), options().precision, 256,
+                        static_cast<int>(options().loader_threads), communicator_);
+    add(test_channel_, evaluator.evaluate(*datasets_.at(test_channel_)));
+  }
+  // The other ranks wait for rank 0 to write: all leave together, and all know whether it went well.
+  std::vector<fs::path> artifacts;
+  require_all_ok(communicator_, [&] {
+    if (!leads()) return;
+    artifacts = write_artifacts(result.program, options().export_formats, config_.model_dir,
+                                make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
+  });
+  if (!leads()) return;
+  if (!metrics.empty()) reporter_->metrics("final", result.epochs, result.state_step, metrics);
+  Rows rows;
+  for (const auto& [name, value] : metrics) rows.emplace_back(name, format("%.4f", value));
+  rows.emplace_back("state", "after step " + with_commas(result.state_step) + " of " + with_commas(result.steps));
+  rows.emplace_back("throughput", with_commas(std::llround(result.samples_per_second)) + " samples/s while training");
+  rows.emplace_back("data wait", format("%.1f %% of training time", 100 * result.data_wait_share));
+  rows.emplace_back("time", format("%.1f s, of which training %.1f s",
+                                   std::chrono::duration<double>(Clock::now() - start_).count(), result.training_seconds));
+  for (const fs::path& artifact : artifacts) {
+    rows.emplace_back("artifact", artifact.string() + ", " + with_commas(static_cast<long long>(fs::file_size(artifact))) +
+                                      " bytes, read back and compared");
+  }
+  reporter_->summary(rows);
+}
+
+}  // namespace
+
+int train_command(const fs::path& job_file) {
+  const JobConfig config = read_job_config(read_file(job_file, kMaxJobFile));
+  at::set_num_threads(static_cast<int>(config.threads));
+  at::set_num_interop_threads(1);
+  MpiSession session;
+  MpiCommunicator communicator(session, choose_mpi_mode(session, config.threads));
+  const auto fail = [&](const std::string& message) {
+    std::fprintf(stderr, "lockstep: error: %s\n", message.c_str());
+    std::fflush(stderr);
+    write_failure_file(config.output_dir, message);
+  };
+  const std::string me = "rank " + std::to_string(communicator.rank()) + " on " + config.host + ": ";
+  try {
+    RankJob job(config, communicator);
+    require_all_ok(communicator, [&] { job.load(); });
+    require_agreement(communicator, job.identity());
+    job.run();
+    communicator.barrier();
+    return kExitDone;
+  } catch (const CollectiveError& error) {
+    if (communicator.rank() == 0) fail(error.what());
+    communicator.barrier();
+    return error.exit_code();
+  } catch (const Error& error) {
+    fail(me + error.what());
+    communicator.abort(error.exit_code());
+  } catch (const std::bad_alloc&) {
+    fail(me + "out of memory; try a smaller micro_batch_size");
+    communicator.abort(kExitRankFailed);
+  } catch (const std::exception& error) {
+    fail(me + error.what());
+    communicator.abort(kExitInternal);
+  }
+}
+
+}  // namespace lockstep

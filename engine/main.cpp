@@ -1,0 +1,28 @@
+// lockstep-rank: the program that links libtorch. `lockstep` starts it; people start `lockstep`.
+
+#include <exception>
+#include <iostream>
+#include <string>
+
+#include "common/Error.h"
+#include "engine/commands/InspectCommand.h"
+#include "engine/commands/ModelCommand.h"
+#include "engine/commands/TrainCommand.h"
+
+int main(int argc, char** argv) {
+  using namespace lockstep;
+  const std::string command = argc > 1 ? argv[1] : "";
+  try {
+    if (command == "train" && argc == 3) return train_command(argv[2]);
+    if (command == "model") return model_command(argc - 1, argv + 1);
+    if (command == "inspect" && argc == 3) return inspect_command(argv[2]);
+    std::cerr << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | inspect FILE\n";
+    return kExitBadInput;
+  } catch (const Error& error) {
+    std::cerr << "lockstep: error: " << error.what() << "\n";
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    std::cerr << "lockstep: error: " << error.what() << "\n";
+    return kExitInternal;
+  }
+}

@@ -1,0 +1,75 @@
+#include "engine/train/Evaluator.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/GradMode.h>
+
+#include <array>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/Loader.h"
+#include "engine/train/MicroBatchTensors.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::int64_t kTop = 5;
+
+struct Sums {
+  double loss = 0;  ///< mean loss × samples
+  double correct = 0;
+  double correct_top5 = 0;
+};
+
+}  // namespace
+
+double Evaluation::metric(const std::string& name) const {
+  if (name == "loss") return loss;
+  if (name == "accuracy" && accuracy) return *accuracy;
+  if (name == "top5" && top5) return *top5;
+  throw InputError("monitor=" + name + " is not measured in this job; there are loss" + (accuracy ? ", accuracy" : "") +
+                   (top5 ? ", top5" : ""));
+}
+
+Evaluator::Evaluator(const Program& inference_program, Objective objective, Precision precision,
+                     std::int64_t batch_size, int loader_threads, Communicator& communicator)
+    : executor_(inference_program),
+      objective_(objective),
+      precision_(precision),
+      batch_size_(batch_size),
+      loader_threads_(loader_threads),
+      communicator_(communicator) {}
+
+Evaluation Evaluator::evaluate(const Dataset& dataset) {
+  const c10::NoGradGuard no_grad;
+  const BatchPlan plan(dataset.size(), batch_size_ * communicator_.size(), 0, communicator_.size());
+  Loader loader(dataset, Order(0, dataset.size(), /*shuffle=*/false), plan, communicator_.rank(), precision_,
+                loader_threads_);
+  const bool labels = dataset.shape().class_labels;
+  Sums sums;
+  bool top5 = false;
+  for (std::int64_t step = 0; step < plan.steps(); ++step) {
+    const MicroBatch batch = loader.next();
+    if (batch.size == 0) continue;
+    const at::Tensor targets = target_tensor(batch, dataset.shape(), precision_);
+    const at::Tensor output = executor_.run({input_tensor(batch, dataset.shape(), precision_)}).at(0);
+    sums.loss += objective_.sum(output, targets).item<double>() / objective_.denominator(1, output);
+    if (!labels || output.dim() != 2) continue;
+    sums.correct += output.argmax(1).eq(targets).sum().item<double>();
+    top5 = output.size(1) >= kTop;
+    if (top5) {
+      const at::Tensor best = std::get<1>(output.topk(kTop, 1));
+      sums.correct_top5 += best.eq(targets.unsqueeze(1)).sum().item<double>();
+    }
+  }
+  std::array<double, 4> all = {sums.loss, sums.correct, sums.correct_top5, top5 ? 1.0 : 0.0};
+  communicator_.all_reduce(all.data(), all.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
+  const auto count = static_cast<double>(dataset.size());
+  Evaluation result{.samples = dataset.size(), .loss = all[0] / count, .accuracy = {}, .top5 = {}};
+  if (labels) result.accuracy = all[1] / count;
+  if (labels && all[3] > 0) result.top5 = all[2] / count;
+  return result;
+}
+
+}  // namespace lockstep

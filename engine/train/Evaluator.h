@@ -1,0 +1,47 @@
+// How good a state is on a data set.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "engine/collectives/Communicator.h"
+#include "engine/data/Dataset.h"
+#include "engine/program/Executor.h"
+#include "engine/train/Objective.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// Means over the samples of a data set, each counted exactly once over all ranks.
+struct Evaluation {
+  std::int64_t samples = 0;
+  double loss = 0;
+  std::optional<double> accuracy;  ///< class labels only
+  std::optional<double> top5;      ///< class labels and at least five classes only
+
+  /// "loss", "accuracy" or "top5"; InputError when it was not measured.
+  double metric(const std::string& name) const;
+};
+
+/// Runs a program, in its inference form, over a data set split over the ranks. Sees changes made to the program's tensors
+/// in place.
+class Evaluator {
+ public:
+  /// `batch_size`: samples a rank runs at once.
+  Evaluator(const Program& inference_program, Objective objective, Precision precision, std::int64_t batch_size,
+            int loader_threads, Communicator& communicator);
+
+  /// A collective: every rank must call it with the same data set, and gets the same result.
+  Evaluation evaluate(const Dataset& dataset);
+
+ private:
+  Executor executor_;
+  Objective objective_;
+  Precision precision_;
+  std::int64_t batch_size_;
+  int loader_threads_;
+  Communicator& communicator_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,41 @@
+#include "engine/train/Objective.h"
+
+#include <ATen/Functions.h>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace {
+
+std::string sizes_of(const at::Tensor& tensor) {
+  std::vector<std::string> sizes;
+  for (const std::int64_t size : tensor.sizes()) sizes.push_back(std::to_string(size));
+  return "[" + join(sizes, ", ") + "]";
+}
+
+}  // namespace
+
+at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) const {
+  if (loss_ == Loss::kCrossEntropy) {
+    if (output.dim() != 2 || targets.dim() != 1 || output.size(0) != targets.size(0)) {
+      throw InputError("cross_entropy takes outputs [batch, classes] and one label a sample; the program returned " +
+                       sizes_of(output) + " for labels " + sizes_of(targets));
+    }
+    return at::cross_entropy_loss(output, targets, {}, at::Reduction::Sum);
+  }
+  if (output.numel() != targets.numel()) {
+    throw InputError("mse takes as many targets as outputs; the program returned " + sizes_of(output) +
+                     " for targets " + sizes_of(targets));
+  }
+  return at::mse_loss(output, targets.view_as(output), at::Reduction::Sum);
+}
+
+double Objective::denominator(std::int64_t samples, const at::Tensor& output) const {
+  const auto count = static_cast<double>(samples);
+  if (loss_ == Loss::kCrossEntropy || output.numel() == 0) return count;
+  return count * static_cast<double>(output.numel()) / static_cast<double>(output.size(0));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,32 @@
+// What training minimizes, and what evaluation counts.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// Sums over samples, so that any split of a batch over ranks and micro-batches adds up to the whole: the mean is taken
+/// once, by the denominator of the global batch. Holds no state.
+class Objective {
+ public:
+  explicit Objective(Loss loss) : loss_(loss) {}
+
+  /// The loss summed over the samples of `output` [N, …]: cross-entropy of logits [N, C] and class labels [N], or the
+  /// squared error of `output` and `targets` of the same number of elements. Throws InputError when shapes do not fit.
+  at::Tensor sum(const at::Tensor& output, const at::Tensor& targets) const;
+
+  /// What PyTorch's mean divides by for `samples` samples whose outputs look like `output`: samples for cross-entropy,
+  /// elements for the squared error.
+  double denominator(std::int64_t samples, const at::Tensor& output) const;
+
+  Loss loss() const { return loss_; }
+
+ private:
+  Loss loss_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,173 @@
+#include "engine/train/Trainer.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/Error.h"
+#include "engine/program/EvalForm.h"
+#include "engine/train/RunningStatistics.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::int64_t kSmallestDefaultEvalBatch = 256;
+
+std::vector<at::Tensor> tensors_of(const std::vector<StateTensor>& entries) {
+  std::vector<at::Tensor> tensors;
+  for (const StateTensor& entry : entries) tensors.push_back(entry.tensor);
+  return tensors;
+}
+
+std::int64_t micro_batch_size(const Hyperparameters& hyperparameters, int ranks) {
+  if (hyperparameters.micro_batch_size > 0) return hyperparameters.micro_batch_size;
+  return (hyperparameters.batch_size + ranks - 1) / ranks;
+}
+
+std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks) {
+  if (hyperparameters.eval_batch_size > 0) return hyperparameters.eval_batch_size;
+  return std::max(micro_batch_size(hyperparameters, ranks), kSmallestDefaultEvalBatch);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+BatchPlan Trainer::batch_plan(const Hyperparameters& hyperparameters, const Dataset& train, int ranks) {
+  return BatchPlan(train.size(), hyperparameters.batch_size, hyperparameters.micro_batch_size, ranks);
+}
+
+std::int64_t Trainer::total_steps(const Hyperparameters& hyperparameters, const BatchPlan& plan) {
+  const std::int64_t steps = hyperparameters.epochs * plan.steps();
+  return hyperparameters.max_steps > 0 ? std::min(steps, hyperparameters.max_steps) : steps;
+}
+
+Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, BucketPlan buckets, NamedDataset train,
+                 std::optional<NamedDataset> evaluation, Communicator& communicator, Reporter* reporter)
+    : hyperparameters_(hyperparameters),
+      program_(std::move(program)),
+      inference_program_(program_.with_graph(eval_form(program_.graph()))),
+      train_(std::move(train)),
+      evaluation_(std::move(evaluation)),
+      communicator_(communicator),
+      reporter_(reporter),
+      plan_(batch_plan(hyperparameters, *train_.dataset, communicator.size())),
+      total_steps_(total_steps(hyperparameters, plan_)),
+      executor_(program_),
+      parameters_(std::move(buckets), tensors_of(program_.trained_parameters())),
+      reducer_(parameters_, communicator),
+      optimizer_(make_optimizer(hyperparameters, parameters_)),
+      schedule_(hyperparameters, total_steps_),
+      step_(executor_, Objective(hyperparameters.loss), parameters_, reducer_, *optimizer_, communicator,
+            {.precision = hyperparameters.precision, .clip_norm = hyperparameters.clip_norm, .seed = hyperparameters.seed}),
+      evaluator_(inference_program_, Objective(hyperparameters.loss), hyperparameters.precision,
+                 eval_batch_size(hyperparameters, communicator.size()),
+                 static_cast<int>(hyperparameters.loader_threads), communicator) {}
+
+TrainingResult Trainer::run() {
+  Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,
+                communicator_.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads));
+  std::int64_t epoch = 0;
+  bool done = total_steps_ == 0;
+  for (; !done; ++epoch) {
+    const auto start = std::chrono::steady_clock::now();
+    const std::int64_t samples_before = trained_samples_;
+    const double loss = train_epoch(loader, epoch);
+    const double seconds = seconds_since(start);
+    training_seconds_ += seconds;
+    done = global_step_ == total_steps_;
+    if ((epoch + 1) % hyperparameters_.eval_every == 0 || done) {
+      done |= evaluate(epoch, loss, static_cast<double>(trained_samples_ - samples_before) / seconds);
+    }
+  }
+  double wait = loader.seconds_waited();
+  communicator_.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
+
+  const bool best = best_.has_value();
+  TrainingResult result{.program = best ? *best_ : inference_program_,
+                        .epochs = epoch,
+                        .steps = global_step_,
+                        .state_step = best ? best_step_ : global_step_,
+                        .evaluated_channel = evaluation_ ? evaluation_->channel : "",
+                        .evaluation = best ? best_evaluation_ : last_evaluation_,
+                        .training_seconds = training_seconds_};
+  if (training_seconds_ > 0) {
+    result.samples_per_second = static_cast<double>(trained_samples_) / training_seconds_;
+    result.data_wait_share = wait / training_seconds_;
+  }
+  return result;
+}
+
+// Returns the mean of the epoch's step losses, weighted by their samples.
+double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
+  double loss = 0;
+  std::int64_t samples = 0;
+  for (std::int64_t step = 0; step < plan_.steps() && global_step_ < total_steps_; ++step) {
+    const std::int64_t batch_size = plan_.batch(step).size();
+    const double learning_rate = schedule_.learning_rate(global_step_);
+    const StepResult result =
+        step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
+    ++global_step_;
+    loss += result.loss * static_cast<double>(batch_size);
+    samples += batch_size;
+    samples_since_average_ += plan_.slice(step, communicator_.rank()).size();
+    if (reporter_) {
+      reporter_->progress({.epoch = epoch + 1,
+                           .epochs = hyperparameters_.epochs,
+                           .step = step + 1,
+                           .steps = plan_.steps(),
+                           .total_steps = total_steps_,
+                           .global_step = global_step_,
+                           .batch_size = batch_size,
+                           .loss = result.loss,
+                           .learning_rate = learning_rate});
+    }
+  }
+  trained_samples_ += samples;
+  return loss / static_cast<double>(samples);
+}
+
+bool Trainer::improves(const Evaluation& evaluation) const {
+  if (!best_evaluation_) return true;
+  const Monitor& monitor = hyperparameters_.monitor;
+  const double now = evaluation.metric(monitor.metric);
+  const double best = best_evaluation_->metric(monitor.metric);
+  return monitor.maximize ? now > best : now < best;
+}
+
+// Returns whether training should end early.
+bool Trainer::evaluate(std::int64_t epoch, double train_loss, double samples_per_second) {
+  average_running_statistics(program_, samples_since_average_, communicator_);
+  samples_since_average_ = 0;
+  Metrics metrics = {{"train_loss", train_loss}, {"train_samples_per_second", samples_per_second}};
+  bool stop = false;
+  if (evaluation_) {
+    const Evaluation evaluation = evaluator_.evaluate(*evaluation_->dataset);
+    const std::string& channel = evaluation_->channel;
+    metrics.emplace_back(channel + "_loss", evaluation.loss);
+    if (evaluation.accuracy) metrics.emplace_back(channel + "_accuracy", *evaluation.accuracy);
+    if (evaluation.top5) metrics.emplace_back(channel + "_top5", *evaluation.top5);
+    last_evaluation_ = evaluation;
+    if (improves(evaluation)) {
+      best_evaluation_ = evaluation;
+      best_step_ = global_step_;
+      evaluations_since_best_ = 0;
+      if (hyperparameters_.artifact_state == ArtifactState::kBest) best_ = inference_program_.clone();
+    } else {
+      ++evaluations_since_best_;
+    }
+    stop = hyperparameters_.patience > 0 && evaluations_since_best_ >= hyperparameters_.patience;
+  }
+  if (reporter_) {
+    reporter_->metrics("epoch", epoch + 1, global_step_, metrics);
+    if (stop) {
+      reporter_->note("stopping early: " + hyperparameters_.monitor.metric + " has not improved in " +
+                      std::to_string(evaluations_since_best_) + " evaluations (patience)");
+    }
+  }
+  return stop;
+}
+
+}  // namespace lockstep

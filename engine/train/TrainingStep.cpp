@@ -1,0 +1,80 @@
+#include "engine/train/TrainingStep.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/train/MicroBatchTensors.h"
+
+namespace lockstep {
+
+namespace {
+
+// Dropout draws from the default generator. Its seed is a function of what is being computed, so a resumed job draws what
+// the uninterrupted one would have. SplitMix64's finalizer (Steele, Lea, Flood 2014) spreads the inputs over all bits.
+std::uint64_t mix(std::uint64_t value) {
+  value += 0x9e3779b97f4a7c15;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31);
+}
+
+std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micro_batch, int rank) {
+  std::uint64_t mixed = mix(seed);
+  for (const auto part : {step, micro_batch, static_cast<std::int64_t>(rank)}) {
+    mixed = mix(mixed ^ static_cast<std::uint64_t>(part));
+  }
+  return mixed;
+}
+
+[[noreturn]] void diverged(std::int64_t step, const char* what, double value) {
+  throw CollectiveError(kExitRankFailed, "step " + std::to_string(step + 1) + ": the " + what + " is " + format("%g", value) +
+                                   "; training has diverged. Try a lower learning_rate, warmup_steps or clip_norm");
+}
+
+}  // namespace
+
+TrainingStep::TrainingStep(Executor& executor, Objective objective, FlatParameters& parameters,
+                           GradientReducer& reducer, Optimizer& optimizer, Communicator& communicator, Options options)
+    : executor_(executor),
+      objective_(objective),
+      parameters_(parameters),
+      reducer_(reducer),
+      optimizer_(optimizer),
+      communicator_(communicator),
+      options_(options),
+      generator_(at::globalContext().defaultGenerator(at::kCPU)) {}
+
+StepResult TrainingStep::run(Loader& loader, const SampleShape& shape, std::int64_t batch_size,
+                             std::int64_t global_step, double learning_rate) {
+  reducer_.begin_step();
+  StepResult result;
+  bool last = false;
+  for (std::int64_t micro_batch = 0; !last; ++micro_batch) {
+    const MicroBatch batch = loader.next();
+    last = batch.last_of_step;
+    if (batch.size == 0) continue;
+    generator_.set_current_seed(draw_seed(options_.seed, global_step, micro_batch, communicator_.rank()));
+    const at::Tensor output = executor_.run({input_tensor(batch, shape, options_.precision)}).at(0);
+    const at::Tensor loss = objective_.sum(output, target_tensor(batch, shape, options_.precision))
+                                .div(objective_.denominator(batch_size, output));
+    result.loss += loss.item<double>();
+    if (last) reducer_.last_micro_batch();
+    loss.backward();
+  }
+  reducer_.finish();
+  communicator_.all_reduce(&result.loss, 1, DataType::kFloat64, ReduceOp::kSum)->wait();
+  if (!std::isfinite(result.loss)) diverged(global_step, "loss", result.loss);
+  double scale = 1;
+  if (options_.clip_norm > 0) {
+    result.gradient_norm = parameters_.gradient_norm();
+    if (!std::isfinite(result.gradient_norm)) diverged(global_step, "gradient's norm", result.gradient_norm);
+    scale = clip_scale(result.gradient_norm, options_.clip_norm);
+  }
+  optimizer_.step(learning_rate, scale, reducer_.received());
+  return result;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,80 @@
+#include "common/File.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "common/Error.h"
+#include "common/FailureFile.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+void write_text(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+
+TEST(ReadFile, ReturnsTheContent) {
+  const TemporaryDirectory directory;
+  write_text(directory / "a", std::string("x\0y", 3));
+  EXPECT_EQ(read_file(directory / "a", 3), std::string("x\0y", 3));
+}
+
+TEST(ReadFile, RefusesWhatIsMissingTooLargeOrNoFile) {
+  const TemporaryDirectory directory;
+  write_text(directory / "a", "four");
+  EXPECT_ERROR(read_file(directory / "b", 9), InputError, "/b", "No such file");
+  EXPECT_ERROR(read_file(directory / "a", 3), InputError, "4 bytes", "at most 3");
+  EXPECT_ERROR(read_file(directory.path(), 9), InputError, "not a regular file");
+}
+
+TEST(OutputFile, ReportsAFullDisk) {
+  OutputFile file("/dev/full");
+  EXPECT_ERROR(file.write("x"), SystemError, "/dev/full", "No space left");
+}
+
+TEST(StagingDirectory, LeavesNothingWithoutPublish) {
+  const TemporaryDirectory directory;
+  {
+    const StagingDirectory staging(directory / "model");
+    write_text(staging.path() / "model.pt2", "half");
+  }
+  EXPECT_TRUE(fs::is_empty(directory / "model"));
+}
+
+TEST(StagingDirectory, PublishReplacesEntriesAndKeepsOthers) {
+  const TemporaryDirectory directory;
+  fs::create_directories(directory / "model/1/variables");
+  write_text(directory / "model/1/old", "old");
+  write_text(directory / "model/model.pt2", "old");
+  write_text(directory / "model/other", "kept");
+  StagingDirectory staging(directory / "model");
+  fs::create_directory(staging.path() / "1");
+  write_text(staging.path() / "1/new", "new");
+  write_text(staging.path() / "model.pt2", "new");
+  staging.publish();
+  EXPECT_EQ(read_file(directory / "model/model.pt2", 9), "new");
+  EXPECT_EQ(read_file(directory / "model/other", 9), "kept");
+  EXPECT_TRUE(fs::exists(directory / "model/1/new"));
+  EXPECT_FALSE(fs::exists(directory / "model/1/old"));
+}
+
+TEST(StagingDirectory, RefusesAPlaceThatCannotBeADirectory) {
+  const TemporaryDirectory directory;
+  write_text(directory / "model", "a file");
+  EXPECT_ERROR(StagingDirectory(directory / "model/sub"), InputError, "model/sub");
+}
+
+TEST(FailureFile, KeepsTheFirstCauseAndCutsBetweenCharacters) {
+  const TemporaryDirectory directory;
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += "é";
+  EXPECT_TRUE(write_failure_file(directory / "output", text));
+  EXPECT_FALSE(write_failure_file(directory / "output", "second"));
+  EXPECT_EQ(read_file(directory / "output/failure", 9999), text.substr(0, 2048));
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,100 @@
+#include "engine/artifacts/Artifact.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "common/Error.h"
+#include "common/File.h"
+#include "engine/artifacts/Safetensors.h"
+#include "engine/program/BuiltinPrograms.h"
+#include "engine/program/EvalForm.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+Program inference_program() {
+  const Program program =
+      build_builtin_program("cnn", {.input_shape = {1, 8, 8}, .classes = 3, .channels = {4}, .hidden = {5}});
+  return program.with_graph(eval_form(program.graph()));
+}
+
+TEST(Safetensors, RoundTripKeepsTypesShapesAndBits) {
+  const TemporaryDirectory directory;
+  const NamedTensors tensors = {{"a.weight", at::randn({3, 4}).t()},
+                                {"b", at::tensor(std::vector<std::int64_t>{1, -2})},
+                                {"c", at::zeros({})},
+                                {"d", at::ones({0, 5}, at::kDouble)},
+                                {"e", at::ones({3}, at::kBFloat16)}};
+  write_safetensors(tensors, {{"format", "pt"}}, directory / "t.safetensors");
+  const NamedTensors again = read_safetensors(directory / "t.safetensors");
+  ASSERT_EQ(again.size(), tensors.size());
+  for (const auto& [name, tensor] : tensors) {
+    EXPECT_EQ(again.at(name).scalar_type(), tensor.scalar_type());
+    EXPECT_TRUE(at::equal(again.at(name), tensor)) << name;
+  }
+}
+
+TEST(Safetensors, RefusesWhatDoesNotDescribeItself) {
+  const TemporaryDirectory directory;
+  const auto file = [&](const std::string& header, const std::string& data, std::uint64_t claimed) {
+    std::ofstream out(directory / "t.safetensors", std::ios::binary);
+    out.write(reinterpret_cast<const char*>(&claimed), sizeof claimed);
+    out << header << data;
+    out.close();
+    read_safetensors(directory / "t.safetensors");
+  };
+  const std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  EXPECT_NO_THROW(file(good, "12345678", good.size()));
+  EXPECT_ERROR(file(good, "1234567", good.size()), InputError, "\"a\"", "do not fit");
+  EXPECT_ERROR(file(good, "12345678", 1u << 20), InputError, "header claims 1048576");
+  EXPECT_ERROR(file(good, "12345678", ~0ull), InputError, "header claims");
+  const std::string big = R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})";
+  EXPECT_ERROR(file(big, "12345678", big.size()), InputError, "\"a\"");
+  const std::string backwards = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})";
+  EXPECT_ERROR(file(backwards, "12345678", backwards.size()), InputError, "do not fit");
+  const std::string type = R"({"a":{"dtype":"F3","shape":[2],"data_offsets":[0,8]}})";
+  EXPECT_ERROR(file(type, "12345678", type.size()), InputError, "F3");
+  EXPECT_ERROR(file("[1,2", "", 4), InputError, "header");
+  EXPECT_ERROR(read_safetensors(directory / "none"), InputError, "none");
+}
+
+TEST(WriteArtifacts, WritesAllFormatsAndNothingElse) {
+  const TemporaryDirectory directory;
+  const Program program = inference_program();
+  const auto probes = make_probes(program, {at::randn({1, 1, 8, 8}), at::randn({7, 1, 8, 8})});
+  const auto paths = write_artifacts(program, {Export::kPt2, Export::kSafetensors}, directory / "model", probes);
+  EXPECT_EQ(paths, (std::vector<fs::path>{directory / "model/model.pt2", directory / "model/model.safetensors"}));
+  std::size_t entries = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(directory / "model")) ++entries;
+  EXPECT_EQ(entries, 2);
+}
+
+TEST(WriteArtifacts, KeepsNothingWhenAnArtifactDoesNotComputeTheSame) {
+  const TemporaryDirectory directory;
+  const Program program = inference_program();
+  auto probes = make_probes(program, {at::randn({2, 1, 8, 8})});
+  probes[0].outputs[0] = probes[0].outputs[0].add(0.01);
+  EXPECT_ERROR(write_artifacts(program, {Export::kPt2}, directory / "model", probes), SystemError, "model.pt2",
+               "differs by up to 0.01");
+  EXPECT_TRUE(fs::is_empty(directory / "model"));
+}
+
+TEST(WriteArtifacts, KeepsTheOldOnesWhenTheNewFail) {
+  const TemporaryDirectory directory;
+  const Program program = inference_program();
+  auto probes = make_probes(program, {at::randn({2, 1, 8, 8})});
+  write_artifacts(program, {Export::kPt2}, directory / "model", probes);
+  const std::string before = read_file(directory / "model/model.pt2", 1 << 24);
+  probes[0].outputs[0] = probes[0].outputs[0].neg();
+  EXPECT_THROW(write_artifacts(program, {Export::kPt2}, directory / "model", probes), SystemError);
+  EXPECT_EQ(read_file(directory / "model/model.pt2", 1 << 24), before);
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,168 @@
+#include "engine/program/Executor.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include "common/Error.h"
+#include "engine/program/BuiltinPrograms.h"
+#include "engine/program/EvalForm.h"
+#include "engine/program/GraphBuilder.h"
+#include "tests/support/ExpectError.h"
+
+namespace lockstep {
+namespace {
+
+const BuiltinOptions kSmall{.input_shape = {2, 8, 8}, .classes = 3, .channels = {4}, .hidden = {5}};
+
+Graph changed(const Program& program, std::size_t node, void (*change)(Node&)) {
+  Graph graph = program.graph();
+  change(graph.nodes.at(node));
+  return graph;
+}
+
+TEST(Executor, ComputesWhatTheLayersSay) {
+  const Program program = build_builtin_program("mlp", {.input_shape = {4}, .classes = 2, .hidden = {3}, .dropout = 0});
+  std::map<std::string, at::Tensor> state;
+  for (const StateTensor& entry : program.state()) state[entry.name] = entry.tensor;
+  const at::Tensor x = at::randn({5, 4});
+  const at::Tensor expected =
+      at::linear(at::relu(at::linear(x, state["fc1.weight"], state["fc1.bias"])), state["fc2.weight"], state["fc2.bias"]);
+  EXPECT_TRUE(at::equal(Executor(program).run({x}).at(0), expected));
+}
+
+TEST(Executor, BackwardReachesEveryTrainedParameter) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  Executor(program).run({at::randn({4, 2, 8, 8})}).at(0).sum().backward();
+  ASSERT_EQ(program.trained_parameters().size(), 8);
+  for (const StateTensor& parameter : program.trained_parameters()) EXPECT_TRUE(parameter.tensor.grad().defined());
+  EXPECT_EQ(program.trained_parameters().front().name, "fc2.bias");
+  EXPECT_EQ(program.trained_parameters().back().name, "block1.conv.weight");
+}
+
+TEST(Executor, TrainingChangesRunningStatisticsAndInferenceDoesNot) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  const Program inference = program.with_graph(eval_form(program.graph()));
+  const at::Tensor x = at::randn({4, 2, 8, 8});
+  Executor(inference).run({x});
+  ASSERT_EQ(program.running_statistics().size(), 2);
+  EXPECT_TRUE(at::equal(program.running_statistics()[0].tensor, at::zeros({4})));
+  Executor(program).run({x});
+  EXPECT_FALSE(at::equal(program.running_statistics()[0].tensor, at::zeros({4})));
+  for (const StateTensor& entry : program.state()) {
+    if (entry.name == "block1.norm.num_batches_tracked") {
+      EXPECT_EQ(entry.tensor.item<std::int64_t>(), 1);
+    }
+  }
+}
+
+TEST(Executor, SamplesDoNotDependOnEachOtherInInference) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  Executor inference(program.with_graph(eval_form(program.graph())));
+  const c10::NoGradGuard no_grad;
+  const at::Tensor x = at::randn({6, 2, 8, 8});
+  const at::Tensor together = inference.run({x}).at(0);
+  EXPECT_TRUE(at::allclose(together.slice(0, 2, 3), inference.run({x.slice(0, 2, 3)}).at(0), 1e-5, 1e-6));
+}
+
+TEST(Executor, DoubleProgramComputesInDouble) {
+  const Program program = build_builtin_program("cnn", kSmall).to(at::kDouble);
+  const at::Tensor y = Executor(program).run({at::randn({4, 2, 8, 8}, at::kDouble)}).at(0);
+  EXPECT_EQ(y.scalar_type(), at::kDouble);
+  EXPECT_EQ(program.graph().scalar_type("conv2d"), scalar_type_to_archive(at::kDouble));
+}
+
+TEST(Executor, RefusesAnOperatorItDoesNotKnowByNameAndLine) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  const Graph graph = changed(program, 0, [](Node& node) {
+    node.target = "torch.ops.mylib.fancy_conv.default";
+    node.metadata["stack_trace"] = "File \"model.py\", line 12, in forward\n    x = fancy(x)";
+  });
+  EXPECT_ERROR(Executor{program.with_graph(graph)}, InputError, "torch.ops.mylib.fancy_conv.default", "model.py", "line 12");
+}
+
+TEST(Executor, RefusesControlFlow) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  const Graph graph = changed(program, 0, [](Node& node) { node.target = "torch.ops.higher_order.cond"; });
+  EXPECT_ERROR(Executor{program.with_graph(graph)}, InputError, "higher_order.cond", "control flow");
+}
+
+TEST(Executor, RefusesArgumentsThatDoNotFitTheSchema) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  EXPECT_ERROR(Executor{program.with_graph(changed(program, 0, [](Node& node) { node.inputs.erase(node.inputs.begin()); }))},
+               InputError, "conv2d", "\"input\"", "missing");
+  EXPECT_ERROR(Executor{program.with_graph(changed(program, 0, [](Node& node) { node.set("colour", true); }))}, InputError,
+               "conv2d", "colour");
+  EXPECT_ERROR(Executor{program.with_graph(changed(program, 0, [](Node& node) { node.set("input", TensorName{"ghost"}); }))},
+               InputError, "conv2d", "ghost");
+}
+
+TEST(Executor, AnOperatorsRefusalNamesIt) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  EXPECT_ERROR(Executor(program).run({at::randn({4, 7, 8, 8})}), InputError, "conv2d", "7 channels");
+  EXPECT_ERROR(Executor(program).run({}), InputError, "takes 1 inputs, not 0");
+}
+
+TEST(EvalForm, TurnsTrainingBehaviourOffAndNothingElse) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  const Graph inference = eval_form(program.graph());
+  EXPECT_EQ(inference.nodes.size(), program.graph().nodes.size() - 1);  // the batch counter
+  std::vector<std::string> targets;
+  for (const Node& node : inference.nodes) {
+    for (const auto& [target, flag] : {std::pair("batch_norm", "training"), std::pair("dropout", "train")}) {
+      if (node.target == std::string("torch.ops.aten.") + target + ".default") {
+        EXPECT_FALSE(std::get<bool>(*node.find(flag)));
+      }
+    }
+    targets.push_back(node.target);
+  }
+  EXPECT_EQ(targets.front(), "torch.ops.aten.conv2d.default");
+  EXPECT_EQ(targets.back(), "torch.ops.aten.linear.default");
+}
+
+// y = x · (noise.bernoulli_(p) / p), as torchvision writes stochastic depth.
+Program stochastic_depth(const char* draw) {
+  Program program = build_builtin_program("mlp", {.input_shape = {4}, .classes = 4, .hidden = {}, .dropout = 0});
+  Graph graph = program.graph();
+  const auto node = [&](const char* target, std::vector<NamedArgument> inputs, const char* output) {
+    graph.nodes.push_back({target, std::move(inputs), {TensorName{output}}, nlohmann::json::object(), output});
+  };
+  node("torch.ops.aten.empty.memory_format", {{"size", std::vector<std::int64_t>{4}, false}}, "noise");
+  node(draw, {{"self", TensorName{"noise"}, false}, {"p", 0.8, false}}, "drawn");
+  node("torch.ops.aten.div_.Tensor", {{"self", TensorName{"drawn"}, false}, {"other", 0.8, false}}, "scaled");
+  node("torch.ops.aten.mul.Tensor", {{"self", TensorName{"linear"}, false}, {"other", TensorName{"scaled"}, false}}, "out");
+  graph.outputs = {"out"};
+  return program.with_graph(graph);
+}
+
+TEST(EvalForm, StochasticDepthBecomesTheIdentity) {
+  const Program program = stochastic_depth("torch.ops.aten.bernoulli_.float");
+  const at::Tensor x = at::randn({3, 4});
+  const at::Tensor plain = Executor(build_builtin_program("mlp", {.input_shape = {4}, .classes = 4, .hidden = {}, .dropout = 0}))
+                               .run({x}).at(0);
+  EXPECT_TRUE(at::equal(Executor(program.with_graph(eval_form(program.graph()))).run({x}).at(0), plain));
+}
+
+TEST(EvalForm, RefusesNoiseThatIsPartOfTheModel) {
+  EXPECT_ERROR(eval_form(stochastic_depth("torch.ops.aten.uniform_.default").graph()), InputError, "uniform_", "random");
+}
+
+TEST(GraphBuilder, TheSameSeedGivesTheSameProgram) {
+  EXPECT_EQ(build_builtin_program("cnn", kSmall).digest(), build_builtin_program("cnn", kSmall).digest());
+  BuiltinOptions other = kSmall;
+  other.seed = 2;
+  EXPECT_NE(build_builtin_program("cnn", kSmall).digest(), build_builtin_program("cnn", other).digest());
+}
+
+TEST(GraphBuilder, RefusesShapesThatDoNotFit) {
+  EXPECT_ERROR(build_builtin_program("cnn", {.input_shape = {1, 2, 2}, .channels = {4, 4}}), InputError, "max_pool2d");
+  EXPECT_ERROR(build_builtin_program("cnn", {.input_shape = {28}}), InputError, "block1.conv", "batch × 28");
+  EXPECT_ERROR(build_builtin_program("resnet", {}), InputError, "resnet", "mlp, cnn");
+}
+
+TEST(BuiltinPrograms, CnnHasAboutFourHundredThousandParameters) {
+  EXPECT_EQ(build_builtin_program("cnn", {}).parameter_count(), 421834);
+}
+
+}  // namespace
+}  // namespace lockstep
