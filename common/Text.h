@@ -15,8 +15,7 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 /// Quoted, with control characters and quotes escaped, and cut after about 120 bytes: for showing outside bytes.
-std::string quoted(std::string_view text);
-inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }  // before std::quoted
+std::string in_quotes(std::string_view text);
 
 /// 1234567 as "1,234,567".
 std::string with_commas(long long value);

@@ -66,7 +66,7 @@ struct Hyperparameters {
   std::int64_t warmup_steps = 0;
   std::int64_t schedule_step_size = 0;  ///< schedule=step: steps between two decays
   double schedule_gamma = 0.1;          ///< schedule=step: the factor of a decay
-  double final_learning_rate = 0;       ///< schedule=linear and cosine: the learning rate of the last step
+  double final_learning_rate = 0;       ///< schedule=linear and cosine: reached after the last step
   // Data.
   double input_mean = 0;  ///< of pixels scaled to [0, 1]
   double input_std = 1;

@@ -41,7 +41,7 @@ std::string type_name(at::ScalarType type) {
 at::Tensor read_tensor(const json& entry, std::ifstream& file, std::uint64_t data_start, std::uint64_t data_size) {
   const std::string type = entry.at("dtype");
   const auto* found = std::ranges::find_if(kTypes, [&](const auto& row) { return row.first == type; });
-  if (found == std::end(kTypes)) throw InputError("element type " + quoted(type) + " is not supported");
+  if (found == std::end(kTypes)) throw InputError("element type " + in_quotes(type) + " is not supported");
   const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
   const auto begin = entry.at("data_offsets").at(0).get<std::uint64_t>();
   const auto end = entry.at("data_offsets").at(1).get<std::uint64_t>();
@@ -110,7 +110,7 @@ NamedTensors read_safetensors(const fs::path& path) {
       try {
         tensors[name] = read_tensor(entry, file, data_start, size - data_start);
       } catch (const InputError& cause) {
-        throw refuse("tensor " + quoted(name) + ": " + cause.what());
+        throw refuse("tensor " + in_quotes(name) + ": " + cause.what());
       }
     }
   } catch (const json::exception& cause) {

@@ -4,8 +4,10 @@
 #include <c10/core/GradMode.h>
 #include <torch/version.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -24,6 +26,7 @@
 #include "engine/program/EvalForm.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/MicroBatchTensors.h"
+#include "engine/train/ParameterStorage.h"
 #include "engine/train/Trainer.h"
 #include "job/JobConfig.h"
 
@@ -255,7 +258,9 @@ int train_command(const fs::path& job_file) {
   at::set_num_threads(static_cast<int>(config.threads));
   at::set_num_interop_threads(1);
   MpiSession session;
-  MpiCommunicator communicator(session, choose_mpi_mode(session, config.threads));
+  MpiCommunicator communicator(session, choose_mpi_mode(static_cast<int>(std::thread::hardware_concurrency()),
+                                                        session.ranks_on_this_host(),
+                                                        static_cast<int>(config.threads)));
   const auto fail = [&](const std::string& message) {
     std::fprintf(stderr, "lockstep: error: %s\n", message.c_str());
     std::fflush(stderr);

@@ -1,7 +1,6 @@
 // Samples that can be read in any order by several threads at once.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -17,7 +16,7 @@ struct SampleShape {
   std::int64_t classes = 0;          ///< 1 + the largest class label; 0 without class labels
 };
 
-/// How raw values become inputs: (raw / 255 - mean) / std for byte data.
+/// How raw values become inputs: (raw / 255 - mean) / std for bytes, (raw - mean) / std for real numbers.
 struct Normalization {
   double mean = 0;
   double std = 1;
@@ -31,9 +30,11 @@ class Dataset {
   virtual const SampleShape& shape() const = 0;
   /// Identifies the content: ranks compare it at start.
   virtual std::string digest() const = 0;
+  /// Throws InputError, naming the sample, when a class label is not below `classes`.
+  virtual void require_classes(std::int64_t classes) const = 0;
 
-  /// Writes the inputs of `samples` one after another into `inputs`, and their targets into `targets`. Real numbers are
-  /// of type Real on both sides; class labels are int64. Thread-safe.
+  /// Writes the inputs of `samples` one after another into `inputs`, and their targets into `targets`: int64 class labels, or
+  /// real numbers of the inputs' type. Thread-safe.
   virtual void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const = 0;
   virtual void read(std::span<const std::int64_t> samples, double* inputs, void* targets) const = 0;
 };

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <exception>
-#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -18,24 +19,26 @@
 
 namespace lockstep {
 
-/// Where training stands in the data: with the data set and the plan, all that is needed to continue.
+/// Where training stands in the data. With the order's seed and the plan it is all that is needed to continue.
 struct LoaderPosition {
   std::int64_t epoch = 0;
   std::int64_t step = 0;  ///< within the epoch
 };
 
-/// One micro-batch in memory, ready to be used in place. 64-byte aligned.
+/// One micro-batch in memory, 64-byte aligned, ready to be used in place.
 struct MicroBatch {
-  std::int64_t size = 0;    ///< samples; 0 marks a step in which this rank has no data
-  bool last_of_step = true; ///< after this one the optimizer steps
-  LoaderPosition position;  ///< of the step it belongs to
-  std::shared_ptr<std::byte> inputs;   ///< size × input shape, float or double as the precision says
-  std::shared_ptr<std::byte> targets;  ///< size × int64 class labels, or size × target shape in the input's type
+  std::int64_t size = 0;      ///< samples; 0: this rank has no data in this step, and there are no buffers
+  bool last_of_step = true;   ///< after this one the optimizer steps
+  LoaderPosition position;    ///< of the step it belongs to
+  std::shared_ptr<std::byte> inputs;   ///< size × input shape, float64 with precision fp64, else float32
+  std::shared_ptr<std::byte> targets;  ///< size × int64 class labels, or size × target shape in the inputs' type
 };
 
-/// Yields this rank's micro-batches in order, epoch after epoch, each step as one or more micro-batches (exactly one,
-/// empty, when the rank has no data in it). `threads` threads prepare at most `ahead` micro-batches beyond the one in
-/// use. Results do not depend on the number of threads. An error in a thread is thrown by `next`.
+/// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more micro-batches (one,
+/// empty, when the rank has no data in it).
+///
+/// Threads prepare up to `ahead` micro-batches beyond the one in use, each as a whole, and they are handed over in order: the
+/// result does not depend on the number of threads. The data set must outlive the loader.
 class Loader {
  public:
   Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
@@ -44,9 +47,44 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
   ~Loader();
 
+  /// Throws what reading the data set threw, at the micro-batch where it did.
   MicroBatch next();
-  /// Seconds the caller has waited in `next` so far.
+  /// Seconds that callers have waited in `next` so far.
   double seconds_waited() const { return seconds_waited_; }
+
+ private:
+  struct Task {
+    Slice slice;
+    bool last_of_step = true;
+    LoaderPosition position;
+  };
+  struct Result {
+    MicroBatch batch;
+    std::exception_ptr error;
+  };
+
+  Task take_task();
+  Result prepare(const Task& task) const;
+  void work();
+
+  const Dataset& dataset_;
+  const Order order_;
+  const BatchPlan plan_;
+  const int rank_;
+  const Precision precision_;
+  const std::uint64_t ahead_;
+
+  std::mutex mutex_;
+  std::condition_variable wanted_;    ///< a thread may take a task
+  std::condition_variable prepared_;  ///< a result is there
+  bool closing_ = false;
+  LoaderPosition next_step_;          ///< whose tasks are not yet in tasks_
+  std::deque<Task> tasks_;
+  std::uint64_t taken_ = 0;           ///< tasks given to threads
+  std::uint64_t delivered_ = 0;       ///< results given to the caller
+  std::map<std::uint64_t, Result> results_;
+  double seconds_waited_ = 0;
+  std::vector<std::jthread> threads_;
 };
 
 }  // namespace lockstep

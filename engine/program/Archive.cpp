@@ -104,7 +104,7 @@ void read_section(PyTorchStreamReader& archive, const Section& section, std::map
       }
       state[name] = tensor;
     } catch (const InputError& error) {
-      throw InputError("tensor " + quoted(name) + ": " + error.what());
+      throw InputError("tensor " + in_quotes(name) + ": " + error.what());
     }
   }
 }
@@ -114,7 +114,7 @@ void check_inputs(const Graph& graph) {
   for (const GraphInput* input : graph.user_inputs()) {
     const auto sizes = graph.sizes(input->value);
     if (!sizes.empty() && std::holds_alternative<std::int64_t>(sizes[0])) {
-      throw InputError("input " + quoted(input->value) + " has a fixed batch size of " +
+      throw InputError("input " + in_quotes(input->value) + " has a fixed batch size of " +
                        std::to_string(std::get<std::int64_t>(sizes[0])) +
                        "; export it with a dynamic one: torch.export.export(model, (x,), "
                        "dynamic_shapes=({0: torch.export.Dim(\"batch\")},))");

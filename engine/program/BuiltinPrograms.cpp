@@ -16,7 +16,7 @@ bool is_builtin_program(const std::string& name) {
 
 Program build_builtin_program(const std::string& name, const BuiltinOptions& options) {
   if (!is_builtin_program(name)) {
-    throw InputError(quoted(name) + " is no built-in program; there are: " + join(builtin_program_names(), ", "));
+    throw InputError(in_quotes(name) + " is no built-in program; there are: " + join(builtin_program_names(), ", "));
   }
   GraphBuilder graph(options.seed);
   GraphBuilder::Value x = graph.input("x", options.input_shape);

@@ -65,7 +65,7 @@ Executor::Executor(const Program& program) {
 
 Executor::Slot Executor::slot_of(const std::string& value) const {
   const auto found = slots_.find(value);
-  if (found == slots_.end()) throw InputError("the graph uses " + quoted(value) + " before anything defines it");
+  if (found == slots_.end()) throw InputError("the graph uses " + in_quotes(value) + " before anything defines it");
   return found->second;
 }
 
@@ -157,7 +157,7 @@ Executor::Source Executor::source(const Argument& argument, const c10::Argument*
     // The device that the example inputs were on says nothing about where this rank computes.
     Source operator()(const DeviceArgument&) const { return c10::IValue(c10::Device(c10::kCPU)); }
     Source operator()(const OpaqueArgument& opaque) const {
-      throw InputError("an argument of kind " + quoted(opaque.json.begin().key()) + " is not supported");
+      throw InputError("an argument of kind " + in_quotes(opaque.json.begin().key()) + " is not supported");
     }
   };
   return std::visit(Visitor{*this, schema, type, wants_tensor, number}, argument);
@@ -191,11 +191,11 @@ Executor::Instruction Executor::compile(const Node& node) {
         } else if (wanted.default_value()) {
           arguments.emplace_back(*wanted.default_value());
         } else {
-          throw InputError("its argument " + quoted(wanted.name()) + " is missing");
+          throw InputError("its argument " + in_quotes(wanted.name()) + " is missing");
         }
       }
       for (const NamedArgument& input : node.inputs) {
-        if (!known.contains(input.name)) throw InputError("it takes no argument " + quoted(input.name));
+        if (!known.contains(input.name)) throw InputError("it takes no argument " + in_quotes(input.name));
       }
     }
     Instruction instruction{.operation = operation,

@@ -20,7 +20,7 @@ double read_float(const json& value) {
   if (text == "Infinity") return std::numeric_limits<double>::infinity();
   if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
   if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
-  throw InputError("expected a number, found " + quoted(text));
+  throw InputError("expected a number, found " + in_quotes(text));
 }
 
 json write_float(double value) {
@@ -41,7 +41,7 @@ json write_sym_int(const SymInt& value) {
 
 Argument read_argument(const json& argument) {
   if (!argument.is_object() || argument.size() != 1) {
-    throw InputError("expected an argument of one kind, found " + quoted(argument.dump()));
+    throw InputError("expected an argument of one kind, found " + in_quotes(argument.dump()));
   }
   const std::string kind = argument.begin().key();
   const json& value = argument.begin().value();
@@ -182,7 +182,7 @@ GraphInput read_input_spec(const json& spec) {
   if (kind == "user_input" && value.at("arg").contains("as_tensor")) {
     return {InputKind::kUserInput, value.at("arg").at("as_tensor").at("name"), "", true};
   }
-  throw InputError("an input of kind " + quoted(kind) + " (" + quoted(value.dump()) +
+  throw InputError("an input of kind " + in_quotes(kind) + " (" + in_quotes(value.dump()) +
                    ") is not supported: inputs must be tensors");
 }
 
@@ -215,11 +215,11 @@ Graph read_document(json document) {
   for (const json& spec : signature.at("output_specs")) {
     const std::string kind = spec.begin().key();
     if (kind != "user_output") {
-      throw InputError("an output of kind " + quoted(kind) + " shows an inference form" + std::string(kHowToExport));
+      throw InputError("an output of kind " + in_quotes(kind) + " shows an inference form" + std::string(kHowToExport));
     }
     const json& argument = spec.begin().value().at("arg");
     if (!argument.contains("as_tensor")) {
-      throw InputError("an output " + quoted(argument.dump()) + " is not a tensor: return tensors only");
+      throw InputError("an output " + in_quotes(argument.dump()) + " is not a tensor: return tensors only");
     }
     graph.outputs.push_back(argument.at("as_tensor").at("name"));
   }
@@ -240,7 +240,7 @@ Graph read_document(json document) {
 const json& tensor_value(const Graph& graph, const std::string& value) {
   const json& values = graph.document.at("graph_module").at("graph").at("tensor_values");
   const auto found = values.find(value);
-  if (found == values.end()) throw InputError("the program has no entry for the tensor " + quoted(value));
+  if (found == values.end()) throw InputError("the program has no entry for the tensor " + in_quotes(value));
   return *found;
 }
 

@@ -46,7 +46,7 @@ Program::Program(std::string name, Graph graph, std::map<std::string, at::Tensor
     : name_(std::move(name)), graph_(std::move(graph)), state_(std::move(state)) {
   for (const GraphInput& input : graph_.inputs) {
     if (input.kind != InputKind::kUserInput && !state_.contains(input.state_name)) {
-      throw InputError("the program names the tensor " + quoted(input.state_name) + " but does not hold it");
+      throw InputError("the program names the tensor " + in_quotes(input.state_name) + " but does not hold it");
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include "common/Error.h"
 #include "engine/program/EvalForm.h"
+#include "engine/train/ParameterStorage.h"
 #include "engine/train/RunningStatistics.h"
 
 namespace lockstep {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/collectives/Communicator.h"
 #include "engine/data/Dataset.h"
+#include "engine/optim/LearningRateSchedule.h"
 #include "engine/program/Program.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/Evaluator.h"

@@ -18,8 +18,8 @@ TEST(Nearest, FindsTheLikelyWordAndNoOther) {
 }
 
 TEST(Quoted, EscapesAndCuts) {
-  EXPECT_EQ(quoted(std::string("a\"b\\\n\x7f")), "\"a\\\"b\\\\\\x0a\\x7f\"");
-  EXPECT_EQ(quoted(std::string(500, 'x')), "\"" + std::string(120, 'x') + "…\"");
+  EXPECT_EQ(in_quotes(std::string("a\"b\\\n\x7f")), "\"a\\\"b\\\\\\x0a\\x7f\"");
+  EXPECT_EQ(in_quotes(std::string(500, 'x')), "\"" + std::string(120, 'x') + "…\"");
 }
 
 TEST(WithCommas, GroupsThousands) {

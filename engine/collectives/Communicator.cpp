@@ -1,0 +1,40 @@
+#include "engine/collectives/Communicator.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+std::size_t size_of(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+      return 4;
+    case DataType::kFloat64:
+    case DataType::kInt64:
+      return 8;
+    case DataType::kByte:
+      return 1;
+  }
+  throw InternalError("unknown data type");
+}
+
+std::vector<std::string> Communicator::all_gather(std::string_view text) {
+  const auto ranks = static_cast<std::size_t>(size());
+  std::vector<std::int64_t> lengths(ranks);
+  const auto length = static_cast<std::int64_t>(text.size());
+  all_gather(&length, lengths.data(), 1, DataType::kInt64)->wait();
+  const auto longest = static_cast<std::size_t>(*std::ranges::max_element(lengths));
+  std::string padded(text);
+  padded.resize(longest);
+  std::string all(longest * ranks, '\0');
+  all_gather(padded.data(), all.data(), longest, DataType::kByte)->wait();
+  std::vector<std::string> texts;
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    texts.push_back(all.substr(rank * longest, static_cast<std::size_t>(lengths[rank])));
+  }
+  return texts;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,69 @@
+#include "engine/collectives/FlatParameters.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "common/Error.h"
+#include "kernels/gradient_norm/GradientNorm.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::uintptr_t kAlignment = 256;  // bytes: the plan's offsets count from such a boundary
+
+at::Tensor aligned_zeros(std::int64_t length, at::ScalarType type) {
+  const auto item = static_cast<std::int64_t>(c10::elementSize(type));
+  const at::Tensor padded = at::zeros({length + static_cast<std::int64_t>(kAlignment) / item}, type);
+  const auto misaligned = reinterpret_cast<std::uintptr_t>(padded.const_data_ptr()) % kAlignment;
+  const auto skip = static_cast<std::int64_t>((kAlignment - misaligned) % kAlignment) / item;
+  return padded.narrow(0, skip, length);
+}
+
+at::Tensor view(const at::Tensor& flat, std::int64_t offset, const at::Tensor& like) {
+  const at::Tensor dense = like.is_non_overlapping_and_dense() ? like : like.contiguous();
+  return flat.as_strided(dense.sizes(), dense.strides(), flat.storage_offset() + offset);
+}
+
+}  // namespace
+
+FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters)
+    : plan_(std::move(plan)), parameters_(std::move(parameters)) {
+  if (parameters_.size() != plan_.segments().size()) throw InternalError("the plan is not of these parameters");
+  const c10::NoGradGuard no_grad;
+  const at::ScalarType type = parameters_.empty() ? at::kFloat : parameters_[0].scalar_type();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const at::ScalarType found = parameters_[i].scalar_type();
+    if (found != type || (type != at::kFloat && type != at::kDouble)) {
+      throw InputError("parameter " + plan_.names()[i] + " is " + c10::toString(found) +
+                       "; all trained parameters must be float32, or all float64");
+    }
+  }
+  flat_parameters_ = aligned_zeros(plan_.length(), type);
+  flat_gradients_ = aligned_zeros(plan_.length(), type);
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    at::Tensor& parameter = parameters_[i];
+    const std::int64_t offset = plan_.segments()[i].offset;
+    const at::Tensor place = view(flat_parameters_, offset, parameter);
+    place.copy_(parameter);
+    parameter.set_data(place);
+    gradients_.push_back(view(flat_gradients_, offset, parameter));
+    parameter.mutable_grad() = gradients_.back();
+  }
+}
+
+double FlatParameters::gradient_norm() const {
+  const auto length = static_cast<std::size_t>(plan_.length());
+  const kernels::GradientNorm norm =
+      scalar_type() == at::kFloat
+          ? kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<float>(), length), plan_.segments())
+          : kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<double>(), length), plan_.segments());
+  return norm.non_finite > 0 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(norm.sum_of_squares);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,39 @@
+// Parameters and gradients of a program as two flat storages.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "engine/collectives/BucketPlan.h"
+
+namespace lockstep {
+
+/// Moves each parameter's values into flat storage and makes the parameter, and its gradient, a view into it, so that
+/// collectives and optimizers run over buckets and autograd writes where they read. Strides are kept where they are dense
+/// (channels-last too). The padding between parameters stays zero.
+class FlatParameters {
+ public:
+  /// `parameters` in the plan's order: leaf tensors that require gradients, all float32 or all float64. InputError names the
+  /// first that is neither.
+  FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters);
+
+  const BucketPlan& plan() const { return plan_; }
+  const std::vector<at::Tensor>& parameters() const { return parameters_; }
+  const std::vector<at::Tensor>& gradients() const { return gradients_; }  ///< the views, in the plan's order
+  at::Tensor& flat_parameters() { return flat_parameters_; }
+  at::Tensor& flat_gradients() { return flat_gradients_; }
+  at::ScalarType scalar_type() const { return flat_parameters_.scalar_type(); }
+
+  /// √Σg² over all gradients, in float64; not finite when any gradient is not.
+  double gradient_norm() const;
+
+ private:
+  BucketPlan plan_;
+  std::vector<at::Tensor> parameters_;
+  std::vector<at::Tensor> gradients_;
+  at::Tensor flat_parameters_;
+  at::Tensor flat_gradients_;
+};
+
+}  // namespace lockstep

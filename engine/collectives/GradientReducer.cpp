@@ -1,0 +1,104 @@
+#include "engine/collectives/GradientReducer.h"
+
+#include <ATen/Functions.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/utils/lambda_post_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+// Autograd owns the hooks for as long as its graph lives, which may be longer than the reducer: they call through this.
+struct GradientReducer::Hooks {
+  std::function<void(std::size_t)> ready;
+  // A parameter refers to its accumulator weakly: without an owner the hook would go with the first graph.
+  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators;
+};
+
+GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& communicator)
+    : parameters_(parameters), communicator_(communicator), hooks_(std::make_shared<Hooks>()) {
+  const BucketPlan& plan = parameters.plan();
+  for (std::size_t bucket = 0; bucket < plan.buckets().size(); ++bucket) {
+    const Bucket& placed = plan.buckets()[bucket];
+    bucket_of_.insert(bucket_of_.end(), placed.end_segment - placed.first_segment, bucket);
+  }
+  received_.assign(plan.segments().size(), false);
+  hooks_->ready = [this](std::size_t parameter) { ready(parameter); };
+  for (std::size_t i = 0; i < parameters.parameters().size(); ++i) {
+    auto accumulator = torch::autograd::impl::grad_accumulator(parameters.parameters()[i]);
+    using torch::autograd::variable_list;
+    accumulator->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(
+        [hooks = std::weak_ptr(hooks_), i](const variable_list& outputs, const variable_list&) {
+          if (const auto alive = hooks.lock()) alive->ready(i);
+          return outputs;
+        }));
+    hooks_->accumulators.push_back(std::move(accumulator));
+  }
+}
+
+GradientReducer::~GradientReducer() = default;
+
+void GradientReducer::begin_step() {
+  parameters_.flat_gradients().zero_();
+  received_here_.assign(received_.size(), false);
+  pending_.assign(parameters_.plan().buckets().size(), 0);
+  for (std::size_t i = 0; i < bucket_of_.size(); ++i) {
+    if (!agreed_ || received_[i]) ++pending_[bucket_of_[i]];
+  }
+  last_micro_batch_ = false;
+  next_bucket_ = 0;
+  works_.clear();
+}
+
+void GradientReducer::last_micro_batch() { last_micro_batch_ = true; }
+
+void GradientReducer::ready(std::size_t parameter) {
+  received_here_[parameter] = true;
+  if (!last_micro_batch_) return;
+  const std::size_t bucket = bucket_of_[parameter];
+  if (pending_[bucket] > 0) --pending_[bucket];
+  while (next_bucket_ < pending_.size() && pending_[next_bucket_] == 0) start_bucket();
+}
+
+void GradientReducer::start_bucket() {
+  const Bucket& bucket = parameters_.plan().buckets()[next_bucket_++];
+  if (communicator_.size() == 1) return;
+  const DataType type = parameters_.scalar_type() == at::kDouble ? DataType::kFloat64 : DataType::kFloat32;
+  auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());
+  works_.push_back(communicator_.all_reduce(gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
+                                            static_cast<std::size_t>(bucket.length), type, ReduceOp::kSum));
+}
+
+void GradientReducer::finish() {
+  while (next_bucket_ < pending_.size()) start_bucket();
+  for (const auto& work : works_) work->wait();
+  works_.clear();
+  for (std::size_t i = 0; i < received_.size(); ++i) {
+    const at::Tensor& gradient = parameters_.parameters()[i].grad();
+    if (!gradient.defined() || gradient.const_data_ptr() != parameters_.gradients()[i].const_data_ptr()) {
+      throw InternalError("the gradient of " + parameters_.plan().names()[i] + " is no longer in its bucket");
+    }
+  }
+  if (!agreed_) {
+    agree();
+  } else if (last_micro_batch_ && received_here_ != received_) {
+    const auto differing = std::ranges::mismatch(received_here_, received_).in1 - received_here_.begin();
+    throw InternalError("the gradient of " + parameters_.plan().names()[static_cast<std::size_t>(differing)] +
+                        (received_[static_cast<std::size_t>(differing)] ? " did not come" : " came") +
+                        " in this step, unlike in the first");
+  }
+}
+
+void GradientReducer::agree() {
+  std::vector<std::int64_t> flags(received_here_.begin(), received_here_.end());
+  communicator_.all_reduce(flags.data(), flags.size(), DataType::kInt64, ReduceOp::kMax)->wait();
+  received_.assign(flags.begin(), flags.end());
+  agreed_ = true;
+}
+
+}  // namespace lockstep

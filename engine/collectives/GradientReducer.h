@@ -1,0 +1,56 @@
+// Sums gradients over ranks, bucket by bucket, while backward goes on.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/collectives/Communicator.h"
+#include "engine/collectives/FlatParameters.h"
+
+namespace lockstep {
+
+/// For each step: `begin_step`; forward and backward of the step's micro-batches, with `last_micro_batch` called before the
+/// last backward; `finish`. After that every rank's flat gradients hold the sum over all ranks. A rank without data in a
+/// step calls `begin_step` and `finish` only.
+///
+/// While the last backward runs, a bucket's all-reduce starts when the last of its gradients is ready and all buckets before
+/// it have started: every rank enqueues all buckets, in plan order. Which parameters receive a gradient is a property of the
+/// program, so the ranks agree on it once, in the first step, and each checks that it stays so.
+class GradientReducer {
+ public:
+  /// Keeps references; installs hooks on the parameters for as long as it lives.
+  GradientReducer(FlatParameters& parameters, Communicator& communicator);
+  GradientReducer(const GradientReducer&) = delete;
+  GradientReducer& operator=(const GradientReducer&) = delete;
+  ~GradientReducer();
+
+  void begin_step();
+  void last_micro_batch();
+  /// A collective. Throws InternalError, naming the parameter, when another one than in the first step has no gradient.
+  void finish();
+
+  /// Which parameters, in the plan's order, have received a gradient on any rank. Valid after the first `finish`.
+  const std::vector<bool>& received() const { return received_; }
+
+ private:
+  struct Hooks;
+
+  void ready(std::size_t parameter);
+  void start_bucket();
+  void agree();
+
+  FlatParameters& parameters_;
+  Communicator& communicator_;
+  std::shared_ptr<Hooks> hooks_;
+  std::vector<std::size_t> bucket_of_;  ///< parameter → bucket
+  std::vector<bool> received_;
+  bool agreed_ = false;
+
+  std::vector<bool> received_here_;    ///< in this step, on this rank
+  std::vector<std::size_t> pending_;   ///< per bucket: gradients that the last backward still owes
+  bool last_micro_batch_ = false;
+  std::size_t next_bucket_ = 0;
+  std::vector<std::unique_ptr<Work>> works_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,163 @@
+#include "engine/collectives/MpiCommunicator.h"
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+#include <utility>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+namespace {
+
+// MPI counts are ints; longer buffers are reduced and sent in pieces of this many elements.
+constexpr std::size_t kMaxCount = std::size_t{1} << 30;
+
+MPI_Datatype mpi_type(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+      return MPI_FLOAT;
+    case DataType::kFloat64:
+      return MPI_DOUBLE;
+    case DataType::kInt64:
+      return MPI_INT64_T;
+    case DataType::kByte:
+      return MPI_UNSIGNED_CHAR;
+  }
+  throw InternalError("unknown data type");
+}
+
+MPI_Op mpi_op(ReduceOp op) { return op == ReduceOp::kSum ? MPI_SUM : MPI_MAX; }
+
+class FutureWork : public Work {
+ public:
+  explicit FutureWork(std::future<void> future) : future_(std::move(future)) {}
+  ~FutureWork() override {
+    if (future_.valid()) future_.wait();
+  }
+  void wait() override {
+    if (future_.valid()) future_.get();
+  }
+
+ private:
+  std::future<void> future_;
+};
+
+// Calls `part(first element, count)` for the pieces of a long buffer.
+template <typename Part>
+void in_parts(std::size_t count, const Part& part) {
+  for (std::size_t done = 0; done < count; done += kMaxCount) {
+    part(done, static_cast<int>(std::min(kMaxCount, count - done)));
+  }
+}
+
+}  // namespace
+
+MpiMode choose_mpi_mode(int cores, int ranks_on_host, int threads_per_rank) {
+  return cores > ranks_on_host * threads_per_rank ? MpiMode::kBackground : MpiMode::kInline;
+}
+
+MpiCommunicator::MpiCommunicator(const MpiSession&, MpiMode mode) : mode_(mode) {
+  MPI_Comm_dup(MPI_COMM_WORLD, &comm_);
+  MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
+  MPI_Comm_rank(comm_, &rank_);
+  MPI_Comm_size(comm_, &size_);
+  if (mode_ == MpiMode::kBackground) worker_ = std::thread(&MpiCommunicator::work, this);
+}
+
+MpiCommunicator::~MpiCommunicator() {
+  if (worker_.joinable()) {
+    {
+      const std::lock_guard lock(mutex_);
+      closing_ = true;
+    }
+    changed_.notify_one();
+    worker_.join();
+  }
+  MPI_Comm_free(&comm_);
+}
+
+void MpiCommunicator::work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    Task task = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    task();
+    lock.lock();
+  }
+}
+
+std::unique_ptr<Work> MpiCommunicator::run(std::function<void()> collective) {
+  Task task(std::move(collective));
+  auto result = std::make_unique<FutureWork>(task.get_future());
+  if (mode_ == MpiMode::kInline) {
+    task();
+  } else {
+    {
+      const std::lock_guard lock(mutex_);
+      queue_.push_back(std::move(task));
+    }
+    changed_.notify_one();
+  }
+  return result;
+}
+
+void MpiCommunicator::check(int code, const char* operation, std::size_t count) const {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw PeerError("rank " + std::to_string(rank_) + ": " + operation + " of " + std::to_string(count) +
+                  " elements failed: " + std::string(text, static_cast<std::size_t>(length)));
+}
+
+std::unique_ptr<Work> MpiCommunicator::all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
+  return run([=, this] {
+    in_parts(count, [&](std::size_t first, int part) {
+      check(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type),
+                          mpi_op(op), comm_),
+            "all_reduce", count);
+    });
+  });
+}
+
+std::unique_ptr<Work> MpiCommunicator::reduce_scatter(const void* buffer, void* output, std::size_t count,
+                                                      DataType type, ReduceOp op) {
+  if (count > INT_MAX) throw InternalError("reduce_scatter of more than 2^31-1 elements a rank");
+  return run([=, this] {
+    check(MPI_Reduce_scatter_block(buffer, output, static_cast<int>(count), mpi_type(type), mpi_op(op), comm_),
+          "reduce_scatter", count);
+  });
+}
+
+std::unique_ptr<Work> MpiCommunicator::all_gather(const void* input, void* output, std::size_t count, DataType type) {
+  if (count > INT_MAX) throw InternalError("all_gather of more than 2^31-1 elements a rank");
+  return run([=, this] {
+    const auto elements = static_cast<int>(count);
+    check(MPI_Allgather(input, elements, mpi_type(type), output, elements, mpi_type(type), comm_), "all_gather", count);
+  });
+}
+
+std::unique_ptr<Work> MpiCommunicator::broadcast(void* buffer, std::size_t count, DataType type, int root) {
+  return run([=, this] {
+    in_parts(count, [&](std::size_t first, int part) {
+      check(MPI_Bcast(static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type), root, comm_),
+            "broadcast", count);
+    });
+  });
+}
+
+void MpiCommunicator::barrier() {
+  run([this] { check(MPI_Barrier(comm_), "barrier", 0); })->wait();
+}
+
+void MpiCommunicator::abort(int exit_code) {
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::_Exit(exit_code);  // MPI_Abort does not return in practice, but is not declared so
+}
+
+}  // namespace lockstep

@@ -1,0 +1,65 @@
+// Collectives over MPI, for CPU memory.
+#pragma once
+
+#include <mpi.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "engine/collectives/Communicator.h"
+#include "engine/collectives/MpiSession.h"
+
+namespace lockstep {
+
+/// Where a collective runs.
+enum class MpiMode {
+  kInline,      ///< in the calling thread: it is done when the call returns
+  kBackground,  ///< in a thread of the communicator's own, in order, while the caller computes
+};
+
+/// Overlap pays only with a core to spare for it: background when the host has more cores than its ranks compute on.
+MpiMode choose_mpi_mode(int cores, int ranks_on_host, int threads_per_rank);
+
+/// All ranks of the job. In background mode every MPI call after construction is made by the one worker thread.
+class MpiCommunicator : public Communicator {
+ public:
+  /// The session must outlive the communicator. A collective.
+  MpiCommunicator(const MpiSession& session, MpiMode mode);
+  MpiCommunicator(const MpiCommunicator&) = delete;
+  MpiCommunicator& operator=(const MpiCommunicator&) = delete;
+  ~MpiCommunicator() override;
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  using Communicator::all_gather;
+  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override;
+  std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                       ReduceOp op) override;
+  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) override;
+  std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) override;
+  void barrier() override;
+  [[noreturn]] void abort(int exit_code) override;
+
+ private:
+  using Task = std::packaged_task<void()>;
+
+  std::unique_ptr<Work> run(std::function<void()> collective);
+  void check(int code, const char* operation, std::size_t count) const;
+  void work();
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0;
+  int size_ = 1;
+  MpiMode mode_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Task> queue_;
+  bool closing_ = false;
+  std::thread worker_;
+};
+
+}  // namespace lockstep

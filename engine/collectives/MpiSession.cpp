@@ -1,0 +1,26 @@
+#include "engine/collectives/MpiSession.h"
+
+#include <mpi.h>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+MpiSession::MpiSession() {
+  int provided = 0;
+  if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
+    throw PeerError("MPI cannot start");
+  }
+  if (provided < MPI_THREAD_SERIALIZED) {
+    MPI_Finalize();
+    throw PeerError("this MPI does not let several threads take turns (MPI_THREAD_SERIALIZED); use one that does");
+  }
+  MPI_Comm host;
+  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
+  MPI_Comm_size(host, &ranks_on_this_host_);
+  MPI_Comm_free(&host);
+}
+
+MpiSession::~MpiSession() { MPI_Finalize(); }
+
+}  // namespace lockstep

@@ -1,0 +1,22 @@
+// MPI, from its start to its end.
+#pragma once
+
+namespace lockstep {
+
+/// Starts MPI on construction and ends it on destruction; one per process. MPI's own end waits for all ranks: a rank that
+/// leaves alone must end the others with MpiCommunicator::abort instead.
+class MpiSession {
+ public:
+  /// Throws PeerError when MPI cannot start or offers too little thread support.
+  MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+  ~MpiSession();
+
+  int ranks_on_this_host() const { return ranks_on_this_host_; }
+
+ private:
+  int ranks_on_this_host_ = 1;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,55 @@
+#include "engine/optim/ParameterGroups.h"
+
+#include <algorithm>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+bool matches(const std::string& pattern, const std::string& name) {
+  // After a mismatch, the last `*` takes one character more and matching goes on from there.
+  std::size_t p = 0;
+  std::size_t n = 0;
+  std::size_t star = std::string::npos;
+  std::size_t star_end = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_end = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != std::string::npos) {
+      p = star + 1;
+      n = ++star_end;
+    } else {
+      return false;
+    }
+  }
+  return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(), [](char c) { return c == '*'; });
+}
+
+std::vector<ParameterGroup> assign_groups(const std::vector<std::string>& names,
+                                          const std::vector<ParameterGroup>& groups, double weight_decay) {
+  std::vector<bool> used(groups.size(), false);
+  std::vector<ParameterGroup> assigned;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find_if(groups, [&](const auto& group) { return matches(group.match, name); });
+    if (found == groups.end()) {
+      assigned.push_back({.match = "*", .weight_decay = weight_decay, .learning_rate_factor = 1});
+    } else {
+      used[static_cast<std::size_t>(found - groups.begin())] = true;
+      assigned.push_back(*found);
+    }
+  }
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (!used[i]) {
+      throw InputError("parameter_groups: no parameter belongs to the group " + in_quotes(groups[i].match) +
+                       "; the parameters are: " + join(names, ", "));
+    }
+  }
+  return assigned;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,44 @@
+#include "engine/train/ParameterStorage.h"
+
+#include "common/Error.h"
+#include "engine/optim/ParameterGroups.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr double kMiB = 1024 * 1024;
+
+template <typename Real>
+FlatSpans<Real> spans(FlatParameters& parameters) {
+  const auto length = static_cast<std::size_t>(parameters.plan().length());
+  return {{parameters.flat_parameters().mutable_data_ptr<Real>(), length},
+          {parameters.flat_gradients().const_data_ptr<Real>(), length}};
+}
+
+}  // namespace
+
+BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program) {
+  const std::vector<StateTensor> parameters = program.trained_parameters();
+  if (parameters.empty()) throw InputError("the program " + program.name() + " has no parameter to train");
+  std::vector<std::string> names;
+  for (const StateTensor& parameter : parameters) names.push_back(parameter.name);
+  const auto groups = assign_groups(names, hyperparameters.parameter_groups, hyperparameters.weight_decay);
+  std::vector<ParameterLayout> layouts;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    layouts.push_back({.name = names[i],
+                       .elements = parameters[i].tensor.numel(),
+                       .weight_decay = groups[i].weight_decay,
+                       .learning_rate_factor = groups[i].learning_rate_factor});
+  }
+  return BucketPlan(layouts, static_cast<std::int64_t>(parameters[0].tensor.element_size()),
+                    hyperparameters.bucket_cap_mb * kMiB);
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters) {
+  const FlatStorage storage = parameters.scalar_type() == at::kDouble ? FlatStorage(spans<double>(parameters))
+                                                                     : FlatStorage(spans<float>(parameters));
+  return make_optimizer(hyperparameters, storage, parameters.plan().segments());
+}
+
+}  // namespace lockstep

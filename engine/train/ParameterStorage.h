@@ -1,0 +1,21 @@
+// From a program and a job to parameters in flat storage and an optimizer over it.
+#pragma once
+
+#include <memory>
+
+#include "engine/collectives/BucketPlan.h"
+#include "engine/collectives/FlatParameters.h"
+#include "engine/optim/Optimizer.h"
+#include "engine/program/Program.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// The trained parameters in the order in which backward meets them, with their groups. InputError when there is none, or when
+/// a parameter group matches none.
+BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program);
+
+/// The job's optimizer; `parameters` must outlive it.
+std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters);
+
+}  // namespace lockstep

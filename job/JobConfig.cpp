@@ -1,0 +1,49 @@
+#include "job/JobConfig.h"
+
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+using nlohmann::json;
+
+std::string write_job_config(const JobConfig& config) {
+  json channels = json::object();
+  for (const auto& [name, path] : config.channels) channels[name] = path.string();
+  const json document = {{"job_name", config.job_name},
+                         {"host", config.host},
+                         {"channels", channels},
+                         {"model_dir", config.model_dir.string()},
+                         {"output_data_dir", config.output_data_dir.string()},
+                         {"output_dir", config.output_dir.string()},
+                         {"threads", config.threads},
+                         {"terminal", config.terminal},
+                         {"hyperparameters", to_json(config.hyperparameters)}};
+  try {
+    return document.dump();
+  } catch (const json::exception& error) {
+    throw InputError(std::string("a path or name of the job is not UTF-8: ") + error.what());
+  }
+}
+
+JobConfig read_job_config(const std::string& text) {
+  try {
+    const json document = json::parse(text);
+    JobConfig config;
+    config.job_name = document.at("job_name");
+    config.host = document.at("host");
+    for (const auto& [name, path] : document.at("channels").items()) config.channels[name] = path.get<std::string>();
+    config.model_dir = document.at("model_dir").get<std::string>();
+    config.output_data_dir = document.at("output_data_dir").get<std::string>();
+    config.output_dir = document.at("output_dir").get<std::string>();
+    config.threads = document.at("threads");
+    config.terminal = document.at("terminal");
+    config.hyperparameters = hyperparameters_from_json(document.at("hyperparameters"));
+    return config;
+  } catch (const json::exception& error) {
+    throw InputError(std::string("this is not a job that `lockstep` wrote: ") + error.what());
+  }
+}
+
+}  // namespace lockstep

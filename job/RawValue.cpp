@@ -1,0 +1,115 @@
+#include "job/RawValue.h"
+
+#include <cmath>
+#include <utility>
+
+namespace lockstep {
+
+using nlohmann::json;
+
+namespace {
+
+// Python's repr of lists, dictionaries, texts, True, False and None as JSON. What is not such a repr comes out as something
+// that does not parse, which is all the caller needs.
+std::string python_to_json(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (c == '\'' || c == '"') {
+      out += '"';
+      for (++i; i < text.size() && text[i] != c; ++i) {
+        if (text[i] == '\\' && i + 1 < text.size() && text[i + 1] == '\'') ++i;
+        if (text[i] == '"') {
+          out += "\\\"";
+        } else {
+          out += text[i];
+          if (text[i] == '\\' && i + 1 < text.size()) out += text[++i];
+        }
+      }
+      out += '"';
+      ++i;
+    } else if (text.compare(i, 4, "True") == 0) {
+      out += "true";
+      i += 4;
+    } else if (text.compare(i, 5, "False") == 0) {
+      out += "false";
+      i += 5;
+    } else if (text.compare(i, 4, "None") == 0) {
+      out += "null";
+      i += 4;
+    } else {
+      out += c == '(' ? '[' : c == ')' ? ']' : c;
+      ++i;
+    }
+  }
+  return out;
+}
+
+json decode(const json& given) {
+  if (!given.is_string()) return given;
+  const std::string text = given;
+  for (const std::string& candidate : {text, python_to_json(text)}) {
+    json parsed = json::parse(candidate, nullptr, /*allow_exceptions=*/false);
+    if (parsed.is_discarded()) continue;
+    // A number that a tuning job quotes: "\"256\"". A quoted text stays a text.
+    if (parsed.is_string()) {
+      const json inner = json::parse(parsed.get<std::string>(), nullptr, false);
+      return inner.is_number() || inner.is_boolean() ? inner : parsed;
+    }
+    return parsed;
+  }
+  return given;
+}
+
+std::string trimmed(const std::string& text) {
+  const auto first = text.find_first_not_of(" \t");
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+}  // namespace
+
+RawValue::RawValue(json value) : given_(std::move(value)), meant_(decode(given_)) {}
+
+bool RawValue::is_null() const { return meant_.is_null(); }
+
+std::optional<std::int64_t> RawValue::integer() const {
+  if (meant_.is_number_unsigned() && meant_.get<std::uint64_t>() > INT64_MAX) return std::nullopt;
+  if (meant_.is_number_integer()) return meant_.get<std::int64_t>();
+  if (!meant_.is_number_float()) return std::nullopt;
+  const auto value = meant_.get<double>();
+  constexpr double kExact = 9007199254740992;  // 2^53: every integer up to it has a double of its own
+  if (std::abs(value) > kExact || value != std::trunc(value)) return std::nullopt;
+  return static_cast<std::int64_t>(value);
+}
+
+std::optional<double> RawValue::number() const {
+  return meant_.is_number() ? std::optional(meant_.get<double>()) : std::nullopt;
+}
+
+std::optional<bool> RawValue::boolean() const {
+  return meant_.is_boolean() ? std::optional(meant_.get<bool>()) : std::nullopt;
+}
+
+std::string RawValue::text() const {
+  if (meant_.is_string()) return meant_;
+  return given_.is_string() ? given_.get<std::string>() : given_.dump();
+}
+
+std::vector<RawValue> RawValue::items() const {
+  std::vector<RawValue> items;
+  if (meant_.is_array()) {
+    for (const json& item : meant_) items.emplace_back(item);
+    return items;
+  }
+  const std::string all = trimmed(text());
+  for (std::size_t begin = 0; !all.empty() && begin <= all.size();) {
+    const std::size_t end = std::min(all.find(',', begin), all.size());
+    items.emplace_back(trimmed(all.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return items;
+}
+
+json RawValue::structure() const { return meant_; }
+
+}  // namespace lockstep

@@ -1,0 +1,107 @@
+#include "launch/Job.h"
+
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+#include "common/File.h"
+#include "common/Text.h"
+#include "job/RawValue.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::uint64_t kMaxJobFile = 16 << 20;
+
+fs::path below(const fs::path& directory, const json& value, const std::string& key, const fs::path& file) {
+  if (!value.is_string()) throw InputError(file.string() + ": " + key + " must be a path, not " + value.dump());
+  return (directory / fs::path(value.get<std::string>())).lexically_normal();
+}
+
+void read_job_file(const fs::path& file, Job& job, RawHyperparameters& hyperparameters) {
+  json document;
+  try {
+    document = json::parse(read_file(file, kMaxJobFile));
+  } catch (const json::parse_error& error) {
+    throw InputError(file.string() + " is not JSON: " + error.what());
+  }
+  if (!document.is_object()) throw InputError(file.string() + " must hold a JSON object");
+  const fs::path directory = fs::absolute(file).parent_path();
+  for (const auto& [key, value] : document.items()) {
+    if (key == "job_name") {
+      job.config.job_name = value.is_string() ? value.get<std::string>() : value.dump();
+    } else if (key == "model_dir") {
+      job.config.model_dir = below(directory, value, key, file);
+    } else if (key == "output_dir") {
+      job.config.output_dir = below(directory, value, key, file);
+    } else if (key == "output_data_dir") {
+      job.config.output_data_dir = below(directory, value, key, file);
+    } else if (key == "channels") {
+      if (!value.is_object()) throw InputError(file.string() + ": channels must be an object, name → directory");
+      for (const auto& [name, path] : value.items()) {
+        job.config.channels[name] = below(directory, path, "channel " + name, file);
+      }
+    } else if (key == "model" && value.is_string() && value.get<std::string>().ends_with(".pt2")) {
+      hyperparameters[key] = below(directory, value, key, file).string();
+    } else {
+      hyperparameters[key] = value;
+    }
+  }
+}
+
+// SageMaker's framework estimators send `model_dir` among the hyperparameters: an S3 address that the container cannot write to,
+// or the directory that is used anyway.
+void take_model_dir(RawHyperparameters& hyperparameters, Job& job) {
+  const auto found = hyperparameters.find("model_dir");
+  if (found == hyperparameters.end()) return;
+  const std::string value = RawValue(found->second).text();
+  hyperparameters.erase(found);
+  if (value.starts_with("s3://")) {
+    job.notes.push_back("model_dir=" + value + " is not written to: artifacts go to " + job.config.model_dir.string() +
+                        ", which SageMaker uploads");
+  } else if (!value.empty() && value != "None" && value != "null") {
+    job.config.model_dir = value;
+  }
+}
+
+}  // namespace
+
+Job resolve_job(const JobEnvironment& environment, const JobArguments& arguments) {
+  Job job;
+  job.config.job_name = environment.job_name;
+  job.config.host = environment.current_host;
+  job.config.channels = environment.channels;
+  job.config.model_dir = environment.model_dir;
+  job.config.output_dir = environment.output_dir;
+  job.config.output_data_dir = environment.output_data_dir;
+  job.hosts = environment.hosts;
+  job.gpus = environment.gpus;
+  job.instance_type = environment.instance_type;
+  RawHyperparameters hyperparameters = environment.hyperparameters;
+  take_model_dir(hyperparameters, job);
+  if (arguments.job_file) read_job_file(*arguments.job_file, job, hyperparameters);
+  for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
+  for (const auto& [name, value] : arguments.hyperparameters) hyperparameters[name] = value;
+  const auto directory = [&](const char* name, fs::path& place, const fs::path& otherwise) {
+    const auto flag = arguments.directories.find(name);
+    if (flag != arguments.directories.end()) place = flag->second;
+    if (place.empty()) place = otherwise;
+    place = fs::absolute(place);
+  };
+  directory("model_dir", job.config.model_dir, "model");
+  directory("output_dir", job.config.output_dir, "output");
+  directory("output_data_dir", job.config.output_data_dir, job.config.output_dir / "data");
+  job.config.hyperparameters = parse_hyperparameters(hyperparameters);
+  for (auto& [name, path] : job.config.channels) {
+    path = fs::absolute(path);
+    if (!fs::is_directory(path)) {
+      throw InputError("channel " + in_quotes(name) + ": " + path.string() + " is not a directory");
+    }
+  }
+  return job;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,56 @@
+#include "launch/JobArguments.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
+  JobArguments parsed;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "-h" || argument == "--help") {
+      parsed.help = true;
+      continue;
+    }
+    if (!argument.starts_with("--")) {
+      if (parsed.job_file) throw InputError("one job file is enough: " + parsed.job_file->string() + " and " + argument);
+      parsed.job_file = argument;
+      continue;
+    }
+    const std::size_t equals = argument.find('=');
+    std::string name = argument.substr(2, equals == std::string::npos ? equals : equals - 2);
+    std::ranges::replace(name, '-', '_');
+    if (name == "print_config" && equals == std::string::npos) {
+      parsed.print_config = true;
+      continue;
+    }
+    std::string value;
+    if (equals != std::string::npos) {
+      value = argument.substr(equals + 1);
+    } else if (i + 1 < arguments.size()) {
+      value = arguments[++i];
+    } else {
+      throw InputError("--" + name + " needs a value");
+    }
+    if (name == "base_dir") {
+      parsed.base_dir = value;
+    } else if (name == "model_dir" || name == "output_dir" || name == "output_data_dir") {
+      parsed.directories[name] = value;
+    } else if (name == "channel") {
+      const std::size_t split = value.find('=');
+      if (split == std::string::npos || split == 0 || split + 1 == value.size()) {
+        throw InputError("--channel takes NAME=DIRECTORY, not " + in_quotes(value));
+      }
+      parsed.channels[value.substr(0, split)] = value.substr(split + 1);
+    } else {
+      parsed.hyperparameters[name] = value;
+    }
+  }
+  return parsed;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,31 @@
+// What the command line says about the job.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// The arguments of `lockstep train` and `lockstep plan`: at most one job file; `--NAME VALUE` or `--NAME=VALUE` for every
+/// hyperparameter (dashes and underscores are alike); `--channel NAME=DIR`, once per channel; `--model_dir`, `--output_dir`,
+/// `--output_data_dir`, `--base_dir`; `--help`, `--print-config`.
+struct JobArguments {
+  std::optional<std::filesystem::path> job_file;
+  std::optional<std::filesystem::path> base_dir;
+  std::map<std::string, std::filesystem::path> channels;
+  std::map<std::string, std::filesystem::path> directories;  ///< by flag: model_dir, output_dir, output_data_dir
+  RawHyperparameters hyperparameters;
+  bool help = false;
+  bool print_config = false;
+};
+
+/// Throws InputError for what it does not know; names that nobody knows are left to parse_hyperparameters, which suggests the
+/// nearest.
+JobArguments parse_job_arguments(const std::vector<std::string>& arguments);
+
+}  // namespace lockstep

@@ -1,0 +1,214 @@
+#include "launch/JobEnvironment.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+#include "common/File.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::uint64_t kMaxConfigFile = 16 << 20;
+
+/// A JSON object of the contract and where it came from, for errors.
+class Source {
+ public:
+  Source(json object, std::string origin) : object_(std::move(object)), origin_(std::move(origin)) {
+    if (!object_.is_object()) throw InputError(origin_ + " must hold a JSON object, not " + object_.type_name());
+  }
+
+  static Source parse(const std::string& text, const std::string& origin) {
+    try {
+      return {json::parse(text), origin};
+    } catch (const json::parse_error& error) {
+      throw InputError(origin + " is not JSON: " + error.what());
+    }
+  }
+
+  const json& object() const { return object_; }
+
+  std::optional<std::string> text(const char* key) const {
+    const json* value = find(key);
+    if (!value) return std::nullopt;
+    if (!value->is_string()) throw InputError(origin_ + ": " + key + " must be a text, not " + value->dump());
+    return value->get<std::string>();
+  }
+
+  std::optional<std::vector<std::string>> texts(const char* key) const {
+    const json* value = find(key);
+    return value ? std::optional(text_list(*value, origin_ + ": " + key)) : std::nullopt;
+  }
+
+  static std::vector<std::string> text_list(const json& value, const std::string& origin) {
+    try {
+      return value.get<std::vector<std::string>>();
+    } catch (const json::exception&) {
+      throw InputError(origin + " must be a list of texts, not " + value.dump());
+    }
+  }
+
+ private:
+  const json* find(const char* key) const {
+    const auto found = object_.find(key);
+    return found == object_.end() || found->is_null() ? nullptr : &*found;
+  }
+
+  json object_;
+  std::string origin_;
+};
+
+std::optional<Source> config_file(const fs::path& base, const char* name) {
+  const fs::path path = base / "input/config" / name;
+  std::error_code error;
+  if (!fs::exists(path, error)) return std::nullopt;
+  return Source::parse(read_file(path, kMaxConfigFile), path.string());
+}
+
+std::optional<std::string> variable(const Environment& environment, const std::string& name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::string upper(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return text;
+}
+
+void read_hosts(const Environment& environment, const std::optional<Source>& resources, JobEnvironment& job) {
+  if (resources) {
+    job.current_host = resources->text("current_host").value_or("");
+    job.hosts = resources->texts("hosts").value_or(std::vector<std::string>{});
+    job.instance_type = resources->text("current_instance_type").value_or("");
+  }
+  if (const auto hosts = variable(environment, "SM_HOSTS")) {
+    const json list = json::parse(*hosts, nullptr, false);
+    job.hosts = Source::text_list(list, "the variable SM_HOSTS=" + in_quotes(*hosts));
+  }
+  if (const auto host = variable(environment, "SM_CURRENT_HOST")) job.current_host = *host;
+  if (job.hosts.empty()) job.hosts = {job.current_host.empty() ? "localhost" : job.current_host};
+  if (job.current_host.empty()) job.current_host = job.hosts.front();
+  std::ranges::sort(job.hosts, natural_less);
+  if (std::ranges::adjacent_find(job.hosts) != job.hosts.end()) {
+    throw InputError("the job's hosts name " + *std::ranges::adjacent_find(job.hosts) + " twice");
+  }
+  if (std::ranges::count(job.hosts, job.current_host) == 0) {
+    throw InputError("this host, " + job.current_host + ", is not among the job's hosts: " + join(job.hosts, ", "));
+  }
+  if (const auto gpus = variable(environment, "SM_NUM_GPUS")) {
+    const json count = json::parse(*gpus, nullptr, false);
+    if (!count.is_number_unsigned() || count > 1024) {
+      throw InputError("the variable SM_NUM_GPUS must be a count, not " + in_quotes(*gpus));
+    }
+    job.gpus = count.get<int>();
+  }
+}
+
+// A channel's directory, also where its name lost its case or its dashes on the way through a shell.
+void read_channels(const Environment& environment, const fs::path& base, const std::optional<Source>& inputs,
+                   JobEnvironment& job) {
+  std::vector<std::string> names;
+  if (inputs) {
+    for (const auto& [name, description] : inputs->object().items()) names.push_back(name);
+  }
+  if (const auto channels = variable(environment, "SM_CHANNELS")) {
+    names = Source::text_list(json::parse(*channels, nullptr, false), "the variable SM_CHANNELS=" + in_quotes(*channels));
+  }
+  for (const std::string& name : names) {
+    const auto path = variable(environment, "SM_CHANNEL_" + upper(name));
+    job.channels[name] = path ? fs::path(*path) : base / "input/data" / name;
+  }
+  constexpr std::string_view prefix = "SM_CHANNEL_";
+  for (const auto& [name, path] : environment) {
+    if (!name.starts_with(prefix)) continue;
+    std::string channel = name.substr(prefix.size());
+    const bool known = std::ranges::any_of(names, [&](const std::string& other) { return upper(other) == channel; });
+    std::ranges::transform(channel, channel.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (!known) job.channels[channel] = path;
+  }
+}
+
+void read_hyperparameters(const Environment& environment, const std::optional<Source>& file, JobEnvironment& job) {
+  const auto add = [&](const Source& source) {
+    for (const auto& [name, value] : source.object().items()) job.hyperparameters[name] = value;
+  };
+  if (file) add(*file);
+  if (const auto all = variable(environment, "SM_HPS")) add(Source::parse(*all, "the variable SM_HPS"));
+  for (const HyperparameterDescription& known : describe_hyperparameters()) {
+    if (const auto value = variable(environment, "SM_HP_" + upper(known.name))) job.hyperparameters[known.name] = *value;
+  }
+}
+
+}  // namespace
+
+Environment process_environment() {
+  Environment environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const std::size_t equals = text.find('=');
+    if (equals != std::string::npos) environment[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return environment;
+}
+
+bool natural_less(const std::string& a, const std::string& b) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  std::size_t i = 0;
+  std::size_t j = 0;
+  while (i < a.size() && j < b.size()) {
+    if (!digit(a[i]) || !digit(b[j])) {
+      if (a[i] != b[j]) return a[i] < b[j];
+      ++i;
+      ++j;
+      continue;
+    }
+    const auto number = [&](const std::string& text, std::size_t& at) {
+      while (at < text.size() && text[at] == '0') ++at;
+      const std::size_t begin = at;
+      while (at < text.size() && digit(text[at])) ++at;
+      return std::string_view(text).substr(begin, at - begin);
+    };
+    const std::string_view left = number(a, i);
+    const std::string_view right = number(b, j);
+    if (left.size() != right.size()) return left.size() < right.size();
+    if (left != right) return left < right;
+  }
+  if ((i < a.size()) != (j < b.size())) return j < b.size();
+  return a < b;  // they differ in leading zeros only
+}
+
+JobEnvironment read_job_environment(const Environment& environment, const std::optional<fs::path>& base_dir) {
+  const fs::path base = base_dir ? *base_dir : fs::path(variable(environment, "SAGEMAKER_BASE_DIR").value_or("/opt/ml"));
+  const auto resources = config_file(base, "resourceconfig.json");
+  const auto inputs = config_file(base, "inputdataconfig.json");
+  const auto hyperparameters = config_file(base, "hyperparameters.json");
+
+  JobEnvironment job;
+  job.container = resources || inputs || hyperparameters ||
+                  std::ranges::any_of(environment, [](const auto& entry) { return entry.first.starts_with("SM_"); });
+  job.job_name = variable(environment, "TRAINING_JOB_NAME")
+                     .value_or(variable(environment, "SAGEMAKER_JOB_NAME").value_or(""));
+  read_hosts(environment, resources, job);
+  read_channels(environment, base, inputs, job);
+  read_hyperparameters(environment, hyperparameters, job);
+  if (job.container) {
+    const auto directory = [&](const char* name, const char* below) {
+      const auto set = variable(environment, name);
+      return set ? fs::path(*set) : base / below;
+    };
+    job.model_dir = directory("SM_MODEL_DIR", "model");
+    job.output_dir = directory("SM_OUTPUT_DIR", "output");
+    job.output_data_dir = directory("SM_OUTPUT_DATA_DIR", "output/data");
+  }
+  return job;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,68 @@
+#include "launch/MpiRun.h"
+
+#include <array>
+#include <cstdio>
+#include <memory>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+MpiRun find_mpirun() {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(::popen("mpirun --version 2>/dev/null", "r"), &::pclose);
+  std::array<char, 256> line{};
+  if (!pipe || !std::fgets(line.data(), line.size(), pipe.get())) {
+    throw InputError("mpirun is not on PATH; install OpenMPI (Debian: openmpi-bin)");
+  }
+  const std::string text = line.data();  // "mpirun (Open MPI) 4.1.4"
+  const std::size_t version = text.find("(Open MPI) ");
+  if (version == std::string::npos) {
+    throw InputError("mpirun is not OpenMPI's; it says " + in_quotes(text) + ". OpenMPI 4.1 or 5 is needed");
+  }
+  const MpiRun mpirun{.path = "mpirun", .major = std::atoi(text.c_str() + version + std::string("(Open MPI) ").size())};
+  if (mpirun.major != 4 && mpirun.major != 5) {
+    throw InputError("mpirun is of " + in_quotes(text) + "; OpenMPI 4.1 or 5 is needed");
+  }
+  return mpirun;
+}
+
+std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& topology, const MpiRunOptions& options,
+                                        const std::vector<std::string>& rank_command) {
+  std::vector<std::string> command = {mpirun.path, "-np", std::to_string(topology.ranks())};
+  const auto add = [&](std::initializer_list<const char*> words) { command.insert(command.end(), words.begin(), words.end()); };
+  if (options.root) add({"--allow-run-as-root"});
+  // Ranks have threads of their own; mpirun would put all of a rank's on one core.
+  add({"--bind-to", "none"});
+  // As many ranks as the plan says, whatever mpirun thinks the host has room for.
+  add({"--map-by", mpirun.major == 4 ? "slot:OVERSUBSCRIBE" : "slot:oversubscribe"});
+  // What a rank has to say it says itself.
+  if (mpirun.major == 4) add({"--quiet"});
+  if (topology.hosts.size() == 1) {
+    // Shared memory only: no interface is probed, and none needs to exist.
+    add({"--mca", "pml", "ob1", "--mca", "btl", mpirun.major == 4 ? "self,vader" : "self,sm"});
+  }
+  // Ranks that wait for a message give their core to those that work.
+  if (topology.oversubscribed) add({"--mca", mpirun.major == 4 ? "mpi_yield_when_idle" : "mpi_yield_when_idle", "1"});
+  add({"-x", options.terminal ? "LOCKSTEP_TERMINAL=1" : "LOCKSTEP_TERMINAL=0"});
+  command.insert(command.end(), rank_command.begin(), rank_command.end());
+  return command;
+}
+
+std::string shell_quoted(const std::vector<std::string>& command) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%^";
+  std::string text;
+  for (const std::string& word : command) {
+    if (!text.empty()) text += ' ';
+    if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) {
+      text += word;
+      continue;
+    }
+    text += '\'';
+    for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
+    text += '\'';
+  }
+  return text;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,86 @@
+#include "launch/Topology.h"
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace {
+
+int allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  // Control groups, version 2: "max 100000" or "150000 100000", microseconds per period.
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  double quota = 0;
+  double period = 0;
+  if (file >> quota >> period && quota > 0 && period > 0) {
+    cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(quota / period))));
+  }
+  return cores;
+}
+
+// The child's exit status is the count. Only it loads the driver, whose threads and signal handlers this process, which may be
+// PID 1, must not have.
+int visible_gpus() {
+  const pid_t child = ::fork();
+  if (child < 0) return 0;
+  if (child == 0) {
+    int count = 0;
+    if (void* library = ::dlopen("libcuda.so.1", RTLD_NOW)) {
+      const auto init = reinterpret_cast<int (*)(unsigned)>(::dlsym(library, "cuInit"));
+      const auto devices = reinterpret_cast<int (*)(int*)>(::dlsym(library, "cuDeviceGetCount"));
+      if (!init || !devices || init(0) != 0 || devices(&count) != 0) count = 0;
+    }
+    ::_exit(std::min(count, 255));
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+}
+
+}  // namespace
+
+Machine inspect_machine() { return {.cores = allowed_cores(), .gpus = visible_gpus()}; }
+
+int Topology::ranks() const {
+  int total = 0;
+  for (const HostPlan& host : hosts) total += host.ranks;
+  return total;
+}
+
+Topology plan_topology(const Job& job, const Machine& machine) {
+  if (job.hosts.size() > 1) {
+    throw InputError("the job has " + std::to_string(job.hosts.size()) + " hosts (" + join(job.hosts, ", ") +
+                     "); this version trains on one");
+  }
+  const Hyperparameters& options = job.config.hyperparameters;
+  const int ranks = options.ranks_per_host > 0 ? static_cast<int>(options.ranks_per_host) : 1;
+  const int threads = options.threads_per_rank > 0 ? static_cast<int>(options.threads_per_rank)
+                                                   : std::max(1, machine.cores / ranks);
+  Topology topology{.hosts = {{.name = job.hosts.front(), .ranks = ranks, .threads_per_rank = threads}},
+                    .warnings = {},
+                    .oversubscribed = ranks > machine.cores};
+  if (options.batch_size < ranks) {
+    throw InputError("batch_size=" + std::to_string(options.batch_size) + " is less than the job's " +
+                     std::to_string(ranks) + " ranks: some would never have data");
+  }
+  if (const int gpus = std::max(machine.gpus, job.gpus.value_or(0)); gpus > 0 && options.device == Device::kAuto) {
+    topology.warnings.push_back("WARNING: this host has " + std::to_string(gpus) +
+                                " GPUs; this version trains on CPUs. Set device=cpu to say that this is meant");
+  }
+  return topology;
+}
+
+}  // namespace lockstep

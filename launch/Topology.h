@@ -1,0 +1,40 @@
+// Where the ranks of a job run.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/Job.h"
+
+namespace lockstep {
+
+/// What this machine has.
+struct Machine {
+  int cores = 1;  ///< that this process may use
+  int gpus = 0;   ///< that a CUDA program would see
+};
+
+/// Cores by affinity and control-group quota; GPUs by asking the driver in a child process, so that this one stays free of it.
+Machine inspect_machine();
+
+/// One host and its ranks.
+struct HostPlan {
+  std::string name;
+  int ranks = 1;
+  int threads_per_rank = 1;
+};
+
+/// Ranks are numbered host by host. A value: it starts nothing.
+struct Topology {
+  std::vector<HostPlan> hosts;
+  std::vector<std::string> warnings;  ///< to be seen: what the machine has and the job does not use
+
+  int ranks() const;
+  bool oversubscribed = false;  ///< some host has more ranks than cores
+};
+
+/// Throws InputError for a job that this version cannot place.
+Topology plan_topology(const Job& job, const Machine& machine);
+
+}  // namespace lockstep

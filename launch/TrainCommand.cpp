@@ -1,0 +1,159 @@
+#include "launch/TrainCommand.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+#include "common/FailureFile.h"
+#include "common/File.h"
+#include "common/Text.h"
+#include "launch/Job.h"
+#include "launch/MpiRun.h"
+#include "launch/Supervisor.h"
+#include "launch/Topology.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path own_program() { return fs::read_symlink("/proc/self/exe"); }
+
+// The rank that mpirun (OMPI_…), PMIx or srun (PMI_…, SLURM_…) gave this process, or nothing outside of them.
+std::optional<int> rank_of_process(const Environment& environment) {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
+    const auto found = environment.find(name);
+    if (found != environment.end()) return std::atoi(found->second.c_str());
+  }
+  return std::nullopt;
+}
+
+void print_help() {
+  std::cout << "usage: lockstep train [JOB.json] [--NAME VALUE ...]\n\n"
+               "Trains a program across ranks. The job comes from the container (SageMaker's files and SM_* variables), a job\n"
+               "file and flags; flags win over the file, the file over the container.\n\n"
+               "  --channel NAME=DIR        a directory of data; train (or training) is needed, validation and test are used\n"
+               "  --model_dir DIR           where artifacts go\n"
+               "  --output_dir DIR          where `failure` and data/metrics.jsonl go\n"
+               "  --output_data_dir DIR     where metrics.jsonl goes\n"
+               "  --base_dir DIR            in place of /opt/ml\n"
+               "  --print-config            prints every hyperparameter's value and ends\n\n"
+               "Hyperparameters, as flags and as keys of the job file:\n\n";
+  for (const HyperparameterDescription& row : describe_hyperparameters()) {
+    std::cout << "  --" << row.name << " (" << row.type << "; default " << row.default_value << ")\n      " << row.help
+              << "\n";
+  }
+}
+
+/// The job and where it runs, of this host.
+struct Launch {
+  Job job;
+  Topology topology;
+};
+
+Launch resolve(const JobArguments& arguments, const Environment& environment) {
+  Job job = resolve_job(read_job_environment(environment, arguments.base_dir), arguments);
+  const Topology topology = plan_topology(job, inspect_machine());
+  job.config.threads = topology.hosts.front().threads_per_rank;
+  const auto terminal = environment.find("LOCKSTEP_TERMINAL");
+  job.config.terminal = terminal != environment.end() && terminal->second == "1";
+  return {.job = std::move(job), .topology = topology};
+}
+
+std::vector<std::string> launch_command(const Launch& launch, const std::vector<std::string>& arguments) {
+  std::vector<std::string> rank_command = {own_program().string(), "train"};
+  rank_command.insert(rank_command.end(), arguments.begin(), arguments.end());
+  return mpirun_command(find_mpirun(), launch.topology,
+                        {.root = ::geteuid() == 0, .terminal = ::isatty(STDOUT_FILENO) == 1}, rank_command);
+}
+
+// Hands the job over in memory: no file is left behind, and no argument or variable is too long.
+[[noreturn]] void become_rank_of(const JobConfig& config) {
+  const int memory = ::memfd_create("lockstep-job", 0);
+  if (memory < 0) throw SystemError(with_errno("cannot make a memory file"));
+  const std::string path = "/proc/self/fd/" + std::to_string(memory);
+  OutputFile file(path);
+  file.write(write_job_config(config));
+  become_rank({"train", path});
+}
+
+}  // namespace
+
+void become_rank(const std::vector<std::string>& arguments) {
+  const std::string program = (own_program().parent_path() / "lockstep-rank").string();
+  std::vector<char*> words = {const_cast<char*>(program.c_str())};
+  for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
+  words.push_back(nullptr);
+  ::execv(program.c_str(), words.data());
+  throw SystemError(with_errno("cannot start " + program));
+}
+
+int train_command(const std::vector<std::string>& arguments) {
+  const Environment environment = process_environment();
+  const std::optional<int> rank = rank_of_process(environment);
+  fs::path output_dir;
+  try {
+    const JobArguments parsed = parse_job_arguments(arguments);
+    if (parsed.help) {
+      print_help();
+      return kExitDone;
+    }
+    output_dir = read_job_environment(environment, parsed.base_dir).output_dir;
+    const Launch launch = resolve(parsed, environment);
+    output_dir = launch.job.config.output_dir;
+    if (parsed.print_config) {
+      std::cout << to_json(launch.job.config.hyperparameters).dump(2) << "\n";
+      return kExitDone;
+    }
+    if (rank) become_rank_of(launch.job.config);
+    for (const std::string& note : launch.job.notes) std::cout << "lockstep: " << note << "\n";
+    for (const std::string& warning : launch.topology.warnings) std::cout << "lockstep: " << warning << "\n";
+    std::cout.flush();
+    const int code = supervise(launch_command(launch, arguments));
+    if (code != kExitDone) {
+      write_failure_file(output_dir, "the job ended with exit code " + std::to_string(code) +
+                                         "; no rank left a reason: see the log");
+    }
+    return code;
+  } catch (const Error& error) {
+    // Every rank meets the same error; one of them says it.
+    if (rank.value_or(0) == 0) {
+      std::cerr << "lockstep: error: " << error.what() << std::endl;
+      if (!output_dir.empty()) write_failure_file(output_dir, error.what());
+    }
+    return error.exit_code();
+  }
+}
+
+int plan_command(const std::vector<std::string>& arguments) {
+  const JobArguments parsed = parse_job_arguments(arguments);
+  if (parsed.help) {
+    print_help();
+    return kExitDone;
+  }
+  const Launch launch = resolve(parsed, process_environment());
+  const JobConfig& config = launch.job.config;
+  for (const std::string& warning : launch.topology.warnings) std::cout << warning << "\n";
+  for (const HostPlan& host : launch.topology.hosts) {
+    std::cout << "host      " << host.name << ": " << host.ranks << (host.ranks == 1 ? " rank" : " ranks")
+              << " on the CPU, " << host.threads_per_rank << (host.threads_per_rank == 1 ? " thread" : " threads")
+              << " each" << (launch.topology.oversubscribed ? " (more ranks than cores)" : "") << "\n";
+  }
+  std::cout << "model     " << config.hyperparameters.model << "\n";
+  for (const auto& [name, path] : config.channels) std::cout << "channel   " << name << " = " << path.string() << "\n";
+  if (config.channels.empty()) std::cout << "channel   none: training needs one named train (or training)\n";
+  std::cout << "artifacts " << config.model_dir.string() << "\noutput    " << config.output_dir.string() << "\nmetrics   "
+            << (config.output_data_dir / "metrics.jsonl").string() << "\n";
+  for (const std::string& note : launch.job.notes) std::cout << "note      " << note << "\n";
+  std::cout << "command   " << shell_quoted(launch_command(launch, arguments)) << "\n";
+  return kExitDone;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,74 @@
+// lockstep: the program that people and containers start. It links neither torch nor MPI.
+
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "common/Error.h"
+#include "job/Hyperparameters.h"
+#include "launch/TrainCommand.h"
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: lockstep COMMAND\n"
+    "\n"
+    "  train [JOB.json] [flags]      train a program across ranks; also without any argument, in a container\n"
+    "  plan [JOB.json] [flags]       print hosts, ranks, paths and the exact command; start nothing\n"
+    "  model NAME -o FILE.pt2        write a built-in program (mlp, cnn)\n"
+    "  inspect FILE                  what a .pt2, a .safetensors or a channel directory holds\n"
+    "  hyperparameters               the table of hyperparameters, as Markdown\n"
+    "  version\n"
+    "\n"
+    "`lockstep COMMAND --help` says more.\n";
+
+void print_hyperparameters() {
+  std::cout << "| name | values | default | what it does |\n|---|---|---|---|\n";
+  for (const auto& row : lockstep::describe_hyperparameters()) {
+    std::string type = row.type;
+    for (std::size_t at = 0; (at = type.find('|', at)) != std::string::npos; at += 2) type.replace(at, 1, "\\|");
+    std::cout << "| `" << row.name << "` | " << type << " | `" << row.default_value << "` | " << row.help << " |\n";
+  }
+}
+
+int run(std::vector<std::string> arguments) {
+  using namespace lockstep;
+  // A container starts the program with `train`, with nothing, or with hyperparameters alone.
+  const bool flags_only = !arguments.empty() && arguments[0].starts_with("--") && arguments[0] != "--help" &&
+                          arguments[0] != "--version";
+  const std::string command = arguments.empty() || flags_only ? "train" : arguments[0];
+  if (!arguments.empty() && !flags_only) arguments.erase(arguments.begin());
+  if (command == "train") return train_command(arguments);
+  if (command == "plan") return plan_command(arguments);
+  if (command == "model" || command == "inspect") {
+    arguments.insert(arguments.begin(), command);
+    become_rank(arguments);
+  }
+  if (command == "hyperparameters") {
+    print_hyperparameters();
+    return kExitDone;
+  }
+  if (command == "version" || command == "--version") {
+    std::cout << "lockstep " LOCKSTEP_VERSION "\n";
+    return kExitDone;
+  }
+  const bool help = command == "help" || command == "--help" || command == "-h";
+  (help ? std::cout : std::cerr) << (help ? "" : "lockstep: error: unknown command " + command + "\n") << kUsage;
+  return help ? kExitDone : kExitBadInput;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    // Images name the program `train`, on PATH, so that SageMaker's `docker run IMAGE train` finds it.
+    return run({argv + 1, argv + argc});
+  } catch (const lockstep::Error& error) {
+    std::cerr << "lockstep: error: " << error.what() << "\n";
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    std::cerr << "lockstep: error: " << error.what() << "\n";
+    return lockstep::kExitInternal;
+  }
+}
