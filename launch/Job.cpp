@@ -21,7 +21,7 @@ fs::path below(const fs::path& directory, const json& value, const std::string& 
   return (directory / fs::path(value.get<std::string>())).lexically_normal();
 }
 
-void read_job_file(const fs::path& file, Job& job, RawHyperparameters& hyperparameters) {
+void read_job_file(const fs::path& file, Job& job) {
   json document;
   try {
     document = json::parse(read_file(file, kMaxJobFile));
@@ -45,20 +45,20 @@ void read_job_file(const fs::path& file, Job& job, RawHyperparameters& hyperpara
         job.config.channels[name] = below(directory, path, "channel " + name, file);
       }
     } else if (key == "model" && value.is_string() && value.get<std::string>().ends_with(".pt2")) {
-      hyperparameters[key] = below(directory, value, key, file).string();
+      job.hyperparameters[key] = below(directory, value, key, file).string();
     } else {
-      hyperparameters[key] = value;
+      job.hyperparameters[key] = value;
     }
   }
 }
 
 // SageMaker's framework estimators send `model_dir` among the hyperparameters: an S3 address that the container cannot write to,
 // or the directory that is used anyway.
-void take_model_dir(RawHyperparameters& hyperparameters, Job& job) {
-  const auto found = hyperparameters.find("model_dir");
-  if (found == hyperparameters.end()) return;
+void take_model_dir(Job& job) {
+  const auto found = job.hyperparameters.find("model_dir");
+  if (found == job.hyperparameters.end()) return;
   const std::string value = RawValue(found->second).text();
-  hyperparameters.erase(found);
+  job.hyperparameters.erase(found);
   if (value.starts_with("s3://")) {
     job.notes.push_back("model_dir=" + value + " is not written to: artifacts go to " + job.config.model_dir.string() +
                         ", which SageMaker uploads");
@@ -69,7 +69,7 @@ void take_model_dir(RawHyperparameters& hyperparameters, Job& job) {
 
 }  // namespace
 
-Job resolve_job(const JobEnvironment& environment, const JobArguments& arguments) {
+Job gather_job(const JobEnvironment& environment, const JobArguments& arguments) {
   Job job;
   job.config.job_name = environment.job_name;
   job.config.host = environment.current_host;
@@ -79,12 +79,11 @@ Job resolve_job(const JobEnvironment& environment, const JobArguments& arguments
   job.config.output_data_dir = environment.output_data_dir;
   job.hosts = environment.hosts;
   job.gpus = environment.gpus;
-  job.instance_type = environment.instance_type;
-  RawHyperparameters hyperparameters = environment.hyperparameters;
-  take_model_dir(hyperparameters, job);
-  if (arguments.job_file) read_job_file(*arguments.job_file, job, hyperparameters);
+  job.hyperparameters = environment.hyperparameters;
+  take_model_dir(job);
+  if (arguments.job_file) read_job_file(*arguments.job_file, job);
   for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
-  for (const auto& [name, value] : arguments.hyperparameters) hyperparameters[name] = value;
+  for (const auto& [name, value] : arguments.hyperparameters) job.hyperparameters[name] = value;
   const auto directory = [&](const char* name, fs::path& place, const fs::path& otherwise) {
     const auto flag = arguments.directories.find(name);
     if (flag != arguments.directories.end()) place = flag->second;
@@ -94,14 +93,17 @@ Job resolve_job(const JobEnvironment& environment, const JobArguments& arguments
   directory("model_dir", job.config.model_dir, "model");
   directory("output_dir", job.config.output_dir, "output");
   directory("output_data_dir", job.config.output_data_dir, job.config.output_dir / "data");
-  job.config.hyperparameters = parse_hyperparameters(hyperparameters);
-  for (auto& [name, path] : job.config.channels) {
-    path = fs::absolute(path);
+  for (auto& [name, path] : job.config.channels) path = fs::absolute(path);
+  return job;
+}
+
+void check_job(Job& job) {
+  job.config.hyperparameters = parse_hyperparameters(job.hyperparameters);
+  for (const auto& [name, path] : job.config.channels) {
     if (!fs::is_directory(path)) {
       throw InputError("channel " + in_quotes(name) + ": " + path.string() + " is not a directory");
     }
   }
-  return job;
 }
 
 }  // namespace lockstep

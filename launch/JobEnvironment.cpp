@@ -87,7 +87,6 @@ void read_hosts(const Environment& environment, const std::optional<Source>& res
   if (resources) {
     job.current_host = resources->text("current_host").value_or("");
     job.hosts = resources->texts("hosts").value_or(std::vector<std::string>{});
-    job.instance_type = resources->text("current_instance_type").value_or("");
   }
   if (const auto hosts = variable(environment, "SM_HOSTS")) {
     const json list = json::parse(*hosts, nullptr, false);

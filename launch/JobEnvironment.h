@@ -27,7 +27,6 @@ struct JobEnvironment {
   std::string job_name;                 ///< TRAINING_JOB_NAME, SAGEMAKER_JOB_NAME, or ""
   std::string current_host;             ///< `algo-1`, …; "localhost" when nothing says
   std::vector<std::string> hosts;       ///< in natural order (algo-2 before algo-10); at least one
-  std::string instance_type;            ///< `ml.p4d.24xlarge`, …; "" when nothing says
   std::optional<int> gpus;              ///< SM_NUM_GPUS
   std::map<std::string, std::filesystem::path> channels;
   std::filesystem::path model_dir;

@@ -58,8 +58,8 @@ struct Launch {
   Topology topology;
 };
 
-Launch resolve(const JobArguments& arguments, const Environment& environment) {
-  Job job = resolve_job(read_job_environment(environment, arguments.base_dir), arguments);
+Launch check(Job job, const Environment& environment) {
+  check_job(job);
   const Topology topology = plan_topology(job, inspect_machine());
   job.config.threads = topology.hosts.front().threads_per_rank;
   const auto terminal = environment.find("LOCKSTEP_TERMINAL");
@@ -105,9 +105,14 @@ int train_command(const std::vector<std::string>& arguments) {
       print_help();
       return kExitDone;
     }
-    output_dir = read_job_environment(environment, parsed.base_dir).output_dir;
-    const Launch launch = resolve(parsed, environment);
-    output_dir = launch.job.config.output_dir;
+    // Where to say why the job is refused, as soon as anything tells.
+    const auto flag = parsed.directories.find("output_dir");
+    if (flag != parsed.directories.end()) output_dir = flag->second;
+    const JobEnvironment container = read_job_environment(environment, parsed.base_dir);
+    if (output_dir.empty()) output_dir = container.output_dir;
+    Job job = gather_job(container, parsed);
+    output_dir = job.config.output_dir;
+    const Launch launch = check(std::move(job), environment);
     if (parsed.print_config) {
       std::cout << to_json(launch.job.config.hyperparameters).dump(2) << "\n";
       return kExitDone;
@@ -138,7 +143,8 @@ int plan_command(const std::vector<std::string>& arguments) {
     print_help();
     return kExitDone;
   }
-  const Launch launch = resolve(parsed, process_environment());
+  const Environment environment = process_environment();
+  const Launch launch = check(gather_job(read_job_environment(environment, parsed.base_dir), parsed), environment);
   const JobConfig& config = launch.job.config;
   for (const std::string& warning : launch.topology.warnings) std::cout << warning << "\n";
   for (const HostPlan& host : launch.topology.hosts) {

@@ -27,16 +27,19 @@ struct Bucket {
   std::size_t end_segment = 0;  ///< one after its last
 };
 
-/// Parameters in the order in which backward meets them, one after another, each on a 256-byte boundary; cut into buckets
-/// of at most the cap, except that a parameter is never cut. A pure function of its inputs: the same on all ranks.
+/// Parameters in the order in which backward meets them, one after another, each on a 256-byte boundary; cut
+/// into buckets of at most the cap, except that a parameter is never cut. A pure function of its inputs: the
+/// same on all ranks.
 class BucketPlan {
  public:
   /// element_size: 4 or 8 bytes. cap: in bytes, positive.
   BucketPlan(const std::vector<ParameterLayout>& parameters, std::int64_t element_size, double cap);
 
   std::int64_t length() const { return length_; }  ///< of the flat storage, in elements
-  const std::vector<kernels::Segment>& segments() const { return segments_; }  ///< one per parameter, in order
-  const std::vector<std::string>& names() const { return names_; }             ///< of the parameters, in order
+  const std::vector<kernels::Segment>& segments() const {
+    return segments_;
+  }                                                                 ///< one per parameter, in order
+  const std::vector<std::string>& names() const { return names_; }  ///< of the parameters, in order
   const std::vector<Bucket>& buckets() const { return buckets_; }
   /// Everything above as text: ranks compare it.
   std::string digest() const;

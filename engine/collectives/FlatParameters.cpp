@@ -34,10 +34,18 @@ at::Tensor view(const at::Tensor& flat, std::int64_t offset, const at::Tensor& l
 
 FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters)
     : plan_(std::move(plan)), parameters_(std::move(parameters)) {
-  if (parameters_.size() != plan_.segments().size()) throw InternalError("the plan is not of these parameters");
+  if (parameters_.size() != plan_.segments().size())
+    throw InternalError("the plan is not of these parameters");
   const c10::NoGradGuard no_grad;
   const at::ScalarType type = parameters_.empty() ? at::kFloat : parameters_[0].scalar_type();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (!parameters_[i].is_leaf() || !parameters_[i].requires_grad()) {
+      throw InternalError("parameter " + plan_.names()[i] + " is not a leaf that requires a gradient");
+    }
+    if (parameters_[i].numel() != plan_.segments()[i].length) {
+      throw InternalError("parameter " + plan_.names()[i] + " has " + std::to_string(parameters_[i].numel()) +
+                          " elements, its place in the plan " + std::to_string(plan_.segments()[i].length));
+    }
     const at::ScalarType found = parameters_[i].scalar_type();
     if (found != type || (type != at::kFloat && type != at::kDouble)) {
       throw InputError("parameter " + plan_.names()[i] + " is " + c10::toString(found) +
@@ -61,8 +69,10 @@ double FlatParameters::gradient_norm() const {
   const auto length = static_cast<std::size_t>(plan_.length());
   const kernels::GradientNorm norm =
       scalar_type() == at::kFloat
-          ? kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<float>(), length), plan_.segments())
-          : kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<double>(), length), plan_.segments());
+          ? kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<float>(), length),
+                                   plan_.segments())
+          : kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<double>(), length),
+                                   plan_.segments());
   return norm.non_finite > 0 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(norm.sum_of_squares);
 }
 

@@ -9,13 +9,13 @@
 
 namespace lockstep {
 
-/// Moves each parameter's values into flat storage and makes the parameter, and its gradient, a view into it, so that
-/// collectives and optimizers run over buckets and autograd writes where they read. Strides are kept where they are dense
-/// (channels-last too). The padding between parameters stays zero.
+/// Moves each parameter's values into flat storage and makes the parameter, and its gradient, a view into it,
+/// so that collectives and optimizers run over buckets and autograd writes where they read. Strides are kept
+/// where they are dense (channels-last too). The padding between parameters stays zero.
 class FlatParameters {
  public:
-  /// `parameters` in the plan's order: leaf tensors that require gradients, all float32 or all float64. InputError names the
-  /// first that is neither.
+  /// `parameters` in the plan's order: leaf tensors that require gradients, all float32 or all float64.
+  /// InputError names the first that is neither.
   FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters);
 
   const BucketPlan& plan() const { return plan_; }

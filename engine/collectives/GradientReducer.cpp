@@ -13,7 +13,8 @@
 
 namespace lockstep {
 
-// Autograd owns the hooks for as long as its graph lives, which may be longer than the reducer: they call through this.
+// Autograd owns the hooks for as long as its graph lives, which may be longer than the reducer: they call
+// through this.
 struct GradientReducer::Hooks {
   std::function<void(std::size_t)> ready;
   // A parameter refers to its accumulator weakly: without an owner the hook would go with the first graph.
@@ -55,13 +56,24 @@ void GradientReducer::begin_step() {
   works_.clear();
 }
 
-void GradientReducer::last_micro_batch() { last_micro_batch_ = true; }
+void GradientReducer::last_micro_batch() {
+  last_micro_batch_ = true;
+}
 
 void GradientReducer::ready(std::size_t parameter) {
+  const std::size_t bucket = bucket_of_[parameter];
+  const std::string& name = parameters_.plan().names()[parameter];
+  if (agreed_ && !received_[parameter]) {
+    throw InternalError("the gradient of " + name + " came in this step, unlike in the first");
+  }
+  if (bucket < next_bucket_) {
+    throw InternalError(
+        "the gradient of " + name +
+        " came after its bucket's all-reduce had begun: a step's last backward must be one call");
+  }
   received_here_[parameter] = true;
   if (!last_micro_batch_) return;
-  const std::size_t bucket = bucket_of_[parameter];
-  if (pending_[bucket] > 0) --pending_[bucket];
+  --pending_[bucket];
   while (next_bucket_ < pending_.size() && pending_[next_bucket_] == 0) start_bucket();
 }
 
@@ -70,8 +82,9 @@ void GradientReducer::start_bucket() {
   if (communicator_.size() == 1) return;
   const DataType type = parameters_.scalar_type() == at::kDouble ? DataType::kFloat64 : DataType::kFloat32;
   auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());
-  works_.push_back(communicator_.all_reduce(gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
-                                            static_cast<std::size_t>(bucket.length), type, ReduceOp::kSum));
+  works_.push_back(
+      communicator_.all_reduce(gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
+                               static_cast<std::size_t>(bucket.length), type, ReduceOp::kSum));
 }
 
 void GradientReducer::finish() {
@@ -87,18 +100,19 @@ void GradientReducer::finish() {
   if (!agreed_) {
     agree();
   } else if (last_micro_batch_ && received_here_ != received_) {
-    const auto differing = std::ranges::mismatch(received_here_, received_).in1 - received_here_.begin();
-    throw InternalError("the gradient of " + parameters_.plan().names()[static_cast<std::size_t>(differing)] +
-                        (received_[static_cast<std::size_t>(differing)] ? " did not come" : " came") +
-                        " in this step, unlike in the first");
+    const auto missing = std::ranges::mismatch(received_here_, received_).in1 - received_here_.begin();
+    throw InternalError("the gradient of " + parameters_.plan().names()[static_cast<std::size_t>(missing)] +
+                        " did not come in this step, unlike in the first");
   }
 }
 
 void GradientReducer::agree() {
   std::vector<std::int64_t> flags(received_here_.begin(), received_here_.end());
-  communicator_.all_reduce(flags.data(), flags.size(), DataType::kInt64, ReduceOp::kMax)->wait();
+  if (communicator_.size() > 1) {
+    communicator_.all_reduce(flags.data(), flags.size(), DataType::kInt64, ReduceOp::kMax)->wait();
+  }
   received_.assign(flags.begin(), flags.end());
-  agreed_ = true;
+  agreed_ = std::ranges::find(received_, true) != received_.end();
 }
 
 }  // namespace lockstep

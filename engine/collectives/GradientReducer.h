@@ -9,13 +9,16 @@
 
 namespace lockstep {
 
-/// For each step: `begin_step`; forward and backward of the step's micro-batches, with `last_micro_batch` called before the
-/// last backward; `finish`. After that every rank's flat gradients hold the sum over all ranks. A rank without data in a
-/// step calls `begin_step` and `finish` only.
+/// For each step: `begin_step`; forward and backward of the step's micro-batches, with `last_micro_batch`
+/// called before the last backward; `finish`. After that every rank's flat gradients hold the sum over all
+/// ranks. A rank without data in a step calls `begin_step` and `finish` only.
 ///
-/// While the last backward runs, a bucket's all-reduce starts when the last of its gradients is ready and all buckets before
-/// it have started: every rank enqueues all buckets, in plan order. Which parameters receive a gradient is a property of the
-/// program, so the ranks agree on it once, in the first step, and each checks that it stays so.
+/// While the last backward runs, a bucket's all-reduce starts when the last of its gradients is ready and all
+/// buckets before it have started: every rank enqueues all buckets, in plan order. Which parameters receive a
+/// gradient is a property of the program, so the ranks agree on it once, in the first step in which any rank
+/// has data, and each checks that it stays so. Alone, a rank makes no collective at all.
+///
+/// Errors come out of `backward` or of `finish`. Most are of one rank alone, which must then abort the job.
 class GradientReducer {
  public:
   /// Keeps references; installs hooks on the parameters for as long as it lives.
@@ -24,12 +27,17 @@ class GradientReducer {
   GradientReducer& operator=(const GradientReducer&) = delete;
   ~GradientReducer();
 
+  /// Sets all gradients to zero.
   void begin_step();
   void last_micro_batch();
-  /// A collective. Throws InternalError, naming the parameter, when another one than in the first step has no gradient.
+  /// A collective. Throws InternalError, naming the parameter, when one that had a gradient in the first step
+  /// has none, or when something replaced its gradient's tensor (`backward` with create_graph does). A
+  /// gradient that comes where none came in the first step, or after its bucket left, is an InternalError out
+  /// of `backward`.
   void finish();
 
-  /// Which parameters, in the plan's order, have received a gradient on any rank. Valid after the first `finish`.
+  /// Which parameters, in the plan's order, have received a gradient on any rank. Valid after the first
+  /// `finish`.
   const std::vector<bool>& received() const { return received_; }
 
  private:
@@ -46,8 +54,8 @@ class GradientReducer {
   std::vector<bool> received_;
   bool agreed_ = false;
 
-  std::vector<bool> received_here_;    ///< in this step, on this rank
-  std::vector<std::size_t> pending_;   ///< per bucket: gradients that the last backward still owes
+  std::vector<bool> received_here_;   ///< in this step, on this rank
+  std::vector<std::size_t> pending_;  ///< per bucket: gradients that the last backward still owes
   bool last_micro_batch_ = false;
   std::size_t next_bucket_ = 0;
   std::vector<std::unique_ptr<Work>> works_;

@@ -1,8 +1,8 @@
 #include "engine/collectives/MpiCommunicator.h"
 
 #include <algorithm>
-#include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "common/Error.h"
@@ -10,9 +10,6 @@
 namespace lockstep {
 
 namespace {
-
-// MPI counts are ints; longer buffers are reduced and sent in pieces of this many elements.
-constexpr std::size_t kMaxCount = std::size_t{1} << 30;
 
 MPI_Datatype mpi_type(DataType type) {
   switch (type) {
@@ -28,7 +25,9 @@ MPI_Datatype mpi_type(DataType type) {
   throw InternalError("unknown data type");
 }
 
-MPI_Op mpi_op(ReduceOp op) { return op == ReduceOp::kSum ? MPI_SUM : MPI_MAX; }
+MPI_Op mpi_op(ReduceOp op) {
+  return op == ReduceOp::kSum ? MPI_SUM : MPI_MAX;
+}
 
 class FutureWork : public Work {
  public:
@@ -44,21 +43,14 @@ class FutureWork : public Work {
   std::future<void> future_;
 };
 
-// Calls `part(first element, count)` for the pieces of a long buffer.
-template <typename Part>
-void in_parts(std::size_t count, const Part& part) {
-  for (std::size_t done = 0; done < count; done += kMaxCount) {
-    part(done, static_cast<int>(std::min(kMaxCount, count - done)));
-  }
-}
-
 }  // namespace
 
 MpiMode choose_mpi_mode(int cores, int ranks_on_host, int threads_per_rank) {
   return cores > ranks_on_host * threads_per_rank ? MpiMode::kBackground : MpiMode::kInline;
 }
 
-MpiCommunicator::MpiCommunicator(const MpiSession&, MpiMode mode) : mode_(mode) {
+MpiCommunicator::MpiCommunicator(const MpiSession&, MpiMode mode, std::size_t max_count)
+    : mode_(mode), max_count_(max_count) {
   MPI_Comm_dup(MPI_COMM_WORLD, &comm_);
   MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
   MPI_Comm_rank(comm_, &rank_);
@@ -115,11 +107,20 @@ void MpiCommunicator::check(int code, const char* operation, std::size_t count) 
                   " elements failed: " + std::string(text, static_cast<std::size_t>(length)));
 }
 
-std::unique_ptr<Work> MpiCommunicator::all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
+// Calls `part(first element, count)` for the parts of a long buffer.
+template <typename Part>
+void MpiCommunicator::in_parts(std::size_t count, const Part& part) const {
+  for (std::size_t done = 0; done < count; done += max_count_) {
+    part(done, static_cast<int>(std::min(max_count_, count - done)));
+  }
+}
+
+std::unique_ptr<Work> MpiCommunicator::all_reduce(void* buffer, std::size_t count, DataType type,
+                                                  ReduceOp op) {
   return run([=, this] {
     in_parts(count, [&](std::size_t first, int part) {
-      check(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type),
-                          mpi_op(op), comm_),
+      check(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(buffer) + first * size_of(type), part,
+                          mpi_type(type), mpi_op(op), comm_),
             "all_reduce", count);
     });
   });
@@ -127,25 +128,53 @@ std::unique_ptr<Work> MpiCommunicator::all_reduce(void* buffer, std::size_t coun
 
 std::unique_ptr<Work> MpiCommunicator::reduce_scatter(const void* buffer, void* output, std::size_t count,
                                                       DataType type, ReduceOp op) {
-  if (count > INT_MAX) throw InternalError("reduce_scatter of more than 2^31-1 elements a rank");
   return run([=, this] {
-    check(MPI_Reduce_scatter_block(buffer, output, static_cast<int>(count), mpi_type(type), mpi_op(op), comm_),
-          "reduce_scatter", count);
+    const auto ranks = static_cast<std::size_t>(size_);
+    if (count <= max_count_ / ranks) {
+      check(MPI_Reduce_scatter_block(buffer, output, static_cast<int>(count), mpi_type(type), mpi_op(op),
+                                     comm_),
+            "reduce_scatter", count);
+      return;
+    }
+    for (std::size_t owner = 0; owner < ranks; ++owner) {
+      in_parts(count, [&](std::size_t first, int part) {
+        check(MPI_Reduce(static_cast<const std::byte*>(buffer) + (owner * count + first) * size_of(type),
+                         static_cast<std::byte*>(output) + first * size_of(type), part, mpi_type(type),
+                         mpi_op(op), static_cast<int>(owner), comm_),
+              "reduce_scatter", count);
+      });
+    }
   });
 }
 
-std::unique_ptr<Work> MpiCommunicator::all_gather(const void* input, void* output, std::size_t count, DataType type) {
-  if (count > INT_MAX) throw InternalError("all_gather of more than 2^31-1 elements a rank");
+std::unique_ptr<Work> MpiCommunicator::all_gather(const void* input, void* output, std::size_t count,
+                                                  DataType type) {
   return run([=, this] {
-    const auto elements = static_cast<int>(count);
-    check(MPI_Allgather(input, elements, mpi_type(type), output, elements, mpi_type(type), comm_), "all_gather", count);
+    const auto ranks = static_cast<std::size_t>(size_);
+    if (count <= max_count_ / ranks) {
+      const auto elements = static_cast<int>(count);
+      check(MPI_Allgather(input, elements, mpi_type(type), output, elements, mpi_type(type), comm_),
+            "all_gather", count);
+      return;
+    }
+    const std::size_t bytes = count * size_of(type);
+    auto* all = static_cast<std::byte*>(output);
+    std::memcpy(all + static_cast<std::size_t>(rank_) * bytes, input, bytes);
+    for (std::size_t owner = 0; owner < ranks; ++owner) {
+      in_parts(count, [&](std::size_t first, int part) {
+        check(MPI_Bcast(all + owner * bytes + first * size_of(type), part, mpi_type(type),
+                        static_cast<int>(owner), comm_),
+              "all_gather", count);
+      });
+    }
   });
 }
 
 std::unique_ptr<Work> MpiCommunicator::broadcast(void* buffer, std::size_t count, DataType type, int root) {
   return run([=, this] {
     in_parts(count, [&](std::size_t first, int part) {
-      check(MPI_Bcast(static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type), root, comm_),
+      check(MPI_Bcast(static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type), root,
+                      comm_),
             "broadcast", count);
     });
   });

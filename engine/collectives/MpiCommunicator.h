@@ -4,6 +4,7 @@
 #include <mpi.h>
 
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <future>
@@ -21,14 +22,24 @@ enum class MpiMode {
   kBackground,  ///< in a thread of the communicator's own, in order, while the caller computes
 };
 
-/// Overlap pays only with a core to spare for it: background when the host has more cores than its ranks compute on.
+/// Overlap pays only with a core to spare for it: background when the host has more cores than its ranks
+/// compute on.
 MpiMode choose_mpi_mode(int cores, int ranks_on_host, int threads_per_rank);
 
-/// All ranks of the job. In background mode every MPI call after construction is made by the one worker thread.
+/// All ranks of the job. In background mode every collective is made by the one worker thread, in the order
+/// of the calls, the waiting ones (barrier) too; destruction waits for all of them. A collective that fails
+/// throws PeerError from `wait` with the rank, the operation, the count and MPI's own text.
+///
+/// A rank that fails alone must call `abort`: the others wait for it in their next collective and would for
+/// ever.
 class MpiCommunicator : public Communicator {
  public:
-  /// The session must outlive the communicator. A collective.
-  MpiCommunicator(const MpiSession& session, MpiMode mode);
+  /// MPI counts are ints: longer buffers travel in parts.
+  static constexpr std::size_t kMaxCount = std::size_t{1} << 30;
+
+  /// The session must outlive the communicator. `max_count`: elements that one MPI call moves at most; only
+  /// tests lower it. A collective.
+  MpiCommunicator(const MpiSession& session, MpiMode mode, std::size_t max_count = kMaxCount);
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
   ~MpiCommunicator() override;
@@ -39,7 +50,8 @@ class MpiCommunicator : public Communicator {
   std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override;
   std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
                                        ReduceOp op) override;
-  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) override;
+  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count,
+                                   DataType type) override;
   std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) override;
   void barrier() override;
   [[noreturn]] void abort(int exit_code) override;
@@ -48,6 +60,8 @@ class MpiCommunicator : public Communicator {
   using Task = std::packaged_task<void()>;
 
   std::unique_ptr<Work> run(std::function<void()> collective);
+  template <typename Part>
+  void in_parts(std::size_t count, const Part& part) const;
   void check(int code, const char* operation, std::size_t count) const;
   void work();
 
@@ -55,6 +69,7 @@ class MpiCommunicator : public Communicator {
   int rank_ = 0;
   int size_ = 1;
   MpiMode mode_;
+  std::size_t max_count_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Task> queue_;

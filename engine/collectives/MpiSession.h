@@ -3,8 +3,8 @@
 
 namespace lockstep {
 
-/// Starts MPI on construction and ends it on destruction; one per process. MPI's own end waits for all ranks: a rank that
-/// leaves alone must end the others with MpiCommunicator::abort instead.
+/// Starts MPI on construction and ends it on destruction; one per process. MPI's own end waits for all ranks:
+/// a rank that leaves alone must end the others with MpiCommunicator::abort instead.
 class MpiSession {
  public:
   /// Throws PeerError when MPI cannot start or offers too little thread support.

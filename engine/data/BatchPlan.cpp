@@ -3,20 +3,25 @@
 #include <algorithm>
 
 #include "common/Error.h"
+#include "common/Text.h"
 
 namespace lockstep {
 
 BatchPlan::BatchPlan(std::int64_t samples, std::int64_t batch_size, std::int64_t micro_batch_size, int ranks)
     : samples_(samples), batch_size_(batch_size), micro_batch_size_(micro_batch_size), ranks_(ranks) {
   if (samples < 0 || batch_size < 1 || micro_batch_size < 0 || ranks < 1) {
-    throw InternalError("a batch plan needs samples ≥ 0, a batch size and ranks ≥ 1, and a micro-batch size ≥ 0");
+    throw InternalError(
+        "a batch plan needs samples ≥ 0, batch_size ≥ 1, micro_batch_size ≥ 0 and ranks ≥ 1; it was given " +
+        format("%lld, %lld, %lld and %d", static_cast<long long>(samples), static_cast<long long>(batch_size),
+               static_cast<long long>(micro_batch_size), ranks));
   }
 }
 
-std::int64_t BatchPlan::steps() const { return (samples_ + batch_size_ - 1) / batch_size_; }
+std::int64_t BatchPlan::steps() const { return samples_ / batch_size_ + (samples_ % batch_size_ != 0 ? 1 : 0); }
 
 Slice BatchPlan::batch(std::int64_t step) const {
-  return {step * batch_size_, std::min(samples_, (step + 1) * batch_size_)};
+  const std::int64_t begin = step * batch_size_;
+  return {begin, begin + std::min(batch_size_, samples_ - begin)};
 }
 
 Slice BatchPlan::slice(std::int64_t step, int rank) const {

@@ -3,26 +3,30 @@
 
 #include <array>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "engine/data/Dataset.h"
 #include "engine/data/IdxFile.h"
 
 namespace lockstep {
 
-/// Holds a channel in memory as it is stored (images as bytes) and turns samples into normalized numbers when they are read.
+/// Holds a channel in memory (inputs as they are stored: images as bytes) and turns samples into normalized numbers
+/// when they are read.
 ///
-/// Files are found by what they are, not by name: the array with the most dimensions holds the inputs, the other the
-/// targets. N × H × W images become inputs {1, H, W}; other sizes are kept: {C, H, W} for four dimensions, {D} for two.
-/// One-dimensional targets of bytes or int32 are class labels; real numbers are regression targets.
+/// Files are found by what they are, not by name: the IDX array with more dimensions holds the inputs, the other, of
+/// one or two, the targets; files of other formats are passed over. N × H × W arrays become inputs {1, H, W}; others
+/// keep their sizes as stored: {C, H, W} for four dimensions, {D} for two. One-dimensional targets of integers are
+/// class labels; all other targets are real numbers.
 class IdxDataset : public Dataset {
  public:
-  /// `real_targets`: class labels are taken as numbers to regress on. Throws InputError for a directory that does not hold
-  /// exactly one array of inputs and one of targets of the same count.
+  /// `real_targets`: class labels are taken as numbers to regress on. Throws InputError for a directory that does not
+  /// hold exactly one array of inputs and one of targets of the same count ≥ 1, and for a negative class label.
   IdxDataset(const std::filesystem::path& directory, Normalization normalization, bool real_targets);
 
   std::int64_t size() const override { return size_; }
   const SampleShape& shape() const override { return shape_; }
-  std::string digest() const override;
+  std::string digest() const override { return digest_; }
   void require_classes(std::int64_t classes) const override;
   void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const override;
   void read(std::span<const std::int64_t> samples, double* inputs, void* targets) const override;
@@ -30,16 +34,17 @@ class IdxDataset : public Dataset {
  private:
   template <typename Real>
   void read_as(std::span<const std::int64_t> samples, Real* inputs, void* targets) const;
+  [[noreturn]] void refuse_label(std::int64_t sample, const std::string& expected) const;
 
   Normalization normalization_;
-  std::filesystem::path inputs_path_;
   std::filesystem::path targets_path_;
   IdxArray inputs_;
-  IdxArray targets_;
+  std::vector<double> targets_;
   SampleShape shape_;
+  std::string digest_;
   std::int64_t size_ = 0;
   std::int64_t input_length_ = 0;   ///< numbers of one sample
-  std::int64_t target_length_ = 1;
+  std::int64_t target_length_ = 0;  ///< numbers of one sample
   std::array<double, 256> byte_values_{};
 };
 

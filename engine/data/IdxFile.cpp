@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
+#include <cerrno>
 #include <functional>
 #include <memory>
+#include <new>
 #include <numeric>
 
 #include "common/Error.h"
+#include "common/Text.h"
 
 namespace lockstep {
 
@@ -19,12 +21,17 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kMostDimensions = 8;
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 48;
 constexpr std::size_t kChunk = 1 << 20;
+constexpr std::uintmax_t kMostCompression = 1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
 
 std::int64_t size_of(IdxType type) {
   switch (type) {
     case IdxType::kByte:
+    case IdxType::kSignedByte:
       return 1;
+    case IdxType::kInt16:
+      return 2;
     case IdxType::kInt32:
     case IdxType::kFloat:
       return 4;
@@ -37,26 +44,38 @@ std::int64_t size_of(IdxType type) {
 /// Reads a plain or gzip file from its start; zlib tells the two apart by content.
 class Input {
  public:
-  explicit Input(const fs::path& path) : path_(path), file_(::gzopen(path.c_str(), "rb"), &::gzclose) {
+  explicit Input(const fs::path& path) : path_(path), file_(::gzopen(path.c_str(), "rbe"), &::gzclose) {
     if (!file_) throw InputError(with_errno("cannot open " + path.string()));
     ::gzbuffer(file_.get(), kChunk);
   }
 
   /// Fewer than `count` bytes only at the end of the file.
   std::size_t read(void* out, std::size_t count) {
+    errno = 0;
     const int got = ::gzread(file_.get(), out, static_cast<unsigned>(count));
     int code = Z_OK;
-    const char* text = ::gzerror(file_.get(), &code);
+    const std::string cause = ::gzerror(file_.get(), &code);
+    if (code == Z_ERRNO) throw InputError(with_errno("cannot read " + path_.string()));
     // Z_BUF_ERROR: the file ends within a gzip member.
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
       throw InputError(path_.string() + " is not an intact gzip file: after " + std::to_string(offset_) +
-                       " bytes of content: " + (code == Z_BUF_ERROR ? "it is truncated" : text));
+                       " bytes of content, " + (code == Z_BUF_ERROR ? "it is truncated" : cause) +
+                       "; copy or compress it again");
     }
     offset_ += static_cast<std::size_t>(got);
     return static_cast<std::size_t>(got);
   }
 
+  /// Bytes of content read so far.
   std::size_t offset() const { return offset_; }
+
+  /// An upper bound of the bytes of content in the file.
+  std::uintmax_t most_content() const {
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(path_, error);
+    if (error) throw InputError("cannot read the size of " + path_.string() + ": " + error.message());
+    return ::gzdirect(file_.get()) != 0 ? size : size * kMostCompression;
+  }
 
  private:
   const fs::path& path_;
@@ -64,46 +83,47 @@ class Input {
   std::size_t offset_ = 0;
 };
 
-std::uint32_t big_endian_32(const std::uint8_t* bytes) {
-  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
+template <typename Stored>
+Stored big_endian(const std::uint8_t* bytes) {
+  static_assert(std::endian::native == std::endian::little);
+  std::array<std::uint8_t, sizeof(Stored)> native;
+  std::reverse_copy(bytes, bytes + sizeof(Stored), native.begin());
+  return std::bit_cast<Stored>(native);
 }
 
-double number(IdxType type, const std::uint8_t* bytes) {
-  const std::uint32_t high = big_endian_32(bytes);
-  switch (type) {
-    case IdxType::kInt32:
-      return static_cast<std::int32_t>(high);
-    case IdxType::kFloat:
-      return std::bit_cast<float>(high);
-    default:
-      return std::bit_cast<double>(std::uint64_t{high} << 32 | big_endian_32(bytes + 4));
-  }
+template <typename Stored>
+void convert(const std::uint8_t* bytes, std::int64_t first, std::span<double> numbers) {
+  bytes += first * static_cast<std::int64_t>(sizeof(Stored));
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = big_endian<Stored>(bytes + i * sizeof(Stored));
 }
 
 std::optional<IdxHeader> read_header(Input& input, const fs::path& path) {
   std::array<std::uint8_t, 4> magic{};
-  if (input.read(magic.data(), magic.size()) != magic.size() || magic[0] != 0 || magic[1] != 0) return std::nullopt;
-  const std::array types = {IdxType::kByte, IdxType::kInt32, IdxType::kFloat, IdxType::kDouble};
-  const auto type = std::ranges::find(types, static_cast<IdxType>(magic[2]));
+  if (input.read(magic.data(), magic.size()) != magic.size() || magic[0] != 0 || magic[1] != 0) {
+    return std::nullopt;
+  }
+  const std::array types = {IdxType::kByte,  IdxType::kSignedByte, IdxType::kInt16,
+                            IdxType::kInt32, IdxType::kFloat,      IdxType::kDouble};
+  const auto* const type = std::ranges::find(types, static_cast<IdxType>(magic[2]));
   if (type == types.end() || magic[3] == 0 || magic[3] > kMostDimensions) return std::nullopt;
   IdxHeader header{.type = *type, .dimensions = {}};
-  __int128 bytes = size_of(*type);
+  std::int64_t bytes = size_of(*type);
   for (int i = 0; i < magic[3]; ++i) {
     std::array<std::uint8_t, 4> size{};
     if (input.read(size.data(), size.size()) != size.size()) {
-      throw InputError(path.string() + " is truncated in its header, at byte " + std::to_string(input.offset()));
+      throw InputError(path.string() + " is truncated at byte " + std::to_string(input.offset()) +
+                       ", in its header of " + std::to_string(magic.size() * (1 + magic[3])) +
+                       " bytes; copy or convert it again");
     }
-    header.dimensions.push_back(big_endian_32(size.data()));
-    bytes = std::min(bytes * header.dimensions.back(), static_cast<__int128>(1) << 62);
+    header.dimensions.push_back(big_endian<std::uint32_t>(size.data()));
+    if (header.dimensions.back() > 0 && bytes >= kMostBytes / header.dimensions.back()) {
+      throw InputError(path.string() + " claims an impossible size at byte " +
+                       std::to_string(input.offset() - size.size()) + ": " + header.dimensions_text() +
+                       " elements or more; it is damaged or no IDX file");
+    }
+    bytes *= header.dimensions.back();
   }
-  if (bytes >> 48 != 0) throw InputError(path.string() + " claims an impossible size in its header");
   return header;
-}
-
-std::string sizes_text(const IdxHeader& header) {
-  std::string text;
-  for (const std::int64_t size : header.dimensions) text += (text.empty() ? "" : " × ") + std::to_string(size);
-  return text;
 }
 
 }  // namespace
@@ -114,6 +134,29 @@ std::int64_t IdxHeader::elements() const {
 
 std::int64_t IdxHeader::bytes() const { return elements() * size_of(type); }
 
+std::string IdxHeader::dimensions_text() const {
+  std::vector<std::string> sizes;
+  for (const std::int64_t size : dimensions) sizes.push_back(std::to_string(size));
+  return join(sizes, " × ");
+}
+
+void IdxArray::read(std::int64_t first, std::span<double> numbers) const {
+  switch (header.type) {
+    case IdxType::kByte:
+      return convert<std::uint8_t>(bytes.data(), first, numbers);
+    case IdxType::kSignedByte:
+      return convert<std::int8_t>(bytes.data(), first, numbers);
+    case IdxType::kInt16:
+      return convert<std::int16_t>(bytes.data(), first, numbers);
+    case IdxType::kInt32:
+      return convert<std::int32_t>(bytes.data(), first, numbers);
+    case IdxType::kFloat:
+      return convert<float>(bytes.data(), first, numbers);
+    case IdxType::kDouble:
+      return convert<double>(bytes.data(), first, numbers);
+  }
+}
+
 std::optional<IdxHeader> read_idx_header(const fs::path& path) {
   Input input(path);
   return read_header(input, path);
@@ -122,33 +165,33 @@ std::optional<IdxHeader> read_idx_header(const fs::path& path) {
 IdxArray read_idx(const fs::path& path) {
   Input input(path);
   const auto header = read_header(input, path);
-  if (!header) throw InputError(path.string() + " does not begin with the magic number of an IDX file");
-  // Grows with what the file really holds, so that a header that lies cannot make us allocate.
-  std::vector<std::uint8_t> raw;
+  if (!header) {
+    throw InputError(path.string() + " does not begin with the magic number of an IDX file (00 00, an element type of " +
+                     "08 to 0E, 01 to 08 dimensions)");
+  }
+  const std::size_t begin = input.offset();
   const auto wanted = static_cast<std::size_t>(header->bytes());
-  while (raw.size() < wanted) {
-    const std::size_t before = raw.size();
-    raw.resize(std::min(wanted, before + std::max(kChunk, before)));
-    for (std::size_t done = before; done < raw.size();) {
-      const std::size_t got = input.read(raw.data() + done, std::min(kChunk, raw.size() - done));
-      if (got == 0) {
-        throw InputError(path.string() + " is truncated: its header says " + sizes_text(*header) + ", " +
-                         std::to_string(wanted) + " bytes of elements; it has " + std::to_string(done));
+  const std::string expected = "its header says " + header->dimensions_text() + " elements, which end at byte " +
+                               std::to_string(begin + wanted);
+  IdxArray array{.header = *header, .bytes = {}};
+  std::vector<std::uint8_t>& bytes = array.bytes;
+  try {
+    // Reserved memory costs nothing until it is filled, and a header that lies fills none.
+    bytes.reserve(std::min<std::uintmax_t>(wanted, input.most_content()));
+    while (bytes.size() < wanted) {
+      const std::size_t done = bytes.size();
+      const std::size_t count = std::min(kChunk, wanted - done);
+      bytes.resize(done + count);
+      if (input.read(bytes.data() + done, count) < count) {
+        throw InputError(path.string() + " is truncated at byte " + std::to_string(input.offset()) + ": " + expected +
+                         "; copy or convert it again");
       }
-      done += got;
     }
+  } catch (const std::bad_alloc&) {
+    throw InputError(path.string() + " does not fit in memory: " + expected);
   }
-  if (std::uint8_t extra; input.read(&extra, 1) != 0) {
-    throw InputError(path.string() + " has more bytes than its header says: " + sizes_text(*header) + ", " +
-                     std::to_string(wanted) + " bytes of elements");
-  }
-  IdxArray array{.header = *header, .bytes = {}, .numbers = {}};
-  if (header->type == IdxType::kByte) {
-    array.bytes = std::move(raw);
-  } else {
-    const auto item = static_cast<std::size_t>(size_of(header->type));
-    array.numbers.reserve(wanted / item);
-    for (std::size_t at = 0; at < wanted; at += item) array.numbers.push_back(number(header->type, raw.data() + at));
+  if (std::uint8_t extra = 0; input.read(&extra, 1) != 0) {
+    throw InputError(path.string() + " has more bytes than it should: " + expected + "; copy or convert it again");
   }
   return array;
 }

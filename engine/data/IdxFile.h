@@ -1,41 +1,52 @@
 // The IDX file format, plain or gzip: one array of numbers.
 //
-// Source: Yann LeCun, "The MNIST database", section "File formats": two zero bytes, the element type (0x08 unsigned byte, 0x0B
-// int16, 0x0C int32, 0x0D float, 0x0E double), the number of dimensions, each dimension as a big-endian 32-bit integer, then
-// the elements, big-endian, last dimension fastest.
+// Source: Yann LeCun, "The MNIST database", section "File formats": two zero bytes, the element type (0x08 unsigned
+// byte, 0x09 signed byte, 0x0B int16, 0x0C int32, 0x0D float, 0x0E double), the number of dimensions, each dimension
+// as a big-endian 32-bit integer, then the elements, big-endian, last dimension fastest.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace lockstep {
 
-enum class IdxType { kByte = 0x08, kInt32 = 0x0C, kFloat = 0x0D, kDouble = 0x0E };
+enum class IdxType : std::uint8_t {
+  kByte = 0x08,
+  kSignedByte = 0x09,
+  kInt16 = 0x0B,
+  kInt32 = 0x0C,
+  kFloat = 0x0D,
+  kDouble = 0x0E,
+};
 
 struct IdxHeader {
   IdxType type = IdxType::kByte;
-  std::vector<std::int64_t> dimensions;
+  std::vector<std::int64_t> dimensions;  ///< 1 to 8
+  bool integers() const { return type != IdxType::kFloat && type != IdxType::kDouble; }
   std::int64_t elements() const;
-  std::int64_t bytes() const;  ///< of the elements
+  std::int64_t bytes() const;       ///< of the elements: below 2^48
+  std::string dimensions_text() const;  ///< "60000 × 28 × 28"
 };
 
-/// One array in memory: bytes as they are, everything else as float64.
+/// One array in memory, with its elements as they are in the file: no larger than there.
 struct IdxArray {
   IdxHeader header;
-  std::vector<std::uint8_t> bytes;  ///< type byte
-  std::vector<double> numbers;      ///< other types
+  std::vector<std::uint8_t> bytes;
+  /// Writes the elements `first`, `first` + 1, … as numbers. Exact.
+  void read(std::int64_t first, std::span<double> numbers) const;
 };
 
-/// The header of an IDX file, or nothing when the file does not begin with an IDX magic number. InputError for a file that does
-/// but whose header is truncated or impossible.
+/// The header of an IDX file, or nothing when the file does not begin with an IDX magic number. InputError for a file
+/// that cannot be read, and for one that begins with a magic number but whose header is truncated or impossible.
 std::optional<IdxHeader> read_idx_header(const std::filesystem::path& path);
 
-/// The whole array. InputError, naming the file and offset, for a file that is truncated, has bytes after its elements, or is
-/// not an intact gzip file. Nothing is allocated that the file does not fill.
+/// The whole array. InputError, naming the file and offset, also for a file that is no IDX file, is truncated, has
+/// bytes after its elements, or is not an intact gzip file. Touches no more memory than the file fills, whatever its
+/// header says.
 IdxArray read_idx(const std::filesystem::path& path);
 
 }  // namespace lockstep

@@ -1,26 +1,20 @@
 #include "engine/data/Loader.h"
 
 #include <chrono>
-#include <new>
+#include <functional>
+#include <numeric>
 #include <utility>
 
 #include "common/Error.h"
+#include "common/Text.h"
 
 namespace lockstep {
 
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
-
-std::shared_ptr<std::byte> buffer(std::int64_t size) {
-  auto* memory = static_cast<std::byte*>(::operator new(static_cast<std::size_t>(size), kAlignment));
-  return {memory, [](std::byte* owned) { ::operator delete(owned, kAlignment); }};
-}
-
-std::int64_t product(const std::vector<std::int64_t>& sizes) {
-  std::int64_t product = 1;
-  for (const std::int64_t size : sizes) product *= size;
-  return product;
+std::size_t product(const std::vector<std::int64_t>& sizes) {
+  return static_cast<std::size_t>(
+      std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>()));
 }
 
 }  // namespace
@@ -34,16 +28,18 @@ Loader::Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Pr
       precision_(precision),
       ahead_(static_cast<std::uint64_t>(ahead)),
       next_step_(start) {
-  if (plan_.steps() == 0 || threads < 1 || ahead < 1) throw InternalError("a loader needs samples and a thread");
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  if (threads < 1 || ahead < 1) throw InternalError("a loader needs a thread and room for a micro-batch");
+  if (start.step < 0 || start.step >= plan_.steps()) {
+    throw InternalError(format("a loader cannot start at step %lld of an epoch of %lld steps",
+                               static_cast<long long>(start.step), static_cast<long long>(plan_.steps())));
+  }
+  for (int i = 0; i < threads; ++i) {
+    threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+  }
 }
 
 Loader::~Loader() {
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
-  }
-  wanted_.notify_all();
+  for (std::jthread& thread : threads_) thread.request_stop();
 }
 
 // Called with the lock held.
@@ -61,43 +57,39 @@ Loader::Task Loader::take_task() {
   return task;
 }
 
-Loader::Result Loader::prepare(const Task& task) const {
-  Result result;
-  result.batch.size = task.slice.size();
-  result.batch.last_of_step = task.last_of_step;
-  result.batch.position = task.position;
-  if (task.slice.size() == 0) return result;
-  try {
-    std::vector<std::int64_t> samples;
-    for (std::int64_t position = task.slice.begin; position < task.slice.end; ++position) {
-      samples.push_back(order_(task.position.epoch, position));
-    }
-    const SampleShape& shape = dataset_.shape();
-    const std::int64_t real = precision_ == Precision::kFp64 ? 8 : 4;
-    const std::int64_t target = shape.class_labels ? 8 : real;
-    result.batch.inputs = buffer(result.batch.size * product(shape.input) * real);
-    result.batch.targets = buffer(result.batch.size * product(shape.target) * target);
-    void* inputs = result.batch.inputs.get();
-    if (precision_ == Precision::kFp64) {
-      dataset_.read(samples, static_cast<double*>(inputs), result.batch.targets.get());
-    } else {
-      dataset_.read(samples, static_cast<float*>(inputs), result.batch.targets.get());
-    }
-  } catch (...) {
-    result.error = std::current_exception();
+MicroBatch Loader::prepare(const Task& task) {
+  MicroBatch batch{.size = task.slice.size(), .last_of_step = task.last_of_step, .position = task.position};
+  if (batch.size == 0) return batch;
+  std::vector<std::int64_t> samples;
+  for (std::int64_t position = task.slice.begin; position < task.slice.end; ++position) {
+    samples.push_back(order_(task.position.epoch, position));
   }
-  return result;
+  const SampleShape& shape = dataset_.shape();
+  const std::size_t real = precision_ == Precision::kFp64 ? sizeof(double) : sizeof(float);
+  const std::size_t target = shape.class_labels ? sizeof(std::int64_t) : real;
+  batch.inputs = buffers_.take(samples.size() * product(shape.input) * real);
+  batch.targets = buffers_.take(samples.size() * product(shape.target) * target);
+  void* inputs = batch.inputs.get();
+  if (precision_ == Precision::kFp64) {
+    dataset_.read(samples, static_cast<double*>(inputs), batch.targets.get());
+  } else {
+    dataset_.read(samples, static_cast<float*>(inputs), batch.targets.get());
+  }
+  return batch;
 }
 
-void Loader::work() {
+void Loader::work(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  for (;;) {
-    wanted_.wait(lock, [this] { return closing_ || taken_ < delivered_ + ahead_; });
-    if (closing_) return;
+  while (wanted_.wait(lock, stop, [this] { return taken_ < delivered_ + ahead_; }) && !stop.stop_requested()) {
     const std::uint64_t number = taken_++;
     const Task task = take_task();
     lock.unlock();
-    Result result = prepare(task);
+    Result result;
+    try {
+      result.batch = prepare(task);
+    } catch (...) {
+      result.error = std::current_exception();
+    }
     lock.lock();
     results_.emplace(number, std::move(result));
     prepared_.notify_one();

@@ -9,10 +9,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
 #include "engine/data/BatchPlan.h"
+#include "engine/data/BufferPool.h"
 #include "engine/data/Dataset.h"
 #include "engine/data/Order.h"
 #include "job/Hyperparameters.h"
@@ -25,31 +27,35 @@ struct LoaderPosition {
   std::int64_t step = 0;  ///< within the epoch
 };
 
-/// One micro-batch in memory, 64-byte aligned, ready to be used in place.
+/// One micro-batch in memory, 64-byte aligned, ready to be used in place. The memory goes back to the loader's pool
+/// when its last owner lets go of it, also after the loader is gone.
 struct MicroBatch {
-  std::int64_t size = 0;      ///< samples; 0: this rank has no data in this step, and there are no buffers
-  bool last_of_step = true;   ///< after this one the optimizer steps
-  LoaderPosition position;    ///< of the step it belongs to
+  std::int64_t size = 0;     ///< samples; 0: this rank has no data in this step, and there are no buffers
+  bool last_of_step = true;  ///< after this one the optimizer steps
+  LoaderPosition position;   ///< of the step it belongs to
   std::shared_ptr<std::byte> inputs;   ///< size × input shape, float64 with precision fp64, else float32
   std::shared_ptr<std::byte> targets;  ///< size × int64 class labels, or size × target shape in the inputs' type
 };
 
-/// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more micro-batches (one,
-/// empty, when the rank has no data in it).
+/// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more micro-batches
+/// (one, empty, when the rank has no data in it). For one pass, as in evaluation, take plan.steps() steps with an order
+/// that does not shuffle.
 ///
-/// Threads prepare up to `ahead` micro-batches beyond the one in use, each as a whole, and they are handed over in order: the
-/// result does not depend on the number of threads. The data set must outlive the loader.
+/// Threads prepare up to `ahead` micro-batches beyond the one in use, each as a whole, and they are handed over in
+/// order: the result does not depend on the number of threads. The data set must outlive the loader. The destructor
+/// waits for the micro-batches being prepared, at most one a thread.
 class Loader {
  public:
+  /// InternalError for a plan without samples and for a start that is not in the plan.
   Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
          LoaderPosition start = {}, int ahead = 4);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   ~Loader();
 
-  /// Throws what reading the data set threw, at the micro-batch where it did.
+  /// Called by one thread. Throws what reading the data set threw, in place of the micro-batch where it did.
   MicroBatch next();
-  /// Seconds that callers have waited in `next` so far.
+  /// Seconds that the caller has waited in `next` so far.
   double seconds_waited() const { return seconds_waited_; }
 
  private:
@@ -64,8 +70,8 @@ class Loader {
   };
 
   Task take_task();
-  Result prepare(const Task& task) const;
-  void work();
+  MicroBatch prepare(const Task& task);
+  void work(const std::stop_token& stop);
 
   const Dataset& dataset_;
   const Order order_;
@@ -73,18 +79,18 @@ class Loader {
   const int rank_;
   const Precision precision_;
   const std::uint64_t ahead_;
+  BufferPool buffers_;
+  double seconds_waited_ = 0;
 
   std::mutex mutex_;
-  std::condition_variable wanted_;    ///< a thread may take a task
-  std::condition_variable prepared_;  ///< a result is there
-  bool closing_ = false;
-  LoaderPosition next_step_;          ///< whose tasks are not yet in tasks_
+  std::condition_variable_any wanted_;  ///< a thread may take a task
+  std::condition_variable prepared_;    ///< a result is there
+  LoaderPosition next_step_;            ///< whose tasks are not yet in tasks_
   std::deque<Task> tasks_;
-  std::uint64_t taken_ = 0;           ///< tasks given to threads
-  std::uint64_t delivered_ = 0;       ///< results given to the caller
+  std::uint64_t taken_ = 0;      ///< tasks given to threads
+  std::uint64_t delivered_ = 0;  ///< results given to the caller
   std::map<std::uint64_t, Result> results_;
-  double seconds_waited_ = 0;
-  std::vector<std::jthread> threads_;
+  std::vector<std::jthread> threads_;  ///< last: they stop before anything they use goes
 };
 
 }  // namespace lockstep

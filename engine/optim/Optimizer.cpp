@@ -1,6 +1,8 @@
 #include "engine/optim/Optimizer.h"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 #include "common/Error.h"
 #include "kernels/adamw/AdamW.h"
@@ -9,6 +11,19 @@
 namespace lockstep {
 
 namespace {
+
+// Storage that begins on a cache line, so that no vector load straddles two.
+template <typename T>
+struct CacheLineAllocator {
+  static constexpr std::align_val_t kCacheLine{64};
+  using value_type = T;
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kCacheLine)); }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, kCacheLine); }
+  bool operator==(const CacheLineAllocator&) const = default;
+};
+
+template <typename Real>
+using FlatState = std::vector<Real, CacheLineAllocator<Real>>;
 
 template <typename Real>
 class Sgd : public Optimizer {
@@ -19,8 +34,14 @@ class Sgd : public Optimizer {
         storage_(storage),
         momentum_(options.momentum == 0 ? 0 : storage.parameters.size()) {}
 
+  std::vector<OptimizerState> state() override {
+    if (momentum_.empty()) return {};
+    return {{"momentum", std::span(momentum_)}};
+  }
+
  private:
-  void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) override {
+  void update(std::span<const kernels::Segment> segments, double learning_rate,
+              double gradient_scale) override {
     options_.learning_rate = learning_rate;
     options_.gradient_scale = gradient_scale;
     kernels::sgd(storage_.parameters, storage_.gradients, std::span(momentum_), segments, options_);
@@ -28,7 +49,7 @@ class Sgd : public Optimizer {
 
   kernels::SgdOptions options_;
   FlatSpans<Real> storage_;
-  std::vector<Real> momentum_;
+  FlatState<Real> momentum_;
 };
 
 template <typename Real>
@@ -41,18 +62,23 @@ class AdamW : public Optimizer {
         first_moment_(storage.parameters.size()),
         second_moment_(storage.parameters.size()) {}
 
+  std::vector<OptimizerState> state() override {
+    return {{"first_moment", std::span(first_moment_)}, {"second_moment", std::span(second_moment_)}};
+  }
+
  private:
-  void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) override {
+  void update(std::span<const kernels::Segment> segments, double learning_rate,
+              double gradient_scale) override {
     options_.learning_rate = learning_rate;
     options_.gradient_scale = gradient_scale;
-    kernels::adamw(storage_.parameters, storage_.gradients, std::span(first_moment_), std::span(second_moment_), segments,
-                   options_);
+    kernels::adamw(storage_.parameters, storage_.gradients, std::span(first_moment_),
+                   std::span(second_moment_), segments, options_);
   }
 
   kernels::AdamWOptions options_;
   FlatSpans<Real> storage_;
-  std::vector<Real> first_moment_;
-  std::vector<Real> second_moment_;
+  FlatState<Real> first_moment_;
+  FlatState<Real> second_moment_;
 };
 
 }  // namespace
@@ -62,6 +88,8 @@ Optimizer::Optimizer(std::vector<kernels::Segment> segments) : segments_(std::mo
 }
 
 void Optimizer::step(double learning_rate, double gradient_scale, const std::vector<bool>& received) {
+  if (received.size() != segments_.size())
+    throw InternalError("the flags are not of this optimizer's segments");
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     segments_[i].skip = !received[i];
     if (received[i]) ++segments_[i].step;
@@ -73,6 +101,11 @@ std::vector<std::int64_t> Optimizer::steps() const {
   std::vector<std::int64_t> steps;
   for (const kernels::Segment& segment : segments_) steps.push_back(segment.step);
   return steps;
+}
+
+void Optimizer::set_steps(const std::vector<std::int64_t>& steps) {
+  if (steps.size() != segments_.size()) throw InternalError("the steps are not of this optimizer's segments");
+  for (std::size_t i = 0; i < steps.size(); ++i) segments_[i].step = steps[i];
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatStorage storage,
@@ -90,6 +123,8 @@ std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters
       storage);
 }
 
-double clip_scale(double norm, double clip_norm) { return std::min(1.0, clip_norm / (norm + 1e-6)); }
+double clip_scale(double norm, double clip_norm) {
+  return std::min(1.0, clip_norm / (norm + 1e-6));
+}
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 // Updates parameters from gradients, over flat storage.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,21 +21,32 @@ struct FlatSpans {
 };
 using FlatStorage = std::variant<FlatSpans<float>, FlatSpans<double>>;
 
+/// One of an optimizer's own flat storages, in the parameters' layout.
+struct OptimizerState {
+  std::string name;  ///< "momentum", "first_moment", "second_moment"
+  std::variant<std::span<float>, std::span<double>> values;
+};
+
 /// Owns its state in flat storage of the parameters' layout, and how many updates each parameter has had.
+/// These two are all that a checkpoint needs of it.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// One update. `gradient_scale` multiplies all gradients; `received` says, per segment, whether it has a gradient: one that
-  /// has none keeps its value and its state, without weight decay, as in PyTorch.
+  /// One update. `gradient_scale` multiplies all gradients; `received` says, per segment, whether it has a
+  /// gradient: one that has none keeps its value and its state, without weight decay, as in PyTorch.
   void step(double learning_rate, double gradient_scale, const std::vector<bool>& received);
 
+  /// Its storages, zero at first, to be read and written between steps. They live as long as the optimizer.
+  virtual std::vector<OptimizerState> state() = 0;
   /// Updates each segment has had.
   std::vector<std::int64_t> steps() const;
+  void set_steps(const std::vector<std::int64_t>& steps);
 
  protected:
   explicit Optimizer(std::vector<kernels::Segment> segments);
-  virtual void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) = 0;
+  virtual void update(std::span<const kernels::Segment> segments, double learning_rate,
+                      double gradient_scale) = 0;
 
  private:
   std::vector<kernels::Segment> segments_;
@@ -44,8 +56,8 @@ class Optimizer {
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatStorage storage,
                                           std::vector<kernels::Segment> segments);
 
-/// What to multiply gradients by so that their norm is at most `clip_norm`: clip_norm / (norm + 1e-6), at most 1, as
-/// torch.nn.utils.clip_grad_norm_ does.
+/// What to multiply gradients by so that their norm is at most `clip_norm`: clip_norm / (norm + 1e-6), at
+/// most 1, as torch.nn.utils.clip_grad_norm_ does.
 double clip_scale(double norm, double clip_norm);
 
 }  // namespace lockstep

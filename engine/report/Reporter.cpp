@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "common/Text.h"
 
@@ -57,16 +58,18 @@ void Reporter::header(const Rows& rows) {
 
 void Reporter::progress(const Progress& progress) {
   const auto now = Clock::now();
-  if (!start_) {
-    start_ = last_line_ = now;
+  if (std::exchange(paused_, false)) {
+    last_step_ = last_line_ = now;
+    samples_since_line_ = 0;
     return;
   }
   samples_since_line_ += progress.batch_size;
-  ++steps_since_start_;
+  ++timed_steps_;
+  timed_seconds_ += seconds(now - std::exchange(last_step_, now));
   const double elapsed = seconds(now - last_line_);
   const bool last_of_epoch = progress.step == progress.steps;
   if (elapsed < (terminal_ ? kRedrawSeconds : seconds_between_lines_) && !(terminal_ && last_of_epoch)) return;
-  const double left = seconds(now - *start_) / static_cast<double>(steps_since_start_) *
+  const double left = timed_seconds_ / static_cast<double>(timed_steps_) *
                       static_cast<double>(progress.total_steps - progress.global_step);
   const double rate = static_cast<double>(samples_since_line_) / std::max(elapsed, 1e-9);
   std::fprintf(out_, "%sepoch %lld/%lld  step %lld/%lld  loss %.4f  lr %.3g  %s samples/s  %s left%s",
@@ -88,6 +91,7 @@ void Reporter::progress(const Progress& progress) {
 
 void Reporter::metrics(const std::string& event, std::int64_t epoch, std::int64_t global_step, const Metrics& metrics) {
   end_line();
+  paused_ = true;
   std::fprintf(out_, "epoch=%lld step=%lld", static_cast<long long>(epoch), static_cast<long long>(global_step));
   json line = {{"event", event}, {"epoch", epoch}, {"step", global_step}};
   for (const auto& [name, value] : metrics) {

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,10 +53,12 @@ class Reporter {
   double seconds_between_lines_;
   MetricsFile metrics_;
   bool line_open_ = false;
-  std::optional<Clock::time_point> start_;  ///< of the first step's end: what comes before is not training speed
+  bool paused_ = true;  ///< before the first step, and while evaluating: that time says nothing about training speed
   Clock::time_point last_line_;
+  Clock::time_point last_step_;
   std::int64_t samples_since_line_ = 0;
-  std::int64_t steps_since_start_ = 0;
+  double timed_seconds_ = 0;
+  std::int64_t timed_steps_ = 0;
 };
 
 }  // namespace lockstep

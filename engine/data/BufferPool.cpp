@@ -1,0 +1,52 @@
+#include "engine/data/BufferPool.h"
+
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+struct Release {
+  void operator()(std::byte* memory) const { ::operator delete(memory, kAlignment); }
+};
+
+struct Buffer {
+  std::unique_ptr<std::byte, Release> memory;
+  std::size_t size = 0;
+};
+
+}  // namespace
+
+struct BufferPool::Returned {
+  std::mutex mutex;
+  std::vector<Buffer> buffers;
+};
+
+BufferPool::BufferPool() : returned_(std::make_shared<Returned>()) {}
+
+std::shared_ptr<std::byte> BufferPool::take(std::size_t bytes) {
+  Buffer buffer;
+  {
+    const std::lock_guard lock(returned_->mutex);
+    if (!returned_->buffers.empty()) {
+      buffer = std::move(returned_->buffers.back());
+      returned_->buffers.pop_back();
+    }
+  }
+  if (buffer.size < bytes || buffer.memory == nullptr) {
+    buffer.memory.reset();
+    buffer = {std::unique_ptr<std::byte, Release>(static_cast<std::byte*>(::operator new(bytes, kAlignment))), bytes};
+  }
+  std::byte* memory = buffer.memory.get();
+  return {memory, [returned = returned_, owned = std::move(buffer)](std::byte*) mutable {
+            const std::lock_guard lock(returned->mutex);
+            returned->buffers.push_back(std::move(owned));
+          }};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,153 @@
+#include "engine/data/Loader.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "common/Error.h"
+#include "tests/support/ExpectError.h"
+
+namespace lockstep {
+namespace {
+
+/// Sample i has the inputs {i, i + 0.5} and the label i. Reading `broken` throws.
+class CountingDataset : public Dataset {
+ public:
+  explicit CountingDataset(std::int64_t size, std::int64_t broken = -1) : size_(size), broken_(broken) {
+    shape_.input = {2};
+  }
+  std::int64_t size() const override { return size_; }
+  const SampleShape& shape() const override { return shape_; }
+  std::string digest() const override { return ""; }
+  void require_classes(std::int64_t) const override {}
+  void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const override {
+    fill(samples, inputs, targets);
+  }
+  void read(std::span<const std::int64_t> samples, double* inputs, void* targets) const override {
+    fill(samples, inputs, targets);
+  }
+
+ private:
+  template <typename Real>
+  void fill(std::span<const std::int64_t> samples, Real* inputs, void* targets) const {
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      if (samples[i] == broken_) throw InputError("sample " + std::to_string(broken_) + " is broken");
+      inputs[2 * i] = static_cast<Real>(samples[i]);
+      inputs[2 * i + 1] = static_cast<Real>(samples[i]) + Real(0.5);
+      static_cast<std::int64_t*>(targets)[i] = samples[i];
+    }
+  }
+
+  std::int64_t size_;
+  std::int64_t broken_;
+  SampleShape shape_;
+};
+
+std::vector<std::int64_t> labels(const MicroBatch& batch) {
+  const auto* first = reinterpret_cast<const std::int64_t*>(batch.targets.get());
+  return batch.size == 0 ? std::vector<std::int64_t>() : std::vector<std::int64_t>(first, first + batch.size);
+}
+
+TEST(Loader, TheRanksSeeEachSampleOnceInAnEpoch) {
+  const CountingDataset dataset(67);
+  for (const int ranks : {1, 2, 3, 4}) {
+    for (const std::int64_t epoch : {0, 1}) {
+      std::multiset<std::int64_t> seen;
+      std::map<std::int64_t, std::set<std::int64_t>> batches;  // step → samples
+      const BatchPlan plan(67, 32, 5, ranks);
+      for (int rank = 0; rank < ranks; ++rank) {
+        Loader loader(dataset, Order(1, 67, true), plan, rank, Precision::kFp32, 2, {.epoch = epoch});
+        for (std::int64_t step = 0; step < plan.steps();) {
+          const MicroBatch batch = loader.next();
+          EXPECT_EQ(batch.position.epoch, epoch);
+          EXPECT_EQ(batch.position.step, step);
+          for (const std::int64_t label : labels(batch)) {
+            seen.insert(label);
+            batches[step].insert(label);
+          }
+          if (batch.last_of_step) ++step;
+        }
+      }
+      EXPECT_EQ(seen.size(), 67);
+      EXPECT_EQ(std::set(seen.begin(), seen.end()).size(), 67);
+      for (const auto& [step, samples] : batches) {
+        std::set<std::int64_t> expected;
+        for (std::int64_t i = step * 32; i < std::min<std::int64_t>(67, step * 32 + 32); ++i) {
+          expected.insert(Order(1, 67, true)(epoch, i));
+        }
+        EXPECT_EQ(samples, expected);
+      }
+    }
+  }
+}
+
+TEST(Loader, DoesNotDependOnItsThreads) {
+  const CountingDataset dataset(100);
+  std::vector<std::vector<std::int64_t>> runs;
+  for (const int threads : {1, 2, 3}) {
+    Loader loader(dataset, Order(5, 100, true), BatchPlan(100, 16, 3, 2), 1, Precision::kFp64, threads, {}, 7);
+    std::vector<std::int64_t> seen;
+    for (int i = 0; i < 60; ++i) {
+      const MicroBatch batch = loader.next();
+      for (const std::int64_t label : labels(batch)) seen.push_back(label);
+      const auto* inputs = reinterpret_cast<const double*>(batch.inputs.get());
+      for (std::int64_t j = 0; j < batch.size; ++j) {
+        EXPECT_EQ(inputs[2 * j + 1], static_cast<double>(labels(batch)[static_cast<std::size_t>(j)]) + 0.5);
+      }
+    }
+    runs.push_back(seen);
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+  EXPECT_EQ(runs[0], runs[2]);
+}
+
+TEST(Loader, ContinuesWhereItIsTold) {
+  const CountingDataset dataset(50);
+  const BatchPlan plan(50, 8, 0, 1);
+  Loader whole(dataset, Order(5, 50, true), plan, 0, Precision::kFp32, 1);
+  for (int i = 0; i < 10; ++i) whole.next();
+  Loader resumed(dataset, Order(5, 50, true), plan, 0, Precision::kFp32, 1, {.epoch = 1, .step = 3});
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(labels(whole.next()), labels(resumed.next()));
+}
+
+TEST(Loader, ARankWithoutDataGetsAnEmptyMicroBatch) {
+  const CountingDataset dataset(5);
+  Loader loader(dataset, Order(1, 5, true), BatchPlan(5, 4, 0, 3), 0, Precision::kFp32, 1);
+  EXPECT_EQ(loader.next().size, 1);
+  const MicroBatch none = loader.next();
+  EXPECT_EQ(none.size, 0);
+  EXPECT_TRUE(none.last_of_step);
+  EXPECT_EQ(none.position.step, 1);
+  EXPECT_EQ(loader.next().position.epoch, 1);
+}
+
+TEST(Loader, ThrowsAtTheBrokenSample) {
+  const CountingDataset dataset(20, 13);
+  Loader loader(dataset, Order(0, 20, false), BatchPlan(20, 5, 0, 1), 0, Precision::kFp32, 3);
+  EXPECT_EQ(labels(loader.next()).front(), 0);
+  EXPECT_EQ(labels(loader.next()).front(), 5);
+  EXPECT_ERROR(loader.next(), InputError, "sample 13 is broken");
+}
+
+TEST(Loader, EndsWhileItsThreadsAreAhead) {
+  const CountingDataset dataset(1000);
+  for (int i = 0; i < 50; ++i) {
+    Loader loader(dataset, Order(1, 1000, true), BatchPlan(1000, 10, 0, 1), 0, Precision::kFp32, 3, {}, 2);
+    if (i % 2 == 0) loader.next();
+  }
+}
+
+TEST(Loader, BuffersAreAligned) {
+  const CountingDataset dataset(10);
+  Loader loader(dataset, Order(1, 10, true), BatchPlan(10, 3, 0, 1), 0, Precision::kFp32, 1);
+  for (int i = 0; i < 8; ++i) {
+    const MicroBatch batch = loader.next();
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(batch.inputs.get()) % 64, 0);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(batch.targets.get()) % 64, 0);
+  }
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,89 @@
+"""Artifacts in the hands of their consumers: torch.export.load and the safetensors package."""
+
+import pathlib
+import re
+import warnings
+
+import torch
+from safetensors.torch import load_file
+
+import common
+import models
+
+torch.set_num_threads(1)
+warnings.filterwarnings("ignore", message="The given buffer is not writable")
+
+
+def logits(module, pixels, batch=256):
+    x = torch.tensor(pixels, dtype=torch.float32).div(255).unsqueeze(1)
+    with torch.no_grad():
+        return torch.cat([module(part) for part in x.split(batch)])
+
+
+def built_in(name, directory, **options):
+    pixels, labels = common.images(600, size=28, seed=1)
+    common.write_channel(directory / "train", pixels, labels)
+    common.write_channel(directory / "test", pixels[:500], labels[:500])
+    output, _ = common.train(directory, {"train": directory / "train", "test": directory / "test"}, 2, model=name, epochs=2,
+                             batch_size=64, monitor="accuracy:max", **options)
+    return output, pixels[:500], labels[:500]
+
+
+def torch_loads_the_programs():
+    """torch.export.load gives the accuracy that the engine reported, at batches of 1, 7 and all."""
+    for name in ("cnn", "mlp"):
+        with common.temporary_directory() as directory:
+            directory = pathlib.Path(directory)
+            output, pixels, labels = built_in(name, directory)
+            module = torch.export.load(directory / "model" / "model.pt2").module()
+            all_at_once = logits(module, pixels)
+            for batch in (1, 7):
+                assert torch.allclose(logits(module, pixels, batch), all_at_once, atol=1e-4)
+            accuracy = (all_at_once.argmax(1).numpy() == labels).mean()
+            reported = float(re.findall(r"test_accuracy=([0-9.]+)", output)[-1])
+            assert abs(accuracy - reported) < 1e-5, f"PyTorch {accuracy}, the engine {reported}"
+
+
+def safetensors_hold_the_state():
+    """The state dict loads into the module of the program, and gives the same logits."""
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        _, pixels, _ = built_in("cnn", directory)
+        state = load_file(directory / "model" / "model.safetensors")
+        program = torch.export.load(directory / "model" / "model.pt2")
+        assert state.keys() == program.state_dict.keys()
+        for name, tensor in program.state_dict.items():
+            assert torch.equal(state[name], tensor), name
+        assert state["block1.norm.num_batches_tracked"].item() > 0
+        assert (state["block1.norm.running_var"] != 1).any()
+
+
+def exported_models_come_back():
+    """A Python model's own class takes the trained state and computes what the artifact computes."""
+    for model in (models.Mlp(), models.Residual(), models.Tied()):
+        with common.temporary_directory() as directory:
+            directory = pathlib.Path(directory)
+            pixels, labels = common.images(100, seed=2)
+            models.export(model, directory / "in.pt2")
+            common.write_channel(directory / "train", pixels, labels)
+            common.train(directory, {"train": directory / "train"}, 2, model=directory / "in.pt2", epochs=1, batch_size=16)
+            model.load_state_dict(load_file(directory / "model" / "model.safetensors"))
+            artifact = torch.export.load(directory / "model" / "model.pt2").module()
+            difference = (logits(model.eval(), pixels) - logits(artifact, pixels)).abs().max()
+            assert difference < 1e-5, f"{type(model).__name__}: {difference}"
+
+
+def lockstep_model_writes_what_torch_loads():
+    with common.temporary_directory() as directory:
+        path = pathlib.Path(directory) / "mlp.pt2"
+        common.run(["model", "mlp", "-o", path, "--input_shape", "1,8,8", "--classes", "3", "--model_hidden", "16,16"])
+        module = torch.export.load(path).module()
+        assert module(torch.rand(5, 1, 8, 8)).shape == (5, 3)
+        text = common.run(["inspect", path])
+        for expected in ("fc3.weight", "aten.linear.default", "[s0, 1, 8, 8]"):
+            assert expected in text, text
+
+
+if __name__ == "__main__":
+    common.main(torch_loads_the_programs, safetensors_hold_the_state, exported_models_come_back,
+                lockstep_model_writes_what_torch_loads)

@@ -1,0 +1,260 @@
+"""Broken inputs: exit code 2, one clear message, nothing left in the model directory."""
+
+import gzip
+import json
+import pathlib
+import shutil
+
+import torch
+
+import common
+import models
+
+
+class Case:
+    """A job that would run, for one part of it to be broken."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.pixels, self.labels = common.images(64)
+        self.train = self.directory / "train"
+        common.write_channel(self.train, self.pixels, self.labels)
+        self.model = self.directory / "in.pt2"
+        self.arguments = ["train", "--channel", f"train={self.train}", "--model_dir", self.directory / "model", "--output_dir",
+                          self.directory / "output", "--model", "mlp", "--model_hidden", "8", "--epochs", "1", "--batch_size",
+                          "16"]
+
+    def refused(self, *texts, extra=(), ranks=2):
+        output = common.run([*self.arguments, "--ranks_per_host", ranks, *extra], expect=2)
+        errors = [line for line in output.splitlines() if "error" in line.lower()]
+        assert len(errors) == 1 and errors[0].startswith("lockstep: error: "), output
+        for text in texts:
+            assert text in errors[0], f"lacks {text!r}: {output}"
+        model = self.directory / "model"
+        assert not model.is_dir() or not any(model.iterdir()), f"left behind: {list(model.iterdir())}"
+        failure = (self.directory / "output" / "failure").read_text()
+        assert failure and failure in errors[0], failure
+
+
+def with_program(c, program):
+    c.arguments[c.arguments.index("--model") + 1] = program
+    at = c.arguments.index("--model_hidden")
+    del c.arguments[at:at + 2]
+
+
+def case(check):
+    """Runs the check on a fresh case."""
+
+    def wrapped():
+        with common.temporary_directory() as directory:
+            check(Case(directory))
+
+    wrapped.__name__ = check.__name__
+    return wrapped
+
+
+@case
+def a_good_job_runs(c):
+    common.run([*c.arguments, "--ranks_per_host", 2])
+    assert {p.name for p in (c.directory / "model").iterdir()} == {"model.pt2", "model.safetensors"}
+
+
+@case
+def no_channel(c):
+    del c.arguments[1:3]
+    c.refused("no data to train on", "channel", "train")
+
+
+@case
+def wrong_channel_name(c):
+    c.arguments[2] = f"data={c.train}"
+    c.refused("train", "data")
+
+
+@case
+def missing_channel_directory(c):
+    shutil.rmtree(c.train)
+    c.refused(str(c.train), "not a directory")
+
+
+@case
+def empty_channel_directory(c):
+    shutil.rmtree(c.train)
+    c.train.mkdir()
+    (c.train / "readme.txt").write_text("no data here")
+    c.refused(str(c.train), "no IDX file", "readme.txt")
+
+
+@case
+def truncated_gzip(c):
+    whole = gzip.compress((c.train / "inputs").read_bytes())
+    (c.train / "inputs").write_bytes(whole[: len(whole) // 2])
+    c.refused("inputs", "truncated")
+
+
+@case
+def corrupted_gzip(c):
+    whole = bytearray(gzip.compress((c.train / "inputs").read_bytes()))
+    whole[len(whole) // 2] ^= 0xFF
+    (c.train / "inputs").write_bytes(whole)
+    c.refused("inputs", "gzip")
+
+
+@case
+def truncated_file(c):
+    (c.train / "inputs").write_bytes((c.train / "inputs").read_bytes()[:-1])
+    c.refused("inputs", "truncated")
+
+
+@case
+def bytes_after_the_end(c):
+    with open(c.train / "targets", "ab") as file:
+        file.write(b"x")
+    c.refused("targets", "more bytes")
+
+
+@case
+def wrong_magic(c):
+    raw = bytearray((c.train / "inputs").read_bytes())
+    raw[0] = 7
+    (c.train / "inputs").write_bytes(raw)
+    c.refused("inputs", "IDX")
+
+
+@case
+def different_counts(c):
+    common.write_idx(c.train / "targets", c.labels[:63])
+    c.refused("64 samples", "63")
+
+
+@case
+def label_out_of_range(c):
+    c.labels[5] = 12
+    common.write_idx(c.train / "targets", c.labels)
+    models.export(models.Mlp(), c.model)
+    with_program(c, c.model)
+    c.refused("targets", "sample 5 is 12", "10 classes")
+
+
+@case
+def unknown_hyperparameter(c):
+    c.refused("learningrate", "learning_rate", extra=["--learningrate", "0.1"])
+
+
+@case
+def value_out_of_range(c):
+    c.refused("momentum", "1.5", extra=["--momentum", "1.5"])
+
+
+@case
+def value_of_the_wrong_type(c):
+    c.refused("epochs", "many", extra=["--epochs", "many"])
+
+
+@case
+def a_value_that_does_nothing(c):
+    c.refused("beta1", "sgd", extra=["--beta1", "0.5"])
+
+
+@case
+def missing_program(c):
+    with_program(c, c.directory / "none.pt2")
+    c.refused("none.pt2", "not a file")
+
+
+@case
+def truncated_program(c):
+    models.export(models.Mlp(), c.model)
+    c.model.write_bytes(c.model.read_bytes()[:-2000])
+    with_program(c, c.model)
+    c.refused("in.pt2")
+
+
+@case
+def not_a_program(c):
+    torch.save({"a": torch.ones(3)}, c.model)
+    with_program(c, c.model)
+    c.refused("in.pt2", "torch.export")
+
+
+@case
+def unknown_operator(c):
+    """An operator of a Python library: the engine cannot have it."""
+
+    @torch.library.custom_op("judges::double", mutates_args=())
+    def double(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    double.register_fake(lambda x: torch.empty_like(x))
+
+    class Custom(models.Mlp):
+        def forward(self, x):
+            return double(super().forward(x))
+
+    models.export(Custom(), c.model)
+    with_program(c, c.model)
+    c.refused("judges.double.default", "refusals.py", "line")
+
+
+@case
+def fixed_batch_size(c):
+    models.export(models.Mlp(), c.model, dynamic=False)
+    with_program(c, c.model)
+    c.refused("fixed batch size of 4", "torch.export.Dim")
+
+
+@case
+def program_that_does_not_take_the_data(c):
+    models.export(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 10)), c.model, torch.rand(4, 1, 3, 3))
+    with_program(c, c.model)
+    c.refused("train", "in", "linear")
+
+
+@case
+def random_program_cannot_be_an_artifact(c):
+    class Noisy(models.Mlp):
+        def forward(self, x):
+            return super().forward(x) + torch.randn(x.shape[0], 10)
+
+    models.export(Noisy(), c.model)
+    with_program(c, c.model)
+    c.refused("randn", "random", "refusals.py")
+
+
+@case
+def model_directory_that_cannot_be_made(c):
+    (c.directory / "file").write_text("in the way")
+    c.arguments[c.arguments.index("--model_dir") + 1] = c.directory / "file" / "model"
+    c.refused("file/model")
+
+
+@case
+def more_ranks_than_samples_of_a_step(c):
+    c.refused("batch_size=16", "17 ranks", ranks=17)
+
+
+@case
+def broken_job_file(c):
+    path = c.directory / "job.json"
+    path.write_text('{"epochs": 3,')
+    c.arguments.insert(1, path)
+    c.refused("job.json", "not JSON")
+
+
+@case
+def several_hosts_are_for_a_later_version(c):
+    base = c.directory / "ml"
+    (base / "input" / "config").mkdir(parents=True)
+    (base / "input" / "config" / "resourceconfig.json").write_text(
+        json.dumps({"current_host": "algo-1", "hosts": ["algo-2", "algo-1"]}))
+    c.refused("2 hosts", "algo-1, algo-2", extra=["--base_dir", base])
+
+
+if __name__ == "__main__":
+    common.main(a_good_job_runs, no_channel, wrong_channel_name, missing_channel_directory, empty_channel_directory,
+                truncated_gzip, corrupted_gzip, truncated_file, bytes_after_the_end, wrong_magic, different_counts,
+                label_out_of_range, unknown_hyperparameter, value_out_of_range, value_of_the_wrong_type,
+                a_value_that_does_nothing, missing_program, truncated_program, not_a_program, unknown_operator,
+                fixed_batch_size, program_that_does_not_take_the_data, random_program_cannot_be_an_artifact,
+                model_directory_that_cannot_be_made, more_ranks_than_samples_of_a_step, broken_job_file,
+                several_hosts_are_for_a_later_version)

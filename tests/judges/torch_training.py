@@ -1,0 +1,143 @@
+"""A program that Python exported, trained by the engine, against the same model trained by PyTorch: losses and parameters."""
+
+import pathlib
+
+import torch
+from torch.nn import functional as F
+
+import common
+import models
+
+torch.set_num_threads(1)
+BATCH, STEPS = 16, 30
+
+
+def pytorch(model, pixels, labels, make_optimizer, steps, loss="cross_entropy", clip=0.0):
+    """Trains in the data's own order, as shuffle=false does; returns the losses."""
+    dtype = next(model.parameters()).dtype
+    optimizer = make_optimizer(model)
+    losses = []
+    batches = (len(pixels) + BATCH - 1) // BATCH
+    for step in range(steps):
+        at = slice(step % batches * BATCH, (step % batches + 1) * BATCH)
+        x = torch.tensor(pixels[at], dtype=torch.float64).div(255).to(dtype).unsqueeze(1)
+        y = torch.tensor(labels[at])
+        output = model(x)
+        value = F.cross_entropy(output, y.long()) if loss == "cross_entropy" else F.mse_loss(output.squeeze(1), y.to(dtype))
+        optimizer.zero_grad()
+        value.backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        losses.append(value.item())
+    return losses
+
+
+def state(model):
+    return {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
+
+
+def compare(make_model, make_optimizer, tolerance, steps=STEPS, dtype=torch.float64, loss="cross_entropy", clip=0.0, **job):
+    torch.manual_seed(7)
+    model = make_model().to(dtype)
+    pixels, labels = common.images(200, seed=3)  # 12 whole batches and one of 8
+    with common.temporary_directory() as name:
+        directory = pathlib.Path(name)
+        models.export(model, directory / "model.pt2")
+        common.write_channel(directory / "train", pixels, labels)
+        _, trained = common.train(
+            directory, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=BATCH, max_steps=steps,
+            epochs=10, eval_every=100, shuffle="false", precision="fp64" if dtype == torch.float64 else "fp32", loss=loss, log_every=1e-9,
+            **({"clip_norm": clip} if clip else {}), **job)
+        reported = [line["train_loss"] for line in common.metrics(directory, "progress")]
+    expected = pytorch(model, pixels, labels, make_optimizer, steps, loss, clip)
+    difference = common.relative_difference(trained, state(model))
+    assert difference <= tolerance, f"parameters differ by {difference:.3g}"
+    # The first step's line opens the clock and is not printed.
+    worst = max((abs(a - b) / abs(b) for a, b in zip(reported, expected[1:])), default=0)
+    assert len(reported) == steps - 1 and worst <= max(tolerance, 1e-9), f"{len(reported)} losses differ by {worst:.3g}"
+
+
+def sgd(**options):
+    return lambda model: torch.optim.SGD(model.parameters(), **options)
+
+
+def adamw(**options):
+    return lambda model: torch.optim.AdamW(model.parameters(), **options)
+
+
+SGD_JOB = dict(optimizer="sgd", learning_rate=0.1, momentum=0.9, weight_decay=0.01)
+SGD = dict(lr=0.1, momentum=0.9, weight_decay=0.01)
+ADAMW_JOB = dict(optimizer="adamw", learning_rate=0.01, beta1=0.8, beta2=0.95, epsilon=1e-7, weight_decay=0.05)
+ADAMW = dict(lr=0.01, betas=(0.8, 0.95), eps=1e-7, weight_decay=0.05)
+
+
+def mlp_with_sgd_momentum():
+    compare(models.Mlp, sgd(**SGD), 1e-9, **SGD_JOB)
+
+
+def mlp_with_nesterov_and_clipping():
+    compare(models.Mlp, sgd(**SGD, nesterov=True), 1e-9, clip=0.05, nesterov="true", **SGD_JOB)
+
+
+def mlp_with_plain_sgd():
+    compare(models.Mlp, sgd(lr=0.1), 1e-9, optimizer="sgd", learning_rate=0.1, momentum=0)
+
+
+def mlp_with_adamw():
+    compare(models.Mlp, adamw(**ADAMW), 1e-9, **ADAMW_JOB)
+
+
+def residual_with_sgd_momentum():
+    compare(models.Residual, sgd(**SGD), 1e-9, **SGD_JOB)
+
+
+def residual_with_adamw():
+    compare(models.Residual, adamw(**ADAMW), 1e-9, **ADAMW_JOB)
+
+
+def tied_parameters_with_adamw():
+    compare(models.Tied, adamw(**ADAMW), 1e-9, **ADAMW_JOB)
+
+
+def groups(model, base):
+    biases = [p for n, p in model.named_parameters() if n.endswith(".bias")]
+    head = [model.head.weight]
+    rest = [p for p in model.parameters() if not any(p is q for q in biases + head)]
+    return [{"params": biases, "weight_decay": 0.0}, {"params": head, "lr": 5 * base, "weight_decay": 0.2}, {"params": rest}]
+
+
+GROUPS = [{"match": "*.bias"}, {"match": "head.*", "weight_decay": 0.2, "learning_rate_factor": 5}]
+
+
+def parameter_groups_with_sgd():
+    compare(models.Residual, lambda model: torch.optim.SGD(groups(model, SGD["lr"]), **SGD), 1e-9, parameter_groups=GROUPS, **SGD_JOB)
+
+
+def parameter_groups_with_adamw():
+    compare(models.Residual, lambda model: torch.optim.AdamW(groups(model, ADAMW["lr"]), **ADAMW), 1e-9,
+            parameter_groups=GROUPS, **ADAMW_JOB)
+
+
+def micro_batches_change_nothing():
+    compare(models.Mlp, adamw(**ADAMW), 1e-9, micro_batch_size=5, **ADAMW_JOB)
+
+
+def first_fp32_step():
+    for model in (models.Mlp, models.Residual, models.Tied):
+        compare(model, sgd(**SGD), 1e-5, steps=1, dtype=torch.float32, **SGD_JOB)
+
+
+class Regression(models.Mlp):
+    def forward(self, x):
+        return super().forward(x)[:, :1]
+
+
+def mean_squared_error():
+    compare(Regression, sgd(lr=0.01), 1e-9, loss="mse", optimizer="sgd", learning_rate=0.01, momentum=0)
+
+
+if __name__ == "__main__":
+    common.main(mlp_with_sgd_momentum, mlp_with_nesterov_and_clipping, mlp_with_plain_sgd, mlp_with_adamw,
+                residual_with_sgd_momentum, residual_with_adamw, tied_parameters_with_adamw, parameter_groups_with_sgd,
+                parameter_groups_with_adamw, micro_batches_change_nothing, first_fp32_step, mean_squared_error)

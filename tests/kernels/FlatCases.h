@@ -1,0 +1,68 @@
+// The cases that flat operators are run on: for tests against a float64 reference, and for benchmarks.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/Segment.h"
+
+namespace lockstep::kernels {
+
+/// A layout of segments, and how far the storage's start is from an aligned one.
+struct FlatCase {
+  std::string name;
+  std::vector<std::int64_t> lengths;
+  std::int64_t gap = 0;         ///< elements between segments that belong to none
+  std::int64_t misaligned = 0;  ///< elements before the storage
+  bool skips = false;           ///< every third segment is skipped
+};
+
+inline std::vector<FlatCase> flat_cases() {
+  return {
+      {.name = "nothing", .lengths = {}},
+      {.name = "one empty segment", .lengths = {0}},
+      {.name = "one element", .lengths = {1}},
+      {.name = "around a vector", .lengths = {7, 8, 9, 15, 16, 17, 31, 32, 33}, .gap = 5},
+      {.name = "around a piece", .lengths = {16383, 16384, 16385}, .gap = 64},
+      {.name = "misaligned", .lengths = {100, 1000}, .gap = 3, .misaligned = 1},
+      {.name = "skips", .lengths = {10, 20, 30, 40, 50, 60, 70}, .gap = 2, .skips = true},
+      {.name = "many tiny segments", .lengths = std::vector<std::int64_t>(500, 3), .gap = 61},
+      {.name = "large", .lengths = {100003, 1, 70000}, .gap = 13},
+  };
+}
+
+/// The segments of a case, each with a decay, a factor and a step count of its own.
+inline std::vector<Segment> segments_of(const FlatCase& flat) {
+  std::vector<Segment> segments;
+  std::int64_t offset = flat.gap;
+  for (std::size_t i = 0; i < flat.lengths.size(); ++i) {
+    segments.push_back({.offset = offset,
+                        .length = flat.lengths[i],
+                        .weight_decay = i % 2 == 0 ? 0.1 : 0.0,
+                        .learning_rate_factor = i % 4 == 3 ? 0.25 : 1.0,
+                        .step = static_cast<std::int64_t>(i % 5 + 1),
+                        .skip = flat.skips && i % 3 == 1});
+    offset += flat.lengths[i] + flat.gap;
+  }
+  return segments;
+}
+
+inline std::int64_t storage_length(const FlatCase& flat) {
+  std::int64_t length = flat.gap;
+  for (const std::int64_t segment : flat.lengths) length += segment + flat.gap;
+  return length;
+}
+
+/// Values of a normal distribution, the same for the same seed.
+template <typename Real>
+std::vector<Real> normal_values(std::int64_t length, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<double> normal;
+  std::vector<Real> values;
+  for (std::int64_t i = 0; i < length; ++i) values.push_back(static_cast<Real>(normal(engine)));
+  return values;
+}
+
+}  // namespace lockstep::kernels
