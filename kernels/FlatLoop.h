@@ -1,20 +1,28 @@
-// How flat operators walk over their storage: pieces of segments, in parallel, the same pieces for any number of threads.
+// How flat operators walk over their storage: pieces of segments, in parallel, the same pieces for any number
+// of threads.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "kernels/Segment.h"
 
-// One function compiled for three generations of x86-64, chosen when the program starts. An OpenMP region does not
-// inherit this, so the region calls a function that has it.
+// One function compiled for three generations of x86-64, chosen when the program starts. An OpenMP region
+// does not inherit this, so the region calls a function that has it. Not with ThreadSanitizer: the choice
+// would run before its runtime is there.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define LOCKSTEP_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define LOCKSTEP_MULTIVERSION
+#endif
 
 namespace lockstep::kernels {
 
-/// A part of one segment that one thread works on at a time: 64 KiB of float32 stay in a core's second-level cache.
+/// A part of one segment that one thread works on at a time: 64 KiB of float32 stay in a core's second-level
+/// cache.
 struct Piece {
   const Segment* segment;
   std::int64_t begin;  ///< in elements from the start of the flat storage
@@ -35,12 +43,11 @@ inline std::vector<Piece> pieces_of(std::span<const Segment> segments) {
   return pieces;
 }
 
-/// Calls `work(piece)` for all pieces, in parallel.
+/// Calls `work(i, piece)` for the i-th of `pieces`, for all of them, in parallel.
 template <typename Work>
-void for_each_piece(std::span<const Segment> segments, const Work& work) {
-  const std::vector<Piece> pieces = pieces_of(segments);
+void for_each_piece(std::span<const Piece> pieces, const Work& work) {
 #pragma omp parallel for schedule(static) if (pieces.size() > 1)
-  for (std::size_t i = 0; i < pieces.size(); ++i) work(pieces[i]);
+  for (std::size_t i = 0; i < pieces.size(); ++i) work(i, pieces[i]);
 }
 
 }  // namespace lockstep::kernels

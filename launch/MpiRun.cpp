@@ -36,14 +36,12 @@ std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& to
   add({"--bind-to", "none"});
   // As many ranks as the plan says, whatever mpirun thinks the host has room for.
   add({"--map-by", mpirun.major == 4 ? "slot:OVERSUBSCRIBE" : "slot:oversubscribe"});
-  // What a rank has to say it says itself.
-  if (mpirun.major == 4) add({"--quiet"});
   if (topology.hosts.size() == 1) {
     // Shared memory only: no interface is probed, and none needs to exist.
     add({"--mca", "pml", "ob1", "--mca", "btl", mpirun.major == 4 ? "self,vader" : "self,sm"});
   }
   // Ranks that wait for a message give their core to those that work.
-  if (topology.oversubscribed) add({"--mca", mpirun.major == 4 ? "mpi_yield_when_idle" : "mpi_yield_when_idle", "1"});
+  if (topology.oversubscribed) add({"--mca", "mpi_yield_when_idle", "1"});
   add({"-x", options.terminal ? "LOCKSTEP_TERMINAL=1" : "LOCKSTEP_TERMINAL=0"});
   command.insert(command.end(), rank_command.begin(), rank_command.end());
   return command;

@@ -1,17 +1,17 @@
 #include "launch/Supervisor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <fstream>
-#include <optional>
 
 #include "common/Error.h"
 #include "common/File.h"
@@ -22,37 +22,82 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Blocks the signals a supervisor waits for, for as long as it lives.
+/// Blocks the signals a supervisor waits for, for as long as it lives, and makes them readable.
 class BlockedSignals {
  public:
   BlockedSignals() {
-    sigemptyset(&set_);
-    for (const int number : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&set_, number);
-    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int number : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&set, number);
+    pthread_sigmask(SIG_BLOCK, &set, &before_);
+    file_ = FileDescriptor(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+    if (!file_) throw SystemError(with_errno("cannot wait for signals"));
   }
   BlockedSignals(const BlockedSignals&) = delete;
   BlockedSignals& operator=(const BlockedSignals&) = delete;
   ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
   const sigset_t& before() const { return before_; }
-
-  /// The next signal, or nothing after `seconds`.
-  std::optional<int> wait(double seconds) const {
-    const timespec timeout{.tv_sec = static_cast<time_t>(seconds),
-                           .tv_nsec = static_cast<long>((seconds - std::floor(seconds)) * 1e9)};
-    const int number = sigtimedwait(&set_, nullptr, &timeout);
-    return number > 0 ? std::optional(number) : std::nullopt;
+  int file() const { return file_.get(); }
+  /// The next signal that has come, or nothing.
+  std::optional<int> next() const {
+    signalfd_siginfo info;
+    return ::read(file_.get(), &info, sizeof info) == sizeof info ? std::optional<int>(info.ssi_signo) : std::nullopt;
   }
 
  private:
-  sigset_t set_;
   sigset_t before_;
+  FileDescriptor file_;
+};
+
+struct Pipe {
+  Pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw SystemError(with_errno("cannot make a pipe"));
+    reader = FileDescriptor(ends[0]);
+    writer = FileDescriptor(ends[1]);
+  }
+  FileDescriptor reader;
+  FileDescriptor writer;
+};
+
+/// Cuts what comes through a pipe into lines.
+class LineReader {
+ public:
+  LineReader(int file, const std::function<void(const std::string&)>& sink) : file_(file), sink_(sink) {
+    ::fcntl(file_, F_SETFL, O_NONBLOCK);
+  }
+
+  /// Takes all that is there; false when the other end is closed.
+  bool read_available() {
+    char buffer[4096];
+    for (;;) {
+      const ssize_t count = ::read(file_, buffer, sizeof buffer);
+      if (count < 0) return errno == EAGAIN || errno == EINTR;
+      if (count == 0) return false;
+      partial_.append(buffer, static_cast<std::size_t>(count));
+      for (std::size_t end; (end = partial_.find('\n')) != std::string::npos; partial_.erase(0, end + 1)) {
+        sink_(partial_.substr(0, end));
+      }
+    }
+  }
+
+  void finish() {
+    read_available();
+    if (!partial_.empty()) sink_(partial_);
+  }
+
+ private:
+  int file_;
+  const std::function<void(const std::string&)>& sink_;
+  std::string partial_;
 };
 
 // In the child: becomes the command. What fails is told through the pipe, as errno.
-[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, int report) {
+[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, int errors, int report) {
   ::setpgid(0, 0);
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+  ::dup2(errors, STDERR_FILENO);
   const int null = ::open("/dev/null", O_RDONLY);
   if (null >= 0) ::dup2(null, STDIN_FILENO);
   std::vector<char*> arguments;
@@ -89,43 +134,53 @@ void kill_descendants() {
 
 }  // namespace
 
-int supervise(const std::vector<std::string>& command, double grace_seconds) {
+Ending supervise(const std::vector<std::string>& command, const std::function<void(const std::string&)>& error_line,
+                 double grace_seconds) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const BlockedSignals signals;
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw SystemError(with_errno("cannot make a pipe"));
-  FileDescriptor reader(ends[0]);
-  FileDescriptor writer(ends[1]);
+  Pipe report;
+  Pipe errors;
   const pid_t child = ::fork();
   if (child < 0) throw SystemError(with_errno("cannot start " + command[0]));
-  if (child == 0) become(command, signals.before(), ends[1]);
+  if (child == 0) become(command, signals.before(), errors.writer.get(), report.writer.get());
   ::setpgid(child, child);  // also here: whichever of the two comes first
-  writer = FileDescriptor();
-  if (int error = 0; ::read(reader.get(), &error, sizeof error) == sizeof error) {
+  report.writer = FileDescriptor();
+  errors.writer = FileDescriptor();
+  if (int error = 0; ::read(report.reader.get(), &error, sizeof error) == sizeof error) {
     ::waitpid(child, nullptr, 0);
     errno = error;
     throw SystemError(with_errno("cannot start " + command[0]));
   }
 
-  std::optional<int> stopped_by;
+  LineReader lines(errors.reader.get(), error_line);
+  std::array<pollfd, 2> files = {pollfd{.fd = signals.file(), .events = POLLIN, .revents = 0},
+                                 pollfd{.fd = errors.reader.get(), .events = POLLIN, .revents = 0}};
+  Ending ending;
   std::optional<Clock::time_point> deadline;
-  std::optional<int> result;
-  while (!result) {
-    const auto number = signals.wait(0.25);
-    if (number == SIGTERM || number == SIGINT) {
-      const bool again = stopped_by.has_value();
-      if (!again) stopped_by = number;
-      if (!deadline) deadline = Clock::now() + std::chrono::milliseconds(static_cast<long>(grace_seconds * 1000));
+  for (bool running = true; running;) {
+    constexpr int kPollMilliseconds = 100;
+    ::poll(files.data(), files.size(), kPollMilliseconds);
+    if (files[1].fd >= 0 && !lines.read_available()) files[1].fd = -1;
+    while (const auto number = signals.next()) {
+      if (*number == SIGCHLD) continue;
+      const bool again = ending.stopped_by.has_value();
+      if (!again) {
+        ending.stopped_by = number;
+        deadline = Clock::now() + std::chrono::milliseconds(static_cast<long>(grace_seconds * 1000));
+      }
       ::kill(-child, again ? SIGKILL : SIGTERM);
     }
     if (deadline && Clock::now() >= *deadline) ::kill(-child, SIGKILL);
     int status = 0;
     for (pid_t reaped; (reaped = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-      if (reaped == child) result = exit_code(status);
+      if (reaped != child) continue;
+      ending.exit_code = exit_code(status);
+      running = false;
     }
   }
   kill_descendants();
-  return stopped_by ? 128 + *stopped_by : *result;
+  lines.finish();
+  return ending;
 }
 
 }  // namespace lockstep

@@ -1,17 +1,26 @@
 // Runs a command and everything it starts, and ends all of it.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace lockstep {
 
-/// Runs `command` in a process group of its own with standard input from /dev/null, and waits for it. Returns its exit code, or
-/// 128 + the signal that ended it.
+/// How a supervised command ended.
+struct Ending {
+  int exit_code = 0;              ///< the command's own, or 128 + the signal that ended it
+  std::optional<int> stopped_by;  ///< the signal to this process after which it was ended
+};
+
+/// Runs `command` in a process group of its own with standard input from /dev/null, and waits for it. Its standard error comes
+/// line by line to `error_line`, in this thread.
 ///
 /// On SIGTERM or SIGINT to this process the group gets SIGTERM, and SIGKILL when it has not ended after `grace_seconds`, or at
-/// once with a second signal; the code is then 128 + the signal. Descendants that outlive the command are killed: this process
-/// adopts orphans, and reaps them (also those it has as PID 1). Throws SystemError when the command cannot be started.
-int supervise(const std::vector<std::string>& command, double grace_seconds = 5);
+/// once with a second signal. Descendants that outlive the command are killed: this process adopts orphans, and reaps them (also
+/// those it has as PID 1). Throws SystemError when the command cannot be started.
+Ending supervise(const std::vector<std::string>& command, const std::function<void(const std::string&)>& error_line,
+                 double grace_seconds = 5);
 
 }  // namespace lockstep

@@ -3,8 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -15,6 +14,7 @@
 #include "common/Text.h"
 #include "launch/Job.h"
 #include "launch/MpiRun.h"
+#include "launch/MpirunMessages.h"
 #include "launch/Supervisor.h"
 #include "launch/Topology.h"
 
@@ -74,6 +74,31 @@ std::vector<std::string> launch_command(const Launch& launch, const std::vector<
                         {.root = ::geteuid() == 0, .terminal = ::isatty(STDOUT_FILENO) == 1}, rank_command);
 }
 
+// Returns the job's exit code. A rank that fails leaves the reason itself; one that was killed cannot.
+int run_ranks(const std::vector<std::string>& command, const fs::path& output_dir) {
+  MpirunMessages messages;
+  const Ending ending = supervise(command, [&](const std::string& line) {
+    for (const std::string& shown : messages.take(line)) std::cerr << shown << std::endl;
+  });
+  const auto fail = [&](const std::string& reason, int code) {
+    if (write_failure_file(output_dir, reason)) std::cerr << "lockstep: error: " << reason << std::endl;
+    return code;
+  };
+  if (ending.stopped_by) {
+    return fail("the job was stopped by signal " + std::to_string(*ending.stopped_by) + " (" +
+                    ::strsignal(*ending.stopped_by) + "); nothing was saved",
+                128 + *ending.stopped_by);
+  }
+  if (messages.killed_rank()) {
+    const std::string& rank = *messages.killed_rank();
+    return fail(rank + (rank.ends_with("(Killed)") ? "; the machine may have run out of memory" : ""), kExitRankFailed);
+  }
+  if (ending.exit_code != kExitDone) {
+    return fail("the ranks ended with exit code " + std::to_string(ending.exit_code), ending.exit_code);
+  }
+  return kExitDone;
+}
+
 // Hands the job over in memory: no file is left behind, and no argument or variable is too long.
 [[noreturn]] void become_rank_of(const JobConfig& config) {
   const int memory = ::memfd_create("lockstep-job", 0);
@@ -121,12 +146,7 @@ int train_command(const std::vector<std::string>& arguments) {
     for (const std::string& note : launch.job.notes) std::cout << "lockstep: " << note << "\n";
     for (const std::string& warning : launch.topology.warnings) std::cout << "lockstep: " << warning << "\n";
     std::cout.flush();
-    const int code = supervise(launch_command(launch, arguments));
-    if (code != kExitDone) {
-      write_failure_file(output_dir, "the job ended with exit code " + std::to_string(code) +
-                                         "; no rank left a reason: see the log");
-    }
-    return code;
+    return run_ranks(launch_command(launch, arguments), output_dir);
   } catch (const Error& error) {
     // Every rank meets the same error; one of them says it.
     if (rank.value_or(0) == 0) {

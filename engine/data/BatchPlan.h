@@ -13,10 +13,10 @@ struct Slice {
   std::int64_t size() const { return end - begin; }
 };
 
-/// Cuts an epoch of `samples` into global batches of `batch_size` (the last may be smaller: nothing is dropped,
-/// padded or repeated), a global batch into one contiguous slice per rank (sizes differ by at most one), and a
-/// slice into micro-batches of at most `micro_batch_size`. A rank's slice is empty, and has no micro-batches, when
-/// a batch has too few samples for it. Steps count from 0 to steps() - 1.
+/// Cuts an epoch of `samples` into global batches of `batch_size` (the last may be smaller: nothing is
+/// dropped, padded or repeated), a global batch into one contiguous slice per rank (sizes differ by at most
+/// one), and a slice into micro-batches of at most `micro_batch_size`. A rank's slice is empty, and has no
+/// micro-batches, when a batch has too few samples for it. Steps count from 0 to steps() - 1.
 class BatchPlan {
  public:
   /// micro_batch_size 0: a rank's whole slice is one micro-batch. InternalError for sizes that make no plan.

@@ -6,8 +6,8 @@
 
 namespace lockstep {
 
-/// Lends buffers, 64-byte aligned. A buffer returns to the pool when its last owner lets go of it, in any thread, and
-/// may outlive the pool. The pool holds as many buffers as were ever lent at once. Thread-safe.
+/// Lends buffers, 64-byte aligned. A buffer returns to the pool when its last owner lets go of it, in any
+/// thread, and may outlive the pool. The pool holds as many buffers as were ever lent at once. Thread-safe.
 class BufferPool {
  public:
   BufferPool();

@@ -33,8 +33,8 @@ class Dataset {
   /// Throws InputError, naming the sample, when a class label is not below `classes`.
   virtual void require_classes(std::int64_t classes) const = 0;
 
-  /// Writes the inputs of `samples` one after another into `inputs`, and their targets into `targets`: int64 class labels, or
-  /// real numbers of the inputs' type. Thread-safe.
+  /// Writes the inputs of `samples` one after another into `inputs`, and their targets into `targets`: int64
+  /// class labels, or real numbers of the inputs' type. Thread-safe.
   virtual void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const = 0;
   virtual void read(std::span<const std::int64_t> samples, double* inputs, void* targets) const = 0;
 };

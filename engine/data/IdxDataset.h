@@ -11,17 +11,18 @@
 
 namespace lockstep {
 
-/// Holds a channel in memory (inputs as they are stored: images as bytes) and turns samples into normalized numbers
-/// when they are read.
+/// Holds a channel in memory (inputs as they are stored: images as bytes) and turns samples into normalized
+/// numbers when they are read.
 ///
-/// Files are found by what they are, not by name: the IDX array with more dimensions holds the inputs, the other, of
-/// one or two, the targets; files of other formats are passed over. N × H × W arrays become inputs {1, H, W}; others
-/// keep their sizes as stored: {C, H, W} for four dimensions, {D} for two. One-dimensional targets of integers are
-/// class labels; all other targets are real numbers.
+/// Files are found by what they are, not by name: the IDX array with more dimensions holds the inputs, the
+/// other, of one or two, the targets; files of other formats are passed over. N × H × W arrays become inputs
+/// {1, H, W}; others keep their sizes as stored: {C, H, W} for four dimensions, {D} for two. One-dimensional
+/// targets of integers are class labels; all other targets are real numbers.
 class IdxDataset : public Dataset {
  public:
-  /// `real_targets`: class labels are taken as numbers to regress on. Throws InputError for a directory that does not
-  /// hold exactly one array of inputs and one of targets of the same count ≥ 1, and for a negative class label.
+  /// `real_targets`: class labels are taken as numbers to regress on. Throws InputError for a directory that
+  /// does not hold exactly one array of inputs and one of targets of the same count ≥ 1, and for a negative
+  /// class label.
   IdxDataset(const std::filesystem::path& directory, Normalization normalization, bool real_targets);
 
   std::int64_t size() const override { return size_; }

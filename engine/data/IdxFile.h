@@ -1,8 +1,9 @@
 // The IDX file format, plain or gzip: one array of numbers.
 //
-// Source: Yann LeCun, "The MNIST database", section "File formats": two zero bytes, the element type (0x08 unsigned
-// byte, 0x09 signed byte, 0x0B int16, 0x0C int32, 0x0D float, 0x0E double), the number of dimensions, each dimension
-// as a big-endian 32-bit integer, then the elements, big-endian, last dimension fastest.
+// Source: Yann LeCun, "The MNIST database", section "File formats": two zero bytes, the element type (0x08
+// unsigned byte, 0x09 signed byte, 0x0B int16, 0x0C int32, 0x0D float, 0x0E double), the number of
+// dimensions, each dimension as a big-endian 32-bit integer, then the elements, big-endian, last dimension
+// fastest.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ struct IdxHeader {
   std::vector<std::int64_t> dimensions;  ///< 1 to 8
   bool integers() const { return type != IdxType::kFloat && type != IdxType::kDouble; }
   std::int64_t elements() const;
-  std::int64_t bytes() const;       ///< of the elements: below 2^48
+  std::int64_t bytes() const;           ///< of the elements: below 2^48
   std::string dimensions_text() const;  ///< "60000 × 28 × 28"
 };
 
@@ -40,13 +41,14 @@ struct IdxArray {
   void read(std::int64_t first, std::span<double> numbers) const;
 };
 
-/// The header of an IDX file, or nothing when the file does not begin with an IDX magic number. InputError for a file
-/// that cannot be read, and for one that begins with a magic number but whose header is truncated or impossible.
+/// The header of an IDX file, or nothing when the file does not begin with an IDX magic number. InputError
+/// for a file that cannot be read, and for one that begins with a magic number but whose header is truncated
+/// or impossible.
 std::optional<IdxHeader> read_idx_header(const std::filesystem::path& path);
 
-/// The whole array. InputError, naming the file and offset, also for a file that is no IDX file, is truncated, has
-/// bytes after its elements, or is not an intact gzip file. Touches no more memory than the file fills, whatever its
-/// header says.
+/// The whole array. InputError, naming the file and offset, also for a file that is no IDX file, is
+/// truncated, has bytes after its elements, or is not an intact gzip file. Touches no more memory than the
+/// file fills, whatever its header says.
 IdxArray read_idx(const std::filesystem::path& path);
 
 }  // namespace lockstep

@@ -19,8 +19,8 @@ std::size_t product(const std::vector<std::int64_t>& sizes) {
 
 }  // namespace
 
-Loader::Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
-               LoaderPosition start, int ahead)
+Loader::Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision,
+               int threads, LoaderPosition start, int ahead)
     : dataset_(dataset),
       order_(order),
       plan_(plan),
@@ -58,7 +58,10 @@ Loader::Task Loader::take_task() {
 }
 
 MicroBatch Loader::prepare(const Task& task) {
-  MicroBatch batch{.size = task.slice.size(), .last_of_step = task.last_of_step, .position = task.position};
+  MicroBatch batch;
+  batch.size = task.slice.size();
+  batch.last_of_step = task.last_of_step;
+  batch.position = task.position;
   if (batch.size == 0) return batch;
   std::vector<std::int64_t> samples;
   for (std::int64_t position = task.slice.begin; position < task.slice.end; ++position) {
@@ -67,8 +70,8 @@ MicroBatch Loader::prepare(const Task& task) {
   const SampleShape& shape = dataset_.shape();
   const std::size_t real = precision_ == Precision::kFp64 ? sizeof(double) : sizeof(float);
   const std::size_t target = shape.class_labels ? sizeof(std::int64_t) : real;
-  batch.inputs = buffers_.take(samples.size() * product(shape.input) * real);
-  batch.targets = buffers_.take(samples.size() * product(shape.target) * target);
+  batch.inputs = input_buffers_.take(samples.size() * product(shape.input) * real);
+  batch.targets = target_buffers_.take(samples.size() * product(shape.target) * target);
   void* inputs = batch.inputs.get();
   if (precision_ == Precision::kFp64) {
     dataset_.read(samples, static_cast<double*>(inputs), batch.targets.get());
@@ -80,7 +83,8 @@ MicroBatch Loader::prepare(const Task& task) {
 
 void Loader::work(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  while (wanted_.wait(lock, stop, [this] { return taken_ < delivered_ + ahead_; }) && !stop.stop_requested()) {
+  while (wanted_.wait(lock, stop, [this] { return taken_ < delivered_ + ahead_; }) &&
+         !stop.stop_requested()) {
     const std::uint64_t number = taken_++;
     const Task task = take_task();
     lock.unlock();

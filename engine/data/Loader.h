@@ -21,29 +21,31 @@
 
 namespace lockstep {
 
-/// Where training stands in the data. With the order's seed and the plan it is all that is needed to continue.
+/// Where training stands in the data. With the order's seed and the plan it is all that is needed to
+/// continue.
 struct LoaderPosition {
   std::int64_t epoch = 0;
   std::int64_t step = 0;  ///< within the epoch
 };
 
-/// One micro-batch in memory, 64-byte aligned, ready to be used in place. The memory goes back to the loader's pool
-/// when its last owner lets go of it, also after the loader is gone.
+/// One micro-batch in memory, 64-byte aligned, ready to be used in place. The memory goes back to the
+/// loader's pool when its last owner lets go of it, also after the loader is gone.
 struct MicroBatch {
   std::int64_t size = 0;     ///< samples; 0: this rank has no data in this step, and there are no buffers
   bool last_of_step = true;  ///< after this one the optimizer steps
   LoaderPosition position;   ///< of the step it belongs to
-  std::shared_ptr<std::byte> inputs;   ///< size × input shape, float64 with precision fp64, else float32
-  std::shared_ptr<std::byte> targets;  ///< size × int64 class labels, or size × target shape in the inputs' type
+  std::shared_ptr<std::byte> inputs;  ///< size × input shape, float64 with precision fp64, else float32
+  std::shared_ptr<std::byte>
+      targets;  ///< size × int64 class labels, or size × target shape in the inputs' type
 };
 
-/// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more micro-batches
-/// (one, empty, when the rank has no data in it). For one pass, as in evaluation, take plan.steps() steps with an order
-/// that does not shuffle.
+/// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more
+/// micro-batches (one, empty, when the rank has no data in it). For one pass, as in evaluation, take
+/// plan.steps() steps with an order that does not shuffle.
 ///
-/// Threads prepare up to `ahead` micro-batches beyond the one in use, each as a whole, and they are handed over in
-/// order: the result does not depend on the number of threads. The data set must outlive the loader. The destructor
-/// waits for the micro-batches being prepared, at most one a thread.
+/// Threads prepare up to `ahead` micro-batches beyond the one in use, each as a whole, and they are handed
+/// over in order: the result does not depend on the number of threads. The data set must outlive the loader.
+/// The destructor waits for the micro-batches being prepared, at most one a thread.
 class Loader {
  public:
   /// InternalError for a plan without samples and for a start that is not in the plan.
@@ -79,7 +81,8 @@ class Loader {
   const int rank_;
   const Precision precision_;
   const std::uint64_t ahead_;
-  BufferPool buffers_;
+  BufferPool input_buffers_;
+  BufferPool target_buffers_;
   double seconds_waited_ = 0;
 
   std::mutex mutex_;

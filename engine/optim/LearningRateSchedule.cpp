@@ -29,8 +29,10 @@ double LearningRateSchedule::learning_rate(std::int64_t step) const {
   switch (kind_) {
     case ScheduleKind::kConstant:
       return base_;
-    case ScheduleKind::kStep:
-      return base_ * std::pow(gamma_, static_cast<double>(decayed / step_size_));
+    case ScheduleKind::kStep: {
+      const std::int64_t decays = decayed / step_size_;
+      return base_ * std::pow(gamma_, static_cast<double>(decays));
+    }
     case ScheduleKind::kLinear:
       return base_ + (final_ - base_) * share;
     case ScheduleKind::kCosine:

@@ -24,18 +24,20 @@ template <typename Real>
   }
 }
 
-LOCKSTEP_MULTIVERSION void update(float* p, const float* g, float* m, float* v, std::int64_t n, Factors<float> f) {
+LOCKSTEP_MULTIVERSION void update(float* p, const float* g, float* m, float* v, std::int64_t n,
+                                  Factors<float> f) {
   step(p, g, m, v, n, f);
 }
 
-LOCKSTEP_MULTIVERSION void update(double* p, const double* g, double* m, double* v, std::int64_t n, Factors<double> f) {
+LOCKSTEP_MULTIVERSION void update(double* p, const double* g, double* m, double* v, std::int64_t n,
+                                  Factors<double> f) {
   step(p, g, m, v, n, f);
 }
 
 template <typename Real>
 void run(std::span<Real> parameters, std::span<const Real> gradients, std::span<Real> first_moment,
          std::span<Real> second_moment, std::span<const Segment> segments, const AdamWOptions& options) {
-  for_each_piece(segments, [&](const Piece& piece) {
+  for_each_piece(pieces_of(segments), [&](std::size_t, const Piece& piece) {
     const Segment& segment = *piece.segment;
     const double learning_rate = options.learning_rate * segment.learning_rate_factor;
     const auto steps = static_cast<double>(segment.step);

@@ -20,9 +20,9 @@ struct SgdOptions {
   double gradient_scale = 1;  ///< multiplies every gradient first: clipping
 };
 
-/// Updates the segments of `parameters`; `gradients` and `momentum` have the same layout. `momentum` may be empty when
-/// options.momentum is 0. Elements outside segments, and skipped segments, stay as they are. Does not depend on the
-/// number of threads.
+/// Updates the segments of `parameters`; `gradients` and `momentum` have the same layout. `momentum` may be
+/// empty when options.momentum is 0. Elements outside segments, and skipped segments, stay as they are. Does
+/// not depend on the number of threads.
 void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> momentum,
          std::span<const Segment> segments, const SgdOptions& options);
 void sgd(std::span<double> parameters, std::span<const double> gradients, std::span<double> momentum,

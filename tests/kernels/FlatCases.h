@@ -27,6 +27,7 @@ inline std::vector<FlatCase> flat_cases() {
       {.name = "around a vector", .lengths = {7, 8, 9, 15, 16, 17, 31, 32, 33}, .gap = 5},
       {.name = "around a piece", .lengths = {16383, 16384, 16385}, .gap = 64},
       {.name = "misaligned", .lengths = {100, 1000}, .gap = 3, .misaligned = 1},
+      {.name = "far misaligned", .lengths = {64, 20000}, .gap = 0, .misaligned = 13},
       {.name = "skips", .lengths = {10, 20, 30, 40, 50, 60, 70}, .gap = 2, .skips = true},
       {.name = "many tiny segments", .lengths = std::vector<std::int64_t>(500, 3), .gap = 61},
       {.name = "large", .lengths = {100003, 1, 70000}, .gap = 13},

@@ -26,16 +26,26 @@ std::string idx(int type, std::initializer_list<std::uint32_t> sizes, const std:
   return bytes + elements;
 }
 
-void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+void write(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
 
 void write_gzip(const fs::path& path, const std::string& bytes) {
   gzFile file = gzopen(path.c_str(), "wb");
-  gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
-  gzclose(file);
+  ASSERT_EQ(gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size())), static_cast<int>(bytes.size()));
+  ASSERT_EQ(gzclose(file), Z_OK);
+}
+
+/// The bytes of a gzip file that holds `bytes`.
+std::string gzip(const TemporaryDirectory& directory, const std::string& bytes) {
+  write_gzip(directory / "gzip", bytes);
+  std::ifstream file(directory / "gzip", std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 // Three images of 2 × 2 and their labels.
-const std::string kImages = idx(8, {3, 2, 2}, std::string("\x00\x33\x66\xff\x01\x02\x03\x04\x0a\x0b\x0c\x0d", 12));
+const std::string kImages =
+    idx(8, {3, 2, 2}, std::string("\x00\x33\x66\xff\x01\x02\x03\x04\x0a\x0b\x0c\x0d", 12));
 const std::string kLabels = idx(8, {3}, std::string("\x02\x00\x01", 3));
 
 TEST(IdxFile, ReadsPlainAndGzip) {
@@ -49,47 +59,96 @@ TEST(IdxFile, ReadsPlainAndGzip) {
   }
 }
 
-TEST(IdxFile, ReadsNumbers) {
+std::vector<double> numbers(const fs::path& path) {
+  const IdxArray array = read_idx(path);
+  std::vector<double> numbers(static_cast<std::size_t>(array.header.elements()));
+  array.read(0, numbers);
+  return numbers;
+}
+
+TEST(IdxFile, ReadsEveryType) {
   const TemporaryDirectory directory;
-  write(directory / "f", idx(0x0D, {2}, big_endian(std::bit_cast<std::uint32_t>(1.5f)) + big_endian(0xC0000000)));
-  EXPECT_EQ(read_idx(directory / "f").numbers, (std::vector<double>{1.5, -2}));
+  write(directory / "b", idx(0x08, {2}, "\x01\xff"));
+  EXPECT_EQ(numbers(directory / "b"), (std::vector<double>{1, 255}));
+  write(directory / "s", idx(0x09, {2}, "\x01\xff"));
+  EXPECT_EQ(numbers(directory / "s"), (std::vector<double>{1, -1}));
+  write(directory / "h", idx(0x0B, {2}, "\x01\x02\xff\xfe"));
+  EXPECT_EQ(numbers(directory / "h"), (std::vector<double>{258, -2}));
+  write(directory / "f",
+        idx(0x0D, {2}, big_endian(std::bit_cast<std::uint32_t>(1.5f)) + big_endian(0xC0000000)));
+  EXPECT_EQ(numbers(directory / "f"), (std::vector<double>{1.5, -2}));
   write(directory / "d", idx(0x0E, {1}, big_endian(0x3FF80000) + big_endian(0)));
-  EXPECT_EQ(read_idx(directory / "d").numbers, (std::vector<double>{1.5}));
+  EXPECT_EQ(numbers(directory / "d"), (std::vector<double>{1.5}));
   write(directory / "i", idx(0x0C, {2}, big_endian(70000) + big_endian(0xFFFFFFFF)));
-  EXPECT_EQ(read_idx(directory / "i").numbers, (std::vector<double>{70000, -1}));
+  EXPECT_EQ(numbers(directory / "i"), (std::vector<double>{70000, -1}));
+}
+
+TEST(IdxFile, ReadsFromAnyElement) {
+  const TemporaryDirectory directory;
+  write(directory / "i", idx(0x0C, {2, 2}, big_endian(1) + big_endian(2) + big_endian(3) + big_endian(4)));
+  std::vector<double> numbers(2);
+  read_idx(directory / "i").read(2, numbers);
+  EXPECT_EQ(numbers, (std::vector<double>{3, 4}));
 }
 
 TEST(IdxFile, RefusesEveryTruncationPlainAndGzip) {
   const TemporaryDirectory directory;
   for (std::size_t size = 4; size < kImages.size(); ++size) {
     write(directory / "cut", kImages.substr(0, size));
-    EXPECT_ERROR(read_idx(directory / "cut"), InputError, "cut", "truncated");
+    EXPECT_ERROR(read_idx(directory / "cut"), InputError, "cut", "truncated at byte " + std::to_string(size));
   }
-  write_gzip(directory / "whole", kImages);
-  std::ifstream file(directory / "whole", std::ios::binary);
-  const std::string zipped((std::istreambuf_iterator<char>(file)), {});
-  for (std::size_t size = 20; size < zipped.size(); ++size) {
+  const std::string zipped = gzip(directory, kImages);
+  for (std::size_t size = 0; size < zipped.size(); ++size) {
     write(directory / "cut", zipped.substr(0, size));
     EXPECT_THROW(read_idx(directory / "cut"), InputError) << size;
   }
+  write_gzip(directory / "cut inside", kImages.substr(0, 20));
+  EXPECT_ERROR(read_idx(directory / "cut inside"), InputError, "cut inside is truncated at byte 20",
+               "3 × 2 × 2", "28");
+}
+
+TEST(IdxFile, RefusesDamagedGzip) {
+  const TemporaryDirectory directory;
+  std::string zipped = gzip(directory, kImages);
+  zipped.at(zipped.size() - 6) ^= 1;  // in the checksum
+  write(directory / "damaged", zipped);
+  EXPECT_ERROR(read_idx(directory / "damaged"), InputError, "damaged is not an intact gzip file");
 }
 
 TEST(IdxFile, AHeaderThatLiesCannotMakeUsAllocate) {
   const TemporaryDirectory directory;
-  write(directory / "big", idx(8, {1u << 31, 1u << 14}, "only a few bytes"));
-  EXPECT_ERROR(read_idx(directory / "big"), InputError, "truncated", "16");
+  const std::string big = idx(8, {1u << 31, 1u << 14}, "only a few bytes");
+  write(directory / "plain", big);
+  EXPECT_ERROR(read_idx(directory / "plain"), InputError, "truncated at byte 28", "35184372088844");
+  write_gzip(directory / "zipped", big);
+  EXPECT_ERROR(read_idx(directory / "zipped"), InputError, "truncated at byte 28", "35184372088844");
   write(directory / "huge", idx(14, {~0u, ~0u, ~0u, ~0u}, ""));
-  EXPECT_ERROR(read_idx(directory / "huge"), InputError, "impossible size");
+  EXPECT_ERROR(read_idx(directory / "huge"), InputError, "impossible size at byte 8");
+  write(directory / "huge", idx(14, {~0u, ~0u, ~0u, 0}, ""));
+  EXPECT_ERROR(read_idx(directory / "huge"), InputError, "impossible size at byte 8");
 }
 
-TEST(IdxFile, RefusesBytesAfterTheEndAndOtherFiles) {
+TEST(IdxFile, RefusesBytesAfterTheEnd) {
   const TemporaryDirectory directory;
   write(directory / "more", kImages + "x");
-  EXPECT_ERROR(read_idx(directory / "more"), InputError, "more bytes");
-  write(directory / "text", "hello, world");
-  EXPECT_FALSE(read_idx_header(directory / "text").has_value());
-  EXPECT_ERROR(read_idx(directory / "text"), InputError, "magic number");
-  EXPECT_ERROR(read_idx(directory / "none"), InputError, "none");
+  EXPECT_ERROR(read_idx(directory / "more"), InputError, "more bytes", "end at byte 28");
+  write_gzip(directory / "more", kImages + "x");
+  EXPECT_ERROR(read_idx(directory / "more"), InputError, "more bytes", "end at byte 28");
+}
+
+TEST(IdxFile, RefusesOtherFiles) {
+  const TemporaryDirectory directory;
+  const std::vector<std::string> others = {"hello, world",      "", std::string("\0\0\x08", 3),
+                                           idx(0x0A, {1}, "x"),  // no such type
+                                           idx(0x08, {}, "x"),   // no dimensions
+                                           "\x01" + kLabels};
+  for (const std::string& other : others) {
+    write(directory / "other", other);
+    EXPECT_FALSE(read_idx_header(directory / "other").has_value());
+    EXPECT_ERROR(read_idx(directory / "other"), InputError, "other", "magic number");
+  }
+  EXPECT_ERROR(read_idx(directory / "none"), InputError, "none", "No such file");
+  EXPECT_ERROR(read_idx(directory.path()), InputError, directory.path().string(), "directory");
 }
 
 TEST(IdxDataset, NormalizesImagesAndFindsFilesByContent) {
@@ -111,8 +170,9 @@ TEST(IdxDataset, NormalizesImagesAndFindsFilesByContent) {
 
 TEST(IdxDataset, TakesRowsOfNumbersAndRealTargets) {
   const TemporaryDirectory directory;
-  write(directory / "x", idx(0x0D, {2, 1}, big_endian(std::bit_cast<std::uint32_t>(3.0f)) +
-                                               big_endian(std::bit_cast<std::uint32_t>(5.0f))));
+  write(directory / "x",
+        idx(0x0D, {2, 1},
+            big_endian(std::bit_cast<std::uint32_t>(3.0f)) + big_endian(std::bit_cast<std::uint32_t>(5.0f))));
   write(directory / "y", idx(0x0D, {2}, big_endian(std::bit_cast<std::uint32_t>(0.5f)) + big_endian(0)));
   const IdxDataset dataset(directory.path(), {.mean = 1, .std = 2}, false);
   EXPECT_FALSE(dataset.shape().class_labels);
@@ -122,6 +182,39 @@ TEST(IdxDataset, TakesRowsOfNumbersAndRealTargets) {
   dataset.read(std::vector<std::int64_t>{0, 1}, inputs.data(), targets.data());
   EXPECT_EQ(inputs, (std::vector<float>{1, 2}));
   EXPECT_EQ(targets, (std::vector<float>{0.5f, 0}));
+}
+
+TEST(IdxDataset, KeepsFourDimensionsAndRowsOfTargets) {
+  const TemporaryDirectory directory;
+  write(directory / "x", idx(0x08, {2, 1, 2, 3}, std::string(12, '\xff')));
+  write(directory / "y", idx(0x0B, {2, 3}, std::string("\0\1\0\2\0\3\0\4\0\5\0\6", 12)));
+  const IdxDataset dataset(directory.path(), {}, false);
+  EXPECT_EQ(dataset.shape().input, (std::vector<std::int64_t>{1, 2, 3}));
+  EXPECT_EQ(dataset.shape().target, (std::vector<std::int64_t>{3}));
+  EXPECT_FALSE(dataset.shape().class_labels);
+  std::vector<float> inputs(12);
+  std::vector<float> targets(6);
+  dataset.read(std::vector<std::int64_t>{1, 0}, inputs.data(), targets.data());
+  EXPECT_EQ(inputs, std::vector<float>(12, 1.0f));
+  EXPECT_EQ(targets, (std::vector<float>{4, 5, 6, 1, 2, 3}));
+}
+
+TEST(IdxDataset, FloatInputsAreDoublesRounded) {
+  const TemporaryDirectory directory;
+  write(directory / "images", idx(8, {256, 1, 1}, [] {
+          std::string all;
+          for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
+          return all;
+        }()));
+  write(directory / "labels", idx(8, {256}, std::string(256, '\0')));
+  const IdxDataset dataset(directory.path(), {.mean = 0.2860, .std = 0.3530}, false);
+  for (std::int64_t sample = 0; sample < 256; ++sample) {
+    float input = 0;
+    std::int64_t label = -1;
+    dataset.read(std::vector<std::int64_t>{sample}, &input, &label);
+    EXPECT_EQ(input, static_cast<float>((static_cast<double>(sample) / 255 - 0.2860) / 0.3530));
+    EXPECT_EQ(label, 0);
+  }
 }
 
 TEST(IdxDataset, ClassLabelsCanBeNumbersToRegressOn) {
@@ -138,25 +231,35 @@ TEST(IdxDataset, ClassLabelsCanBeNumbersToRegressOn) {
 
 TEST(IdxDataset, RefusesWhatIsNotOneArrayOfEach) {
   const TemporaryDirectory directory;
-  EXPECT_ERROR(IdxDataset(directory.path(), {}, false), InputError, "no IDX file");
+  const auto open = [&] { IdxDataset(directory.path(), {}, false); };
+  EXPECT_ERROR(open(), InputError, directory.path().string(), "no IDX file");
   write(directory / "images", kImages);
-  EXPECT_ERROR(IdxDataset(directory.path(), {}, false), InputError, "images (3 × 2 × 2)", "targets");
+  write(directory / "checksums", "none");
+  EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2)", "targets", "other files: checksums");
   write(directory / "labels", idx(8, {4}, "abcd"));
-  EXPECT_ERROR(IdxDataset(directory.path(), {}, false), InputError, "3 samples", "4 targets");
+  EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2) has 3 samples", "labels (4) 4 targets");
+  write(directory / "labels", kImages);
+  EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2), labels (3 × 2 × 2)");
   write(directory / "labels", kLabels);
-  write(directory / "more", kImages);
-  EXPECT_ERROR(IdxDataset(directory.path(), {}, false), InputError, "images (3 × 2 × 2), more (3 × 2 × 2)");
-  EXPECT_ERROR(IdxDataset(directory / "none", {}, false), InputError, "not a directory");
+  write(directory / "more", kLabels);
+  EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2), labels (3), more (3)");
+  fs::rename(directory / "more", directory / ".hidden");
+  EXPECT_NO_THROW(open());
+  EXPECT_ERROR(IdxDataset(directory / "none", {}, false), InputError, "none", "No such file or directory");
 }
 
 TEST(IdxDataset, RefusesEmptyDataAndNegativeLabels) {
   const TemporaryDirectory directory;
+  const auto open = [&] { IdxDataset(directory.path(), {}, false); };
   write(directory / "images", idx(8, {0, 2, 2}, ""));
   write(directory / "labels", idx(8, {0}, ""));
-  EXPECT_ERROR(IdxDataset(directory.path(), {}, false), InputError, "no samples");
+  EXPECT_ERROR(open(), InputError, "no data", "images (0 × 2 × 2)");
+  write(directory / "images", idx(8, {3, 2, 0}, ""));
+  write(directory / "labels", kLabels);
+  EXPECT_ERROR(open(), InputError, "no data", "images (3 × 2 × 0)");
   write(directory / "images", kImages);
   write(directory / "labels", idx(0x0C, {3}, big_endian(0) + big_endian(~0u) + big_endian(1)));
-  EXPECT_ERROR(IdxDataset(directory.path(), {}, false), InputError, "sample 1 is -1");
+  EXPECT_ERROR(open(), InputError, "labels: the label of sample 1 is -1");
 }
 
 TEST(IdxDataset, ChecksLabelsAgainstTheProgram) {
@@ -165,7 +268,8 @@ TEST(IdxDataset, ChecksLabelsAgainstTheProgram) {
   write(directory / "labels", kLabels);
   const IdxDataset dataset(directory.path(), {}, false);
   EXPECT_NO_THROW(dataset.require_classes(3));
-  EXPECT_ERROR(dataset.require_classes(2), InputError, "sample 0 is 2", "2 classes");
+  EXPECT_ERROR(dataset.require_classes(2), InputError, "labels: the label of sample 0 is 2", "2 classes",
+               "0 … 1");
 }
 
 TEST(IdxDataset, DigestTellsContentsApart) {
@@ -173,7 +277,11 @@ TEST(IdxDataset, DigestTellsContentsApart) {
   write(directory / "images", kImages);
   write(directory / "labels", kLabels);
   const std::string first = IdxDataset(directory.path(), {}, false).digest();
+  write_gzip(directory / "images", kImages);
   EXPECT_EQ(first, IdxDataset(directory.path(), {.mean = 1}, false).digest());
+  write(directory / "images", idx(8, {3, 1, 4}, kImages.substr(16)));
+  EXPECT_NE(first, IdxDataset(directory.path(), {}, false).digest());
+  write(directory / "images", kImages);
   write(directory / "labels", idx(8, {3}, std::string("\x02\x01\x01", 3)));
   EXPECT_NE(first, IdxDataset(directory.path(), {}, false).digest());
 }

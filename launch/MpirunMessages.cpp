@@ -1,0 +1,58 @@
+#include "launch/MpirunMessages.h"
+
+#include <algorithm>
+#include <array>
+#include <regex>
+#include <string_view>
+
+namespace lockstep {
+
+namespace {
+
+bool is_dashes(const std::string& line) {
+  constexpr std::size_t kShortest = 60;
+  return line.size() >= kShortest && line.find_first_not_of('-') == std::string::npos;
+}
+
+// How the messages begin that say no more than that a rank has ended, in OpenMPI 4.1 and 5.
+bool is_about_an_ended_rank(const std::string& line) {
+  constexpr std::array<std::string_view, 8> beginnings = {
+      "Primary job", "mpirun noticed that", "mpirun has exited due to", "mpirun detected that",
+      "prterun noticed that", "prterun has exited due to", "prterun detected that", "MPI_ABORT was invoked on rank"};
+  return std::ranges::any_of(beginnings, [&](std::string_view beginning) { return line.starts_with(beginning); });
+}
+
+}  // namespace
+
+void MpirunMessages::read(const std::string& line) {
+  // "mpirun noticed that process rank 1 with PID 17722 on node vm exited on signal 9 (Killed)."
+  static const std::regex killed("process rank ([0-9]+) .* exited on signal ([0-9]+) \\(([^)]*)\\)");
+  if (std::smatch match; std::regex_search(line, match, killed)) {
+    killed_rank_ = "rank " + match[1].str() + " was ended by signal " + match[2].str() + " (" + match[3].str() + ")";
+  }
+}
+
+std::vector<std::string> MpirunMessages::take(const std::string& line) {
+  switch (state_) {
+    case State::kOutside:
+      if (!is_dashes(line)) return {line};
+      state_ = State::kAfterDashes;
+      dashes_ = line;
+      return {};
+    case State::kAfterDashes:
+      if (is_about_an_ended_rank(line)) {
+        state_ = State::kInside;
+        read(line);
+        return {};
+      }
+      state_ = State::kOutside;
+      return {dashes_, line};
+    case State::kInside:
+      if (is_dashes(line)) state_ = State::kOutside;
+      read(line);
+      return {};
+  }
+  return {line};
+}
+
+}  // namespace lockstep

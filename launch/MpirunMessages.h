@@ -1,0 +1,30 @@
+// What mpirun itself says on standard error, told apart from what ranks say.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// OpenMPI puts its own messages between two lines of dashes. Most only repeat that a rank has failed, after the rank has said why;
+/// one is worth keeping: which rank was ended by a signal. Holds the lines of a message that may have begun.
+class MpirunMessages {
+ public:
+  /// Takes the next line; returns the lines to show to the user, if any.
+  std::vector<std::string> take(const std::string& line);
+
+  /// "rank 1 was ended by signal 9 (Killed)", when mpirun said so.
+  const std::optional<std::string>& killed_rank() const { return killed_rank_; }
+
+ private:
+  enum class State { kOutside, kAfterDashes, kInside };
+
+  void read(const std::string& line);
+
+  State state_ = State::kOutside;
+  std::string dashes_;
+  std::optional<std::string> killed_rank_;
+};
+
+}  // namespace lockstep

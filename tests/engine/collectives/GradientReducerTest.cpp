@@ -1,0 +1,359 @@
+#include "engine/collectives/GradientReducer.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "common/Error.h"
+#include "engine/collectives/MpiCommunicator.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/MpiTest.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::int64_t kSamples = 7;
+constexpr double kMiB = 1024 * 1024;
+
+at::Tensor parameter(const at::Tensor& values) {
+  return values.detach().clone(at::MemoryFormat::Preserve).set_requires_grad(true);
+}
+
+at::Tensor numbers(at::IntArrayRef shape, double phase, at::ScalarType type) {
+  std::int64_t count = 1;
+  for (const std::int64_t size : shape) count *= size;
+  return at::sin(at::arange(count, at::kDouble) + phase).reshape(shape).to(type);
+}
+
+/// A convolution, channels last, and a linear layer; backward meets bias, weight, kernel.
+struct Model {
+  at::Tensor kernel, weight, bias, unused;
+
+  explicit Model(at::ScalarType type)
+      : kernel(parameter(numbers({4, 3, 3, 3}, 0, type).to(at::MemoryFormat::ChannelsLast))),
+        weight(parameter(numbers({4, 2}, 1, type))),
+        bias(parameter(numbers({2}, 2, type))),
+        unused(parameter(numbers({5}, 3, type))) {}
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  // The mean loss of all samples is the sum of this over a partition of them.
+  at::Tensor loss(std::int64_t begin, std::int64_t end) const {
+    const at::Tensor input = numbers({kSamples, 3, 5, 5}, 4, kernel.scalar_type())
+                                 .slice(0, begin, end)
+                                 .to(at::MemoryFormat::ChannelsLast);
+    const at::Tensor hidden = at::tanh(at::conv2d(input, kernel)).mean({2, 3});
+    return (at::matmul(hidden, weight) + bias).square().sum() / kSamples;
+  }
+
+  std::vector<std::pair<std::string, at::Tensor>> in_backward_order() const {
+    return {{"bias", bias}, {"unused", unused}, {"weight", weight}, {"kernel", kernel}};
+  }
+};
+
+FlatParameters flatten(std::vector<std::pair<std::string, at::Tensor>> named, double cap) {
+  std::vector<ParameterLayout> layouts;
+  std::vector<at::Tensor> tensors;
+  for (auto& [name, tensor] : named) {
+    layouts.push_back({.name = name, .elements = tensor.numel()});
+    tensors.push_back(tensor);
+  }
+  const auto element_size = static_cast<std::int64_t>(tensors[0].element_size());
+  return FlatParameters(BucketPlan(layouts, element_size, cap), tensors);
+}
+
+/// How samples are spread: rank r of n takes [bound(r, n), bound(r + 1, n)).
+using Bound = std::function<std::int64_t(int rank, int ranks)>;
+
+// Runs one step on this rank's share, two samples at a time.
+void run_step(GradientReducer& reducer, const Model& model, const Bound& bound,
+              const Communicator& communicator) {
+  const std::int64_t begin = bound(communicator.rank(), communicator.size());
+  const std::int64_t end = bound(communicator.rank() + 1, communicator.size());
+  reducer.begin_step();
+  for (std::int64_t at = begin; at < end; at += 2) {
+    const at::Tensor loss = model.loss(at, std::min(at + 2, end));
+    if (at + 2 >= end) reducer.last_micro_batch();
+    loss.backward();
+  }
+  reducer.finish();
+}
+
+struct Setting {
+  MpiMode mode;
+  double cap;
+  at::ScalarType type;
+
+  friend std::ostream& operator<<(std::ostream& out, const Setting& setting) {
+    return out << (setting.mode == MpiMode::kInline ? "inline" : "in the background") << ", buckets of "
+               << setting.cap << " bytes, " << setting.type;
+  }
+};
+
+class GradientReducerTest : public testing::TestWithParam<Setting> {};
+
+TEST_P(GradientReducerTest, EqualsOneProcessHoweverSamplesAreSpread) {
+  const Setting setting = GetParam();
+  const double tolerance = setting.type == at::kDouble ? 1e-12 : 1e-5;
+  MpiCommunicator communicator(mpi_session(), setting.mode);
+  const Model model(setting.type);
+  FlatParameters parameters = flatten(model.in_backward_order(), setting.cap);
+  GradientReducer reducer(parameters, communicator);
+  const std::vector<Bound> spreads = {
+      [](int rank, int ranks) {
+        return rank == ranks ? kSamples : 0;
+      },  // all on the last rank: the others learn the flags
+      [](int rank, int ranks) { return kSamples * rank * rank / (ranks * ranks); },
+      [](int rank, int) { return rank == 0 ? 0 : kSamples; },
+      [](int rank, int ranks) { return kSamples * rank / ranks; },
+  };
+  for (const Bound& bound : spreads) {
+    const Model alone(setting.type);
+    {
+      const c10::NoGradGuard no_grad;
+      for (std::size_t i = 0; i < parameters.parameters().size(); ++i) {
+        alone.in_backward_order()[i].second.copy_(parameters.parameters()[i]);
+      }
+    }
+    alone.loss(0, kSamples).backward();
+
+    run_step(reducer, model, bound, communicator);
+
+    EXPECT_TRUE(at::allclose(model.kernel.grad(), alone.kernel.grad(), tolerance, tolerance));
+    EXPECT_TRUE(at::allclose(model.weight.grad(), alone.weight.grad(), tolerance, tolerance));
+    EXPECT_TRUE(at::allclose(model.bias.grad(), alone.bias.grad(), tolerance, tolerance));
+    EXPECT_EQ(model.unused.grad().count_nonzero().item<std::int64_t>(), 0);
+    EXPECT_EQ(reducer.received(), (std::vector<bool>{true, false, true, true}));
+    EXPECT_TRUE(model.kernel.is_contiguous(at::MemoryFormat::ChannelsLast));
+    EXPECT_TRUE(model.kernel.grad().is_contiguous(at::MemoryFormat::ChannelsLast));
+    const at::Tensor& flat = parameters.flat_gradients();
+    const std::string bits(static_cast<const char*>(flat.const_data_ptr()), flat.nbytes());
+    for (const std::string& other : communicator.all_gather(bits)) EXPECT_TRUE(other == bits);
+
+    const c10::NoGradGuard no_grad;
+    parameters.flat_parameters().sub_(flat, 0.1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Settings, GradientReducerTest,
+                         testing::Values(Setting{MpiMode::kInline, 1, at::kDouble},
+                                         Setting{MpiMode::kInline, 1024, at::kFloat},
+                                         Setting{MpiMode::kInline, kMiB, at::kDouble},
+                                         Setting{MpiMode::kBackground, 1, at::kFloat},
+                                         Setting{MpiMode::kBackground, 1024, at::kDouble},
+                                         Setting{MpiMode::kBackground, kMiB, at::kDouble}));
+
+TEST(GradientReducer, AStepWithoutDataAnywhereDecidesNothing) {
+  MpiCommunicator communicator(mpi_session(), MpiMode::kInline);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, communicator);
+  run_step(
+      reducer, model, [](int, int) { return 0; }, communicator);
+  EXPECT_EQ(reducer.received(), std::vector<bool>(4, false));
+  run_step(
+      reducer, model, [](int rank, int) { return rank == 0 ? 0 : kSamples; }, communicator);
+  EXPECT_EQ(reducer.received(), (std::vector<bool>{true, false, true, true}));
+}
+
+/// One of two ranks, whose peer has zeros: it records what is reduced, and when.
+class Recorder : public Communicator {
+ public:
+  explicit Recorder(int ranks) : ranks_(ranks) {}
+
+  int rank() const override { return 0; }
+  int size() const override { return ranks_; }
+  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t, DataType type, ReduceOp) override {
+    on_call();
+    if (type != DataType::kInt64) reduced.push_back(buffer);
+    return std::make_unique<Done>();
+  }
+  std::unique_ptr<Work> reduce_scatter(const void*, void*, std::size_t, DataType, ReduceOp) override {
+    unexpected();
+  }
+  std::unique_ptr<Work> all_gather(const void*, void*, std::size_t, DataType) override { unexpected(); }
+  std::unique_ptr<Work> broadcast(void*, std::size_t, DataType, int) override { unexpected(); }
+  void barrier() override { unexpected(); }
+  [[noreturn]] void abort(int) override { unexpected(); }
+
+  std::function<void()> on_call = [] {};
+  std::vector<const void*> reduced;  ///< the buckets, in the order of the calls
+
+ private:
+  struct Done : Work {
+    void wait() override {}
+  };
+  [[noreturn]] static void unexpected() { throw std::logic_error("a collective that nobody expects"); }
+
+  int ranks_;
+};
+
+using Pointers = std::vector<const void*>;
+
+Pointers gradients_of(const std::vector<at::Tensor>& parameters) {
+  Pointers pointers;
+  for (const at::Tensor& tensor : parameters) pointers.push_back(tensor.grad().const_data_ptr());
+  return pointers;
+}
+
+TEST(GradientReducer, AloneMakesNoCollective) {
+  Recorder alone(1);
+  alone.on_call = [] { ADD_FAILURE() << "a collective of one rank"; };
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, alone);
+  for (int step = 0; step < 2; ++step)
+    run_step(
+        reducer, model, [](int rank, int) { return rank * kSamples; }, alone);
+  EXPECT_EQ(reducer.received(), (std::vector<bool>{true, false, true, true}));
+}
+
+TEST(GradientReducer, BucketsLeaveWhileBackwardGoesOn) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters =
+      flatten({{"bias", model.bias}, {"weight", model.weight}, {"kernel", model.kernel}}, 1);
+  GradientReducer reducer(parameters, recorder);
+  const auto present = [](const at::Tensor& tensor) {
+    return tensor.grad().count_nonzero().item<std::int64_t>() > 0;
+  };
+  std::vector<bool> weight_was_ready;
+  reducer.begin_step();
+  reducer.last_micro_batch();
+  recorder.on_call = [&] { weight_was_ready.push_back(present(model.weight)); };
+  model.loss(0, kSamples).backward();
+  recorder.on_call = [] {};
+  EXPECT_EQ(recorder.reduced, gradients_of({model.bias, model.weight, model.kernel}));
+  EXPECT_EQ(weight_was_ready, (std::vector<bool>{false, true, true}));
+  reducer.finish();
+  EXPECT_EQ(recorder.reduced.size(), 3);
+}
+
+TEST(GradientReducer, EarlierMicroBatchesReduceNothing) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, recorder);
+  reducer.begin_step();
+  model.loss(0, 3).backward();
+  EXPECT_TRUE(recorder.reduced.empty());
+  reducer.finish();  // a rank whose last micro-batch is empty
+  EXPECT_EQ(recorder.reduced.size(), 4);
+}
+
+TEST(GradientReducer, AnEarlyBucketWaitsForThoseBeforeIt) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters =
+      flatten({{"kernel", model.kernel}, {"weight", model.weight}, {"bias", model.bias}}, 1);
+  GradientReducer reducer(parameters, recorder);
+  reducer.begin_step();
+  reducer.last_micro_batch();
+  recorder.on_call = [&] { EXPECT_GT(model.kernel.grad().count_nonzero().item<std::int64_t>(), 0); };
+  model.loss(0, kSamples).backward();
+  recorder.on_call = [] {};
+  EXPECT_EQ(recorder.reduced, gradients_of({model.kernel, model.weight, model.bias}));
+  reducer.finish();
+}
+
+TEST(GradientReducer, AnUnusedParameterHoldsUpTheFirstStepOnly) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  const Pointers all = gradients_of({model.bias, model.unused, model.weight, model.kernel});
+  GradientReducer reducer(parameters, recorder);
+  for (const std::size_t during_backward : {1, 4}) {
+    recorder.reduced.clear();
+    reducer.begin_step();
+    reducer.last_micro_batch();
+    model.loss(0, kSamples).backward();
+    EXPECT_EQ(recorder.reduced.size(), during_backward);
+    reducer.finish();
+    EXPECT_EQ(recorder.reduced, all);
+  }
+}
+
+TEST(GradientReducer, ErrorsOfTheHookComeOutOfBackward) {
+  Recorder recorder(2);
+  recorder.on_call = [] { throw PeerError("the cable is cut"); };
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, recorder);
+  reducer.begin_step();
+  reducer.last_micro_batch();
+  EXPECT_ERROR(model.loss(0, kSamples).backward(), PeerError, "the cable is cut");
+}
+
+TEST(GradientReducer, ASecondBackwardAfterTheLastIsRefused) {
+  MpiCommunicator communicator(mpi_session(), MpiMode::kBackground);
+  const Model model(at::kDouble);
+  FlatParameters parameters =
+      flatten({{"bias", model.bias}, {"weight", model.weight}, {"kernel", model.kernel}}, 1);
+  GradientReducer reducer(parameters, communicator);
+  reducer.begin_step();
+  reducer.last_micro_batch();
+  model.loss(0, 2).backward();
+  EXPECT_ERROR(model.loss(2, 4).backward(), InternalError, "bias", "must be one call");
+}
+
+TEST(GradientReducer, AGradientThatStopsComingIsNamed) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, recorder);
+  run_step(
+      reducer, model, [](int rank, int) { return rank * kSamples; }, recorder);
+  reducer.begin_step();
+  reducer.last_micro_batch();
+  (model.bias.sum() + model.kernel.sum()).backward();
+  EXPECT_ERROR(reducer.finish(), InternalError, "weight", "did not come");
+}
+
+TEST(GradientReducer, AGradientThatBeginsToComeIsNamed) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, recorder);
+  run_step(
+      reducer, model, [](int rank, int) { return rank * kSamples; }, recorder);
+  reducer.begin_step();
+  EXPECT_ERROR((model.loss(0, kSamples) + model.unused.sum()).backward(), InternalError, "unused",
+               "unlike in the first");
+}
+
+TEST(GradientReducer, AReplacedGradientIsNamed) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, recorder);
+  reducer.begin_step();
+  reducer.last_micro_batch();
+  model.loss(0, kSamples)
+      .backward({}, /*retain_graph=*/true, /*create_graph=*/true);  // accumulates out of place
+  EXPECT_ERROR(reducer.finish(), InternalError, "gradient of bias", "no longer in its bucket");
+}
+
+TEST(GradientReducer, ItsHooksEndWithIt) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  const at::Tensor loss = model.loss(0, kSamples);  // its graph keeps the hooks
+  {
+    GradientReducer reducer(parameters, recorder);
+    reducer.begin_step();
+    reducer.last_micro_batch();
+  }
+  loss.backward();
+  EXPECT_TRUE(recorder.reduced.empty());
+}
+
+}  // namespace
+}  // namespace lockstep

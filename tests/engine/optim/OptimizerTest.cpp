@@ -1,0 +1,186 @@
+#include "engine/optim/Optimizer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "common/Error.h"
+
+namespace lockstep {
+namespace {
+
+constexpr double kRate = 0.1;
+const std::vector<bool> kAll = {true, true};
+
+Hyperparameters sgd(double momentum = 0.9) {
+  Hyperparameters options;
+  options.optimizer = OptimizerKind::kSgd;
+  options.momentum = momentum;
+  return options;
+}
+
+Hyperparameters adamw() {
+  Hyperparameters options;
+  options.optimizer = OptimizerKind::kAdamW;
+  return options;
+}
+
+/// Two parameters of 2 and 3 elements in a storage of 8, the rest of which nobody may touch.
+template <typename Real>
+struct Job {
+  std::vector<Real> parameters = {1, -2, 99, 99, 3, 4, -5, 99};
+  std::vector<Real> gradients = {0.5, 1, 77, 77, -1, 2, 0.25, 77};
+  std::vector<kernels::Segment> segments = {
+      {.offset = 0, .length = 2, .weight_decay = 0.01, .step = 41},
+      {.offset = 4, .length = 3, .learning_rate_factor = 2, .step = 41}};
+  std::unique_ptr<Optimizer> optimizer;
+
+  explicit Job(const Hyperparameters& options)
+      : optimizer(make_optimizer(options, FlatSpans<Real>{parameters, gradients}, segments)) {}
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  std::vector<Real> first() const { return {parameters.begin(), parameters.begin() + 2}; }
+  std::vector<Real> second() const { return {parameters.begin() + 4, parameters.begin() + 7}; }
+  std::span<Real> state(std::size_t i) const {
+    return std::get<std::span<Real>>(optimizer->state().at(i).values);
+  }
+};
+
+template <typename Real>
+class OptimizerTest : public testing::Test {};
+using Reals = testing::Types<float, double>;
+TYPED_TEST_SUITE(OptimizerTest, Reals);
+
+TYPED_TEST(OptimizerTest, SgdFollowsItsFormula) {
+  const double tolerance = 8 * std::numeric_limits<TypeParam>::epsilon();
+  Job<TypeParam> job(sgd());
+  job.optimizer->step(kRate, 0.5, kAll);
+  const double first = 0.5 * 0.5 + 0.01 * 1;  // gradient_scale · gradient + weight_decay · parameter
+  EXPECT_NEAR(job.parameters[0], 1 - kRate * first, tolerance);
+  EXPECT_NEAR(job.parameters[4], 3 - 2 * kRate * (0.5 * -1), tolerance);
+  job.optimizer->step(kRate, 0.5, kAll);
+  const double second = 0.9 * first + 0.5 * 0.5 + 0.01 * (1 - kRate * first);
+  EXPECT_NEAR(job.parameters[0], 1 - kRate * first - kRate * second, tolerance);
+  EXPECT_NEAR(job.state(0)[0], second, tolerance);
+}
+
+TYPED_TEST(OptimizerTest, AdamWsFirstStepIsTheRateWhateverTheGradient) {
+  // m / (1 - β₁) = g and √(v / (1 - β₂)) = |g|
+  Job<TypeParam> job(adamw());
+  job.optimizer->step(kRate, 1, kAll);
+  EXPECT_NEAR(job.parameters[0], 1 * (1 - kRate * 0.01) - kRate, 1e-6);
+  EXPECT_NEAR(job.parameters[1], -2 * (1 - kRate * 0.01) - kRate, 1e-6);
+  EXPECT_NEAR(job.parameters[4], 3 + 2 * kRate, 1e-6);
+  EXPECT_NEAR(job.parameters[5], 4 - 2 * kRate, 1e-6);
+}
+
+TYPED_TEST(OptimizerTest, OnlySegmentsChange) {
+  for (const Hyperparameters& options : {sgd(), sgd(0), adamw()}) {
+    Job<TypeParam> job(options);
+    for (int i = 0; i < 3; ++i) job.optimizer->step(kRate, 1, kAll);
+    for (const std::size_t gap : {2, 3, 7}) {
+      EXPECT_EQ(job.parameters[gap], 99);
+      for (std::size_t i = 0; i < job.optimizer->state().size(); ++i) EXPECT_EQ(job.state(i)[gap], 0);
+    }
+  }
+}
+
+TYPED_TEST(OptimizerTest, AParameterWithoutGradientKeepsValueStateAndStep) {
+  for (const Hyperparameters& options : {sgd(), adamw()}) {
+    Job<TypeParam> job(options);
+    job.optimizer->step(kRate, 1, kAll);
+    const std::vector<TypeParam> before = job.first();
+    const TypeParam state = job.state(0)[0];
+    ASSERT_NE(state, 0);
+    job.optimizer->step(kRate, 1, {false, true});
+    EXPECT_EQ(job.first(), before);
+    EXPECT_EQ(job.state(0)[0], state);
+    EXPECT_EQ(job.optimizer->steps(), (std::vector<std::int64_t>{1, 2}));
+  }
+}
+
+// Bias correction counts a parameter's own updates: one that joins late moves as if it were its first step.
+TYPED_TEST(OptimizerTest, AParameterThatJoinsLateStartsAtItsFirstStep) {
+  Job<TypeParam> late(adamw());
+  for (int i = 0; i < 3; ++i) late.optimizer->step(kRate, 1, {false, true});
+  late.optimizer->step(kRate, 1, kAll);
+  Job<TypeParam> fresh(adamw());
+  fresh.optimizer->step(kRate, 1, kAll);
+  EXPECT_EQ(late.first(), fresh.first());
+  EXPECT_EQ(late.optimizer->steps(), (std::vector<std::int64_t>{1, 4}));
+  EXPECT_NE(late.second(), fresh.second());
+}
+
+TYPED_TEST(OptimizerTest, StateAndStepsAreAllThatResumingNeeds) {
+  for (const Hyperparameters& options : {sgd(), adamw()}) {
+    Job<TypeParam> straight(options);
+    for (int i = 0; i < 3; ++i) straight.optimizer->step(kRate, 1, {i != 1, true});
+    Job<TypeParam> resumed(options);
+    resumed.parameters = straight.parameters;  // same size: the optimizer's spans stay valid
+    for (std::size_t i = 0; i < straight.optimizer->state().size(); ++i) {
+      std::ranges::copy(straight.state(i), resumed.state(i).begin());
+    }
+    resumed.optimizer->set_steps(straight.optimizer->steps());
+    for (Job<TypeParam>* job : {&straight, &resumed}) job->optimizer->step(kRate, 1, kAll);
+    EXPECT_EQ(resumed.parameters, straight.parameters);
+  }
+}
+
+TYPED_TEST(OptimizerTest, StateIsNamedZeroAndOnCacheLines) {
+  const auto names = [](const Hyperparameters& options) {
+    const Job<TypeParam> job(options);
+    std::vector<std::string> result;
+    for (std::size_t i = 0; i < job.optimizer->state().size(); ++i) {
+      result.push_back(job.optimizer->state()[i].name);
+      const std::span<TypeParam> values = job.state(i);
+      EXPECT_EQ(values.size(), job.parameters.size());
+      EXPECT_EQ(std::ranges::count(values, TypeParam(0)), 8);
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(values.data()) % 64, 0);
+    }
+    return result;
+  };
+  EXPECT_EQ(names(sgd()), std::vector<std::string>{"momentum"});
+  EXPECT_EQ(names(sgd(0)), std::vector<std::string>{});
+  EXPECT_EQ(names(adamw()), (std::vector<std::string>{"first_moment", "second_moment"}));
+}
+
+TEST(Optimizer, HyperparametersReachTheKernel) {
+  const auto after_two_steps = [](const Hyperparameters& options) {
+    Job<double> job(options);
+    job.optimizer->step(kRate, 1, kAll);
+    job.gradients[4] = 3;  // a constant gradient would hide Adam's decay rates behind its bias correction
+    job.optimizer->step(kRate, 1, kAll);
+    return job.second();
+  };
+  const std::vector<double> base_sgd = after_two_steps(sgd());
+  const std::vector<double> base_adamw = after_two_steps(adamw());
+  Hyperparameters changed = sgd();
+  changed.nesterov = true;
+  EXPECT_NE(after_two_steps(changed), base_sgd);
+  for (double Hyperparameters::*field :
+       {&Hyperparameters::beta1, &Hyperparameters::beta2, &Hyperparameters::epsilon}) {
+    changed = adamw();
+    changed.*field = 0.5;
+    EXPECT_NE(after_two_steps(changed), base_adamw);
+  }
+}
+
+TEST(Optimizer, RefusesFlagsOfAnotherLayout) {
+  Job<double> job(sgd());
+  EXPECT_THROW(job.optimizer->step(kRate, 1, {true}), InternalError);
+  EXPECT_THROW(job.optimizer->set_steps({1, 2, 3}), InternalError);
+}
+
+TEST(ClipScale, IsPyTorchsCoefficient) {
+  EXPECT_DOUBLE_EQ(clip_scale(10, 2), 2 / (10 + 1e-6));
+  EXPECT_EQ(clip_scale(1, 2), 1);
+  EXPECT_EQ(clip_scale(0, 2), 1);
+  EXPECT_DOUBLE_EQ(clip_scale(2, 2), 2 / (2 + 1e-6));
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,172 @@
+#include "job/Hyperparameters.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "common/Error.h"
+#include "job/JobConfig.h"
+#include "tests/support/ExpectError.h"
+
+namespace lockstep {
+namespace {
+
+using nlohmann::json;
+
+Hyperparameters parse(const RawHyperparameters& raw) { return parse_hyperparameters(raw); }
+
+TEST(Hyperparameters, DefaultsWhenNothingIsGiven) {
+  const Hyperparameters hyperparameters = parse({});
+  EXPECT_EQ(to_json(hyperparameters), to_json(Hyperparameters()));
+  EXPECT_EQ(hyperparameters.batch_size, 64);
+}
+
+// As SageMaker's framework estimators (JSON), its generic estimator (Python's repr), plain texts, job files and flags write them.
+TEST(Hyperparameters, EveryEncodingMeansTheSame) {
+  for (const json& encoded : {json("12"), json("\"12\""), json(12), json("12.0"), json(12.0), json(" 12 ")}) {
+    EXPECT_EQ(parse({{"epochs", encoded}}).epochs, 12) << encoded;
+  }
+  for (const json& encoded : {json("1e-05"), json("\"1e-05\""), json(1e-5), json("0.00001")}) {
+    EXPECT_EQ(parse({{"learning_rate", encoded}}).learning_rate, 1e-5) << encoded;
+  }
+  for (const json& encoded : {json("true"), json("True"), json(true), json("\"true\"")}) {
+    EXPECT_TRUE(parse({{"nesterov", encoded}}).nesterov) << encoded;
+  }
+  for (const json& encoded : {json("adamw"), json("\"adamw\"")}) {
+    EXPECT_EQ(parse({{"optimizer", encoded}}).optimizer, OptimizerKind::kAdamW) << encoded;
+  }
+  for (const json& encoded : {json("64,128"), json("[64, 128]"), json("(64, 128)"), json({64, 128}), json("64, 128")}) {
+    EXPECT_EQ(parse({{"model_hidden", encoded}}).model_hidden, (std::vector<std::int64_t>{64, 128})) << encoded;
+  }
+  EXPECT_EQ(parse({{"model_hidden", "64"}}).model_hidden, (std::vector<std::int64_t>{64}));
+  EXPECT_TRUE(parse({{"model_hidden", "[]"}}).model_hidden.empty());
+  for (const json& nothing : {json("null"), json("None"), json()}) {
+    EXPECT_EQ(parse({{"epochs", nothing}}).epochs, Hyperparameters().epochs) << nothing;
+  }
+  const std::string groups = R"([{"match": "it's \"*\"", "weight_decay": 0.5, "learning_rate_factor": 2}])";
+  const std::string python = R"([{'match': 'it\'s "*"', 'weight_decay': 0.5, 'learning_rate_factor': 2}])";
+  for (const json& encoded : {json(groups), json(python), json::parse(groups)}) {
+    const auto parsed = parse({{"parameter_groups", encoded}}).parameter_groups;
+    ASSERT_EQ(parsed.size(), 1);
+    EXPECT_EQ(parsed[0].match, "it's \"*\"");
+    EXPECT_EQ(parsed[0].weight_decay, 0.5);
+    EXPECT_EQ(parsed[0].learning_rate_factor, 2);
+  }
+}
+
+TEST(Hyperparameters, MonitorAndExport) {
+  EXPECT_EQ(parse({{"monitor", "accuracy:max"}}).monitor.metric, "accuracy");
+  EXPECT_TRUE(parse({{"monitor", "accuracy:max"}}).monitor.maximize);
+  EXPECT_EQ(parse({{"export", "safetensors"}}).export_formats, (std::vector<Export>{Export::kSafetensors}));
+  EXPECT_TRUE(parse({{"export", "none"}}).export_formats.empty());
+  EXPECT_ERROR(parse({{"monitor", "accuracy"}}), InputError, "monitor", "accuracy:max");
+  EXPECT_ERROR(parse({{"export", "pt2,pt2"}}), InputError, "export", "once");
+  EXPECT_ERROR(parse({{"export", "pt"}}), InputError, "pt2, safetensors", "did you mean pt2?");
+}
+
+TEST(Hyperparameters, UnknownNamesAreRefusedAndOthersNamesPass) {
+  EXPECT_ERROR(parse({{"learningrate", 1}}), InputError, "learningrate", "did you mean learning_rate?");
+  EXPECT_ERROR(parse({{"frobnicate_all", 1}}), InputError, "frobnicate_all", "--help");
+  EXPECT_NO_THROW(parse({{"sagemaker_program", "\"train.sh\""}, {"_tuning_objective_metric", "x"}}));
+}
+
+TEST(Hyperparameters, ValuesOfTheWrongTypeOrRangeAreRefused) {
+  const auto refused = [](const char* name, const json& value, const std::string& expected) {
+    EXPECT_ERROR(parse({{name, value}}), InputError, std::string(name), expected, std::string("found"));
+  };
+  refused("epochs", "many", "integer");
+  refused("epochs", "0", "1 to");
+  refused("epochs", "1.5", "integer");
+  refused("epochs", "true", "integer");
+  refused("epochs", "12345678901234567890123", "integer");
+  refused("epochs", "[3]", "integer");
+  refused("seed", "18446744073709551615", "2^63-1");
+  refused("learning_rate", "0", "> 0");
+  refused("learning_rate", "NaN", "> 0");
+  refused("learning_rate", "Infinity", "> 0");
+  refused("learning_rate", "1e999", "> 0");
+  refused("momentum", "1", "< 1");
+  refused("shuffle", "maybe", "true or false");
+  refused("optimizer", "adam", "did you mean adamw?");
+  refused("model", "resnet", "mlp, cnn");
+  refused("model_hidden", "64,x", "integers");
+  refused("model_hidden", "[64, 0]", "integers");
+  refused("parameter_groups", "*.bias", "list of objects");
+  refused("parameter_groups", R"([{"match": "*", "lr": 1}])", "\"lr\"");
+}
+
+TEST(Hyperparameters, AValueThatDoesNothingIsRefused) {
+  const auto idle = [](const RawHyperparameters& raw, const std::string& name) {
+    EXPECT_ERROR(parse(raw), InputError, "hyperparameter " + name + " does nothing in this job");
+  };
+  idle({{"optimizer", "adamw"}, {"momentum", 0.9}}, "momentum");
+  idle({{"beta1", 0.9}}, "beta1");
+  idle({{"nesterov", true}, {"momentum", 0}}, "nesterov");
+  idle({{"final_learning_rate", 0.1}}, "final_learning_rate");
+  idle({{"schedule", "cosine"}, {"schedule_gamma", 0.5}}, "schedule_gamma");
+  idle({{"model", "mlp"}, {"model_channels", "8"}}, "model_channels");
+  idle({{"model", "some/path.pt2"}, {"model_dropout", 0.5}}, "model_dropout");
+  idle({{"export", "none"}, {"artifact_state", "last"}}, "artifact_state");
+  EXPECT_ERROR(parse({{"schedule", "step"}}), InputError, "schedule_step_size");
+  EXPECT_ERROR(parse({{"loss", "mse"}, {"monitor", "top5:max"}}), InputError, "monitor=top5");
+}
+
+TEST(Hyperparameters, JsonRoundTripIsExact) {
+  const Hyperparameters hyperparameters =
+      parse({{"learning_rate", "0.1000000000000000055511151231257827"}, {"momentum", 1.0 / 3}, {"seed", 9007199254740993},
+             {"model_hidden", "[]"}, {"export", "none"}, {"monitor", "top5:max"}, {"schedule", "cosine"},
+             {"parameter_groups", R"([{"match": "*.bias", "weight_decay": 1e-300}])"}});
+  const Hyperparameters again = hyperparameters_from_json(json::parse(to_json(hyperparameters).dump()));
+  EXPECT_EQ(to_json(again), to_json(hyperparameters));
+  EXPECT_EQ(again.momentum, 1.0 / 3);
+  EXPECT_EQ(again.seed, 9007199254740993u);
+}
+
+TEST(Hyperparameters, EveryOneIsDescribedAndItsDefaultParses) {
+  std::set<std::string> names;
+  for (const HyperparameterDescription& row : describe_hyperparameters()) {
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    EXPECT_TRUE(row.help.ends_with(".")) << row.name;
+    RawHyperparameters raw = {{row.name, row.default_value}};
+    // Defaults of what only another choice uses are refused for that reason and no other.
+    try {
+      EXPECT_EQ(to_json(parse(raw)), to_json(Hyperparameters())) << row.name;
+    } catch (const InputError& error) {
+      EXPECT_NE(std::string(error.what()).find("does nothing"), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_EQ(names.size(), to_json(Hyperparameters()).size());
+}
+
+TEST(JobConfig, RoundTripKeepsHostileTexts) {
+  JobConfig config;
+  config.job_name = "naïve ☃ \"it's\" $HOME; echo hi\n";
+  config.host = "algo-1";
+  config.channels = {{"train-images.v1", "/data/with space/and 'quote'"}, {"-dash", "/--flag=like"}};
+  config.model_dir = "/m";
+  config.output_dir = "/o";
+  config.output_data_dir = "/o/data";
+  config.threads = 3;
+  config.terminal = true;
+  config.hyperparameters.seed = 7;
+  const JobConfig again = read_job_config(write_job_config(config));
+  EXPECT_EQ(again.job_name, config.job_name);
+  EXPECT_EQ(again.channels, config.channels);
+  EXPECT_EQ(again.threads, 3);
+  EXPECT_TRUE(again.terminal);
+  EXPECT_EQ(again.hyperparameters.seed, 7);
+  EXPECT_EQ(write_job_config(again), write_job_config(config));
+}
+
+TEST(JobConfig, RefusesOtherDocuments) {
+  EXPECT_ERROR(read_job_config("{}"), InputError, "not a job");
+  EXPECT_ERROR(read_job_config("]"), InputError, "not a job");
+  JobConfig config;
+  config.job_name = "\xff";
+  EXPECT_ERROR(write_job_config(config), InputError, "UTF-8");
+}
+
+}  // namespace
+}  // namespace lockstep

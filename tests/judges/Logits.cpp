@@ -1,0 +1,39 @@
+// logits PROGRAM.pt2 CHANNEL MEAN STD OUT: what the engine computes for every sample of a channel, as raw float32, for a judge
+// to compare with what a consumer of the artifact computes.
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <numeric>
+
+#include "common/Error.h"
+#include "engine/data/IdxDataset.h"
+#include "engine/program/Archive.h"
+#include "engine/program/Executor.h"
+
+int main(int argc, char** argv) {
+  using namespace lockstep;
+  if (argc != 6) return kExitBadInput;
+  const c10::NoGradGuard no_grad;
+  const Program program = read_archive(argv[1]);
+  const IdxDataset dataset(argv[2], {.mean = std::atof(argv[3]), .std = std::atof(argv[4])}, false);
+  Executor executor(program);
+  std::ofstream out(argv[5], std::ios::binary);
+  std::vector<std::int64_t> shape = dataset.shape().input;
+  shape.insert(shape.begin(), 0);
+  constexpr std::int64_t kBatch = 500;
+  for (std::int64_t begin = 0; begin < dataset.size(); begin += kBatch) {
+    shape[0] = std::min(kBatch, dataset.size() - begin);
+    std::vector<std::int64_t> samples(static_cast<std::size_t>(shape[0]));
+    std::iota(samples.begin(), samples.end(), begin);
+    std::vector<std::int64_t> labels(samples.size());
+    at::Tensor inputs = at::empty(shape);
+    dataset.read(samples, inputs.mutable_data_ptr<float>(), labels.data());
+    const at::Tensor logits = executor.run({inputs}).at(0).contiguous();
+    out.write(static_cast<const char*>(logits.const_data_ptr()), static_cast<std::streamsize>(logits.nbytes()));
+  }
+  return out ? kExitDone : kExitInternal;
+}

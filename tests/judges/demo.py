@@ -1,0 +1,51 @@
+"""The demo's job on Debian's Fashion-MNIST, one epoch of it, and PyTorch on what it leaves: the same 10,000 predictions."""
+
+import gzip
+import pathlib
+import re
+import subprocess
+import warnings
+
+import numpy as np
+import torch
+
+import common
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+DATA = pathlib.Path("/usr/share/datasets/fashion-mnist")
+MEAN, STD = 0.286, 0.353  # as in examples/fashion-mnist/job.json
+warnings.filterwarnings("ignore", message="The given buffer is not writable")
+
+
+def demo_in_pytorch():
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        result = subprocess.run([SOURCE / "examples/fashion-mnist/demo.sh", directory, "--epochs", "1"], capture_output=True,
+                                text=True, timeout=600)
+        output = result.stdout + result.stderr
+        assert result.returncode == 0, output
+        reported = float(re.findall(r"test_accuracy=([0-9.]+)", output)[-1])
+        assert reported > 0.86, output
+
+        model = directory / "model" / "model.pt2"
+        subprocess.run([common.BIN / "judge_logits", model, directory / "data" / "test", str(MEAN), str(STD),
+                        directory / "logits"], check=True)
+        engine = torch.tensor(np.fromfile(directory / "logits", dtype=np.float32).reshape(10000, 10))
+
+        pixels = np.frombuffer(gzip.open(DATA / "t10k-images-idx3-ubyte.gz").read(), np.uint8, offset=16)
+        labels = np.frombuffer(gzip.open(DATA / "t10k-labels-idx1-ubyte.gz").read(), np.uint8, offset=8)
+        inputs = (torch.tensor(pixels.reshape(10000, 1, 28, 28)).float() / 255 - MEAN) / STD
+        module = torch.export.load(model).module()
+        with torch.no_grad():
+            for batch in (1000, 7):
+                part = inputs if batch == 1000 else inputs[:700]
+                pytorch = torch.cat([module(x) for x in part.split(batch)])
+                difference = (pytorch - engine[: len(part)]).abs().max().item()
+                assert difference <= 1e-4, f"logits differ by {difference}"
+                assert torch.equal(pytorch.argmax(1), engine[: len(part)].argmax(1))
+        accuracy = float((engine.argmax(1).numpy() == labels).mean())
+        assert abs(accuracy - reported) < 1e-9, f"{accuracy} is not the reported {reported}"
+
+
+if __name__ == "__main__":
+    common.main(demo_in_pytorch)

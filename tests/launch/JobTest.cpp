@@ -1,0 +1,233 @@
+#include "launch/Job.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+#include "launch/Topology.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A base directory as a container has it.
+class Container {
+ public:
+  void config(const std::string& name, const std::string& text) {
+    fs::create_directories(directory_ / "input/config");
+    std::ofstream(directory_ / ("input/config/" + name)) << text;
+  }
+  JobEnvironment read(const Environment& environment = {}) const {
+    return read_job_environment(environment, directory_.path());
+  }
+  fs::path operator/(const std::string& name) const { return directory_ / name; }
+
+ private:
+  TemporaryDirectory directory_;
+};
+
+// Of a real job on two hosts.
+constexpr const char* kResources =
+    R"({"current_host":"algo-2","current_instance_type":"ml.p4d.24xlarge","current_group_name":"homogeneousCluster",
+        "hosts":["algo-1","algo-10","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster",
+        "instance_type":"ml.p4d.24xlarge","hosts":["algo-2","algo-10","algo-1"]}],"network_interface_name":"eth0","topology":null})";
+constexpr const char* kInputs =
+    R"({"train-images":{"ContentType":"application/x-recordio","TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key"},
+        "validation":{"TrainingInputMode":"FastFile"}})";
+
+TEST(NaturalLess, CountsDigitsAsNumbers) {
+  std::vector<std::string> hosts = {"algo-10", "algo-2", "algo-1", "b", "algo-2-x", "algo-02", "algo"};
+  std::ranges::sort(hosts, natural_less);
+  EXPECT_EQ(hosts, (std::vector<std::string>{"algo", "algo-1", "algo-02", "algo-2", "algo-2-x", "algo-10", "b"}));
+  EXPECT_FALSE(natural_less("algo-1", "algo-1"));
+  EXPECT_TRUE(natural_less("a99999999999999999999999", "a100000000000000000000000"));
+}
+
+TEST(JobEnvironment, NothingAtAllIsOneHost) {
+  const Container container;
+  const JobEnvironment job = container.read();
+  EXPECT_FALSE(job.container);
+  EXPECT_EQ(job.hosts, (std::vector<std::string>{"localhost"}));
+  EXPECT_EQ(job.current_host, "localhost");
+  EXPECT_TRUE(job.model_dir.empty());
+}
+
+TEST(JobEnvironment, ReadsTheFilesOfABareContainer) {
+  Container container;
+  container.config("resourceconfig.json", kResources);
+  container.config("inputdataconfig.json", kInputs);
+  container.config("hyperparameters.json", R"({"epochs":"5","optimizer":"\"adamw\"","sagemaker_program":"\"train\""})");
+  const JobEnvironment job = container.read({{"TRAINING_JOB_NAME", "probe-job"}});
+  EXPECT_TRUE(job.container);
+  EXPECT_EQ(job.job_name, "probe-job");
+  EXPECT_EQ(job.current_host, "algo-2");
+  EXPECT_EQ(job.hosts, (std::vector<std::string>{"algo-1", "algo-2", "algo-10"}));
+  EXPECT_EQ(job.channels.at("train-images"), container / "input/data/train-images");
+  EXPECT_EQ(job.channels.at("validation"), container / "input/data/validation");
+  EXPECT_EQ(job.model_dir, container / "model");
+  EXPECT_EQ(job.output_data_dir, container / "output/data");
+  EXPECT_EQ(job.hyperparameters.at("epochs"), "5");
+}
+
+TEST(JobEnvironment, VariablesWinOverFiles) {
+  Container container;
+  container.config("resourceconfig.json", kResources);
+  container.config("inputdataconfig.json", kInputs);
+  container.config("hyperparameters.json", R"({"epochs":"5","seed":"1"})");
+  const JobEnvironment job = container.read({{"SM_HOSTS", R"(["algo-1"])"},
+                                             {"SM_CURRENT_HOST", "algo-1"},
+                                             {"SM_NUM_GPUS", "8"},
+                                             {"SM_CHANNELS", R"(["train-images","test"])"},
+                                             {"SM_CHANNEL_TRAIN-IMAGES", "/elsewhere"},
+                                             {"SM_CHANNEL_EXTRA", "/extra"},
+                                             {"SM_MODEL_DIR", "/m"},
+                                             {"SM_HPS", R"({"epochs":7,"batch_size":32})"},
+                                             {"SM_HP_BATCH_SIZE", "16"}});
+  EXPECT_EQ(job.hosts, (std::vector<std::string>{"algo-1"}));
+  EXPECT_EQ(job.gpus, 8);
+  EXPECT_EQ(job.channels.at("train-images"), "/elsewhere");
+  EXPECT_EQ(job.channels.at("test"), container / "input/data/test");
+  EXPECT_EQ(job.channels.at("extra"), "/extra");
+  EXPECT_FALSE(job.channels.contains("validation"));
+  EXPECT_EQ(job.model_dir, "/m");
+  EXPECT_EQ(job.output_dir, container / "output");
+  EXPECT_EQ(job.hyperparameters.at("epochs"), 7);
+  EXPECT_EQ(job.hyperparameters.at("batch_size"), "16");
+  EXPECT_EQ(job.hyperparameters.at("seed"), "1");
+}
+
+TEST(JobEnvironment, ToleratesMissingNullAndUnknownKeys) {
+  Container container;
+  container.config("resourceconfig.json", R"({"current_host":null,"hosts":["algo-1"],"future":{"a":[1]}})");
+  container.config("inputdataconfig.json", "{}");
+  container.config("hyperparameters.json", "{}");
+  EXPECT_EQ(container.read().current_host, "algo-1");
+  container.config("resourceconfig.json", "{}");
+  EXPECT_EQ(container.read().hosts, (std::vector<std::string>{"localhost"}));
+}
+
+TEST(JobEnvironment, RefusesWhatTheContractDoesNotAllow) {
+  Container container;
+  container.config("resourceconfig.json", R"({"hosts": [)");
+  EXPECT_ERROR(container.read(), InputError, "resourceconfig.json", "not JSON");
+  container.config("resourceconfig.json", "[]");
+  EXPECT_ERROR(container.read(), InputError, "resourceconfig.json", "object");
+  container.config("resourceconfig.json", R"({"hosts": "algo-1"})");
+  EXPECT_ERROR(container.read(), InputError, "hosts", "list of texts");
+  container.config("resourceconfig.json", R"({"current_host":"algo-3","hosts":["algo-1","algo-2"]})");
+  EXPECT_ERROR(container.read(), InputError, "algo-3", "algo-1, algo-2");
+  container.config("resourceconfig.json", R"({"hosts":["algo-1","algo-1"]})");
+  EXPECT_ERROR(container.read(), InputError, "algo-1 twice");
+  container.config("resourceconfig.json", "{}");
+  EXPECT_ERROR(container.read({{"SM_NUM_GPUS", "many"}}), InputError, "SM_NUM_GPUS", "many");
+  EXPECT_ERROR(container.read({{"SM_HPS", "{'a': 1}"}}), InputError, "SM_HPS");
+}
+
+TEST(JobArguments, FlagsInEverySpelling) {
+  const JobArguments arguments = parse_job_arguments(
+      {"job.json", "--batch_size", "64", "--batch-size=32", "--channel", "train=/a=b", "--channel=test=/c", "--model_dir", "/m",
+       "--base-dir", "/b", "--note", "-x --y 'z' \"q\" $HOME ☃\n", "--print-config"});
+  EXPECT_EQ(arguments.job_file, "job.json");
+  EXPECT_EQ(arguments.hyperparameters.at("batch_size"), "32");
+  EXPECT_EQ(arguments.channels.at("train"), "/a=b");
+  EXPECT_EQ(arguments.channels.at("test"), "/c");
+  EXPECT_EQ(arguments.directories.at("model_dir"), "/m");
+  EXPECT_EQ(arguments.base_dir, "/b");
+  EXPECT_EQ(arguments.hyperparameters.at("note"), "-x --y 'z' \"q\" $HOME ☃\n");
+  EXPECT_TRUE(arguments.print_config);
+}
+
+TEST(JobArguments, RefusesWhatItCannotRead) {
+  EXPECT_ERROR(parse_job_arguments({"a.json", "b.json"}), InputError, "a.json", "b.json");
+  EXPECT_ERROR(parse_job_arguments({"--epochs"}), InputError, "--epochs", "value");
+  EXPECT_ERROR(parse_job_arguments({"--channel", "train"}), InputError, "NAME=DIRECTORY");
+}
+
+TEST(GatherJob, FlagsWinOverTheFileAndTheFileOverTheContainer) {
+  Container container;
+  container.config("hyperparameters.json", R"({"epochs":"1","seed":"1","batch_size":"1"})");
+  const TemporaryDirectory elsewhere;
+  std::ofstream(elsewhere / "job.json")
+      << R"({"epochs": 2, "seed": 2, "channels": {"train": "data/train"}, "model_dir": "out", "model": "m.pt2"})";
+  const Job job = gather_job(container.read(),
+                             parse_job_arguments({(elsewhere / "job.json").string(), "--epochs", "3", "--output_dir", "/o"}));
+  EXPECT_EQ(job.hyperparameters.at("epochs"), "3");
+  EXPECT_EQ(job.hyperparameters.at("seed"), 2);
+  EXPECT_EQ(job.hyperparameters.at("batch_size"), "1");
+  EXPECT_EQ(job.hyperparameters.at("model"), (elsewhere / "m.pt2").string());
+  EXPECT_EQ(job.config.channels.at("train"), elsewhere / "data/train");
+  EXPECT_EQ(job.config.model_dir, elsewhere / "out");
+  EXPECT_EQ(job.config.output_dir, "/o");
+  EXPECT_EQ(job.config.output_data_dir, container / "output/data");
+}
+
+TEST(GatherJob, OutsideAContainerResultsGoToTheWorkingDirectory) {
+  const Job job = gather_job(Container().read(), {});
+  EXPECT_EQ(job.config.model_dir, fs::current_path() / "model");
+  EXPECT_EQ(job.config.output_dir, fs::current_path() / "output");
+  EXPECT_EQ(job.config.output_data_dir, fs::current_path() / "output/data");
+}
+
+TEST(GatherJob, TheModelDirectoryOfFrameworkEstimators) {
+  Container container;
+  container.config("hyperparameters.json", R"({"model_dir":"\"s3://bucket/job/model\""})");
+  const Job job = gather_job(container.read(), {});
+  EXPECT_EQ(job.config.model_dir, container / "model");
+  ASSERT_EQ(job.notes.size(), 1);
+  EXPECT_NE(job.notes[0].find("s3://bucket/job/model"), std::string::npos);
+  container.config("hyperparameters.json", R"({"model_dir":"\"/opt/ml/model\""})");
+  EXPECT_EQ(gather_job(container.read(), {}).config.model_dir, "/opt/ml/model");
+  container.config("hyperparameters.json", R"({"model_dir":"None"})");
+  EXPECT_EQ(gather_job(container.read(), {}).config.model_dir, container / "model");
+}
+
+TEST(CheckJob, RefusesAChannelThatIsNotThere) {
+  Job job = gather_job(Container().read(), parse_job_arguments({"--channel", "train=/nowhere/at all"}));
+  EXPECT_ERROR(check_job(job), InputError, "\"train\"", "/nowhere/at all", "not a directory");
+}
+
+Job job_with(const RawHyperparameters& hyperparameters) {
+  Job job;
+  job.hosts = {"localhost"};
+  job.hyperparameters = hyperparameters;
+  check_job(job);
+  return job;
+}
+
+TEST(Topology, SharesTheCoresAmongTheRanks) {
+  const auto plan = [](const RawHyperparameters& hyperparameters, int cores) {
+    return plan_topology(job_with(hyperparameters), {.cores = cores});
+  };
+  EXPECT_EQ(plan({}, 8).ranks(), 1);
+  EXPECT_EQ(plan({}, 8).hosts[0].threads_per_rank, 8);
+  EXPECT_EQ(plan({{"ranks_per_host", 3}}, 8).hosts[0].threads_per_rank, 2);
+  EXPECT_EQ(plan({{"ranks_per_host", 4}}, 2).hosts[0].threads_per_rank, 1);
+  EXPECT_TRUE(plan({{"ranks_per_host", 4}}, 2).oversubscribed);
+  EXPECT_FALSE(plan({{"ranks_per_host", 2}}, 2).oversubscribed);
+  EXPECT_EQ(plan({{"ranks_per_host", 2}, {"threads_per_rank", 5}}, 2).hosts[0].threads_per_rank, 5);
+}
+
+TEST(Topology, SaysLoudlyWhatItDoesNotUse) {
+  EXPECT_TRUE(plan_topology(job_with({}), {.cores = 1, .gpus = 0}).warnings.empty());
+  EXPECT_EQ(plan_topology(job_with({}), {.cores = 1, .gpus = 8}).warnings.size(), 1);
+  EXPECT_TRUE(plan_topology(job_with({{"device", "cpu"}}), {.cores = 1, .gpus = 8}).warnings.empty());
+  Job announced = job_with({});
+  announced.gpus = 4;
+  EXPECT_NE(plan_topology(announced, {}).warnings.at(0).find("4 GPUs"), std::string::npos);
+}
+
+TEST(Topology, RefusesWhatItCannotPlace) {
+  Job job = job_with({});
+  job.hosts = {"algo-1", "algo-2"};
+  EXPECT_ERROR(plan_topology(job, {}), InputError, "2 hosts", "algo-1, algo-2", "trains on one");
+  EXPECT_ERROR(plan_topology(job_with({{"batch_size", 3}, {"ranks_per_host", 4}}), {}), InputError, "batch_size=3", "4 ranks");
+}
+
+}  // namespace
+}  // namespace lockstep

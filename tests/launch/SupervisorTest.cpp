@@ -1,0 +1,109 @@
+#include "launch/Supervisor.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include "common/Error.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+std::vector<std::string> shell(const std::string& script) { return {"/bin/sh", "-c", script}; }
+
+pid_t read_pid(const std::filesystem::path& path) {
+  for (int i = 0; i < 500; ++i) {
+    pid_t pid = 0;
+    if (std::ifstream(path) >> pid) return pid;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ADD_FAILURE() << path << " was not written";
+  return 0;
+}
+
+bool alive(pid_t pid) { return ::kill(pid, 0) == 0; }
+
+int run(const std::vector<std::string>& command) {
+  return supervise(command, [](const std::string&) {}).exit_code;
+}
+
+/// Runs `supervise` in a process of its own, as a launcher is, and returns that process.
+pid_t start(const std::vector<std::string>& command, double grace) {
+  const pid_t launcher = ::fork();
+  if (launcher == 0) {
+    const Ending ending = supervise(command, [](const std::string&) {}, grace);
+    ::_exit(ending.stopped_by ? 100 + *ending.stopped_by : ending.exit_code);
+  }
+  return launcher;
+}
+
+int wait_for(pid_t launcher) {
+  int status = 0;
+  ::waitpid(launcher, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Supervise, ReturnsTheCommandsExitCode) {
+  EXPECT_EQ(run(shell("exit 0")), 0);
+  EXPECT_EQ(run(shell("exit 7")), 7);
+  EXPECT_EQ(run(shell("kill -9 $$")), 128 + SIGKILL);
+}
+
+TEST(Supervise, SaysWhatCannotBeStarted) {
+  EXPECT_ERROR(run({"/nowhere/program"}), SystemError, "/nowhere/program", "No such file");
+}
+
+TEST(Supervise, ArgumentsArriveUntouched) {
+  const TemporaryDirectory directory;
+  const std::string hostile = "a b'c\"d$HOME`id`\n☃;exit 3";
+  EXPECT_EQ(run({"/bin/sh", "-c", "printf %s \"$1\" > \"$2\"", "sh", hostile, (directory / "out").string()}), 0);
+  std::ifstream file(directory / "out");
+  EXPECT_EQ(std::string((std::istreambuf_iterator<char>(file)), {}), hostile);
+}
+
+TEST(Supervise, StandardInputIsEmpty) { EXPECT_EQ(run(shell("read line && exit 1; exit 0")), 0); }
+
+TEST(Supervise, HandsOverErrorsLineByLine) {
+  std::vector<std::string> lines;
+  supervise(shell("echo one >&2; printf 'tw' >&2; sleep 0.2; printf 'o\\n\\nend' >&2"),
+            [&](const std::string& line) { lines.push_back(line); });
+  EXPECT_EQ(lines, (std::vector<std::string>{"one", "two", "", "end"}));
+}
+
+TEST(Supervise, KillsWhatTheCommandLeavesBehind) {
+  const TemporaryDirectory directory;
+  const pid_t launcher = start(shell("setsid sleep 100 & echo $! > " + (directory / "pid").string() + "; exit 4"), 5);
+  EXPECT_EQ(wait_for(launcher), 4);
+  EXPECT_FALSE(alive(read_pid(directory / "pid")));
+}
+
+TEST(Supervise, ASignalEndsTheWholeTree) {
+  for (const int number : {SIGTERM, SIGINT}) {
+    const TemporaryDirectory directory;
+    const pid_t launcher = start(shell("sleep 100 & echo $! > " + (directory / "pid").string() + "; wait"), 5);
+    const pid_t grandchild = read_pid(directory / "pid");
+    ::kill(launcher, number);
+    EXPECT_EQ(wait_for(launcher), 100 + number);
+    EXPECT_FALSE(alive(grandchild));
+  }
+}
+
+TEST(Supervise, ACommandThatIgnoresTheSignalIsKilledAfterTheGrace) {
+  const TemporaryDirectory directory;
+  const pid_t launcher =
+      start(shell("trap '' TERM; sleep 100 & echo $! > " + (directory / "pid").string() + "; while :; do wait; done"), 0.3);
+  const pid_t grandchild = read_pid(directory / "pid");
+  ::kill(launcher, SIGTERM);
+  EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);
+  EXPECT_FALSE(alive(grandchild));
+}
+
+}  // namespace
+}  // namespace lockstep
