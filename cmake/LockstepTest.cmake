@@ -1,9 +1,9 @@
-# lockstep_test(NAME SOURCES file... [LINK target...] [LABELS label...] [RANKS n] [TIMEOUT seconds])
+# lockstep_test(NAME SOURCES file... [LINK target...] [LABELS label...] [RANKS n...] [TIMEOUT seconds])
 #
-# One test executable per header under test, named for it. RANKS n runs it under mpirun with n ranks. Labels: unit (the
-# default), mpi, hosts, judge, gpu. Only a gpu test may skip.
+# One test executable per header under test, named for it. RANKS runs it under mpirun with each number of ranks. Labels: unit (the
+# default), mpi, hosts, judge, gpu; soak beside another: `make soak` runs it long. Only a gpu test may skip.
 function(lockstep_test NAME)
-  cmake_parse_arguments(ARG "" "RANKS;TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS;RANKS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -18,7 +18,7 @@ function(lockstep_test NAME)
       add_test(NAME ${NAME}.${ranks}ranks
         COMMAND mpirun --allow-run-as-root --oversubscribe --bind-to none --quiet
                 --mca mpi_yield_when_idle 1 -np ${ranks} $<TARGET_FILE:${NAME}>)
-      set_tests_properties(${NAME}.${ranks}ranks PROPERTIES LABELS "mpi" TIMEOUT ${ARG_TIMEOUT} PROCESSORS 2)
+      set_tests_properties(${NAME}.${ranks}ranks PROPERTIES LABELS mpi TIMEOUT ${ARG_TIMEOUT} PROCESSORS 2)
     endforeach()
   else()
     target_link_libraries(${NAME} PRIVATE GTest::gtest_main)

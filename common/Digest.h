@@ -9,8 +9,8 @@
 
 namespace lockstep {
 
-/// FNV-1a over 8-byte words (Fowler, Noll, Vo; words instead of bytes for speed, each mixed by a shift so that high bits
-/// reach low ones). Every `update` also counts its length, so that ("ab", "c") and ("a", "bc") differ.
+/// FNV-1a over 8-byte words (Fowler, Noll, Vo; words instead of bytes for speed, each mixed by a shift so that high
+/// bits reach low ones). Every `update` also counts its length, so that ("ab", "c") and ("a", "bc") differ.
 class Digest {
  public:
   void update(std::span<const std::byte> bytes);

@@ -5,8 +5,6 @@
 
 namespace lockstep {
 
-std::string with_errno(const std::string& what) {
-  return what + ": " + std::generic_category().message(errno);
-}
+std::string with_errno(const std::string& what) { return what + ": " + std::generic_category().message(errno); }
 
 }  // namespace lockstep

@@ -111,7 +111,8 @@ T choose(const std::string& text) {
     if (name == text) return value;
   }
   const std::string meant = nearest(text, choice_names<T>());
-  throw InputError("expected " + join(choice_names<T>(), ", ") + (meant.empty() ? "" : "; did you mean " + meant + "?"));
+  throw InputError("expected " + join(choice_names<T>(), ", ") +
+                   (meant.empty() ? "" : "; did you mean " + meant + "?"));
 }
 
 Row integer(std::string name, Member<std::int64_t> member, std::int64_t least, std::int64_t most, std::string help) {
@@ -287,8 +288,9 @@ Row parameter_groups_row() {
       "expected a list of objects such as {\"match\": \"*.bias\", \"weight_decay\": 0, \"learning_rate_factor\": 1}";
   return {.name = "parameter_groups",
           .type = "list of objects",
-          .help = "Parameters, by name pattern, with a weight decay and a learning rate factor of their own; the first "
-                  "match counts.",
+          .help =
+              "Parameters, by name pattern, with a weight decay and a learning rate factor of their own; the first "
+              "match counts.",
           .set =
               [expected](Hyperparameters& hyperparameters, const RawValue& raw) {
                 std::vector<ParameterGroup> groups;
@@ -332,9 +334,7 @@ std::string only_with_optimizer(const H& h, OptimizerKind kind) {
 std::string only_with_builtin(const H& h) {
   return h.model.ends_with(".pt2") ? "the program comes from " + h.model : "";
 }
-std::string only_with_cnn(const H& h) {
-  return h.model == "mlp" ? "mlp does not use it" : only_with_builtin(h);
-}
+std::string only_with_cnn(const H& h) { return h.model == "mlp" ? "mlp does not use it" : only_with_builtin(h); }
 
 const std::vector<Row>& table() {
   static const auto sgd = [](const H& h) { return only_with_optimizer(h, OptimizerKind::kSgd); };
@@ -350,14 +350,17 @@ const std::vector<Row>& table() {
   static const std::vector<Row> rows = [] {
     std::vector<Row> all;
     all.push_back(model_row());
-    all.push_back(integers("model_channels", &H::model_channels, "cnn: channels of each conv block.").unless(only_with_cnn));
+    all.push_back(
+        integers("model_channels", &H::model_channels, "cnn: channels of each conv block.").unless(only_with_cnn));
     all.push_back(integers("model_hidden", &H::model_hidden, "mlp, cnn: widths of the hidden linear layers.")
                       .unless(only_with_builtin));
-    all.push_back(choice("model_norm", &H::model_norm, "cnn: normalization after each convolution.").unless(only_with_cnn));
+    all.push_back(
+        choice("model_norm", &H::model_norm, "cnn: normalization after each convolution.").unless(only_with_cnn));
     all.push_back(real("model_dropout", &H::model_dropout, kShare, "mlp, cnn: probability of dropping an activation.")
                       .unless(only_with_builtin));
     all.push_back(integer("epochs", &H::epochs, 1, kMany, "Passes over the training data."));
-    all.push_back(integer("max_steps", &H::max_steps, 0, kMany, "Ends the job after so many steps; 0: when the epochs are done."));
+    all.push_back(integer("max_steps", &H::max_steps, 0, kMany,
+                          "Ends the job after so many steps; 0: when the epochs are done."));
     all.push_back(integer("batch_size", &H::batch_size, 1, 1 << 30, "Samples of one step over all ranks."));
     all.push_back(integer("micro_batch_size", &H::micro_batch_size, 0, 1 << 30,
                           "Samples a rank runs at once; 0: its whole share of the step."));
@@ -373,17 +376,21 @@ const std::vector<Row>& table() {
     all.push_back(real("beta1", &H::beta1, kShare, "adamw: decay of the first moment.").unless(adamw));
     all.push_back(real("beta2", &H::beta2, kShare, "adamw: decay of the second moment.").unless(adamw));
     all.push_back(real("epsilon", &H::epsilon, kPositive, "adamw: added to the denominator.").unless(adamw));
-    all.push_back(real("weight_decay", &H::weight_decay, kNotNegative, "Weight decay: added to the gradient (sgd) or decoupled (adamw)."));
+    all.push_back(real("weight_decay", &H::weight_decay, kNotNegative,
+                       "Weight decay: added to the gradient (sgd) or decoupled (adamw)."));
     all.push_back(parameter_groups_row());
     all.push_back(real("clip_norm", &H::clip_norm, kNotNegative, "Largest norm of a step's gradient; 0: no clipping."));
     all.push_back(choice("schedule", &H::schedule, "How the learning rate changes after the warm-up."));
-    all.push_back(integer("warmup_steps", &H::warmup_steps, 0, kMany, "Steps in which the learning rate rises from 0."));
-    all.push_back(integer("schedule_step_size", &H::schedule_step_size, 0, kMany, "schedule=step: steps between two decays.")
-                      .unless(stepwise));
+    all.push_back(
+        integer("warmup_steps", &H::warmup_steps, 0, kMany, "Steps in which the learning rate rises from 0."));
+    all.push_back(
+        integer("schedule_step_size", &H::schedule_step_size, 0, kMany, "schedule=step: steps between two decays.")
+            .unless(stepwise));
     all.push_back(real("schedule_gamma", &H::schedule_gamma, kPositive, "schedule=step: what a decay multiplies by.")
                       .unless(stepwise));
     all.push_back(real("final_learning_rate", &H::final_learning_rate, kNotNegative,
-                       "schedule=linear, cosine: reached after the last step.").unless(to_final));
+                       "schedule=linear, cosine: reached after the last step.")
+                      .unless(to_final));
     all.push_back(real("input_mean", &H::input_mean, {.least = -std::numeric_limits<double>::max()},
                        "Subtracted from inputs (from bytes after division by 255)."));
     all.push_back(real("input_std", &H::input_std, kPositive, "Inputs are divided by it."));
@@ -394,8 +401,9 @@ const std::vector<Row>& table() {
     all.push_back(integer("patience", &H::patience, 0, kMany,
                           "Evaluations without improvement after which the job ends; 0: never."));
     all.push_back(export_row());
-    all.push_back(choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
-                      .unless([](const H& h) { return h.export_formats.empty() ? "export=none writes no artifact" : ""; }));
+    all.push_back(
+        choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
+            .unless([](const H& h) { return h.export_formats.empty() ? "export=none writes no artifact" : ""; }));
     all.push_back(choice("precision", &H::precision, "Of parameters, gradients and arithmetic."));
     all.push_back(seed_row());
     all.push_back(choice("device", &H::device, "Where to compute; this version computes on CPUs."));

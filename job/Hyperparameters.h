@@ -39,11 +39,11 @@ struct ParameterGroup {
 /// the initial values here are the defaults.
 struct Hyperparameters {
   // The model.
-  std::string model = "cnn";                          ///< a built-in program's name, or a path to a .pt2 file
-  std::vector<std::int64_t> model_channels{32, 64};   ///< cnn
-  std::vector<std::int64_t> model_hidden{128};        ///< mlp and cnn
-  Norm model_norm = Norm::kBatch;                     ///< cnn
-  double model_dropout = 0.25;                        ///< mlp and cnn
+  std::string model = "cnn";                         ///< a built-in program's name, or a path to a .pt2 file
+  std::vector<std::int64_t> model_channels{32, 64};  ///< cnn
+  std::vector<std::int64_t> model_hidden{128};       ///< mlp and cnn
+  Norm model_norm = Norm::kBatch;                    ///< cnn
+  double model_dropout = 0.25;                       ///< mlp and cnn
   // How long, and how much at once.
   std::int64_t epochs = 10;
   std::int64_t max_steps = 0;         ///< 0: no limit but `epochs`

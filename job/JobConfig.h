@@ -13,14 +13,14 @@
 namespace lockstep {
 
 struct JobConfig {
-  std::string job_name;                                  ///< "" when nobody named it
-  std::string host = "localhost";                        ///< this host's name (`algo-1`, …)
-  std::map<std::string, std::filesystem::path> channels; ///< channel name → its directory on this host
-  std::filesystem::path model_dir;                       ///< artifacts go here (SM_MODEL_DIR)
-  std::filesystem::path output_data_dir;                 ///< metrics.jsonl goes here (SM_OUTPUT_DATA_DIR)
-  std::filesystem::path output_dir;                      ///< `failure` goes here (SM_OUTPUT_DIR)
-  std::int64_t threads = 1;                              ///< compute threads of a rank on this host
-  bool terminal = false;                                 ///< a person watches: progress lines may be redrawn
+  std::string job_name;                                   ///< "" when nobody named it
+  std::string host = "localhost";                         ///< this host's name (`algo-1`, …)
+  std::map<std::string, std::filesystem::path> channels;  ///< channel name → its directory on this host
+  std::filesystem::path model_dir;                        ///< artifacts go here (SM_MODEL_DIR)
+  std::filesystem::path output_data_dir;                  ///< metrics.jsonl goes here (SM_OUTPUT_DATA_DIR)
+  std::filesystem::path output_dir;                       ///< `failure` goes here (SM_OUTPUT_DIR)
+  std::int64_t threads = 1;                               ///< compute threads of a rank on this host
+  bool terminal = false;                                  ///< a person watches: progress lines may be redrawn
   Hyperparameters hyperparameters;
 };
 

@@ -9,8 +9,8 @@ using nlohmann::json;
 
 namespace {
 
-// Python's repr of lists, dictionaries, texts, True, False and None as JSON. What is not such a repr comes out as something
-// that does not parse, which is all the caller needs.
+// Python's repr of lists, dictionaries, texts, True, False and None as JSON. What is not such a repr comes out as
+// something that does not parse, which is all the caller needs.
 std::string python_to_json(const std::string& text) {
   std::string out;
   for (std::size_t i = 0; i < text.size();) {

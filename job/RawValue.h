@@ -9,9 +9,9 @@
 
 namespace lockstep {
 
-/// SageMaker hands every value over as text, in one of three encodings: JSON (`"\"adam w\""`, `"[1, 2]"`, `"true"`), plain
-/// (`"adam w"`), and Python's repr (`"True"`, `"{'a': None}"`). A job file holds JSON values; a flag holds text. This class
-/// reads all of them alike: each question below is answered for what the value means.
+/// SageMaker hands every value over as text, in one of three encodings: JSON (`"\"adam w\""`, `"[1, 2]"`, `"true"`),
+/// plain (`"adam w"`), and Python's repr (`"True"`, `"{'a': None}"`). A job file holds JSON values; a flag holds text.
+/// This class reads all of them alike: each question below is answered for what the value means.
 class RawValue {
  public:
   explicit RawValue(nlohmann::json value);

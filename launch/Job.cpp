@@ -52,8 +52,8 @@ void read_job_file(const fs::path& file, Job& job) {
   }
 }
 
-// SageMaker's framework estimators send `model_dir` among the hyperparameters: an S3 address that the container cannot write to,
-// or the directory that is used anyway.
+// SageMaker's framework estimators send `model_dir` among the hyperparameters: an S3 address that the container cannot
+// write to, or the directory that is used anyway.
 void take_model_dir(Job& job) {
   const auto found = job.hyperparameters.find("model_dir");
   if (found == job.hyperparameters.end()) return;

@@ -12,20 +12,20 @@
 namespace lockstep {
 
 struct Job {
-  JobConfig config;                ///< of this host; threads and terminal are not set here
-  std::vector<std::string> hosts;  ///< in the order on which all hosts agree
-  std::optional<int> gpus;         ///< that the container announces
+  JobConfig config;                    ///< of this host; threads and terminal are not set here
+  std::vector<std::string> hosts;      ///< in the order on which all hosts agree
+  std::optional<int> gpus;             ///< that the container announces
   RawHyperparameters hyperparameters;  ///< as given; `check_job` reads them into `config`
-  std::vector<std::string> notes;  ///< lines for the log: what was decided and may surprise
+  std::vector<std::string> notes;      ///< lines for the log: what was decided and may surprise
 };
 
-/// Brings together what is said about the job. Flags win over the job file, which wins over the container. Paths in a job file
-/// are relative to the file. Outside a container results go to ./model and ./output unless told otherwise. Throws InputError
-/// for a job file that cannot be read.
+/// Brings together what is said about the job. Flags win over the job file, which wins over the container. Paths in a
+/// job file are relative to the file. Outside a container results go to ./model and ./output unless told otherwise.
+/// Throws InputError for a job file that cannot be read.
 Job gather_job(const JobEnvironment& environment, const JobArguments& arguments);
 
-/// Reads the hyperparameters into their types and checks the channels. Throws InputError for whatever cannot be a job. Two
-/// steps, so that a caller whose job is refused knows where to say so.
+/// Reads the hyperparameters into their types and checks the channels. Throws InputError for whatever cannot be a job.
+/// Two steps, so that a caller whose job is refused knows where to say so.
 void check_job(Job& job);
 
 }  // namespace lockstep

@@ -17,7 +17,8 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
       continue;
     }
     if (!argument.starts_with("--")) {
-      if (parsed.job_file) throw InputError("one job file is enough: " + parsed.job_file->string() + " and " + argument);
+      if (parsed.job_file)
+        throw InputError("one job file is enough: " + parsed.job_file->string() + " and " + argument);
       parsed.job_file = argument;
       continue;
     }

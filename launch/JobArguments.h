@@ -11,8 +11,9 @@
 
 namespace lockstep {
 
-/// The arguments of `lockstep train` and `lockstep plan`: at most one job file; `--NAME VALUE` or `--NAME=VALUE` for every
-/// hyperparameter (dashes and underscores are alike); `--channel NAME=DIR`, once per channel; `--model_dir`, `--output_dir`,
+/// The arguments of `lockstep train` and `lockstep plan`: at most one job file; `--NAME VALUE` or `--NAME=VALUE` for
+/// every hyperparameter (dashes and underscores are alike); `--channel NAME=DIR`, once per channel; `--model_dir`,
+/// `--output_dir`,
 /// `--output_data_dir`, `--base_dir`; `--help`, `--print-config`.
 struct JobArguments {
   std::optional<std::filesystem::path> job_file;
@@ -24,8 +25,8 @@ struct JobArguments {
   bool print_config = false;
 };
 
-/// Throws InputError for what it does not know; names that nobody knows are left to parse_hyperparameters, which suggests the
-/// nearest.
+/// Throws InputError for what it does not know; names that nobody knows are left to parse_hyperparameters, which
+/// suggests the nearest.
 JobArguments parse_job_arguments(const std::vector<std::string>& arguments);
 
 }  // namespace lockstep

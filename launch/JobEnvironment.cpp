@@ -119,7 +119,8 @@ void read_channels(const Environment& environment, const fs::path& base, const s
     for (const auto& [name, description] : inputs->object().items()) names.push_back(name);
   }
   if (const auto channels = variable(environment, "SM_CHANNELS")) {
-    names = Source::text_list(json::parse(*channels, nullptr, false), "the variable SM_CHANNELS=" + in_quotes(*channels));
+    names =
+        Source::text_list(json::parse(*channels, nullptr, false), "the variable SM_CHANNELS=" + in_quotes(*channels));
   }
   for (const std::string& name : names) {
     const auto path = variable(environment, "SM_CHANNEL_" + upper(name));
@@ -130,7 +131,8 @@ void read_channels(const Environment& environment, const fs::path& base, const s
     if (!name.starts_with(prefix)) continue;
     std::string channel = name.substr(prefix.size());
     const bool known = std::ranges::any_of(names, [&](const std::string& other) { return upper(other) == channel; });
-    std::ranges::transform(channel, channel.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::ranges::transform(channel, channel.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     if (!known) job.channels[channel] = path;
   }
 }
@@ -142,7 +144,8 @@ void read_hyperparameters(const Environment& environment, const std::optional<So
   if (file) add(*file);
   if (const auto all = variable(environment, "SM_HPS")) add(Source::parse(*all, "the variable SM_HPS"));
   for (const HyperparameterDescription& known : describe_hyperparameters()) {
-    if (const auto value = variable(environment, "SM_HP_" + upper(known.name))) job.hyperparameters[known.name] = *value;
+    if (const auto value = variable(environment, "SM_HP_" + upper(known.name)))
+      job.hyperparameters[known.name] = *value;
   }
 }
 
@@ -185,7 +188,8 @@ bool natural_less(const std::string& a, const std::string& b) {
 }
 
 JobEnvironment read_job_environment(const Environment& environment, const std::optional<fs::path>& base_dir) {
-  const fs::path base = base_dir ? *base_dir : fs::path(variable(environment, "SAGEMAKER_BASE_DIR").value_or("/opt/ml"));
+  const fs::path base =
+      base_dir ? *base_dir : fs::path(variable(environment, "SAGEMAKER_BASE_DIR").value_or("/opt/ml"));
   const auto resources = config_file(base, "resourceconfig.json");
   const auto inputs = config_file(base, "inputdataconfig.json");
   const auto hyperparameters = config_file(base, "hyperparameters.json");
@@ -193,8 +197,8 @@ JobEnvironment read_job_environment(const Environment& environment, const std::o
   JobEnvironment job;
   job.container = resources || inputs || hyperparameters ||
                   std::ranges::any_of(environment, [](const auto& entry) { return entry.first.starts_with("SM_"); });
-  job.job_name = variable(environment, "TRAINING_JOB_NAME")
-                     .value_or(variable(environment, "SAGEMAKER_JOB_NAME").value_or(""));
+  job.job_name =
+      variable(environment, "TRAINING_JOB_NAME").value_or(variable(environment, "SAGEMAKER_JOB_NAME").value_or(""));
   read_hosts(environment, resources, job);
   read_channels(environment, base, inputs, job);
   read_hyperparameters(environment, hyperparameters, job);

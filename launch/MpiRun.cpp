@@ -30,7 +30,9 @@ MpiRun find_mpirun() {
 std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& topology, const MpiRunOptions& options,
                                         const std::vector<std::string>& rank_command) {
   std::vector<std::string> command = {mpirun.path, "-np", std::to_string(topology.ranks())};
-  const auto add = [&](std::initializer_list<const char*> words) { command.insert(command.end(), words.begin(), words.end()); };
+  const auto add = [&](std::initializer_list<const char*> words) {
+    command.insert(command.end(), words.begin(), words.end());
+  };
   if (options.root) add({"--allow-run-as-root"});
   // Ranks have threads of their own; mpirun would put all of a rank's on one core.
   add({"--bind-to", "none"});

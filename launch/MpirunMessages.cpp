@@ -17,8 +17,8 @@ bool is_dashes(const std::string& line) {
 // How the messages begin that say no more than that a rank has ended, in OpenMPI 4.1 and 5.
 bool is_about_an_ended_rank(const std::string& line) {
   constexpr std::array<std::string_view, 8> beginnings = {
-      "Primary job", "mpirun noticed that", "mpirun has exited due to", "mpirun detected that",
-      "prterun noticed that", "prterun has exited due to", "prterun detected that", "MPI_ABORT was invoked on rank"};
+      "Primary job",          "mpirun noticed that",       "mpirun has exited due to", "mpirun detected that",
+      "prterun noticed that", "prterun has exited due to", "prterun detected that",    "MPI_ABORT was invoked on rank"};
   return std::ranges::any_of(beginnings, [&](std::string_view beginning) { return line.starts_with(beginning); });
 }
 

@@ -7,8 +7,8 @@
 
 namespace lockstep {
 
-/// OpenMPI puts its own messages between two lines of dashes. Most only repeat that a rank has failed, after the rank has said why;
-/// one is worth keeping: which rank was ended by a signal. Holds the lines of a message that may have begun.
+/// OpenMPI puts its own messages between two lines of dashes. Most only repeat that a rank has failed, after the rank
+/// has said why; one is worth keeping: which rank was ended by a signal. Holds the start of a message.
 class MpirunMessages {
  public:
   /// Takes the next line; returns the lines to show to the user, if any.

@@ -119,8 +119,8 @@ std::vector<pid_t> children() {
   return all;
 }
 
-// Kills what the command left behind. The ranks of mpirun lead process groups of their own, so killing the command's group is
-// not enough; as a subreaper this process becomes the parent of all of them once their own has gone.
+// Kills what the command left behind. The ranks of mpirun lead process groups of their own, so killing the command's
+// group is not enough; as a subreaper this process becomes the parent of all of them once their own has gone.
 void kill_descendants() {
   for (int round = 0; round < 100; ++round) {
     for (const pid_t child : children()) ::kill(child, SIGKILL);

@@ -14,12 +14,12 @@ struct Ending {
   std::optional<int> stopped_by;  ///< the signal to this process after which it was ended
 };
 
-/// Runs `command` in a process group of its own with standard input from /dev/null, and waits for it. Its standard error comes
-/// line by line to `error_line`, in this thread.
+/// Runs `command` in a process group of its own with standard input from /dev/null, and waits for it. Its standard
+/// error comes line by line to `error_line`, in this thread.
 ///
-/// On SIGTERM or SIGINT to this process the group gets SIGTERM, and SIGKILL when it has not ended after `grace_seconds`, or at
-/// once with a second signal. Descendants that outlive the command are killed: this process adopts orphans, and reaps them (also
-/// those it has as PID 1). Throws SystemError when the command cannot be started.
+/// On SIGTERM or SIGINT to this process the group gets SIGTERM, and SIGKILL when it has not ended after
+/// `grace_seconds`, or at once with a second signal. Descendants that outlive the command are killed: this process
+/// adopts orphans, and reaps them (also those it has as PID 1). Throws SystemError when the command cannot be started.
 Ending supervise(const std::vector<std::string>& command, const std::function<void(const std::string&)>& error_line,
                  double grace_seconds = 5);
 

@@ -30,8 +30,8 @@ int allowed_cores() {
   return cores;
 }
 
-// The child's exit status is the count. Only it loads the driver, whose threads and signal handlers this process, which may be
-// PID 1, must not have.
+// The child's exit status is the count. Only it loads the driver, whose threads and signal handlers this process, which
+// may be PID 1, must not have.
 int visible_gpus() {
   const pid_t child = ::fork();
   if (child < 0) return 0;
@@ -52,7 +52,10 @@ int visible_gpus() {
 
 }  // namespace
 
-Machine inspect_machine() { return {.cores = allowed_cores(), .gpus = visible_gpus()}; }
+Machine inspect_machine() {
+  const int cores = allowed_cores();
+  return {.cores = cores, .bound = cores < ::sysconf(_SC_NPROCESSORS_ONLN), .gpus = visible_gpus()};
+}
 
 int Topology::ranks() const {
   int total = 0;
@@ -60,15 +63,17 @@ int Topology::ranks() const {
   return total;
 }
 
-Topology plan_topology(const Job& job, const Machine& machine) {
+Topology plan_topology(const Job& job, const Machine& machine, std::optional<int> ranks_on_host) {
   if (job.hosts.size() > 1) {
     throw InputError("the job has " + std::to_string(job.hosts.size()) + " hosts (" + join(job.hosts, ", ") +
                      "); this version trains on one");
   }
   const Hyperparameters& options = job.config.hyperparameters;
-  const int ranks = options.ranks_per_host > 0 ? static_cast<int>(options.ranks_per_host) : 1;
-  const int threads = options.threads_per_rank > 0 ? static_cast<int>(options.threads_per_rank)
-                                                   : std::max(1, machine.cores / ranks);
+  const int planned = options.ranks_per_host > 0 ? static_cast<int>(options.ranks_per_host) : 1;
+  const int ranks = ranks_on_host.value_or(planned);
+  const int sharing = ranks_on_host && machine.bound ? 1 : ranks;
+  const int threads =
+      options.threads_per_rank > 0 ? static_cast<int>(options.threads_per_rank) : std::max(1, machine.cores / sharing);
   Topology topology{.hosts = {{.name = job.hosts.front(), .ranks = ranks, .threads_per_rank = threads}},
                     .warnings = {},
                     .oversubscribed = ranks > machine.cores};

@@ -11,11 +11,13 @@ namespace lockstep {
 
 /// What this machine has.
 struct Machine {
-  int cores = 1;  ///< that this process may use
-  int gpus = 0;   ///< that a CUDA program would see
+  int cores = 1;       ///< that this process may use
+  bool bound = false;  ///< the process may use only some of the host's cores
+  int gpus = 0;        ///< that a CUDA program would see
 };
 
-/// Cores by affinity and control-group quota; GPUs by asking the driver in a child process, so that this one stays free of it.
+/// Cores by affinity and control-group quota; GPUs by asking the driver in a child process, so that this one stays free
+/// of it.
 Machine inspect_machine();
 
 /// One host and its ranks.
@@ -34,7 +36,8 @@ struct Topology {
   bool oversubscribed = false;  ///< some host has more ranks than cores
 };
 
-/// Throws InputError for a job that this version cannot place.
-Topology plan_topology(const Job& job, const Machine& machine);
+/// Throws InputError for a job that this version cannot place. `ranks_on_host`: how many ranks mpirun or srun has already
+/// started on this host; the job's own number does not count then, and cores that a rank is bound to are its alone.
+Topology plan_topology(const Job& job, const Machine& machine, std::optional<int> ranks_on_host = std::nullopt);
 
 }  // namespace lockstep

@@ -26,20 +26,32 @@ namespace {
 
 fs::path own_program() { return fs::read_symlink("/proc/self/exe"); }
 
-// The rank that mpirun (OMPI_…), PMIx or srun (PMI_…, SLURM_…) gave this process, or nothing outside of them.
-std::optional<int> rank_of_process(const Environment& environment) {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
+// The first of these variables that is set, as a number.
+std::optional<int> number_in(const Environment& environment, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
     const auto found = environment.find(name);
     if (found != environment.end()) return std::atoi(found->second.c_str());
   }
   return std::nullopt;
 }
 
+// The rank that mpirun (OMPI_…), or srun through PMIx or PMI, gave this process, or nothing outside of them.
+std::optional<int> rank_of_process(const Environment& environment) {
+  return number_in(environment, {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
+}
+
+std::optional<int> ranks_on_host(const Environment& environment) {
+  if (!rank_of_process(environment)) return std::nullopt;
+  return number_in(environment, {"OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE"});
+}
+
 void print_help() {
   std::cout << "usage: lockstep train [JOB.json] [--NAME VALUE ...]\n\n"
-               "Trains a program across ranks. The job comes from the container (SageMaker's files and SM_* variables), a job\n"
+               "Trains a program across ranks. The job comes from the container (SageMaker's files and SM_* "
+               "variables), a job\n"
                "file and flags; flags win over the file, the file over the container.\n\n"
-               "  --channel NAME=DIR        a directory of data; train (or training) is needed, validation and test are used\n"
+               "  --channel NAME=DIR        a directory of data; train (or training) is needed, validation and test "
+               "are used\n"
                "  --model_dir DIR           where artifacts go\n"
                "  --output_dir DIR          where `failure` and data/metrics.jsonl go\n"
                "  --output_data_dir DIR     where metrics.jsonl goes\n"
@@ -60,7 +72,7 @@ struct Launch {
 
 Launch check(Job job, const Environment& environment) {
   check_job(job);
-  const Topology topology = plan_topology(job, inspect_machine());
+  const Topology topology = plan_topology(job, inspect_machine(), ranks_on_host(environment));
   job.config.threads = topology.hosts.front().threads_per_rank;
   const auto terminal = environment.find("LOCKSTEP_TERMINAL");
   job.config.terminal = terminal != environment.end() && terminal->second == "1";
@@ -175,8 +187,8 @@ int plan_command(const std::vector<std::string>& arguments) {
   std::cout << "model     " << config.hyperparameters.model << "\n";
   for (const auto& [name, path] : config.channels) std::cout << "channel   " << name << " = " << path.string() << "\n";
   if (config.channels.empty()) std::cout << "channel   none: training needs one named train (or training)\n";
-  std::cout << "artifacts " << config.model_dir.string() << "\noutput    " << config.output_dir.string() << "\nmetrics   "
-            << (config.output_data_dir / "metrics.jsonl").string() << "\n";
+  std::cout << "artifacts " << config.model_dir.string() << "\noutput    " << config.output_dir.string()
+            << "\nmetrics   " << (config.output_data_dir / "metrics.jsonl").string() << "\n";
   for (const std::string& note : launch.job.notes) std::cout << "note      " << note << "\n";
   std::cout << "command   " << shell_quoted(launch_command(launch, arguments)) << "\n";
   return kExitDone;

@@ -35,8 +35,8 @@ void print_hyperparameters() {
 int run(std::vector<std::string> arguments) {
   using namespace lockstep;
   // A container starts the program with `train`, with nothing, or with hyperparameters alone.
-  const bool flags_only = !arguments.empty() && arguments[0].starts_with("--") && arguments[0] != "--help" &&
-                          arguments[0] != "--version";
+  const bool flags_only =
+      !arguments.empty() && arguments[0].starts_with("--") && arguments[0] != "--help" && arguments[0] != "--version";
   const std::string command = arguments.empty() || flags_only ? "train" : arguments[0];
   if (!arguments.empty() && !flags_only) arguments.erase(arguments.begin());
   if (command == "train") return train_command(arguments);

@@ -3,7 +3,6 @@
 // which does nothing else.
 #include <benchmark/benchmark.h>
 
-#include <cmath>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -33,7 +32,7 @@ struct Storages {
 };
 
 template <typename Real>
-LOCKSTEP_MULTIVERSION void add(Real* p, const Real* g, std::int64_t n) {
+void add(Real* p, const Real* g, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) p[i] += g[i];
 }
 
@@ -49,8 +48,7 @@ void measure(const std::string& name, const FlatCase& flat, int storages_moved, 
       work(storages);
       benchmark::ClobberMemory();
     }
-    state.SetBytesProcessed(state.iterations() * elements * storages_moved *
-                            static_cast<std::int64_t>(sizeof(Real)));
+    state.SetBytesProcessed(state.iterations() * elements * storages_moved * static_cast<std::int64_t>(sizeof(Real)));
   })->UseRealTime();
 }
 
@@ -70,8 +68,8 @@ void measure_all(const FlatCase& flat) {
         {.learning_rate = 1e-3, .momentum = 0.9});
   });
   measure<Real>("adamw", flat, 7, [](Storages<Real>& s) {
-    adamw(std::span(s.parameters), std::span<const Real>(s.gradients), std::span(s.first),
-          std::span(s.second), s.segments, {.learning_rate = 1e-3});
+    adamw(std::span(s.parameters), std::span<const Real>(s.gradients), std::span(s.first), std::span(s.second),
+          s.segments, {.learning_rate = 1e-3});
   });
   measure<Real>("gradient_norm", flat, 1, [](Storages<Real>& s) {
     benchmark::DoNotOptimize(gradient_norm(std::span<const Real>(s.gradients), s.segments));

@@ -26,7 +26,8 @@ void compare(const Program& artifact, const std::string& entry, const std::vecto
   for (const Probe& probe : probes) {
     const std::vector<at::Tensor> outputs = executor.run(probe.inputs);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      if (at::allclose(outputs[i], probe.outputs[i], kRelativeTolerance, kAbsoluteTolerance, /*equal_nan=*/true)) continue;
+      if (at::allclose(outputs[i], probe.outputs[i], kRelativeTolerance, kAbsoluteTolerance, /*equal_nan=*/true))
+        continue;
       const double worst = at::sub(outputs[i], probe.outputs[i]).abs().max().item<double>();
       throw SystemError("the artifact " + entry + " does not compute what the trained program computes: output " +
                         std::to_string(i) + " of a probe batch differs by up to " + format("%.3g", worst) +

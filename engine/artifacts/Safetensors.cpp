@@ -28,8 +28,8 @@ namespace {
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // the reference reader's own limit
 
 constexpr std::pair<const char*, at::ScalarType> kTypes[] = {
-    {"BOOL", at::kBool}, {"U8", at::kByte},   {"I8", at::kChar},      {"I16", at::kShort}, {"I32", at::kInt},
-    {"I64", at::kLong},  {"F16", at::kHalf},  {"BF16", at::kBFloat16}, {"F32", at::kFloat}, {"F64", at::kDouble},
+    {"BOOL", at::kBool}, {"U8", at::kByte},  {"I8", at::kChar},       {"I16", at::kShort}, {"I32", at::kInt},
+    {"I64", at::kLong},  {"F16", at::kHalf}, {"BF16", at::kBFloat16}, {"F32", at::kFloat}, {"F64", at::kDouble},
 };
 
 std::string type_name(at::ScalarType type) {

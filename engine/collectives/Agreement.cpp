@@ -28,8 +28,7 @@ std::string outcome(const std::function<void()>& phase) {
 
 }  // namespace
 
-void require_agreement(Communicator& communicator,
-                       const std::vector<std::pair<std::string, std::string>>& items) {
+void require_agreement(Communicator& communicator, const std::vector<std::pair<std::string, std::string>>& items) {
   // The items' texts travel as one, each with its lengths before it, so that any byte may occur in them.
   std::string mine;
   for (const auto& [name, value] : items) {
@@ -57,9 +56,8 @@ void require_agreement(Communicator& communicator,
     if (name + 1 >= parts.size()) return std::string("nothing");
     return parts[name] + " = " + in_quotes(parts[name + 1]);
   };
-  throw CollectiveError(kExitBadInput, "the ranks do not have the same job: rank 0 has " + item(first) +
-                                           ", rank " + std::to_string(differing - all.begin()) + " has " +
-                                           item(other));
+  throw CollectiveError(kExitBadInput, "the ranks do not have the same job: rank 0 has " + item(first) + ", rank " +
+                                           std::to_string(differing - all.begin()) + " has " + item(other));
 }
 
 void require_all_ok(Communicator& communicator, const std::function<void()>& phase) {
@@ -70,8 +68,7 @@ void require_all_ok(Communicator& communicator, const std::function<void()>& pha
   const auto code = static_cast<ExitCode>(std::stoi(failed->substr(0, space)));
   std::string text = failed->substr(space + 1);
   const bool alike = std::ranges::all_of(all, [&](const std::string& other) { return other == *failed; });
-  if (!alike)
-    text = "rank " + std::to_string(failed - all.begin()) + " of " + std::to_string(all.size()) + ": " + text;
+  if (!alike) text = "rank " + std::to_string(failed - all.begin()) + " of " + std::to_string(all.size()) + ": " + text;
   throw CollectiveError(code, text);
 }
 

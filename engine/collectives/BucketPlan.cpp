@@ -12,8 +12,7 @@ constexpr std::int64_t kAlignment = 256;  // bytes
 
 }  // namespace
 
-BucketPlan::BucketPlan(const std::vector<ParameterLayout>& parameters, std::int64_t element_size,
-                       double cap) {
+BucketPlan::BucketPlan(const std::vector<ParameterLayout>& parameters, std::int64_t element_size, double cap) {
   if ((element_size != 4 && element_size != 8) || !(cap > 0)) {
     throw InternalError("a bucket plan needs elements of 4 or 8 bytes and a positive cap");
   }
@@ -23,8 +22,7 @@ BucketPlan::BucketPlan(const std::vector<ParameterLayout>& parameters, std::int6
     const std::int64_t offset = length_;
     const std::int64_t end = offset + (parameter.elements + alignment - 1) / alignment * alignment;
     if (buckets_.empty() || static_cast<double>(end - buckets_.back().offset) > cap_elements) {
-      buckets_.push_back(
-          {.offset = offset, .length = 0, .first_segment = segments_.size(), .end_segment = 0});
+      buckets_.push_back({.offset = offset, .length = 0, .first_segment = segments_.size(), .end_segment = 0});
     }
     segments_.push_back({.offset = offset,
                          .length = parameter.elements,
@@ -46,8 +44,7 @@ std::string BucketPlan::digest() const {
                                      segment.learning_rate_factor));
   }
   for (const Bucket& bucket : buckets_) {
-    digest.update(
-        format("%lld %lld", static_cast<long long>(bucket.offset), static_cast<long long>(bucket.length)));
+    digest.update(format("%lld %lld", static_cast<long long>(bucket.offset), static_cast<long long>(bucket.length)));
   }
   return digest.hex();
 }

@@ -35,11 +35,9 @@ class BucketPlan {
   /// element_size: 4 or 8 bytes. cap: in bytes, positive.
   BucketPlan(const std::vector<ParameterLayout>& parameters, std::int64_t element_size, double cap);
 
-  std::int64_t length() const { return length_; }  ///< of the flat storage, in elements
-  const std::vector<kernels::Segment>& segments() const {
-    return segments_;
-  }                                                                 ///< one per parameter, in order
-  const std::vector<std::string>& names() const { return names_; }  ///< of the parameters, in order
+  std::int64_t length() const { return length_; }                              ///< of the flat storage, in elements
+  const std::vector<kernels::Segment>& segments() const { return segments_; }  ///< one per parameter, in order
+  const std::vector<std::string>& names() const { return names_; }             ///< of the parameters, in order
   const std::vector<Bucket>& buckets() const { return buckets_; }
   /// Everything above as text: ranks compare it.
   std::string digest() const;

@@ -35,12 +35,11 @@ class Communicator {
   virtual std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) = 0;
   /// Of all ranks' buffers of count × size elements, rank r receives the reduction of the r-th piece into
   /// `output`.
-  virtual std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count,
-                                               DataType type, ReduceOp op) = 0;
+  virtual std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                               ReduceOp op) = 0;
   /// output (count × size elements) becomes the ranks' `input`s (count elements each) in rank order, on all
   /// ranks.
-  virtual std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count,
-                                           DataType type) = 0;
+  virtual std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) = 0;
   /// buffer becomes root's, on all ranks.
   virtual std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) = 0;
   virtual void barrier() = 0;

@@ -34,8 +34,7 @@ at::Tensor view(const at::Tensor& flat, std::int64_t offset, const at::Tensor& l
 
 FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters)
     : plan_(std::move(plan)), parameters_(std::move(parameters)) {
-  if (parameters_.size() != plan_.segments().size())
-    throw InternalError("the plan is not of these parameters");
+  if (parameters_.size() != plan_.segments().size()) throw InternalError("the plan is not of these parameters");
   const c10::NoGradGuard no_grad;
   const at::ScalarType type = parameters_.empty() ? at::kFloat : parameters_[0].scalar_type();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
@@ -69,10 +68,8 @@ double FlatParameters::gradient_norm() const {
   const auto length = static_cast<std::size_t>(plan_.length());
   const kernels::GradientNorm norm =
       scalar_type() == at::kFloat
-          ? kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<float>(), length),
-                                   plan_.segments())
-          : kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<double>(), length),
-                                   plan_.segments());
+          ? kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<float>(), length), plan_.segments())
+          : kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<double>(), length), plan_.segments());
   return norm.non_finite > 0 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(norm.sum_of_squares);
 }
 

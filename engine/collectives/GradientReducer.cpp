@@ -56,9 +56,7 @@ void GradientReducer::begin_step() {
   works_.clear();
 }
 
-void GradientReducer::last_micro_batch() {
-  last_micro_batch_ = true;
-}
+void GradientReducer::last_micro_batch() { last_micro_batch_ = true; }
 
 void GradientReducer::ready(std::size_t parameter) {
   const std::size_t bucket = bucket_of_[parameter];
@@ -67,9 +65,8 @@ void GradientReducer::ready(std::size_t parameter) {
     throw InternalError("the gradient of " + name + " came in this step, unlike in the first");
   }
   if (bucket < next_bucket_) {
-    throw InternalError(
-        "the gradient of " + name +
-        " came after its bucket's all-reduce had begun: a step's last backward must be one call");
+    throw InternalError("the gradient of " + name +
+                        " came after its bucket's all-reduce had begun: a step's last backward must be one call");
   }
   received_here_[parameter] = true;
   if (!last_micro_batch_) return;
@@ -82,9 +79,8 @@ void GradientReducer::start_bucket() {
   if (communicator_.size() == 1) return;
   const DataType type = parameters_.scalar_type() == at::kDouble ? DataType::kFloat64 : DataType::kFloat32;
   auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());
-  works_.push_back(
-      communicator_.all_reduce(gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
-                               static_cast<std::size_t>(bucket.length), type, ReduceOp::kSum));
+  works_.push_back(communicator_.all_reduce(gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
+                                            static_cast<std::size_t>(bucket.length), type, ReduceOp::kSum));
 }
 
 void GradientReducer::finish() {

@@ -50,8 +50,7 @@ class MpiCommunicator : public Communicator {
   std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override;
   std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
                                        ReduceOp op) override;
-  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count,
-                                   DataType type) override;
+  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) override;
   std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) override;
   void barrier() override;
   [[noreturn]] void abort(int exit_code) override;

@@ -13,8 +13,7 @@ MpiSession::MpiSession() {
   }
   if (provided < MPI_THREAD_SERIALIZED) {
     MPI_Finalize();
-    throw PeerError(
-        "this MPI does not let several threads take turns (MPI_THREAD_SERIALIZED); use one that does");
+    throw PeerError("this MPI does not let several threads take turns (MPI_THREAD_SERIALIZED); use one that does");
   }
   MPI_Comm host;
   MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
@@ -22,8 +21,6 @@ MpiSession::MpiSession() {
   MPI_Comm_free(&host);
 }
 
-MpiSession::~MpiSession() {
-  MPI_Finalize();
-}
+MpiSession::~MpiSession() { MPI_Finalize(); }
 
 }  // namespace lockstep

@@ -32,7 +32,8 @@ std::string dimensions_text(const Graph& graph, const std::string& value) {
     parts.push_back(std::holds_alternative<std::string>(size) ? std::get<std::string>(size)
                                                               : std::to_string(std::get<std::int64_t>(size)));
   }
-  return std::string(c10::toString(scalar_type_from_archive(graph.scalar_type(value)))) + " [" + join(parts, ", ") + "]";
+  return std::string(c10::toString(scalar_type_from_archive(graph.scalar_type(value)))) + " [" + join(parts, ", ") +
+         "]";
 }
 
 void print_tensor(const std::string& kind, const std::string& name, const at::Tensor& tensor) {

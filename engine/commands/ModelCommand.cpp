@@ -19,18 +19,30 @@ int model_command(int count, const char* const* arguments) {
   std::string name;
   std::string output;
   std::string norm = "batch";
-  CLI::App app("Writes a built-in program as a .pt2 archive, with initial values drawn from the seed.", "lockstep model");
+  CLI::App app("Writes a built-in program as a .pt2 archive, with initial values drawn from the seed.",
+               "lockstep model");
   app.add_option("NAME", name, "The program: " + join(builtin_program_names(), ", "))->required();
   app.add_option("-o,--output", output, "The file to write")->required();
   app.add_option("--input_shape", options.input_shape, "Of one sample: channels,height,width")
-      ->delimiter(',')->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--classes", options.classes, "Width of the output")->check(CLI::PositiveNumber)->capture_default_str();
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--classes", options.classes, "Width of the output")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--model_channels", options.channels, "cnn: channels of each conv block")
-      ->delimiter(',')->check(CLI::PositiveNumber)->capture_default_str();
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--model_hidden", options.hidden, "Widths of the hidden linear layers")
-      ->delimiter(',')->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--model_norm", norm, "cnn: normalization")->check(CLI::IsMember({"batch", "none"}))->capture_default_str();
-  app.add_option("--model_dropout", options.dropout, "Probability of dropping")->check(CLI::Range(0.0, 0.999))
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--model_norm", norm, "cnn: normalization")
+      ->check(CLI::IsMember({"batch", "none"}))
+      ->capture_default_str();
+  app.add_option("--model_dropout", options.dropout, "Probability of dropping")
+      ->check(CLI::Range(0.0, 0.999))
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Of the initial values")->capture_default_str();
   try {

@@ -91,6 +91,9 @@ void RankJob::load() {
   train_channel_ = has("train") ? "train" : "training";
   if (has("validation")) evaluation_channel_ = "validation";
   if (has("test")) (evaluation_channel_.empty() ? evaluation_channel_ : test_channel_) = "test";
+  if (evaluation_channel_.empty() && options().patience > 0) {
+    throw InputError("hyperparameter patience does nothing in this job: there is no channel named validation or test");
+  }
   for (const std::string& channel : {train_channel_, evaluation_channel_, test_channel_}) {
     if (!channel.empty()) datasets_[channel] = load_channel(channel);
   }
@@ -138,8 +141,8 @@ Program RankJob::load_program() const {
       .to(type);
 }
 
-// Runs one sample of every channel through the inference form: a program that does not take this data, or does not return
-// what the loss needs, is refused before anything starts.
+// Runs one sample of every channel through the inference form: a program that does not take this data, or does not
+// return what the loss needs, is refused before anything starts.
 void RankJob::check_fit() {
   const Program inference = program_->with_graph(eval_form(program_->graph()));
   if (program_->graph().user_inputs().size() != 1) {
@@ -156,6 +159,9 @@ void RankJob::check_fit() {
       const at::Tensor output = executor.run({input_tensor(batch, dataset->shape(), options().precision)}).at(0);
       Objective(options().loss).sum(output, target_tensor(batch, dataset->shape(), options().precision));
       if (options().loss == Loss::kCrossEntropy) dataset->require_classes(output.size(1));
+      if (options().monitor.metric == "top5" && output.size(1) < 5) {
+        throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(1)));
+      }
     } catch (const InputError& error) {
       throw InputError("channel " + channel + " does not fit the program " + program_->name() + ": " + error.what());
     }
@@ -165,9 +171,10 @@ void RankJob::check_fit() {
 std::vector<std::pair<std::string, std::string>> RankJob::identity() const {
   nlohmann::json hyperparameters = to_json(options());
   for (const char* own : {"ranks_per_host", "threads_per_rank", "loader_threads"}) hyperparameters.erase(own);
-  std::vector<std::pair<std::string, std::string>> items = {
-      {"Lockstep version", LOCKSTEP_VERSION}, {"libtorch version", TORCH_VERSION},
-      {"program", program_->digest()},        {"bucket plan", buckets_->digest()}};
+  std::vector<std::pair<std::string, std::string>> items = {{"Lockstep version", LOCKSTEP_VERSION},
+                                                            {"libtorch version", TORCH_VERSION},
+                                                            {"program", program_->digest()},
+                                                            {"bucket plan", buckets_->digest()}};
   for (const auto& [name, value] : hyperparameters.items()) items.emplace_back("hyperparameter " + name, value.dump());
   for (const auto& [channel, dataset] : datasets_) items.emplace_back("data of channel " + channel, dataset->digest());
   return items;
@@ -176,25 +183,26 @@ std::vector<std::pair<std::string, std::string>> RankJob::identity() const {
 Rows RankJob::header_rows() const {
   const int ranks = communicator_.size();
   const BatchPlan plan = Trainer::batch_plan(options(), *datasets_.at(train_channel_), ranks);
-  Rows rows = {{"lockstep", std::string(LOCKSTEP_VERSION) + (config_.job_name.empty() ? "" : ", job " + config_.job_name)},
-               {"ranks", std::to_string(ranks) + " on " + config_.host + ", CPU, " + std::to_string(config_.threads) +
-                             (config_.threads == 1 ? " thread each" : " threads each")},
-               {"program", program_->name() + ", " + with_commas(program_->parameter_count()) + " parameters, " +
-                               to_string(options().precision)},
-               {"buckets", std::to_string(buckets_->buckets().size()) + " of at most " +
-                               format("%g MiB", options().bucket_cap_mb)}};
+  Rows rows = {
+      {"lockstep", std::string(LOCKSTEP_VERSION) + (config_.job_name.empty() ? "" : ", job " + config_.job_name)},
+      {"ranks", std::to_string(ranks) + " on " + config_.host + ", CPU, " + std::to_string(config_.threads) +
+                    (config_.threads == 1 ? " thread each" : " threads each")},
+      {"program", program_->name() + ", " + with_commas(program_->parameter_count()) + " parameters, " +
+                      to_string(options().precision)},
+      {"buckets",
+       std::to_string(buckets_->buckets().size()) + " of at most " + format("%g MiB", options().bucket_cap_mb)}};
   for (const auto& [channel, dataset] : datasets_) {
     std::vector<std::string> sizes;
     for (const std::int64_t size : dataset->shape().input) sizes.push_back(std::to_string(size));
-    rows.emplace_back("data " + channel,
-                      with_commas(dataset->size()) + " samples of " + join(sizes, "×") +
-                          (dataset->shape().class_labels ? ", " + std::to_string(dataset->shape().classes) + " classes"
-                                                         : ""));
+    rows.emplace_back(
+        "data " + channel,
+        with_commas(dataset->size()) + " samples of " + join(sizes, "×") +
+            (dataset->shape().class_labels ? ", " + std::to_string(dataset->shape().classes) + " classes" : ""));
   }
-  rows.emplace_back("training", with_commas(Trainer::total_steps(options(), plan)) + " steps of " +
-                                    std::to_string(options().batch_size) + " samples, " +
-                                    to_string(options().optimizer) + format(", learning rate %g (", options().learning_rate) +
-                                    to_string(options().schedule) + ")");
+  rows.emplace_back("training",
+                    with_commas(Trainer::total_steps(options(), plan)) + " steps of " +
+                        std::to_string(options().batch_size) + " samples, " + to_string(options().optimizer) +
+                        format(", learning rate %g (", options().learning_rate) + to_string(options().schedule) + ")");
   rows.emplace_back("evaluation", evaluation_channel_.empty()
                                       ? "none: no channel named validation or test"
                                       : "on " + evaluation_channel_ + ", best by " + options().monitor.metric);
@@ -242,10 +250,12 @@ void RankJob::finish(TrainingResult result) {
   rows.emplace_back("state", "after step " + with_commas(result.state_step) + " of " + with_commas(result.steps));
   rows.emplace_back("throughput", with_commas(std::llround(result.samples_per_second)) + " samples/s while training");
   rows.emplace_back("data wait", format("%.1f %% of training time", 100 * result.data_wait_share));
-  rows.emplace_back("time", format("%.1f s, of which training %.1f s",
-                                   std::chrono::duration<double>(Clock::now() - start_).count(), result.training_seconds));
+  rows.emplace_back(
+      "time", format("%.1f s, of which training %.1f s", std::chrono::duration<double>(Clock::now() - start_).count(),
+                     result.training_seconds));
   for (const fs::path& artifact : artifacts) {
-    rows.emplace_back("artifact", artifact.string() + ", " + with_commas(static_cast<long long>(fs::file_size(artifact))) +
+    rows.emplace_back("artifact", artifact.string() + ", " +
+                                      with_commas(static_cast<long long>(fs::file_size(artifact))) +
                                       " bytes, read back and compared");
   }
   reporter_->summary(rows);
@@ -258,9 +268,9 @@ int train_command(const fs::path& job_file) {
   at::set_num_threads(static_cast<int>(config.threads));
   at::set_num_interop_threads(1);
   MpiSession session;
-  MpiCommunicator communicator(session, choose_mpi_mode(static_cast<int>(std::thread::hardware_concurrency()),
-                                                        session.ranks_on_this_host(),
-                                                        static_cast<int>(config.threads)));
+  MpiCommunicator communicator(
+      session, choose_mpi_mode(static_cast<int>(std::thread::hardware_concurrency()), session.ranks_on_this_host(),
+                               static_cast<int>(config.threads)));
   const auto fail = [&](const std::string& message) {
     std::fprintf(stderr, "lockstep: error: %s\n", message.c_str());
     std::fflush(stderr);

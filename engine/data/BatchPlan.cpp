@@ -17,9 +17,7 @@ BatchPlan::BatchPlan(std::int64_t samples, std::int64_t batch_size, std::int64_t
   }
 }
 
-std::int64_t BatchPlan::steps() const {
-  return samples_ / batch_size_ + (samples_ % batch_size_ != 0 ? 1 : 0);
-}
+std::int64_t BatchPlan::steps() const { return samples_ / batch_size_ + (samples_ % batch_size_ != 0 ? 1 : 0); }
 
 Slice BatchPlan::batch(std::int64_t step) const {
   const std::int64_t begin = step * batch_size_;

@@ -40,8 +40,7 @@ std::shared_ptr<std::byte> BufferPool::take(std::size_t bytes) {
   }
   if (buffer.size < bytes || buffer.memory == nullptr) {
     buffer.memory.reset();
-    buffer = {std::unique_ptr<std::byte, Release>(static_cast<std::byte*>(::operator new(bytes, kAlignment))),
-              bytes};
+    buffer = {std::unique_ptr<std::byte, Release>(static_cast<std::byte*>(::operator new(bytes, kAlignment))), bytes};
   }
   std::byte* memory = buffer.memory.get();
   return {memory, [returned = returned_, owned = std::move(buffer)](std::byte*) mutable {

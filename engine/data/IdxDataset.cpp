@@ -34,8 +34,7 @@ std::pair<Found, Found> find_arrays(const fs::path& directory) {
       }
     }
   } catch (const fs::filesystem_error& error) {
-    throw InputError("cannot read the channel directory " + directory.string() + ": " +
-                     error.code().message());
+    throw InputError("cannot read the channel directory " + directory.string() + ": " + error.code().message());
   }
   const auto dimensions = [](const Found& file) { return file.second.dimensions.size(); };
   std::ranges::sort(found, [&](const Found& a, const Found& b) {
@@ -44,8 +43,8 @@ std::pair<Found, Found> find_arrays(const fs::path& directory) {
   if (found.size() == 2 && dimensions(found[0]) > dimensions(found[1]) && dimensions(found[1]) <= 2) {
     return {found[0], found[1]};
   }
-  std::vector<std::string> names;
-  for (const Found& file : found) names.push_back(describe(file));
+  std::vector<std::string> names(found.size());
+  std::ranges::transform(found, names.begin(), describe);
   std::ranges::sort(others);
   throw InputError(
       "the channel directory " + directory.string() +
@@ -64,14 +63,13 @@ IdxDataset::IdxDataset(const fs::path& directory, Normalization normalization, b
   const auto& target_sizes = targets.second.dimensions;
   size_ = input_sizes[0];
   if (size_ != target_sizes[0]) {
-    throw InputError("the channel directory " + directory.string() +
-                     " must hold one target for each sample; " + describe(inputs) + " has " +
-                     std::to_string(size_) + " samples and " + describe(targets) + " " +
+    throw InputError("the channel directory " + directory.string() + " must hold one target for each sample; " +
+                     describe(inputs) + " has " + std::to_string(size_) + " samples and " + describe(targets) + " " +
                      std::to_string(target_sizes[0]) + " targets");
   }
   if (inputs.second.elements() == 0 || targets.second.elements() == 0) {
-    throw InputError("the channel directory " + directory.string() + " holds no data: " + describe(inputs) +
-                     ", " + describe(targets));
+    throw InputError("the channel directory " + directory.string() + " holds no data: " + describe(inputs) + ", " +
+                     describe(targets));
   }
   targets_path_ = targets.first;
   inputs_ = read_idx(inputs.first);
@@ -113,22 +111,19 @@ void IdxDataset::require_classes(std::int64_t classes) const {
   const auto first =
       std::ranges::find_if(targets_, [&](double label) { return label >= static_cast<double>(classes); });
   refuse_label(first - targets_.begin(), "the program has " + std::to_string(classes) +
-                                             " classes, so labels must be 0 … " +
-                                             std::to_string(classes - 1));
+                                             " classes, so labels must be 0 … " + std::to_string(classes - 1));
 }
 
 template <typename Real>
 void IdxDataset::read_as(std::span<const std::int64_t> samples, Real* inputs, void* targets) const {
   std::array<Real, 256> byte_values;
-  std::ranges::transform(byte_values_, byte_values.begin(),
-                         [](double value) { return static_cast<Real>(value); });
+  std::ranges::transform(byte_values_, byte_values.begin(), [](double value) { return static_cast<Real>(value); });
   const bool bytes = inputs_.header.type == IdxType::kByte;
   std::vector<double> numbers(bytes ? 0 : static_cast<std::size_t>(input_length_));
   for (const std::int64_t sample : samples) {
     if (bytes) {
       const std::uint8_t* raw = inputs_.bytes.data() + sample * input_length_;
-      inputs = std::transform(raw, raw + input_length_, inputs,
-                              [&](std::uint8_t byte) { return byte_values[byte]; });
+      inputs = std::transform(raw, raw + input_length_, inputs, [&](std::uint8_t byte) { return byte_values[byte]; });
     } else {
       inputs_.read(sample * input_length_, numbers);
       inputs = std::ranges::transform(numbers, inputs, [&](double number) {
@@ -139,12 +134,10 @@ void IdxDataset::read_as(std::span<const std::int64_t> samples, Real* inputs, vo
   const auto copy_targets = [&]<typename Target>(Target* out) {
     for (const std::int64_t sample : samples) {
       const double* first = targets_.data() + sample * target_length_;
-      out = std::transform(first, first + target_length_, out,
-                           [](double value) { return static_cast<Target>(value); });
+      out = std::transform(first, first + target_length_, out, [](double value) { return static_cast<Target>(value); });
     }
   };
-  shape_.class_labels ? copy_targets(static_cast<std::int64_t*>(targets))
-                      : copy_targets(static_cast<Real*>(targets));
+  shape_.class_labels ? copy_targets(static_cast<std::int64_t*>(targets)) : copy_targets(static_cast<Real*>(targets));
 }
 
 void IdxDataset::read(std::span<const std::int64_t> samples, float* inputs, void* targets) const {

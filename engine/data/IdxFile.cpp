@@ -23,8 +23,7 @@ namespace {
 constexpr int kMostDimensions = 8;
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 48;
 constexpr std::size_t kChunk = 1 << 20;
-constexpr std::uintmax_t kMostCompression =
-    1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
+constexpr std::uintmax_t kMostCompression = 1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
 
 std::int64_t size_of(IdxType type) {
   switch (type) {
@@ -95,8 +94,7 @@ Stored big_endian(const std::uint8_t* bytes) {
 template <typename Stored>
 void convert(const std::uint8_t* bytes, std::int64_t first, std::span<double> numbers) {
   bytes += first * static_cast<std::int64_t>(sizeof(Stored));
-  for (std::size_t i = 0; i < numbers.size(); ++i)
-    numbers[i] = big_endian<Stored>(bytes + i * sizeof(Stored));
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = big_endian<Stored>(bytes + i * sizeof(Stored));
 }
 
 std::optional<IdxHeader> read_header(Input& input, const fs::path& path) {
@@ -134,9 +132,7 @@ std::int64_t IdxHeader::elements() const {
   return std::accumulate(dimensions.begin(), dimensions.end(), std::int64_t{1}, std::multiplies<>());
 }
 
-std::int64_t IdxHeader::bytes() const {
-  return elements() * size_of(type);
-}
+std::int64_t IdxHeader::bytes() const { return elements() * size_of(type); }
 
 std::string IdxHeader::dimensions_text() const {
   std::vector<std::string> sizes;
@@ -176,8 +172,8 @@ IdxArray read_idx(const fs::path& path) {
   }
   const std::size_t begin = input.offset();
   const auto wanted = static_cast<std::size_t>(header->bytes());
-  const std::string expected = "its header says " + header->dimensions_text() +
-                               " elements, which end at byte " + std::to_string(begin + wanted);
+  const std::string expected =
+      "its header says " + header->dimensions_text() + " elements, which end at byte " + std::to_string(begin + wanted);
   IdxArray array{.header = *header, .bytes = {}};
   std::vector<std::uint8_t>& bytes = array.bytes;
   try {
@@ -188,16 +184,15 @@ IdxArray read_idx(const fs::path& path) {
       const std::size_t count = std::min(kChunk, wanted - done);
       bytes.resize(done + count);
       if (input.read(bytes.data() + done, count) < count) {
-        throw InputError(path.string() + " is truncated at byte " + std::to_string(input.offset()) + ": " +
-                         expected + "; copy or convert it again");
+        throw InputError(path.string() + " is truncated at byte " + std::to_string(input.offset()) + ": " + expected +
+                         "; copy or convert it again");
       }
     }
   } catch (const std::bad_alloc&) {
     throw InputError(path.string() + " does not fit in memory: " + expected);
   }
   if (std::uint8_t extra = 0; input.read(&extra, 1) != 0) {
-    throw InputError(path.string() + " has more bytes than it should: " + expected +
-                     "; copy or convert it again");
+    throw InputError(path.string() + " has more bytes than it should: " + expected + "; copy or convert it again");
   }
   return array;
 }

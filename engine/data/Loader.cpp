@@ -13,14 +13,13 @@ namespace lockstep {
 namespace {
 
 std::size_t product(const std::vector<std::int64_t>& sizes) {
-  return static_cast<std::size_t>(
-      std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>()));
+  return static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>()));
 }
 
 }  // namespace
 
-Loader::Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision,
-               int threads, LoaderPosition start, int ahead)
+Loader::Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
+               LoaderPosition start, int ahead)
     : dataset_(dataset),
       order_(order),
       plan_(plan),
@@ -83,8 +82,7 @@ MicroBatch Loader::prepare(const Task& task) {
 
 void Loader::work(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  while (wanted_.wait(lock, stop, [this] { return taken_ < delivered_ + ahead_; }) &&
-         !stop.stop_requested()) {
+  while (wanted_.wait(lock, stop, [this] { return taken_ < delivered_ + ahead_; }) && !stop.stop_requested()) {
     const std::uint64_t number = taken_++;
     const Task task = take_task();
     lock.unlock();

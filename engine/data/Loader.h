@@ -31,12 +31,11 @@ struct LoaderPosition {
 /// One micro-batch in memory, 64-byte aligned, ready to be used in place. The memory goes back to the
 /// loader's pool when its last owner lets go of it, also after the loader is gone.
 struct MicroBatch {
-  std::int64_t size = 0;     ///< samples; 0: this rank has no data in this step, and there are no buffers
-  bool last_of_step = true;  ///< after this one the optimizer steps
-  LoaderPosition position;   ///< of the step it belongs to
-  std::shared_ptr<std::byte> inputs;  ///< size × input shape, float64 with precision fp64, else float32
-  std::shared_ptr<std::byte>
-      targets;  ///< size × int64 class labels, or size × target shape in the inputs' type
+  std::int64_t size = 0;               ///< samples; 0: this rank has no data in this step, and there are no buffers
+  bool last_of_step = true;            ///< after this one the optimizer steps
+  LoaderPosition position;             ///< of the step it belongs to
+  std::shared_ptr<std::byte> inputs;   ///< size × input shape, float64 with precision fp64, else float32
+  std::shared_ptr<std::byte> targets;  ///< size × int64 class labels, or size × target shape in the inputs' type
 };
 
 /// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more

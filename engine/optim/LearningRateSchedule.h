@@ -14,9 +14,9 @@ namespace lockstep {
 ///   constant: base
 ///   step:     base · gamma^⌊t / schedule_step_size⌋             (StepLR)
 ///   linear:   base + (final - base) · t / T                     (LinearLR with end_factor = final / base)
-///   cosine:   final + (base - final) · (1 + cos(π t / T)) / 2   (CosineAnnealingLR; Keras's CosineDecay,
-///   alpha = final / base)
-/// The final rate is the one that a step after the last would have.
+///   cosine:   final + (base - final) · (1 + cos(π t / T)) / 2   (CosineAnnealingLR)
+/// Keras's CosineDecay with alpha = final / base is the same. The final rate is the one that a step after the
+/// last would have.
 class LearningRateSchedule {
  public:
   /// InputError when the warm-up is longer than the job.

@@ -40,8 +40,7 @@ class Sgd : public Optimizer {
   }
 
  private:
-  void update(std::span<const kernels::Segment> segments, double learning_rate,
-              double gradient_scale) override {
+  void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) override {
     options_.learning_rate = learning_rate;
     options_.gradient_scale = gradient_scale;
     kernels::sgd(storage_.parameters, storage_.gradients, std::span(momentum_), segments, options_);
@@ -67,12 +66,11 @@ class AdamW : public Optimizer {
   }
 
  private:
-  void update(std::span<const kernels::Segment> segments, double learning_rate,
-              double gradient_scale) override {
+  void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) override {
     options_.learning_rate = learning_rate;
     options_.gradient_scale = gradient_scale;
-    kernels::adamw(storage_.parameters, storage_.gradients, std::span(first_moment_),
-                   std::span(second_moment_), segments, options_);
+    kernels::adamw(storage_.parameters, storage_.gradients, std::span(first_moment_), std::span(second_moment_),
+                   segments, options_);
   }
 
   kernels::AdamWOptions options_;
@@ -88,8 +86,7 @@ Optimizer::Optimizer(std::vector<kernels::Segment> segments) : segments_(std::mo
 }
 
 void Optimizer::step(double learning_rate, double gradient_scale, const std::vector<bool>& received) {
-  if (received.size() != segments_.size())
-    throw InternalError("the flags are not of this optimizer's segments");
+  if (received.size() != segments_.size()) throw InternalError("the flags are not of this optimizer's segments");
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     segments_[i].skip = !received[i];
     if (received[i]) ++segments_[i].step;
@@ -123,8 +120,6 @@ std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters
       storage);
 }
 
-double clip_scale(double norm, double clip_norm) {
-  return std::min(1.0, clip_norm / (norm + 1e-6));
-}
+double clip_scale(double norm, double clip_norm) { return std::min(1.0, clip_norm / (norm + 1e-6)); }
 
 }  // namespace lockstep

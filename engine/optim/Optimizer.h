@@ -45,8 +45,7 @@ class Optimizer {
 
  protected:
   explicit Optimizer(std::vector<kernels::Segment> segments);
-  virtual void update(std::span<const kernels::Segment> segments, double learning_rate,
-                      double gradient_scale) = 0;
+  virtual void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) = 0;
 
  private:
   std::vector<kernels::Segment> segments_;

@@ -27,8 +27,7 @@ bool matches(const std::string& pattern, const std::string& name) {
       return false;
     }
   }
-  return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(),
-                     [](char c) { return c == '*'; });
+  return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(), [](char c) { return c == '*'; });
 }
 
 std::vector<ParameterGroup> assign_groups(const std::vector<std::string>& names,
@@ -36,8 +35,7 @@ std::vector<ParameterGroup> assign_groups(const std::vector<std::string>& names,
   std::vector<bool> used(groups.size(), false);
   std::vector<ParameterGroup> assigned;
   for (const std::string& name : names) {
-    const auto found =
-        std::ranges::find_if(groups, [&](const auto& group) { return matches(group.match, name); });
+    const auto found = std::ranges::find_if(groups, [&](const auto& group) { return matches(group.match, name); });
     if (found == groups.end()) {
       assigned.push_back({.match = "*", .weight_decay = weight_decay, .learning_rate_factor = 1});
     } else {

@@ -95,8 +95,8 @@ void read_section(PyTorchStreamReader& archive, const Section& section, std::map
         throw InputError("it is stored as a pickle; only plain tensors are read");
       }
       const std::string record = section.folder + entry.at("path_name").get<std::string>();
-      const std::string view = record + meta.at("storage_offset").dump() + meta.at("sizes").dump() +
-                               meta.at("strides").dump();
+      const std::string view =
+          record + meta.at("storage_offset").dump() + meta.at("sizes").dump() + meta.at("strides").dump();
       at::Tensor& tensor = by_view[view];
       if (!tensor.defined() || tensor.numel() == 0) {
         tensor = read_tensor(archive, record, meta);
@@ -198,8 +198,8 @@ Program read_archive(const fs::path& path) {
 
 void write_archive(const Program& program, const fs::path& path) {
   OutputFile file(path);
-  // The writer finishes its archive even in its destructor and throws when it cannot: it is told that all went well, and
-  // the first failure is thrown when it is gone.
+  // The writer finishes its archive even in its destructor and throws when it cannot: it is told that all went well,
+  // and the first failure is thrown when it is gone.
   std::exception_ptr failure;
   const auto write = [&](const void* data, std::size_t size) {
     try {

@@ -10,9 +10,7 @@ namespace lockstep {
 
 std::vector<std::string> builtin_program_names() { return {"mlp", "cnn"}; }
 
-bool is_builtin_program(const std::string& name) {
-  return std::ranges::count(builtin_program_names(), name) > 0;
-}
+bool is_builtin_program(const std::string& name) { return std::ranges::count(builtin_program_names(), name) > 0; }
 
 Program build_builtin_program(const std::string& name, const BuiltinOptions& options) {
   if (!is_builtin_program(name)) {

@@ -68,7 +68,8 @@ void fix_stochastic_depth(std::vector<Node>& nodes) {
              *divisor == *probability;
     });
     if (divided == nodes.end()) continue;
-    draw.inputs = {{.name = "self", .value = TensorName{draw.tensor("self")}}, {.name = "value", .value = *probability}};
+    draw.inputs = {{.name = "self", .value = TensorName{draw.tensor("self")}},
+                   {.name = "value", .value = *probability}};
     draw.target = "torch.ops.aten.fill_.Scalar";
   }
 }

@@ -142,7 +142,8 @@ Executor::Source Executor::source(const Argument& argument, const c10::Argument*
       return c10::IValue(static_cast<std::int64_t>(scalar_type_from_archive(number.value)));
     }
     Source operator()(LayoutNumber number) const {
-      if (number.value != 7) throw InputError("layout " + std::to_string(number.value) + " is not supported: only strided is");
+      if (number.value != 7)
+        throw InputError("layout " + std::to_string(number.value) + " is not supported: only strided is");
       return c10::IValue(static_cast<std::int64_t>(c10::kStrided));
     }
     Source operator()(MemoryFormatNumber number) const {
@@ -165,12 +166,12 @@ Executor::Source Executor::source(const Argument& argument, const c10::Argument*
 
 Executor::Instruction Executor::compile(const Node& node) {
   static const std::map<std::string, std::pair<Arithmetic, std::size_t>> arithmetic = {
-      {"_operator.add", {Arithmetic::kAdd, 2}},           {"_operator.sub", {Arithmetic::kSub, 2}},
-      {"_operator.mul", {Arithmetic::kMul, 2}},           {"_operator.floordiv", {Arithmetic::kFloorDiv, 2}},
-      {"_operator.mod", {Arithmetic::kMod, 2}},           {"_operator.neg", {Arithmetic::kNeg, 1}},
-      {"_operator.pow", {Arithmetic::kPow, 2}},           {"_operator.eq", {Arithmetic::kEq, 2}},
-      {"_operator.ne", {Arithmetic::kNe, 2}},             {"_operator.lt", {Arithmetic::kLt, 2}},
-      {"_operator.le", {Arithmetic::kLe, 2}},             {"_operator.gt", {Arithmetic::kGt, 2}},
+      {"_operator.add", {Arithmetic::kAdd, 2}}, {"_operator.sub", {Arithmetic::kSub, 2}},
+      {"_operator.mul", {Arithmetic::kMul, 2}}, {"_operator.floordiv", {Arithmetic::kFloorDiv, 2}},
+      {"_operator.mod", {Arithmetic::kMod, 2}}, {"_operator.neg", {Arithmetic::kNeg, 1}},
+      {"_operator.pow", {Arithmetic::kPow, 2}}, {"_operator.eq", {Arithmetic::kEq, 2}},
+      {"_operator.ne", {Arithmetic::kNe, 2}},   {"_operator.lt", {Arithmetic::kLt, 2}},
+      {"_operator.le", {Arithmetic::kLe, 2}},   {"_operator.gt", {Arithmetic::kGt, 2}},
       {"_operator.ge", {Arithmetic::kGe, 2}},
   };
   try {
@@ -179,7 +180,8 @@ Executor::Instruction Executor::compile(const Node& node) {
     if (const auto found = arithmetic.find(node.target); found != arithmetic.end()) {
       operation = found->second.first;
       for (const NamedArgument& input : node.inputs) arguments.push_back(source(input.value, nullptr));
-      if (arguments.size() != found->second.second) throw InputError("it has " + std::to_string(arguments.size()) + " arguments");
+      if (arguments.size() != found->second.second)
+        throw InputError("it has " + std::to_string(arguments.size()) + " arguments");
     } else {
       const c10::OperatorHandle handle = resolve(node);
       operation = handle;
@@ -204,9 +206,7 @@ Executor::Instruction Executor::compile(const Node& node) {
                             .output_is_list = {},
                             .last_uses = {},
                             .node = instructions_.size()};
-    const auto define = [&](const std::string& name) {
-      return slots_.try_emplace(name, slots_.size()).first->second;
-    };
+    const auto define = [&](const std::string& name) { return slots_.try_emplace(name, slots_.size()).first->second; };
     for (const Argument& output : node.outputs) {
       std::vector<Slot> slots;
       bool list = false;
@@ -321,19 +321,45 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) {
         const std::int64_t b = stack.size() > 1 ? stack[1].toInt() : 0;
         stack.clear();
         switch (std::get<Arithmetic>(instruction.operation)) {
-          case Arithmetic::kAdd: stack.emplace_back(a + b); break;
-          case Arithmetic::kSub: stack.emplace_back(a - b); break;
-          case Arithmetic::kMul: stack.emplace_back(a * b); break;
-          case Arithmetic::kFloorDiv: stack.emplace_back(floor_div(a, b)); break;
-          case Arithmetic::kMod: stack.emplace_back(a - floor_div(a, b) * b); break;
-          case Arithmetic::kNeg: stack.emplace_back(-a); break;
-          case Arithmetic::kPow: stack.emplace_back(power(a, b)); break;
-          case Arithmetic::kEq: stack.emplace_back(a == b); break;
-          case Arithmetic::kNe: stack.emplace_back(a != b); break;
-          case Arithmetic::kLt: stack.emplace_back(a < b); break;
-          case Arithmetic::kLe: stack.emplace_back(a <= b); break;
-          case Arithmetic::kGt: stack.emplace_back(a > b); break;
-          case Arithmetic::kGe: stack.emplace_back(a >= b); break;
+          case Arithmetic::kAdd:
+            stack.emplace_back(a + b);
+            break;
+          case Arithmetic::kSub:
+            stack.emplace_back(a - b);
+            break;
+          case Arithmetic::kMul:
+            stack.emplace_back(a * b);
+            break;
+          case Arithmetic::kFloorDiv:
+            stack.emplace_back(floor_div(a, b));
+            break;
+          case Arithmetic::kMod:
+            stack.emplace_back(a - floor_div(a, b) * b);
+            break;
+          case Arithmetic::kNeg:
+            stack.emplace_back(-a);
+            break;
+          case Arithmetic::kPow:
+            stack.emplace_back(power(a, b));
+            break;
+          case Arithmetic::kEq:
+            stack.emplace_back(a == b);
+            break;
+          case Arithmetic::kNe:
+            stack.emplace_back(a != b);
+            break;
+          case Arithmetic::kLt:
+            stack.emplace_back(a < b);
+            break;
+          case Arithmetic::kLe:
+            stack.emplace_back(a <= b);
+            break;
+          case Arithmetic::kGt:
+            stack.emplace_back(a > b);
+            break;
+          case Arithmetic::kGe:
+            stack.emplace_back(a >= b);
+            break;
         }
       }
       store(instruction, stack);

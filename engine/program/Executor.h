@@ -16,9 +16,9 @@ namespace lockstep {
 
 /// A program prepared for running: every operator resolved, every argument converted, every value given a slot.
 ///
-/// Holds no tensors but the program's own (it sees changes made to them in place). `run` calls each node's operator boxed
-/// through PyTorch's dispatcher, so autograd records it unless the caller turned gradients off, and drops every value after
-/// its last use. Not thread-safe: one run at a time.
+/// Holds no tensors but the program's own (it sees changes made to them in place). `run` calls each node's operator
+/// boxed through PyTorch's dispatcher, so autograd records it unless the caller turned gradients off, and drops every
+/// value after its last use. Not thread-safe: one run at a time.
 class Executor {
  public:
   /// Throws InputError naming the operator and the user's source line for one that PyTorch's dispatcher does not have

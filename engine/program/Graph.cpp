@@ -159,9 +159,12 @@ json write_node(const Node& node) {
   }
   json outputs = json::array();
   for (const Argument& output : node.outputs) outputs.push_back(write_argument(output));
-  return {{"target", node.target},     {"inputs", inputs},
-          {"outputs", outputs},        {"metadata", node.metadata},
-          {"is_hop_single_tensor_return", nullptr}, {"name", node.name.empty() ? json() : json(node.name)}};
+  return {{"target", node.target},
+          {"inputs", inputs},
+          {"outputs", outputs},
+          {"metadata", node.metadata},
+          {"is_hop_single_tensor_return", nullptr},
+          {"name", node.name.empty() ? json() : json(node.name)}};
 }
 
 constexpr std::string_view kHowToExport =
@@ -192,8 +195,7 @@ json write_input_spec(const GraphInput& input) {
     case InputKind::kParameter:
       return {{"parameter", {{"arg", argument}, {"parameter_name", input.state_name}}}};
     case InputKind::kBuffer:
-      return {{"buffer",
-               {{"arg", argument}, {"buffer_name", input.state_name}, {"persistent", input.persistent}}}};
+      return {{"buffer", {{"arg", argument}, {"buffer_name", input.state_name}, {"persistent", input.persistent}}}};
     case InputKind::kConstant:
       return {{"tensor_constant", {{"arg", argument}, {"tensor_constant_name", input.state_name}}}};
     case InputKind::kUserInput:

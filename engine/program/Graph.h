@@ -1,7 +1,8 @@
 // The graph of a torch.export program as values: what a .pt2 archive's model.json says, no tensor and no torch.
 //
-// Source of the format: torch 2.11, torch/_export/serde/schema.py, schema version 8. Kinds of arguments that no training
-// operator uses (sub-graphs, custom objects, symbolic floats) are kept as they are and refused when the graph is run.
+// Source of the format: torch 2.11, torch/_export/serde/schema.py, schema version 8. Kinds of arguments that no
+// training operator uses (sub-graphs, custom objects, symbolic floats) are kept as they are and refused when the graph
+// is run.
 #pragma once
 
 #include <cstdint>

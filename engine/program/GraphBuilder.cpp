@@ -131,8 +131,11 @@ GraphBuilder::Value GraphBuilder::conv2d(const Value& x, const std::string& laye
   const std::string weight = parameter(layer + ".weight", {channels, x.sizes[0], kernel, kernel}, bound);
   const std::string bias = parameter(layer + ".bias", {channels}, bound);
   return add("conv2d", "default",
-             {tensor("input", x.name), tensor("weight", weight), tensor("bias", bias),
-              {"stride", Sizes{1, 1}, false}, {"padding", Sizes{padding, padding}, false}},
+             {tensor("input", x.name),
+              tensor("weight", weight),
+              tensor("bias", bias),
+              {"stride", Sizes{1, 1}, false},
+              {"padding", Sizes{padding, padding}, false}},
              {channels, height, width});
 }
 
@@ -143,8 +146,7 @@ GraphBuilder::Value GraphBuilder::batch_norm(const Value& x, const std::string& 
   const std::string bias = state(layer + ".bias", InputKind::kParameter, at::zeros({channels}));
   const std::string mean = state(layer + ".running_mean", InputKind::kBuffer, at::zeros({channels}));
   const std::string var = state(layer + ".running_var", InputKind::kBuffer, at::ones({channels}));
-  const std::string count =
-      state(layer + ".num_batches_tracked", InputKind::kBuffer, at::zeros({}, at::kLong));
+  const std::string count = state(layer + ".num_batches_tracked", InputKind::kBuffer, at::zeros({}, at::kLong));
   const int uses = name_uses_["add_"]++;
   const std::string counted = uses == 0 ? "add_" : "add__" + std::to_string(uses);
   describe_value(counted, at::kLong, json::array(), json::array(), false);
@@ -154,8 +156,14 @@ GraphBuilder::Value GraphBuilder::batch_norm(const Value& x, const std::string& 
                     .metadata = json::object(),
                     .name = counted});
   return add("batch_norm", "default",
-             {tensor("input", x.name), tensor("weight", weight), tensor("bias", bias), tensor("running_mean", mean),
-              tensor("running_var", var), {"training", true, false}, {"momentum", 0.1, false}, {"eps", 1e-5, false},
+             {tensor("input", x.name),
+              tensor("weight", weight),
+              tensor("bias", bias),
+              tensor("running_mean", mean),
+              tensor("running_var", var),
+              {"training", true, false},
+              {"momentum", 0.1, false},
+              {"eps", 1e-5, false},
               {"cudnn_enabled", true, false}},
              x.sizes);
 }
@@ -165,7 +173,8 @@ GraphBuilder::Value GraphBuilder::linear(const Value& x, const std::string& laye
   const double bound = 1 / std::sqrt(static_cast<double>(x.sizes[0]));
   const std::string weight = parameter(layer + ".weight", {features, x.sizes[0]}, bound);
   const std::string bias = parameter(layer + ".bias", {features}, bound);
-  return add("linear", "default", {tensor("input", x.name), tensor("weight", weight), tensor("bias", bias)}, {features});
+  return add("linear", "default", {tensor("input", x.name), tensor("weight", weight), tensor("bias", bias)},
+             {features});
 }
 
 GraphBuilder::Value GraphBuilder::relu(const Value& x) {
@@ -197,9 +206,9 @@ Program GraphBuilder::build(const std::string& name, const Value& output) {
   graph.inputs.insert(graph.inputs.end(), user_inputs_.begin(), user_inputs_.end());
   graph.outputs = {output.name};
   graph.nodes = nodes_;
-  const json body = {{"tensor_values", tensor_values_},        {"sym_int_values", json::object()},
-                     {"sym_bool_values", json::object()},      {"sym_float_values", json::object()},
-                     {"custom_obj_values", json::object()},    {"is_single_tensor_return", false}};
+  const json body = {{"tensor_values", tensor_values_},     {"sym_int_values", json::object()},
+                     {"sym_bool_values", json::object()},   {"sym_float_values", json::object()},
+                     {"custom_obj_values", json::object()}, {"is_single_tensor_return", false}};
   graph.document = {{"graph_module",
                      {{"graph", body},
                       {"module_call_graph", module_call_graph(user_inputs_)},

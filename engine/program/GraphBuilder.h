@@ -15,9 +15,9 @@ namespace lockstep {
 
 /// Builds a program layer by layer, in its training form, float32, with a batch dimension of free size.
 ///
-/// Holds the graph so far, the state with its initial values, and the generator they are drawn from: the same seed gives
-/// the same program. Layers are initialized as torch.nn initializes them. Each layer method checks the shape it is given
-/// (InputError names the layer) and returns the value it computes; `build` ends it.
+/// Holds the graph so far, the state with its initial values, and the generator they are drawn from: the same seed
+/// gives the same program. Layers are initialized as torch.nn initializes them. Each layer method checks the shape it
+/// is given (InputError names the layer) and returns the value it computes; `build` ends it.
 class GraphBuilder {
  public:
   /// A tensor in the graph. Sizes leave the batch dimension out.

@@ -16,8 +16,8 @@ namespace {
 
 // Numbers of torch/_export/serde/schema.py, class ScalarType.
 constexpr std::pair<int, at::ScalarType> kScalarTypes[] = {
-    {1, at::kByte},  {2, at::kChar},    {3, at::kShort},  {4, at::kInt},   {5, at::kLong},
-    {6, at::kHalf},  {7, at::kFloat},   {8, at::kDouble}, {12, at::kBool}, {13, at::kBFloat16},
+    {1, at::kByte}, {2, at::kChar},  {3, at::kShort},  {4, at::kInt},   {5, at::kLong},
+    {6, at::kHalf}, {7, at::kFloat}, {8, at::kDouble}, {12, at::kBool}, {13, at::kBFloat16},
 };
 
 void retype(Argument& argument, int from, int to) {

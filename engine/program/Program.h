@@ -20,7 +20,7 @@ struct StateTensor {
 
 /// A graph and its state. Copies share tensors. Tied parameters (two names of one tensor) are one tensor here.
 ///
-/// A program is read from an Archive, or built by a GraphBuilder; an Executor runs it; training changes its tensors in place.
+/// A program is read from an Archive, or built by a GraphBuilder; an Executor runs it; training changes its tensors.
 class Program {
  public:
   /// Takes state by dotted name; every parameter, buffer and constant the graph names must be in it.

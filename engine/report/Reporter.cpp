@@ -73,10 +73,10 @@ void Reporter::progress(const Progress& progress) {
                       static_cast<double>(progress.total_steps - progress.global_step);
   const double rate = static_cast<double>(samples_since_line_) / std::max(elapsed, 1e-9);
   std::fprintf(out_, "%sepoch %lld/%lld  step %lld/%lld  loss %.4f  lr %.3g  %s samples/s  %s left%s",
-               terminal_ ? "\r\x1b[K" : "", static_cast<long long>(progress.epoch), static_cast<long long>(progress.epochs),
-               static_cast<long long>(progress.step), static_cast<long long>(progress.steps), progress.loss,
-               progress.learning_rate, with_commas(std::llround(rate)).c_str(), clock_text(left).c_str(),
-               terminal_ ? "" : "\n");
+               terminal_ ? "\r\x1b[K" : "", static_cast<long long>(progress.epoch),
+               static_cast<long long>(progress.epochs), static_cast<long long>(progress.step),
+               static_cast<long long>(progress.steps), progress.loss, progress.learning_rate,
+               with_commas(std::llround(rate)).c_str(), clock_text(left).c_str(), terminal_ ? "" : "\n");
   line_open_ = terminal_;
   std::fflush(out_);
   metrics_.write({{"event", "progress"},

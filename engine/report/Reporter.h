@@ -1,4 +1,4 @@
-// What the user sees of a job, on rank 0: a header, progress, metric lines, a closing table, and the same as JSON lines.
+// What the user sees of a job, on rank 0: a header, progress, metric lines and a closing table; as text and as JSON.
 #pragma once
 
 #include <chrono>
@@ -20,18 +20,18 @@ using Metrics = std::vector<std::pair<std::string, double>>;
 struct Progress {
   std::int64_t epoch = 0;  ///< counted from 1
   std::int64_t epochs = 0;
-  std::int64_t step = 0;   ///< within the epoch, counted from 1
-  std::int64_t steps = 0;  ///< of an epoch
-  std::int64_t total_steps = 0;    ///< of the job
-  std::int64_t global_step = 0;    ///< counted from 1
-  std::int64_t batch_size = 0;     ///< samples of this step over all ranks
-  double loss = 0;                 ///< of this step
+  std::int64_t step = 0;         ///< within the epoch, counted from 1
+  std::int64_t steps = 0;        ///< of an epoch
+  std::int64_t total_steps = 0;  ///< of the job
+  std::int64_t global_step = 0;  ///< counted from 1
+  std::int64_t batch_size = 0;   ///< samples of this step over all ranks
+  double loss = 0;               ///< of this step
   double learning_rate = 0;
 };
 
-/// Writes to `out` and to metrics.jsonl. On a terminal, progress is one line that is redrawn; elsewhere it is a plain line
-/// every few seconds. Metric lines are `name=value` pairs that a regular expression such as `test_accuracy=([0-9.]+)`
-/// picks up.
+/// Writes to `out` and to metrics.jsonl. On a terminal, progress is one line that is redrawn; elsewhere it is a plain
+/// line every few seconds. Metric lines are `name=value` pairs that a regular expression such as
+/// `test_accuracy=([0-9.]+)` picks up.
 class Reporter {
  public:
   Reporter(std::FILE* out, bool terminal, double seconds_between_lines, MetricsFile metrics);

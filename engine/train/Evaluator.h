@@ -24,8 +24,8 @@ struct Evaluation {
   double metric(const std::string& name) const;
 };
 
-/// Runs a program, in its inference form, over a data set split over the ranks. Sees changes made to the program's tensors
-/// in place.
+/// Runs a program, in its inference form, over a data set split over the ranks. Sees changes made to the program's
+/// tensors in place.
 class Evaluator {
  public:
   /// `batch_size`: samples a rank runs at once.

@@ -9,7 +9,8 @@ namespace {
 at::Tensor wrap(const std::shared_ptr<std::byte>& memory, std::int64_t size, std::vector<std::int64_t> shape,
                 at::ScalarType type) {
   shape.insert(shape.begin(), size);
-  return at::from_blob(memory.get(), shape, [memory](void*) {}, type);
+  return at::from_blob(
+      memory.get(), shape, [memory](void*) {}, type);
 }
 
 at::ScalarType scalar_type(Precision precision) { return precision == Precision::kFp64 ? at::kDouble : at::kFloat; }

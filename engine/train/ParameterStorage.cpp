@@ -37,7 +37,7 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
 
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters) {
   const FlatStorage storage = parameters.scalar_type() == at::kDouble ? FlatStorage(spans<double>(parameters))
-                                                                     : FlatStorage(spans<float>(parameters));
+                                                                      : FlatStorage(spans<float>(parameters));
   return make_optimizer(hyperparameters, storage, parameters.plan().segments());
 }
 

@@ -11,8 +11,8 @@
 
 namespace lockstep {
 
-/// The trained parameters in the order in which backward meets them, with their groups. InputError when there is none, or when
-/// a parameter group matches none.
+/// The trained parameters in the order in which backward meets them, with their groups. InputError when there is none,
+/// or when a parameter group matches none.
 BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program);
 
 /// The job's optimizer; `parameters` must outlive it.

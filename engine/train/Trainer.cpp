@@ -62,7 +62,9 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, Bucket
       optimizer_(make_optimizer(hyperparameters, parameters_)),
       schedule_(hyperparameters, total_steps_),
       step_(executor_, Objective(hyperparameters.loss), parameters_, reducer_, *optimizer_, communicator,
-            {.precision = hyperparameters.precision, .clip_norm = hyperparameters.clip_norm, .seed = hyperparameters.seed}),
+            {.precision = hyperparameters.precision,
+             .clip_norm = hyperparameters.clip_norm,
+             .seed = hyperparameters.seed}),
       evaluator_(inference_program_, Objective(hyperparameters.loss), hyperparameters.precision,
                  eval_batch_size(hyperparameters, communicator.size()),
                  static_cast<int>(hyperparameters.loader_threads), communicator) {}
@@ -108,8 +110,7 @@ double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
   for (std::int64_t step = 0; step < plan_.steps() && global_step_ < total_steps_; ++step) {
     const std::int64_t batch_size = plan_.batch(step).size();
     const double learning_rate = schedule_.learning_rate(global_step_);
-    const StepResult result =
-        step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
+    const StepResult result = step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
     ++global_step_;
     loss += result.loss * static_cast<double>(batch_size);
     samples += batch_size;

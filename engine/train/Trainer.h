@@ -26,11 +26,11 @@ struct NamedDataset {
 
 /// What a finished job is judged by.
 struct TrainingResult {
-  Program program;                ///< in its inference form, with the state that `artifact_state` names
-  std::int64_t epochs = 0;        ///< of training until the job ended
+  Program program;          ///< in its inference form, with the state that `artifact_state` names
+  std::int64_t epochs = 0;  ///< of training until the job ended
   std::int64_t steps = 0;
-  std::int64_t state_step = 0;    ///< the step after which that state was taken
-  std::string evaluated_channel;  ///< "" when there was nothing to evaluate on
+  std::int64_t state_step = 0;           ///< the step after which that state was taken
+  std::string evaluated_channel;         ///< "" when there was nothing to evaluate on
   std::optional<Evaluation> evaluation;  ///< of that state
   double training_seconds = 0;           ///< steps only, without evaluations
   double samples_per_second = 0;         ///< over all ranks
@@ -40,8 +40,8 @@ struct TrainingResult {
 /// Trains `program` in place. All ranks make one with the same arguments and call `run` once.
 class Trainer {
  public:
-  /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one. `reporter`: on rank 0, else
-  /// nullptr.
+  /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one. `reporter`: on rank 0,
+  /// else nullptr.
   Trainer(const Hyperparameters& hyperparameters, Program program, BucketPlan buckets, NamedDataset train,
           std::optional<NamedDataset> evaluation, Communicator& communicator, Reporter* reporter);
 

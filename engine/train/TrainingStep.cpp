@@ -12,8 +12,8 @@ namespace lockstep {
 
 namespace {
 
-// Dropout draws from the default generator. Its seed is a function of what is being computed, so a resumed job draws what
-// the uninterrupted one would have. SplitMix64's finalizer (Steele, Lea, Flood 2014) spreads the inputs over all bits.
+// Dropout draws from the default generator. Its seed is a function of what is being computed, so a resumed job draws
+// what the uninterrupted one would have. SplitMix64's finalizer (Steele, Lea, Flood 2014) spreads the inputs.
 std::uint64_t mix(std::uint64_t value) {
   value += 0x9e3779b97f4a7c15;
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
@@ -30,8 +30,9 @@ std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micr
 }
 
 [[noreturn]] void diverged(std::int64_t step, const char* what, double value) {
-  throw CollectiveError(kExitRankFailed, "step " + std::to_string(step + 1) + ": the " + what + " is " + format("%g", value) +
-                                   "; training has diverged. Try a lower learning_rate, warmup_steps or clip_norm");
+  throw CollectiveError(kExitRankFailed,
+                        "step " + std::to_string(step + 1) + ": the " + what + " is " + format("%g", value) +
+                            "; training has diverged. Try a lower learning_rate, warmup_steps or clip_norm");
 }
 
 }  // namespace

@@ -23,9 +23,9 @@ struct StepResult {
 
 /// Runs the steps of a job on this rank. All ranks run the same steps and hold the same parameters after each.
 ///
-/// The gradient of a step is the sum over all samples of all ranks divided by the loss's own denominator, however unevenly
-/// the samples are spread: each micro-batch's summed loss is divided by the denominator of the whole global batch, and
-/// gradients are added up. A rank without data takes part with zeros.
+/// The gradient of a step is the sum over all samples of all ranks divided by the loss's own denominator, however
+/// unevenly the samples are spread: each micro-batch's summed loss is divided by the denominator of the whole global
+/// batch, and gradients are added up. A rank without data takes part with zeros.
 class TrainingStep {
  public:
   struct Options {
@@ -38,8 +38,8 @@ class TrainingStep {
   TrainingStep(Executor& executor, Objective objective, FlatParameters& parameters, GradientReducer& reducer,
                Optimizer& optimizer, Communicator& communicator, Options options);
 
-  /// Takes the micro-batches of one step from `loader`; `batch_size` is the step's size over all ranks. Throws on all ranks
-  /// alike when the loss or the gradient is not finite.
+  /// Takes the micro-batches of one step from `loader`; `batch_size` is the step's size over all ranks. Throws on all
+  /// ranks alike when the loss or the gradient is not finite.
   StepResult run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
                  double learning_rate);
 

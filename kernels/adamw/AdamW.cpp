@@ -24,13 +24,11 @@ template <typename Real>
   }
 }
 
-LOCKSTEP_MULTIVERSION void update(float* p, const float* g, float* m, float* v, std::int64_t n,
-                                  Factors<float> f) {
+LOCKSTEP_MULTIVERSION void update(float* p, const float* g, float* m, float* v, std::int64_t n, Factors<float> f) {
   step(p, g, m, v, n, f);
 }
 
-LOCKSTEP_MULTIVERSION void update(double* p, const double* g, double* m, double* v, std::int64_t n,
-                                  Factors<double> f) {
+LOCKSTEP_MULTIVERSION void update(double* p, const double* g, double* m, double* v, std::int64_t n, Factors<double> f) {
   step(p, g, m, v, n, f);
 }
 
@@ -41,15 +39,14 @@ void run(std::span<Real> parameters, std::span<const Real> gradients, std::span<
     const Segment& segment = *piece.segment;
     const double learning_rate = options.learning_rate * segment.learning_rate_factor;
     const auto steps = static_cast<double>(segment.step);
-    const Factors<Real> factors = {
-        .decay = static_cast<Real>(1 - learning_rate * segment.weight_decay),
-        .gradient_scale = static_cast<Real>(options.gradient_scale),
-        .one_minus_beta1 = static_cast<Real>(1 - options.beta1),
-        .beta2 = static_cast<Real>(options.beta2),
-        .one_minus_beta2 = static_cast<Real>(1 - options.beta2),
-        .step_size = static_cast<Real>(learning_rate / (1 - std::pow(options.beta1, steps))),
-        .root_correction = static_cast<Real>(std::sqrt(1 - std::pow(options.beta2, steps))),
-        .epsilon = static_cast<Real>(options.epsilon)};
+    const Factors<Real> factors = {.decay = static_cast<Real>(1 - learning_rate * segment.weight_decay),
+                                   .gradient_scale = static_cast<Real>(options.gradient_scale),
+                                   .one_minus_beta1 = static_cast<Real>(1 - options.beta1),
+                                   .beta2 = static_cast<Real>(options.beta2),
+                                   .one_minus_beta2 = static_cast<Real>(1 - options.beta2),
+                                   .step_size = static_cast<Real>(learning_rate / (1 - std::pow(options.beta1, steps))),
+                                   .root_correction = static_cast<Real>(std::sqrt(1 - std::pow(options.beta2, steps))),
+                                   .epsilon = static_cast<Real>(options.epsilon)};
     update(parameters.data() + piece.begin, gradients.data() + piece.begin, first_moment.data() + piece.begin,
            second_moment.data() + piece.begin, piece.length, factors);
   });

@@ -25,8 +25,8 @@ template <typename Real>
       std::memcpy(&raw, from + i * kLanes, sizeof raw);
       const Lanes<double> value = __builtin_convertvector(raw, Lanes<double>);
       squares[i] += value * value;
-      // value - value is 0 but for NaN and infinities; a comparison that holds is -1.
-      non_finite[i] -= (value - value) != 0.0;
+      // value · 0 is 0 but for NaN and infinities; a comparison that holds is -1.
+      non_finite[i] -= (value * 0.0) != 0.0;
     }
   };
   constexpr std::int64_t kBlock = kLanes * kVectors;
@@ -45,12 +45,8 @@ template <typename Real>
   return total;
 }
 
-LOCKSTEP_MULTIVERSION GradientNorm piece_norm(const float* g, std::int64_t n) {
-  return sum(g, n);
-}
-LOCKSTEP_MULTIVERSION GradientNorm piece_norm(const double* g, std::int64_t n) {
-  return sum(g, n);
-}
+LOCKSTEP_MULTIVERSION GradientNorm piece_norm(const float* g, std::int64_t n) { return sum(g, n); }
+LOCKSTEP_MULTIVERSION GradientNorm piece_norm(const double* g, std::int64_t n) { return sum(g, n); }
 
 template <typename Real>
 GradientNorm run(std::span<const Real> gradients, std::span<const Segment> segments) {

@@ -9,7 +9,7 @@
 namespace lockstep::kernels {
 
 struct GradientNorm {
-  double sum_of_squares = 0;  ///< in float64, whatever the gradient's type; not finite when an element is not
+  double sum_of_squares = 0;    ///< in float64, whatever the gradient's type; not finite when an element is not
   std::int64_t non_finite = 0;  ///< how many elements are NaN or infinite
 };
 

@@ -20,8 +20,8 @@ template <typename Real>
 }
 
 template <typename Real, bool kNesterov>
-[[gnu::always_inline]] inline void with_momentum(Real* __restrict p, const Real* __restrict g,
-                                                 Real* __restrict m, std::int64_t n, const Factors<Real>& f) {
+[[gnu::always_inline]] inline void with_momentum(Real* __restrict p, const Real* __restrict g, Real* __restrict m,
+                                                 std::int64_t n, const Factors<Real>& f) {
   for (std::int64_t i = 0; i < n; ++i) {
     const Real gradient = g[i] * f.gradient_scale + f.weight_decay * p[i];
     m[i] = f.momentum * m[i] + gradient;
@@ -29,8 +29,7 @@ template <typename Real, bool kNesterov>
   }
 }
 
-LOCKSTEP_MULTIVERSION void update(float* p, const float* g, float* m, std::int64_t n, Factors<float> f,
-                                  bool nesterov) {
+LOCKSTEP_MULTIVERSION void update(float* p, const float* g, float* m, std::int64_t n, Factors<float> f, bool nesterov) {
   if (m == nullptr) return plain(p, g, n, f);
   nesterov ? with_momentum<float, true>(p, g, m, n, f) : with_momentum<float, false>(p, g, m, n, f);
 }
@@ -52,8 +51,7 @@ void run(std::span<Real> parameters, std::span<const Real> gradients, std::span<
         .weight_decay = static_cast<Real>(segment.weight_decay),
         .gradient_scale = static_cast<Real>(options.gradient_scale)};
     update(parameters.data() + piece.begin, gradients.data() + piece.begin,
-           options.momentum == 0 ? nullptr : momentum.data() + piece.begin, piece.length, factors,
-           options.nesterov);
+           options.momentum == 0 ? nullptr : momentum.data() + piece.begin, piece.length, factors, options.nesterov);
   });
 }
 

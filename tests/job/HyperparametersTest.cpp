@@ -23,7 +23,8 @@ TEST(Hyperparameters, DefaultsWhenNothingIsGiven) {
   EXPECT_EQ(hyperparameters.batch_size, 64);
 }
 
-// As SageMaker's framework estimators (JSON), its generic estimator (Python's repr), plain texts, job files and flags write them.
+// As SageMaker's framework estimators (JSON), its generic estimator (Python's repr), plain texts, job files and flags
+// write them.
 TEST(Hyperparameters, EveryEncodingMeansTheSame) {
   for (const json& encoded : {json("12"), json("\"12\""), json(12), json("12.0"), json(12.0), json(" 12 ")}) {
     EXPECT_EQ(parse({{"epochs", encoded}}).epochs, 12) << encoded;
@@ -115,8 +116,13 @@ TEST(Hyperparameters, AValueThatDoesNothingIsRefused) {
 
 TEST(Hyperparameters, JsonRoundTripIsExact) {
   const Hyperparameters hyperparameters =
-      parse({{"learning_rate", "0.1000000000000000055511151231257827"}, {"momentum", 1.0 / 3}, {"seed", 9007199254740993},
-             {"model_hidden", "[]"}, {"export", "none"}, {"monitor", "top5:max"}, {"schedule", "cosine"},
+      parse({{"learning_rate", "0.1000000000000000055511151231257827"},
+             {"momentum", 1.0 / 3},
+             {"seed", 9007199254740993},
+             {"model_hidden", "[]"},
+             {"export", "none"},
+             {"monitor", "top5:max"},
+             {"schedule", "cosine"},
              {"parameter_groups", R"([{"match": "*.bias", "weight_decay": 1e-300}])"}});
   const Hyperparameters again = hyperparameters_from_json(json::parse(to_json(hyperparameters).dump()));
   EXPECT_EQ(to_json(again), to_json(hyperparameters));

@@ -1,6 +1,8 @@
 """The same step on any number of ranks and with any bucket size."""
 
+import os
 import pathlib
+import random
 
 import torch
 
@@ -73,6 +75,21 @@ def first_gradient_in_fp32():
         assert difference <= 1e-5, f"{ranks} ranks: {difference:.3g}"
 
 
+def any_job():
+    """Random jobs: each on one rank and on two to four, with buckets and micro-batches of any size."""
+    generator = random.Random(1)
+    for _ in range(60 if "LOCKSTEP_SOAK" in os.environ else 3):
+        ranks = generator.randint(2, 4)
+        job = dict(OPTIMIZERS[generator.choice(["sgd", "adamw"])], samples=generator.randint(1, 150),
+                   batch_size=generator.randint(ranks, 64), micro_batch_size=generator.choice([0, 1, 3, 10]),
+                   bucket_cap_mb=generator.choice([0.0005, 0.01, 25]), clip_norm=generator.choice([0, 0.1]),
+                   schedule="cosine", warmup_steps=3, seed=generator.randint(0, 9))
+        try:
+            same_on([ranks], 1e-12, **job)
+        except AssertionError as error:
+            raise AssertionError(f"{job}: {error}") from error
+
+
 if __name__ == "__main__":
     common.main(any_number_of_ranks, a_size_that_divides_nothing, unequal_micro_batches, bucket_size_changes_nothing,
-                first_gradient_in_fp32)
+                first_gradient_in_fp32, any_job)

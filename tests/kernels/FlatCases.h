@@ -42,7 +42,7 @@ inline std::vector<Segment> segments_of(const FlatCase& flat) {
     segments.push_back({.offset = offset,
                         .length = flat.lengths[i],
                         .weight_decay = i % 2 == 0 ? 0.1 : 0.0,
-                        .learning_rate_factor = i % 4 == 3 ? 0.25 : 1.0,
+                        .learning_rate_factor = i % 3 == 2 ? 0.25 : 1.0,
                         .step = static_cast<std::int64_t>(i % 5 + 1),
                         .skip = flat.skips && i % 3 == 1});
     offset += flat.lengths[i] + flat.gap;

@@ -88,8 +88,7 @@ void check_sgd(const FlatCase& flat, double momentum, bool nesterov) {
     m[i] = momentum * m[i] + gradient;
     p[i] -= lr * (nesterov ? gradient + momentum * m[i] : m[i]);
   });
-  sgd(storages.from_start(storages.parameters),
-      std::span<const Real>(storages.from_start(storages.gradients)),
+  sgd(storages.from_start(storages.parameters), std::span<const Real>(storages.from_start(storages.gradients)),
       momentum == 0 ? std::span<Real>() : storages.from_start(storages.first), segments_of(flat),
       {.learning_rate = 0.1, .momentum = momentum, .nesterov = nesterov, .gradient_scale = 0.5});
   expect_result(flat, before.parameters, storages.parameters, p);
@@ -98,8 +97,7 @@ void check_sgd(const FlatCase& flat, double momentum, bool nesterov) {
 
 TEST(Sgd, MatchesItsFormula) {
   for (const FlatCase& flat : flat_cases()) {
-    for (const auto& [momentum, nesterov] :
-         {std::pair(0.0, false), std::pair(0.9, false), std::pair(0.9, true)}) {
+    for (const auto& [momentum, nesterov] : {std::pair(0.0, false), std::pair(0.9, false), std::pair(0.9, true)}) {
       check_sgd<float>(flat, momentum, nesterov);
       check_sgd<double>(flat, momentum, nesterov);
     }
@@ -123,9 +121,8 @@ void check_adamw(const FlatCase& flat) {
     const double corrected = std::sqrt(v[i]) / std::sqrt(1 - std::pow(0.95, segment.step)) + 1e-7;
     p[i] -= lr / (1 - std::pow(0.8, segment.step)) * m[i] / corrected;
   });
-  adamw(storages.from_start(storages.parameters),
-        std::span<const Real>(storages.from_start(storages.gradients)), storages.from_start(storages.first),
-        storages.from_start(storages.second), segments_of(flat),
+  adamw(storages.from_start(storages.parameters), std::span<const Real>(storages.from_start(storages.gradients)),
+        storages.from_start(storages.first), storages.from_start(storages.second), segments_of(flat),
         {.learning_rate = 0.01, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-7, .gradient_scale = 0.5});
   expect_result(flat, before.parameters, storages.parameters, p);
   expect_result(flat, before.first, storages.first, m);
@@ -166,8 +163,7 @@ TEST(GradientNorm, CountsWhatIsNotFinite) {
   gradients[37] = -std::numeric_limits<float>::infinity();
   gradients[39] = std::numeric_limits<float>::quiet_NaN();  // outside the segment
   EXPECT_EQ(
-      gradient_norm(std::span<const float>(gradients), std::vector<Segment>{{.offset = 0, .length = 39}})
-          .non_finite,
+      gradient_norm(std::span<const float>(gradients), std::vector<Segment>{{.offset = 0, .length = 39}}).non_finite,
       3);
   std::vector<float> huge(16, 1e30f);  // its squares overflow float, not the sum
   const GradientNorm norm =
@@ -181,9 +177,8 @@ template <typename Real>
 struct Results {
   explicit Results(const FlatCase& flat) : sgd_storages(flat), adamw_storages(flat) {
     const std::span<const Real> gradients = sgd_storages.from_start(sgd_storages.gradients);
-    sgd(sgd_storages.from_start(sgd_storages.parameters), gradients,
-        sgd_storages.from_start(sgd_storages.first), segments_of(flat),
-        {.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .gradient_scale = 0.3});
+    sgd(sgd_storages.from_start(sgd_storages.parameters), gradients, sgd_storages.from_start(sgd_storages.first),
+        segments_of(flat), {.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .gradient_scale = 0.3});
     adamw(adamw_storages.from_start(adamw_storages.parameters), gradients,
           adamw_storages.from_start(adamw_storages.first), adamw_storages.from_start(adamw_storages.second),
           segments_of(flat), {.learning_rate = 0.01, .gradient_scale = 0.3});
@@ -225,7 +220,9 @@ template <typename Real>
 void check_rounding(const FlatCase& flat) {
   const Results<Real> results(flat);
   Storages<Real> storages(flat);
-  auto& [skip, p, g, m, v] = storages;
+  std::vector<Real>& p = storages.parameters;
+  std::vector<Real>& m = storages.first;
+  const std::vector<Real>& g = storages.gradients;
   const auto scale = static_cast<Real>(0.3);
   const auto momentum = static_cast<Real>(0.9);
   for_each_element(flat, [&](std::size_t i, const Segment& segment) {
@@ -274,16 +271,14 @@ TEST(Sgd, EqualsPyTorch) {
   };
   expect_near(run(0, false), {0.7609486249999999, -1.147771625, -0.6285925625000001, 3.35111865625});
   expect_near(run(0.9, false), {0.5953936249999999, -0.6616366249999999, -1.3127950625, 3.37511490625});
-  expect_near(run(0.9, true),
-              {0.39882151887499995, 0.05104274912500035, -2.2519666236875002, 3.46352450696875});
+  expect_near(run(0.9, true), {0.39882151887499995, 0.05104274912500035, -2.2519666236875002, 3.46352450696875});
 }
 
 TEST(AdamW, EqualsPyTorch) {
   std::vector<double> first(4);
   std::vector<double> second(4);
-  const auto parameters =
-      three_steps([&](std::vector<double>& parameters, const std::vector<double>& gradients,
-                      const std::vector<Segment>& segments) {
+  const auto parameters = three_steps(
+      [&](std::vector<double>& parameters, const std::vector<double>& gradients, const std::vector<Segment>& segments) {
         adamw(std::span(parameters), std::span(gradients), std::span(first), std::span(second), segments,
               {.learning_rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-6});
       });

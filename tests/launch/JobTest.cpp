@@ -131,8 +131,8 @@ TEST(JobEnvironment, RefusesWhatTheContractDoesNotAllow) {
 
 TEST(JobArguments, FlagsInEverySpelling) {
   const JobArguments arguments = parse_job_arguments(
-      {"job.json", "--batch_size", "64", "--batch-size=32", "--channel", "train=/a=b", "--channel=test=/c", "--model_dir", "/m",
-       "--base-dir", "/b", "--note", "-x --y 'z' \"q\" $HOME ☃\n", "--print-config"});
+      {"job.json", "--batch_size", "64", "--batch-size=32", "--channel", "train=/a=b", "--channel=test=/c",
+       "--model_dir", "/m", "--base-dir", "/b", "--note", "-x --y 'z' \"q\" $HOME ☃\n", "--print-config"});
   EXPECT_EQ(arguments.job_file, "job.json");
   EXPECT_EQ(arguments.hyperparameters.at("batch_size"), "32");
   EXPECT_EQ(arguments.channels.at("train"), "/a=b");
@@ -155,8 +155,9 @@ TEST(GatherJob, FlagsWinOverTheFileAndTheFileOverTheContainer) {
   const TemporaryDirectory elsewhere;
   std::ofstream(elsewhere / "job.json")
       << R"({"epochs": 2, "seed": 2, "channels": {"train": "data/train"}, "model_dir": "out", "model": "m.pt2"})";
-  const Job job = gather_job(container.read(),
-                             parse_job_arguments({(elsewhere / "job.json").string(), "--epochs", "3", "--output_dir", "/o"}));
+  const Job job =
+      gather_job(container.read(),
+                 parse_job_arguments({(elsewhere / "job.json").string(), "--epochs", "3", "--output_dir", "/o"}));
   EXPECT_EQ(job.hyperparameters.at("epochs"), "3");
   EXPECT_EQ(job.hyperparameters.at("seed"), 2);
   EXPECT_EQ(job.hyperparameters.at("batch_size"), "1");
@@ -213,6 +214,13 @@ TEST(Topology, SharesTheCoresAmongTheRanks) {
   EXPECT_EQ(plan({{"ranks_per_host", 2}, {"threads_per_rank", 5}}, 2).hosts[0].threads_per_rank, 5);
 }
 
+TEST(Topology, RanksThatMpirunHasStartedCountAndKeepTheCoresTheyAreBoundTo) {
+  const Job job = job_with({{"ranks_per_host", 2}});
+  EXPECT_EQ(plan_topology(job, {.cores = 16}, 4).hosts[0].threads_per_rank, 4);
+  EXPECT_EQ(plan_topology(job, {.cores = 8, .bound = true}, 4).hosts[0].threads_per_rank, 8);
+  EXPECT_EQ(plan_topology(job, {.cores = 8, .bound = true}).hosts[0].threads_per_rank, 4);
+}
+
 TEST(Topology, SaysLoudlyWhatItDoesNotUse) {
   EXPECT_TRUE(plan_topology(job_with({}), {.cores = 1, .gpus = 0}).warnings.empty());
   EXPECT_EQ(plan_topology(job_with({}), {.cores = 1, .gpus = 8}).warnings.size(), 1);
@@ -226,7 +234,8 @@ TEST(Topology, RefusesWhatItCannotPlace) {
   Job job = job_with({});
   job.hosts = {"algo-1", "algo-2"};
   EXPECT_ERROR(plan_topology(job, {}), InputError, "2 hosts", "algo-1, algo-2", "trains on one");
-  EXPECT_ERROR(plan_topology(job_with({{"batch_size", 3}, {"ranks_per_host", 4}}), {}), InputError, "batch_size=3", "4 ranks");
+  EXPECT_ERROR(plan_topology(job_with({{"batch_size", 3}, {"ranks_per_host", 4}}), {}), InputError, "batch_size=3",
+               "4 ranks");
 }
 
 }  // namespace

@@ -19,20 +19,35 @@ TEST(MpiRunCommand, OpenMpi4) {
   EXPECT_EQ(mpirun_command({.path = "mpirun", .major = 4}, topology(2, false), {.root = true, .terminal = true},
                            {"/bin/lockstep", "train", "a b"}),
             (Words{"mpirun", "-np", "2", "--allow-run-as-root", "--bind-to", "none", "--map-by", "slot:OVERSUBSCRIBE",
-                   "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "-x", "LOCKSTEP_TERMINAL=1", "/bin/lockstep", "train",
-                   "a b"}));
+                   "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "-x", "LOCKSTEP_TERMINAL=1", "/bin/lockstep",
+                   "train", "a b"}));
 }
 
 TEST(MpiRunCommand, OpenMpi5WithMoreRanksThanCores) {
   EXPECT_EQ(mpirun_command({.path = "mpirun", .major = 5}, topology(4, true), {}, {"/bin/lockstep", "train"}),
-            (Words{"mpirun", "-np", "4", "--bind-to", "none", "--map-by", "slot:oversubscribe", "--mca", "pml", "ob1", "--mca",
-                   "btl", "self,sm", "--mca", "mpi_yield_when_idle", "1", "-x", "LOCKSTEP_TERMINAL=0", "/bin/lockstep",
+            (Words{"mpirun",
+                   "-np",
+                   "4",
+                   "--bind-to",
+                   "none",
+                   "--map-by",
+                   "slot:oversubscribe",
+                   "--mca",
+                   "pml",
+                   "ob1",
+                   "--mca",
+                   "btl",
+                   "self,sm",
+                   "--mca",
+                   "mpi_yield_when_idle",
+                   "1",
+                   "-x",
+                   "LOCKSTEP_TERMINAL=0",
+                   "/bin/lockstep",
                    "train"}));
 }
 
-TEST(FindMpirun, FindsTheOneThatIsInstalled) {
-  EXPECT_TRUE(find_mpirun().major == 4 || find_mpirun().major == 5);
-}
+TEST(FindMpirun, FindsTheOneThatIsInstalled) { EXPECT_TRUE(find_mpirun().major == 4 || find_mpirun().major == 5); }
 
 TEST(ShellQuoted, QuotesWhatAShellWouldChange) {
   EXPECT_EQ(shell_quoted({"mpirun", "--mca", "btl", "self,vader", "LOCKSTEP_TERMINAL=1"}),
@@ -52,23 +67,26 @@ const std::string kDashes(74, '-');
 
 TEST(MpirunMessages, HidesWhatOnlySaysThatARankHasEnded) {
   MpirunMessages messages;
-  EXPECT_EQ(shown(messages, {"lockstep: error: why", kDashes, "Primary job  terminated normally, but 1 process returned",
-                             "a non-zero exit code. Per user-direction, the job has been aborted.", kDashes, "after"}),
-            (Words{"lockstep: error: why", "after"}));
+  EXPECT_EQ(
+      shown(messages, {"lockstep: error: why", kDashes, "Primary job  terminated normally, but 1 process returned",
+                       "a non-zero exit code. Per user-direction, the job has been aborted.", kDashes, "after"}),
+      (Words{"lockstep: error: why", "after"}));
   EXPECT_FALSE(messages.killed_rank().has_value());
 }
 
 TEST(MpirunMessages, KeepsWhichRankASignalEnded) {
   MpirunMessages messages;
-  EXPECT_EQ(shown(messages, {kDashes, "mpirun noticed that process rank 1 with PID 17722 on node vm exited on signal 9 (Killed).",
-                             kDashes}),
+  EXPECT_EQ(shown(messages,
+                  {kDashes, "mpirun noticed that process rank 1 with PID 17722 on node vm exited on signal 9 (Killed).",
+                   kDashes}),
             Words());
   EXPECT_EQ(messages.killed_rank(), "rank 1 was ended by signal 9 (Killed)");
 }
 
 TEST(MpirunMessages, ShowsEverythingElse) {
   MpirunMessages messages;
-  const Words other = {kDashes, "There are not enough slots available in the system to satisfy the 2", "slots", kDashes, "end"};
+  const Words other = {kDashes, "There are not enough slots available in the system to satisfy the 2", "slots", kDashes,
+                       "end"};
   EXPECT_EQ(shown(messages, other), other);
 }
 

@@ -38,7 +38,8 @@ int run(const std::vector<std::string>& command) {
 pid_t start(const std::vector<std::string>& command, double grace) {
   const pid_t launcher = ::fork();
   if (launcher == 0) {
-    const Ending ending = supervise(command, [](const std::string&) {}, grace);
+    const Ending ending = supervise(
+        command, [](const std::string&) {}, grace);
     ::_exit(ending.stopped_by ? 100 + *ending.stopped_by : ending.exit_code);
   }
   return launcher;
@@ -97,8 +98,8 @@ TEST(Supervise, ASignalEndsTheWholeTree) {
 
 TEST(Supervise, ACommandThatIgnoresTheSignalIsKilledAfterTheGrace) {
   const TemporaryDirectory directory;
-  const pid_t launcher =
-      start(shell("trap '' TERM; sleep 100 & echo $! > " + (directory / "pid").string() + "; while :; do wait; done"), 0.3);
+  const pid_t launcher = start(
+      shell("trap '' TERM; sleep 100 & echo $! > " + (directory / "pid").string() + "; while :; do wait; done"), 0.3);
   const pid_t grandchild = read_pid(directory / "pid");
   ::kill(launcher, SIGTERM);
   EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);

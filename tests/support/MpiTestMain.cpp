@@ -60,8 +60,7 @@ class Ranks : public testing::EmptyTestEventListener {
 bool all_ranks_are_here(int size) {
   const char* expected = std::getenv("OMPI_COMM_WORLD_SIZE");
   if (expected != nullptr && std::to_string(size) == expected) return true;
-  std::fprintf(stderr,
-               "mpirun started %s ranks, MPI sees %d; run this test with the mpirun of the MPI it links\n",
+  std::fprintf(stderr, "mpirun started %s ranks, MPI sees %d; run this test with the mpirun of the MPI it links\n",
                expected == nullptr ? "no" : expected, size);
   return false;
 }
@@ -81,9 +80,7 @@ int run_tests() {
 
 }  // namespace
 
-const MpiSession& mpi_session() {
-  return *session;
-}
+const MpiSession& mpi_session() { return *session; }
 
 }  // namespace lockstep
 

@@ -12,7 +12,6 @@ int main() {
     for (;;) ::pause();
   }
   double value = 0;
-  const auto work =
-      communicator.all_reduce(&value, 1, lockstep::DataType::kFloat64, lockstep::ReduceOp::kSum);
+  const auto work = communicator.all_reduce(&value, 1, lockstep::DataType::kFloat64, lockstep::ReduceOp::kSum);
   communicator.abort(7);
 }

@@ -34,23 +34,22 @@ using Items = std::vector<std::pair<std::string, std::string>>;
 
 TEST_F(AgreementTest, EqualItemsPass) {
   EXPECT_NO_THROW(require_agreement(communicator_, {}));
-  EXPECT_NO_THROW(
-      require_agreement(communicator_, {{"seed", "1"}, {"a:b", std::string("x\0y:3", 5)}, {"empty", ""}}));
+  EXPECT_NO_THROW(require_agreement(communicator_, {{"seed", "1"}, {"a:b", std::string("x\0y:3", 5)}, {"empty", ""}}));
 }
 
 TEST_F(AgreementTest, NamesTheFirstDifferenceOnEveryRank) {
   if (alone_) return;  // nobody to differ from
   const std::string own = last_ ? "2" : "1";
-  EXPECT_ERROR(require_agreement(communicator_, {{"version", "7"}, {"seed", own}, {"program", own}}),
-               CollectiveError, "rank 0 has seed = \"1\"", "rank " + last_rank_ + " has seed = \"2\"");
+  EXPECT_ERROR(require_agreement(communicator_, {{"version", "7"}, {"seed", own}, {"program", own}}), CollectiveError,
+               "rank 0 has seed = \"1\"", "rank " + last_rank_ + " has seed = \"2\"");
 }
 
 TEST_F(AgreementTest, AMissingItemIsADifference) {
   if (alone_) return;
   Items items = {{"data of channel train", "abc"}};
   if (!last_) items.emplace_back("data of channel test", "def");
-  EXPECT_ERROR(require_agreement(communicator_, items), CollectiveError,
-               "rank 0 has data of channel test = \"def\"", "rank " + last_rank_ + " has nothing");
+  EXPECT_ERROR(require_agreement(communicator_, items), CollectiveError, "rank 0 has data of channel test = \"def\"",
+               "rank " + last_rank_ + " has nothing");
 }
 
 TEST_F(AgreementTest, ItemsAreNotConfusedByTheirBytes) {
@@ -73,8 +72,7 @@ TEST_F(AgreementTest, OneRanksFailureReachesAllWithItsName) {
     EXPECT_ERROR(require_all_ok(communicator_, phase), CollectiveError, "train/images is not a file");
   } else {
     EXPECT_ERROR(require_all_ok(communicator_, phase), CollectiveError,
-                 "rank " + last_rank_ + " of " + std::to_string(communicator_.size()) +
-                     ": train/images is not a file");
+                 "rank " + last_rank_ + " of " + std::to_string(communicator_.size()) + ": train/images is not a file");
   }
   EXPECT_EQ(exit_code(phase), kExitBadInput);
 }

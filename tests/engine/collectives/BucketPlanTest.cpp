@@ -44,9 +44,9 @@ TEST(BucketPlan, PlacesEveryParameterOn256Bytes) {
 }
 
 TEST(BucketPlan, KeepsNamesOrderAndGroups) {
-  const BucketPlan plan({{.name = "b", .elements = 3, .weight_decay = 0.5, .learning_rate_factor = 2},
-                         {.name = "a", .elements = 4}},
-                        kFloat, kMiB);
+  const BucketPlan plan(
+      {{.name = "b", .elements = 3, .weight_decay = 0.5, .learning_rate_factor = 2}, {.name = "a", .elements = 4}},
+      kFloat, kMiB);
   EXPECT_EQ(plan.names(), (std::vector<std::string>{"b", "a"}));
   EXPECT_EQ(plan.segments()[0].length, 3);
   EXPECT_EQ(plan.segments()[0].weight_decay, 0.5);

@@ -15,17 +15,14 @@ namespace {
 
 constexpr double kMiB = 1024 * 1024;
 
-at::Tensor parameter(at::Tensor values) {
-  return values.detach().set_requires_grad(true);
-}
+at::Tensor parameter(const at::Tensor& values) { return values.detach().set_requires_grad(true); }
 
 BucketPlan plan_of(const std::vector<at::Tensor>& parameters) {
   std::vector<ParameterLayout> layouts;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     layouts.push_back({.name = "p" + std::to_string(i), .elements = parameters[i].numel()});
   }
-  return BucketPlan(layouts, static_cast<std::int64_t>(parameters.empty() ? 4 : parameters[0].element_size()),
-                    kMiB);
+  return BucketPlan(layouts, static_cast<std::int64_t>(parameters.empty() ? 4 : parameters[0].element_size()), kMiB);
 }
 
 FlatParameters flatten(const std::vector<at::Tensor>& parameters) {
@@ -35,10 +32,8 @@ FlatParameters flatten(const std::vector<at::Tensor>& parameters) {
 TEST(FlatParameters, ParametersAndGradientsBecomeViewsThatKeepValuesAndStrides) {
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
     const std::vector<at::Tensor> parameters = {
-        parameter(at::randn({5}, type)),
-        parameter(at::randn({4, 3, 3, 3}, type).to(at::MemoryFormat::ChannelsLast)),
-        parameter(at::randn({6, 7}, type).t()), parameter(at::randn({}, type)),
-        parameter(at::randn({0, 3}, type))};
+        parameter(at::randn({5}, type)), parameter(at::randn({4, 3, 3, 3}, type).to(at::MemoryFormat::ChannelsLast)),
+        parameter(at::randn({6, 7}, type).t()), parameter(at::randn({}, type)), parameter(at::randn({0, 3}, type))};
     std::vector<at::Tensor> copies;
     std::vector<std::vector<std::int64_t>> strides;
     for (const at::Tensor& tensor : parameters) {
@@ -68,8 +63,7 @@ TEST(FlatParameters, ParametersAndGradientsBecomeViewsThatKeepValuesAndStrides) 
 }
 
 TEST(FlatParameters, BackwardAccumulatesInPlaceAndLeavesThePaddingZero) {
-  const at::Tensor kernel =
-      parameter(at::randn({2, 3, 3, 3}, at::kDouble).to(at::MemoryFormat::ChannelsLast));
+  const at::Tensor kernel = parameter(at::randn({2, 3, 3, 3}, at::kDouble).to(at::MemoryFormat::ChannelsLast));
   const at::Tensor bias = parameter(at::randn({2}, at::kDouble));
   FlatParameters flat = flatten({kernel, bias});
   const at::Tensor input = at::randn({4, 3, 5, 5}, at::kDouble);
@@ -100,27 +94,24 @@ TEST(FlatParameters, GradientNormIsOverAllParameters) {
   parameters[0].grad().fill_(3);
   parameters[1].grad().fill_(-4);
   EXPECT_DOUBLE_EQ(flat.gradient_norm(), std::sqrt(2 * 9 + 3 * 16));
-  for (const double bad :
-       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     parameters[1].grad().fill_(bad);
     EXPECT_FALSE(std::isfinite(flat.gradient_norm()));
   }
 }
 
 TEST(FlatParameters, RefusesParametersItCannotHold) {
-  EXPECT_ERROR(flatten({parameter(at::zeros({2})), parameter(at::zeros({2}, at::kDouble))}), InputError, "p1",
-               "Double", "float32");
+  EXPECT_ERROR(flatten({parameter(at::zeros({2})), parameter(at::zeros({2}, at::kDouble))}), InputError, "p1", "Double",
+               "float32");
   EXPECT_ERROR(flatten({parameter(at::zeros({2}, at::kBFloat16))}), InternalError, "4 or 8 bytes");
-  EXPECT_ERROR(FlatParameters(BucketPlan({{.name = "p0", .elements = 2}}, 4, kMiB),
-                              {parameter(at::zeros({2}, at::kHalf))}),
-               InputError, "p0", "Half");
+  EXPECT_ERROR(
+      FlatParameters(BucketPlan({{.name = "p0", .elements = 2}}, 4, kMiB), {parameter(at::zeros({2}, at::kHalf))}),
+      InputError, "p0", "Half");
   EXPECT_ERROR(flatten({at::zeros({2})}), InternalError, "p0", "leaf");
   EXPECT_ERROR(flatten({parameter(at::zeros({2})) * 2}), InternalError, "p0", "leaf");
-  EXPECT_ERROR(FlatParameters(plan_of({}), {parameter(at::zeros({2}))}), InternalError,
-               "not of these parameters");
-  EXPECT_ERROR(
-      FlatParameters(BucketPlan({{.name = "w", .elements = 3}}, 4, kMiB), {parameter(at::zeros({2}))}),
-      InternalError, "w has 2", "3");
+  EXPECT_ERROR(FlatParameters(plan_of({}), {parameter(at::zeros({2}))}), InternalError, "not of these parameters");
+  EXPECT_ERROR(FlatParameters(BucketPlan({{.name = "w", .elements = 3}}, 4, kMiB), {parameter(at::zeros({2}))}),
+               InternalError, "w has 2", "3");
 }
 
 TEST(FlatParameters, MayBeNone) {

@@ -37,8 +37,7 @@ struct Setting {
   std::size_t max_count;
 
   std::string name() const {
-    return std::string(mode == MpiMode::kInline ? "Inline" : "Background") +
-           (max_count == 3 ? "InParts" : "");
+    return std::string(mode == MpiMode::kInline ? "Inline" : "Background") + (max_count == 3 ? "InParts" : "");
   }
   friend std::ostream& operator<<(std::ostream& out, const Setting& setting) { return out << setting.name(); }
 };
@@ -64,8 +63,7 @@ class MpiCommunicatorTest : public testing::TestWithParam<Setting> {
     for (int rank = 1; rank < size_; ++rank) {
       const std::vector<T> other = values<T>(rank, count);
       for (std::size_t i = 0; i < count; ++i) {
-        result[i] =
-            op == ReduceOp::kSum ? static_cast<T>(result[i] + other[i]) : std::max(result[i], other[i]);
+        result[i] = op == ReduceOp::kSum ? static_cast<T>(result[i] + other[i]) : std::max(result[i], other[i]);
       }
     }
     return result;
@@ -85,8 +83,7 @@ class MpiCommunicatorTest : public testing::TestWithParam<Setting> {
       std::vector<T> output(count);
       communicator_.reduce_scatter(input.data(), output.data(), count, kType<T>, op)->wait();
       const std::vector<T> all = reduced<T>(count * ranks, op);
-      EXPECT_TRUE(
-          std::equal(output.begin(), output.end(), all.begin() + static_cast<std::ptrdiff_t>(mine * count)));
+      EXPECT_TRUE(std::equal(output.begin(), output.end(), all.begin() + static_cast<std::ptrdiff_t>(mine * count)));
     }
     const std::vector<T> input = values<T>(rank_, count);
     std::vector<T> gathered(count * ranks);
@@ -158,8 +155,7 @@ TEST_P(MpiCommunicatorTest, AFailedCollectiveSaysWhoWhatAndWhy) {
   // MPI checks the root before it sends anything, so every rank fails by itself.
   double value = 0;
   const auto work = communicator_.broadcast(&value, 1, DataType::kFloat64, size_);
-  EXPECT_ERROR(work->wait(), PeerError, "rank " + std::to_string(rank_), "broadcast", "1 element",
-               "MPI_ERR_ROOT");
+  EXPECT_ERROR(work->wait(), PeerError, "rank " + std::to_string(rank_), "broadcast", "1 element", "MPI_ERR_ROOT");
   EXPECT_NO_THROW(communicator_.barrier());
 }
 

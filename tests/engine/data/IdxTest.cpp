@@ -26,9 +26,7 @@ std::string idx(int type, std::initializer_list<std::uint32_t> sizes, const std:
   return bytes + elements;
 }
 
-void write(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 void write_gzip(const fs::path& path, const std::string& bytes) {
   gzFile file = gzopen(path.c_str(), "wb");
@@ -44,8 +42,7 @@ std::string gzip(const TemporaryDirectory& directory, const std::string& bytes) 
 }
 
 // Three images of 2 × 2 and their labels.
-const std::string kImages =
-    idx(8, {3, 2, 2}, std::string("\x00\x33\x66\xff\x01\x02\x03\x04\x0a\x0b\x0c\x0d", 12));
+const std::string kImages = idx(8, {3, 2, 2}, std::string("\x00\x33\x66\xff\x01\x02\x03\x04\x0a\x0b\x0c\x0d", 12));
 const std::string kLabels = idx(8, {3}, std::string("\x02\x00\x01", 3));
 
 TEST(IdxFile, ReadsPlainAndGzip) {
@@ -74,8 +71,7 @@ TEST(IdxFile, ReadsEveryType) {
   EXPECT_EQ(numbers(directory / "s"), (std::vector<double>{1, -1}));
   write(directory / "h", idx(0x0B, {2}, "\x01\x02\xff\xfe"));
   EXPECT_EQ(numbers(directory / "h"), (std::vector<double>{258, -2}));
-  write(directory / "f",
-        idx(0x0D, {2}, big_endian(std::bit_cast<std::uint32_t>(1.5f)) + big_endian(0xC0000000)));
+  write(directory / "f", idx(0x0D, {2}, big_endian(std::bit_cast<std::uint32_t>(1.5f)) + big_endian(0xC0000000)));
   EXPECT_EQ(numbers(directory / "f"), (std::vector<double>{1.5, -2}));
   write(directory / "d", idx(0x0E, {1}, big_endian(0x3FF80000) + big_endian(0)));
   EXPECT_EQ(numbers(directory / "d"), (std::vector<double>{1.5}));
@@ -103,8 +99,7 @@ TEST(IdxFile, RefusesEveryTruncationPlainAndGzip) {
     EXPECT_THROW(read_idx(directory / "cut"), InputError) << size;
   }
   write_gzip(directory / "cut inside", kImages.substr(0, 20));
-  EXPECT_ERROR(read_idx(directory / "cut inside"), InputError, "cut inside is truncated at byte 20",
-               "3 × 2 × 2", "28");
+  EXPECT_ERROR(read_idx(directory / "cut inside"), InputError, "cut inside is truncated at byte 20", "3 × 2 × 2", "28");
 }
 
 TEST(IdxFile, RefusesDamagedGzip) {
@@ -268,8 +263,7 @@ TEST(IdxDataset, ChecksLabelsAgainstTheProgram) {
   write(directory / "labels", kLabels);
   const IdxDataset dataset(directory.path(), {}, false);
   EXPECT_NO_THROW(dataset.require_classes(3));
-  EXPECT_ERROR(dataset.require_classes(2), InputError, "labels: the label of sample 0 is 2", "2 classes",
-               "0 … 1");
+  EXPECT_ERROR(dataset.require_classes(2), InputError, "labels: the label of sample 0 is 2", "2 classes", "0 … 1");
 }
 
 TEST(IdxDataset, DigestTellsContentsApart) {

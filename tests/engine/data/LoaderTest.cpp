@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <numeric>
+#include <semaphore>
 #include <set>
 
 #include "common/Error.h"
@@ -88,8 +90,7 @@ TEST(Loader, DoesNotDependOnItsThreads) {
   const CountingDataset dataset(100);
   std::vector<std::vector<std::int64_t>> runs;
   for (const int threads : {1, 2, 3}) {
-    Loader loader(dataset, Order(5, 100, true), BatchPlan(100, 16, 3, 2), 1, Precision::kFp64, threads, {},
-                  7);
+    Loader loader(dataset, Order(5, 100, true), BatchPlan(100, 16, 3, 2), 1, Precision::kFp64, threads, {}, 7);
     std::vector<std::int64_t> seen;
     for (int i = 0; i < 60; ++i) {
       const MicroBatch batch = loader.next();
@@ -103,6 +104,30 @@ TEST(Loader, DoesNotDependOnItsThreads) {
   }
   EXPECT_EQ(runs[0], runs[1]);
   EXPECT_EQ(runs[0], runs[2]);
+}
+
+/// Sample 0 takes until sample 2 is asked for.
+class SlowStart : public CountingDataset {
+ public:
+  SlowStart() : CountingDataset(4) {}
+  void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const override {
+    if (samples[0] == 0 && !started_.exchange(true)) others_.acquire();
+    if (samples[0] == 2 && !released_.exchange(true)) others_.release();
+    CountingDataset::read(samples, inputs, targets);
+  }
+
+ private:
+  mutable std::atomic<bool> started_ = false;
+  mutable std::atomic<bool> released_ = false;
+  mutable std::binary_semaphore others_{0};
+};
+
+TEST(Loader, DeliversInOrderWhatIsReadyOutOfOrder) {
+  const SlowStart dataset;
+  Loader loader(dataset, Order(0, 4, false), BatchPlan(4, 1, 0, 1), 0, Precision::kFp32, 2);
+  for (std::int64_t sample = 0; sample < 4; ++sample) {
+    EXPECT_EQ(labels(loader.next()), (std::vector<std::int64_t>{sample}));
+  }
 }
 
 TEST(Loader, ContinuesWhereItIsTold) {
@@ -169,8 +194,8 @@ TEST(Loader, BuffersAreAlignedAndUsedAgain) {
 TEST(Loader, KeepsTheMicroBatchesThatAreHeld) {
   const CountingDataset dataset(100);
   Loader loader(dataset, Order(0, 100, false), BatchPlan(100, 10, 0, 1), 0, Precision::kFp32, 3);
-  std::vector<MicroBatch> held;
-  for (int i = 0; i < 10; ++i) held.push_back(loader.next());
+  std::vector<MicroBatch> held(10);
+  for (MicroBatch& batch : held) batch = loader.next();
   std::vector<std::int64_t> seen;
   for (const MicroBatch& batch : held) {
     for (const std::int64_t label : labels(batch)) seen.push_back(label);
@@ -183,13 +208,12 @@ TEST(Loader, KeepsTheMicroBatchesThatAreHeld) {
 TEST(Loader, RefusesAStartOutsideThePlan) {
   const CountingDataset dataset(10);
   const auto start_at = [&](std::int64_t step) {
-    Loader(dataset, Order(1, 10, true), BatchPlan(10, 5, 0, 1), 0, Precision::kFp32, 1,
-           {.epoch = 0, .step = step});
+    Loader(dataset, Order(1, 10, true), BatchPlan(10, 5, 0, 1), 0, Precision::kFp32, 1, {.epoch = 0, .step = step});
   };
   EXPECT_NO_THROW(start_at(1));
   EXPECT_ERROR(start_at(2), InternalError, "step 2", "2 steps");
-  EXPECT_ERROR(Loader(dataset, Order(1, 0, true), BatchPlan(0, 5, 0, 1), 0, Precision::kFp32, 1),
-               InternalError, "0 steps");
+  EXPECT_ERROR(Loader(dataset, Order(1, 0, true), BatchPlan(0, 5, 0, 1), 0, Precision::kFp32, 1), InternalError,
+               "0 steps");
 }
 
 }  // namespace

@@ -35,9 +35,7 @@ void expect_rates(const std::vector<double>& found, const std::vector<double>& e
   for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-15) << "step " << i;
 }
 
-TEST(LearningRateSchedule, Constant) {
-  expect_rates(rates(options(ScheduleKind::kConstant), 3), {0.5, 0.5, 0.5});
-}
+TEST(LearningRateSchedule, Constant) { expect_rates(rates(options(ScheduleKind::kConstant), 3), {0.5, 0.5, 0.5}); }
 
 TEST(LearningRateSchedule, StepDecaysEveryStepSize) {
   expect_rates(rates(options(ScheduleKind::kStep), 8), {0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125});
@@ -82,8 +80,7 @@ TEST(LearningRateSchedule, EqualsPyTorchsRecurrences) {
 
 TEST(LearningRateSchedule, TheWarmUpMustFitTheJob) {
   expect_rates(rates(options(ScheduleKind::kCosine, 2), 2), {0.25, 0.5});
-  EXPECT_ERROR(LearningRateSchedule(options(ScheduleKind::kConstant, 3), 2), InputError, "warmup_steps=3",
-               "2 steps");
+  EXPECT_ERROR(LearningRateSchedule(options(ScheduleKind::kConstant, 3), 2), InputError, "warmup_steps=3", "2 steps");
 }
 
 }  // namespace

@@ -33,9 +33,8 @@ template <typename Real>
 struct Job {
   std::vector<Real> parameters = {1, -2, 99, 99, 3, 4, -5, 99};
   std::vector<Real> gradients = {0.5, 1, 77, 77, -1, 2, 0.25, 77};
-  std::vector<kernels::Segment> segments = {
-      {.offset = 0, .length = 2, .weight_decay = 0.01, .step = 41},
-      {.offset = 4, .length = 3, .learning_rate_factor = 2, .step = 41}};
+  std::vector<kernels::Segment> segments = {{.offset = 0, .length = 2, .weight_decay = 0.01, .step = 41},
+                                            {.offset = 4, .length = 3, .learning_rate_factor = 2, .step = 41}};
   std::unique_ptr<Optimizer> optimizer;
 
   explicit Job(const Hyperparameters& options)
@@ -45,9 +44,7 @@ struct Job {
 
   std::vector<Real> first() const { return {parameters.begin(), parameters.begin() + 2}; }
   std::vector<Real> second() const { return {parameters.begin() + 4, parameters.begin() + 7}; }
-  std::span<Real> state(std::size_t i) const {
-    return std::get<std::span<Real>>(optimizer->state().at(i).values);
-  }
+  std::span<Real> state(std::size_t i) const { return std::get<std::span<Real>>(optimizer->state().at(i).values); }
 };
 
 template <typename Real>
@@ -161,8 +158,7 @@ TEST(Optimizer, HyperparametersReachTheKernel) {
   Hyperparameters changed = sgd();
   changed.nesterov = true;
   EXPECT_NE(after_two_steps(changed), base_sgd);
-  for (double Hyperparameters::*field :
-       {&Hyperparameters::beta1, &Hyperparameters::beta2, &Hyperparameters::epsilon}) {
+  for (double Hyperparameters::*field : {&Hyperparameters::beta1, &Hyperparameters::beta2, &Hyperparameters::epsilon}) {
     changed = adamw();
     changed.*field = 0.5;
     EXPECT_NE(after_two_steps(changed), base_adamw);

@@ -36,9 +36,8 @@ TEST(ParameterGroups, AStarStandsForAnyTextEvenNone) {
 }
 
 TEST(ParameterGroups, TheFirstMatchWinsAndTheRestAreAsTheJobSays) {
-  const std::vector<ParameterGroup> groups = {
-      {.match = "head.*", .weight_decay = 0.1, .learning_rate_factor = 10},
-      {.match = "*.bias", .weight_decay = 0, .learning_rate_factor = 2}};
+  const std::vector<ParameterGroup> groups = {{.match = "head.*", .weight_decay = 0.1, .learning_rate_factor = 10},
+                                              {.match = "*.bias", .weight_decay = 0, .learning_rate_factor = 2}};
   const auto assigned = assign_groups({"head.bias", "body.bias", "body.weight"}, groups, 0.01);
   ASSERT_EQ(assigned.size(), 3);
   EXPECT_EQ(assigned[0].weight_decay, 0.1);

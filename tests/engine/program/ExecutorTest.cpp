@@ -26,8 +26,8 @@ TEST(Executor, ComputesWhatTheLayersSay) {
   std::map<std::string, at::Tensor> state;
   for (const StateTensor& entry : program.state()) state[entry.name] = entry.tensor;
   const at::Tensor x = at::randn({5, 4});
-  const at::Tensor expected =
-      at::linear(at::relu(at::linear(x, state["fc1.weight"], state["fc1.bias"])), state["fc2.weight"], state["fc2.bias"]);
+  const at::Tensor expected = at::linear(at::relu(at::linear(x, state["fc1.weight"], state["fc1.bias"])),
+                                         state["fc2.weight"], state["fc2.bias"]);
   EXPECT_TRUE(at::equal(Executor(program).run({x}).at(0), expected));
 }
 
@@ -78,7 +78,8 @@ TEST(Executor, RefusesAnOperatorItDoesNotKnowByNameAndLine) {
     node.target = "torch.ops.mylib.fancy_conv.default";
     node.metadata["stack_trace"] = "File \"model.py\", line 12, in forward\n    x = fancy(x)";
   });
-  EXPECT_ERROR(Executor{program.with_graph(graph)}, InputError, "torch.ops.mylib.fancy_conv.default", "model.py", "line 12");
+  EXPECT_ERROR(Executor{program.with_graph(graph)}, InputError, "torch.ops.mylib.fancy_conv.default", "model.py",
+               "line 12");
 }
 
 TEST(Executor, RefusesControlFlow) {
@@ -89,12 +90,14 @@ TEST(Executor, RefusesControlFlow) {
 
 TEST(Executor, RefusesArgumentsThatDoNotFitTheSchema) {
   const Program program = build_builtin_program("cnn", kSmall);
-  EXPECT_ERROR(Executor{program.with_graph(changed(program, 0, [](Node& node) { node.inputs.erase(node.inputs.begin()); }))},
-               InputError, "conv2d", "\"input\"", "missing");
-  EXPECT_ERROR(Executor{program.with_graph(changed(program, 0, [](Node& node) { node.set("colour", true); }))}, InputError,
-               "conv2d", "colour");
-  EXPECT_ERROR(Executor{program.with_graph(changed(program, 0, [](Node& node) { node.set("input", TensorName{"ghost"}); }))},
-               InputError, "conv2d", "ghost");
+  EXPECT_ERROR(
+      Executor{program.with_graph(changed(program, 0, [](Node& node) { node.inputs.erase(node.inputs.begin()); }))},
+      InputError, "conv2d", "\"input\"", "missing");
+  EXPECT_ERROR(Executor{program.with_graph(changed(program, 0, [](Node& node) { node.set("colour", true); }))},
+               InputError, "conv2d", "colour");
+  EXPECT_ERROR(
+      Executor{program.with_graph(changed(program, 0, [](Node& node) { node.set("input", TensorName{"ghost"}); }))},
+      InputError, "conv2d", "ghost");
 }
 
 TEST(Executor, AnOperatorsRefusalNamesIt) {
@@ -130,7 +133,8 @@ Program stochastic_depth(const char* draw) {
   node("torch.ops.aten.empty.memory_format", {{"size", std::vector<std::int64_t>{4}, false}}, "noise");
   node(draw, {{"self", TensorName{"noise"}, false}, {"p", 0.8, false}}, "drawn");
   node("torch.ops.aten.div_.Tensor", {{"self", TensorName{"drawn"}, false}, {"other", 0.8, false}}, "scaled");
-  node("torch.ops.aten.mul.Tensor", {{"self", TensorName{"linear"}, false}, {"other", TensorName{"scaled"}, false}}, "out");
+  node("torch.ops.aten.mul.Tensor", {{"self", TensorName{"linear"}, false}, {"other", TensorName{"scaled"}, false}},
+       "out");
   graph.outputs = {"out"};
   return program.with_graph(graph);
 }
@@ -138,13 +142,16 @@ Program stochastic_depth(const char* draw) {
 TEST(EvalForm, StochasticDepthBecomesTheIdentity) {
   const Program program = stochastic_depth("torch.ops.aten.bernoulli_.float");
   const at::Tensor x = at::randn({3, 4});
-  const at::Tensor plain = Executor(build_builtin_program("mlp", {.input_shape = {4}, .classes = 4, .hidden = {}, .dropout = 0}))
-                               .run({x}).at(0);
+  const at::Tensor plain =
+      Executor(build_builtin_program("mlp", {.input_shape = {4}, .classes = 4, .hidden = {}, .dropout = 0}))
+          .run({x})
+          .at(0);
   EXPECT_TRUE(at::equal(Executor(program.with_graph(eval_form(program.graph()))).run({x}).at(0), plain));
 }
 
 TEST(EvalForm, RefusesNoiseThatIsPartOfTheModel) {
-  EXPECT_ERROR(eval_form(stochastic_depth("torch.ops.aten.uniform_.default").graph()), InputError, "uniform_", "random");
+  EXPECT_ERROR(eval_form(stochastic_depth("torch.ops.aten.uniform_.default").graph()), InputError, "uniform_",
+               "random");
 }
 
 TEST(GraphBuilder, TheSameSeedGivesTheSameProgram) {

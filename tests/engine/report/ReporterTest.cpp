@@ -40,8 +40,15 @@ class Recorded {
 };
 
 Progress step(std::int64_t number) {
-  return {.epoch = 1, .epochs = 2, .step = number, .steps = 3, .total_steps = 6, .global_step = number, .batch_size = 32,
-          .loss = 0.5, .learning_rate = 0.1};
+  return {.epoch = 1,
+          .epochs = 2,
+          .step = number,
+          .steps = 3,
+          .total_steps = 6,
+          .global_step = number,
+          .batch_size = 32,
+          .loss = 0.5,
+          .learning_rate = 0.1};
 }
 
 TEST(Reporter, MetricLinesCanBePickedUpByARegularExpression) {
