@@ -142,6 +142,7 @@ struct Range {
     return std::isfinite(value) && (least_excluded ? value > least : value >= least) && value < below;
   }
   std::string text() const {
+    if (least == std::numeric_limits<double>::lowest()) return "number";
     return std::string("number ") + (least_excluded ? "> " : "≥ ") + format("%g", least) +
            (std::isfinite(below) ? format(" and < %g", below) : "");
   }
@@ -391,7 +392,7 @@ const std::vector<Row>& table() {
     all.push_back(real("final_learning_rate", &H::final_learning_rate, kNotNegative,
                        "schedule=linear, cosine: reached after the last step.")
                       .unless(to_final));
-    all.push_back(real("input_mean", &H::input_mean, {.least = -std::numeric_limits<double>::max()},
+    all.push_back(real("input_mean", &H::input_mean, {.least = std::numeric_limits<double>::lowest()},
                        "Subtracted from inputs (from bytes after division by 255)."));
     all.push_back(real("input_std", &H::input_std, kPositive, "Inputs are divided by it."));
     all.push_back(boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."));

@@ -20,7 +20,7 @@ MpiRun find_mpirun() {
   if (version == std::string::npos) {
     throw InputError("mpirun is not OpenMPI's; it says " + in_quotes(text) + ". OpenMPI 4.1 or 5 is needed");
   }
-  const MpiRun mpirun{.path = "mpirun", .major = std::atoi(text.c_str() + version + std::string("(Open MPI) ").size())};
+  MpiRun mpirun{.path = "mpirun", .major = std::atoi(text.c_str() + version + std::string("(Open MPI) ").size())};
   if (mpirun.major != 4 && mpirun.major != 5) {
     throw InputError("mpirun is of " + in_quotes(text) + "; OpenMPI 4.1 or 5 is needed");
   }
@@ -42,8 +42,9 @@ std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& to
     // Shared memory only: no interface is probed, and none needs to exist.
     add({"--mca", "pml", "ob1", "--mca", "btl", mpirun.major == 4 ? "self,vader" : "self,sm"});
   }
-  // Ranks that wait for a message give their core to those that work.
-  if (topology.oversubscribed) add({"--mca", "mpi_yield_when_idle", "1"});
+  // A rank that waits for a message gives its core to whoever works: other ranks, loader threads, other programs. Where
+  // cores are free this costs nothing that we could measure; where they are not, spinning made steps ten times slower.
+  add({"--mca", "mpi_yield_when_idle", "1"});
   add({"-x", options.terminal ? "LOCKSTEP_TERMINAL=1" : "LOCKSTEP_TERMINAL=0"});
   command.insert(command.end(), rank_command.begin(), rank_command.end());
   return command;

@@ -75,6 +75,19 @@ def first_gradient_in_fp32():
         assert difference <= 1e-5, f"{ranks} ranks: {difference:.3g}"
 
 
+def the_same_job_twice():
+    """Bit for bit, on two ranks, with dropout and batch norm."""
+    pixels, labels = common.images(200, seed=5)
+    runs = []
+    for _ in range(2):
+        with common.temporary_directory() as name:
+            directory = pathlib.Path(name)
+            common.write_channel(directory / "train", pixels, labels)
+            _, state = common.train(directory, {"train": directory / "train"}, 2, model="cnn", epochs=3, loader_threads=2)
+            runs.append(state)
+    assert all((runs[0][name] == runs[1][name]).all() for name in runs[0])
+
+
 def any_job():
     """Random jobs: each on one rank and on two to four, with buckets and micro-batches of any size."""
     generator = random.Random(1)
@@ -92,4 +105,4 @@ def any_job():
 
 if __name__ == "__main__":
     common.main(any_number_of_ranks, a_size_that_divides_nothing, unequal_micro_batches, bucket_size_changes_nothing,
-                first_gradient_in_fp32, any_job)
+                first_gradient_in_fp32, the_same_job_twice, any_job)
