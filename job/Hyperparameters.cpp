@@ -180,6 +180,7 @@ Row boolean(std::string name, Member<bool> member, std::string help) {
 }
 
 template <typename T>
+// NOLINTNEXTLINE(performance-unnecessary-value-param): clang-tidy 14 does not see the moves in a template
 Row choice(std::string name, Member<T> member, std::string help) {
   return {.name = std::move(name),
           .type = join(choice_names<T>(), " | "),

@@ -41,6 +41,10 @@ int run(std::vector<std::string> arguments) {
   if (!arguments.empty() && !flags_only) arguments.erase(arguments.begin());
   if (command == "train") return train_command(arguments);
   if (command == "plan") return plan_command(arguments);
+  if (command == "inspect" && (arguments.size() != 1 || arguments[0] == "--help" || arguments[0] == "-h")) {
+    std::cout << "usage: lockstep inspect FILE.pt2 | FILE.safetensors | CHANNEL_DIRECTORY\n";
+    return arguments.size() == 1 ? kExitDone : kExitBadInput;
+  }
   if (command == "model" || command == "inspect") {
     arguments.insert(arguments.begin(), command);
     become_rank(arguments);
