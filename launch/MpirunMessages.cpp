@@ -24,10 +24,11 @@ bool is_about_an_ended_rank(const std::string& line) {
 
 }  // namespace
 
-void MpirunMessages::read(const std::string& line) {
-  // "mpirun noticed that process rank 1 with PID 17722 on node vm exited on signal 9 (Killed)."
+void MpirunMessages::read_message() {
+  // "mpirun noticed that process rank 1 with PID 17722 on node vm exited on signal 9 (Killed)." OpenMPI 5 breaks the
+  // line.
   static const std::regex killed("process rank ([0-9]+) .* exited on signal ([0-9]+) \\(([^)]*)\\)");
-  if (std::smatch match; std::regex_search(line, match, killed)) {
+  if (std::smatch match; std::regex_search(message_, match, killed)) {
     killed_rank_ = "rank " + match[1].str() + " was ended by signal " + match[2].str() + " (" + match[3].str() + ")";
   }
 }
@@ -42,14 +43,18 @@ std::vector<std::string> MpirunMessages::take(const std::string& line) {
     case State::kAfterDashes:
       if (is_about_an_ended_rank(line)) {
         state_ = State::kInside;
-        read(line);
+        message_ = line;
         return {};
       }
       state_ = State::kOutside;
       return {dashes_, line};
     case State::kInside:
-      if (is_dashes(line)) state_ = State::kOutside;
-      read(line);
+      if (!is_dashes(line)) {
+        message_ += " " + line;
+        return {};
+      }
+      state_ = State::kOutside;
+      read_message();
       return {};
   }
   return {line};

@@ -20,10 +20,11 @@ class MpirunMessages {
  private:
   enum class State { kOutside, kAfterDashes, kInside };
 
-  void read(const std::string& line);
+  void read_message();
 
   State state_ = State::kOutside;
   std::string dashes_;
+  std::string message_;  ///< so far
   std::optional<std::string> killed_rank_;
 };
 

@@ -244,15 +244,17 @@ void RankJob::finish(TrainingResult result) {
                                 make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
   });
   if (!leads()) return;
-  if (!metrics.empty()) reporter_->metrics("final", result.epochs, result.state_step, metrics);
   Rows rows;
   for (const auto& [name, value] : metrics) rows.emplace_back(name, format("%.4f", value));
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  metrics.emplace_back("samples_per_second", result.samples_per_second);
+  metrics.emplace_back("data_wait_share", result.data_wait_share);
+  metrics.emplace_back("seconds", seconds);
+  reporter_->metrics("final", result.epochs, result.state_step, metrics);
   rows.emplace_back("state", "after step " + with_commas(result.state_step) + " of " + with_commas(result.steps));
   rows.emplace_back("throughput", with_commas(std::llround(result.samples_per_second)) + " samples/s while training");
   rows.emplace_back("data wait", format("%.1f %% of training time", 100 * result.data_wait_share));
-  rows.emplace_back(
-      "time", format("%.1f s, of which training %.1f s", std::chrono::duration<double>(Clock::now() - start_).count(),
-                     result.training_seconds));
+  rows.emplace_back("time", format("%.1f s, of which training %.1f s", seconds, result.training_seconds));
   for (const fs::path& artifact : artifacts) {
     rows.emplace_back("artifact", artifact.string() + ", " +
                                       with_commas(static_cast<long long>(fs::file_size(artifact))) +

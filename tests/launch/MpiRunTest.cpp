@@ -100,6 +100,13 @@ TEST(MpirunMessages, KeepsWhichRankASignalEnded) {
   EXPECT_EQ(messages.killed_rank(), "rank 1 was ended by signal 9 (Killed)");
 }
 
+TEST(MpirunMessages, AlsoWhenTheMessageIsBroken) {
+  MpirunMessages messages;
+  shown(messages, {kDashes, "prterun noticed that process rank 3 with PID 5 on node vm exited on",
+                   "signal 11 (Segmentation fault).", kDashes});
+  EXPECT_EQ(messages.killed_rank(), "rank 3 was ended by signal 11 (Segmentation fault)");
+}
+
 TEST(MpirunMessages, ShowsEverythingElse) {
   MpirunMessages messages;
   const Words other = {kDashes, "There are not enough slots available in the system to satisfy the 2", "slots", kDashes,
