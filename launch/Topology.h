@@ -36,8 +36,9 @@ struct Topology {
   bool oversubscribed = false;  ///< some host has more ranks than cores
 };
 
-/// Throws InputError for a job that this version cannot place. `ranks_on_host`: how many ranks mpirun or srun has already
-/// started on this host; the job's own number does not count then, and cores that a rank is bound to are its alone.
+/// Throws InputError for a job that this version cannot place. `ranks_on_host`: how many ranks mpirun or srun has
+/// already started on this host; the job's own number does not count then, and cores that a rank is bound to are its
+/// alone.
 Topology plan_topology(const Job& job, const Machine& machine, std::optional<int> ranks_on_host = std::nullopt);
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "common/Error.h"
+#include "common/SplitMix.h"
 
 namespace lockstep {
 
@@ -11,19 +12,12 @@ namespace {
 
 constexpr int kRounds = 6;
 
-std::uint64_t mix(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return value ^ (value >> 31);
-}
-
 std::uint64_t feistel(std::uint64_t value, std::uint64_t key, int half_bits) {
   const std::uint64_t mask = (std::uint64_t{1} << half_bits) - 1;
   std::uint64_t left = value >> half_bits;
   std::uint64_t right = value & mask;
   for (std::uint64_t round = 0; round < kRounds; ++round) {
-    const std::uint64_t next = left ^ (mix(key ^ mix(right ^ (round << 48))) & mask);
+    const std::uint64_t next = left ^ (splitmix(key ^ splitmix(right ^ (round << 48))) & mask);
     left = right;
     right = next;
   }
@@ -41,7 +35,7 @@ Order::Order(std::uint64_t seed, std::int64_t size, bool shuffle)
 
 std::int64_t Order::operator()(std::int64_t epoch, std::int64_t position) const {
   if (!shuffle_) return position;
-  const std::uint64_t key = mix(mix(seed_) ^ static_cast<std::uint64_t>(epoch));
+  const std::uint64_t key = splitmix(splitmix(seed_) ^ static_cast<std::uint64_t>(epoch));
   auto value = static_cast<std::uint64_t>(position);
   do {
     value = feistel(value, key, half_bits_);

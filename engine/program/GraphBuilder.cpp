@@ -80,7 +80,7 @@ void GraphBuilder::describe_value(const std::string& name, at::ScalarType type, 
                           {"layout", 7}};
 }
 
-std::string GraphBuilder::state(const std::string& name, InputKind kind, at::Tensor tensor) {
+std::string GraphBuilder::state(const std::string& name, InputKind kind, const at::Tensor& tensor) {
   std::string value = (kind == InputKind::kParameter ? "p_" : "b_") + name;
   std::ranges::replace(value, '.', '_');
   describe_value(value, tensor.scalar_type(), int_entries(tensor.sizes().vec()), int_entries(tensor.strides().vec()),

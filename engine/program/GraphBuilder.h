@@ -46,7 +46,7 @@ class GraphBuilder {
 
  private:
   std::string parameter(const std::string& name, const std::vector<std::int64_t>& sizes, double bound);
-  std::string state(const std::string& name, InputKind kind, at::Tensor tensor);
+  std::string state(const std::string& name, InputKind kind, const at::Tensor& tensor);
   Value add(const std::string& op, const std::string& overload, std::vector<NamedArgument> inputs,
             std::vector<std::int64_t> sizes);
   void describe_value(const std::string& name, at::ScalarType type, const nlohmann::json& sizes,

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "common/Error.h"
+#include "common/SplitMix.h"
 #include "common/Text.h"
 #include "engine/train/MicroBatchTensors.h"
 
@@ -13,18 +14,11 @@ namespace lockstep {
 namespace {
 
 // Dropout draws from the default generator. Its seed is a function of what is being computed, so a resumed job draws
-// what the uninterrupted one would have. SplitMix64's finalizer (Steele, Lea, Flood 2014) spreads the inputs.
-std::uint64_t mix(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return value ^ (value >> 31);
-}
-
+// what the uninterrupted one would have.
 std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micro_batch, int rank) {
-  std::uint64_t mixed = mix(seed);
+  std::uint64_t mixed = splitmix(seed);
   for (const auto part : {step, micro_batch, static_cast<std::int64_t>(rank)}) {
-    mixed = mix(mixed ^ static_cast<std::uint64_t>(part));
+    mixed = splitmix(mixed ^ static_cast<std::uint64_t>(part));
   }
   return mixed;
 }

@@ -69,6 +69,20 @@ def temporary_directory():
     return tempfile.TemporaryDirectory(prefix="lockstep-judge-")
 
 
+def in_directory(kind):
+    """A decorator: the check is run on a new `kind(directory)`."""
+
+    def decorate(check):
+        def run_check():
+            with temporary_directory() as directory:
+                check(kind(directory))
+
+        run_check.__name__ = check.__name__
+        return run_check
+
+    return decorate
+
+
 def relative_difference(a, b):
     """‖a - b‖ / ‖b‖ over all tensors of two state dicts."""
     assert a.keys() == b.keys(), f"{a.keys() ^ b.keys()}"

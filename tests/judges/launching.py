@@ -32,13 +32,7 @@ class Job:
         return (self.directory / "output" / "failure").read_text()
 
 
-def job(check):
-    def wrapped():
-        with common.temporary_directory() as directory:
-            check(Job(directory))
-
-    wrapped.__name__ = check.__name__
-    return wrapped
+job = common.in_directory(Job)
 
 
 def ranks_of(process):

@@ -42,15 +42,7 @@ def with_program(c, program):
     del c.arguments[at:at + 2]
 
 
-def case(check):
-    """Runs the check on a fresh case."""
-
-    def wrapped():
-        with common.temporary_directory() as directory:
-            check(Case(directory))
-
-    wrapped.__name__ = check.__name__
-    return wrapped
+case = common.in_directory(Case)
 
 
 @case

@@ -12,6 +12,7 @@ int main() {
     for (;;) ::pause();
   }
   double value = 0;
+  // NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): it must live until the abort
   const auto work = communicator.all_reduce(&value, 1, lockstep::DataType::kFloat64, lockstep::ReduceOp::kSum);
   communicator.abort(7);
 }
