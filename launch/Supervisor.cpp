@@ -96,6 +96,7 @@ class LineReader {
 // In the child: becomes the command. What fails is told through the pipe, as errno.
 [[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, int errors, int report) {
   ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when the supervisor itself is killed and can end nothing
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   ::dup2(errors, STDERR_FILENO);
   const int null = ::open("/dev/null", O_RDONLY);

@@ -19,7 +19,8 @@ struct Ending {
 ///
 /// On SIGTERM or SIGINT to this process the group gets SIGTERM, and SIGKILL when it has not ended after
 /// `grace_seconds`, or at once with a second signal. Descendants that outlive the command are killed: this process
-/// adopts orphans, and reaps them (also those it has as PID 1). Throws SystemError when the command cannot be started.
+/// adopts orphans, and reaps them (also those it has as PID 1). When this process is itself killed, the command gets
+/// SIGTERM. Throws SystemError when the command cannot be started.
 Ending supervise(const std::vector<std::string>& command, const std::function<void(const std::string&)>& error_line,
                  double grace_seconds = 5);
 

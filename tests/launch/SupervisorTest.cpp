@@ -85,6 +85,20 @@ TEST(Supervise, KillsWhatTheCommandLeavesBehind) {
   EXPECT_FALSE(alive(read_pid(directory / "pid")));
 }
 
+TEST(Supervise, TheCommandEndsWhenTheSupervisorIsKilled) {
+  const TemporaryDirectory directory;
+  const pid_t launcher = start(shell("echo $$ > " + (directory / "pid").string() + "; exec sleep 100"), 5);
+  const pid_t command = read_pid(directory / "pid");
+  ::kill(launcher, SIGKILL);
+  wait_for(launcher);
+  // An earlier test has made this process adopt orphans.
+  for (int i = 0; i < 500 && alive(command); ++i) {
+    ::waitpid(command, nullptr, WNOHANG);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(alive(command));
+}
+
 TEST(Supervise, ASignalEndsTheWholeTree) {
   for (const int number : {SIGTERM, SIGINT}) {
     const TemporaryDirectory directory;
