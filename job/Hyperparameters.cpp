@@ -423,10 +423,10 @@ bool belongs_to_others(const std::string& name) {
   return name.starts_with("sagemaker_") || name.starts_with("_tuning") || name == "default_user_module_name";
 }
 
-const Row& row_of(const std::string& name) {
+const Row& row_of(const std::string& name, const std::vector<std::string>& other_names = {}) {
   const auto found = std::ranges::find(table(), name, &Row::name);
   if (found != table().end()) return *found;
-  std::vector<std::string> names;
+  std::vector<std::string> names = other_names;
   for (const Row& row : table()) names.push_back(row.name);
   const std::string meant = nearest(name, names);
   throw InputError("unknown hyperparameter " + in_quotes(name) +
@@ -466,12 +466,12 @@ std::vector<HyperparameterDescription> describe_hyperparameters() {
   return descriptions;
 }
 
-Hyperparameters parse_hyperparameters(const RawHyperparameters& raw) {
+Hyperparameters parse_hyperparameters(const RawHyperparameters& raw, const std::vector<std::string>& other_names) {
   Hyperparameters hyperparameters;
   std::vector<const Row*> given;
   for (const auto& [name, value] : raw) {
     if (belongs_to_others(name)) continue;
-    const Row& row = row_of(name);
+    const Row& row = row_of(name, other_names);
     if (RawValue(value).is_null()) continue;
     set(hyperparameters, row, value);
     given.push_back(&row);

@@ -105,8 +105,9 @@ std::vector<HyperparameterDescription> describe_hyperparameters();
 
 /// Reads raw values into typed ones. Throws InputError for an unknown name (naming the nearest known one), a value of
 /// the wrong type or out of range (naming what is accepted), and a value that does nothing in this job (momentum with
-/// adamw, say). Names that begin with `sagemaker_` or `_tuning` belong to others and pass.
-Hyperparameters parse_hyperparameters(const RawHyperparameters& raw);
+/// adamw, say). Names that begin with `sagemaker_` or `_tuning` belong to others and pass. `other_names`: what else
+/// could have stood where the values come from; an unknown name may have meant one of them.
+Hyperparameters parse_hyperparameters(const RawHyperparameters& raw, const std::vector<std::string>& other_names = {});
 
 /// All values, for `--print-config` and for handing over to the ranks: parse_hyperparameters's typed result as JSON
 /// that `from_json` reads back exactly.

@@ -3,6 +3,9 @@
 #include <cmath>
 #include <utility>
 
+#include "common/Error.h"
+#include "job/Json.h"
+
 namespace lockstep {
 
 using nlohmann::json;
@@ -45,20 +48,15 @@ std::string python_to_json(const std::string& text) {
   return out;
 }
 
-json decode(const json& given) {
-  if (!given.is_string()) return given;
-  const std::string text = given;
+// What a text means: JSON, Python's repr, or itself.
+json decode(const std::string& text) {
   for (const std::string& candidate : {text, python_to_json(text)}) {
-    json parsed = json::parse(candidate, nullptr, /*allow_exceptions=*/false);
-    if (parsed.is_discarded()) continue;
-    // A number that a tuning job quotes: "\"256\"". A quoted text stays a text.
-    if (parsed.is_string()) {
-      const json inner = json::parse(parsed.get<std::string>(), nullptr, false);
-      return inner.is_number() || inner.is_boolean() ? inner : parsed;
+    try {
+      return parse_json(candidate, "the value");
+    } catch (const InputError&) {
     }
-    return parsed;
   }
-  return given;
+  return text;
 }
 
 std::string trimmed(const std::string& text) {
@@ -68,7 +66,14 @@ std::string trimmed(const std::string& text) {
 
 }  // namespace
 
-RawValue::RawValue(json value) : given_(std::move(value)), meant_(decode(given_)) {}
+RawValue::RawValue(json value) : meant_(std::move(value)) {
+  text_ = meant_.is_string() ? meant_.get<std::string>() : meant_.dump();
+  // Twice, for what tuning jobs quote: "\"256\"".
+  for (int i = 0; i < 2 && meant_.is_string(); ++i) {
+    meant_ = decode(text_);
+    if (meant_.is_string()) text_ = meant_;
+  }
+}
 
 bool RawValue::is_null() const { return meant_.is_null(); }
 
@@ -90,10 +95,7 @@ std::optional<bool> RawValue::boolean() const {
   return meant_.is_boolean() ? std::optional(meant_.get<bool>()) : std::nullopt;
 }
 
-std::string RawValue::text() const {
-  if (meant_.is_string()) return meant_;
-  return given_.is_string() ? given_.get<std::string>() : given_.dump();
-}
+std::string RawValue::text() const { return text_; }
 
 std::vector<RawValue> RawValue::items() const {
   std::vector<RawValue> items;

@@ -25,8 +25,8 @@ class RawValue {
   nlohmann::json structure() const;     ///< lists and objects
 
  private:
-  nlohmann::json given_;
   nlohmann::json meant_;  ///< after decoding
+  std::string text_;
 };
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "job/Json.h"
 #include "job/RawValue.h"
 
 namespace lockstep {
@@ -16,18 +17,18 @@ namespace {
 
 constexpr std::uint64_t kMaxJobFile = 16 << 20;
 
+bool is_s3(const std::string& path) { return path.starts_with("s3://"); }
+
 fs::path below(const fs::path& directory, const json& value, const std::string& key, const fs::path& file) {
-  if (!value.is_string()) throw InputError(file.string() + ": " + key + " must be a path, not " + value.dump());
-  return (directory / fs::path(value.get<std::string>())).lexically_normal();
+  const std::string path = value.is_string() ? value.get<std::string>() : "";
+  if (path.empty() || is_s3(path)) {
+    throw InputError(file.string() + ": " + key + " must be a path on this host, not " + value.dump());
+  }
+  return (directory / path).lexically_normal();
 }
 
 void read_job_file(const fs::path& file, Job& job) {
-  json document;
-  try {
-    document = json::parse(read_file(file, kMaxJobFile));
-  } catch (const json::parse_error& error) {
-    throw InputError(file.string() + " is not JSON: " + error.what());
-  }
+  const json document = parse_json(read_file(file, kMaxJobFile), file.string());
   if (!document.is_object()) throw InputError(file.string() + " must hold a JSON object");
   const fs::path directory = fs::absolute(file).parent_path();
   for (const auto& [key, value] : document.items()) {
@@ -52,19 +53,14 @@ void read_job_file(const fs::path& file, Job& job) {
   }
 }
 
-// SageMaker's framework estimators send `model_dir` among the hyperparameters: an S3 address that the container cannot
-// write to, or the directory that is used anyway.
-void take_model_dir(Job& job) {
-  const auto found = job.hyperparameters.find("model_dir");
-  if (found == job.hyperparameters.end()) return;
-  const std::string value = RawValue(found->second).text();
-  job.hyperparameters.erase(found);
-  if (value.starts_with("s3://")) {
-    job.notes.push_back("model_dir=" + value + " is not written to: artifacts go to " + job.config.model_dir.string() +
-                        ", which SageMaker uploads");
-  } else if (!value.empty() && value != "None" && value != "null") {
-    job.config.model_dir = value;
-  }
+// SageMaker's framework estimators send `model_dir` among the hyperparameters: an S3 address, which the container
+// cannot write to, or the directory that is used anyway. Takes it out and returns it, or "".
+std::string take_model_dir(RawHyperparameters& hyperparameters) {
+  const auto found = hyperparameters.find("model_dir");
+  if (found == hyperparameters.end()) return "";
+  const RawValue value(found->second);
+  hyperparameters.erase(found);
+  return value.is_null() || value.text() == "/opt/ml/model" ? "" : value.text();
 }
 
 }  // namespace
@@ -80,17 +76,28 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   job.hosts = environment.hosts;
   job.gpus = environment.gpus;
   job.hyperparameters = environment.hyperparameters;
-  take_model_dir(job);
+  std::string asked = take_model_dir(job.hyperparameters);
+  if (!asked.empty() && !is_s3(asked)) job.config.model_dir = asked;
   if (arguments.job_file) read_job_file(*arguments.job_file, job);
   for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
   for (const auto& [name, value] : arguments.hyperparameters) job.hyperparameters[name] = value;
+  auto directories = arguments.directories;
+  // SageMaker's toolkit hands the hyperparameters over as flags.
+  if (const auto flag = directories.find("model_dir"); flag != directories.end() && is_s3(flag->second)) {
+    asked = flag->second;
+    directories.erase(flag);
+  }
   const auto directory = [&](const char* name, fs::path& place, const fs::path& otherwise) {
-    const auto flag = arguments.directories.find(name);
-    if (flag != arguments.directories.end()) place = flag->second;
+    const auto flag = directories.find(name);
+    if (flag != directories.end()) place = flag->second;
     if (place.empty()) place = otherwise;
     place = fs::absolute(place);
   };
   directory("model_dir", job.config.model_dir, "model");
+  if (is_s3(asked)) {
+    job.notes.push_back("model_dir=" + asked + " is not written to: artifacts go to " + job.config.model_dir.string() +
+                        ", which SageMaker uploads");
+  }
   directory("output_dir", job.config.output_dir, "output");
   directory("output_data_dir", job.config.output_data_dir, job.config.output_dir / "data");
   for (auto& [name, path] : job.config.channels) path = fs::absolute(path);
@@ -98,10 +105,14 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
 }
 
 void check_job(Job& job) {
-  job.config.hyperparameters = parse_hyperparameters(job.hyperparameters);
+  job.config.hyperparameters = parse_hyperparameters(
+      job.hyperparameters,
+      {"channel", "channels", "job_name", "model_dir", "output_dir", "output_data_dir", "base_dir", "print_config"});
   for (const auto& [name, path] : job.config.channels) {
-    if (!fs::is_directory(path)) {
-      throw InputError("channel " + in_quotes(name) + ": " + path.string() + " is not a directory");
+    std::error_code error;
+    if (!fs::is_directory(path, error)) {
+      throw InputError("channel " + in_quotes(name) + ": " + path.string() + " is not a directory" +
+                       (error ? ": " + error.message() : ""));
     }
   }
 }

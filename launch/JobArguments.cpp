@@ -16,6 +16,10 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
       parsed.help = true;
       continue;
     }
+    if (argument == "--" || (argument.size() > 1 && argument[0] == '-' && argument[1] != '-')) {
+      throw InputError("unknown flag " + in_quotes(argument) +
+                       "; flags are --NAME VALUE, `lockstep train --help` lists them");
+    }
     if (!argument.starts_with("--")) {
       if (parsed.job_file)
         throw InputError("one job file is enough: " + parsed.job_file->string() + " and " + argument);
@@ -37,9 +41,11 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
     } else {
       throw InputError("--" + name + " needs a value");
     }
+    const bool directory = name == "model_dir" || name == "output_dir" || name == "output_data_dir";
+    if ((directory || name == "base_dir") && value.empty()) throw InputError("--" + name + " needs a value");
     if (name == "base_dir") {
       parsed.base_dir = value;
-    } else if (name == "model_dir" || name == "output_dir" || name == "output_data_dir") {
+    } else if (directory) {
       parsed.directories[name] = value;
     } else if (name == "channel") {
       const std::size_t split = value.find('=');

@@ -9,6 +9,7 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -26,13 +27,7 @@ class Source {
     if (!object_.is_object()) throw InputError(origin_ + " must hold a JSON object, not " + object_.type_name());
   }
 
-  static Source parse(const std::string& text, const std::string& origin) {
-    try {
-      return {json::parse(text), origin};
-    } catch (const json::parse_error& error) {
-      throw InputError(origin + " is not JSON: " + error.what());
-    }
-  }
+  static Source parse(const std::string& text, const std::string& origin) { return {parse_json(text, origin), origin}; }
 
   const json& object() const { return object_; }
 
@@ -69,13 +64,17 @@ class Source {
 std::optional<Source> config_file(const fs::path& base, const char* name) {
   const fs::path path = base / "input/config" / name;
   std::error_code error;
-  if (!fs::exists(path, error)) return std::nullopt;
+  const bool exists = fs::exists(path, error);
+  // Not to be taken for a missing file: the job would run without what it says.
+  if (error) throw InputError("cannot look at " + path.string() + ": " + error.message());
+  if (!exists) return std::nullopt;
   return Source::parse(read_file(path, kMaxConfigFile), path.string());
 }
 
+// SageMaker's toolkit writes None as an empty text.
 std::optional<std::string> variable(const Environment& environment, const std::string& name) {
   const auto found = environment.find(name);
-  return found == environment.end() ? std::nullopt : std::optional(found->second);
+  return found == environment.end() || found->second.empty() ? std::nullopt : std::optional(found->second);
 }
 
 std::string upper(std::string text) {
@@ -89,8 +88,7 @@ void read_hosts(const Environment& environment, const std::optional<Source>& res
     job.hosts = resources->texts("hosts").value_or(std::vector<std::string>{});
   }
   if (const auto hosts = variable(environment, "SM_HOSTS")) {
-    const json list = json::parse(*hosts, nullptr, false);
-    job.hosts = Source::text_list(list, "the variable SM_HOSTS=" + in_quotes(*hosts));
+    job.hosts = Source::text_list(parse_json(*hosts, "the variable SM_HOSTS"), "the variable SM_HOSTS");
   }
   if (const auto host = variable(environment, "SM_CURRENT_HOST")) job.current_host = *host;
   if (job.hosts.empty()) job.hosts = {job.current_host.empty() ? "localhost" : job.current_host};
@@ -119,8 +117,7 @@ void read_channels(const Environment& environment, const fs::path& base, const s
     for (const auto& [name, description] : inputs->object().items()) names.push_back(name);
   }
   if (const auto channels = variable(environment, "SM_CHANNELS")) {
-    names =
-        Source::text_list(json::parse(*channels, nullptr, false), "the variable SM_CHANNELS=" + in_quotes(*channels));
+    names = Source::text_list(parse_json(*channels, "the variable SM_CHANNELS"), "the variable SM_CHANNELS");
   }
   for (const std::string& name : names) {
     const auto path = variable(environment, "SM_CHANNEL_" + upper(name));
@@ -147,6 +144,14 @@ void read_hyperparameters(const Environment& environment, const std::optional<So
     if (const auto value = variable(environment, "SM_HP_" + upper(known.name)))
       job.hyperparameters[known.name] = *value;
   }
+}
+
+fs::path base_directory(const Environment& environment, const std::optional<fs::path>& base_dir) {
+  return base_dir ? *base_dir : fs::path(variable(environment, "SAGEMAKER_BASE_DIR").value_or("/opt/ml"));
+}
+
+bool has_sm_variable(const Environment& environment) {
+  return std::ranges::any_of(environment, [](const auto& entry) { return entry.first.starts_with("SM_"); });
 }
 
 }  // namespace
@@ -187,16 +192,23 @@ bool natural_less(const std::string& a, const std::string& b) {
   return a < b;  // they differ in leading zeros only
 }
 
+std::optional<fs::path> container_output_dir(const Environment& environment, const std::optional<fs::path>& base_dir) {
+  const fs::path base = base_directory(environment, base_dir);
+  std::error_code ignored;
+  if (!has_sm_variable(environment) && !fs::exists(base / "input/config", ignored)) return std::nullopt;
+  const auto set = variable(environment, "SM_OUTPUT_DIR");
+  return set ? fs::path(*set) : base / "output";
+}
+
 JobEnvironment read_job_environment(const Environment& environment, const std::optional<fs::path>& base_dir) {
-  const fs::path base =
-      base_dir ? *base_dir : fs::path(variable(environment, "SAGEMAKER_BASE_DIR").value_or("/opt/ml"));
+  const fs::path base = base_directory(environment, base_dir);
   const auto resources = config_file(base, "resourceconfig.json");
   const auto inputs = config_file(base, "inputdataconfig.json");
   const auto hyperparameters = config_file(base, "hyperparameters.json");
 
   JobEnvironment job;
-  job.container = resources || inputs || hyperparameters ||
-                  std::ranges::any_of(environment, [](const auto& entry) { return entry.first.starts_with("SM_"); });
+  const std::optional<fs::path> output_dir = container_output_dir(environment, base_dir);
+  job.container = output_dir.has_value();
   job.job_name =
       variable(environment, "TRAINING_JOB_NAME").value_or(variable(environment, "SAGEMAKER_JOB_NAME").value_or(""));
   read_hosts(environment, resources, job);
@@ -208,7 +220,7 @@ JobEnvironment read_job_environment(const Environment& environment, const std::o
       return set ? fs::path(*set) : base / below;
     };
     job.model_dir = directory("SM_MODEL_DIR", "model");
-    job.output_dir = directory("SM_OUTPUT_DIR", "output");
+    job.output_dir = *output_dir;
     job.output_data_dir = directory("SM_OUTPUT_DATA_DIR", "output/data");
   }
   return job;

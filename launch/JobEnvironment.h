@@ -23,7 +23,7 @@ Environment process_environment();
 /// variable that is set wins over the file: SM_HOSTS, SM_CURRENT_HOST, SM_NUM_GPUS, SM_CHANNELS and SM_CHANNEL_<NAME>,
 /// SM_MODEL_DIR, SM_OUTPUT_DIR, SM_OUTPUT_DATA_DIR, SM_HPS and SM_HP_<NAME>.
 struct JobEnvironment {
-  bool container = false;          ///< a configuration file or an SM_* variable was found
+  bool container = false;          ///< a configuration directory or an SM_* variable was found
   std::string job_name;            ///< TRAINING_JOB_NAME, SAGEMAKER_JOB_NAME, or ""
   std::string current_host;        ///< `algo-1`, …; "localhost" when nothing says
   std::vector<std::string> hosts;  ///< in natural order (algo-2 before algo-10); at least one
@@ -39,6 +39,11 @@ struct JobEnvironment {
 /// variable and place, for JSON that does not parse or has another type than the contract says.
 JobEnvironment read_job_environment(const Environment& environment,
                                     const std::optional<std::filesystem::path>& base_dir);
+
+/// Where the container wants to find `failure`, or nothing outside a container. Reads no file: it is for saying that
+/// one of them cannot be read.
+std::optional<std::filesystem::path> container_output_dir(const Environment& environment,
+                                                          const std::optional<std::filesystem::path>& base_dir);
 
 /// Whether `a` comes before `b` when runs of digits count as numbers: algo-2 before algo-10.
 bool natural_less(const std::string& a, const std::string& b);

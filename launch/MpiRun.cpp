@@ -1,5 +1,6 @@
 #include "launch/MpiRun.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -29,6 +30,10 @@ MpiRun find_mpirun() {
 
 std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& topology, const MpiRunOptions& options,
                                         const std::vector<std::string>& rank_command) {
+  if (std::ranges::count(rank_command, ":") > 0) {
+    throw InputError(
+        "the argument \":\" cannot reach the ranks: mpirun starts another program there. Write --NAME=: or ./:");
+  }
   std::vector<std::string> command = {mpirun.path, "-np", std::to_string(topology.ranks())};
   const auto add = [&](std::initializer_list<const char*> words) {
     command.insert(command.end(), words.begin(), words.end());

@@ -22,7 +22,8 @@ struct MpiRunOptions {
   bool terminal = false;  ///< a person watches; the ranks cannot see it, since mpirun gives each a terminal of its own
 };
 
-/// The whole argument vector: mpirun's options, then `rank_command`, which every rank runs. A pure function.
+/// The whole argument vector: mpirun's options, then `rank_command`, which every rank runs. A pure function. Throws
+/// InputError for a word that mpirun would not hand on.
 std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& topology, const MpiRunOptions& options,
                                         const std::vector<std::string>& rank_command);
 

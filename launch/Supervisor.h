@@ -17,7 +17,7 @@ struct Ending {
 /// Runs `command` in a process group of its own with standard input from /dev/null, and waits for it. Its standard
 /// error comes line by line to `error_line`, in this thread.
 ///
-/// On SIGTERM or SIGINT to this process the group gets SIGTERM, and SIGKILL when it has not ended after
+/// On SIGTERM, SIGINT or SIGHUP to this process the group gets SIGTERM, and SIGKILL when it has not ended after
 /// `grace_seconds`, or at once with a second signal. Descendants that outlive the command are killed: this process
 /// adopts orphans, and reaps them (also those it has as PID 1). When this process is itself killed, the command gets
 /// SIGTERM. Throws SystemError when the command cannot be started.

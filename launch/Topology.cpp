@@ -20,13 +20,19 @@ int allowed_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   int cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  // Control groups, version 2: "max 100000" or "150000 100000", microseconds per period.
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  double quota = 0;
-  double period = 0;
-  if (file >> quota >> period && quota > 0 && period > 0) {
-    cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(quota / period))));
-  }
+  const auto limit = [&](std::istream& quota_file, std::istream& period_file) {
+    double quota = 0;
+    double period = 0;
+    if (quota_file >> quota && period_file >> period && quota > 0 && period > 0) {
+      cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(quota / period))));
+    }
+  };
+  // Control groups, microseconds per period; without a quota "max" (version 2) or -1 (version 1).
+  std::ifstream both("/sys/fs/cgroup/cpu.max");
+  limit(both, both);
+  std::ifstream quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+  std::ifstream period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  limit(quota, period);
   return cores;
 }
 

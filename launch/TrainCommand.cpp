@@ -68,6 +68,7 @@ void print_help() {
 struct Launch {
   Job job;
   Topology topology;
+  std::string document;  ///< the job as its ranks read it
 };
 
 Launch check(Job job, const Environment& environment) {
@@ -76,7 +77,8 @@ Launch check(Job job, const Environment& environment) {
   job.config.threads = topology.hosts.front().threads_per_rank;
   const auto terminal = environment.find("LOCKSTEP_TERMINAL");
   job.config.terminal = terminal != environment.end() && terminal->second == "1";
-  return {.job = std::move(job), .topology = topology};
+  std::string document = write_job_config(job.config);
+  return {.job = std::move(job), .topology = topology, .document = std::move(document)};
 }
 
 std::vector<std::string> launch_command(const Launch& launch, const std::vector<std::string>& arguments) {
@@ -112,12 +114,12 @@ int run_ranks(const std::vector<std::string>& command, const fs::path& output_di
 }
 
 // Hands the job over in memory: no file is left behind, and no argument or variable is too long.
-[[noreturn]] void become_rank_of(const JobConfig& config) {
+[[noreturn]] void become_rank_of(const std::string& document) {
   const int memory = ::memfd_create("lockstep-job", 0);
   if (memory < 0) throw SystemError(with_errno("cannot make a memory file"));
   const std::string path = "/proc/self/fd/" + std::to_string(memory);
   OutputFile file(path);
-  file.write(write_job_config(config));
+  file.write(document);
   become_rank({"train", path});
 }
 
@@ -135,37 +137,44 @@ void become_rank(const std::vector<std::string>& arguments) {
 int train_command(const std::vector<std::string>& arguments) {
   const Environment environment = process_environment();
   const std::optional<int> rank = rank_of_process(environment);
-  fs::path output_dir;
+  // Where to say why the job is refused: better known with every step.
+  fs::path output_dir = container_output_dir(environment, std::nullopt).value_or("");
+  const auto fail = [&](const std::string& message, int code) {
+    // Every rank meets the same error; one of them says it.
+    if (rank.value_or(0) == 0) {
+      std::cerr << "lockstep: error: " << message << std::endl;
+      if (!output_dir.empty()) write_failure_file(output_dir, message);
+    }
+    return code;
+  };
   try {
     const JobArguments parsed = parse_job_arguments(arguments);
     if (parsed.help) {
       print_help();
       return kExitDone;
     }
-    // Where to say why the job is refused, as soon as anything tells.
     const auto flag = parsed.directories.find("output_dir");
-    if (flag != parsed.directories.end()) output_dir = flag->second;
-    const JobEnvironment container = read_job_environment(environment, parsed.base_dir);
-    if (output_dir.empty()) output_dir = container.output_dir;
-    Job job = gather_job(container, parsed);
+    output_dir = flag != parsed.directories.end() ? flag->second
+                                                  : container_output_dir(environment, parsed.base_dir).value_or("");
+    Job job = gather_job(read_job_environment(environment, parsed.base_dir), parsed);
     output_dir = job.config.output_dir;
+    // Why an earlier job failed is not why this one does.
+    std::error_code ignored;
+    if (!rank && !parsed.print_config) fs::remove(output_dir / "failure", ignored);
     const Launch launch = check(std::move(job), environment);
     if (parsed.print_config) {
       std::cout << to_json(launch.job.config.hyperparameters).dump(2) << "\n";
       return kExitDone;
     }
-    if (rank) become_rank_of(launch.job.config);
+    if (rank) become_rank_of(launch.document);
     for (const std::string& note : launch.job.notes) std::cout << "lockstep: " << note << "\n";
     for (const std::string& warning : launch.topology.warnings) std::cout << "lockstep: " << warning << "\n";
     std::cout.flush();
     return run_ranks(launch_command(launch, arguments), output_dir);
   } catch (const Error& error) {
-    // Every rank meets the same error; one of them says it.
-    if (rank.value_or(0) == 0) {
-      std::cerr << "lockstep: error: " << error.what() << std::endl;
-      if (!output_dir.empty()) write_failure_file(output_dir, error.what());
-    }
-    return error.exit_code();
+    return fail(error.what(), error.exit_code());
+  } catch (const std::exception& error) {
+    return fail(error.what(), kExitInternal);
   }
 }
 

@@ -49,11 +49,13 @@ int run(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), command);
     become_rank(arguments);
   }
+  const bool alone = command == "hyperparameters" || command == "version" || command == "--version";
+  if (alone && !arguments.empty()) throw InputError(command + " takes no argument, and was given " + arguments[0]);
   if (command == "hyperparameters") {
     print_hyperparameters();
     return kExitDone;
   }
-  if (command == "version" || command == "--version") {
+  if (alone) {
     std::cout << "lockstep " LOCKSTEP_VERSION "\n";
     return kExitDone;
   }

@@ -32,13 +32,14 @@ TEST(Hyperparameters, EveryEncodingMeansTheSame) {
   for (const json& encoded : {json("1e-05"), json("\"1e-05\""), json(1e-5), json("0.00001")}) {
     EXPECT_EQ(parse({{"learning_rate", encoded}}).learning_rate, 1e-5) << encoded;
   }
-  for (const json& encoded : {json("true"), json("True"), json(true), json("\"true\"")}) {
+  for (const json& encoded : {json("true"), json("True"), json(true), json("\"true\""), json("\"True\"")}) {
     EXPECT_TRUE(parse({{"nesterov", encoded}}).nesterov) << encoded;
   }
   for (const json& encoded : {json("adamw"), json("\"adamw\"")}) {
     EXPECT_EQ(parse({{"optimizer", encoded}}).optimizer, OptimizerKind::kAdamW) << encoded;
   }
-  for (const json& encoded : {json("64,128"), json("[64, 128]"), json("(64, 128)"), json({64, 128}), json("64, 128")}) {
+  for (const json& encoded : {json("64,128"), json("[64, 128]"), json("(64, 128)"), json({64, 128}), json("64, 128"),
+                              json("\"[64, 128]\""), json("\"64,128\"")}) {
     EXPECT_EQ(parse({{"model_hidden", encoded}}).model_hidden, (std::vector<std::int64_t>{64, 128})) << encoded;
   }
   EXPECT_EQ(parse({{"model_hidden", "64"}}).model_hidden, (std::vector<std::int64_t>{64}));
@@ -71,6 +72,17 @@ TEST(Hyperparameters, UnknownNamesAreRefusedAndOthersNamesPass) {
   EXPECT_ERROR(parse({{"learningrate", 1}}), InputError, "learningrate", "did you mean learning_rate?");
   EXPECT_ERROR(parse({{"frobnicate_all", 1}}), InputError, "frobnicate_all", "--help");
   EXPECT_NO_THROW(parse({{"sagemaker_program", "\"train.sh\""}, {"_tuning_objective_metric", "x"}}));
+}
+
+TEST(Hyperparameters, AnUnknownNameMayMeanSomethingElse) {
+  EXPECT_ERROR(parse_hyperparameters({{"chanel", "x"}}, {"channel"}), InputError, "chanel", "did you mean channel?");
+}
+
+TEST(Hyperparameters, ADeepValueIsRefused) {
+  for (const char* name : {"epochs", "model_hidden", "parameter_groups"}) {
+    EXPECT_ERROR(parse({{name, std::string(300'000, '[')}}), InputError, name, "[[[");
+    EXPECT_ERROR(parse({{name, std::string(300'000, '[') + std::string(300'000, ']')}}), InputError, name, "[[[");
+  }
 }
 
 TEST(Hyperparameters, ValuesOfTheWrongTypeOrRangeAreRefused) {

@@ -112,6 +112,33 @@ TEST(JobEnvironment, ToleratesMissingNullAndUnknownKeys) {
   EXPECT_EQ(container.read().hosts, (std::vector<std::string>{"localhost"}));
 }
 
+TEST(JobEnvironment, AnEmptyVariableIsNone) {
+  Container container;
+  container.config("resourceconfig.json", kResources);
+  const JobEnvironment job =
+      container.read({{"SM_HOSTS", ""}, {"SM_NUM_GPUS", ""}, {"SM_MODEL_DIR", ""}, {"SM_HP_EPOCHS", ""}});
+  EXPECT_EQ(job.hosts.size(), 3);
+  EXPECT_FALSE(job.gpus);
+  EXPECT_EQ(job.model_dir, container / "model");
+  EXPECT_TRUE(job.hyperparameters.empty());
+}
+
+TEST(JobEnvironment, KnowsWhereToSayWhatItCannotRead) {
+  Container container;
+  EXPECT_FALSE(container_output_dir({}, container / ""));
+  EXPECT_EQ(container_output_dir({{"SM_OUTPUT_DIR", "/o"}}, container / ""), "/o");
+  container.config("hyperparameters.json", "{");
+  EXPECT_EQ(container_output_dir({{"SAGEMAKER_BASE_DIR", (container / "").string()}}, {}), container / "output");
+}
+
+TEST(JobEnvironment, AConfigurationThatCannotBeReachedIsNotAMissingOne) {
+  Container container;
+  container.config("resourceconfig.json", kResources);
+  fs::remove(container / "input/config/resourceconfig.json");
+  fs::create_symlink("resourceconfig.json", container / "input/config/resourceconfig.json");  // to itself
+  EXPECT_ERROR(container.read(), InputError, "resourceconfig.json");
+}
+
 TEST(JobEnvironment, RefusesWhatTheContractDoesNotAllow) {
   Container container;
   container.config("resourceconfig.json", R"({"hosts": [)");
@@ -147,6 +174,9 @@ TEST(JobArguments, RefusesWhatItCannotRead) {
   EXPECT_ERROR(parse_job_arguments({"a.json", "b.json"}), InputError, "a.json", "b.json");
   EXPECT_ERROR(parse_job_arguments({"--epochs"}), InputError, "--epochs", "value");
   EXPECT_ERROR(parse_job_arguments({"--channel", "train"}), InputError, "NAME=DIRECTORY");
+  EXPECT_ERROR(parse_job_arguments({"-x"}), InputError, "unknown flag \"-x\"");
+  EXPECT_ERROR(parse_job_arguments({"--"}), InputError, "unknown flag \"--\"");
+  EXPECT_ERROR(parse_job_arguments({"--model_dir="}), InputError, "--model_dir needs a value");
 }
 
 TEST(GatherJob, FlagsWinOverTheFileAndTheFileOverTheContainer) {
@@ -168,6 +198,23 @@ TEST(GatherJob, FlagsWinOverTheFileAndTheFileOverTheContainer) {
   EXPECT_EQ(job.config.output_data_dir, container / "output/data");
 }
 
+TEST(GatherJob, RefusesAJobFileThatIsNone) {
+  const TemporaryDirectory directory;
+  const auto gather = [&](const std::string& text) {
+    std::ofstream(directory / "job.json") << text;
+    return gather_job(Container().read(), parse_job_arguments({(directory / "job.json").string()}));
+  };
+  EXPECT_ERROR(gather("{\"epochs\": 3,"), InputError, "job.json", "not JSON");
+  EXPECT_ERROR(gather("[]"), InputError, "job.json", "object");
+  EXPECT_ERROR(gather(R"({"channels": ["a"]})"), InputError, "job.json", "channels");
+  EXPECT_ERROR(gather(R"({"model_dir": ""})"), InputError, "model_dir", "path");
+  EXPECT_ERROR(gather(R"({"model_dir": "s3://bucket"})"), InputError, "model_dir", "path on this host");
+  EXPECT_ERROR(gather("{\"epochs\": " + std::string(300'000, '[') + std::string(300'000, ']') + "}"), InputError,
+               "job.json", "deep");
+  Job job = gather(R"({"chanels": {}})");
+  EXPECT_ERROR(check_job(job), InputError, "chanels", "did you mean channels?");
+}
+
 TEST(GatherJob, OutsideAContainerResultsGoToTheWorkingDirectory) {
   const Job job = gather_job(Container().read(), {});
   EXPECT_EQ(job.config.model_dir, fs::current_path() / "model");
@@ -183,7 +230,12 @@ TEST(GatherJob, TheModelDirectoryOfFrameworkEstimators) {
   ASSERT_EQ(job.notes.size(), 1);
   EXPECT_NE(job.notes[0].find("s3://bucket/job/model"), std::string::npos);
   container.config("hyperparameters.json", R"({"model_dir":"\"/opt/ml/model\""})");
-  EXPECT_EQ(gather_job(container.read(), {}).config.model_dir, "/opt/ml/model");
+  EXPECT_EQ(gather_job(container.read(), {}).config.model_dir, container / "model");
+  container.config("hyperparameters.json", R"({"model_dir":"\"/elsewhere\""})");
+  EXPECT_EQ(gather_job(container.read(), {}).config.model_dir, "/elsewhere");
+  const Job flag = gather_job(container.read(), parse_job_arguments({"--model_dir", "s3://bucket/job/model"}));
+  EXPECT_EQ(flag.config.model_dir, "/elsewhere");
+  EXPECT_EQ(flag.notes.size(), 1);
   container.config("hyperparameters.json", R"({"model_dir":"None"})");
   EXPECT_EQ(gather_job(container.read(), {}).config.model_dir, container / "model");
 }

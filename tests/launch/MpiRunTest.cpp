@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "common/Error.h"
 #include "launch/MpirunMessages.h"
+#include "tests/support/ExpectError.h"
 
 namespace lockstep {
 namespace {
@@ -62,6 +64,12 @@ TEST(MpiRunCommand, OpenMpi5) {
                    "LOCKSTEP_TERMINAL=0",
                    "/bin/lockstep",
                    "train"}));
+}
+
+TEST(MpiRunCommand, RefusesTheWordThatStartsAnotherProgram) {
+  EXPECT_ERROR(mpirun_command({}, topology(1), {}, {"lockstep", "train", "--output_dir", ":"}), InputError, "\":\"",
+               "--NAME=:");
+  EXPECT_EQ(mpirun_command({}, topology(1), {}, {"lockstep", "--output_dir=:"}).back(), "--output_dir=:");
 }
 
 TEST(FindMpirun, FindsTheOneThatIsInstalled) { EXPECT_TRUE(find_mpirun().major == 4 || find_mpirun().major == 5); }

@@ -100,7 +100,7 @@ TEST(Supervise, TheCommandEndsWhenTheSupervisorIsKilled) {
 }
 
 TEST(Supervise, ASignalEndsTheWholeTree) {
-  for (const int number : {SIGTERM, SIGINT}) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
     const TemporaryDirectory directory;
     const pid_t launcher = start(shell("sleep 100 & echo $! > " + (directory / "pid").string() + "; wait"), 5);
     const pid_t grandchild = read_pid(directory / "pid");
