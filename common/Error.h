@@ -37,6 +37,14 @@ class SystemError : public Error {
   explicit SystemError(const std::string& message) : Error(kExitRankFailed, message) {}
 };
 
+/// The machine has not enough memory for what was asked.
+class OutOfMemoryError : public Error {
+ public:
+  explicit OutOfMemoryError(const std::string& message)
+      : Error(kExitRankFailed,
+              message + "; out of memory: try a smaller micro_batch_size or fewer ranks on this host") {}
+};
+
 /// Another rank failed, or the ranks disagree.
 class PeerError : public Error {
  public:

@@ -291,7 +291,7 @@ Row parameter_groups_row() {
   return {.name = "parameter_groups",
           .type = "list of objects",
           .help =
-              "Parameters, by name pattern, with a weight decay and a learning rate factor of their own; the first "
+              "Parameters, by name pattern, with a weight decay or a learning rate factor of their own; the first "
               "match counts.",
           .set =
               [expected](Hyperparameters& hyperparameters, const RawValue& raw) {
@@ -305,7 +305,7 @@ Row parameter_groups_row() {
                     if (key == "match" && value.is_string()) {
                       group.match = value;
                     } else if (key == "weight_decay" && value.is_number() && value >= 0) {
-                      group.weight_decay = value;
+                      group.weight_decay = value.get<double>();
                     } else if (key == "learning_rate_factor" && value.is_number() && value >= 0) {
                       group.learning_rate_factor = value;
                     } else {
@@ -319,9 +319,9 @@ Row parameter_groups_row() {
           .get = [](const Hyperparameters& hyperparameters) -> json {
             json list = json::array();
             for (const ParameterGroup& group : hyperparameters.parameter_groups) {
-              list.push_back({{"match", group.match},
-                              {"weight_decay", group.weight_decay},
-                              {"learning_rate_factor", group.learning_rate_factor}});
+              json object = {{"match", group.match}, {"learning_rate_factor", group.learning_rate_factor}};
+              if (group.weight_decay) object["weight_decay"] = *group.weight_decay;
+              list.push_back(object);
             }
             return list;
           },

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -31,7 +32,7 @@ struct Monitor {
 /// (`*` stands for any text); one that matches none has the job's own weight decay and a factor of 1.
 struct ParameterGroup {
   std::string match;
-  double weight_decay = 0;
+  std::optional<double> weight_decay{};  ///< the job's own when it is not given
   double learning_rate_factor = 1;
 };
 

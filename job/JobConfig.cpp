@@ -18,6 +18,8 @@ std::string write_job_config(const JobConfig& config) {
                          {"output_data_dir", config.output_data_dir.string()},
                          {"output_dir", config.output_dir.string()},
                          {"threads", config.threads},
+                         {"cores", config.cores},
+                         {"announced_ranks", config.announced_ranks},
                          {"terminal", config.terminal},
                          {"hyperparameters", to_json(config.hyperparameters)}};
   try {
@@ -38,6 +40,8 @@ JobConfig read_job_config(const std::string& text) {
     config.output_data_dir = document.at("output_data_dir").get<std::string>();
     config.output_dir = document.at("output_dir").get<std::string>();
     config.threads = document.at("threads");
+    config.cores = document.at("cores");
+    config.announced_ranks = document.at("announced_ranks");
     config.terminal = document.at("terminal");
     config.hyperparameters = hyperparameters_from_json(document.at("hyperparameters"));
     return config;

@@ -20,7 +20,9 @@ struct JobConfig {
   std::filesystem::path output_data_dir;                  ///< metrics.jsonl goes here (SM_OUTPUT_DATA_DIR)
   std::filesystem::path output_dir;                       ///< `failure` goes here (SM_OUTPUT_DIR)
   std::int64_t threads = 1;                               ///< compute threads of a rank on this host
-  bool terminal = false;                                  ///< a person watches: progress lines may be redrawn
+  std::int64_t cores = 1;                                 ///< of this host that the job may use
+  std::int64_t announced_ranks = 0;  ///< that mpirun or srun says it started; 0 when it says nothing
+  bool terminal = false;             ///< a person watches: progress lines may be redrawn
   Hyperparameters hyperparameters;
 };
 

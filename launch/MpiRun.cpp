@@ -51,6 +51,7 @@ std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& to
   // cores are free this costs nothing that we could measure; where they are not, spinning made steps ten times slower.
   add({"--mca", "mpi_yield_when_idle", "1"});
   add({"-x", options.terminal ? "LOCKSTEP_TERMINAL=1" : "LOCKSTEP_TERMINAL=0"});
+  command.insert(command.end(), {"-x", "LOCKSTEP_THREADS=" + std::to_string(options.threads)});
   command.insert(command.end(), rank_command.begin(), rank_command.end());
   return command;
 }

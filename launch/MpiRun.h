@@ -19,6 +19,7 @@ MpiRun find_mpirun();
 
 struct MpiRunOptions {
   bool root = false;      ///< mpirun refuses to run as root unless told
+  int threads = 1;        ///< of each rank, as planned: a rank sees less of the host than its launcher
   bool terminal = false;  ///< a person watches; the ranks cannot see it, since mpirun gives each a terminal of its own
 };
 

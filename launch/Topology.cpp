@@ -16,10 +16,13 @@ namespace lockstep {
 
 namespace {
 
-int allowed_cores() {
+int cores_by_affinity() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  int cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+int cores_by_quota(int cores) {
   const auto limit = [&](std::istream& quota_file, std::istream& period_file) {
     double quota = 0;
     double period = 0;
@@ -59,8 +62,8 @@ int visible_gpus() {
 }  // namespace
 
 Machine inspect_machine() {
-  const int cores = allowed_cores();
-  return {.cores = cores, .bound = cores < ::sysconf(_SC_NPROCESSORS_ONLN), .gpus = visible_gpus()};
+  const int cores = cores_by_affinity();
+  return {.cores = cores_by_quota(cores), .bound = cores < ::sysconf(_SC_NPROCESSORS_ONLN), .gpus = visible_gpus()};
 }
 
 int Topology::ranks() const {

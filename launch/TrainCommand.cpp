@@ -73,8 +73,12 @@ struct Launch {
 
 Launch check(Job job, const Environment& environment) {
   check_job(job);
-  const Topology topology = plan_topology(job, inspect_machine(), ranks_on_host(environment));
-  job.config.threads = topology.hosts.front().threads_per_rank;
+  const Machine machine = inspect_machine();
+  const Topology topology = plan_topology(job, machine, ranks_on_host(environment));
+  // What our launcher has planned counts; a bare mpirun has planned nothing.
+  job.config.threads = number_in(environment, {"LOCKSTEP_THREADS"}).value_or(topology.hosts.front().threads_per_rank);
+  job.config.cores = machine.cores;
+  job.config.announced_ranks = number_in(environment, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}).value_or(0);
   const auto terminal = environment.find("LOCKSTEP_TERMINAL");
   job.config.terminal = terminal != environment.end() && terminal->second == "1";
   std::string document = write_job_config(job.config);
@@ -85,7 +89,10 @@ std::vector<std::string> launch_command(const Launch& launch, const std::vector<
   std::vector<std::string> rank_command = {own_program().string(), "train"};
   rank_command.insert(rank_command.end(), arguments.begin(), arguments.end());
   return mpirun_command(find_mpirun(), launch.topology,
-                        {.root = ::geteuid() == 0, .terminal = ::isatty(STDOUT_FILENO) == 1}, rank_command);
+                        {.root = ::geteuid() == 0,
+                         .threads = launch.topology.hosts.front().threads_per_rank,
+                         .terminal = ::isatty(STDOUT_FILENO) == 1},
+                        rank_command);
 }
 
 // Returns the job's exit code. A rank that fails leaves the reason itself; one that was killed cannot.
@@ -98,6 +105,7 @@ int run_ranks(const std::vector<std::string>& command, const fs::path& output_di
     if (write_failure_file(output_dir, reason)) std::cerr << "lockstep: error: " << reason << std::endl;
     return code;
   };
+  if (ending.exit_code == kExitDone) return kExitDone;  // also when a signal came too late to stop it
   if (ending.stopped_by) {
     return fail("the job was stopped by signal " + std::to_string(*ending.stopped_by) + " (" +
                     ::strsignal(*ending.stopped_by) + "); nothing was saved",
@@ -107,10 +115,7 @@ int run_ranks(const std::vector<std::string>& command, const fs::path& output_di
     const std::string& rank = *messages.killed_rank();
     return fail(rank + (rank.ends_with("(Killed)") ? "; the machine may have run out of memory" : ""), kExitRankFailed);
   }
-  if (ending.exit_code != kExitDone) {
-    return fail("the ranks ended with exit code " + std::to_string(ending.exit_code), ending.exit_code);
-  }
-  return kExitDone;
+  return fail("the ranks ended with exit code " + std::to_string(ending.exit_code), ending.exit_code);
 }
 
 // Hands the job over in memory: no file is left behind, and no argument or variable is too long.

@@ -1,7 +1,7 @@
 #include "engine/commands/TrainCommand.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <c10/core/GradMode.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -11,7 +11,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <thread>
 
 #include "common/Error.h"
 #include "common/FailureFile.h"
@@ -24,6 +23,8 @@
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
+#include "engine/program/Operators.h"
+#include "engine/program/TorchError.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/MicroBatchTensors.h"
 #include "engine/train/ParameterStorage.h"
@@ -101,10 +102,8 @@ void RankJob::load() {
   buckets_ = make_bucket_plan(options(), *program_);
   check_fit();
   if (leads()) {
-    StagingDirectory writable(config_.model_dir);
-    MetricsFile metrics(config_.output_data_dir);
-    metrics_path_ = metrics.path();
-    reporter_ = std::make_unique<Reporter>(stdout, config_.terminal, options().log_every, std::move(metrics));
+    // Found out now, not after training; nothing of an earlier job is touched before the ranks agree.
+    for (const fs::path& written : {config_.model_dir, config_.output_data_dir}) StagingDirectory writable(written);
   }
   std::optional<NamedDataset> evaluation;
   if (!evaluation_channel_.empty()) {
@@ -112,7 +111,7 @@ void RankJob::load() {
   }
   trainer_ = std::make_unique<Trainer>(options(), *program_, *buckets_,
                                        NamedDataset{train_channel_, datasets_.at(train_channel_).get()}, evaluation,
-                                       communicator_, reporter_.get());
+                                       communicator_);
 }
 
 std::unique_ptr<Dataset> RankJob::load_channel(const std::string& channel) const {
@@ -145,11 +144,11 @@ Program RankJob::load_program() const {
 // return what the loss needs, is refused before anything starts.
 void RankJob::check_fit() {
   const Program inference = program_->with_graph(eval_form(program_->graph()));
+  if (program_->graph().outputs.empty()) throw InputError("the program returns nothing");
   if (program_->graph().user_inputs().size() != 1) {
     throw InputError("the program takes " + std::to_string(program_->graph().user_inputs().size()) +
                      " inputs; image data gives it one");
   }
-  const c10::NoGradGuard no_grad;
   Executor executor(inference);
   for (const auto& [channel, dataset] : datasets_) {
     try {
@@ -157,8 +156,9 @@ void RankJob::check_fit() {
       Loader loader(*dataset, Order(0, 1, false), one, 0, options().precision, 1);
       const MicroBatch batch = loader.next();
       const at::Tensor output = executor.run({input_tensor(batch, dataset->shape(), options().precision)}).at(0);
+      if (options().loss == Loss::kCrossEntropy && output.dim() == 2) dataset->require_classes(output.size(1));
       Objective(options().loss).sum(output, target_tensor(batch, dataset->shape(), options().precision));
-      if (options().loss == Loss::kCrossEntropy) dataset->require_classes(output.size(1));
+      if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
       if (options().monitor.metric == "top5" && output.size(1) < 5) {
         throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(1)));
       }
@@ -212,8 +212,18 @@ Rows RankJob::header_rows() const {
 }
 
 void RankJob::run() {
-  if (leads()) reporter_->header(header_rows());
-  finish(trainer_->run());
+  if (leads()) {
+    MetricsFile metrics(config_.output_data_dir);
+    metrics_path_ = metrics.path();
+    reporter_ = std::make_unique<Reporter>(stdout, config_.terminal, options().log_every, std::move(metrics));
+    reporter_->header(header_rows());
+    if (const Node* node = find_inference_node(program_->graph())) {
+      reporter_->note(
+          "WARNING: " + describe(*node) +
+          " is in its inference form: the program seems to be exported from model.eval(); export model.train()");
+    }
+  }
+  finish(trainer_->run(reporter_.get()));
 }
 
 at::Tensor RankJob::first_inputs(std::int64_t count) const {
@@ -231,10 +241,12 @@ void RankJob::finish(TrainingResult result) {
     if (evaluation.top5) metrics.emplace_back(channel + "_top5", *evaluation.top5);
   };
   if (result.evaluation) add(result.evaluated_channel, *result.evaluation);
-  if (!test_channel_.empty()) {
-    Evaluator evaluator(result.program, Objective(options().loss), options().precision, 256,
-                        static_cast<int>(options().loader_threads), communicator_);
-    add(test_channel_, evaluator.evaluate(*datasets_.at(test_channel_)));
+  for (const StateTensor& entry : result.program.state()) {  // the same on all ranks
+    if (entry.tensor.is_floating_point() && !at::isfinite(entry.tensor).all().item<bool>()) {
+      throw CollectiveError(kExitRankFailed, entry.name + " is not finite after step " +
+                                                 std::to_string(result.state_step) +
+                                                 "; training has diverged. Try a lower learning_rate or clip_norm");
+    }
   }
   // The other ranks wait for rank 0 to write: all leave together, and all know whether it went well.
   std::vector<fs::path> artifacts;
@@ -243,6 +255,12 @@ void RankJob::finish(TrainingResult result) {
     artifacts = write_artifacts(result.program, options().export_formats, config_.model_dir,
                                 make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
   });
+  if (!test_channel_.empty()) {
+    Evaluator evaluator(result.program, Objective(options().loss), options().precision,
+                        Trainer::eval_batch_size(options(), communicator_.size()),
+                        static_cast<int>(options().loader_threads), communicator_);
+    add(test_channel_, evaluator.evaluate(*datasets_.at(test_channel_)));
+  }
   if (!leads()) return;
   Rows rows;
   for (const auto& [name, value] : metrics) rows.emplace_back(name, format("%.4f", value));
@@ -270,18 +288,31 @@ int train_command(const fs::path& job_file) {
   at::set_num_threads(static_cast<int>(config.threads));
   at::set_num_interop_threads(1);
   MpiSession session;
-  MpiCommunicator communicator(
-      session, choose_mpi_mode(static_cast<int>(std::thread::hardware_concurrency()), session.ranks_on_this_host(),
-                               static_cast<int>(config.threads)));
+  MpiCommunicator communicator(session, choose_mpi_mode(static_cast<int>(config.cores), session.ranks_on_this_host(),
+                                                        static_cast<int>(config.threads)));
   const auto fail = [&](const std::string& message) {
     std::fprintf(stderr, "lockstep: error: %s\n", message.c_str());
     std::fflush(stderr);
     write_failure_file(config.output_dir, message);
   };
   const std::string me = "rank " + std::to_string(communicator.rank()) + " on " + config.host + ": ";
+  if (config.announced_ranks > 0 && config.announced_ranks != communicator.size()) {
+    // Each would train the whole job and write the same artifacts.
+    fail(std::to_string(config.announced_ranks) + " ranks were started, but MPI sees " +
+         std::to_string(communicator.size()) +
+         ": start them with the mpirun of the OpenMPI that lockstep-rank links, or with "
+         "srun --mpi=pmix");
+    return kExitBadInput;
+  }
   try {
     RankJob job(config, communicator);
-    require_all_ok(communicator, [&] { job.load(); });
+    require_all_ok(communicator, [&] {
+      try {
+        job.load();
+      } catch (const c10::Error& error) {
+        rethrow(error, "the job cannot be set up");
+      }
+    });
     require_agreement(communicator, job.identity());
     job.run();
     communicator.barrier();
@@ -294,8 +325,11 @@ int train_command(const fs::path& job_file) {
     fail(me + error.what());
     communicator.abort(error.exit_code());
   } catch (const std::bad_alloc&) {
-    fail(me + "out of memory; try a smaller micro_batch_size");
+    fail(me + OutOfMemoryError("an allocation failed").what());
     communicator.abort(kExitRankFailed);
+  } catch (const c10::Error& error) {
+    fail(me + error.what_without_backtrace());
+    communicator.abort(kExitInternal);
   } catch (const std::exception& error) {
     fail(me + error.what());
     communicator.abort(kExitInternal);

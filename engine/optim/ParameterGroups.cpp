@@ -41,6 +41,7 @@ std::vector<ParameterGroup> assign_groups(const std::vector<std::string>& names,
     } else {
       used[static_cast<std::size_t>(found - groups.begin())] = true;
       assigned.push_back(*found);
+      if (!found->weight_decay) assigned.back().weight_decay = weight_decay;
     }
   }
   for (std::size_t i = 0; i < groups.size(); ++i) {

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <caffe2/serialize/inline_container.h>
 
+#include <algorithm>
 #include <exception>
 #include <limits>
 #include <map>
@@ -63,7 +64,9 @@ std::optional<std::int64_t> extent(std::int64_t offset, const std::vector<std::i
   return offset < 0 ? std::nullopt : std::optional(static_cast<std::int64_t>(last) + 1);
 }
 
-at::Tensor read_tensor(PyTorchStreamReader& archive, const std::string& record, const json& meta) {
+// `most_bytes`: of the whole archive. Strides of 0 could make a small record stand for a tensor of any size.
+at::Tensor read_tensor(PyTorchStreamReader& archive, std::uint64_t most_bytes, const std::string& record,
+                       const json& meta) {
   const auto sizes = int_list(meta.at("sizes"));
   const auto strides = int_list(meta.at("strides"));
   const auto offset = meta.at("storage_offset").at("as_int").get<std::int64_t>();
@@ -79,12 +82,18 @@ at::Tensor read_tensor(PyTorchStreamReader& archive, const std::string& record, 
                      std::to_string(*needed * item));
   }
   if (*needed == 0) return at::empty(sizes, type);
+  __int128 size = item;
+  for (const std::int64_t dimension : sizes) size = std::min<__int128>(size * dimension, __int128{1} << 62);
+  if (size > static_cast<__int128>(most_bytes)) {
+    throw InputError(record + " stands for a tensor larger than the archive: " + meta.at("sizes").dump());
+  }
   const at::Tensor storage = at::from_blob(data.get(), {static_cast<std::int64_t>(bytes) / item}, type);
   return storage.as_strided(sizes, strides, offset).clone();
 }
 
 // Reads the tensors of one section into `state`, by name. Two names of one file, offset, sizes and strides are tied.
-void read_section(PyTorchStreamReader& archive, const Section& section, std::map<std::string, at::Tensor>& state) {
+void read_section(PyTorchStreamReader& archive, std::uint64_t most_bytes, const Section& section,
+                  std::map<std::string, at::Tensor>& state) {
   if (!archive.hasRecord(section.config)) return;
   std::map<std::string, at::Tensor> by_view;
   const json document = json::parse(text_record(archive, section.config));
@@ -99,7 +108,7 @@ void read_section(PyTorchStreamReader& archive, const Section& section, std::map
           record + meta.at("storage_offset").dump() + meta.at("sizes").dump() + meta.at("strides").dump();
       at::Tensor& tensor = by_view[view];
       if (!tensor.defined() || tensor.numel() == 0) {
-        tensor = read_tensor(archive, record, meta);
+        tensor = read_tensor(archive, most_bytes, record, meta);
         tensor.set_requires_grad(entry.at("is_param").get<bool>() && meta.at("requires_grad").get<bool>());
       }
       state[name] = tensor;
@@ -183,8 +192,8 @@ Program read_archive(const fs::path& path) {
     Graph graph = read_graph(text_record(archive, kModel), file);
     check_inputs(graph);
     std::map<std::string, at::Tensor> state;
-    read_section(archive, kWeights, state);
-    read_section(archive, kConstants, state);
+    read_section(archive, fs::file_size(path), kWeights, state);
+    read_section(archive, fs::file_size(path), kConstants, state);
     return Program(path.stem().string(), std::move(graph), std::move(state));
   } catch (const c10::Error& error) {
     throw InputError(file + " cannot be read as a .pt2 archive (truncated?): " + reason(error));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/Error.h"
+#include "common/Text.h"
 #include "engine/program/Operators.h"
 
 namespace lockstep {
@@ -82,7 +83,36 @@ bool counts_batches(const Node& node, const Graph& graph) {
   });
 }
 
+// Whether the operator writes into its first argument: add_, but not __and__.
+bool is_in_place(const Node& node) {
+  const std::string name = node.target.substr(0, node.target.rfind('.'));
+  return name.ends_with("_") && !name.ends_with("__");
+}
+
+void refuse_changed_buffers(const Graph& graph) {
+  std::map<std::string, std::string> buffers;  // value → the buffer it is
+  for (const GraphInput& input : graph.inputs) {
+    if (input.kind == InputKind::kBuffer) buffers[input.value] = input.state_name;
+  }
+  for (const Node& node : graph.nodes) {
+    const auto changed = is_in_place(node) ? buffers.find(node.tensor("self")) : buffers.end();
+    if (changed == buffers.end()) continue;
+    throw InputError(describe(node) + " changes the buffer " + in_quotes(changed->second) +
+                     " in inference too; only batch norm's statistics and counters are known to stop");
+  }
+}
+
 }  // namespace
+
+const Node* find_inference_node(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    const auto flag = inference_flags().find(node.target);
+    if (flag == inference_flags().end() || node.target.find("attention") != std::string::npos) continue;
+    const Argument* given = node.find(flag->second.argument);
+    if (given && *given == flag->second.value) return &node;
+  }
+  return nullptr;
+}
 
 Graph eval_form(Graph graph) {
   nlohmann::json& tensor_values = graph.document.at("graph_module").at("graph").at("tensor_values");
@@ -102,6 +132,7 @@ Graph eval_form(Graph graph) {
                        " is random and has no inference form: such a program can be neither evaluated nor exported");
     }
   }
+  refuse_changed_buffers(graph);
   return graph;
 }
 

@@ -11,6 +11,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/program/Operators.h"
+#include "engine/program/TorchError.h"
 
 namespace lockstep {
 
@@ -30,15 +31,35 @@ c10::OperatorHandle resolve(const Node& node) {
   throw InputError("it is not known; this build has the operators of PyTorch " TORCH_VERSION " and no others");
 }
 
+[[noreturn]] void overflow() { throw InputError("arithmetic on sizes leaves 64 bits"); }
+
+// The three that the compiler checks.
+std::int64_t add(std::int64_t a, std::int64_t b) {
+  std::int64_t result;
+  return __builtin_add_overflow(a, b, &result) ? (overflow(), 0) : result;
+}
+std::int64_t subtract(std::int64_t a, std::int64_t b) {
+  std::int64_t result;
+  return __builtin_sub_overflow(a, b, &result) ? (overflow(), 0) : result;
+}
+std::int64_t multiply(std::int64_t a, std::int64_t b) {
+  std::int64_t result;
+  return __builtin_mul_overflow(a, b, &result) ? (overflow(), 0) : result;
+}
+
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   if (b == 0) throw InputError("integer division by zero");
+  if (b == -1) return subtract(0, a);  // the one quotient that can overflow
   return a / b - ((a % b != 0 && (a % b < 0) != (b < 0)) ? 1 : 0);
 }
 
 std::int64_t power(std::int64_t base, std::int64_t exponent) {
   if (exponent < 0) throw InputError("integer power with a negative exponent");
   std::int64_t result = 1;
-  while (exponent-- > 0) result *= base;
+  for (; exponent > 0; exponent /= 2) {
+    if (exponent % 2 == 1) result = multiply(result, base);
+    if (exponent > 1) base = multiply(base, base);
+  }
   return result;
 }
 
@@ -216,7 +237,9 @@ Executor::Instruction Executor::compile(const Node& node) {
         list = true;
         for (const auto& name : tensors->names) slots.push_back(define(name.value_or("")));
       } else if (const auto* integer = std::get_if<SymInt>(&output)) {
-        slots.push_back(define(std::get<std::string>(*integer)));
+        const auto* name = std::get_if<std::string>(integer);
+        if (!name) throw InputError("it returns an integer without a name");
+        slots.push_back(define(*name));
       } else if (!std::holds_alternative<NoneArgument>(output)) {
         throw InputError("it returns something that is neither a tensor nor an integer");
       }
@@ -322,22 +345,22 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) {
         stack.clear();
         switch (std::get<Arithmetic>(instruction.operation)) {
           case Arithmetic::kAdd:
-            stack.emplace_back(a + b);
+            stack.emplace_back(add(a, b));
             break;
           case Arithmetic::kSub:
-            stack.emplace_back(a - b);
+            stack.emplace_back(subtract(a, b));
             break;
           case Arithmetic::kMul:
-            stack.emplace_back(a * b);
+            stack.emplace_back(multiply(a, b));
             break;
           case Arithmetic::kFloorDiv:
             stack.emplace_back(floor_div(a, b));
             break;
           case Arithmetic::kMod:
-            stack.emplace_back(a - floor_div(a, b) * b);
+            stack.emplace_back(subtract(a, multiply(floor_div(a, b), b)));
             break;
           case Arithmetic::kNeg:
-            stack.emplace_back(-a);
+            stack.emplace_back(subtract(0, a));
             break;
           case Arithmetic::kPow:
             stack.emplace_back(power(a, b));
@@ -364,7 +387,7 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) {
       }
       store(instruction, stack);
     } catch (const c10::Error& error) {
-      throw InputError(descriptions_[instruction.node] + " failed: " + error.what_without_backtrace());
+      rethrow(error, descriptions_[instruction.node] + " failed");
     } catch (const InputError& error) {
       throw InputError(descriptions_[instruction.node] + " failed: " + error.what());
     }

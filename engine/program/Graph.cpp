@@ -170,7 +170,15 @@ json write_node(const Node& node) {
 constexpr std::string_view kHowToExport =
     "; export it in its training form: torch.export.export(model.train(), example_inputs, dynamic_shapes=…)";
 
+// A specification is an object of one key: its kind.
+void require_one_kind(const json& spec) {
+  if (!spec.is_object() || spec.size() != 1) {
+    throw InputError("expected an input or output of one kind, found " + in_quotes(spec.dump()));
+  }
+}
+
 GraphInput read_input_spec(const json& spec) {
+  require_one_kind(spec);
   const std::string kind = spec.begin().key();
   const json& value = spec.begin().value();
   if (kind == "parameter") {
@@ -215,6 +223,7 @@ Graph read_document(json document) {
   Graph graph;
   for (const json& spec : signature.at("input_specs")) graph.inputs.push_back(read_input_spec(spec));
   for (const json& spec : signature.at("output_specs")) {
+    require_one_kind(spec);
     const std::string kind = spec.begin().key();
     if (kind != "user_output") {
       throw InputError("an output of kind " + in_quotes(kind) + " shows an inference form" + std::string(kHowToExport));

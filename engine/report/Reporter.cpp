@@ -35,6 +35,16 @@ void print_rows(std::FILE* out, const Rows& rows) {
 // JSON has no NaN and no infinity.
 json number(double value) { return std::isfinite(value) ? json(value) : json(format("%g", value)); }
 
+// Six significant digits without an exponent, which `([0-9.]+)` would read wrongly.
+std::string decimal(double value) {
+  if (!std::isfinite(value) || value == 0) return format("%g", value);
+  const int digits = std::clamp(5 - static_cast<int>(std::floor(std::log10(std::abs(value)))), 0, 15);
+  std::string text = format("%.*f", digits, value);
+  if (digits > 0) text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
 json row_object(const Rows& rows) {
   json object = json::object();
   for (const auto& [name, value] : rows) object[name] = value;
@@ -95,7 +105,7 @@ void Reporter::metrics(const std::string& event, std::int64_t epoch, std::int64_
   std::fprintf(out_, "epoch=%lld step=%lld", static_cast<long long>(epoch), static_cast<long long>(global_step));
   json line = {{"event", event}, {"epoch", epoch}, {"step", global_step}};
   for (const auto& [name, value] : metrics) {
-    std::fprintf(out_, " %s=%.6g", name.c_str(), value);
+    std::fprintf(out_, " %s=%s", name.c_str(), decimal(value).c_str());
     line[name] = number(value);
   }
   std::fputc('\n', out_);

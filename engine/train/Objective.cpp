@@ -23,6 +23,9 @@ at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) c
       throw InputError("cross_entropy takes outputs [batch, classes] and one label a sample; the program returned " +
                        sizes_of(output) + " for labels " + sizes_of(targets));
     }
+    if (targets.scalar_type() != at::kLong) {
+      throw InputError("cross_entropy takes class labels, and the targets are real numbers; loss=mse takes those");
+    }
     return at::cross_entropy_loss(output, targets, {}, at::Reduction::Sum);
   }
   if (output.numel() != targets.numel()) {

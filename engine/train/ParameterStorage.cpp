@@ -28,7 +28,7 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     layouts.push_back({.name = names[i],
                        .elements = parameters[i].tensor.numel(),
-                       .weight_decay = groups[i].weight_decay,
+                       .weight_decay = groups[i].weight_decay.value(),
                        .learning_rate_factor = groups[i].learning_rate_factor});
   }
   return BucketPlan(layouts, static_cast<std::int64_t>(parameters[0].tensor.element_size()),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "common/Error.h"
 #include "engine/program/EvalForm.h"
@@ -25,16 +26,16 @@ std::int64_t micro_batch_size(const Hyperparameters& hyperparameters, int ranks)
   return (hyperparameters.batch_size + ranks - 1) / ranks;
 }
 
-std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks) {
-  if (hyperparameters.eval_batch_size > 0) return hyperparameters.eval_batch_size;
-  return std::max(micro_batch_size(hyperparameters, ranks), kSmallestDefaultEvalBatch);
-}
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
+
+std::int64_t Trainer::eval_batch_size(const Hyperparameters& hyperparameters, int ranks) {
+  if (hyperparameters.eval_batch_size > 0) return hyperparameters.eval_batch_size;
+  return std::max(micro_batch_size(hyperparameters, ranks), kSmallestDefaultEvalBatch);
+}
 
 BatchPlan Trainer::batch_plan(const Hyperparameters& hyperparameters, const Dataset& train, int ranks) {
   return BatchPlan(train.size(), hyperparameters.batch_size, hyperparameters.micro_batch_size, ranks);
@@ -46,14 +47,13 @@ std::int64_t Trainer::total_steps(const Hyperparameters& hyperparameters, const 
 }
 
 Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, BucketPlan buckets, NamedDataset train,
-                 std::optional<NamedDataset> evaluation, Communicator& communicator, Reporter* reporter)
+                 std::optional<NamedDataset> evaluation, Communicator& communicator)
     : hyperparameters_(hyperparameters),
       program_(std::move(program)),
       inference_program_(program_.with_graph(eval_form(program_.graph()))),
       train_(std::move(train)),
       evaluation_(std::move(evaluation)),
       communicator_(communicator),
-      reporter_(reporter),
       plan_(batch_plan(hyperparameters, *train_.dataset, communicator.size())),
       total_steps_(total_steps(hyperparameters, plan_)),
       executor_(program_),
@@ -69,7 +69,8 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, Bucket
                  eval_batch_size(hyperparameters, communicator.size()),
                  static_cast<int>(hyperparameters.loader_threads), communicator) {}
 
-TrainingResult Trainer::run() {
+TrainingResult Trainer::run(Reporter* reporter) {
+  reporter_ = reporter;
   Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,
                 communicator_.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads));
   std::int64_t epoch = 0;
@@ -136,6 +137,7 @@ bool Trainer::improves(const Evaluation& evaluation) const {
   const Monitor& monitor = hyperparameters_.monitor;
   const double now = evaluation.metric(monitor.metric);
   const double best = best_evaluation_->metric(monitor.metric);
+  if (std::isnan(now) || std::isnan(best)) return !std::isnan(now);  // anything is better than no number
   return monitor.maximize ? now > best : now < best;
 }
 

@@ -40,15 +40,16 @@ struct TrainingResult {
 /// Trains `program` in place. All ranks make one with the same arguments and call `run` once.
 class Trainer {
  public:
-  /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one. `reporter`: on rank 0,
-  /// else nullptr.
+  /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one.
   Trainer(const Hyperparameters& hyperparameters, Program program, BucketPlan buckets, NamedDataset train,
-          std::optional<NamedDataset> evaluation, Communicator& communicator, Reporter* reporter);
+          std::optional<NamedDataset> evaluation, Communicator& communicator);
 
-  /// A collective. Throws alike on all ranks when training diverges.
-  TrainingResult run();
+  /// A collective. `reporter`: on rank 0, else nullptr. Throws alike on all ranks when training diverges.
+  TrainingResult run(Reporter* reporter);
 
   static BatchPlan batch_plan(const Hyperparameters& hyperparameters, const Dataset& train, int ranks);
+  /// Samples that a rank evaluates at once.
+  static std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks);
   static std::int64_t total_steps(const Hyperparameters& hyperparameters, const BatchPlan& plan);
 
  private:
@@ -62,7 +63,7 @@ class Trainer {
   NamedDataset train_;
   std::optional<NamedDataset> evaluation_;
   Communicator& communicator_;
-  Reporter* reporter_;
+  Reporter* reporter_ = nullptr;
   BatchPlan plan_;
   std::int64_t total_steps_;
   Executor executor_;

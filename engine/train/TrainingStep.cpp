@@ -7,6 +7,7 @@
 #include "common/Error.h"
 #include "common/SplitMix.h"
 #include "common/Text.h"
+#include "engine/program/TorchError.h"
 #include "engine/train/MicroBatchTensors.h"
 
 namespace lockstep {
@@ -57,7 +58,11 @@ StepResult TrainingStep::run(Loader& loader, const SampleShape& shape, std::int6
                                 .div(objective_.denominator(batch_size, output));
     result.loss += loss.item<double>();
     if (last) reducer_.last_micro_batch();
-    loss.backward();
+    try {
+      loss.backward();
+    } catch (const c10::Error& error) {
+      rethrow(error, "step " + std::to_string(global_step + 1) + ": backward failed");
+    }
   }
   reducer_.finish();
   communicator_.all_reduce(&result.loss, 1, DataType::kFloat64, ReduceOp::kSum)->wait();

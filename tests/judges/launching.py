@@ -148,6 +148,29 @@ def a_container_needs_no_argument(j):
 
 
 @job
+def a_rank_that_finds_no_other_does_not_train_alone(j):
+    """As another MPI's launcher starts it: the variables say four ranks, MPI sees one."""
+    result = subprocess.run([common.BIN / "lockstep", *map(str, j.arguments)], capture_output=True, text=True, timeout=60,
+                            env=os.environ | {"PMI_RANK": "1", "PMI_SIZE": "4"})
+    output = result.stdout + result.stderr
+    assert result.returncode == 2 and "4 ranks were started, but MPI sees 1" in output, output
+    assert not (j.directory / "model" / "model.pt2").exists()
+
+
+@job
+def an_unwritable_model_directory_is_refused_at_once(j):
+    place = j.directory / "readonly"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", place], check=True)
+    try:
+        j.arguments[j.arguments.index("--model_dir") + 1] = place
+        output = common.run([*j.arguments, "--ranks_per_host", 2], expect=2)
+        assert str(place) in output and "Read-only" in output and "epoch" not in output, output
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@job
 def a_plan_starts_nothing(j):
     output = common.run(["plan", *j.arguments[1:], "--ranks_per_host", 2])
     assert "2 ranks" in output and "mpirun -np 2" in output
@@ -172,4 +195,5 @@ def a_full_disk_is_an_error(j):
 if __name__ == "__main__":
     common.main(a_killed_rank_ends_the_job_and_is_named, a_signal_to_the_launcher_ends_all_ranks, under_mpirun_it_is_a_rank,
                 ranks_that_were_given_different_jobs_refuse, one_ranks_missing_file_is_everyones_error,
-                a_diverging_job_says_so_once, a_container_needs_no_argument, a_plan_starts_nothing, a_full_disk_is_an_error)
+                a_diverging_job_says_so_once, a_container_needs_no_argument, a_rank_that_finds_no_other_does_not_train_alone,
+                an_unwritable_model_directory_is_refused_at_once, a_plan_starts_nothing, a_full_disk_is_an_error)

@@ -25,7 +25,7 @@ class Residual(nn.Module):
 
     def __init__(self, norm=True):
         super().__init__()
-        self.stem = nn.Conv2d(1, 6, 3, padding=1)
+        self.stem = nn.Conv2d(1, 6, 3, padding=1, bias=not norm)  # a bias before batch norm has no gradient but noise
         self.norm1 = nn.BatchNorm2d(6) if norm else nn.Identity()
         self.conv = nn.Conv2d(6, 6, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(6) if norm else nn.Identity()

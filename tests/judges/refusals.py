@@ -121,11 +121,54 @@ def different_counts(c):
 
 @case
 def label_out_of_range(c):
-    c.labels[5] = 12
-    common.write_idx(c.train / "targets", c.labels)
     models.export(models.Mlp(), c.model)
     with_program(c, c.model)
-    c.refused("targets", "sample 5 is 12", "10 classes")
+    for sample in (5, 0):
+        c.labels[sample] = 12
+        common.write_idx(c.train / "targets", c.labels)
+        c.refused("targets", f"sample {sample} is 12", "10 classes")
+        (c.directory / "output" / "failure").unlink()
+
+
+@case
+def real_targets_for_cross_entropy(c):
+    common.write_idx(c.train / "targets", c.labels.astype("float32"))
+    c.refused("class labels", "loss=mse")
+
+
+@case
+def a_layer_larger_than_memory(c):
+    c.arguments[c.arguments.index("--model_hidden") + 1] = "100000000000"
+    output = common.run([*c.arguments], expect=3)
+    assert "out of memory" in output and output.count("lockstep: error:") == 1 and "frame #" not in output, output
+
+
+@case
+def a_program_without_gradient(c):
+    class Detached(models.Mlp):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    models.export(Detached(), c.model)
+    with_program(c, c.model)
+    c.refused("no gradient flows")
+
+
+@case
+def a_program_that_changes_a_buffer_in_inference(c):
+    class Average(models.Mlp):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("average", torch.zeros(10))
+
+        def forward(self, x):
+            y = super().forward(x)
+            self.average.mul_(0.9).add_(y.detach().mean(0))
+            return y - self.average
+
+    models.export(Average(), c.model)
+    with_program(c, c.model)
+    c.refused("average", "mul_", "in inference")
 
 
 @case
@@ -245,7 +288,8 @@ def several_hosts_are_for_a_later_version(c):
 if __name__ == "__main__":
     common.main(a_good_job_runs, no_channel, wrong_channel_name, missing_channel_directory, empty_channel_directory,
                 truncated_gzip, corrupted_gzip, truncated_file, bytes_after_the_end, wrong_magic, different_counts,
-                label_out_of_range, unknown_hyperparameter, value_out_of_range, value_of_the_wrong_type,
+                label_out_of_range, real_targets_for_cross_entropy, a_layer_larger_than_memory,
+                a_program_without_gradient, a_program_that_changes_a_buffer_in_inference, unknown_hyperparameter, value_out_of_range, value_of_the_wrong_type,
                 a_value_that_does_nothing, missing_program, truncated_program, not_a_program, unknown_operator,
                 fixed_batch_size, program_that_does_not_take_the_data, random_program_cannot_be_an_artifact,
                 model_directory_that_cannot_be_made, more_ranks_than_samples_of_a_step, broken_job_file,

@@ -16,7 +16,7 @@ Topology topology(int ranks) {
 using Words = std::vector<std::string>;
 
 TEST(MpiRunCommand, OpenMpi4) {
-  EXPECT_EQ(mpirun_command({.path = "mpirun", .major = 4}, topology(2), {.root = true, .terminal = true},
+  EXPECT_EQ(mpirun_command({.path = "mpirun", .major = 4}, topology(2), {.root = true, .threads = 3, .terminal = true},
                            {"/bin/lockstep", "train", "a b"}),
             (Words{"mpirun",
                    "-np",
@@ -37,6 +37,8 @@ TEST(MpiRunCommand, OpenMpi4) {
                    "1",
                    "-x",
                    "LOCKSTEP_TERMINAL=1",
+                   "-x",
+                   "LOCKSTEP_THREADS=3",
                    "/bin/lockstep",
                    "train",
                    "a b"}));
@@ -62,6 +64,8 @@ TEST(MpiRunCommand, OpenMpi5) {
                    "1",
                    "-x",
                    "LOCKSTEP_TERMINAL=0",
+                   "-x",
+                   "LOCKSTEP_THREADS=1",
                    "/bin/lockstep",
                    "train"}));
 }

@@ -105,6 +105,19 @@ TEST(Archive, RefusesSizesThatTheFileDoesNotHold) {
   EXPECT_ERROR(read_archive(directory / "swapped.pt2"), InputError, "fc2.weight", "8 bytes", "need 32");
 }
 
+TEST(Archive, RefusesStridesThatMakeATensorLargerThanTheArchive) {
+  const TemporaryDirectory directory;
+  write_archive(build_builtin_program("mlp", {.input_shape = {4}, .classes = 2, .hidden = {100000}}),
+                directory / "mlp.pt2");
+  std::string bytes = read_file(directory / "mlp.pt2", 1 << 24);
+  // The bias of the hidden layer, as weight_1: 400 kB with a stride of 1; 4 MB with a stride of 0, in an archive of 2.8
+  // MB.
+  replace_all(bytes, R"("sizes":[{"as_int":100000}],"storage_offset":{"as_int":0},"strides":[{"as_int":1}])",
+              R"("sizes":[{"as_int":999999}],"storage_offset":{"as_int":0},"strides":[{"as_int":0}])");
+  write_bytes(directory / "wide.pt2", bytes);
+  EXPECT_ERROR(read_archive(directory / "wide.pt2"), InputError, "wide.pt2", "fc1.bias", "larger than the archive");
+}
+
 TEST(Archive, RefusesAFixedBatchSizeAndSaysHowToExport) {
   const TemporaryDirectory directory;
   Graph graph = build_builtin_program("mlp", {.input_shape = {4}, .classes = 2, .hidden = {4}}).graph();

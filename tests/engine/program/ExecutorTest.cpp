@@ -4,6 +4,9 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <tuple>
+
 #include "common/Error.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
@@ -100,6 +103,49 @@ TEST(Executor, RefusesArgumentsThatDoNotFitTheSchema) {
       InputError, "conv2d", "ghost");
 }
 
+// The mlp with a size that arithmetic makes: out = view(linear, [target(a, b), -1]).
+Program with_arithmetic(const char* target, std::int64_t a, std::int64_t b) {
+  const Program program = build_builtin_program("mlp", {.input_shape = {4}, .classes = 6, .hidden = {}, .dropout = 0});
+  Graph graph = program.graph();
+  graph.nodes.push_back(
+      {target, {{"", SymInt(a), false}, {"", SymInt(b), false}}, {SymInt(std::string("n"))}, {}, "n"});
+  graph.nodes.push_back({"torch.ops.aten.view.default",
+                         {{"self", TensorName{"linear"}, false},
+                          {"size", std::vector<SymInt>{std::string("n"), std::int64_t{-1}}, false}},
+                         {TensorName{"out"}},
+                         {},
+                         "out"});
+  graph.outputs = {"out"};
+  return program.with_graph(graph);
+}
+
+TEST(Executor, ArithmeticOnSizesIsPythonsAndNeverOverflows) {
+  const auto rows = [](const char* target, std::int64_t a, std::int64_t b) {
+    return Executor(with_arithmetic(target, a, b)).run({at::zeros({6, 4})}).at(0).size(0);
+  };
+  EXPECT_EQ(rows("_operator.mul", 3, 4), 12);
+  EXPECT_EQ(rows("_operator.floordiv", -7, -2), 3);
+  EXPECT_EQ(rows("_operator.mod", -7, 9), 2);
+  EXPECT_EQ(rows("_operator.pow", 3, 2), 9);
+  constexpr std::int64_t kLeast = INT64_MIN;
+  for (const auto& [target, a, b] :
+       {std::tuple("_operator.floordiv", kLeast, std::int64_t{-1}),
+        std::tuple("_operator.mod", kLeast, std::int64_t{-1}), std::tuple("_operator.mul", kLeast, std::int64_t{2}),
+        std::tuple("_operator.sub", kLeast, std::int64_t{1}),
+        std::tuple("_operator.add", std::int64_t{INT64_MAX}, std::int64_t{1}),
+        std::tuple("_operator.pow", std::int64_t{3}, std::int64_t{INT64_MAX})}) {
+    EXPECT_ERROR(rows(target, a, b), InputError, target, "64 bits");
+  }
+  EXPECT_ERROR(rows("_operator.floordiv", 1, 0), InputError, "division by zero");
+}
+
+TEST(Executor, RefusesAnIntegerResultWithoutAName) {
+  const Program program = with_arithmetic("_operator.mul", 2, 3);
+  Graph graph = program.graph();
+  graph.nodes[graph.nodes.size() - 2].outputs = {SymInt(std::int64_t{3})};
+  EXPECT_ERROR(Executor{program.with_graph(graph)}, InputError, "_operator.mul", "without a name");
+}
+
 TEST(Executor, AnOperatorsRefusalNamesIt) {
   const Program program = build_builtin_program("cnn", kSmall);
   EXPECT_ERROR(Executor(program).run({at::randn({4, 7, 8, 8})}), InputError, "conv2d", "7 channels");
@@ -152,6 +198,25 @@ TEST(EvalForm, StochasticDepthBecomesTheIdentity) {
 TEST(EvalForm, RefusesNoiseThatIsPartOfTheModel) {
   EXPECT_ERROR(eval_form(stochastic_depth("torch.ops.aten.uniform_.default").graph()), InputError, "uniform_",
                "random");
+}
+
+TEST(EvalForm, RefusesABufferThatInferenceWouldChange) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  Graph graph = program.graph();
+  graph.nodes.push_back({"torch.ops.aten.mul_.Tensor",
+                         {{"self", TensorName{"b_block1_norm_running_var"}, false}, {"other", 0.9, false}},
+                         {TensorName{"decayed"}},
+                         nlohmann::json::object(),
+                         "decayed"});
+  EXPECT_ERROR(eval_form(graph), InputError, "mul_", "block1.norm.running_var");
+}
+
+TEST(EvalForm, TellsAProgramThatWasExportedForInference) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  EXPECT_EQ(find_inference_node(program.graph()), nullptr);
+  const Graph inference = eval_form(program.graph());
+  ASSERT_NE(find_inference_node(inference), nullptr);
+  EXPECT_EQ(find_inference_node(inference)->target, "torch.ops.aten.batch_norm.default");
 }
 
 TEST(GraphBuilder, TheSameSeedGivesTheSameProgram) {

@@ -126,6 +126,12 @@ TEST(Graph, RefusesWhatItDoesNotKnow) {
   changed["graph_module"]["signature"]["input_specs"][1] = {{"user_input", {{"arg", {{"as_int", 3}}}}}};
   EXPECT_ERROR(read(changed), InputError, "user_input", "inputs must be tensors");
 
+  for (const char* specs : {"input_specs", "output_specs"}) {
+    changed = document();
+    changed["graph_module"]["signature"][specs][0] = json::object();
+    EXPECT_ERROR(read(changed), InputError, "m.pt2", "one kind");
+  }
+
   changed = document();
   changed["graph_module"]["graph"]["nodes"][0].erase("target");
   EXPECT_ERROR(read(changed), InputError, "m.pt2", "node 0", "target");

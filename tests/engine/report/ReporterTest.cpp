@@ -64,6 +64,12 @@ TEST(Reporter, MetricLinesCanBePickedUpByARegularExpression) {
   EXPECT_EQ(recorded.lines()[0]["event"], "epoch");
 }
 
+TEST(Reporter, NumbersHaveNoExponent) {
+  Recorded recorded(false, 1000);
+  recorded.reporter.metrics("epoch", 1, 1, {{"a", 9.5e-5}, {"b", 1234567.4}, {"c", 0}, {"d", -2}, {"e", 2.0 / 3}});
+  EXPECT_EQ(recorded.printed(), "epoch=1 step=1 a=0.000095 b=1234567 c=0 d=-2 e=0.666667\n");
+}
+
 TEST(Reporter, PlainLinesWithoutATerminal) {
   Recorded recorded(false, 1e-9);
   for (int i = 1; i <= 3; ++i) recorded.reporter.progress(step(i));
