@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <exception>
 #include <utility>
+#include <vector>
 
 #include "common/Error.h"
 
@@ -19,6 +21,8 @@ void sync_path(const fs::path& path, int flags) {
   FileDescriptor fd(::open(path.c_str(), flags | O_CLOEXEC));
   if (!fd || ::fsync(fd.get()) != 0) throw SystemError(with_errno("cannot sync " + path.string()));
 }
+
+constexpr std::string_view kStagingPrefix = ".partial-";
 
 }  // namespace
 
@@ -87,7 +91,7 @@ StagingDirectory::StagingDirectory(fs::path destination) : destination_(std::mov
   std::error_code error;
   fs::create_directories(destination_, error);
   if (error) throw InputError("cannot make the directory " + destination_.string() + ": " + error.message());
-  std::string pattern = (destination_ / ".partial-XXXXXX").string();
+  std::string pattern = (destination_ / (std::string(kStagingPrefix) + "XXXXXX")).string();
   if (::mkdtemp(pattern.data()) == nullptr) {
     throw InputError(with_errno("cannot write into the directory " + destination_.string()));
   }
@@ -97,6 +101,18 @@ StagingDirectory::StagingDirectory(fs::path destination) : destination_(std::mov
 StagingDirectory::~StagingDirectory() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
+}
+
+void remove_abandoned_staging(const fs::path& destination) noexcept {
+  try {
+    std::vector<fs::path> abandoned;
+    for (const auto& entry : fs::directory_iterator(destination)) {
+      if (entry.path().filename().string().starts_with(kStagingPrefix)) abandoned.push_back(entry.path());
+    }
+    for (const fs::path& path : abandoned) fs::remove_all(path);
+  } catch (const std::exception&) {
+    return;  // there is no such directory, or it is not ours to change
+  }
 }
 
 void StagingDirectory::publish() {

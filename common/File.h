@@ -64,4 +64,7 @@ class StagingDirectory {
   std::filesystem::path path_;
 };
 
+/// Removes what staging directories of processes that were killed have left in `destination`.
+void remove_abandoned_staging(const std::filesystem::path& destination) noexcept;
+
 }  // namespace lockstep

@@ -96,13 +96,14 @@ std::vector<std::string> launch_command(const Launch& launch, const std::vector<
 }
 
 // Returns the job's exit code. A rank that fails leaves the reason itself; one that was killed cannot.
-int run_ranks(const std::vector<std::string>& command, const fs::path& output_dir) {
+int run_ranks(const std::vector<std::string>& command, const JobConfig& job) {
   MpirunMessages messages;
   const Ending ending = supervise(command, [&](const std::string& line) {
     for (const std::string& shown : messages.take(line)) std::cerr << shown << std::endl;
   });
   const auto fail = [&](const std::string& reason, int code) {
-    if (write_failure_file(output_dir, reason)) std::cerr << "lockstep: error: " << reason << std::endl;
+    remove_abandoned_staging(job.model_dir);  // a container's model directory is uploaded after a failure too
+    if (write_failure_file(job.output_dir, reason)) std::cerr << "lockstep: error: " << reason << std::endl;
     return code;
   };
   if (ending.exit_code == kExitDone) return kExitDone;  // also when a signal came too late to stop it
@@ -175,7 +176,7 @@ int train_command(const std::vector<std::string>& arguments) {
     for (const std::string& note : launch.job.notes) std::cout << "lockstep: " << note << "\n";
     for (const std::string& warning : launch.topology.warnings) std::cout << "lockstep: " << warning << "\n";
     std::cout.flush();
-    return run_ranks(launch_command(launch, arguments), output_dir);
+    return run_ranks(launch_command(launch, arguments), launch.job.config);
   } catch (const Error& error) {
     return fail(error.what(), error.exit_code());
   } catch (const std::exception& error) {

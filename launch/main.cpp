@@ -7,6 +7,7 @@
 
 #include "common/Error.h"
 #include "job/Hyperparameters.h"
+#include "launch/JobEnvironment.h"
 #include "launch/TrainCommand.h"
 
 namespace {
@@ -35,6 +36,10 @@ void print_hyperparameters() {
 int run(std::vector<std::string> arguments) {
   using namespace lockstep;
   // A container starts the program with `train`, with nothing, or with hyperparameters alone.
+  if (arguments.empty() && !container_output_dir(process_environment(), std::nullopt)) {
+    std::cerr << kUsage;
+    return kExitBadInput;
+  }
   const bool flags_only =
       !arguments.empty() && arguments[0].starts_with("--") && arguments[0] != "--help" && arguments[0] != "--version";
   const std::string command = arguments.empty() || flags_only ? "train" : arguments[0];

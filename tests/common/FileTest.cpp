@@ -61,6 +61,17 @@ TEST(StagingDirectory, PublishReplacesEntriesAndKeepsOthers) {
   EXPECT_FALSE(fs::exists(directory / "model/1/old"));
 }
 
+TEST(StagingDirectory, WhatAKilledProcessLeftCanBeRemoved) {
+  const TemporaryDirectory directory;
+  fs::create_directories(directory / "model/.partial-abcdef/1");
+  write_text(directory / "model/.partial-abcdef/1/half", "half");
+  write_text(directory / "model/model.pt2", "whole");
+  remove_abandoned_staging(directory / "model");
+  EXPECT_FALSE(fs::exists(directory / "model/.partial-abcdef"));
+  EXPECT_TRUE(fs::exists(directory / "model/model.pt2"));
+  remove_abandoned_staging(directory / "nowhere");
+}
+
 TEST(StagingDirectory, RefusesAPlaceThatCannotBeADirectory) {
   const TemporaryDirectory directory;
   write_text(directory / "model", "a file");
