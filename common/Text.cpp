@@ -35,6 +35,12 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
   return text;
 }
 
+std::string join(std::span<const std::int64_t> numbers, std::string_view separator) {
+  std::vector<std::string> parts;
+  for (const std::int64_t number : numbers) parts.push_back(std::to_string(number));
+  return join(parts, separator);
+}
+
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 2) + 1;

@@ -1,6 +1,7 @@
 // Small text helpers for messages that people read.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@ namespace lockstep {
 
 /// The parts joined by `separator`.
 std::string join(std::span<const std::string> parts, std::string_view separator);
+std::string join(std::span<const std::int64_t> numbers, std::string_view separator);
 
 /// The candidate nearest to `word` by edit distance, or "" when none is near enough to be what was meant.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);

@@ -11,7 +11,6 @@
 #include "common/Error.h"
 #include "common/FailureFile.h"
 #include "common/File.h"
-#include "common/Text.h"
 #include "launch/Job.h"
 #include "launch/MpiRun.h"
 #include "launch/MpirunMessages.h"

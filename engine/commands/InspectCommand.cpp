@@ -20,11 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string shape_text(const std::vector<std::int64_t>& sizes) {
-  std::vector<std::string> parts;
-  for (const std::int64_t size : sizes) parts.push_back(std::to_string(size));
-  return "[" + join(parts, ", ") + "]";
-}
+std::string shape_text(const std::vector<std::int64_t>& sizes) { return "[" + join(sizes, ", ") + "]"; }
 
 std::string dimensions_text(const Graph& graph, const std::string& value) {
   std::vector<std::string> parts;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/Error.h"
+#include "common/File.h"
 #include "common/Text.h"
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
@@ -52,15 +53,10 @@ int model_command(int count, const char* const* arguments) {
   }
   options.batch_norm = norm == "batch";
   const Program program = build_builtin_program(name, options);
-  const fs::path aside = output + ".partial";
-  try {
-    write_archive(program, aside);
-    fs::rename(aside, output);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove(aside, ignored);
-    throw;
-  }
+  const fs::path file = fs::absolute(output);
+  StagingDirectory staging(file.parent_path());
+  write_archive(program, staging.path() / file.filename());
+  staging.publish();
   std::printf("%s: %s, %s parameters\n", output.c_str(), name.c_str(), with_commas(program.parameter_count()).c_str());
   return kExitDone;
 }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -192,11 +193,9 @@ Rows RankJob::header_rows() const {
       {"buckets",
        std::to_string(buckets_->buckets().size()) + " of at most " + format("%g MiB", options().bucket_cap_mb)}};
   for (const auto& [channel, dataset] : datasets_) {
-    std::vector<std::string> sizes;
-    for (const std::int64_t size : dataset->shape().input) sizes.push_back(std::to_string(size));
     rows.emplace_back(
         "data " + channel,
-        with_commas(dataset->size()) + " samples of " + join(sizes, "×") +
+        with_commas(dataset->size()) + " samples of " + join(dataset->shape().input, "×") +
             (dataset->shape().class_labels ? ", " + std::to_string(dataset->shape().classes) + " classes" : ""));
   }
   rows.emplace_back("training",
@@ -235,12 +234,7 @@ at::Tensor RankJob::first_inputs(std::int64_t count) const {
 
 void RankJob::finish(TrainingResult result) {
   Metrics metrics;
-  const auto add = [&](const std::string& channel, const Evaluation& evaluation) {
-    metrics.emplace_back(channel + "_loss", evaluation.loss);
-    if (evaluation.accuracy) metrics.emplace_back(channel + "_accuracy", *evaluation.accuracy);
-    if (evaluation.top5) metrics.emplace_back(channel + "_top5", *evaluation.top5);
-  };
-  if (result.evaluation) add(result.evaluated_channel, *result.evaluation);
+  if (result.evaluation) metrics = result.evaluation->metrics(result.evaluated_channel);
   for (const StateTensor& entry : result.program.state()) {  // the same on all ranks
     if (entry.tensor.is_floating_point() && !at::isfinite(entry.tensor).all().item<bool>()) {
       throw CollectiveError(kExitRankFailed, entry.name + " is not finite after step " +
@@ -259,7 +253,8 @@ void RankJob::finish(TrainingResult result) {
     Evaluator evaluator(result.program, Objective(options().loss), options().precision,
                         Trainer::eval_batch_size(options(), communicator_.size()),
                         static_cast<int>(options().loader_threads), communicator_);
-    add(test_channel_, evaluator.evaluate(*datasets_.at(test_channel_)));
+    const Evaluation test = evaluator.evaluate(*datasets_.at(test_channel_));
+    std::ranges::copy(test.metrics(test_channel_), std::back_inserter(metrics));
   }
   if (!leads()) return;
   Rows rows;

@@ -134,11 +134,7 @@ std::int64_t IdxHeader::elements() const {
 
 std::int64_t IdxHeader::bytes() const { return elements() * size_of(type); }
 
-std::string IdxHeader::dimensions_text() const {
-  std::vector<std::string> sizes;
-  for (const std::int64_t size : dimensions) sizes.push_back(std::to_string(size));
-  return join(sizes, " × ");
-}
+std::string IdxHeader::dimensions_text() const { return join(dimensions, " × "); }
 
 void IdxArray::read(std::int64_t first, std::span<double> numbers) const {
   switch (header.type) {

@@ -83,19 +83,13 @@ bool counts_batches(const Node& node, const Graph& graph) {
   });
 }
 
-// Whether the operator writes into its first argument: add_, but not __and__.
-bool is_in_place(const Node& node) {
-  const std::string name = node.target.substr(0, node.target.rfind('.'));
-  return name.ends_with("_") && !name.ends_with("__");
-}
-
 void refuse_changed_buffers(const Graph& graph) {
   std::map<std::string, std::string> buffers;  // value → the buffer it is
   for (const GraphInput& input : graph.inputs) {
     if (input.kind == InputKind::kBuffer) buffers[input.value] = input.state_name;
   }
   for (const Node& node : graph.nodes) {
-    const auto changed = is_in_place(node) ? buffers.find(node.tensor("self")) : buffers.end();
+    const auto changed = node.in_place() ? buffers.find(node.tensor("self")) : buffers.end();
     if (changed == buffers.end()) continue;
     throw InputError(describe(node) + " changes the buffer " + in_quotes(changed->second) +
                      " in inference too; only batch norm's statistics and counters are known to stop");

@@ -278,6 +278,11 @@ void Node::set(std::string_view argument, Argument value) {
   }
 }
 
+bool Node::in_place() const {
+  const std::string name = target.substr(0, target.rfind('.'));
+  return name.ends_with("_") && !name.ends_with("__");
+}
+
 std::string Node::tensor(std::string_view argument) const {
   const Argument* found = find(argument);
   const auto* tensor = found ? std::get_if<TensorName>(found) : nullptr;

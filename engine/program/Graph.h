@@ -76,6 +76,8 @@ struct Node {
   const Argument* find(std::string_view argument) const;
   /// Sets an argument, adding it by keyword when the node left it to its default.
   void set(std::string_view argument, Argument value);
+  /// Whether the operator writes into its `self`: add_, but not __and__.
+  bool in_place() const;
   /// The name of the tensor in this argument, or "" when it holds none.
   std::string tensor(std::string_view argument) const;
   /// The user's source line, the innermost that the archive recorded, or "" when there is none.

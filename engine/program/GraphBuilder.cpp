@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "common/Error.h"
+#include "common/Text.h"
 
 namespace lockstep {
 
@@ -38,9 +39,7 @@ Sizes contiguous_strides(const Sizes& sizes) {
 
 void require(bool condition, const std::string& layer, const std::string& expected, const Sizes& found) {
   if (condition) return;
-  std::string sizes = "batch";
-  for (const std::int64_t size : found) sizes += " × " + std::to_string(size);
-  throw InputError("layer " + layer + " takes " + expected + ", not " + sizes);
+  throw InputError("layer " + layer + " takes " + expected + ", not batch × " + join(found, " × "));
 }
 
 NamedArgument tensor(const std::string& name, const std::string& value) { return {name, TensorName{value}, false}; }

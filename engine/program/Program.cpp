@@ -24,6 +24,19 @@ void retype(Argument& argument, int from, int to) {
   if (auto* number = std::get_if<ScalarTypeNumber>(&argument); number && number->value == from) number->value = to;
 }
 
+// Every tensor through `copy`, once: tied names stay tied.
+template <typename Copy>
+std::map<std::string, at::Tensor> copies(const std::map<std::string, at::Tensor>& state, const Copy& copy) {
+  std::map<std::string, at::Tensor> copied;
+  std::map<const void*, at::Tensor> seen;
+  for (const auto& [name, tensor] : state) {
+    at::Tensor& made = seen[tensor.unsafeGetTensorImpl()];
+    if (!made.defined()) made = copy(tensor.detach()).set_requires_grad(tensor.requires_grad());
+    copied[name] = made;
+  }
+  return copied;
+}
+
 }  // namespace
 
 at::ScalarType scalar_type_from_archive(int number) {
@@ -89,12 +102,11 @@ std::vector<StateTensor> Program::trained_parameters() const {
 }
 
 std::vector<StateTensor> Program::running_statistics() const {
-  // batch_norm and instance_norm change their statistics without saying so in their name; `add_` and its like end in _.
+  // batch_norm and instance_norm change their statistics without saying so in their name.
   std::set<std::string> changed;
   for (const Node& node : graph_.nodes) {
     for (const char* argument : {"running_mean", "running_var"}) changed.insert(node.tensor(argument));
-    const std::string overload = node.target.substr(0, node.target.rfind('.'));
-    if (overload.ends_with("_")) changed.insert(node.tensor("self"));
+    if (node.in_place()) changed.insert(node.tensor("self"));
   }
   std::vector<StateTensor> statistics;
   std::set<const void*> seen;
@@ -130,30 +142,16 @@ Program Program::to(at::ScalarType type) const {
   for (auto& value : graph.document.at("graph_module").at("graph").at("tensor_values")) {
     if (value.at("dtype") == from) value["dtype"] = into;
   }
-  std::map<std::string, at::Tensor> state;
-  std::map<const void*, at::Tensor> converted;  // tied names stay tied
-  for (const auto& [state_name, tensor] : state_) {
-    at::Tensor& copy = converted[tensor.unsafeGetTensorImpl()];
-    if (!copy.defined()) {
-      copy = tensor.scalar_type() == at::kFloat ? tensor.detach().to(type) : tensor.detach().clone();
-      copy.set_requires_grad(tensor.requires_grad());
-    }
-    state[state_name] = copy;
-  }
-  return Program(name_, std::move(graph), std::move(state));
+  const auto convert = [&](const at::Tensor& tensor) {
+    return tensor.scalar_type() == at::kFloat ? tensor.to(type) : tensor.clone();
+  };
+  return Program(name_, std::move(graph), copies(state_, convert));
 }
 
 Program Program::with_graph(Graph graph) const { return Program(name_, std::move(graph), state_); }
 
 Program Program::clone() const {
-  std::map<std::string, at::Tensor> state;
-  std::map<const void*, at::Tensor> cloned;
-  for (const auto& [state_name, tensor] : state_) {
-    at::Tensor& copy = cloned[tensor.unsafeGetTensorImpl()];
-    if (!copy.defined()) copy = tensor.detach().clone().set_requires_grad(tensor.requires_grad());
-    state[state_name] = copy;
-  }
-  return Program(name_, graph_, std::move(state));
+  return Program(name_, graph_, copies(state_, [](const at::Tensor& tensor) { return tensor.clone(); }));
 }
 
 std::string Program::digest() const {

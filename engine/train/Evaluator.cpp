@@ -24,6 +24,13 @@ struct Sums {
 
 }  // namespace
 
+Metrics Evaluation::metrics(const std::string& channel) const {
+  Metrics measured = {{channel + "_loss", loss}};
+  if (accuracy) measured.emplace_back(channel + "_accuracy", *accuracy);
+  if (top5) measured.emplace_back(channel + "_top5", *top5);
+  return measured;
+}
+
 double Evaluation::metric(const std::string& name) const {
   if (name == "loss") return loss;
   if (name == "accuracy" && accuracy) return *accuracy;
@@ -66,7 +73,7 @@ Evaluation Evaluator::evaluate(const Dataset& dataset) {
   std::array<double, 4> all = {sums.loss, sums.correct, sums.correct_top5, top5 ? 1.0 : 0.0};
   communicator_.all_reduce(all.data(), all.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
   const auto count = static_cast<double>(dataset.size());
-  Evaluation result{.samples = dataset.size(), .loss = all[0] / count, .accuracy = {}, .top5 = {}};
+  Evaluation result{.loss = all[0] / count, .accuracy = {}, .top5 = {}};
   if (labels) result.accuracy = all[1] / count;
   if (labels && all[3] > 0) result.top5 = all[2] / count;
   return result;

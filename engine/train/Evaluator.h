@@ -8,6 +8,7 @@
 #include "engine/collectives/Communicator.h"
 #include "engine/data/Dataset.h"
 #include "engine/program/Executor.h"
+#include "engine/report/Reporter.h"
 #include "engine/train/Objective.h"
 #include "job/Hyperparameters.h"
 
@@ -15,11 +16,12 @@ namespace lockstep {
 
 /// Means over the samples of a data set, each counted exactly once over all ranks.
 struct Evaluation {
-  std::int64_t samples = 0;
   double loss = 0;
   std::optional<double> accuracy;  ///< class labels only
   std::optional<double> top5;      ///< class labels and at least five classes only
 
+  /// What was measured, under names such as `test_accuracy`.
+  Metrics metrics(const std::string& channel) const;
   /// "loss", "accuracy" or "top5"; InputError when it was not measured.
   double metric(const std::string& name) const;
 };

@@ -9,11 +9,7 @@ namespace lockstep {
 
 namespace {
 
-std::string sizes_of(const at::Tensor& tensor) {
-  std::vector<std::string> sizes;
-  for (const std::int64_t size : tensor.sizes()) sizes.push_back(std::to_string(size));
-  return "[" + join(sizes, ", ") + "]";
-}
+std::string sizes_of(const at::Tensor& tensor) { return "[" + join(tensor.sizes().vec(), ", ") + "]"; }
 
 }  // namespace
 

@@ -23,8 +23,6 @@ class Objective {
   /// elements for the squared error.
   double denominator(std::int64_t samples, const at::Tensor& output) const;
 
-  Loss loss() const { return loss_; }
-
  private:
   Loss loss_;
 };

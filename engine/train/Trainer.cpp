@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 
 #include "common/Error.h"
 #include "engine/program/EvalForm.h"
@@ -111,9 +112,9 @@ double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
   for (std::int64_t step = 0; step < plan_.steps() && global_step_ < total_steps_; ++step) {
     const std::int64_t batch_size = plan_.batch(step).size();
     const double learning_rate = schedule_.learning_rate(global_step_);
-    const StepResult result = step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
+    const double step_loss = step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
     ++global_step_;
-    loss += result.loss * static_cast<double>(batch_size);
+    loss += step_loss * static_cast<double>(batch_size);
     samples += batch_size;
     samples_since_average_ += plan_.slice(step, communicator_.rank()).size();
     if (reporter_) {
@@ -124,7 +125,7 @@ double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
                            .total_steps = total_steps_,
                            .global_step = global_step_,
                            .batch_size = batch_size,
-                           .loss = result.loss,
+                           .loss = step_loss,
                            .learning_rate = learning_rate});
     }
   }
@@ -149,10 +150,7 @@ bool Trainer::evaluate(std::int64_t epoch, double train_loss, double samples_per
   bool stop = false;
   if (evaluation_) {
     const Evaluation evaluation = evaluator_.evaluate(*evaluation_->dataset);
-    const std::string& channel = evaluation_->channel;
-    metrics.emplace_back(channel + "_loss", evaluation.loss);
-    if (evaluation.accuracy) metrics.emplace_back(channel + "_accuracy", *evaluation.accuracy);
-    if (evaluation.top5) metrics.emplace_back(channel + "_top5", *evaluation.top5);
+    std::ranges::copy(evaluation.metrics(evaluation_->channel), std::back_inserter(metrics));
     last_evaluation_ = evaluation;
     if (improves(evaluation)) {
       best_evaluation_ = evaluation;

@@ -43,10 +43,10 @@ TrainingStep::TrainingStep(Executor& executor, Objective objective, FlatParamete
       options_(options),
       generator_(at::globalContext().defaultGenerator(at::kCPU)) {}
 
-StepResult TrainingStep::run(Loader& loader, const SampleShape& shape, std::int64_t batch_size,
-                             std::int64_t global_step, double learning_rate) {
+double TrainingStep::run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
+                         double learning_rate) {
   reducer_.begin_step();
-  StepResult result;
+  double mean_loss = 0;
   bool last = false;
   for (std::int64_t micro_batch = 0; !last; ++micro_batch) {
     const MicroBatch batch = loader.next();
@@ -56,7 +56,7 @@ StepResult TrainingStep::run(Loader& loader, const SampleShape& shape, std::int6
     const at::Tensor output = executor_.run({input_tensor(batch, shape, options_.precision)}).at(0);
     const at::Tensor loss = objective_.sum(output, target_tensor(batch, shape, options_.precision))
                                 .div(objective_.denominator(batch_size, output));
-    result.loss += loss.item<double>();
+    mean_loss += loss.item<double>();
     if (last) reducer_.last_micro_batch();
     try {
       loss.backward();
@@ -65,16 +65,16 @@ StepResult TrainingStep::run(Loader& loader, const SampleShape& shape, std::int6
     }
   }
   reducer_.finish();
-  communicator_.all_reduce(&result.loss, 1, DataType::kFloat64, ReduceOp::kSum)->wait();
-  if (!std::isfinite(result.loss)) diverged(global_step, "loss", result.loss);
+  communicator_.all_reduce(&mean_loss, 1, DataType::kFloat64, ReduceOp::kSum)->wait();
+  if (!std::isfinite(mean_loss)) diverged(global_step, "loss", mean_loss);
   double scale = 1;
   if (options_.clip_norm > 0) {
-    result.gradient_norm = parameters_.gradient_norm();
-    if (!std::isfinite(result.gradient_norm)) diverged(global_step, "gradient's norm", result.gradient_norm);
-    scale = clip_scale(result.gradient_norm, options_.clip_norm);
+    const double norm = parameters_.gradient_norm();
+    if (!std::isfinite(norm)) diverged(global_step, "gradient's norm", norm);
+    scale = clip_scale(norm, options_.clip_norm);
   }
   optimizer_.step(learning_rate, scale, reducer_.received());
-  return result;
+  return mean_loss;
 }
 
 }  // namespace lockstep

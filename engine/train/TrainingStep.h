@@ -16,11 +16,6 @@
 
 namespace lockstep {
 
-struct StepResult {
-  double loss = 0;           ///< mean over the global batch
-  double gradient_norm = 0;  ///< of the mean gradient, before clipping; only computed with clip_norm
-};
-
 /// Runs the steps of a job on this rank. All ranks run the same steps and hold the same parameters after each.
 ///
 /// The gradient of a step is the sum over all samples of all ranks divided by the loss's own denominator, however
@@ -38,10 +33,10 @@ class TrainingStep {
   TrainingStep(Executor& executor, Objective objective, FlatParameters& parameters, GradientReducer& reducer,
                Optimizer& optimizer, Communicator& communicator, Options options);
 
-  /// Takes the micro-batches of one step from `loader`; `batch_size` is the step's size over all ranks. Throws on all
-  /// ranks alike when the loss or the gradient is not finite.
-  StepResult run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
-                 double learning_rate);
+  /// Takes the micro-batches of one step from `loader`; `batch_size` is the step's size over all ranks. Returns the
+  /// mean loss over the global batch. Throws on all ranks alike when the loss or the gradient is not finite.
+  double run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
+             double learning_rate);
 
  private:
   Executor& executor_;

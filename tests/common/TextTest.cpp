@@ -22,6 +22,12 @@ TEST(Quoted, EscapesAndCuts) {
   EXPECT_EQ(in_quotes(std::string(500, 'x')), "\"" + std::string(120, 'x') + "…\"");
 }
 
+TEST(Join, TextsAndNumbers) {
+  EXPECT_EQ(join(std::vector<std::string>{"a", "b"}, ", "), "a, b");
+  EXPECT_EQ(join(std::vector<std::int64_t>{1, 28, 28}, " × "), "1 × 28 × 28");
+  EXPECT_EQ(join(std::vector<std::int64_t>{}, ", "), "");
+}
+
 TEST(WithCommas, GroupsThousands) {
   EXPECT_EQ(with_commas(0), "0");
   EXPECT_EQ(with_commas(999), "999");

@@ -1,5 +1,6 @@
 """Jobs that are started in other ways, and jobs that end badly."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -27,6 +28,17 @@ class Job:
             if line.startswith("epoch"):
                 return job
         raise AssertionError("the job ended before its first step")
+
+    @contextlib.contextmanager
+    def model_directory_on_tmpfs(self, options):
+        place = self.directory / "tmpfs"
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
+        try:
+            self.arguments[self.arguments.index("--model_dir") + 1] = place
+            yield place
+        finally:
+            subprocess.run(["umount", place], check=True)
 
     def failure(self):
         return (self.directory / "output" / "failure").read_text()
@@ -159,15 +171,9 @@ def a_rank_that_finds_no_other_does_not_train_alone(j):
 
 @job
 def an_unwritable_model_directory_is_refused_at_once(j):
-    place = j.directory / "readonly"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", place], check=True)
-    try:
-        j.arguments[j.arguments.index("--model_dir") + 1] = place
+    with j.model_directory_on_tmpfs("ro") as place:
         output = common.run([*j.arguments, "--ranks_per_host", 2], expect=2)
         assert str(place) in output and "Read-only" in output and "epoch" not in output, output
-    finally:
-        subprocess.run(["umount", place], check=True)
 
 
 @job
@@ -180,16 +186,10 @@ def a_plan_starts_nothing(j):
 @job
 def a_full_disk_is_an_error(j):
     """The model directory on a file system too small for the artifacts."""
-    small = j.directory / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
-    try:
-        j.arguments[j.arguments.index("--model_dir") + 1] = small
+    with j.model_directory_on_tmpfs("size=64k") as place:
         output = common.run([*j.arguments, "--ranks_per_host", 2, "--max_steps", 2], expect=3)
         assert "No space left" in output and output.count("lockstep: error:") == 1, output
-        assert not any(small.iterdir()), list(small.iterdir())
-    finally:
-        subprocess.run(["umount", small], check=True)
+        assert not any(place.iterdir()), list(place.iterdir())
 
 
 if __name__ == "__main__":
