@@ -2,14 +2,15 @@
 #
 # torch's own package (find_package(Torch)) demands a CUDA toolkit whenever the wheel was built for CUDA; this one asks
 # only for headers and the two libraries that CPU training links. Where to look: LOCKSTEP_PREFIX_PATH, the virtual
-# environment that docker/install.sh makes.
+# environment that docker/install.sh makes. Nothing is cached:
+# another environment may be named at any time.
 file(GLOB Libtorch_ROOT "${LOCKSTEP_PREFIX_PATH}/lib/python3*/site-packages/torch")
 
 find_path(Libtorch_INCLUDE_DIR torch/torch.h
-  PATHS ${Libtorch_ROOT}/include/torch/csrc/api/include NO_DEFAULT_PATH)
-find_library(Libtorch_CPU_LIBRARY torch_cpu PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH)
-find_library(Libtorch_C10_LIBRARY c10 PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH)
-find_file(Libtorch_OPENMP_LIBRARY libgomp.so.1 PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH)
+  PATHS ${Libtorch_ROOT}/include/torch/csrc/api/include NO_DEFAULT_PATH NO_CACHE)
+find_library(Libtorch_CPU_LIBRARY torch_cpu PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
+find_library(Libtorch_C10_LIBRARY c10 PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
+find_file(Libtorch_OPENMP_LIBRARY libgomp.so.1 PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
 file(GLOB Libtorch_CUDA_DIR "${Libtorch_ROOT}/../nvidia/cu[0-9]*/lib")
 if(EXISTS "${Libtorch_ROOT}/version.py")
   file(STRINGS "${Libtorch_ROOT}/version.py" Libtorch_VERSION REGEX "^__version__")

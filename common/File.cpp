@@ -66,6 +66,14 @@ std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   return content;
 }
 
+std::uintmax_t bytes_below(const fs::path& path) {
+  if (!fs::is_directory(path)) return fs::file_size(path);
+  std::uintmax_t bytes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(path))
+    bytes += entry.is_regular_file() ? entry.file_size() : 0;
+  return bytes;
+}
+
 OutputFile::OutputFile(fs::path path) : path_(std::move(path)) {
   fd_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!fd_) throw SystemError(with_errno("cannot create " + path_.string()));

@@ -30,6 +30,9 @@ class FileDescriptor {
 /// The whole content of a regular file. Throws InputError when it cannot be read or exceeds `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
+/// Bytes of a regular file, or of all regular files below a directory.
+std::uintmax_t bytes_below(const std::filesystem::path& path);
+
 /// A file being written from its start. Call `close` when all is written: it syncs, closes and reports errors; a file
 /// destroyed without it may be incomplete. Throws SystemError naming the path.
 class OutputFile {

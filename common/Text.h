@@ -13,6 +13,9 @@ namespace lockstep {
 std::string join(std::span<const std::string> parts, std::string_view separator);
 std::string join(std::span<const std::int64_t> numbers, std::string_view separator);
 
+/// The parts between separators: one more than there are separators.
+std::vector<std::string> split(std::string_view text, char separator);
+
 /// The candidate nearest to `word` by edit distance, or "" when none is near enough to be what was meant.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 

@@ -18,6 +18,8 @@ debian_build=(
   nlohmann-json3-dev       # JSON: programs, jobs, metrics
   libcli11-dev             # the command line
   zlib1g-dev               # gzip data, CRC-32 of archives
+  libprotobuf-dev protobuf-compiler  # TensorFlow's SavedModel: its messages
+  libleveldb-dev           # TensorFlow's SavedModel: its variable index is a LevelDB table
   dataset-fashion-mnist    # the demo's data
 )
 debian_full=(
@@ -26,7 +28,8 @@ debian_full=(
 )
 torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
 pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  # all that libtorch_cpu.so loads
-pypi_full=("$torch" numpy safetensors==0.8.0)        # with torch's own dependencies, so that Python can import it
+pypi_full=("$torch" numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0)  # with their dependencies: judges and peers import them
+pypi_old=(tensorflow-cpu==2.13.1)                    # an environment of its own, $prefix/tensorflow-2.13: an older reader of our artifacts
 
 sets=${1:-}
 [[ $sets =~ ^(build|full|prefix)$ ]] || { sed -n '2,11p' "$0"; exit 2; }
@@ -46,21 +49,22 @@ install_debian() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-install_pypi() { # NAME PIP_OPTIONS... : one stamp per set, so that an interrupted installation is repeated
-  local name=$1; shift
-  [[ -e $prefix/$name.installed ]] && return 0
-  echo "install.sh: PyPI packages ($name) into $prefix"
-  mkdir -p "$prefix"
+install_pypi() { # ENVIRONMENT NAME PIP_OPTIONS... : one stamp per set, so that an interrupted installation is repeated
+  local environment=$1 name=$2; shift 2
+  [[ -e $environment/$name.installed ]] && return 0
+  echo "install.sh: PyPI packages ($name) into $environment"
+  mkdir -p "$environment"
   exec 9>"$prefix/lock"; flock 9
-  [[ -e $prefix/$name.installed ]] && return 0
-  [[ -x $prefix/bin/python3 ]] || /usr/bin/python3 -m venv "$prefix"
-  "$prefix/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "$@"
-  touch "$prefix/$name.installed"
+  [[ -e $environment/$name.installed ]] && return 0
+  [[ -x $environment/bin/python3 ]] || /usr/bin/python3 -m venv "$environment"
+  "$environment/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "$@"
+  touch "$environment/$name.installed"
 }
 
 install_debian "${debian_build[@]}"
-install_pypi build --no-deps "${pypi_build[@]}"
+install_pypi "$prefix" build --no-deps "${pypi_build[@]}"
 if [[ $sets == full ]]; then
   install_debian "${debian_full[@]}"
-  install_pypi full "${pypi_full[@]}"
+  install_pypi "$prefix" full "${pypi_full[@]}"
+  install_pypi "$prefix/tensorflow-2.13" full "${pypi_old[@]}"
 fi

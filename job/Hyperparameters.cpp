@@ -74,8 +74,8 @@ const std::vector<std::pair<Device, std::string>>& choices() {
 }
 template <>
 const std::vector<std::pair<Export, std::string>>& choices() {
-  static const std::vector<std::pair<Export, std::string>> all = {{Export::kPt2, "pt2"},
-                                                                  {Export::kSafetensors, "safetensors"}};
+  static const std::vector<std::pair<Export, std::string>> all = {
+      {Export::kPt2, "pt2"}, {Export::kSafetensors, "safetensors"}, {Export::kSavedModel, "saved_model"}};
   return all;
 }
 template <>

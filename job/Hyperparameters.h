@@ -18,7 +18,7 @@ enum class OptimizerKind { kSgd, kAdamW };
 enum class ScheduleKind { kConstant, kStep, kLinear, kCosine };
 enum class Precision { kFp32, kFp64 };
 enum class Device { kAuto, kCpu };
-enum class Export { kPt2, kSafetensors };
+enum class Export { kPt2, kSafetensors, kSavedModel };
 enum class ArtifactState { kBest, kLast };
 enum class Norm { kBatch, kNone };
 
@@ -77,7 +77,7 @@ struct Hyperparameters {
   std::int64_t eval_every = 1;  ///< epochs
   Monitor monitor;
   std::int64_t patience = 0;  ///< evaluations without improvement before the job ends early; 0: never
-  std::vector<Export> export_formats{Export::kPt2, Export::kSafetensors};  ///< named `export`
+  std::vector<Export> export_formats{Export::kPt2, Export::kSafetensors, Export::kSavedModel};  ///< named `export`
   ArtifactState artifact_state = ArtifactState::kBest;
   // Machine.
   Precision precision = Precision::kFp32;

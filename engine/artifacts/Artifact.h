@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,14 +24,23 @@ std::vector<Probe> make_probes(const Program& inference_program, const std::vect
 /// One artifact format.
 class Artifact {
  public:
+  /// Computes what a written artifact computes: inputs in the order of the program's, outputs in its order.
+  using Model = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
+
   virtual ~Artifact() = default;
   /// The entry it makes in the model directory: `model.pt2`.
   virtual std::string entry() const = 0;
+  /// Throws InputError, naming operator and source line, for a program in its inference form that the format cannot
+  /// hold.
+  virtual void check(const Program& /*program*/) const {}
   /// Writes the entry into `directory`. `program` is in its inference form. Throws SystemError.
   virtual void write(const Program& program, const std::filesystem::path& directory) const = 0;
-  /// Reads the entry back as its consumer would and returns a program that computes what the artifact computes.
-  virtual Program read_back(const Program& program, const std::filesystem::path& directory) const = 0;
+  /// Reads the entry back as its consumer would; `program` is what was written.
+  virtual Model read_back(const Program& program, const std::filesystem::path& directory) const = 0;
 };
+
+/// The model that a program is.
+Artifact::Model make_model(const Program& program);
 
 std::unique_ptr<Artifact> make_artifact(Export format);
 

@@ -8,8 +8,8 @@ void Pt2Artifact::write(const Program& program, const std::filesystem::path& dir
   write_archive(program, directory / entry());
 }
 
-Program Pt2Artifact::read_back(const Program&, const std::filesystem::path& directory) const {
-  return read_archive(directory / entry());
+Artifact::Model Pt2Artifact::read_back(const Program&, const std::filesystem::path& directory) const {
+  return make_model(read_archive(directory / entry()));
 }
 
 }  // namespace lockstep

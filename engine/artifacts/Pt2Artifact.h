@@ -9,7 +9,7 @@ class Pt2Artifact : public Artifact {
  public:
   std::string entry() const override { return "model.pt2"; }
   void write(const Program& program, const std::filesystem::path& directory) const override;
-  Program read_back(const Program& program, const std::filesystem::path& directory) const override;
+  Model read_back(const Program& program, const std::filesystem::path& directory) const override;
 };
 
 }  // namespace lockstep

@@ -21,14 +21,14 @@ void SafetensorsArtifact::write(const Program& program, const std::filesystem::p
   write_safetensors(tensors, {{"format", "pt"}, {"program", program.name()}}, directory / entry());
 }
 
-Program SafetensorsArtifact::read_back(const Program& program, const std::filesystem::path& directory) const {
+Artifact::Model SafetensorsArtifact::read_back(const Program& program, const std::filesystem::path& directory) const {
   NamedTensors tensors = read_safetensors(directory / entry());
   for (const GraphInput& input : program.graph().inputs) {
     if (input.kind == InputKind::kUserInput) continue;
     if (!in_state_dict(input)) tensors[input.state_name] = program.tensor(input);
     if (!tensors.contains(input.state_name)) throw InternalError(entry() + " lacks " + input.state_name);
   }
-  return Program(program.name(), program.graph(), std::move(tensors));
+  return make_model(Program(program.name(), program.graph(), std::move(tensors)));
 }
 
 }  // namespace lockstep

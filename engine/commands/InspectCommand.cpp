@@ -8,6 +8,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/artifacts/Artifact.h"
 #include "engine/artifacts/Safetensors.h"
 #include "engine/data/IdxDataset.h"
 #include "engine/program/Archive.h"
@@ -55,11 +56,14 @@ void inspect_program(const fs::path& path) {
   std::map<std::string, int> operators;
   for (const Node& node : graph.nodes) ++operators[node.target];
   for (const auto& [target, calls] : operators) std::printf("operator   %-40s × %d\n", target.c_str(), calls);
-  try {
-    const Graph inference = eval_form(graph);
-    std::printf("artifacts  pt2, safetensors\n");
-  } catch (const InputError& error) {
-    std::printf("artifacts  none: %s\n", error.what());
+  for (const Export format : Hyperparameters().export_formats) {
+    std::string possible = "yes";
+    try {
+      make_artifact(format)->check(program.with_graph(eval_form(graph)));
+    } catch (const InputError& error) {
+      possible = std::string("no: ") + error.what();
+    }
+    std::printf("artifact   %-40s %s\n", to_string(format).c_str(), possible.c_str());
   }
 }
 

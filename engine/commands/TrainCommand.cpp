@@ -167,6 +167,7 @@ void RankJob::check_fit() {
       throw InputError("channel " + channel + " does not fit the program " + program_->name() + ": " + error.what());
     }
   }
+  for (const Export format : options().export_formats) make_artifact(format)->check(inference);
 }
 
 std::vector<std::pair<std::string, std::string>> RankJob::identity() const {
@@ -270,7 +271,7 @@ void RankJob::finish(TrainingResult result) {
   rows.emplace_back("time", format("%.1f s, of which training %.1f s", seconds, result.training_seconds));
   for (const fs::path& artifact : artifacts) {
     rows.emplace_back("artifact", artifact.string() + ", " +
-                                      with_commas(static_cast<long long>(fs::file_size(artifact))) +
+                                      with_commas(static_cast<long long>(bytes_below(artifact))) +
                                       " bytes, read back and compared");
   }
   reporter_->summary(rows);

@@ -303,6 +303,11 @@ std::string Node::source_line() const {
   return best;
 }
 
+std::string describe(const Node& node) {
+  const std::string line = node.source_line();
+  return "operator " + node.target + (line.empty() ? "" : " (" + line + ")");
+}
+
 std::vector<Dimension> Graph::sizes(const std::string& value) const {
   std::vector<Dimension> dimensions;
   for (const json& size : tensor_value(*this, value).at("sizes")) {

@@ -84,6 +84,9 @@ struct Node {
   std::string source_line() const;
 };
 
+/// "operator torch.ops.aten.add_.Tensor (File "model.py", line 7, in forward)", for errors.
+std::string describe(const Node& node);
+
 /// One dimension: a size, or the name of a symbol (`s77`) whose size is known at run time.
 using Dimension = std::variant<std::int64_t, std::string>;
 

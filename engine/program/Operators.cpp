@@ -15,9 +15,4 @@ std::optional<c10::OperatorHandle> find_operator(const std::string& target) {
   return c10::Dispatcher::singleton().findSchema({name, overload == "default" ? "" : overload});
 }
 
-std::string describe(const Node& node) {
-  const std::string line = node.source_line();
-  return "operator " + node.target + (line.empty() ? "" : " (" + line + ")");
-}
-
 }  // namespace lockstep

@@ -13,7 +13,4 @@ namespace lockstep {
 /// The operator of a target such as `torch.ops.aten.add_.Tensor`, or nothing when this build does not have it.
 std::optional<c10::OperatorHandle> find_operator(const std::string& target);
 
-/// "operator torch.ops.aten.add_.Tensor (File "model.py", line 7, in forward)", for errors.
-std::string describe(const Node& node);
-
 }  // namespace lockstep

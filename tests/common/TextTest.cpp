@@ -28,6 +28,12 @@ TEST(Join, TextsAndNumbers) {
   EXPECT_EQ(join(std::vector<std::int64_t>{}, ", "), "");
 }
 
+TEST(Split, KeepsEmptyParts) {
+  EXPECT_EQ(split("a.b", '.'), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(split(".a..", '.'), (std::vector<std::string>{"", "a", "", ""}));
+  EXPECT_EQ(split("", '.'), (std::vector<std::string>{""}));
+}
+
 TEST(WithCommas, GroupsThousands) {
   EXPECT_EQ(with_commas(0), "0");
   EXPECT_EQ(with_commas(999), "999");

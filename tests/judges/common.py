@@ -53,7 +53,7 @@ def train(directory, channels, ranks=1, **hyperparameters):
                  "--ranks_per_host", ranks, "--threads_per_rank", 1]
     for name, path in channels.items():
         arguments += ["--channel", f"{name}={path}"]
-    for name, value in hyperparameters.items():
+    for name, value in {"export": "pt2,safetensors", **hyperparameters}.items():
         arguments += [f"--{name}", json.dumps(value) if isinstance(value, (list, dict)) else value]
     output = run(arguments)
     model = directory / "model" / "model.safetensors"

@@ -1,4 +1,5 @@
-"""The demo's job on Debian's Fashion-MNIST, one epoch of it (whole in `make soak`), and PyTorch on what it leaves: the same 10,000 predictions."""
+"""The demo's job on Debian's Fashion-MNIST, one epoch of it (whole in `make soak`), and PyTorch and TensorFlow on what it leaves: the same
+10,000 predictions."""
 
 import gzip
 import os
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 import common
+from saved_model import consume
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path("/usr/share/datasets/fashion-mnist")
@@ -46,6 +48,10 @@ def demo_in_pytorch():
                 difference = (pytorch - engine[: len(part)]).abs().max().item()
                 assert difference <= 1e-4, f"logits differ by {difference}"
                 assert torch.equal(pytorch.argmax(1), engine[: len(part)].argmax(1))
+        np.save(directory / "inputs.npy", inputs.numpy())
+        np.save(directory / "logits.npy", engine.numpy())
+        for onednn in (True, False):
+            consume("2.21", directory / "model" / "1", directory / "inputs.npy", directory / "logits.npy", "compare", onednn=onednn)
         accuracy = float((engine.argmax(1).numpy() == labels).mean())
         assert abs(accuracy - reported) < 1e-9, f"{accuracy} is not the reported {reported}"
 

@@ -68,11 +68,13 @@ TEST(WriteArtifacts, WritesAllFormatsAndNothingElse) {
   const TemporaryDirectory directory;
   const Program program = inference_program();
   const auto probes = make_probes(program, {at::randn({1, 1, 8, 8}), at::randn({7, 1, 8, 8})});
-  const auto paths = write_artifacts(program, {Export::kPt2, Export::kSafetensors}, directory / "model", probes);
-  EXPECT_EQ(paths, (std::vector<fs::path>{directory / "model/model.pt2", directory / "model/model.safetensors"}));
+  const auto paths =
+      write_artifacts(program, {Export::kPt2, Export::kSafetensors, Export::kSavedModel}, directory / "model", probes);
+  EXPECT_EQ(paths, (std::vector<fs::path>{directory / "model/model.pt2", directory / "model/model.safetensors",
+                                          directory / "model/1"}));
   std::size_t entries = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(directory / "model")) ++entries;
-  EXPECT_EQ(entries, 2);
+  EXPECT_EQ(entries, 3);
 }
 
 TEST(WriteArtifacts, KeepsNothingWhenAnArtifactDoesNotComputeTheSame) {

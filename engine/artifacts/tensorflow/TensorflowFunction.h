@@ -1,0 +1,67 @@
+// A serving function in TensorFlow's terms, as values: no protobuf, no torch. TensorflowLowering makes one from a
+// graph, SavedModel writes and reads it, TensorflowInterpreter runs it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/artifacts/TensorView.h"
+
+namespace lockstep {
+
+/// The value of a Const node.
+struct TensorflowConstant {
+  ElementType type = ElementType::kInt32;
+  std::vector<std::int64_t> sizes;
+  std::string bytes;  ///< row-major, little-endian
+  bool operator==(const TensorflowConstant&) const = default;
+};
+
+using TensorflowAttribute =
+    std::variant<bool, std::int64_t, float, std::string, ElementType, std::vector<std::int64_t>, TensorflowConstant>;
+using TensorflowAttributes = std::map<std::string, TensorflowAttribute>;
+
+/// One call of a TensorFlow operator.
+struct TensorflowNode {
+  std::string name;
+  std::string op;
+  std::vector<std::string> inputs;  ///< `argument`, or `node:output:0` with the operator's own name for its output
+  TensorflowAttributes attributes;
+  bool operator==(const TensorflowNode&) const = default;
+};
+
+/// An input or output of the function.
+struct TensorflowTensor {
+  std::string name;  ///< what callers say: `x`, `output_0`
+  ElementType type = ElementType::kFloat;
+  std::vector<std::int64_t> sizes;  ///< -1: known at run time
+  std::string reference;            ///< the argument's name, or what the function returns
+  bool operator==(const TensorflowTensor&) const = default;
+};
+
+struct TensorflowVariable {
+  std::vector<std::string> names;  ///< dotted; more than one when parameters are tied
+  ElementType type = ElementType::kFloat;
+  std::vector<std::int64_t> sizes;
+  bool trainable = true;
+  std::string argument;  ///< the function's argument that carries its handle
+  bool operator==(const TensorflowVariable&) const = default;
+};
+
+/// Arguments are the inputs, in the order of their names, and then the variables' handles.
+struct TensorflowFunction {
+  std::vector<TensorflowTensor> inputs;
+  std::vector<TensorflowVariable> variables;
+  std::vector<TensorflowNode> nodes;  ///< every node after those it reads
+  std::vector<TensorflowTensor> outputs;
+  bool operator==(const TensorflowFunction&) const = default;
+};
+
+/// The name of an operator's (first) output: `product` for MatMul. Source: TensorFlow 2.21's operator definitions.
+/// Throws InternalError for an operator that no row of the operator table writes.
+const std::string& output_name(const std::string& op);
+
+}  // namespace lockstep

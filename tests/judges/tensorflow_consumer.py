@@ -1,0 +1,102 @@
+"""What TensorFlow makes of a SavedModel. Run by the environments of both versions, in a process of its own: TensorFlow and
+PyTorch are not loaded together.
+
+    tensorflow_consumer.py MODEL INPUTS.npy LOGITS.npy CHECK...
+"""
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import numpy as np
+import tensorflow as tf
+
+TOLERANCE = 1e-4
+
+
+def serve(model):
+    """The signature as a function of one input: clients call it by name."""
+    signature = model.signatures["serving_default"]
+    (name,) = signature.structured_input_signature[1]
+    return lambda x: signature(**{name: tf.constant(x)})["output_0"]
+
+
+def compare(model, inputs, logits):
+    """The engine's logits and predictions, at batches of 1, 7 and 1000."""
+    function = serve(model)
+    for batch in (1, 7, 1000):
+        count = min(len(inputs), 200 * batch)
+        ours = np.concatenate([function(inputs[i:i + batch]).numpy() for i in range(0, count, batch)])[:count]
+        expected = logits[:len(ours)]
+        difference = np.abs(ours - expected).max()
+        assert difference <= TOLERANCE, f"at batches of {batch}, logits differ by {difference}"
+        assert (ours.argmax(1) == expected.argmax(1)).all()
+
+
+def fine_tune(path, inputs, logits):
+    """Three steps lower the loss; the model can be saved again, and what is loaded from there agrees."""
+    model = tf.saved_model.load(path)
+    function = serve(model)
+    variables = model.signatures["serving_default"].trainable_variables
+    assert variables, "nothing is trainable"
+    x, labels = inputs[:64], tf.constant((logits[:64].argmax(1) + 1) % logits.shape[1])
+    losses = []
+    for _ in range(4):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, function(x)))
+        losses.append(loss.numpy())
+        gradients = tape.gradient(loss, variables)
+        assert all(gradient is not None for gradient in gradients)
+        for variable, gradient in zip(variables, gradients):
+            variable.assign_sub(0.02 * gradient)
+    assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0], losses
+    with tempfile.TemporaryDirectory() as again:
+        tf.saved_model.save(model, again, signatures=dict(model.signatures))
+        loaded = tf.saved_model.load(again)
+        difference = np.abs(serve(loaded)(x).numpy() - function(x).numpy()).max()
+        assert difference <= 1e-6, f"saved again, it differs by {difference}"
+
+
+def refuse_damage(path, inputs, logits):
+    """TensorFlow, too, notices a flipped byte, a missing shard and a truncated index."""
+    def flip(file):
+        data = bytearray(file.read_bytes())
+        data[1000] ^= 1
+        file.write_bytes(data)
+
+    damages = {"variables.data-00000-of-00001": (flip, pathlib.Path.unlink),
+               "variables.index": (lambda file: file.write_bytes(file.read_bytes()[:-10]),)}
+    for name, kinds in damages.items():
+        for damage in kinds:
+            with tempfile.TemporaryDirectory() as copy:
+                broken = pathlib.Path(copy) / "1"
+                shutil.copytree(path, broken)
+                damage(broken / "variables" / name)
+                try:
+                    tf.saved_model.load(str(broken))
+                except Exception:
+                    continue
+                raise AssertionError(f"TensorFlow loads a model whose {name} is damaged")
+
+
+def dotted_names(path, inputs, logits):
+    """Variables are found as attributes of the modules they belong to, under the names that the program gives them."""
+    model = tf.saved_model.load(path)
+    for variable in model.signatures["serving_default"].variables:
+        found = model
+        for part in variable.name.split(":")[0].split("."):
+            found = getattr(found, part)
+        assert found.shape == variable.shape and np.array_equal(found.numpy(), variable.numpy())
+
+
+if __name__ == "__main__":
+    path, inputs, logits = sys.argv[1], np.load(sys.argv[2]), np.load(sys.argv[3])
+    for check in sys.argv[4:]:
+        if check == "compare":
+            compare(tf.saved_model.load(path), inputs, logits)
+        else:
+            globals()[check](path, inputs, logits)
+        print(f"ok: TensorFlow {tf.__version__}, oneDNN {os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1')}: {check}")
