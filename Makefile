@@ -2,7 +2,7 @@
 PREFIX := $(shell docker/install.sh prefix)
 JOBS   := $(shell nproc)
 
-.PHONY: demo test build docs lint format soak clean set-up-build set-up-full
+.PHONY: demo test build sanitize docs lint format soak clean set-up-build set-up-full
 
 demo: build  ## trains the built-in cnn on Fashion-MNIST with 2 ranks and writes its artifacts to demo/model
 	examples/fashion-mnist/demo.sh demo
@@ -18,6 +18,13 @@ test: set-up-full  ## builds everything and runs all tests
 
 soak: test  ## the long forms of what `make test` runs short
 	LOCKSTEP_SOAK=1 ctest --test-dir build --output-on-failure -L soak
+
+sanitize: sanitize-asan sanitize-tsan  ## unit and MPI tests under AddressSanitizer and UBSan, those without libtorch under ThreadSanitizer
+
+sanitize-%: set-up-full
+	cmake --preset $* -DLOCKSTEP_PREFIX_PATH=$(PREFIX) >/dev/null
+	cmake --build --preset $* -j $(JOBS)
+	ctest --test-dir build-$* --output-on-failure -j $(JOBS)
 
 docs: build  ## writes the table of hyperparameters into the README
 	LOCKSTEP_BIN=build/bin $(PREFIX)/bin/python3 tests/judges/readme.py --write

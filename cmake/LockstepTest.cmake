@@ -2,6 +2,35 @@
 #
 # One test executable per header under test, named for it. RANKS runs it under mpirun with each number of ranks. Labels: unit (the
 # default), mpi, hosts, judge, gpu; soak beside another: `make soak` runs it long. Only a gpu test may skip.
+#
+# With LOCKSTEP_SANITIZE a report fails its test. A test that runs under mpirun does so with its fewest ranks only, and
+# ThreadSanitizer goes without the tests that link OpenMP (kernels) or libtorch: their libgomp is not instrumented, so that it
+# would not see that threads wait for one another there.
+add_custom_target(tests)  # builds them all
+
+if(LOCKSTEP_SANITIZE)
+  set(LOCKSTEP_UNIT_ENVIRONMENT
+    "ASAN_OPTIONS=detect_stack_use_after_return=1" "UBSAN_OPTIONS=print_stacktrace=1"
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/sanitizers/lsan.supp:print_suppressions=0")
+  # OpenMPI has no frame pointers: only the slow unwinder finds the functions that lsan.supp names.
+  list(TRANSFORM LOCKSTEP_UNIT_ENVIRONMENT REPLACE "^ASAN_.*" "\\0:fast_unwind_on_malloc=0" OUTPUT_VARIABLE LOCKSTEP_MPI_ENVIRONMENT)
+endif()
+
+# Sets RESULT to something true if one of the targets links LIBRARY, itself or through others.
+function(lockstep_links RESULT LIBRARY)
+  set(targets ${ARGN})
+  while(targets AND NOT LIBRARY IN_LIST targets)
+    list(POP_FRONT targets target)
+    if(TARGET ${target})
+      get_target_property(links ${target} INTERFACE_LINK_LIBRARIES)
+      if(links)
+        list(APPEND targets ${links})
+      endif()
+    endif()
+  endwhile()
+  set(${RESULT} "${targets}" PARENT_SCOPE)
+endfunction()
+
 function(lockstep_test NAME)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS;RANKS" ${ARGN})
   if(NOT ARG_LABELS)
@@ -10,19 +39,34 @@ function(lockstep_test NAME)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
   endif()
+  if(LOCKSTEP_SANITIZE)
+    math(EXPR ARG_TIMEOUT "5 * ${ARG_TIMEOUT}")
+  endif()
+  if(LOCKSTEP_SANITIZE STREQUAL "thread")
+    lockstep_links(has_openmp Libtorch::openmp ${ARG_LINK})
+    if(has_openmp)
+      return()
+    endif()
+  endif()
   add_executable(${NAME} ${ARG_SOURCES})
+  add_dependencies(tests ${NAME})
   target_link_libraries(${NAME} PRIVATE ${ARG_LINK} GTest::gtest)
   if(ARG_RANKS)
     target_link_libraries(${NAME} PRIVATE lockstep_mpi_test_main)
+    if(LOCKSTEP_SANITIZE)
+      list(GET ARG_RANKS 0 ARG_RANKS)
+    endif()
     foreach(ranks ${ARG_RANKS})
       add_test(NAME ${NAME}.${ranks}ranks
         COMMAND mpirun --allow-run-as-root --oversubscribe --bind-to none --quiet
                 --mca mpi_yield_when_idle 1 -np ${ranks} $<TARGET_FILE:${NAME}>)
-      set_tests_properties(${NAME}.${ranks}ranks PROPERTIES LABELS mpi TIMEOUT ${ARG_TIMEOUT} PROCESSORS 2)
+      set_tests_properties(${NAME}.${ranks}ranks PROPERTIES LABELS mpi TIMEOUT ${ARG_TIMEOUT} PROCESSORS 2
+        ENVIRONMENT "${LOCKSTEP_MPI_ENVIRONMENT}")
     endforeach()
   else()
     target_link_libraries(${NAME} PRIVATE GTest::gtest_main)
     add_test(NAME ${NAME} COMMAND ${NAME})
-    set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+    set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+      ENVIRONMENT "${LOCKSTEP_UNIT_ENVIRONMENT}")
   endif()
 endfunction()
