@@ -2,7 +2,7 @@
 PREFIX := $(shell docker/install.sh prefix)
 JOBS   := $(shell nproc)
 
-.PHONY: demo test build sanitize docs lint format soak clean set-up-build set-up-full
+.PHONY: demo test bench build sanitize docs lint format soak clean set-up-build set-up-full
 
 demo: build  ## trains the built-in cnn on Fashion-MNIST with 2 ranks and writes its artifacts to demo/model
 	examples/fashion-mnist/demo.sh demo
@@ -15,6 +15,13 @@ test: set-up-full  ## builds everything and runs all tests
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
 	cmake --build --preset release -j $(JOBS)
 	ctest --test-dir build --output-on-failure -j $(JOBS)
+
+bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in benchmarks/results; half an hour
+	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
+	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank kernels_benchmark all_reduce_benchmark
+	$(PREFIX)/bin/python3 benchmarks/kernels/run.py
+	$(PREFIX)/bin/python3 benchmarks/collectives/run.py
+	$(PREFIX)/bin/python3 benchmarks/training/run.py
 
 soak: test  ## the long forms of what `make test` runs short
 	LOCKSTEP_SOAK=1 ctest --test-dir build --output-on-failure -L soak

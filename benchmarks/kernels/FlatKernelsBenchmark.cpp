@@ -1,5 +1,5 @@
-// Flat operators over the test's cases and over 25 million parameters (ResNet-50 has as many), in bytes a
-// second that the operator must move: each storage it reads and each it writes, once. The floor is `p += g`,
+// Flat operators over the test's cases and over 10 and 25 million parameters in 60 tensors (ResNet-50 has 25), in bytes
+// a second that the operator must move: each storage it reads and each it writes, once. The floor is `p += g`,
 // which does nothing else.
 #include <benchmark/benchmark.h>
 
@@ -82,7 +82,10 @@ void measure_all(const FlatCase& flat) {
 int main(int argc, char** argv) {
   using namespace lockstep::kernels;
   std::vector<FlatCase> cases = flat_cases();
-  cases.push_back({.name = "25 million", .lengths = {25'000'000}});
+  for (const std::int64_t millions : {10, 25}) {
+    cases.push_back({.name = std::to_string(millions) + " million",
+                     .lengths = std::vector<std::int64_t>(60, millions * 1'000'000 / 60)});
+  }
   for (const FlatCase& flat : cases) {
     measure_all<float>(flat);
     measure_all<double>(flat);
