@@ -85,6 +85,12 @@ const std::vector<std::pair<ArtifactState, std::string>>& choices() {
   return all;
 }
 template <>
+const std::vector<std::pair<Pass, std::string>>& choices() {
+  static const std::vector<std::pair<Pass, std::string>> all = {{Pass::kChannelsLast, "channels_last"},
+                                                                {Pass::kReluAfterMaxPool, "relu_after_max_pool"}};
+  return all;
+}
+template <>
 const std::vector<std::pair<Norm, std::string>>& choices() {
   static const std::vector<std::pair<Norm, std::string>> all = {{Norm::kBatch, "batch"}, {Norm::kNone, "none"}};
   return all;
@@ -261,25 +267,27 @@ Row monitor_row() {
           .idle = {}};
 }
 
-Row export_row() {
-  return {.name = "export",
-          .type = "list of " + join(choice_names<Export>(), ", ") + "; or none",
-          .help = "The artifacts to write into the model directory.",
+// A list of choices, each at most once; `none` is the empty list.
+template <typename T>
+Row list_row(const std::string& name, const std::string& help, std::vector<T> Hyperparameters::*field) {
+  return {.name = name,
+          .type = "list of " + join(choice_names<T>(), ", ") + "; or none",
+          .help = help,
           .set =
-              [](Hyperparameters& hyperparameters, const RawValue& raw) {
-                std::vector<Export> formats;
+              [field](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<T> chosen;
                 if (raw.text() != "none") {
                   for (const RawValue& item : raw.items()) {
-                    const auto format = choose<Export>(item.text());
-                    if (std::ranges::count(formats, format) > 0) throw InputError("expected each format once");
-                    formats.push_back(format);
+                    const auto value = choose<T>(item.text());
+                    if (std::ranges::count(chosen, value) > 0) throw InputError("expected each of them once");
+                    chosen.push_back(value);
                   }
                 }
-                hyperparameters.export_formats = std::move(formats);
+                hyperparameters.*field = std::move(chosen);
               },
-          .get = [](const Hyperparameters& hyperparameters) -> json {
+          .get = [field](const Hyperparameters& hyperparameters) -> json {
             std::vector<std::string> names;
-            for (const Export format : hyperparameters.export_formats) names.push_back(name_of(format));
+            for (const T value : hyperparameters.*field) names.push_back(name_of(value));
             return names.empty() ? "none" : join(names, ",");
           },
           .idle = {}};
@@ -402,13 +410,16 @@ const std::vector<Row>& table() {
     all.push_back(monitor_row());
     all.push_back(integer("patience", &H::patience, 0, kMany,
                           "Evaluations without improvement after which the job ends; 0: never."));
-    all.push_back(export_row());
+    all.push_back(list_row<Export>("export", "The artifacts to write into the model directory.",
+                                   &Hyperparameters::export_formats));
     all.push_back(
         choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
             .unless([](const H& h) { return h.export_formats.empty() ? "export=none writes no artifact" : ""; }));
     all.push_back(choice("precision", &H::precision, "Of parameters, gradients and arithmetic."));
     all.push_back(seed_row());
     all.push_back(choice("device", &H::device, "Where to compute; this version computes on CPUs."));
+    all.push_back(list_row<Pass>("passes", "Rewritings of the program for speed; what it computes stays the same.",
+                                 &Hyperparameters::passes));
     all.push_back(integer("ranks_per_host", &H::ranks_per_host, 0, 4096, "Processes on each host; 0: one."));
     all.push_back(integer("threads_per_rank", &H::threads_per_rank, 0, 4096,
                           "Compute threads of a rank; 0: the host's cores divided by its ranks."));
@@ -506,5 +517,6 @@ std::string to_string(Device value) { return name_of(value); }
 std::string to_string(Export value) { return name_of(value); }
 std::string to_string(ArtifactState value) { return name_of(value); }
 std::string to_string(Norm value) { return name_of(value); }
+std::string to_string(Pass value) { return name_of(value); }
 
 }  // namespace lockstep

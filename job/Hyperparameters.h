@@ -21,6 +21,7 @@ enum class Device { kAuto, kCpu };
 enum class Export { kPt2, kSafetensors, kSavedModel };
 enum class ArtifactState { kBest, kLast };
 enum class Norm { kBatch, kNone };
+enum class Pass { kChannelsLast, kReluAfterMaxPool };
 
 /// What "best" means: the name of an evaluation metric and whether more of it is better.
 struct Monitor {
@@ -83,6 +84,7 @@ struct Hyperparameters {
   Precision precision = Precision::kFp32;
   std::uint64_t seed = 1;
   Device device = Device::kAuto;
+  std::vector<Pass> passes{Pass::kChannelsLast, Pass::kReluAfterMaxPool};
   std::int64_t ranks_per_host = 0;    ///< 0: 1
   std::int64_t threads_per_rank = 0;  ///< 0: the host's cores divided by its ranks
   double bucket_cap_mb = 25;          ///< MiB of gradients reduced at once
@@ -123,5 +125,6 @@ std::string to_string(Device value);
 std::string to_string(Export value);
 std::string to_string(ArtifactState value);
 std::string to_string(Norm value);
+std::string to_string(Pass value);
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #include "engine/collectives/GradientReducer.h"
 
 #include <ATen/Functions.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
@@ -45,7 +46,8 @@ GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& commu
 GradientReducer::~GradientReducer() = default;
 
 void GradientReducer::begin_step() {
-  parameters_.flat_gradients().zero_();
+  // Without a gradient to add to, autograd hands its own over, and `ready` copies it into the bucket.
+  for (const at::Tensor& parameter : parameters_.parameters()) parameter.mutable_grad() = at::Tensor();
   received_here_.assign(received_.size(), false);
   pending_.assign(parameters_.plan().buckets().size(), 0);
   for (std::size_t i = 0; i < bucket_of_.size(); ++i) {
@@ -68,7 +70,13 @@ void GradientReducer::ready(std::size_t parameter) {
     throw InternalError("the gradient of " + name +
                         " came after its bucket's all-reduce had begun: a step's last backward must be one call");
   }
-  received_here_[parameter] = true;
+  if (!received_here_[parameter]) {
+    const c10::NoGradGuard no_grad;
+    at::Tensor& gradient = parameters_.parameters()[parameter].mutable_grad();
+    parameters_.gradients()[parameter].copy_(gradient);
+    gradient = parameters_.gradients()[parameter];
+    received_here_[parameter] = true;
+  }
   if (!last_micro_batch_) return;
   --pending_[bucket];
   while (next_bucket_ < pending_.size() && pending_[next_bucket_] == 0) start_bucket();
@@ -76,6 +84,11 @@ void GradientReducer::ready(std::size_t parameter) {
 
 void GradientReducer::start_bucket() {
   const Bucket& bucket = parameters_.plan().buckets()[next_bucket_++];
+  for (std::size_t i = bucket.first_segment; i < bucket.end_segment; ++i) {
+    if (received_here_[i]) continue;
+    parameters_.gradients()[i].zero_();
+    parameters_.parameters()[i].mutable_grad() = parameters_.gradients()[i];
+  }
   if (communicator_.size() == 1) return;
   const DataType type = parameters_.scalar_type() == at::kDouble ? DataType::kFloat64 : DataType::kFloat32;
   auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());

@@ -27,7 +27,8 @@ class GradientReducer {
   GradientReducer& operator=(const GradientReducer&) = delete;
   ~GradientReducer();
 
-  /// Sets all gradients to zero.
+  /// The gradients of the step before are no longer needed. Those of this one are written into the buckets, not added:
+  /// a parameter that receives none has zeros.
   void begin_step();
   void last_micro_batch();
   /// A collective. Throws InternalError, naming the parameter, when one that had a gradient in the first step

@@ -1,5 +1,7 @@
 #include "engine/commands/TrainCommand.h"
 
+#include <malloc.h>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/version.h>
@@ -9,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -24,7 +27,7 @@
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
-#include "engine/program/Operators.h"
+#include "engine/program/Passes.h"
 #include "engine/program/TorchError.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/MicroBatchTensors.h"
@@ -124,21 +127,24 @@ std::unique_ptr<Dataset> RankJob::load_channel(const std::string& channel) const
 Program RankJob::load_program() const {
   const Dataset& train = *datasets_.at(train_channel_);
   const at::ScalarType type = options().precision == Precision::kFp64 ? at::kDouble : at::kFloat;
-  if (!is_builtin_program(options().model)) return read_archive(options().model).to(type);
+  const auto prepared = [&](const Program& program) {
+    const bool channels_last = std::ranges::count(options().passes, Pass::kChannelsLast) > 0;
+    return channels_last ? with_channels_last(program.to(type)) : program.to(type);
+  };
+  if (!is_builtin_program(options().model)) return prepared(read_archive(options().model));
   const SampleShape& shape = train.shape();
   std::int64_t width = shape.classes;
   if (!shape.class_labels) {
     width = 1;
     for (const std::int64_t size : shape.target) width *= size;
   }
-  return build_builtin_program(options().model, {.input_shape = shape.input,
-                                                 .classes = width,
-                                                 .channels = options().model_channels,
-                                                 .hidden = options().model_hidden,
-                                                 .batch_norm = options().model_norm == Norm::kBatch,
-                                                 .dropout = options().model_dropout,
-                                                 .seed = options().seed})
-      .to(type);
+  return prepared(build_builtin_program(options().model, {.input_shape = shape.input,
+                                                          .classes = width,
+                                                          .channels = options().model_channels,
+                                                          .hidden = options().model_hidden,
+                                                          .batch_norm = options().model_norm == Norm::kBatch,
+                                                          .dropout = options().model_dropout,
+                                                          .seed = options().seed}));
 }
 
 // Runs one sample of every channel through the inference form: a program that does not take this data, or does not
@@ -281,6 +287,9 @@ void RankJob::finish(TrainingResult result) {
 
 int train_command(const fs::path& job_file) {
   const JobConfig config = read_job_config(read_file(job_file, kMaxJobFile));
+  // Steps allocate the same sizes again and again: memory that went back to the system would come back page by page.
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   at::set_num_threads(static_cast<int>(config.threads));
   at::set_num_interop_threads(1);
   MpiSession session;

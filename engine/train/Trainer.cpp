@@ -7,6 +7,7 @@
 
 #include "common/Error.h"
 #include "engine/program/EvalForm.h"
+#include "engine/program/Passes.h"
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/RunningStatistics.h"
 
@@ -25,6 +26,12 @@ std::vector<at::Tensor> tensors_of(const std::vector<StateTensor>& entries) {
 std::int64_t micro_batch_size(const Hyperparameters& hyperparameters, int ranks) {
   if (hyperparameters.micro_batch_size > 0) return hyperparameters.micro_batch_size;
   return (hyperparameters.batch_size + ranks - 1) / ranks;
+}
+
+// What is run: the same program and tensors, in fewer operations.
+Program rewritten(const Program& program, const Hyperparameters& hyperparameters) {
+  if (std::ranges::count(hyperparameters.passes, Pass::kReluAfterMaxPool) == 0) return program;
+  return program.with_graph(relu_after_max_pool(program.graph()));
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -57,7 +64,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, Bucket
       communicator_(communicator),
       plan_(batch_plan(hyperparameters, *train_.dataset, communicator.size())),
       total_steps_(total_steps(hyperparameters, plan_)),
-      executor_(program_),
+      executor_(rewritten(program_, hyperparameters)),
       parameters_(std::move(buckets), tensors_of(program_.trained_parameters())),
       reducer_(parameters_, communicator),
       optimizer_(make_optimizer(hyperparameters, parameters_)),
@@ -66,8 +73,8 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, Bucket
             {.precision = hyperparameters.precision,
              .clip_norm = hyperparameters.clip_norm,
              .seed = hyperparameters.seed}),
-      evaluator_(inference_program_, Objective(hyperparameters.loss), hyperparameters.precision,
-                 eval_batch_size(hyperparameters, communicator.size()),
+      evaluator_(rewritten(inference_program_, hyperparameters), Objective(hyperparameters.loss),
+                 hyperparameters.precision, eval_batch_size(hyperparameters, communicator.size()),
                  static_cast<int>(hyperparameters.loader_threads), communicator) {}
 
 TrainingResult Trainer::run(Reporter* reporter) {

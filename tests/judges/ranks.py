@@ -75,6 +75,16 @@ def first_gradient_in_fp32():
         assert difference <= 1e-5, f"{ranks} ranks: {difference:.3g}"
 
 
+def passes_change_nothing():
+    """Each on and off: to rounding in float64, and the first gradient in fp32."""
+    first = dict(dtype=torch.float32, optimizer="sgd", learning_rate=1, momentum=0, max_steps=1)
+    for job, tolerance in ((OPTIMIZERS["sgd"], 1e-12), (first, 1e-5)):
+        reference = trained(2, passes="none", **job)
+        for passes in ("channels_last", "relu_after_max_pool", "channels_last,relu_after_max_pool"):
+            difference = common.relative_difference(trained(2, passes=passes, **job), reference)
+            assert difference <= tolerance, f"{passes}: {difference:.3g}"
+
+
 def the_same_job_twice():
     """Bit for bit, on two ranks, with dropout and batch norm."""
     pixels, labels = common.images(200, seed=5)
@@ -105,4 +115,4 @@ def any_job():
 
 if __name__ == "__main__":
     common.main(any_number_of_ranks, a_size_that_divides_nothing, unequal_micro_batches, bucket_size_changes_nothing,
-                first_gradient_in_fp32, the_same_job_twice, any_job)
+                first_gradient_in_fp32, passes_change_nothing, the_same_job_twice, any_job)

@@ -217,7 +217,9 @@ TEST(GradientReducer, BucketsLeaveWhileBackwardGoesOn) {
   const Model model(at::kDouble);
   FlatParameters parameters = flatten({{"bias", model.bias}, {"weight", model.weight}, {"kernel", model.kernel}}, 1);
   GradientReducer reducer(parameters, recorder);
-  const auto present = [](const at::Tensor& tensor) { return tensor.grad().count_nonzero().item<std::int64_t>() > 0; };
+  const auto present = [](const at::Tensor& tensor) {
+    return tensor.grad().defined() && tensor.grad().count_nonzero().item<std::int64_t>() > 0;
+  };
   std::vector<bool> weight_was_ready;
   reducer.begin_step();
   reducer.last_micro_batch();
@@ -326,10 +328,29 @@ TEST(GradientReducer, AReplacedGradientIsNamed) {
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
   GradientReducer reducer(parameters, recorder);
   reducer.begin_step();
-  reducer.last_micro_batch();
+  model.loss(0, 2).backward();
   model.bias.mutable_grad() = model.bias.grad().clone();
-  model.loss(0, kSamples).backward();
+  reducer.last_micro_batch();
+  model.loss(2, kSamples - 2).backward();
   EXPECT_ERROR(reducer.finish(), InternalError, "gradient of bias", "no longer in its bucket");
+}
+
+TEST(GradientReducer, NothingOfTheStepBeforeIsLeft) {
+  Recorder alone(1);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, alone);
+  run_step(
+      reducer, model, [](int rank, int) { return rank * kSamples; }, alone);
+  const at::Tensor once = parameters.flat_gradients().clone();
+  for (const at::Tensor& gradient : parameters.gradients()) gradient.fill_(7);
+  run_step(
+      reducer, model, [](int rank, int) { return rank * kSamples; }, alone);
+  EXPECT_TRUE(at::equal(parameters.flat_gradients(), once));
+  // And a step in which this rank has no data has zeros.
+  reducer.begin_step();
+  reducer.finish();
+  for (const at::Tensor& gradient : parameters.gradients()) EXPECT_FALSE(gradient.any().item<bool>());
 }
 
 TEST(GradientReducer, ItsHooksEndWithIt) {

@@ -1,0 +1,18 @@
+// Rewritings of a program that compute the same numbers faster. They apply to what a rank trains and evaluates;
+// artifacts hold the user's own graph.
+#pragma once
+
+#include "engine/program/Program.h"
+
+namespace lockstep {
+
+/// Moves ReLU behind the max-pool that alone reads it: max(max(x, 0)) is max(max(x), 0), also in the last bit and in
+/// the gradients (where the largest of a window is positive it is the same element, elsewhere there is no gradient),
+/// and the pool leaves fewer elements. Everything else stays as it is.
+Graph relu_after_max_pool(Graph graph);
+
+/// The program with the kernels of its 2-d convolutions stored channels last, by which PyTorch's convolutions, and what
+/// follows them, choose that order for images. Other tensors are shared. Names, sizes and values are the same.
+Program with_channels_last(const Program& program);
+
+}  // namespace lockstep

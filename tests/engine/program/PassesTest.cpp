@@ -1,0 +1,120 @@
+#include "engine/program/Passes.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "engine/program/BuiltinPrograms.h"
+#include "engine/program/Executor.h"
+
+namespace lockstep {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+
+Program cnn() {
+  return build_builtin_program(
+      "cnn",
+      {.input_shape = {1, 12, 12}, .classes = 3, .channels = {4, 6}, .hidden = {5}, .batch_norm = false, .dropout = 0});
+}
+
+std::vector<std::string> targets(const Graph& graph) {
+  std::vector<std::string> found;
+  for (const Node& node : graph.nodes) {
+    const std::size_t start = std::string("torch.ops.aten.").size();
+    found.push_back(node.target.substr(start, node.target.rfind('.') - start));
+  }
+  return found;
+}
+
+// The output, and the gradient of every parameter.
+Tensors results(const Program& program, const at::Tensor& x) {
+  Executor executor(program);
+  const at::Tensor output = executor.run({x}).at(0);
+  for (const StateTensor& entry : program.state()) entry.tensor.mutable_grad() = at::Tensor();
+  output.square().sum().backward();
+  Tensors all = {output.detach()};
+  for (const StateTensor& entry : program.state()) all.push_back(entry.tensor.grad().clone());
+  return all;
+}
+
+TEST(ReluAfterMaxPool, SwapsTheTwoAndNothingElse) {
+  const Program program = cnn();
+  const Graph rewritten = relu_after_max_pool(program.graph());
+  EXPECT_EQ(targets(program.graph()), (std::vector<std::string>{"conv2d", "relu", "max_pool2d", "conv2d", "relu",
+                                                                "max_pool2d", "flatten", "linear", "relu", "linear"}));
+  EXPECT_EQ(targets(rewritten), (std::vector<std::string>{"conv2d", "max_pool2d", "relu", "conv2d", "max_pool2d",
+                                                          "relu", "flatten", "linear", "relu", "linear"}));
+  EXPECT_EQ(rewritten.sizes("relu"), program.graph().sizes("max_pool2d"));
+}
+
+TEST(ReluAfterMaxPool, IsExactInValuesAndGradientsAlsoWithTies) {
+  const Program program = cnn();
+  const Program rewritten = program.with_graph(relu_after_max_pool(program.graph()));
+  // Small integers give windows with ties, and windows without a positive value.
+  for (const at::Tensor& x :
+       {at::randn({7, 1, 12, 12}), at::randint(-2, 3, {7, 1, 12, 12}).to(at::kFloat), at::zeros({2, 1, 12, 12})}) {
+    const Tensors expected = results(program, x);
+    const Tensors found = results(rewritten, x);
+    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::equal(found[i], expected[i])) << i;
+  }
+}
+
+TEST(ReluAfterMaxPool, LeavesWhatItCannotKnow) {
+  // Read twice: both of the pool's neighbours would need the values before and after.
+  Graph twice = cnn().graph();
+  twice.outputs.push_back("relu");
+  EXPECT_EQ(targets(relu_after_max_pool(twice))[1], "relu");
+  EXPECT_EQ(targets(relu_after_max_pool(twice))[4], "max_pool2d");
+  // An operator in place behind the pool would write into what ReLU keeps for its backward.
+  Graph in_place = cnn().graph();
+  for (Node& node : in_place.nodes) {
+    if (node.name == "relu_2") node.target = "torch.ops.aten.relu_.default";
+  }
+  EXPECT_EQ(targets(relu_after_max_pool(in_place)), targets(in_place));
+  // Batch norm's counter is state, not an activation.
+  const Graph counted = build_builtin_program("cnn", {.input_shape = {1, 8, 8}, .classes = 2, .channels = {3}}).graph();
+  EXPECT_NE(targets(relu_after_max_pool(counted)), targets(counted));
+}
+
+TEST(WithChannelsLast, ChangesOnlyTheOrderOfKernelsInMemory) {
+  const Program program = cnn();
+  const Program rewritten = with_channels_last(program);
+  int kernels = 0;
+  for (const GraphInput& input : program.graph().inputs) {
+    if (input.kind == InputKind::kUserInput) continue;
+    const at::Tensor& before = program.tensor(input);
+    const at::Tensor& after = rewritten.tensor(input);
+    EXPECT_TRUE(at::equal(after, before)) << input.state_name;
+    EXPECT_EQ(after.requires_grad(), before.requires_grad());
+    EXPECT_TRUE(after.is_leaf());
+    if (before.dim() == 4) {
+      ++kernels;
+      EXPECT_EQ(after.suggest_memory_format(), at::MemoryFormat::ChannelsLast) << input.state_name;
+    } else {
+      EXPECT_TRUE(after.is_same(before)) << input.state_name;
+    }
+  }
+  EXPECT_EQ(kernels, 2);
+  const at::Tensor x = at::randn({5, 1, 12, 12});
+  const Tensors expected = results(program, x);
+  const Tensors found = results(rewritten, x);
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-4)) << i;
+  EXPECT_EQ(rewritten.digest(), program.digest());
+}
+
+TEST(WithChannelsLast, TiedKernelsStayTied) {
+  const Program program = cnn();
+  std::map<std::string, at::Tensor> state;
+  for (const StateTensor& entry : program.state()) state[entry.name] = entry.tensor;
+  Graph graph = program.graph();
+  GraphInput again = graph.inputs.at(0);
+  again.value += "_again";
+  again.state_name += "_again";
+  state[again.state_name] = state.at(graph.inputs[0].state_name);
+  graph.inputs.insert(graph.inputs.begin(), again);
+  const Program rewritten = with_channels_last(Program("tied", graph, state));
+  EXPECT_TRUE(rewritten.tensor(graph.inputs[0]).is_same(rewritten.tensor(graph.inputs[1])));
+}
+
+}  // namespace
+}  // namespace lockstep
