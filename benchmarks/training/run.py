@@ -66,9 +66,10 @@ def peer(script, *launcher):
 
 
 CONTENDERS = {
-    "lockstep": lockstep(),
+    "lockstep": lockstep("--passes", "channels_last"),  # the operators in the order that the peers have them
     "pytorch": peer("torch_ddp.py", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", task.RANKS),
     "tensorflow": peer("tensorflow_mwms.py"),
+    "lockstep, all passes": lockstep(),
 }
 
 
