@@ -59,9 +59,13 @@ def lockstep(*flags):
         "--log_every", 1e-9, *flags]
 
 
+# glibc keeps what is freed instead of asking for zeroed pages again and again: up to a fifth faster with torch.
+KEEP_MEMORY = ["MALLOC_MMAP_THRESHOLD_=536870912", "MALLOC_TRIM_THRESHOLD_=536870912", "MALLOC_TOP_PAD_=268435456"]
+
+
 def peer(script, *launcher):
     return lambda job: [
-        sys.executable, *launcher, HERE / script, "--weights", job.path(job.model + ".npz"),
+        "env", *KEEP_MEMORY, sys.executable, *launcher, HERE / script, "--weights", job.path(job.model + ".npz"),
         "--data", job.path("train"), "--micro_batch", job.micro_batch, "--steps", job.steps]
 
 
