@@ -226,8 +226,8 @@ def main():
     print_table([row for result in results for row in rows(result)])
     print("\nLargest relative difference of training losses between contenders:")
     print_table([{"model": result["model"], "micro-batch": str(result["micro_batch"]),
-                  **{f"step {step}": f"{result['loss_differences'][step]:.1e}" for step in result["loss_differences"]}}
-                 for result in results])
+                  **{f"step {step}": f"{result['loss_differences'][step]:.1e}" if step <= result["steps"] else "–"
+                     for step in COMPARED}} for result in results])
     if not options.quick:
         write_json(options.output, environment=environment("torch", "tensorflow-cpu", "numpy"),
                    ranks=task.RANKS, threads_per_rank=1, results=results)
