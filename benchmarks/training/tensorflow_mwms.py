@@ -73,18 +73,13 @@ def train(job):
         for variable, velocity, gradient in zip(trained, velocities, gradients):
             strategy.extended.update(variable, sgd, args=(velocity, gradient), group=False)
 
-    def all_reduce(gradients):  # as one tensor: a collective for each costs more than the copies
-        context = tf.distribute.get_replica_context()
-        flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([tf.reshape(g, [-1]) for g in gradients], 0))
-        parts = tf.split(flat, [g.shape.num_elements() for g in gradients])
-        return [tf.reshape(part, g.shape) for part, g in zip(parts, gradients)]
-
     def step(x, y):
         with tf.GradientTape() as tape:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, forward(tf.cast(x, tf.float32) / 255))
             loss = tf.reduce_sum(losses) / (task.RANKS * job.micro_batch)
-        gradients = all_reduce(tape.gradient(loss, trained))
-        tf.distribute.get_replica_context().merge_call(update, args=(gradients,))
+        replica = tf.distribute.get_replica_context()
+        gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, tape.gradient(loss, trained))
+        replica.merge_call(update, args=(gradients,))
         return loss
 
     @tf.function
