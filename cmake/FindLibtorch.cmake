@@ -2,8 +2,7 @@
 #
 # torch's own package (find_package(Torch)) demands a CUDA toolkit whenever the wheel was built for CUDA; this one asks
 # only for headers and the two libraries that CPU training links. Where to look: LOCKSTEP_PREFIX_PATH, the virtual
-# environment that docker/install.sh makes. Nothing is cached:
-# another environment may be named at any time.
+# environment that docker/install.sh makes. Nothing is cached: another environment may be named at any time.
 file(GLOB Libtorch_ROOT "${LOCKSTEP_PREFIX_PATH}/lib/python3*/site-packages/torch")
 
 find_path(Libtorch_INCLUDE_DIR torch/torch.h

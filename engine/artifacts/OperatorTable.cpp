@@ -25,6 +25,21 @@ Value image(Lowering& lowering, const Node& node, std::string_view argument) {
   return lowering.channels_last(value);
 }
 
+// Channels are y's last dimension.
+void bind_with_bias(Lowering& lowering, const Node& node, const Value& y) {
+  const auto bias = lowering.find(node, "bias");
+  lowering.bind(node, bias ? lowering.add("BiasAdd", {y, *bias}, {{"data_format", std::string("NHWC")}}) : y);
+}
+
+void bind_pool(Lowering& lowering, const Node& node, const std::string& op, const Value& x, const Ints& window,
+               const Ints& stride) {
+  lowering.bind(node, lowering.add(op, {x},
+                                   {{"ksize", around_images(window)},
+                                    {"strides", around_images(stride)},
+                                    {"padding", std::string("VALID")},
+                                    {"data_format", std::string("NHWC")}}));
+}
+
 void same(Lowering& lowering, const Node& node) { lowering.bind(node, lowering.tensor(node, node.inputs.at(0).name)); }
 
 void dropout(Lowering& lowering, const Node& node) {
@@ -37,17 +52,14 @@ void conv2d(Lowering& lowering, const Node& node) {
   const Value weight = lowering.permuted(node, "weight", {2, 3, 1, 0});
   const Ints padding = lowering.pair(node, "padding", kZeros);
   // EXPLICIT, never SAME: with stride 2 TensorFlow's SAME pads at the end only.
-  Value y = lowering.add("Conv2D", {x, weight},
-                         {{"strides", around_images(lowering.pair(node, "stride", kOnes))},
-                          {"dilations", around_images(lowering.pair(node, "dilation", kOnes))},
-                          {"padding", std::string("EXPLICIT")},
-                          {"explicit_paddings", Ints{0, 0, padding[0], padding[0], padding[1], padding[1], 0, 0}},
-                          {"data_format", std::string("NHWC")},
-                          {"use_cudnn_on_gpu", true}});
-  if (const auto bias = lowering.find(node, "bias")) {
-    y = lowering.add("BiasAdd", {y, *bias}, {{"data_format", std::string("NHWC")}});
-  }
-  lowering.bind(node, y);
+  const Value y = lowering.add("Conv2D", {x, weight},
+                               {{"strides", around_images(lowering.pair(node, "stride", kOnes))},
+                                {"dilations", around_images(lowering.pair(node, "dilation", kOnes))},
+                                {"padding", std::string("EXPLICIT")},
+                                {"explicit_paddings", Ints{0, 0, padding[0], padding[0], padding[1], padding[1], 0, 0}},
+                                {"data_format", std::string("NHWC")},
+                                {"use_cudnn_on_gpu", true}});
+  bind_with_bias(lowering, node, y);
 }
 
 void batch_norm(Lowering& lowering, const Node& node) {
@@ -112,11 +124,7 @@ void max_pool2d(Lowering& lowering, const Node& node) {
                       lowering.constant(-std::numeric_limits<double>::infinity(), x.type)},
                      {{"Tpaddings", ElementType::kInt32}});
   }
-  lowering.bind(node, lowering.add("MaxPool", {x},
-                                   {{"ksize", around_images(kernel)},
-                                    {"strides", around_images(stride)},
-                                    {"padding", std::string("VALID")},
-                                    {"data_format", std::string("NHWC")}}));
+  bind_pool(lowering, node, "MaxPool", x, kernel, stride);
 }
 
 // Means over whole images; the result has one pixel.
@@ -136,11 +144,7 @@ void adaptive_avg_pool2d(Lowering& lowering, const Node& node) {
     }
     window.push_back(*known / size[i]);
   }
-  lowering.bind(node, lowering.add("AvgPool", {x},
-                                   {{"ksize", around_images(window)},
-                                    {"strides", around_images(window)},
-                                    {"padding", std::string("VALID")},
-                                    {"data_format", std::string("NHWC")}}));
+  bind_pool(lowering, node, "AvgPool", x, window, window);
 }
 
 void mean(Lowering& lowering, const Node& node) {
@@ -190,10 +194,7 @@ void linear(Lowering& lowering, const Node& node) {
   const Value weight = lowering.tensor(node, "weight");
   Value y = x.sizes.size() == 2 ? lowering.add("MatMul", {x, weight}, {{"transpose_a", false}, {"transpose_b", true}})
                                 : lowering.add("BatchMatMulV2", {x, weight}, {{"adj_x", false}, {"adj_y", true}});
-  if (const auto bias = lowering.find(node, "bias")) {
-    y = lowering.add("BiasAdd", {y, *bias}, {{"data_format", std::string("NHWC")}});
-  }
-  lowering.bind(node, y);
+  bind_with_bias(lowering, node, y);
 }
 
 void reshape(Lowering& lowering, const Node& node) {

@@ -51,18 +51,13 @@ bool has_statistics(const Node& node) {
   return mean && std::holds_alternative<TensorName>(*mean);
 }
 
-std::string output_of(const Node& node) {
-  const auto* tensor = node.outputs.empty() ? nullptr : std::get_if<TensorName>(&node.outputs[0]);
-  return tensor ? tensor->name : "";
-}
-
 // Stochastic depth divides a draw by the probability of a one: noise.bernoulli_(p); noise.div_(p). With p in place of
 // the draw the quotient is exactly one.
 void fix_stochastic_depth(std::vector<Node>& nodes) {
   for (Node& draw : nodes) {
     if (draw.target != "torch.ops.aten.bernoulli_.float") continue;
     const Argument* probability = draw.find("p");
-    const std::string noise = output_of(draw);
+    const std::string noise = draw.output();
     const auto divided = std::ranges::find_if(nodes, [&](const Node& node) {
       const Argument* divisor = node.find("other");
       return node.target == "torch.ops.aten.div_.Tensor" && node.tensor("self") == noise && divisor && probability &&
@@ -112,7 +107,7 @@ Graph eval_form(Graph graph) {
   nlohmann::json& tensor_values = graph.document.at("graph_module").at("graph").at("tensor_values");
   std::erase_if(graph.nodes, [&](const Node& node) {
     const bool counter = counts_batches(node, graph);
-    if (counter) tensor_values.erase(output_of(node));
+    if (counter) tensor_values.erase(node.output());
     return counter;
   });
   fix_stochastic_depth(graph.nodes);

@@ -289,6 +289,24 @@ std::string Node::tensor(std::string_view argument) const {
   return tensor ? tensor->name : "";
 }
 
+std::vector<std::string> Node::tensors() const {
+  std::vector<std::string> read;
+  for (const NamedArgument& input : inputs) {
+    if (const auto* one = std::get_if<TensorName>(&input.value)) read.push_back(one->name);
+    if (const auto* many = std::get_if<TensorNames>(&input.value)) {
+      for (const auto& entry : many->names) {
+        if (entry) read.push_back(*entry);
+      }
+    }
+  }
+  return read;
+}
+
+std::string Node::output() const {
+  const auto* one = outputs.size() == 1 ? std::get_if<TensorName>(&outputs[0]) : nullptr;
+  return one ? one->name : "";
+}
+
 std::string Node::source_line() const {
   if (!metadata.is_object() || !metadata.contains("stack_trace") || !metadata.at("stack_trace").is_string()) return "";
   // Pairs of lines: File "model.py", line 7, in forward / <the code>. The user's own frames come first and torch's

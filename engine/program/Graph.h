@@ -80,6 +80,10 @@ struct Node {
   bool in_place() const;
   /// The name of the tensor in this argument, or "" when it holds none.
   std::string tensor(std::string_view argument) const;
+  /// The names of all tensors it reads, in order; a list's None is left out.
+  std::vector<std::string> tensors() const;
+  /// The name of the one tensor it returns, or "" when it returns something else.
+  std::string output() const;
   /// The user's source line, the innermost that the archive recorded, or "" when there is none.
   std::string source_line() const;
 };

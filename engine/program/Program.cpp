@@ -90,12 +90,7 @@ std::vector<StateTensor> Program::trained_parameters() const {
     }
   };
   for (const Node& node : graph_.nodes) {
-    for (const NamedArgument& input : node.inputs) {
-      if (const auto* one = std::get_if<TensorName>(&input.value)) use(one->name);
-      if (const auto* many = std::get_if<TensorNames>(&input.value)) {
-        for (const auto& name : many->names) use(name.value_or(""));
-      }
-    }
+    for (const std::string& name : node.tensors()) use(name);
   }
   std::ranges::reverse(parameters);
   return parameters;

@@ -75,20 +75,19 @@ class Depthwise(torch.nn.Module):
         return torch.nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
 
 
-def prepared(model, directory, **options):
+def prepared(model, directory, precision="fp32"):
     """Trains it; returns the SavedModel, and the inputs and PyTorch's logits as .npy files."""
-    size = 8
-    pixels, labels = common.images(300, size=size, seed=2)
+    pixels, labels = common.images(300, seed=2)
     common.write_channel(directory / "train", pixels, labels)
     if isinstance(model, torch.nn.Module):
         models.export(model, directory / "in.pt2")
         model = directory / "in.pt2"
     common.train(directory, {"train": directory / "train"}, 2, model=model, epochs=1, batch_size=32,
-                 export="pt2,saved_model", **options)
-    x = torch.tensor(pixels).float().div(255).unsqueeze(1)
+                 export="pt2,saved_model", precision=precision)
+    x = torch.tensor(pixels).to(torch.float64 if precision == "fp64" else torch.float32).div(255).unsqueeze(1)
     with torch.no_grad():
-        logits = torch.export.load(directory / "model" / "model.pt2").module()(x.to(torch.float64 if options else x.dtype))
-    np.save(directory / "inputs.npy", x.numpy().astype(logits.numpy().dtype))
+        logits = torch.export.load(directory / "model" / "model.pt2").module()(x)
+    np.save(directory / "inputs.npy", x.numpy())
     np.save(directory / "logits.npy", logits.numpy())
     return directory / "model" / "1", directory / "inputs.npy", directory / "logits.npy"
 
@@ -130,11 +129,12 @@ class TfOutput(ctypes.Structure):
 
 def the_cpp_loader_serves_it():
     """TF_LoadSessionFromSavedModel is what TensorFlow Serving's loader is: tags, signature, restore operator."""
-    if sys.argv[1:2] != ["c_api"]:  # in a process of its own: it loads TensorFlow's libraries
-        with common.temporary_directory() as directory:
-            subprocess.run([sys.executable, __file__, "c_api", *prepared("cnn", pathlib.Path(directory))], check=True)
-        return
-    model, inputs, logits = sys.argv[2], np.load(sys.argv[3]), np.load(sys.argv[4])
+    with common.temporary_directory() as directory:  # in a process of its own: it loads TensorFlow's libraries
+        subprocess.run([sys.executable, __file__, "c_api", *prepared("cnn", pathlib.Path(directory))], check=True)
+
+
+def run_through_the_c_api(model, inputs, logits):
+    inputs, logits = np.load(inputs), np.load(logits)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     libraries = PREFIX / "lib" / f"python3.{sys.version_info.minor}" / "site-packages" / "tensorflow"
     ctypes.CDLL(libraries / "libtensorflow_framework.so.2", mode=ctypes.RTLD_GLOBAL)
@@ -187,7 +187,7 @@ def what_it_cannot_hold_is_refused_at_the_start():
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["c_api"]:
-        the_cpp_loader_serves_it()
+        run_through_the_c_api(*sys.argv[2:])
     else:
         common.main(tensorflow_computes_the_same, in_double_precision, the_old_tensorflow_and_the_one_without_onednn,
                     the_command_line_shows_and_runs_it, the_cpp_loader_serves_it, what_it_cannot_hold_is_refused_at_the_start)

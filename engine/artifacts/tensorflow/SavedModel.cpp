@@ -56,13 +56,6 @@ std::string serialize(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
-void set_string_list(tf::AttrValue& attribute, const std::vector<std::string>& values) {
-  tf::TensorProto& tensor = *attribute.mutable_tensor();
-  tensor.set_dtype(tf::DT_STRING);
-  *tensor.mutable_tensor_shape() = shape_to_tensorflow({static_cast<std::int64_t>(values.size())});
-  for (const std::string& value : values) tensor.add_string_val(value);
-}
-
 tf::AttrValue to_message(const TensorflowAttribute& attribute) {
   tf::AttrValue message;
   if (const auto* flag = std::get_if<bool>(&attribute)) {
@@ -248,22 +241,22 @@ void MessageBuilder::add_saver() {
         .set_type(to_tensorflow(variable.type));
     saved.push_back(read);
   }
-  const auto constant = [&](const std::string& name, const std::vector<std::string>& values) {
+  const auto constant = [&](const std::string& name, const std::vector<std::int64_t>& sizes,
+                            const std::vector<std::string>& values) {
     tf::NodeDef& made = node(name, "Const");
     entry(made.mutable_attr(), "dtype").set_type(tf::DT_STRING);
-    set_string_list(entry(made.mutable_attr(), "value"), values);
+    tf::TensorProto& tensor = *entry(made.mutable_attr(), "value").mutable_tensor();
+    tensor.set_dtype(tf::DT_STRING);
+    *tensor.mutable_tensor_shape() = shape_to_tensorflow(sizes);
+    for (const std::string& value : values) tensor.add_string_val(value);
   };
-  tf::NodeDef& default_name = node("save/default_filename", "Const");
-  entry(default_name.mutable_attr(), "dtype").set_type(tf::DT_STRING);
-  tf::TensorProto& text = *entry(default_name.mutable_attr(), "value").mutable_tensor();
-  text.set_dtype(tf::DT_STRING);
-  text.mutable_tensor_shape();
-  text.add_string_val("model");
+  constant("save/default_filename", {}, {"model"});
   tf::NodeDef& file_name = node("save/Const", "PlaceholderWithDefault", {"save/default_filename"});
   entry(file_name.mutable_attr(), "dtype").set_type(tf::DT_STRING);
   entry(file_name.mutable_attr(), "shape").mutable_shape();
-  constant("save/tensor_names", keys);
-  constant("save/shape_and_slices", std::vector<std::string>(keys.size()));
+  const auto count = static_cast<std::int64_t>(keys.size());
+  constant("save/tensor_names", {count}, keys);
+  constant("save/shape_and_slices", {count}, std::vector<std::string>(keys.size()));
   entry(node("save/SaveV2", "SaveV2", saved).mutable_attr(), "dtypes") = types;
   entry(node("save/control_dependency", "Identity", {"save/Const", "^save/SaveV2"}).mutable_attr(), "T")
       .set_type(tf::DT_STRING);

@@ -1,7 +1,6 @@
 #include "engine/artifacts/tensorflow/TensorflowLowering.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "common/Error.h"
@@ -82,10 +81,9 @@ void TensorflowLowering::lower_inputs() {
       state_inputs_[input.value] = &input;
       continue;
     }
-    const auto type = static_cast<ElementType>(graph_.scalar_type(input.value));
+    const ElementType type = element_type(input.value);
     const std::vector<Dimension> sizes = graph_.sizes(input.value);
     const std::string argument = unique(identifier(input.value));
-    size_of(type);
     result_.function.inputs.push_back({input.value, type, known_sizes(sizes), argument});
     values_[input.value] = {argument, type, sizes};
   }
@@ -167,9 +165,8 @@ bool TensorflowLowering::flag(const Node& node, std::string_view argument, bool 
 }
 
 std::vector<Dimension> TensorflowLowering::output_sizes(const Node& node) const {
-  const auto* output = node.outputs.size() == 1 ? std::get_if<TensorName>(&node.outputs[0]) : nullptr;
-  if (!output) refuse(node, "it does not return one tensor");
-  return graph_.sizes(output->name);
+  if (node.output().empty()) refuse(node, "it does not return one tensor");
+  return graph_.sizes(node.output());
 }
 
 void TensorflowLowering::refuse(const Node& node, const std::string& why) const {
@@ -183,7 +180,7 @@ TensorflowLowering::Value TensorflowLowering::reordered(Value value, bool channe
   const Ints known = known_sizes(channels_last ? permute(value.sizes, kToChannelsLast) : value.sizes);
   const std::vector<Dimension> sizes = value.sizes;
   if (same_in_both_orders(sizes) && std::ranges::count(known, -1) <= 1) {
-    value = add("Reshape", {value, constant(known, {4})}, {{"Tshape", ElementType::kInt32}});
+    value = reshape_to(value, known);
   } else {
     value = transpose(value, channels_last ? kToChannelsLast : kToRowMajor);
   }
@@ -209,8 +206,7 @@ TensorflowLowering::Value TensorflowLowering::state(const GraphInput& input, con
       throw InputError("a SavedModel has no place for " + in_quotes(name) + ": a loaded model's signatures are there");
     }
     const std::vector<Dimension> sizes = permute(graph_.sizes(input.value), axes);
-    const auto type = static_cast<ElementType>(graph_.scalar_type(input.value));
-    size_of(type);
+    const ElementType type = element_type(input.value);
     std::vector<std::string> names = {name};
     for (const auto& [tied, stands_for] : tied_) {
       if (stands_for == name && tied != name) names.push_back(tied);
@@ -242,39 +238,48 @@ TensorflowLowering::Value TensorflowLowering::add(const std::string& op, const s
 }
 
 TensorflowLowering::Value TensorflowLowering::constant(const Ints& values, Ints sizes) {
-  const TensorflowConstant value{ElementType::kInt32, std::move(sizes),
-                                 bytes_of(std::vector<std::int32_t>(values.begin(), values.end()))};
+  return constant(
+      {ElementType::kInt32, std::move(sizes), bytes_of(std::vector<std::int32_t>(values.begin(), values.end()))});
+}
+
+TensorflowLowering::Value TensorflowLowering::constant(double number, ElementType type) {
+  return constant({type,
+                   {},
+                   type == ElementType::kDouble ? bytes_of(std::vector{number})
+                                                : bytes_of(std::vector{static_cast<float>(number)})});
+}
+
+TensorflowLowering::Value TensorflowLowering::constant(const TensorflowConstant& value) {
   const std::string name = unique("Const");
   result_.function.nodes.push_back({name, "Const", {}, {{"dtype", value.type}, {"value", value}}});
   return {name + ":" + output_name("Const") + ":0", value.type, {}};
 }
 
-TensorflowLowering::Value TensorflowLowering::constant(double number, ElementType type) {
-  const TensorflowConstant value{
-      type,
-      {},
-      type == ElementType::kDouble ? bytes_of(std::vector{number}) : bytes_of(std::vector{static_cast<float>(number)})};
-  const std::string name = unique("Const");
-  result_.function.nodes.push_back({name, "Const", {}, {{"dtype", value.type}, {"value", value}}});
-  return {name + ":" + output_name("Const") + ":0", value.type, {}};
+TensorflowLowering::Value TensorflowLowering::reshape_to(const Value& value, const Ints& sizes) {
+  return add("Reshape", {value, constant(sizes, {static_cast<std::int64_t>(sizes.size())})},
+             {{"Tshape", ElementType::kInt32}});
+}
+
+// Throws InputError for a type that a SavedModel of ours cannot hold.
+ElementType TensorflowLowering::element_type(const std::string& value) const {
+  const auto type = static_cast<ElementType>(graph_.scalar_type(value));
+  size_of(type);
+  return type;
 }
 
 TensorflowLowering::Value TensorflowLowering::reshape(const Node& node, const Value& value,
                                                       const std::vector<Dimension>& sizes) {
   const Ints known = known_sizes(sizes);
   if (std::ranges::count(known, -1) > 1) refuse(node, "more than one size is only known at run time");
-  Value result = row_major(value);
-  result = add("Reshape", {result, constant(known, {static_cast<std::int64_t>(known.size())})},
-               {{"Tshape", ElementType::kInt32}});
+  Value result = reshape_to(row_major(value), known);
   result.sizes = sizes;
   return result;
 }
 
 void TensorflowLowering::bind(const Node& node, Value value) {
   value.sizes = output_sizes(node);
-  const std::string output = std::get<TensorName>(node.outputs[0]).name;
   if (node.in_place()) values_[node.tensor("self")] = value;
-  values_[output] = std::move(value);
+  values_[node.output()] = std::move(value);
 }
 
 std::string TensorflowLowering::unique(const std::string& name) {

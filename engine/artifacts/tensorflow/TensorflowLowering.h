@@ -79,6 +79,9 @@ class TensorflowLowering {
   Value state(const GraphInput& input, const Ints& axes);
   Value reordered(Value value, bool channels_last);
   Value transpose(const Value& value, const Ints& axes);
+  Value reshape_to(const Value& value, const Ints& sizes);
+  Value constant(const TensorflowConstant& value);
+  ElementType element_type(const std::string& value) const;
   std::string unique(const std::string& name);
 
   const Graph& graph_;
