@@ -8,16 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "kernels/CpuElements.h"
 #include "kernels/Segment.h"
-
-// One function compiled for three generations of x86-64, chosen when the program starts. An OpenMP region
-// does not inherit this, so the region calls a function that has it. Not with ThreadSanitizer: the choice
-// would run before its runtime is there.
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-#define LOCKSTEP_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define LOCKSTEP_MULTIVERSION
-#endif
 
 namespace lockstep::kernels {
 
