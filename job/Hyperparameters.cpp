@@ -64,6 +64,8 @@ const std::vector<std::pair<ScheduleKind, std::string>>& choices() {
 template <>
 const std::vector<std::pair<Precision, std::string>>& choices() {
   static const std::vector<std::pair<Precision, std::string>> all = {{Precision::kFp32, "fp32"},
+                                                                     {Precision::kBf16, "bf16"},
+                                                                     {Precision::kFp16, "fp16"},
                                                                      {Precision::kFp64, "fp64"}};
   return all;
 }
@@ -346,6 +348,10 @@ std::string only_with_builtin(const H& h) {
 }
 std::string only_with_cnn(const H& h) { return h.model == "mlp" ? "mlp does not use it" : only_with_builtin(h); }
 
+std::string only_with_fp16(const H& h) {
+  return h.precision == Precision::kFp16 ? "" : "precision=" + name_of(h.precision) + " does not use it";
+}
+
 const std::vector<Row>& table() {
   static const auto sgd = [](const H& h) { return only_with_optimizer(h, OptimizerKind::kSgd); };
   static const auto adamw = [](const H& h) { return only_with_optimizer(h, OptimizerKind::kAdamW); };
@@ -415,7 +421,13 @@ const std::vector<Row>& table() {
     all.push_back(
         choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
             .unless([](const H& h) { return h.export_formats.empty() ? "export=none writes no artifact" : ""; }));
-    all.push_back(choice("precision", &H::precision, "Of parameters, gradients and arithmetic."));
+    all.push_back(choice("precision", &H::precision,
+                         "Of arithmetic. bf16, fp16: as PyTorch's autocast, parameters and gradients stay fp32."));
+    all.push_back(real("loss_scale", &H::loss_scale, kPositive, "fp16: what multiplies the loss in the first step.")
+                      .unless(only_with_fp16));
+    all.push_back(integer("loss_scale_growth_interval", &H::loss_scale_growth_interval, 1, kMany,
+                          "fp16: steps without overflow after which the loss scale doubles.")
+                      .unless(only_with_fp16));
     all.push_back(seed_row());
     all.push_back(choice("device", &H::device, "Where to compute; this version computes on CPUs."));
     all.push_back(list_row<Pass>("passes", "Rewritings of the program for speed; what it computes stays the same.",

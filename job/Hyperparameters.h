@@ -16,7 +16,7 @@ namespace lockstep {
 enum class Loss { kCrossEntropy, kMse };
 enum class OptimizerKind { kSgd, kAdamW };
 enum class ScheduleKind { kConstant, kStep, kLinear, kCosine };
-enum class Precision { kFp32, kFp64 };
+enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 enum class Device { kAuto, kCpu };
 enum class Export { kPt2, kSafetensors, kSavedModel };
 enum class ArtifactState { kBest, kLast };
@@ -82,6 +82,8 @@ struct Hyperparameters {
   ArtifactState artifact_state = ArtifactState::kBest;
   // Machine.
   Precision precision = Precision::kFp32;
+  double loss_scale = 65536;                       ///< fp16: in the first step
+  std::int64_t loss_scale_growth_interval = 2000;  ///< fp16: steps without overflow after which it doubles
   std::uint64_t seed = 1;
   Device device = Device::kAuto;
   std::vector<Pass> passes{Pass::kChannelsLast, Pass::kReluAfterMaxPool};

@@ -30,6 +30,7 @@
 #include "engine/program/Passes.h"
 #include "engine/program/TorchError.h"
 #include "engine/report/Reporter.h"
+#include "engine/train/Autocast.h"
 #include "engine/train/MicroBatchTensors.h"
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/Trainer.h"
@@ -162,7 +163,11 @@ void RankJob::check_fit() {
       const BatchPlan one(1, 1, 0, 1);
       Loader loader(*dataset, Order(0, 1, false), one, 0, options().precision, 1);
       const MicroBatch batch = loader.next();
-      const at::Tensor output = executor.run({input_tensor(batch, dataset->shape(), options().precision)}).at(0);
+      const at::Tensor input = input_tensor(batch, dataset->shape(), options().precision);
+      const at::Tensor output = [&] {
+        const Autocast autocast(options().precision);
+        return executor.run({input}).at(0);
+      }();
       if (options().loss == Loss::kCrossEntropy && output.dim() == 2) dataset->require_classes(output.size(1));
       Objective(options().loss).sum(output, target_tensor(batch, dataset->shape(), options().precision));
       if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
@@ -273,6 +278,10 @@ void RankJob::finish(TrainingResult result) {
   reporter_->metrics("final", result.epochs, result.state_step, metrics);
   rows.emplace_back("state", "after step " + with_commas(result.state_step) + " of " + with_commas(result.steps));
   rows.emplace_back("throughput", with_commas(std::llround(result.samples_per_second)) + " samples/s while training");
+  if (result.loss_scale) {
+    rows.emplace_back("loss scale", format("%g at the end; ", result.loss_scale->value()) +
+                                        with_commas(result.loss_scale->overflows()) + " steps skipped");
+  }
   rows.emplace_back("data wait", format("%.1f %% of training time", 100 * result.data_wait_share));
   rows.emplace_back("time", format("%.1f s, of which training %.1f s", seconds, result.training_seconds));
   for (const fs::path& artifact : artifacts) {

@@ -13,7 +13,9 @@ std::string sizes_of(const at::Tensor& tensor) { return "[" + join(tensor.sizes(
 
 }  // namespace
 
-at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) const {
+at::Tensor Objective::sum(const at::Tensor& raw_output, const at::Tensor& targets) const {
+  const bool reduced = raw_output.scalar_type() == at::kBFloat16 || raw_output.scalar_type() == at::kHalf;
+  const at::Tensor output = reduced ? raw_output.to(at::kFloat) : raw_output;
   if (loss_ == Loss::kCrossEntropy) {
     if (output.dim() != 2 || targets.dim() != 1 || output.size(0) != targets.size(0)) {
       throw InputError("cross_entropy takes outputs [batch, classes] and one label a sample; the program returned " +

@@ -16,7 +16,8 @@ class Objective {
   explicit Objective(Loss loss) : loss_(loss) {}
 
   /// The loss summed over the samples of `output` [N, …]: cross-entropy of logits [N, C] and class labels [N], or the
-  /// squared error of `output` and `targets` of the same number of elements. Throws InputError when shapes do not fit.
+  /// squared error of `output` and `targets` of the same number of elements. In float32 when the output is bf16 or
+  /// fp16. Throws InputError when shapes do not fit.
   at::Tensor sum(const at::Tensor& output, const at::Tensor& targets) const;
 
   /// What PyTorch's mean divides by for `samples` samples whose outputs look like `output`: samples for cross-entropy,

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "common/Error.h"
+#include "common/Text.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Passes.h"
 #include "engine/train/ParameterStorage.h"
@@ -32,6 +33,11 @@ std::int64_t micro_batch_size(const Hyperparameters& hyperparameters, int ranks)
 Program rewritten(const Program& program, const Hyperparameters& hyperparameters) {
   if (std::ranges::count(hyperparameters.passes, Pass::kReluAfterMaxPool) == 0) return program;
   return program.with_graph(relu_after_max_pool(program.graph()));
+}
+
+std::optional<LossScale> initial_loss_scale(const Hyperparameters& hyperparameters) {
+  if (hyperparameters.precision != Precision::kFp16) return std::nullopt;
+  return LossScale(hyperparameters.loss_scale, hyperparameters.loss_scale_growth_interval);
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -72,7 +78,8 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, Bucket
       step_(executor_, Objective(hyperparameters.loss), parameters_, reducer_, *optimizer_, communicator,
             {.precision = hyperparameters.precision,
              .clip_norm = hyperparameters.clip_norm,
-             .seed = hyperparameters.seed}),
+             .seed = hyperparameters.seed,
+             .loss_scale = initial_loss_scale(hyperparameters)}),
       evaluator_(rewritten(inference_program_, hyperparameters), Objective(hyperparameters.loss),
                  hyperparameters.precision, eval_batch_size(hyperparameters, communicator.size()),
                  static_cast<int>(hyperparameters.loader_threads), communicator) {}
@@ -104,7 +111,8 @@ TrainingResult Trainer::run(Reporter* reporter) {
                         .state_step = best ? best_step_ : global_step_,
                         .evaluated_channel = evaluation_ ? evaluation_->channel : "",
                         .evaluation = best ? best_evaluation_ : last_evaluation_,
-                        .training_seconds = training_seconds_};
+                        .training_seconds = training_seconds_,
+                        .loss_scale = step_.loss_scale()};
   if (training_seconds_ > 0) {
     result.samples_per_second = static_cast<double>(trained_samples_) / training_seconds_;
     result.data_wait_share = wait / training_seconds_;
@@ -112,16 +120,21 @@ TrainingResult Trainer::run(Reporter* reporter) {
   return result;
 }
 
-// Returns the mean of the epoch's step losses, weighted by their samples.
+// Returns the mean of the epoch's step losses, weighted by their samples; without those that overflowed.
 double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
   double loss = 0;
   std::int64_t samples = 0;
+  std::int64_t samples_with_loss = 0;
   for (std::int64_t step = 0; step < plan_.steps() && global_step_ < total_steps_; ++step) {
     const std::int64_t batch_size = plan_.batch(step).size();
     const double learning_rate = schedule_.learning_rate(global_step_);
-    const double step_loss = step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
+    const TrainingStep::Result result =
+        step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
     ++global_step_;
-    loss += step_loss * static_cast<double>(batch_size);
+    if (std::isfinite(result.loss)) {
+      loss += result.loss * static_cast<double>(batch_size);
+      samples_with_loss += batch_size;
+    }
     samples += batch_size;
     samples_since_average_ += plan_.slice(step, communicator_.rank()).size();
     if (reporter_) {
@@ -132,12 +145,17 @@ double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
                            .total_steps = total_steps_,
                            .global_step = global_step_,
                            .batch_size = batch_size,
-                           .loss = step_loss,
+                           .loss = result.loss,
                            .learning_rate = learning_rate});
+      if (result.skipped) {
+        reporter_->note("step " + std::to_string(global_step_) +
+                        " is skipped: its gradient overflowed; the loss scale is now " +
+                        format("%g", step_.loss_scale()->value()));
+      }
     }
   }
   trained_samples_ += samples;
-  return loss / static_cast<double>(samples);
+  return loss / static_cast<double>(samples_with_loss);
 }
 
 bool Trainer::improves(const Evaluation& evaluation) const {

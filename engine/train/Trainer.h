@@ -35,6 +35,7 @@ struct TrainingResult {
   double training_seconds = 0;           ///< steps only, without evaluations
   double samples_per_second = 0;         ///< over all ranks
   double data_wait_share = 0;            ///< of training_seconds, on the rank that waited longest
+  std::optional<LossScale> loss_scale;   ///< fp16
 };
 
 /// Trains `program` in place. All ranks make one with the same arguments and call `run` once.

@@ -2,12 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cmath>
 
 #include "common/Error.h"
 #include "common/SplitMix.h"
 #include "common/Text.h"
 #include "engine/program/TorchError.h"
+#include "engine/train/Autocast.h"
 #include "engine/train/MicroBatchTensors.h"
 
 namespace lockstep {
@@ -43,8 +45,10 @@ TrainingStep::TrainingStep(Executor& executor, Objective objective, FlatParamete
       options_(options),
       generator_(at::globalContext().defaultGenerator(at::kCPU)) {}
 
-double TrainingStep::run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
-                         double learning_rate) {
+TrainingStep::Result TrainingStep::run(Loader& loader, const SampleShape& shape, std::int64_t batch_size,
+                                       std::int64_t global_step, double learning_rate) {
+  std::optional<LossScale>& loss_scale = options_.loss_scale;
+  const double scale = loss_scale ? loss_scale->value() : 1;
   reducer_.begin_step();
   double mean_loss = 0;
   bool last = false;
@@ -53,28 +57,39 @@ double TrainingStep::run(Loader& loader, const SampleShape& shape, std::int64_t 
     last = batch.last_of_step;
     if (batch.size == 0) continue;
     generator_.set_current_seed(draw_seed(options_.seed, global_step, micro_batch, communicator_.rank()));
-    const at::Tensor output = executor_.run({input_tensor(batch, shape, options_.precision)}).at(0);
+    const at::Tensor output = forward(input_tensor(batch, shape, options_.precision));
     const at::Tensor loss = objective_.sum(output, target_tensor(batch, shape, options_.precision))
                                 .div(objective_.denominator(batch_size, output));
     mean_loss += loss.item<double>();
     if (last) reducer_.last_micro_batch();
     try {
-      loss.backward();
+      (scale == 1 ? loss : loss.mul(scale)).backward();
     } catch (const c10::Error& error) {
       rethrow(error, "step " + std::to_string(global_step + 1) + ": backward failed");
     }
   }
   reducer_.finish();
-  communicator_.all_reduce(&mean_loss, 1, DataType::kFloat64, ReduceOp::kSum)->wait();
-  if (!std::isfinite(mean_loss)) diverged(global_step, "loss", mean_loss);
-  double scale = 1;
-  if (options_.clip_norm > 0) {
-    const double norm = parameters_.gradient_norm();
-    if (!std::isfinite(norm)) diverged(global_step, "gradient's norm", norm);
-    scale = clip_scale(norm, options_.clip_norm);
+  const bool norm_wanted = options_.clip_norm > 0 || loss_scale;
+  const double norm = norm_wanted ? parameters_.gradient_norm() / scale : 0;
+  // All ranks hold the same gradient by now; that they also decide alike is not left to that.
+  std::array<double, 2> sums = {mean_loss, std::isfinite(norm) ? 0.0 : 1.0};
+  communicator_.all_reduce(sums.data(), sums.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
+  mean_loss = sums[0];
+  const bool overflow = !std::isfinite(mean_loss) || sums[1] > 0;
+  if (overflow && scale <= 1) {
+    std::isfinite(mean_loss) ? diverged(global_step, "gradient's norm", norm)
+                             : diverged(global_step, "loss", mean_loss);
   }
-  optimizer_.step(learning_rate, scale, reducer_.received());
-  return mean_loss;
+  if (loss_scale) loss_scale->update(overflow);
+  if (overflow) return {.loss = mean_loss, .skipped = true};
+  const double clip = options_.clip_norm > 0 ? clip_scale(norm, options_.clip_norm) : 1;
+  optimizer_.step(learning_rate, clip / scale, reducer_.received());
+  return {.loss = mean_loss, .skipped = false};
+}
+
+at::Tensor TrainingStep::forward(const at::Tensor& input) {
+  const Autocast autocast(options_.precision);
+  return executor_.run({input}).at(0);
 }
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include <ATen/core/Generator.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "engine/collectives/Communicator.h"
 #include "engine/collectives/FlatParameters.h"
@@ -11,6 +12,7 @@
 #include "engine/data/Loader.h"
 #include "engine/optim/Optimizer.h"
 #include "engine/program/Executor.h"
+#include "engine/train/LossScale.h"
 #include "engine/train/Objective.h"
 #include "job/Hyperparameters.h"
 
@@ -27,18 +29,27 @@ class TrainingStep {
     Precision precision = Precision::kFp32;
     double clip_norm = 0;  ///< 0: no clipping
     std::uint64_t seed = 0;
+    std::optional<LossScale> loss_scale{};
+  };
+  struct Result {
+    double loss = 0;       ///< the mean over the global batch
+    bool skipped = false;  ///< the gradient overflowed: no parameter changed, and the loss scale halved
   };
 
   /// Keeps references; `parameters` and `optimizer` belong to the program of `executor`.
   TrainingStep(Executor& executor, Objective objective, FlatParameters& parameters, GradientReducer& reducer,
                Optimizer& optimizer, Communicator& communicator, Options options);
 
-  /// Takes the micro-batches of one step from `loader`; `batch_size` is the step's size over all ranks. Returns the
-  /// mean loss over the global batch. Throws on all ranks alike when the loss or the gradient is not finite.
-  double run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
+  /// Takes the micro-batches of one step from `loader`; `batch_size` is the step's size over all ranks. Throws on all
+  /// ranks alike when the loss or the gradient is not finite and no smaller loss scale can mend that.
+  Result run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
              double learning_rate);
 
+  const std::optional<LossScale>& loss_scale() const { return options_.loss_scale; }
+
  private:
+  at::Tensor forward(const at::Tensor& input);
+
   Executor& executor_;
   Objective objective_;
   FlatParameters& parameters_;

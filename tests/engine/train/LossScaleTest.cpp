@@ -1,0 +1,28 @@
+#include "engine/train/LossScale.h"
+
+#include <gtest/gtest.h>
+
+namespace lockstep {
+namespace {
+
+// The sequence of torch.amp.GradScaler(init_scale=1024, growth_interval=3), PyTorch 2.11.
+TEST(LossScale, HalvesOnOverflowAndDoublesAfterAnInterval) {
+  LossScale scale(1024, 3);
+  const auto after = [&](bool overflow) {
+    scale.update(overflow);
+    return scale.value();
+  };
+  EXPECT_EQ(after(false), 1024);
+  EXPECT_EQ(after(false), 1024);
+  EXPECT_EQ(after(false), 2048);
+  EXPECT_EQ(after(false), 2048);
+  EXPECT_EQ(after(true), 1024);
+  EXPECT_EQ(after(true), 512);
+  EXPECT_EQ(after(false), 512);
+  EXPECT_EQ(after(false), 512);
+  EXPECT_EQ(after(false), 1024);
+  EXPECT_EQ(scale.overflows(), 2);
+}
+
+}  // namespace
+}  // namespace lockstep
