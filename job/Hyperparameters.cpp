@@ -63,10 +63,8 @@ const std::vector<std::pair<ScheduleKind, std::string>>& choices() {
 }
 template <>
 const std::vector<std::pair<Precision, std::string>>& choices() {
-  static const std::vector<std::pair<Precision, std::string>> all = {{Precision::kFp32, "fp32"},
-                                                                     {Precision::kBf16, "bf16"},
-                                                                     {Precision::kFp16, "fp16"},
-                                                                     {Precision::kFp64, "fp64"}};
+  static const std::vector<std::pair<Precision, std::string>> all = {
+      {Precision::kFp32, "fp32"}, {Precision::kBf16, "bf16"}, {Precision::kFp16, "fp16"}, {Precision::kFp64, "fp64"}};
   return all;
 }
 template <>
@@ -88,8 +86,10 @@ const std::vector<std::pair<ArtifactState, std::string>>& choices() {
 }
 template <>
 const std::vector<std::pair<Pass, std::string>>& choices() {
-  static const std::vector<std::pair<Pass, std::string>> all = {{Pass::kChannelsLast, "channels_last"},
-                                                                {Pass::kReluAfterMaxPool, "relu_after_max_pool"}};
+  static const std::vector<std::pair<Pass, std::string>> all = {
+      {Pass::kChannelsLast, "channels_last"},         {Pass::kReluAfterMaxPool, "relu_after_max_pool"},
+      {Pass::kFuseMaxPoolRelu, "fuse_max_pool_relu"}, {Pass::kFuseBiasGelu, "fuse_bias_gelu"},
+      {Pass::kFuseLayerNorm, "fuse_layer_norm"},      {Pass::kFuseEmbedding, "fuse_embedding"}};
   return all;
 }
 template <>
@@ -383,6 +383,9 @@ const std::vector<Row>& table() {
     all.push_back(integer("eval_batch_size", &H::eval_batch_size, 0, 1 << 30,
                           "Samples a rank evaluates at once; 0: as in training, at least 256."));
     all.push_back(choice("loss", &H::loss, "What training minimizes; the mean over the global batch."));
+    all.push_back(real("label_smoothing", &H::label_smoothing, kShare,
+                       "cross_entropy: the share of each label that is spread over all classes.")
+                      .unless([](const H& h) { return h.loss == Loss::kMse ? "loss=mse does not use it" : ""; }));
     all.push_back(choice("optimizer", &H::optimizer, "As torch.optim.SGD and torch.optim.AdamW define them."));
     all.push_back(real("learning_rate", &H::learning_rate, kPositive, "The base learning rate."));
     all.push_back(real("momentum", &H::momentum, kShare, "sgd: momentum.").unless(sgd));

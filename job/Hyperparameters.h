@@ -21,7 +21,14 @@ enum class Device { kAuto, kCpu };
 enum class Export { kPt2, kSafetensors, kSavedModel };
 enum class ArtifactState { kBest, kLast };
 enum class Norm { kBatch, kNone };
-enum class Pass { kChannelsLast, kReluAfterMaxPool };
+enum class Pass {
+  kChannelsLast,
+  kReluAfterMaxPool,
+  kFuseMaxPoolRelu,
+  kFuseBiasGelu,
+  kFuseLayerNorm,
+  kFuseEmbedding,
+};
 
 /// What "best" means: the name of an evaluation metric and whether more of it is better.
 struct Monitor {
@@ -54,6 +61,7 @@ struct Hyperparameters {
   std::int64_t eval_batch_size = 0;   ///< samples a rank evaluates at once; 0: max(micro-batch, 256)
   // The objective and its optimizer.
   Loss loss = Loss::kCrossEntropy;
+  double label_smoothing = 0;  ///< cross_entropy
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 0.01;
   double momentum = 0.9;  ///< sgd
@@ -86,7 +94,8 @@ struct Hyperparameters {
   std::int64_t loss_scale_growth_interval = 2000;  ///< fp16: steps without overflow after which it doubles
   std::uint64_t seed = 1;
   Device device = Device::kAuto;
-  std::vector<Pass> passes{Pass::kChannelsLast, Pass::kReluAfterMaxPool};
+  std::vector<Pass> passes{Pass::kChannelsLast, Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu,
+                           Pass::kFuseBiasGelu, Pass::kFuseLayerNorm,    Pass::kFuseEmbedding};
   std::int64_t ranks_per_host = 0;    ///< 0: 1
   std::int64_t threads_per_rank = 0;  ///< 0: the host's cores divided by its ranks
   double bucket_cap_mb = 25;          ///< MiB of gradients reduced at once

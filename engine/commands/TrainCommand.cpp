@@ -169,7 +169,7 @@ void RankJob::check_fit() {
         return executor.run({input}).at(0);
       }();
       if (options().loss == Loss::kCrossEntropy && output.dim() == 2) dataset->require_classes(output.size(1));
-      Objective(options().loss).sum(output, target_tensor(batch, dataset->shape(), options().precision));
+      Objective(options().loss, options().label_smoothing).sum(output, target_tensor(batch, dataset->shape(), options().precision));
       if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
       if (options().monitor.metric == "top5" && output.size(1) < 5) {
         throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(1)));
@@ -262,7 +262,7 @@ void RankJob::finish(TrainingResult result) {
                                 make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
   });
   if (!test_channel_.empty()) {
-    Evaluator evaluator(result.program, Objective(options().loss), options().precision,
+    Evaluator evaluator(result.program, Objective(options().loss, options().label_smoothing), options().precision,
                         Trainer::eval_batch_size(options(), communicator_.size()),
                         static_cast<int>(options().loader_threads), communicator_);
     const Evaluation test = evaluator.evaluate(*datasets_.at(test_channel_));

@@ -1,5 +1,7 @@
 #include "engine/program/Operators.h"
 
+#include "engine/program/operators/Registration.h"
+
 namespace lockstep {
 
 std::optional<c10::OperatorHandle> find_operator(const std::string& target) {
@@ -11,6 +13,7 @@ std::optional<c10::OperatorHandle> find_operator(const std::string& target) {
   const auto last = path.rfind('.');
   if (first == std::string::npos || first == last) return std::nullopt;
   const std::string name = path.substr(0, first) + "::" + path.substr(first + 1, last - first - 1);
+  register_operators();
   const std::string overload = path.substr(last + 1);
   return c10::Dispatcher::singleton().findSchema({name, overload == "default" ? "" : overload});
 }

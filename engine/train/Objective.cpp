@@ -4,6 +4,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/operators/SoftmaxCrossEntropy.h"
 
 namespace lockstep {
 
@@ -13,9 +14,7 @@ std::string sizes_of(const at::Tensor& tensor) { return "[" + join(tensor.sizes(
 
 }  // namespace
 
-at::Tensor Objective::sum(const at::Tensor& raw_output, const at::Tensor& targets) const {
-  const bool reduced = raw_output.scalar_type() == at::kBFloat16 || raw_output.scalar_type() == at::kHalf;
-  const at::Tensor output = reduced ? raw_output.to(at::kFloat) : raw_output;
+at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) const {
   if (loss_ == Loss::kCrossEntropy) {
     if (output.dim() != 2 || targets.dim() != 1 || output.size(0) != targets.size(0)) {
       throw InputError("cross_entropy takes outputs [batch, classes] and one label a sample; the program returned " +
@@ -24,13 +23,14 @@ at::Tensor Objective::sum(const at::Tensor& raw_output, const at::Tensor& target
     if (targets.scalar_type() != at::kLong) {
       throw InputError("cross_entropy takes class labels, and the targets are real numbers; loss=mse takes those");
     }
-    return at::cross_entropy_loss(output, targets, {}, at::Reduction::Sum);
+    return softmax_cross_entropy(output, targets, label_smoothing_);
   }
   if (output.numel() != targets.numel()) {
     throw InputError("mse takes as many targets as outputs; the program returned " + sizes_of(output) +
                      " for targets " + sizes_of(targets));
   }
-  return at::mse_loss(output, targets.view_as(output), at::Reduction::Sum);
+  const bool reduced = output.scalar_type() == at::kBFloat16 || output.scalar_type() == at::kHalf;
+  return at::mse_loss(reduced ? output.to(at::kFloat) : output, targets.view_as(output), at::Reduction::Sum);
 }
 
 double Objective::denominator(std::int64_t samples, const at::Tensor& output) const {

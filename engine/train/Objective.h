@@ -13,7 +13,8 @@ namespace lockstep {
 /// once, by the denominator of the global batch. Holds no state.
 class Objective {
  public:
-  explicit Objective(Loss loss) : loss_(loss) {}
+  /// `label_smoothing`: of cross-entropy, as torch.nn.CrossEntropyLoss has it.
+  explicit Objective(Loss loss, double label_smoothing = 0) : loss_(loss), label_smoothing_(label_smoothing) {}
 
   /// The loss summed over the samples of `output` [N, …]: cross-entropy of logits [N, C] and class labels [N], or the
   /// squared error of `output` and `targets` of the same number of elements. In float32 when the output is bf16 or
@@ -26,6 +27,7 @@ class Objective {
 
  private:
   Loss loss_;
+  double label_smoothing_;
 };
 
 }  // namespace lockstep

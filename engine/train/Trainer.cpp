@@ -75,13 +75,15 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, Bucket
       reducer_(parameters_, communicator),
       optimizer_(make_optimizer(hyperparameters, parameters_)),
       schedule_(hyperparameters, total_steps_),
-      step_(executor_, Objective(hyperparameters.loss), parameters_, reducer_, *optimizer_, communicator,
+      step_(executor_, Objective(hyperparameters.loss, hyperparameters.label_smoothing), parameters_, reducer_,
+            *optimizer_, communicator,
             {.precision = hyperparameters.precision,
              .clip_norm = hyperparameters.clip_norm,
              .seed = hyperparameters.seed,
              .loss_scale = initial_loss_scale(hyperparameters)}),
-      evaluator_(rewritten(inference_program_, hyperparameters), Objective(hyperparameters.loss),
-                 hyperparameters.precision, eval_batch_size(hyperparameters, communicator.size()),
+      evaluator_(rewritten(inference_program_, hyperparameters),
+                 Objective(hyperparameters.loss, hyperparameters.label_smoothing), hyperparameters.precision,
+                 eval_batch_size(hyperparameters, communicator.size()),
                  static_cast<int>(hyperparameters.loader_threads), communicator) {}
 
 TrainingResult Trainer::run(Reporter* reporter) {

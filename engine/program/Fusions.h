@@ -1,0 +1,29 @@
+// Passes that put Lockstep's own operators in the place of several of PyTorch's. What a program computes stays the same
+// to rounding, and so do the names of its parameters; artifacts hold the user's own graph.
+//
+// Each adds one line to `changes` for each place it changed, for people.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/program/Graph.h"
+
+namespace lockstep {
+
+/// linear with bias → gelu becomes linear without → lockstep::bias_gelu, where nothing else reads linear's output:
+/// one pass over the activations instead of two forward, and of three backward.
+Graph fuse_bias_gelu(Graph graph, std::vector<std::string>& changes);
+
+/// layer_norm over the last dimension becomes lockstep::layer_norm, and together with the addition right before it (of
+/// two tensors of the same sizes: a residual) lockstep::add_layer_norm, which returns the sum too.
+Graph fuse_layer_norm(Graph graph, std::vector<std::string>& changes);
+
+/// max_pool2d, with the ReLU right before or right behind it if there is one that nothing else reads, becomes
+/// lockstep::max_pool2d_relu. Exact, also in the gradients.
+Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes);
+
+/// embedding becomes lockstep::embedding, whose gradient has one order of additions.
+Graph fuse_embedding(Graph graph, std::vector<std::string>& changes);
+
+}  // namespace lockstep

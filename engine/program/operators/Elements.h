@@ -1,0 +1,60 @@
+// From tensors to what kernels take: typed pointers.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+
+#include "kernels/ElementTypes.h"
+
+namespace lockstep {
+
+/// Calls `body.operator()<Element>()` with the kernels' type for `type`.
+template <typename Body>
+auto for_element_type(at::ScalarType type, const Body& body) {
+  switch (type) {
+    case at::kFloat:
+      return body.template operator()<float>();
+    case at::kDouble:
+      return body.template operator()<double>();
+    case at::kBFloat16:
+      return body.template operator()<kernels::BFloat16>();
+    case at::kHalf:
+      return body.template operator()<kernels::Half>();
+    default:
+      TORCH_CHECK(false, "it takes floating-point tensors, not ", c10::toString(type));
+  }
+}
+
+/// The type of parameters, their gradients and statistics beside activations of `type`.
+inline at::ScalarType arithmetic_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
+
+/// A tensor's elements; nullptr for a tensor that is not there.
+template <typename Element>
+const Element* elements(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<const Element*>(tensor.const_data_ptr()) : nullptr;
+}
+template <typename Element>
+Element* mutable_elements(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<Element*>(tensor.mutable_data_ptr()) : nullptr;
+}
+
+/// A parameter of `columns` elements as kernels read it beside activations of `type`; undefined stays undefined.
+/// Autograd sees the conversion, if there is any.
+inline at::Tensor parameter_beside(const std::optional<at::Tensor>& parameter, at::ScalarType type,
+                                   std::int64_t columns) {
+  if (!parameter || !parameter->defined()) return {};
+  TORCH_CHECK(parameter->dim() == 1 && parameter->numel() == columns, "a parameter of ", columns,
+              " elements is expected, not one of sizes ", parameter->sizes());
+  return parameter->to(arithmetic_type(type)).contiguous();
+}
+
+/// A tensor as rows of its last dimension.
+inline std::int64_t columns_of(const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.dim() > 0, "it takes tensors with a last dimension");
+  return tensor.size(-1);
+}
+inline std::int64_t rows_of(const at::Tensor& tensor) {
+  return tensor.size(-1) == 0 ? 0 : tensor.numel() / tensor.size(-1);
+}
+
+}  // namespace lockstep

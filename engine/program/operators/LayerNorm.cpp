@@ -1,0 +1,122 @@
+// layer_norm(Tensor x, Tensor? weight, Tensor? bias, *, float eps) -> Tensor
+//   aten::layer_norm over the last dimension.
+// add_layer_norm(Tensor x, Tensor residual, Tensor? weight, Tensor? bias, *, float eps) -> (Tensor sum, Tensor y)
+//   sum = x + residual, of one shape, and y = layer_norm(sum).
+#include "kernels/layer_norm/LayerNorm.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/result_type.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "engine/program/operators/Elements.h"
+#include "engine/program/operators/Registration.h"
+
+namespace lockstep {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct LayerNorm : public torch::autograd::Function<LayerNorm> {
+  // Without a residual: {y}; with one: {sum, y}.
+  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& residual,
+                               const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
+    const at::Tensor sum = residual.defined() ? at::empty_like(x) : at::Tensor();
+    at::Tensor y = at::empty_like(x);
+    const at::TensorOptions statistics = x.options().dtype(arithmetic_type(x.scalar_type()));
+    const at::Tensor mean = at::empty({rows_of(x)}, statistics);
+    const at::Tensor rstd = at::empty({rows_of(x)}, statistics);
+    for_element_type(x.scalar_type(), [&]<typename Element>() {
+      using Real = kernels::Arithmetic<Element>;
+      kernels::layer_norm(kernels::LayerNormForward<Element>{
+          .x = elements<Element>(x),
+          .residual = elements<Element>(residual),
+          .weight = elements<Real>(weight),
+          .bias = elements<Real>(bias),
+          .sum = mutable_elements<Element>(sum),
+          .y = mutable_elements<Element>(y),
+          .mean = mutable_elements<Real>(mean),
+          .rstd = mutable_elements<Real>(rstd),
+          .rows = rows_of(x),
+          .columns = columns_of(x),
+          .epsilon = epsilon,
+      });
+    });
+    context->save_for_backward({residual.defined() ? sum : x, weight, mean, rstd});
+    context->saved_data["has_bias"] = bias.defined();
+    context->saved_data["has_residual"] = residual.defined();
+    if (residual.defined()) return {sum, y};
+    return {y};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor& s = saved[0];
+    const at::Tensor& weight = saved[1];
+    const bool has_residual = context->saved_data["has_residual"].toBool();
+    at::Tensor dsum = has_residual && gradients[0].defined() ? gradients[0].contiguous() : at::Tensor();
+    const at::Tensor& dy_given = gradients.back();
+    const at::Tensor dy = dy_given.defined() ? dy_given.contiguous() : at::zeros_like(s);
+    const at::Tensor dx = at::empty_like(s);
+    const at::TensorOptions options = s.options().dtype(arithmetic_type(s.scalar_type()));
+    const auto wanted = [&](std::size_t input, bool there) {
+      return there && context->needs_input_grad(input) ? at::empty({columns_of(s)}, options) : at::Tensor();
+    };
+    const at::Tensor weight_gradient = wanted(2, weight.defined());
+    const at::Tensor bias_gradient = wanted(3, context->saved_data["has_bias"].toBool());
+    const at::Tensor workspace = weight_gradient.defined() || bias_gradient.defined()
+                                     ? at::empty({kernels::layer_norm_workspace(rows_of(s), columns_of(s))}, options)
+                                     : at::Tensor();
+    for_element_type(s.scalar_type(), [&]<typename Element>() {
+      using Real = kernels::Arithmetic<Element>;
+      kernels::layer_norm_backward(kernels::LayerNormBackward<Element>{
+          .dy = elements<Element>(dy),
+          .s = elements<Element>(s),
+          .mean = elements<Real>(saved[2]),
+          .rstd = elements<Real>(saved[3]),
+          .weight = elements<Real>(weight),
+          .dsum = elements<Element>(dsum),
+          .dx = mutable_elements<Element>(dx),
+          .weight_gradient = mutable_elements<Real>(weight_gradient),
+          .bias_gradient = mutable_elements<Real>(bias_gradient),
+          .workspace = mutable_elements<Real>(workspace),
+          .rows = rows_of(s),
+          .columns = columns_of(s),
+      });
+    });
+    return {dx, has_residual ? dx : at::Tensor(), weight_gradient, bias_gradient, {}};
+  }
+};
+
+at::Tensor layer_norm(const at::Tensor& x, const std::optional<at::Tensor>& weight,
+                      const std::optional<at::Tensor>& bias, double eps) {
+  const std::int64_t columns = columns_of(x);
+  return LayerNorm::apply(x.contiguous(), at::Tensor(), parameter_beside(weight, x.scalar_type(), columns),
+                          parameter_beside(bias, x.scalar_type(), columns), eps)[0];
+}
+
+std::tuple<at::Tensor, at::Tensor> add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
+                                                  const std::optional<at::Tensor>& weight,
+                                                  const std::optional<at::Tensor>& bias, double eps) {
+  TORCH_CHECK(x.sizes() == residual.sizes(), "x and residual are of sizes ", x.sizes(), " and ", residual.sizes());
+  const at::ScalarType type = at::result_type(x, residual);
+  const std::int64_t columns = columns_of(x);
+  variable_list results =
+      LayerNorm::apply(x.to(type).contiguous(), residual.to(type).contiguous(), parameter_beside(weight, type, columns),
+                       parameter_beside(bias, type, columns), eps);
+  return {results[0], results[1]};
+}
+
+}  // namespace
+
+void register_layer_norm(torch::Library& library) {
+  library.def("layer_norm(Tensor x, Tensor? weight, Tensor? bias, *, float eps) -> Tensor", &layer_norm);
+  library.def(
+      "add_layer_norm(Tensor x, Tensor residual, Tensor? weight, Tensor? bias, *, float eps) -> (Tensor, Tensor)",
+      &add_layer_norm);
+}
+
+}  // namespace lockstep

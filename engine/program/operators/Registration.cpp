@@ -1,0 +1,16 @@
+#include "engine/program/operators/Registration.h"
+
+namespace lockstep {
+
+void register_operators() {
+  static const torch::Library library = [] {
+    torch::Library defined(torch::Library::DEF, "lockstep", std::nullopt, __FILE__, __LINE__);
+    register_bias_gelu(defined);
+    register_embedding(defined);
+    register_layer_norm(defined);
+    register_max_pool_relu(defined);
+    return defined;
+  }();
+}
+
+}  // namespace lockstep

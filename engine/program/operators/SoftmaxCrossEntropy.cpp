@@ -1,0 +1,90 @@
+#include "engine/program/operators/SoftmaxCrossEntropy.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "engine/program/operators/Elements.h"
+#include "kernels/softmax_cross_entropy/SoftmaxCrossEntropy.h"
+
+namespace lockstep {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr std::int64_t kNoIgnoredLabel = -100;
+
+struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntropy> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& logits, const at::Tensor& labels,
+                            double label_smoothing) {
+    const std::int64_t rows = logits.size(0);
+    const std::int64_t classes = logits.size(1);
+    const at::TensorOptions reals = logits.options().dtype(arithmetic_type(logits.scalar_type()));
+    const at::Tensor losses = at::empty({rows}, reals);
+    const at::Tensor log_sum_exp = at::empty({rows}, reals);
+    at::Tensor sum = at::empty({}, reals);
+    const at::Tensor denominator = at::empty({}, reals);
+    const at::Tensor workspace = at::empty({kernels::cross_entropy_workspace(rows)}, reals);
+    std::int64_t invalid = 0;
+    for_element_type(logits.scalar_type(), [&]<typename Element>() {
+      using Real = kernels::Arithmetic<Element>;
+      kernels::softmax_cross_entropy(kernels::SoftmaxCrossEntropyForward<Element>{
+          .logits = elements<Element>(logits),
+          .labels = elements<std::int64_t>(labels),
+          .weights = nullptr,
+          .loss = mutable_elements<Real>(losses),
+          .log_sum_exp = mutable_elements<Real>(log_sum_exp),
+          .loss_sum = mutable_elements<Real>(sum),
+          .denominator = mutable_elements<Real>(denominator),
+          .invalid = &invalid,
+          .workspace = mutable_elements<Real>(workspace),
+          .rows = rows,
+          .classes = classes,
+          .ignore_index = kNoIgnoredLabel,
+          .label_smoothing = label_smoothing,
+      });
+    });
+    TORCH_CHECK_INDEX(invalid == 0, invalid, " of ", rows, " labels are not classes of 0 … ", classes - 1);
+    context->save_for_backward({logits, labels, log_sum_exp});
+    context->saved_data["label_smoothing"] = label_smoothing;
+    return sum;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor& logits = saved[0];
+    const at::Tensor dlogits = at::empty_like(logits);
+    const at::Tensor scale = gradients[0].contiguous();
+    const at::Tensor workspace = at::empty({1}, scale.options());
+    for_element_type(logits.scalar_type(), [&]<typename Element>() {
+      using Real = kernels::Arithmetic<Element>;
+      kernels::softmax_cross_entropy_backward(kernels::SoftmaxCrossEntropyBackward<Element>{
+          .logits = elements<Element>(logits),
+          .labels = elements<std::int64_t>(saved[1]),
+          .weights = nullptr,
+          .log_sum_exp = elements<Real>(saved[2]),
+          .scale = elements<Real>(scale),
+          .dlogits = mutable_elements<Element>(dlogits),
+          .workspace = mutable_elements<Real>(workspace),
+          .rows = logits.size(0),
+          .classes = logits.size(1),
+          .ignore_index = kNoIgnoredLabel,
+          .label_smoothing = context->saved_data["label_smoothing"].toDouble(),
+      });
+    });
+    return {dlogits, {}, {}};
+  }
+};
+
+}  // namespace
+
+at::Tensor softmax_cross_entropy(const at::Tensor& logits, const at::Tensor& labels, double label_smoothing) {
+  TORCH_CHECK(
+      logits.dim() == 2 && labels.dim() == 1 && logits.size(0) == labels.size(0) && labels.scalar_type() == at::kLong,
+      "it takes logits [N, C] and int64 labels [N], not tensors of sizes ", logits.sizes(), " and ", labels.sizes());
+  return SoftmaxCrossEntropy::apply(logits.contiguous(), labels.contiguous(), label_smoothing);
+}
+
+}  // namespace lockstep
