@@ -40,50 +40,80 @@ struct Tile {
         row_lane(static_cast<int>(threadIdx.x) / grid.column_lanes()) {}
 };
 
-/// Adds up the row lanes' sums of a block's columns and writes them to the chunk's row of the workspace. All threads
-/// of the block must call it; it may be called again at once.
+/// Adds up the sums of a block's row lanes; thread i is in row lane i / column_lanes. A thread of lane 0 writes those
+/// of its columns to `to`, unless that is nullptr. All threads of the block must call it; it may be called again at
+/// once.
+template <int kThreads, int kVector, typename Real>
+__device__ inline void write_lane_sums(int column_lanes, const Real (&sums)[kVector], Real* to) {
+  LOCKSTEP_SHARED(Real, shared, kVector * kThreads);
+  __syncthreads();  // an earlier call's sums have been read
+  for (int v = 0; v < kVector; ++v) shared[v * kThreads + threadIdx.x] = sums[v];
+  __syncthreads();
+  if (static_cast<int>(threadIdx.x) >= column_lanes || to == nullptr) return;
+  for (int v = 0; v < kVector; ++v) {
+    Real total = 0;
+    for (int lane = 0; lane < kThreads / column_lanes; ++lane) {
+      total += shared[v * kThreads + lane * column_lanes + threadIdx.x];
+    }
+    to[v] = total;
+  }
+}
+
+/// Writes the sums of a block's columns to its chunk's row of the workspace. All threads of the block must call it.
 template <int kVector, typename Real>
 __device__ inline void write_chunk_sums(const TileGrid& grid, const Tile& tile, const Real (&sums)[kVector],
                                         Real* workspace) {
-  LOCKSTEP_SHARED(Real, shared, kVector * kTileThreads);
-  __syncthreads();  // an earlier call's sums have been read
-  for (int v = 0; v < kVector; ++v) shared[v * kTileThreads + threadIdx.x] = sums[v];
-  __syncthreads();
-  if (tile.row_lane != 0 || tile.column >= grid.columns) return;
-  for (int v = 0; v < kVector; ++v) {
-    Real total = 0;
-    for (int lane = 0; lane < grid.row_lanes; ++lane) {
-      total += shared[v * kTileThreads + lane * grid.column_lanes() + threadIdx.x];
-    }
-    workspace[tile.chunk * grid.columns + tile.column + v] = total;
-  }
+  Real* const to = workspace + tile.chunk * grid.columns + tile.column;
+  write_lane_sums<kTileThreads>(grid.column_lanes(), sums, tile.column < grid.columns ? to : nullptr);
 }
 
+/// A sum over a workspace's rows that one launch does beside others.
 template <typename Real>
-__global__ void sum_row_chunks_kernel(const Real* workspace, std::int64_t chunks, std::int64_t columns, Real* result) {
+struct ColumnSum {
+  const Real* workspace;
+  Real* result;
+};
+template <int kSums, typename Real>
+struct ColumnSums {
+  ColumnSum<Real> sums[kSums];
+};
+
+template <int kSums, typename Real>
+__global__ void sum_row_chunks_kernel(ColumnSums<kSums, Real> sums, std::int64_t chunks, std::int64_t columns) {
   constexpr int kLanes = kTileThreads / kWarp;
-  LOCKSTEP_SHARED(Real, sums, kTileThreads);
-  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kWarp + threadIdx.x % kWarp;
+  LOCKSTEP_SHARED(Real, lane_sums, kTileThreads);
+  const std::int64_t blocks = divide_up(columns, kWarp);
+  ColumnSum<Real> mine = sums.sums[0];
+  for (int i = 1; i < kSums; ++i) mine = blockIdx.x >= i * blocks ? sums.sums[i] : mine;
+  const std::int64_t column = blockIdx.x % blocks * kWarp + threadIdx.x % kWarp;
   Real sum = 0;
   if (column < columns) {
     for (std::int64_t chunk = threadIdx.x / kWarp; chunk < chunks; chunk += kLanes) {
-      sum += workspace[chunk * columns + column];
+      sum += mine.workspace[chunk * columns + column];
     }
   }
-  sums[threadIdx.x] = sum;
+  lane_sums[threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.x < kWarp && column < columns) {
     Real total = 0;
-    for (int lane = 0; lane < kLanes; ++lane) total += sums[lane * kWarp + threadIdx.x];
-    result[column] = total;
+    for (int lane = 0; lane < kLanes; ++lane) total += lane_sums[lane * kWarp + threadIdx.x];
+    mine.result[column] = total;
   }
 }
 
-/// result[column] = the sum of the workspace's rows; 0 where there are none.
-template <typename Real>
-void sum_row_chunks(const Real* workspace, std::int64_t rows, std::int64_t columns, Real* result, Stream stream) {
-  launch("sum_row_chunks", sum_row_chunks_kernel<Real>, divide_up(columns, kWarp), kTileThreads, stream, workspace,
-         row_chunks(rows), columns, result);
+/// results[i][column] = the sum of the rows of the i-th of kSums workspaces, one behind the other; 0 where there are
+/// none. A result that is nullptr is not wanted.
+template <int kSums, typename Real>
+void sum_row_chunks(const Real* workspace, std::int64_t rows, std::int64_t columns, Real* const (&results)[kSums],
+                    Stream stream) {
+  ColumnSums<kSums, Real> wanted = {};
+  int count = 0;
+  for (int i = 0; i < kSums; ++i) {
+    if (results[i] == nullptr) continue;
+    wanted.sums[count++] = {workspace + i * column_sum_workspace(rows, columns), results[i]};
+  }
+  launch("sum_row_chunks", sum_row_chunks_kernel<kSums, Real>, count * divide_up(columns, kWarp), kTileThreads, stream,
+         wanted, row_chunks(rows), columns);
 }
 
 }  // namespace lockstep::kernels::device

@@ -91,9 +91,7 @@ void backward(const BiasGeluBackward<Element>& args, Stream stream) {
   const TileGrid grid = tile_grid(args.rows, args.columns, wide ? kVector : 1);
   launch("bias_gelu_backward", wide ? backward_kernel<kForm, kVector, Element> : backward_kernel<kForm, 1, Element>,
          grid.blocks(), kTileThreads, stream, args, grid);
-  if (args.bias_gradient != nullptr) {
-    sum_row_chunks(args.workspace, args.rows, args.columns, args.bias_gradient, stream);
-  }
+  sum_row_chunks<1>(args.workspace, args.rows, args.columns, {args.bias_gradient}, stream);
 }
 
 }  // namespace
