@@ -11,7 +11,6 @@ namespace {
 using namespace device;
 
 constexpr int kThreads = 256;
-constexpr int kSumThreads = 1024;
 // A row of up to so many classes is one warp's.
 constexpr std::int64_t kMostWarpClasses = 1024;
 // 16-byte loads that a thread has in flight.
@@ -106,12 +105,12 @@ __device__ void add(RowSums<Arithmetic<Element>>& sums, const Vector<Element, kL
 }
 
 // The sums of a warp, or, with kGroup = kThreads, of the block, in every thread. All threads of it must call it.
-template <int kGroup, typename Real>
+template <bool kSmooth, int kGroup, typename Real>
 __device__ RowSums<Real> combine(const RowSums<Real>& own) {
   RowSums<Real> all;
   all.maximum = warp_max(own.maximum);
   all.exponentials = warp_sum(own.exponentials * exp(own.maximum - all.maximum));
-  all.distances = warp_sum(own.distances);
+  if constexpr (kSmooth) all.distances = warp_sum(own.distances);
   if constexpr (kGroup > kWarp) {
     constexpr int kWarps = kGroup / kWarp;
     LOCKSTEP_SHARED(Real, maxima, kWarps);
@@ -163,7 +162,7 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks<kSmooth, Element>)
     const std::int64_t c = args.classes - parts.tail + parts.lane;
     add<kSmooth>(sums, load<1>(x + c), origin, weights_from(c));
   }
-  sums = combine<kGroup>(sums);
+  sums = combine<kSmooth, kGroup>(sums);
   if (parts.lane != 0) return;
   const Real logarithm = sums.exponentials == 0 ? static_cast<Real>(NAN) : log(sums.exponentials);
   args.log_sum_exp[parts.row] = sums.maximum + logarithm;
@@ -251,32 +250,32 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks<kSmooth, Element>)
 }
 
 template <typename Real>
-__global__ void __launch_bounds__(kSumThreads)
+__global__ void __launch_bounds__(kThreads)
     sum_weights_kernel(const Real* weights, std::int64_t classes, Real* result) {
   Real sum = 0;
-  for (std::int64_t c = threadIdx.x; c < classes; c += kSumThreads) sum += weights[c];
-  sum = block_sum<kSumThreads>(sum);
+  for (std::int64_t c = threadIdx.x; c < classes; c += kThreads) sum += weights[c];
+  sum = block_sum<kThreads>(sum);
   if (threadIdx.x == 0) *result = sum;
 }
 
 // The sums of kCrossEntropySumRows rows; the results if that is all, otherwise three rows of the workspace.
 template <typename Element>
-__global__ void __launch_bounds__(kSumThreads) sum_rows_kernel(SoftmaxCrossEntropyForward<Element> args) {
+__global__ void __launch_bounds__(kThreads) sum_rows_kernel(SoftmaxCrossEntropyForward<Element> args) {
   using Real = Arithmetic<Element>;
   const std::int64_t begin = blockIdx.x * kCrossEntropySumRows;
   const std::int64_t end = begin + kCrossEntropySumRows < args.rows ? begin + kCrossEntropySumRows : args.rows;
   Real loss = 0;
   Real denominator = 0;
   Real invalid = 0;
-  for (std::int64_t row = begin + threadIdx.x; row < end; row += kSumThreads) {
+  for (std::int64_t row = begin + threadIdx.x; row < end; row += kThreads) {
     const std::int64_t label = args.labels[row];
     loss += args.loss[row];
     denominator += label_weight<Real>(args, label);
     if (label != args.ignore_index && !is_class(args, label)) invalid += 1;
   }
-  loss = block_sum<kSumThreads>(loss);
-  denominator = block_sum<kSumThreads>(denominator);
-  invalid = block_sum<kSumThreads>(invalid);
+  loss = block_sum<kThreads>(loss);
+  denominator = block_sum<kThreads>(denominator);
+  invalid = block_sum<kThreads>(invalid);
   if (threadIdx.x != 0) return;
   if (gridDim.x == 1) {
     *args.loss_sum = loss;
@@ -291,21 +290,21 @@ __global__ void __launch_bounds__(kSumThreads) sum_rows_kernel(SoftmaxCrossEntro
 }
 
 template <typename Element>
-__global__ void __launch_bounds__(kSumThreads)
+__global__ void __launch_bounds__(kThreads)
     sum_blocks_kernel(SoftmaxCrossEntropyForward<Element> args, std::int64_t blocks) {
   using Real = Arithmetic<Element>;
   Real loss = 0;
   Real denominator = 0;
   std::int64_t invalid = 0;
-  for (std::int64_t block = threadIdx.x; block < blocks; block += kSumThreads) {
+  for (std::int64_t block = threadIdx.x; block < blocks; block += kThreads) {
     const Real* const sums = args.workspace + 1 + block * 3;
     loss += sums[0];
     denominator += sums[1];
     invalid += static_cast<std::int64_t>(sums[2]);
   }
-  loss = block_sum<kSumThreads>(loss);
-  denominator = block_sum<kSumThreads>(denominator);
-  invalid = block_sum<kSumThreads>(invalid);
+  loss = block_sum<kThreads>(loss);
+  denominator = block_sum<kThreads>(denominator);
+  invalid = block_sum<kThreads>(invalid);
   if (threadIdx.x != 0) return;
   *args.loss_sum = loss;
   *args.denominator = denominator;
@@ -315,7 +314,7 @@ __global__ void __launch_bounds__(kSumThreads)
 template <typename Real, typename Args>
 Smoothing<Real> smoothing_of(const Args& args, Stream stream) {
   if (args.weights != nullptr && args.label_smoothing > 0) {
-    launch("sum_weights", sum_weights_kernel<Real>, 1, kSumThreads, stream, args.weights, args.classes, args.workspace);
+    launch("sum_weights", sum_weights_kernel<Real>, 1, kThreads, stream, args.weights, args.classes, args.workspace);
   }
   return {static_cast<Real>(1 - args.label_smoothing),
           static_cast<Real>(args.label_smoothing / static_cast<double>(args.classes)), args.workspace};
@@ -337,9 +336,9 @@ void softmax_cross_entropy(const SoftmaxCrossEntropyForward<Element>& args, Stre
            kThreads, stream, args, smoothing);
   }
   const std::int64_t blocks = args.rows == 0 ? 1 : divide_up(args.rows, kCrossEntropySumRows);
-  launch("softmax_cross_entropy's sums", sum_rows_kernel<Element>, blocks, kSumThreads, stream, args);
+  launch("softmax_cross_entropy's sums", sum_rows_kernel<Element>, blocks, kThreads, stream, args);
   if (blocks > 1) {
-    launch("softmax_cross_entropy's sums", sum_blocks_kernel<Element>, 1, kSumThreads, stream, args, blocks);
+    launch("softmax_cross_entropy's sums", sum_blocks_kernel<Element>, 1, kThreads, stream, args, blocks);
   }
 }
 
