@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/kernels/Benchmarks.h"
 #include "kernels/FlatLoop.h"
 #include "kernels/adamw/AdamW.h"
 #include "kernels/gradient_norm/GradientNorm.h"
@@ -77,10 +78,8 @@ void measure_all(const FlatCase& flat) {
 }
 
 }  // namespace
-}  // namespace lockstep::kernels
 
-int main(int argc, char** argv) {
-  using namespace lockstep::kernels;
+void register_flat_benchmarks() {
   std::vector<FlatCase> cases = flat_cases();
   for (const std::int64_t millions : {10, 25}) {
     cases.push_back({.name = std::to_string(millions) + " million",
@@ -90,6 +89,6 @@ int main(int argc, char** argv) {
     measure_all<float>(flat);
     measure_all<double>(flat);
   }
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
 }
+
+}  // namespace lockstep::kernels

@@ -18,7 +18,7 @@
 namespace lockstep::kernels {
 
 /// Rows whose losses one block adds up; see cross_entropy_workspace().
-inline constexpr std::int64_t kCrossEntropySumRows = 4096;
+inline constexpr std::int64_t kCrossEntropySumRows = 1024;
 
 /// Elements of the workspace that the CUDA form needs; the CPU form needs none.
 constexpr std::int64_t cross_entropy_workspace(std::int64_t rows) {
