@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/kernels/Benchmarks.h"
 #include "kernels/FlatLoop.h"
 #include "kernels/adamw/AdamW.h"
 #include "kernels/gradient_norm/GradientNorm.h"
