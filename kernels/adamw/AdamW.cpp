@@ -23,7 +23,8 @@ LOCKSTEP_MULTIVERSION void update(float* p, const float* g, float* m, float* v, 
   step(p, g, m, v, n, f);
 }
 
-LOCKSTEP_MULTIVERSION void update(double* p, const double* g, double* m, double* v, std::int64_t n, AdamFactors<double> f) {
+LOCKSTEP_MULTIVERSION void update(double* p, const double* g, double* m, double* v, std::int64_t n,
+                                  AdamFactors<double> f) {
   step(p, g, m, v, n, f);
 }
 

@@ -14,9 +14,9 @@ LOCKSTEP_INLINE void convert(const From* __restrict from, To* __restrict to, std
   }
 }
 
-#define LOCKSTEP_COPY(From, To)                                                               \
-  LOCKSTEP_MULTIVERSION void copy(const From* from, To* to, std::int64_t n, double scale) {   \
-    convert(from, to, n, static_cast<Product<From, To>>(scale));                              \
+#define LOCKSTEP_COPY(From, To)                                                             \
+  LOCKSTEP_MULTIVERSION void copy(const From* from, To* to, std::int64_t n, double scale) { \
+    convert(from, to, n, static_cast<Product<From, To>>(scale));                            \
   }
 LOCKSTEP_FOR_EACH_FLAT_PAIR(LOCKSTEP_COPY)
 #undef LOCKSTEP_COPY
@@ -41,8 +41,8 @@ void unpack(const Unpack<From, To>& args) {
   });
 }
 
-#define LOCKSTEP_INSTANTIATE(From, To)         \
-  template void pack(const Pack<From, To>&);   \
+#define LOCKSTEP_INSTANTIATE(From, To)       \
+  template void pack(const Pack<From, To>&); \
   template void unpack(const Unpack<From, To>&);
 LOCKSTEP_FOR_EACH_FLAT_PAIR(LOCKSTEP_INSTANTIATE)
 #undef LOCKSTEP_INSTANTIATE

@@ -56,9 +56,8 @@ template <typename From, typename To>
 using Product = std::conditional_t<sizeof(From) == 8 || sizeof(To) == 8, double, float>;
 
 /// To instantiate for all pairs.
-#define LOCKSTEP_FOR_EACH_FLAT_PAIR(Do)                                                                        \
-  Do(float, float) Do(float, BFloat16) Do(float, Half) Do(BFloat16, float) Do(BFloat16, BFloat16)              \
-  Do(BFloat16, Half) Do(Half, float) Do(Half, BFloat16) Do(Half, Half) Do(double, double) Do(double, float)    \
-  Do(float, double)
+#define LOCKSTEP_FOR_EACH_FLAT_PAIR(Do)                                                                              \
+  Do(float, float) Do(float, BFloat16) Do(float, Half) Do(BFloat16, float) Do(BFloat16, BFloat16) Do(BFloat16, Half) \
+      Do(Half, float) Do(Half, BFloat16) Do(Half, Half) Do(double, double) Do(double, float) Do(float, double)
 
 }  // namespace lockstep::kernels

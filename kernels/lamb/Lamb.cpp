@@ -42,14 +42,14 @@ LOCKSTEP_INLINE void apply(Real* __restrict p, const Real* __restrict m, const R
   for (std::int64_t i = 0; i < n; ++i) p[i] -= rate * direction(p[i], m[i], v[i], f, weight_decay);
 }
 
-#define LOCKSTEP_PASSES(Real)                                                                                       \
-  LOCKSTEP_MULTIVERSION LambPiece first_pass(const Real* p, const Real* g, Real* m, Real* v, std::int64_t n,        \
-                                             AdamFactors<Real> f, Real weight_decay) {                              \
-    return moments(p, g, m, v, n, f, weight_decay);                                                                 \
-  }                                                                                                                 \
-  LOCKSTEP_MULTIVERSION void second_pass(Real* p, const Real* m, const Real* v, std::int64_t n,                     \
-                                         AdamFactors<Real> f, Real weight_decay, Real rate) {                       \
-    apply(p, m, v, n, f, weight_decay, rate);                                                                       \
+#define LOCKSTEP_PASSES(Real)                                                                                        \
+  LOCKSTEP_MULTIVERSION LambPiece first_pass(const Real* p, const Real* g, Real* m, Real* v, std::int64_t n,         \
+                                             AdamFactors<Real> f, Real weight_decay) {                               \
+    return moments(p, g, m, v, n, f, weight_decay);                                                                  \
+  }                                                                                                                  \
+  LOCKSTEP_MULTIVERSION void second_pass(Real* p, const Real* m, const Real* v, std::int64_t n, AdamFactors<Real> f, \
+                                         Real weight_decay, Real rate) {                                             \
+    apply(p, m, v, n, f, weight_decay, rate);                                                                        \
   }
 LOCKSTEP_PASSES(float)
 LOCKSTEP_PASSES(double)

@@ -13,9 +13,9 @@ __device__ Real direction(Real p, Real m, Real v, const AdamFactors<Real>& f, Re
   return f.step_size * m / (sqrt(v) * root_factor + f.epsilon) + weight_decay * p;
 }
 
-// Moments, and the sums of squares of one piece.
+// Moments, and the sums of squares of one piece. Given the bound on blocks, nvcc spills nothing to stay below 64 registers.
 template <typename Real>
-__global__ void __launch_bounds__(kFlatThreads) first_pass_kernel(LambUpdate<Real> args) {
+__global__ void __launch_bounds__(kFlatThreads, 2) first_pass_kernel(LambUpdate<Real> args) {
   constexpr int kVector = kVectorLength<Real>;
   LOCKSTEP_SHARED(AdamFactors<Real>, shared, 1);
   const Piece piece = args.work.pieces[blockIdx.x];
@@ -54,8 +54,8 @@ __global__ void __launch_bounds__(kFlatThreads) first_pass_kernel(LambUpdate<Rea
 }
 
 // The block of a segment's first piece sums over all of them; the other blocks have nothing to do.
-__global__ void __launch_bounds__(kFlatThreads) trust_ratio_kernel(FlatWork work, const FlatStep* step,
-                                                                   LambPiece* parts) {
+__global__ void __launch_bounds__(kFlatThreads)
+    trust_ratio_kernel(FlatWork work, const FlatStep* step, LambPiece* parts) {
   const std::int64_t first = blockIdx.x;
   const std::int32_t segment = work.pieces[first].segment;
   if (step->skip || work.segments[segment].skip) return;

@@ -22,24 +22,23 @@ __global__ void __launch_bounds__(kFlatThreads) sgd_kernel(SgdUpdate<Real> args)
   Real* const parameters = args.parameters + piece.begin;
   const Real* const gradients = args.gradients + piece.begin;
   Real* const velocity = kMomentum == Momentum::kNone ? parameters : args.velocity + piece.begin;
-  for_each_vector<kVector>(piece.length, vector_head<kVector>(piece.length, parameters, gradients, velocity),
-                           [&]<int kLength>(int i) {
-                             auto p = load<kLength>(parameters + i);
-                             const auto g = load<kLength>(gradients + i);
-                             Vector<Real, kLength> m;
-                             if constexpr (kMomentum != Momentum::kNone) m = load<kLength>(velocity + i);
-                             for (int k = 0; k < kLength; ++k) {
-                               Real change = g.values[k] * scale + weight_decay * p.values[k];
-                               if constexpr (kMomentum != Momentum::kNone) {
-                                 m.values[k] = momentum * m.values[k] + change;
-                                 change = kMomentum == Momentum::kNesterov ? change + momentum * m.values[k]
-                                                                           : m.values[k];
-                               }
-                               p.values[k] -= rate * change;
-                             }
-                             store(parameters + i, p);
-                             if constexpr (kMomentum != Momentum::kNone) store(velocity + i, m);
-                           });
+  for_each_vector<kVector>(
+      piece.length, vector_head<kVector>(piece.length, parameters, gradients, velocity), [&]<int kLength>(int i) {
+        auto p = load<kLength>(parameters + i);
+        const auto g = load<kLength>(gradients + i);
+        Vector<Real, kLength> m;
+        if constexpr (kMomentum != Momentum::kNone) m = load<kLength>(velocity + i);
+        for (int k = 0; k < kLength; ++k) {
+          Real change = g.values[k] * scale + weight_decay * p.values[k];
+          if constexpr (kMomentum != Momentum::kNone) {
+            m.values[k] = momentum * m.values[k] + change;
+            change = kMomentum == Momentum::kNesterov ? change + momentum * m.values[k] : m.values[k];
+          }
+          p.values[k] -= rate * change;
+        }
+        store(parameters + i, p);
+        if constexpr (kMomentum != Momentum::kNone) store(velocity + i, m);
+      });
 }
 
 }  // namespace
