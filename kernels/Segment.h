@@ -10,7 +10,7 @@ struct Segment {
   std::int64_t length = 0;  ///< in elements
   double weight_decay = 0;
   double learning_rate_factor = 1;
-  std::int64_t step = 1;  ///< how many updates this parameter will have had after this one (≥ 1): bias correction
+  std::int64_t step = 1;  ///< how many updates this parameter will have had after this one (≥ 1): see advance_steps
   bool skip = false;      ///< it received no gradient in this step: neither it nor its state changes
 };
 

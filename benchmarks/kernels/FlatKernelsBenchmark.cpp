@@ -4,14 +4,15 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "benchmarks/kernels/Benchmarks.h"
 #include "kernels/FlatLoop.h"
 #include "kernels/adamw/AdamW.h"
+#include "kernels/flat_copy/FlatCopy.h"
 #include "kernels/gradient_norm/GradientNorm.h"
+#include "kernels/lamb/Lamb.h"
 #include "kernels/sgd/Sgd.h"
 #include "tests/kernels/FlatCases.h"
 
@@ -23,13 +24,31 @@ struct Storages {
   explicit Storages(const FlatCase& flat)
       : length(static_cast<std::size_t>(storage_length(flat))),
         segments(segments_of(flat)),
+        pieces(pieces_of(segments, kCpuPieceLength)),
         parameters(length, Real(1)),
         gradients(length, Real(1e-3)),
         first(length),
-        second(length) {}
+        second(length),
+        narrow(length),
+        norms(pieces.size()),
+        lamb_pieces(pieces.size()) {
+    for (const Segment& segment : segments) {
+      tensors.push_back({gradients.data() + segment.offset, segment.offset, segment.length});
+    }
+  }
+  FlatWork work() const { return {segments.data(), pieces.data(), static_cast<std::int64_t>(pieces.size())}; }
+
   std::size_t length;
   std::vector<Segment> segments;
+  std::vector<Piece> pieces;
   std::vector<Real> parameters, gradients, first, second;
+  std::vector<BFloat16> narrow;
+  std::vector<GradientNorm> norms;
+  std::vector<LambPiece> lamb_pieces;
+  std::vector<FlatTensor<const Real>> tensors;
+  GradientNorm norm;
+  FlatStep step{.learning_rate = 1e-3};
+  double scale = 0.5;
 };
 
 template <typename Real>
@@ -37,9 +56,9 @@ void add(Real* p, const Real* g, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) p[i] += g[i];
 }
 
-/// `storages_moved`: how many storages `work` reads plus how many it writes.
+/// `moved`: bytes that `work` reads and writes for each element.
 template <typename Real, typename Work>
-void measure(const std::string& name, const FlatCase& flat, int storages_moved, const Work& work) {
+void measure(const std::string& name, const FlatCase& flat, std::size_t moved, const Work& work) {
   const std::string type = sizeof(Real) == 4 ? "/float32/" : "/float64/";
   benchmark::RegisterBenchmark((name + type + flat.name).c_str(), [=](benchmark::State& state) {
     Storages<Real> storages(flat);
@@ -49,32 +68,50 @@ void measure(const std::string& name, const FlatCase& flat, int storages_moved, 
       work(storages);
       benchmark::ClobberMemory();
     }
-    state.SetBytesProcessed(state.iterations() * elements * storages_moved * static_cast<std::int64_t>(sizeof(Real)));
+    state.SetBytesProcessed(state.iterations() * elements * static_cast<std::int64_t>(moved));
   })->UseRealTime();
 }
 
 template <typename Real>
 void measure_all(const FlatCase& flat) {
-  measure<Real>("floor", flat, 3, [](Storages<Real>& s) {
-    for_each_piece(pieces_of(s.segments), [&](std::size_t, const Piece& piece) {
+  using S = Storages<Real>;
+  constexpr std::size_t kSize = sizeof(Real);
+  measure<Real>("floor", flat, 3 * kSize, [](S& s) {
+    for_each_piece(s.work(), [&](std::int64_t, const Piece& piece, const Segment&) {
       add(s.parameters.data() + piece.begin, s.gradients.data() + piece.begin, piece.length);
     });
   });
-  measure<Real>("sgd", flat, 3, [](Storages<Real>& s) {
-    sgd(std::span(s.parameters), std::span<const Real>(s.gradients), std::span<Real>(), s.segments,
-        {.learning_rate = 1e-3});
+  measure<Real>("sgd", flat, 3 * kSize, [](S& s) {
+    sgd(SgdUpdate<Real>{s.parameters.data(), s.gradients.data(), nullptr, s.work(), &s.step});
   });
-  measure<Real>("sgd_momentum", flat, 5, [](Storages<Real>& s) {
-    sgd(std::span(s.parameters), std::span<const Real>(s.gradients), std::span(s.first), s.segments,
-        {.learning_rate = 1e-3, .momentum = 0.9});
+  measure<Real>("sgd_momentum", flat, 5 * kSize, [](S& s) {
+    sgd(SgdUpdate<Real>{s.parameters.data(), s.gradients.data(), s.first.data(), s.work(), &s.step, 0.9});
   });
-  measure<Real>("adamw", flat, 7, [](Storages<Real>& s) {
-    adamw(std::span(s.parameters), std::span<const Real>(s.gradients), std::span(s.first), std::span(s.second),
-          s.segments, {.learning_rate = 1e-3});
+  measure<Real>("adamw", flat, 7 * kSize, [](S& s) {
+    adamw(AdamWUpdate<Real>{
+        s.parameters.data(), s.gradients.data(), s.first.data(), s.second.data(), s.work(), &s.step, {}});
   });
-  measure<Real>("gradient_norm", flat, 1, [](Storages<Real>& s) {
-    benchmark::DoNotOptimize(gradient_norm(std::span<const Real>(s.gradients), s.segments));
+  measure<Real>("lamb", flat, 7 * kSize, [](S& s) {
+    lamb(LambUpdate<Real>{s.parameters.data(),
+                          s.gradients.data(),
+                          s.first.data(),
+                          s.second.data(),
+                          s.work(),
+                          s.lamb_pieces.data(),
+                          &s.step,
+                          {}});
   });
+  measure<Real>("gradient_norm", flat, kSize, [](S& s) {
+    gradient_norm(GradientNormPass<Real>{s.gradients.data(), s.work(), s.norms.data(), &s.norm});
+  });
+  measure<Real>("pack", flat, 2 * kSize, [](S& s) {
+    pack(Pack<Real, Real>{s.tensors.data(), s.pieces.data(), s.work().piece_count, s.parameters.data(), &s.scale});
+  });
+  if constexpr (kSize == 4) {
+    measure<Real>("pack_to_bfloat16", flat, 6, [](S& s) {
+      pack(Pack<Real, BFloat16>{s.tensors.data(), s.pieces.data(), s.work().piece_count, s.narrow.data(), &s.scale});
+    });
+  }
 }
 
 }  // namespace

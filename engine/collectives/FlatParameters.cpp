@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <span>
 
 #include "common/Error.h"
 #include "kernels/gradient_norm/GradientNorm.h"
@@ -33,7 +32,9 @@ at::Tensor view(const at::Tensor& flat, std::int64_t offset, const at::Tensor& l
 }  // namespace
 
 FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters)
-    : plan_(std::move(plan)), parameters_(std::move(parameters)) {
+    : plan_(std::move(plan)),
+      pieces_(kernels::pieces_of(plan_.segments(), kernels::kCpuPieceLength)),
+      parameters_(std::move(parameters)) {
   if (parameters_.size() != plan_.segments().size()) throw InternalError("the plan is not of these parameters");
   const c10::NoGradGuard no_grad;
   const at::ScalarType type = parameters_.empty() ? at::kFloat : parameters_[0].scalar_type();
@@ -65,11 +66,17 @@ FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> paramete
 }
 
 double FlatParameters::gradient_norm() const {
-  const auto length = static_cast<std::size_t>(plan_.length());
-  const kernels::GradientNorm norm =
-      scalar_type() == at::kFloat
-          ? kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<float>(), length), plan_.segments())
-          : kernels::gradient_norm(std::span(flat_gradients_.const_data_ptr<double>(), length), plan_.segments());
+  std::vector<kernels::GradientNorm> workspace(pieces_.size());
+  kernels::GradientNorm norm;
+  const auto find = [&]<typename Real>(const Real* gradients) {
+    kernels::gradient_norm(kernels::GradientNormPass<Real>{
+        gradients,
+        {plan_.segments().data(), pieces_.data(), static_cast<std::int64_t>(pieces_.size())},
+        workspace.data(),
+        &norm});
+  };
+  scalar_type() == at::kFloat ? find(flat_gradients_.const_data_ptr<float>())
+                              : find(flat_gradients_.const_data_ptr<double>());
   return norm.non_finite > 0 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(norm.sum_of_squares);
 }
 

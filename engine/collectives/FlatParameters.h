@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/collectives/BucketPlan.h"
+#include "kernels/FlatWork.h"
 
 namespace lockstep {
 
@@ -30,6 +31,7 @@ class FlatParameters {
 
  private:
   BucketPlan plan_;
+  std::vector<kernels::Piece> pieces_;
   std::vector<at::Tensor> parameters_;
   std::vector<at::Tensor> gradients_;
   at::Tensor flat_parameters_;

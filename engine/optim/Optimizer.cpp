@@ -1,11 +1,11 @@
 #include "engine/optim/Optimizer.h"
 
-#include <algorithm>
 #include <new>
 #include <utility>
 
 #include "common/Error.h"
 #include "kernels/adamw/AdamW.h"
+#include "kernels/gradient_norm/GradientNorm.h"
 #include "kernels/sgd/Sgd.h"
 
 namespace lockstep {
@@ -30,8 +30,9 @@ class Sgd : public Optimizer {
  public:
   Sgd(const Hyperparameters& options, FlatSpans<Real> storage, std::vector<kernels::Segment> segments)
       : Optimizer(std::move(segments)),
-        options_{.momentum = options.momentum, .nesterov = options.nesterov},
         storage_(storage),
+        nesterov_(options.nesterov),
+        factor_(options.momentum),
         momentum_(options.momentum == 0 ? 0 : storage.parameters.size()) {}
 
   std::vector<OptimizerState> state() override {
@@ -40,14 +41,14 @@ class Sgd : public Optimizer {
   }
 
  private:
-  void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) override {
-    options_.learning_rate = learning_rate;
-    options_.gradient_scale = gradient_scale;
-    kernels::sgd(storage_.parameters, storage_.gradients, std::span(momentum_), segments, options_);
+  void update(const kernels::FlatWork& work, const kernels::FlatStep& step) override {
+    kernels::sgd(kernels::SgdUpdate<Real>{storage_.parameters.data(), storage_.gradients.data(), momentum_.data(), work,
+                                          &step, factor_, nesterov_});
   }
 
-  kernels::SgdOptions options_;
   FlatSpans<Real> storage_;
+  bool nesterov_;
+  double factor_;
   FlatState<Real> momentum_;
 };
 
@@ -66,14 +67,12 @@ class AdamW : public Optimizer {
   }
 
  private:
-  void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) override {
-    options_.learning_rate = learning_rate;
-    options_.gradient_scale = gradient_scale;
-    kernels::adamw(storage_.parameters, storage_.gradients, std::span(first_moment_), std::span(second_moment_),
-                   segments, options_);
+  void update(const kernels::FlatWork& work, const kernels::FlatStep& step) override {
+    kernels::adamw(kernels::AdamWUpdate<Real>{storage_.parameters.data(), storage_.gradients.data(),
+                                              first_moment_.data(), second_moment_.data(), work, &step, options_});
   }
 
-  kernels::AdamWOptions options_;
+  kernels::AdamOptions options_;
   FlatSpans<Real> storage_;
   FlatState<Real> first_moment_;
   FlatState<Real> second_moment_;
@@ -81,17 +80,17 @@ class AdamW : public Optimizer {
 
 }  // namespace
 
-Optimizer::Optimizer(std::vector<kernels::Segment> segments) : segments_(std::move(segments)) {
+Optimizer::Optimizer(std::vector<kernels::Segment> segments)
+    : segments_(std::move(segments)), pieces_(kernels::pieces_of(segments_, kernels::kCpuPieceLength)) {
   for (kernels::Segment& segment : segments_) segment.step = 0;
 }
 
 void Optimizer::step(double learning_rate, double gradient_scale, const std::vector<bool>& received) {
   if (received.size() != segments_.size()) throw InternalError("the flags are not of this optimizer's segments");
-  for (std::size_t i = 0; i < segments_.size(); ++i) {
-    segments_[i].skip = !received[i];
-    if (received[i]) ++segments_[i].step;
-  }
-  update(segments_, learning_rate, gradient_scale);
+  for (std::size_t i = 0; i < segments_.size(); ++i) segments_[i].skip = !received[i];
+  const kernels::FlatStep step{.learning_rate = learning_rate, .gradient_scale = gradient_scale};
+  kernels::advance_steps({segments_.data(), static_cast<std::int64_t>(segments_.size()), &step});
+  update({segments_.data(), pieces_.data(), static_cast<std::int64_t>(pieces_.size())}, step);
 }
 
 std::vector<std::int64_t> Optimizer::steps() const {
@@ -120,6 +119,6 @@ std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters
       storage);
 }
 
-double clip_scale(double norm, double clip_norm) { return std::min(1.0, clip_norm / (norm + 1e-6)); }
+double clip_scale(double norm, double clip_norm) { return kernels::clip_scale(norm, clip_norm); }
 
 }  // namespace lockstep

@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "job/Hyperparameters.h"
-#include "kernels/Segment.h"
+#include "kernels/FlatWork.h"
+#include "kernels/flat_step/FlatStep.h"
 
 namespace lockstep {
 
@@ -45,10 +46,11 @@ class Optimizer {
 
  protected:
   explicit Optimizer(std::vector<kernels::Segment> segments);
-  virtual void update(std::span<const kernels::Segment> segments, double learning_rate, double gradient_scale) = 0;
+  virtual void update(const kernels::FlatWork& work, const kernels::FlatStep& step) = 0;
 
  private:
   std::vector<kernels::Segment> segments_;
+  std::vector<kernels::Piece> pieces_;
 };
 
 /// The optimizer that the hyperparameters name, with its state zero.

@@ -8,25 +8,28 @@
 //   p = p - lr / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + ε)
 #pragma once
 
-#include <span>
-
-#include "kernels/Segment.h"
+#include "kernels/Adam.h"
+#include "kernels/FlatWork.h"
 
 namespace lockstep::kernels {
 
-struct AdamWOptions {
-  double learning_rate = 0;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double gradient_scale = 1;  ///< multiplies every gradient first: clipping
+/// All storages have the same layout.
+template <typename Real>
+struct AdamWUpdate {
+  Real* parameters;
+  const Real* gradients;
+  Real* first_moment;   ///< m
+  Real* second_moment;  ///< v
+  FlatWork work;
+  const FlatStep* step;
+  AdamOptions options;
 };
 
-/// Updates the segments of `parameters` and of the two moments; all four have the same layout. Elements
-/// outside segments, and skipped segments, stay as they are. Does not depend on the number of threads.
-void adamw(std::span<float> parameters, std::span<const float> gradients, std::span<float> first_moment,
-           std::span<float> second_moment, std::span<const Segment> segments, const AdamWOptions& options);
-void adamw(std::span<double> parameters, std::span<const double> gradients, std::span<double> first_moment,
-           std::span<double> second_moment, std::span<const Segment> segments, const AdamWOptions& options);
+/// For Real in float, double. Elements outside segments, and skipped segments, stay as they are. Does not depend on the
+/// number of threads or blocks.
+template <typename Real>
+void adamw(const AdamWUpdate<Real>& args);
+template <typename Real>
+void adamw(const AdamWUpdate<Real>& args, Stream stream);
 
 }  // namespace lockstep::kernels

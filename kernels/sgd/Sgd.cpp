@@ -40,31 +40,23 @@ LOCKSTEP_MULTIVERSION void update(double* p, const double* g, double* m, std::in
   nesterov ? with_momentum<double, true>(p, g, m, n, f) : with_momentum<double, false>(p, g, m, n, f);
 }
 
+}  // namespace
+
 template <typename Real>
-void run(std::span<Real> parameters, std::span<const Real> gradients, std::span<Real> momentum,
-         std::span<const Segment> segments, const SgdOptions& options) {
-  for_each_piece(pieces_of(segments), [&](std::size_t, const Piece& piece) {
-    const Segment& segment = *piece.segment;
+void sgd(const SgdUpdate<Real>& args) {
+  if (args.step->skip) return;
+  for_each_piece(args.work, [&](std::int64_t, const Piece& piece, const Segment& segment) {
     const Factors<Real> factors = {
-        .learning_rate = static_cast<Real>(options.learning_rate * segment.learning_rate_factor),
-        .momentum = static_cast<Real>(options.momentum),
+        .learning_rate = static_cast<Real>(args.step->learning_rate * segment.learning_rate_factor),
+        .momentum = static_cast<Real>(args.momentum),
         .weight_decay = static_cast<Real>(segment.weight_decay),
-        .gradient_scale = static_cast<Real>(options.gradient_scale)};
-    update(parameters.data() + piece.begin, gradients.data() + piece.begin,
-           options.momentum == 0 ? nullptr : momentum.data() + piece.begin, piece.length, factors, options.nesterov);
+        .gradient_scale = static_cast<Real>(args.step->gradient_scale)};
+    update(args.parameters + piece.begin, args.gradients + piece.begin,
+           args.momentum == 0 ? nullptr : args.velocity + piece.begin, piece.length, factors, args.nesterov);
   });
 }
 
-}  // namespace
-
-void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> momentum,
-         std::span<const Segment> segments, const SgdOptions& options) {
-  run(parameters, gradients, momentum, segments, options);
-}
-
-void sgd(std::span<double> parameters, std::span<const double> gradients, std::span<double> momentum,
-         std::span<const Segment> segments, const SgdOptions& options) {
-  run(parameters, gradients, momentum, segments, options);
-}
+template void sgd(const SgdUpdate<float>&);
+template void sgd(const SgdUpdate<double>&);
 
 }  // namespace lockstep::kernels

@@ -7,25 +7,28 @@
 // With dampening 0 PyTorch's first buffer, a copy of g, equals this with m = 0.
 #pragma once
 
-#include <span>
-
-#include "kernels/Segment.h"
+#include "kernels/FlatWork.h"
+#include "kernels/flat_step/FlatStep.h"
 
 namespace lockstep::kernels {
 
-struct SgdOptions {
-  double learning_rate = 0;
+/// All storages have the same layout.
+template <typename Real>
+struct SgdUpdate {
+  Real* parameters;
+  const Real* gradients;
+  Real* velocity;  ///< m; not read when momentum is 0
+  FlatWork work;
+  const FlatStep* step;
   double momentum = 0;
   bool nesterov = false;
-  double gradient_scale = 1;  ///< multiplies every gradient first: clipping
 };
 
-/// Updates the segments of `parameters`; `gradients` and `momentum` have the same layout. `momentum` may be
-/// empty when options.momentum is 0. Elements outside segments, and skipped segments, stay as they are. Does
-/// not depend on the number of threads.
-void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> momentum,
-         std::span<const Segment> segments, const SgdOptions& options);
-void sgd(std::span<double> parameters, std::span<const double> gradients, std::span<double> momentum,
-         std::span<const Segment> segments, const SgdOptions& options);
+/// For Real in float, double. Elements outside segments, and skipped segments, stay as they are. Does not depend on the
+/// number of threads or blocks.
+template <typename Real>
+void sgd(const SgdUpdate<Real>& args);
+template <typename Real>
+void sgd(const SgdUpdate<Real>& args, Stream stream);
 
 }  // namespace lockstep::kernels

@@ -1,22 +1,20 @@
-// The cases that flat operators are run on: for tests against a float64 reference, and for benchmarks.
+// The cases that operators over flat storage are run on: for tests against a float64 reference, and for benchmarks.
 #pragma once
 
 #include <cstdint>
-#include <random>
 #include <string>
 #include <vector>
 
-#include "kernels/Segment.h"
+#include "kernels/FlatWork.h"
 
 namespace lockstep::kernels {
 
-/// A layout of segments, and how far the storage's start is from an aligned one.
+/// A layout of segments.
 struct FlatCase {
   std::string name;
   std::vector<std::int64_t> lengths;
-  std::int64_t gap = 0;         ///< elements between segments that belong to none
-  std::int64_t misaligned = 0;  ///< elements before the storage
-  bool skips = false;           ///< every third segment is skipped
+  std::int64_t gap = 0;  ///< elements between segments that belong to none
+  bool skips = false;    ///< every third segment is skipped
 };
 
 inline std::vector<FlatCase> flat_cases() {
@@ -24,11 +22,12 @@ inline std::vector<FlatCase> flat_cases() {
       {.name = "nothing", .lengths = {}},
       {.name = "one empty segment", .lengths = {0}},
       {.name = "one element", .lengths = {1}},
-      {.name = "around a vector", .lengths = {7, 8, 9, 15, 16, 17, 31, 32, 33}, .gap = 5},
-      {.name = "around a piece", .lengths = {16383, 16384, 16385}, .gap = 64},
-      {.name = "misaligned", .lengths = {100, 1000}, .gap = 3, .misaligned = 1},
-      {.name = "far misaligned", .lengths = {64, 20000}, .gap = 0, .misaligned = 13},
-      {.name = "skips", .lengths = {10, 20, 30, 40, 50, 60, 70}, .gap = 2, .skips = true},
+      {.name = "around a vector", .lengths = {1, 3, 4, 5, 8, 9, 16, 17, 33}, .gap = 5},
+      {.name = "around a block", .lengths = {256, 257, 1023, 1025}, .gap = 1},
+      {.name = "around a CUDA piece", .lengths = {4095, 4096, 4097}, .gap = 64},
+      {.name = "skips", .lengths = {10, 20, 30, 40, 0, 50, 8200}, .gap = 2, .skips = true},
+      {.name = "no gaps", .lengths = {64, 20000, 100, 1000}},
+      {.name = "around a CPU piece", .lengths = {16383, 16384, 16385}, .gap = 64},
       {.name = "many tiny segments", .lengths = std::vector<std::int64_t>(500, 3), .gap = 61},
       {.name = "large", .lengths = {100003, 1, 70000}, .gap = 13},
   };
@@ -54,16 +53,6 @@ inline std::int64_t storage_length(const FlatCase& flat) {
   std::int64_t length = flat.gap;
   for (const std::int64_t segment : flat.lengths) length += segment + flat.gap;
   return length;
-}
-
-/// Values of a normal distribution, the same for the same seed.
-template <typename Real>
-std::vector<Real> normal_values(std::int64_t length, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<double> normal;
-  std::vector<Real> values;
-  for (std::int64_t i = 0; i < length; ++i) values.push_back(static_cast<Real>(normal(engine)));
-  return values;
 }
 
 }  // namespace lockstep::kernels

@@ -3,286 +3,446 @@
 
 #include <cmath>
 #include <limits>
-#include <span>
+#include <map>
 
 #include "kernels/adamw/AdamW.h"
 #include "kernels/gradient_norm/GradientNorm.h"
+#include "kernels/lamb/Lamb.h"
 #include "kernels/sgd/Sgd.h"
-#include "tests/kernels/FlatCases.h"
+#include "tests/kernels/FlatForms.h"
 
 namespace lockstep::kernels {
 namespace {
 
-template <typename Real>
-constexpr double kTolerance = sizeof(Real) == 4 ? 1e-6 : 1e-14;
+using Reals = testing::Types<float, double>;
 
-/// Storages of one layout, as an optimizer sees them.
-template <typename Real>
-struct Storages {
-  explicit Storages(const FlatCase& flat)
-      : skip(static_cast<std::size_t>(flat.misaligned)),
-        parameters(normal_values<Real>(storage_length(flat) + flat.misaligned, 1)),
-        gradients(normal_values<Real>(storage_length(flat) + flat.misaligned, 2)),
-        first(normal_values<Real>(storage_length(flat) + flat.misaligned, 3)),
-        second(normal_values<Real>(storage_length(flat) + flat.misaligned, 4)) {
-    for (Real& value : second) value = std::abs(value);
-  }
-  std::span<Real> from_start(std::vector<Real>& values) const { return std::span(values).subspan(skip); }
+constexpr AdamOptions kAdam{.beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-7};
+constexpr FlatStep kStep{.learning_rate = 0.01, .gradient_scale = 0.5};
 
-  std::size_t skip;
-  std::vector<Real> parameters, gradients, first, second;
-};
-
-template <typename Real>
-double difference(const std::vector<Real>& values, const std::vector<double>& expected) {
-  double error = 0;
-  double norm = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    error += (values[i] - expected[i]) * (values[i] - expected[i]);
-    norm += expected[i] * expected[i];
-  }
-  return norm == 0 ? std::sqrt(error) : std::sqrt(error / norm);
-}
-
-template <typename Real>
-std::vector<double> doubles(const std::vector<Real>& values) {
-  return {values.begin(), values.end()};
-}
-
-/// Calls `update(index into the storages, segment)` for each element that an operator may change: the
-/// plainest loop.
+/// Calls `update(index into the storages, segment)` for each element that an operator may change: the plainest loop.
 template <typename Update>
 void for_each_element(const FlatCase& flat, const Update& update) {
   for (const Segment& segment : segments_of(flat)) {
     if (segment.skip) continue;
-    for (std::int64_t i = 0; i < segment.length; ++i) {
-      update(static_cast<std::size_t>(flat.misaligned + segment.offset + i), segment);
-    }
+    for (std::int64_t i = 0; i < segment.length; ++i) update(static_cast<std::size_t>(segment.offset + i), segment);
   }
 }
+
+/// Storages of one layout, as an optimizer sees them. Gradients that nobody may read are not numbers.
+template <typename Real>
+struct Storages {
+  explicit Storages(const FlatCase& flat)
+      : parameters(normal_elements<Real>(static_cast<std::size_t>(storage_length(flat)), 1)),
+        gradients(parameters.size(), std::numeric_limits<Real>::quiet_NaN()),
+        first(normal_elements<Real>(parameters.size(), 3)),
+        second(normal_elements<Real>(parameters.size(), 4)) {
+    const auto values = normal_elements<Real>(parameters.size(), 2);
+    for_each_element(flat, [&](std::size_t i, const Segment&) { gradients[i] = values[i]; });
+    for (Real& value : second) value = std::abs(value);
+  }
+  std::vector<Real> parameters, gradients, first, second;
+};
+
+/// Storages and tables in a form's memory. The tables end where memory that cannot be touched begins.
+template <typename Real>
+struct Buffers {
+  Buffers(const Form& form, const Storages<Real>& values, const std::vector<Segment>& table,
+          const FlatPlacement& placement, const FlatStep& flat_step)
+      : form(form),
+        parameters(form, values.parameters, placement.first),
+        gradients(form, values.gradients, placement.others),
+        first(form, values.first, placement.first),
+        second(form, values.second, placement.others),
+        segments(form, table, {.at_end = true}),
+        pieces(form, pieces_of(table, piece_length(form)), {.at_end = true}),
+        norms(form, pieces.values().size(), {.at_end = true}),
+        lamb_pieces(form, pieces.values().size(), {.at_end = true}),
+        norm(form, 1, {.at_end = true}),
+        step(form, {flat_step}, {.at_end = true}) {}
+
+  FlatWork work() const { return {segments.data(), pieces.data(), static_cast<std::int64_t>(pieces.values().size())}; }
+  void advance() const {
+    run(
+        form, [](auto&&... args) { advance_steps(args...); },
+        StepAdvance{segments.data(), static_cast<std::int64_t>(segments.values().size()), step.data()});
+  }
+  void update_sgd(double momentum, bool nesterov) const {
+    run(
+        form, [](auto&&... args) { sgd(args...); },
+        SgdUpdate<Real>{parameters.data(), gradients.data(), momentum == 0 ? nullptr : first.data(), work(),
+                        step.data(), momentum, nesterov});
+  }
+  void update_adamw(const AdamOptions& options) const {
+    run(
+        form, [](auto&&... args) { adamw(args...); },
+        AdamWUpdate<Real>{parameters.data(), gradients.data(), first.data(), second.data(), work(), step.data(),
+                          options});
+  }
+  void update_lamb(const AdamOptions& options) const {
+    run(
+        form, [](auto&&... args) { lamb(args...); },
+        LambUpdate<Real>{parameters.data(), gradients.data(), first.data(), second.data(), work(), lamb_pieces.data(),
+                         step.data(), options});
+  }
+  GradientNorm find_norm() const {
+    run(
+        form, [](auto&&... args) { gradient_norm(args...); },
+        GradientNormPass<Real>{gradients.data(), work(), norms.data(), norm.data()});
+    return norm.values()[0];
+  }
+
+  const Form& form;
+  Buffer<Real> parameters, gradients, first, second;
+  Buffer<Segment> segments;
+  Buffer<Piece> pieces;
+  Buffer<GradientNorm> norms;
+  Buffer<LambPiece> lamb_pieces;
+  Buffer<GradientNorm> norm;
+  Buffer<FlatStep> step;
+};
 
 /// Expects `now` to be near `expected`, and equal to `before` where no operator has anything to change.
 template <typename Real>
-void expect_result(const FlatCase& flat, const std::vector<Real>& before, const std::vector<Real>& now,
+void expect_result(const FlatCase& flat, const std::vector<Real>& before, const Buffer<Real>& buffer,
                    const std::vector<double>& expected) {
-  EXPECT_LE(difference(now, expected), kTolerance<Real>) << flat.name;
-  std::vector<Real> kept = now;
-  for_each_element(flat, [&](std::size_t i, const Segment&) { kept[i] = before[i]; });
-  EXPECT_EQ(kept, before) << flat.name;
+  std::vector<Real> now = buffer.values();
+  EXPECT_LE(relative_error(now, expected), sizeof(Real) == 4 ? 1e-6 : 1e-14);
+  for_each_element(flat, [&](std::size_t i, const Segment&) { now[i] = before[i]; });
+  EXPECT_EQ(now, before);
 }
 
 template <typename Real>
-void check_sgd(const FlatCase& flat, double momentum, bool nesterov) {
-  Storages<Real> storages(flat);
-  const Storages<Real> before(flat);
-  auto p = doubles(storages.parameters);
-  auto m = doubles(storages.first);
-  const auto g = doubles(storages.gradients);
-  for_each_element(flat, [&](std::size_t i, const Segment& segment) {
-    const double lr = 0.1 * segment.learning_rate_factor;
-    const double gradient = 0.5 * g[i] + segment.weight_decay * p[i];
-    if (momentum == 0) {
-      p[i] -= lr * gradient;
-      return;
-    }
-    m[i] = momentum * m[i] + gradient;
-    p[i] -= lr * (nesterov ? gradient + momentum * m[i] : m[i]);
-  });
-  sgd(storages.from_start(storages.parameters), std::span<const Real>(storages.from_start(storages.gradients)),
-      momentum == 0 ? std::span<Real>() : storages.from_start(storages.first), segments_of(flat),
-      {.learning_rate = 0.1, .momentum = momentum, .nesterov = nesterov, .gradient_scale = 0.5});
-  expect_result(flat, before.parameters, storages.parameters, p);
-  expect_result(flat, before.first, storages.first, m);
-}
+class FlatKernels : public testing::Test {};
+TYPED_TEST_SUITE(FlatKernels, Reals);
 
-TEST(Sgd, MatchesItsFormula) {
-  for (const FlatCase& flat : flat_cases()) {
+TYPED_TEST(FlatKernels, SgdMatchesItsFormula) {
+  using Real = TypeParam;
+  for_each_flat_case([](const Form& form, const FlatCase& flat, const FlatPlacement& placement) {
+    if (is_repetition(form)) return;
+    const Storages<Real> before(flat);
+    const auto g = to_doubles(before.gradients);
     for (const auto& [momentum, nesterov] : {std::pair(0.0, false), std::pair(0.9, false), std::pair(0.9, true)}) {
-      check_sgd<float>(flat, momentum, nesterov);
-      check_sgd<double>(flat, momentum, nesterov);
+      auto p = to_doubles(before.parameters);
+      auto m = to_doubles(before.first);
+      for_each_element(flat, [&](std::size_t i, const Segment& segment) {
+        const double lr = 0.01 * segment.learning_rate_factor;
+        const double gradient = 0.5 * g[i] + segment.weight_decay * p[i];
+        if (momentum != 0) m[i] = momentum * m[i] + gradient;
+        p[i] -= lr * (momentum == 0 ? gradient : nesterov ? gradient + momentum * m[i] : m[i]);
+      });
+      const Buffers<Real> buffers(form, before, segments_of(flat), placement, kStep);
+      buffers.update_sgd(momentum, nesterov);
+      expect_result(flat, before.parameters, buffers.parameters, p);
+      expect_result(flat, before.first, buffers.first, m);
     }
-  }
-}
-
-template <typename Real>
-void check_adamw(const FlatCase& flat) {
-  Storages<Real> storages(flat);
-  const Storages<Real> before(flat);
-  auto p = doubles(storages.parameters);
-  auto m = doubles(storages.first);
-  auto v = doubles(storages.second);
-  const auto g = doubles(storages.gradients);
-  for_each_element(flat, [&](std::size_t i, const Segment& segment) {
-    const double lr = 0.01 * segment.learning_rate_factor;
-    const double gradient = 0.5 * g[i];
-    p[i] *= 1 - lr * segment.weight_decay;
-    m[i] = 0.8 * m[i] + 0.2 * gradient;
-    v[i] = 0.95 * v[i] + 0.05 * gradient * gradient;
-    const double corrected = std::sqrt(v[i]) / std::sqrt(1 - std::pow(0.95, segment.step)) + 1e-7;
-    p[i] -= lr / (1 - std::pow(0.8, segment.step)) * m[i] / corrected;
   });
-  adamw(storages.from_start(storages.parameters), std::span<const Real>(storages.from_start(storages.gradients)),
-        storages.from_start(storages.first), storages.from_start(storages.second), segments_of(flat),
-        {.learning_rate = 0.01, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-7, .gradient_scale = 0.5});
-  expect_result(flat, before.parameters, storages.parameters, p);
-  expect_result(flat, before.first, storages.first, m);
-  expect_result(flat, before.second, storages.second, v);
 }
 
-TEST(AdamW, MatchesItsFormula) {
-  for (const FlatCase& flat : flat_cases()) {
-    check_adamw<float>(flat);
-    check_adamw<double>(flat);
+/// The moments of AdamW and LAMB after a step, and the direction without decay.
+struct Moments {
+  template <typename Real>
+  Moments(const FlatCase& flat, const Storages<Real>& before)
+      : first(to_doubles(before.first)), second(to_doubles(before.second)), direction(first.size()) {
+    for_each_element(flat, [&](std::size_t i, const Segment& segment) {
+      const double gradient = 0.5 * before.gradients[i];
+      first[i] = 0.8 * first[i] + 0.2 * gradient;
+      second[i] = 0.95 * second[i] + 0.05 * gradient * gradient;
+      const double root = std::sqrt(second[i] / (1 - std::pow(0.95, segment.step)));
+      direction[i] = first[i] / (1 - std::pow(0.8, segment.step)) / (root + 1e-7);
+    });
   }
-}
-
-template <typename Real>
-void check_norm(const FlatCase& flat) {
-  Storages<Real> storages(flat);
-  double expected = 0;
-  for_each_element(flat, [&](std::size_t i, const Segment&) {
-    expected += static_cast<double>(storages.gradients[i]) * static_cast<double>(storages.gradients[i]);
-  });
-  const GradientNorm norm =
-      gradient_norm(std::span<const Real>(storages.from_start(storages.gradients)), segments_of(flat));
-  EXPECT_NEAR(norm.sum_of_squares, expected, 1e-12 * expected) << flat.name;
-  EXPECT_EQ(norm.non_finite, 0) << flat.name;
-}
-
-TEST(GradientNorm, MatchesItsFormula) {
-  for (const FlatCase& flat : flat_cases()) {
-    check_norm<float>(flat);
-    check_norm<double>(flat);
-  }
-}
-
-TEST(GradientNorm, CountsWhatIsNotFinite) {
-  std::vector<float> gradients(40, 1.0f);
-  gradients[3] = std::numeric_limits<float>::quiet_NaN();
-  gradients[20] = std::numeric_limits<float>::infinity();
-  gradients[37] = -std::numeric_limits<float>::infinity();
-  gradients[39] = std::numeric_limits<float>::quiet_NaN();  // outside the segment
-  EXPECT_EQ(
-      gradient_norm(std::span<const float>(gradients), std::vector<Segment>{{.offset = 0, .length = 39}}).non_finite,
-      3);
-  std::vector<float> huge(16, 1e30f);  // its squares overflow float, not the sum
-  const GradientNorm norm =
-      gradient_norm(std::span<const float>(huge), std::vector<Segment>{{.offset = 0, .length = 16}});
-  EXPECT_EQ(norm.non_finite, 0);
-  EXPECT_NEAR(norm.sum_of_squares / 16e60, 1, 1e-6);
-}
-
-/// Every bit that the three operators write for a case.
-template <typename Real>
-struct Results {
-  explicit Results(const FlatCase& flat) : sgd_storages(flat), adamw_storages(flat) {
-    const std::span<const Real> gradients = sgd_storages.from_start(sgd_storages.gradients);
-    sgd(sgd_storages.from_start(sgd_storages.parameters), gradients, sgd_storages.from_start(sgd_storages.first),
-        segments_of(flat), {.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .gradient_scale = 0.3});
-    adamw(adamw_storages.from_start(adamw_storages.parameters), gradients,
-          adamw_storages.from_start(adamw_storages.first), adamw_storages.from_start(adamw_storages.second),
-          segments_of(flat), {.learning_rate = 0.01, .gradient_scale = 0.3});
-    norm = gradient_norm(gradients, segments_of(flat));
-  }
-  Storages<Real> sgd_storages, adamw_storages;
-  GradientNorm norm;
+  std::vector<double> first, second, direction;
 };
 
-template <typename Real>
-void expect_same_bits(const FlatCase& flat, const Results<Real>& a, const Results<Real>& b) {
-  EXPECT_EQ(a.sgd_storages.parameters, b.sgd_storages.parameters) << flat.name;
-  EXPECT_EQ(a.sgd_storages.first, b.sgd_storages.first) << flat.name;
-  EXPECT_EQ(a.adamw_storages.parameters, b.adamw_storages.parameters) << flat.name;
-  EXPECT_EQ(a.adamw_storages.first, b.adamw_storages.first) << flat.name;
-  EXPECT_EQ(a.adamw_storages.second, b.adamw_storages.second) << flat.name;
-  EXPECT_EQ(a.norm.sum_of_squares, b.norm.sum_of_squares) << flat.name;
+TYPED_TEST(FlatKernels, AdamWMatchesItsFormula) {
+  using Real = TypeParam;
+  for_each_flat_case([](const Form& form, const FlatCase& flat, const FlatPlacement& placement) {
+    const Storages<Real> before(flat);
+    const Moments moments(flat, before);
+    auto p = to_doubles(before.parameters);
+    for_each_element(flat, [&](std::size_t i, const Segment& segment) {
+      const double lr = 0.01 * segment.learning_rate_factor;
+      p[i] = p[i] * (1 - lr * segment.weight_decay) - lr * moments.direction[i];
+    });
+    const Buffers<Real> buffers(form, before, segments_of(flat), placement, kStep);
+    buffers.update_adamw(kAdam);
+    expect_result(flat, before.parameters, buffers.parameters, p);
+    expect_result(flat, before.first, buffers.first, moments.first);
+    expect_result(flat, before.second, buffers.second, moments.second);
+  });
 }
 
-TEST(FlatKernels, ResultsDoNotDependOnTheNumberOfThreads) {
+TYPED_TEST(FlatKernels, LambMatchesItsFormula) {
+  using Real = TypeParam;
+  for_each_flat_case([](const Form& form, const FlatCase& flat, const FlatPlacement& placement) {
+    const Storages<Real> before(flat);
+    const Moments moments(flat, before);
+    auto p = to_doubles(before.parameters);
+    std::map<std::int64_t, std::pair<double, double>> squares;  // by a segment's offset
+    const auto update = [&](std::size_t i, const Segment& segment) {
+      return moments.direction[i] + segment.weight_decay * p[i];
+    };
+    for_each_element(flat, [&](std::size_t i, const Segment& segment) {
+      squares[segment.offset].first += p[i] * p[i];
+      squares[segment.offset].second += update(i, segment) * update(i, segment);
+    });
+    for_each_element(flat, [&](std::size_t i, const Segment& segment) {
+      const auto& [parameters, updates] = squares[segment.offset];
+      p[i] -= 0.01 * segment.learning_rate_factor * std::sqrt(parameters / updates) * update(i, segment);
+    });
+    const Buffers<Real> buffers(form, before, segments_of(flat), placement, kStep);
+    buffers.update_lamb(kAdam);
+    expect_result(flat, before.parameters, buffers.parameters, p);
+    expect_result(flat, before.first, buffers.first, moments.first);
+    expect_result(flat, before.second, buffers.second, moments.second);
+  });
+}
+
+TYPED_TEST(FlatKernels, GradientNormMatchesItsFormula) {
+  using Real = TypeParam;
+  for_each_flat_case([](const Form& form, const FlatCase& flat, const FlatPlacement& placement) {
+    const Storages<Real> storages(flat);
+    double expected = 0;
+    for_each_element(flat, [&](std::size_t i, const Segment&) {
+      expected += static_cast<double>(storages.gradients[i]) * static_cast<double>(storages.gradients[i]);
+    });
+    const Buffers<Real> buffers(form, storages, segments_of(flat), {placement.others, placement.first}, kStep);
+    const GradientNorm norm = buffers.find_norm();
+    EXPECT_NEAR(norm.sum_of_squares, expected, 1e-12 * expected);
+    EXPECT_EQ(norm.non_finite, 0);
+  });
+}
+
+TYPED_TEST(FlatKernels, GradientNormCountsWhatIsNotFinite) {
+  using Real = TypeParam;
+  constexpr Real kNan = std::numeric_limits<Real>::quiet_NaN();
+  constexpr Real kInfinity = std::numeric_limits<Real>::infinity();
+  for (const auto& form : forms()) {
+    const FlatCase flat{.name = "", .lengths = {4500, 39}, .gap = 1};
+    Storages<Real> storages(flat);
+    for (const auto& [at, value] : {std::pair(1, kNan), std::pair(2, kInfinity), std::pair(4097, -kInfinity),
+                                    std::pair(4500, kNan), std::pair(4502, -kNan), std::pair(4540, kInfinity)}) {
+      storages.gradients[static_cast<std::size_t>(at)] = value;
+    }
+    EXPECT_EQ(Buffers<Real>(*form, storages, segments_of(flat), {}, kStep).find_norm().non_finite, 6) << form->name();
+    constexpr Real kHuge = sizeof(Real) == 4 ? 1e30 : 1e150;  // its squares overflow float32, not the sum
+    storages.gradients.assign(storages.gradients.size(), kHuge);
+    const GradientNorm norm = Buffers<Real>(*form, storages, segments_of(flat), {}, kStep).find_norm();
+    EXPECT_EQ(norm.non_finite, 0);
+    EXPECT_NEAR(norm.sum_of_squares / kHuge / kHuge, 4539, 1e-2);
+  }
+}
+
+TYPED_TEST(FlatKernels, ASkippedStepChangesNothing) {
+  using Real = TypeParam;
+  for (const auto& form : forms()) {
+    const FlatCase flat{.name = "", .lengths = {5000, 3}, .gap = 1};
+    const Storages<Real> before(flat);
+    const Buffers<Real> buffers(*form, before, segments_of(flat), {}, {.learning_rate = 1, .skip = true});
+    buffers.advance();
+    buffers.update_sgd(0, false);
+    buffers.update_sgd(0.9, true);
+    buffers.update_adamw(kAdam);
+    buffers.update_lamb(kAdam);
+    EXPECT_EQ(buffers.parameters.values(), before.parameters) << form->name();
+    EXPECT_EQ(buffers.first.values(), before.first) << form->name();
+    EXPECT_EQ(buffers.second.values(), before.second) << form->name();
+    for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(buffers.segments.values()[i].step, segments_of(flat)[i].step);
+  }
+}
+
+TEST(AdvanceSteps, CountsWhatIsNotSkipped) {
+  for (const auto& form : forms()) {
+    for (const std::size_t count : {0, 1, 130}) {
+      const FlatCase flat{.name = "", .lengths = std::vector<std::int64_t>(count, 1), .skips = true};
+      const Buffers<float> buffers(*form, Storages<float>(flat), segments_of(flat), {}, kStep);
+      buffers.advance();
+      buffers.advance();
+      const std::vector<Segment> before = segments_of(flat);
+      const std::vector<Segment> after = buffers.segments.values();
+      for (std::size_t i = 0; i < count; ++i) EXPECT_EQ(after[i].step, before[i].step + (before[i].skip ? 0 : 2)) << i;
+    }
+  }
+}
+
+TEST(ClipGradients, SetsScaleAndSkip) {
+  const double quarter = 0.25;
+  struct Expectation {
+    GradientNorm norm;
+    const double* unscale;
+    double clip_norm;
+    double scale;
+    bool skip;
+  };
+  for (const Expectation& expected :
+       std::initializer_list<Expectation>{{{.sum_of_squares = 100}, nullptr, 2, 2 / (10 + 1e-6), false},
+                                          {{.sum_of_squares = 1}, nullptr, 2, 1, false},
+                                          {{.sum_of_squares = 0}, nullptr, 2, 1, false},
+                                          {{.sum_of_squares = 100}, nullptr, 0, 1, false},
+                                          {{.sum_of_squares = 100}, &quarter, 0, 0.25, false},
+                                          {{.sum_of_squares = 100}, &quarter, 2, 0.25 * (2 / (2.5 + 1e-6)), false},
+                                          {{.sum_of_squares = 36}, &quarter, 2, 0.25, false},
+                                          {{.sum_of_squares = INFINITY, .non_finite = 1}, &quarter, 0, 0.25, true}}) {
+    for (const auto& form : forms()) {
+      const Buffer<GradientNorm> norm(*form, {expected.norm}, {.at_end = true});
+      const Buffer<double> unscale(*form, std::vector{quarter}, {.at_end = true});
+      const Buffer<FlatStep> step(*form, {{.learning_rate = 3, .gradient_scale = 7, .skip = !expected.skip}},
+                                  {.at_end = true});
+      run(
+          *form, [](auto&&... args) { clip_gradients(args...); },
+          GradientClip{norm.data(), expected.unscale == nullptr ? nullptr : unscale.data(), expected.clip_norm,
+                       step.data()});
+      const FlatStep found = step.values()[0];
+      EXPECT_DOUBLE_EQ(found.gradient_scale, expected.scale) << form->name();
+      EXPECT_EQ(found.skip, expected.skip) << form->name();
+      EXPECT_EQ(found.learning_rate, 3) << form->name();
+    }
+  }
+}
+
+TYPED_TEST(FlatKernels, LambsRatioIsOneWhereANormIsZero) {
+  using Real = TypeParam;
+  for (const auto& form : forms()) {
+    const std::vector<Segment> segments = {{.offset = 0, .length = 2}, {.offset = 2, .length = 2}};
+    Storages<Real> storages({.name = "", .lengths = {4}});
+    storages.parameters = {0, 0, 5, 7};
+    storages.gradients = {2, -2, 0, 0};  // the first step's direction is the sign
+    storages.first = storages.second = {0, 0, 0, 0};
+    const Buffers<Real> buffers(*form, storages, segments, {}, {.learning_rate = 0.5});
+    buffers.update_lamb({.epsilon = 0.25});  // or 0 / 0
+    const auto p = to_doubles(buffers.parameters.values());
+    EXPECT_NEAR(p[0], -0.5 * 2 / 2.25, 1e-6) << form->name();
+    EXPECT_NEAR(p[1], 0.5 * 2 / 2.25, 1e-6) << form->name();
+    EXPECT_EQ(p[2], 5) << form->name();
+    EXPECT_EQ(p[3], 7) << form->name();
+  }
+}
+
+/// Every bit that the operators write for a case.
+template <typename Real>
+struct Results {
+  Results(const Form& form, const FlatCase& flat) {
+    const Storages<Real> storages(flat);
+    const FlatStep step{.learning_rate = 0.1, .gradient_scale = 0.3};
+    const auto buffers = [&] { return Buffers<Real>(form, storages, segments_of(flat), {}, step); };
+    const auto keep = [&](const Buffers<Real>& now) {
+      for (const auto* buffer : {&now.parameters, &now.first, &now.second}) bits.push_back(buffer->values());
+    };
+    const auto sgd = buffers();
+    sgd.update_sgd(0.9, true);
+    keep(sgd);
+    const auto adamw = buffers();
+    adamw.update_adamw({});
+    keep(adamw);
+    const auto lamb = buffers();
+    lamb.update_lamb({});
+    keep(lamb);
+    sum_of_squares = sgd.find_norm().sum_of_squares;
+  }
+  bool operator==(const Results&) const = default;
+  std::vector<std::vector<Real>> bits;
+  double sum_of_squares;
+};
+
+TYPED_TEST(FlatKernels, ResultsDoNotDependOnThreadsOrTheirOrder) {
   const int threads_before = omp_get_max_threads();
   for (const FlatCase& flat : flat_cases()) {
-    omp_set_num_threads(1);
-    const Results<float> floats(flat);
-    const Results<double> doubles(flat);
-    for (const int threads : {2, 3, 5}) {
-      omp_set_num_threads(threads);
-      expect_same_bits(flat, floats, Results<float>(flat));
-      expect_same_bits(flat, doubles, Results<double>(flat));
+    for (const bool cuda : {false, true}) {
+      std::vector<Results<TypeParam>> results;
+      for (const auto& form : forms()) {
+        if (form->is_cuda() != cuda || (is_emulated(*form) && storage_length(flat) > 15000)) continue;
+        for (const int threads : cuda ? std::vector{1} : std::vector{1, 2, 3, 5}) {
+          omp_set_num_threads(threads);
+          results.emplace_back(*form, flat);
+          EXPECT_EQ(results.back(), results.front()) << flat.name << ", " << form->name() << ", " << threads;
+        }
+      }
     }
   }
   omp_set_num_threads(threads_before);
 }
 
-// Each operation is rounded on its own, as in this loop, whatever instructions the machine has: ranks on
-// unlike hosts stay equal. (The test itself is compiled for the oldest machines, which have no fused
-// multiply-add.)
-template <typename Real>
-void check_rounding(const FlatCase& flat) {
-  const Results<Real> results(flat);
-  Storages<Real> storages(flat);
-  std::vector<Real>& p = storages.parameters;
-  std::vector<Real>& m = storages.first;
-  const std::vector<Real>& g = storages.gradients;
-  const auto scale = static_cast<Real>(0.3);
-  const auto momentum = static_cast<Real>(0.9);
-  for_each_element(flat, [&](std::size_t i, const Segment& segment) {
-    const Real gradient = g[i] * scale + static_cast<Real>(segment.weight_decay) * p[i];
-    m[i] = momentum * m[i] + gradient;
-    p[i] -= static_cast<Real>(0.1 * segment.learning_rate_factor) * (gradient + momentum * m[i]);
-  });
-  EXPECT_EQ(results.sgd_storages.parameters, p) << flat.name;
-  EXPECT_EQ(results.sgd_storages.first, m) << flat.name;
-}
-
-TEST(FlatKernels, RoundEveryOperation) {
-  for (const FlatCase& flat : flat_cases()) {
-    check_rounding<float>(flat);
-    check_rounding<double>(flat);
+// The CPU form rounds each operation on its own, as in these loops, whatever instructions the machine has: ranks on
+// unlike hosts stay equal. (The test itself is compiled for the oldest machines, which have no fused multiply-add.)
+TYPED_TEST(FlatKernels, RoundEveryOperation) {
+  using Real = TypeParam;
+  for (const auto& form : forms()) {
+    if (form->is_cuda()) continue;
+    for (const FlatCase& flat : flat_cases()) {
+      const Results<Real> results(*form, flat);
+      Storages<Real> sgd(flat);
+      Storages<Real> adamw(flat);
+      const auto scale = static_cast<Real>(0.3);
+      const auto momentum = static_cast<Real>(0.9);
+      for_each_element(flat, [&](std::size_t i, const Segment& segment) {
+        const double rate = 0.1 * segment.learning_rate_factor;
+        {
+          auto& [p, g, m, v] = sgd;
+          const Real gradient = g[i] * scale + static_cast<Real>(segment.weight_decay) * p[i];
+          m[i] = momentum * m[i] + gradient;
+          p[i] -= static_cast<Real>(rate) * (gradient + momentum * m[i]);
+        }
+        auto& [p, g, m, v] = adamw;
+        const Real gradient = g[i] * scale;
+        m[i] += static_cast<Real>(1 - 0.9) * (gradient - m[i]);
+        v[i] = static_cast<Real>(0.999) * v[i] + static_cast<Real>(1 - 0.999) * gradient * gradient;
+        const auto root = static_cast<Real>(std::sqrt(1 - std::pow(0.999, segment.step)));
+        p[i] = p[i] * static_cast<Real>(1 - rate * segment.weight_decay) -
+               static_cast<Real>(rate / (1 - std::pow(0.9, segment.step))) * m[i] /
+                   (std::sqrt(v[i]) / root + static_cast<Real>(1e-8));
+      });
+      const std::vector<std::vector<Real>> expected = {sgd.parameters,   sgd.first,   sgd.second,
+                                                       adamw.parameters, adamw.first, adamw.second};
+      for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(results.bits[i], expected[i]) << flat.name << i;
+    }
   }
 }
 
-/// Three steps from {1, -2, 0.5, 3.25}; step t = 0, 1, 2 has the gradient {0.5, -1.25, 2, -0.125} · (t + 1) -
-/// 0.25 t.
-template <typename Step>
-std::vector<double> three_steps(const Step& step) {
-  std::vector<double> parameters = {1, -2, 0.5, 3.25};
-  for (int t = 0; t < 3; ++t) {
-    std::vector<double> gradients = {0.5, -1.25, 2, -0.125};
-    for (double& gradient : gradients) gradient = gradient * (t + 1) - 0.25 * t;
-    step(parameters, gradients, std::vector<Segment>{{.length = 4, .weight_decay = 0.05, .step = t + 1}});
+/// Three steps from {1, -2, 0.5, 3.25}, with state zero at first; step t = 0, 1, 2 has the gradient
+/// {0.5, -1.25, 2, -0.125} · (t + 1) - 0.25 t.
+template <typename Update>
+void expect_three_steps(const Update& update, const std::vector<double>& expected) {
+  for (const auto& form : forms()) {
+    Storages<double> storages({.name = "", .lengths = {4}});
+    storages.parameters = {1, -2, 0.5, 3.25};
+    storages.first = storages.second = {0, 0, 0, 0};
+    std::vector<Segment> segments = {{.length = 4, .weight_decay = 0.05, .step = 0}};
+    for (int t = 0; t < 3; ++t) {
+      storages.gradients = {0.5, -1.25, 2, -0.125};
+      for (double& gradient : storages.gradients) gradient = gradient * (t + 1) - 0.25 * t;
+      const Buffers<double> buffers(*form, storages, segments, {}, {.learning_rate = 0.1});
+      buffers.advance();
+      update(buffers);
+      segments = buffers.segments.values();
+      storages.parameters = buffers.parameters.values();
+      storages.first = buffers.first.values();
+      storages.second = buffers.second.values();
+    }
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(storages.parameters[i], expected[i], 1e-14) << form->name() << i;
   }
-  return parameters;
-}
-
-void expect_near(const std::vector<double>& values, const std::vector<double>& expected) {
-  ASSERT_EQ(values.size(), expected.size());
-  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], expected[i], 1e-14) << i;
 }
 
 // The numbers are those of PyTorch 2.11's torch.optim.SGD and AdamW in float64.
 TEST(Sgd, EqualsPyTorch) {
-  const auto run = [](double momentum, bool nesterov) {
-    std::vector<double> buffer(momentum == 0 ? 0 : 4);
-    return three_steps([&](std::vector<double>& parameters, const std::vector<double>& gradients,
-                           const std::vector<Segment>& segments) {
-      sgd(std::span(parameters), std::span(gradients), std::span(buffer), segments,
-          {.learning_rate = 0.1, .momentum = momentum, .nesterov = nesterov});
-    });
+  const auto sgd = [](double momentum, bool nesterov) {
+    return [=](const Buffers<double>& buffers) { buffers.update_sgd(momentum, nesterov); };
   };
-  expect_near(run(0, false), {0.7609486249999999, -1.147771625, -0.6285925625000001, 3.35111865625});
-  expect_near(run(0.9, false), {0.5953936249999999, -0.6616366249999999, -1.3127950625, 3.37511490625});
-  expect_near(run(0.9, true), {0.39882151887499995, 0.05104274912500035, -2.2519666236875002, 3.46352450696875});
+  expect_three_steps(sgd(0, false), {0.7609486249999999, -1.147771625, -0.6285925625000001, 3.35111865625});
+  expect_three_steps(sgd(0.9, false), {0.5953936249999999, -0.6616366249999999, -1.3127950625, 3.37511490625});
+  expect_three_steps(sgd(0.9, true), {0.39882151887499995, 0.05104274912500035, -2.2519666236875002, 3.46352450696875});
 }
 
+constexpr AdamOptions kThreeSteps{.beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-6};
+
 TEST(AdamW, EqualsPyTorch) {
-  std::vector<double> first(4);
-  std::vector<double> second(4);
-  const auto parameters = three_steps(
-      [&](std::vector<double>& parameters, const std::vector<double>& gradients, const std::vector<Segment>& segments) {
-        adamw(std::span(parameters), std::span(gradients), std::span(first), std::span(second), segments,
-              {.learning_rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-6});
-      });
-  expect_near(parameters, {0.6890328075944192, -1.6817450458858691, 0.2007151149138847, 3.4777531703604647});
+  expect_three_steps([](const Buffers<double>& buffers) { buffers.update_adamw(kThreeSteps); },
+                     {0.6890328075944192, -1.6817450458858691, 0.2007151149138847, 3.4777531703604647});
+}
+
+// The numbers are those of the algorithm written in NumPy, in float64, as the paper has it.
+TEST(Lamb, EqualsThePapersAlgorithm) {
+  expect_three_steps([](const Buffers<double>& buffers) { buffers.update_lamb(kThreeSteps); },
+                     {0.36693162775516236, -1.3524210411787654, -0.10909627703449262, 3.712823748139537});
 }
 
 }  // namespace

@@ -1,0 +1,43 @@
+"""Optimizer steps, norms and packing over tensors, by torch on the CPU."""
+
+import torch
+
+TENSORS = 60
+
+
+def gradients(elements, type=torch.float32):
+    return [torch.full((elements // TENSORS,), 1e-3, dtype=type) for _ in range(TENSORS)]
+
+
+def optimizer(make, elements, **form):
+    def factory():
+        parameters = [torch.ones(elements // TENSORS, requires_grad=True) for _ in range(TENSORS)]
+        for parameter, gradient in zip(parameters, gradients(elements)):
+            parameter.grad = gradient
+        return make(parameters, lr=1e-3, **form).step
+    return factory
+
+
+def norm(elements):
+    def factory():
+        tensors = gradients(elements)
+        return lambda: torch.nn.utils.get_total_norm(tensors, foreach=True)
+    return factory
+
+
+def pack(elements, type):
+    def factory():
+        tensors = gradients(elements)
+        return lambda: torch.cat(tensors).mul_(0.5).to(type)
+    return factory
+
+
+PEERS = {}
+for millions in (10, 25):
+    size, elements = f"{millions} million", millions * 1_000_000
+    for name, make, options in (("sgd_momentum", torch.optim.SGD, {"momentum": 0.9}), ("adamw", torch.optim.AdamW, {})):
+        PEERS[f"{name}/float32/{size}"] = {"torch": optimizer(make, elements, fused=True, **options),
+                                           "torch composite": optimizer(make, elements, foreach=True, **options)}
+    PEERS[f"gradient_norm/float32/{size}"] = {"torch": norm(elements)}
+    PEERS[f"pack/float32/{size}"] = {"torch composite": pack(elements, torch.float32)}
+    PEERS[f"pack_to_bfloat16/float32/{size}"] = {"torch composite": pack(elements, torch.bfloat16)}

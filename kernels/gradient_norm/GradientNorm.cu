@@ -1,0 +1,69 @@
+#include "kernels/gradient_norm/GradientNorm.h"
+
+#include "kernels/FlatLoop.cuh"
+
+namespace lockstep::kernels {
+
+namespace {
+
+using namespace device;
+
+constexpr int kSumThreads = 1024;
+
+template <typename Real>
+__global__ void __launch_bounds__(kFlatThreads) gradient_norm_kernel(GradientNormPass<Real> args) {
+  constexpr int kVector = kVectorLength<Real>;
+  const Piece piece = args.work.pieces[blockIdx.x];
+  GradientNorm sums;
+  if (!args.work.segments[piece.segment].skip) {
+    const Real* const gradients = args.gradients + piece.begin;
+    for_each_vector<kVector>(piece.length, vector_head<kVector>(piece.length, gradients), [&]<int kLength>(int i) {
+      const auto g = load<kLength>(gradients + i);
+      for (int k = 0; k < kLength; ++k) {
+        const double value = g.values[k];
+        sums.sum_of_squares += value * value;
+        sums.non_finite += isfinite(g.values[k]) ? 0 : 1;
+      }
+    });
+  }
+  sums.sum_of_squares = block_sum<kFlatThreads>(sums.sum_of_squares);
+  sums.non_finite = block_sum<kFlatThreads>(sums.non_finite);
+  if (threadIdx.x == 0) args.workspace[blockIdx.x] = sums;
+}
+
+__global__ void __launch_bounds__(kSumThreads)
+    sum_norms_kernel(const GradientNorm* parts, std::int64_t count, GradientNorm* norm) {
+  GradientNorm sums;
+  for (std::int64_t i = threadIdx.x; i < count; i += kSumThreads) {
+    sums.sum_of_squares += parts[i].sum_of_squares;
+    sums.non_finite += parts[i].non_finite;
+  }
+  sums.sum_of_squares = block_sum<kSumThreads>(sums.sum_of_squares);
+  sums.non_finite = block_sum<kSumThreads>(sums.non_finite);
+  if (threadIdx.x == 0) *norm = sums;
+}
+
+__global__ void clip_gradients_kernel(GradientClip args) {
+  const double unscale = args.unscale == nullptr ? 1 : *args.unscale;
+  const double norm = sqrt(args.norm->sum_of_squares) * unscale;
+  args.step->gradient_scale = args.clip_norm == 0 ? unscale : unscale * clip_scale(norm, args.clip_norm);
+  args.step->skip = args.norm->non_finite > 0;
+}
+
+}  // namespace
+
+template <typename Real>
+void gradient_norm(const GradientNormPass<Real>& args, Stream stream) {
+  launch("gradient_norm", gradient_norm_kernel<Real>, args.work.piece_count, kFlatThreads, stream, args);
+  launch("gradient_norm's sum", sum_norms_kernel, 1, kSumThreads, stream,
+         static_cast<const GradientNorm*>(args.workspace), args.work.piece_count, args.norm);
+}
+
+template void gradient_norm(const GradientNormPass<float>&, Stream);
+template void gradient_norm(const GradientNormPass<double>&, Stream);
+
+void clip_gradients(const GradientClip& args, Stream stream) {
+  launch("clip_gradients", clip_gradients_kernel, 1, 1, stream, args);
+}
+
+}  // namespace lockstep::kernels

@@ -1,0 +1,48 @@
+// Flat cases in a form's memory.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "tests/kernels/FlatCases.h"
+#include "tests/kernels/Forms.h"
+
+namespace lockstep::kernels {
+
+/// Where storages begin; `others` that of every second one, so that they need not be aligned alike.
+struct FlatPlacement {
+  Placement first, others;
+};
+
+inline bool is_emulated(const Form& form) { return form.name().starts_with("emulated"); }
+
+/// Whether an emulated form runs one of the schedules that can show no more than the last, where threads do not wait
+/// for each other.
+inline bool is_repetition(const Form& form) { return is_emulated(form) && &form != forms().back().get(); }
+
+/// Calls `check(form, case, placement)` for all of them, and says which one is meant when a check fails. Emulated, only
+/// the cases of few blocks.
+template <typename Check>
+void for_each_flat_case(const Check& check) {
+  constexpr Placement kOff{.misaligned = 1};
+  constexpr Placement kFar{.misaligned = 13};
+  constexpr Placement kEnd{.at_end = true};
+  for (const auto& form : forms()) {
+    for (const FlatCase& flat : flat_cases()) {
+      const std::int64_t length = storage_length(flat);
+      if (is_emulated(*form) && length > 15000) continue;
+      for (const FlatPlacement& placement : {FlatPlacement{}, {kOff, kOff}, {kEnd, kEnd}, {{}, kOff}, {kFar, kFar}}) {
+        if (is_emulated(*form) && (placement.first.misaligned > 1 || (placement.first.at_end && length > 5000)))
+          continue;
+        SCOPED_TRACE(form->name() + ", " + flat.name + ", first " + std::to_string(placement.first.misaligned) +
+                     ", others " + std::to_string(placement.others.misaligned) +
+                     (placement.first.at_end ? ", at the end" : ""));
+        check(*form, flat, placement);
+        if (testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
+inline std::int32_t piece_length(const Form& form) { return form.is_cuda() ? kCudaPieceLength : kCpuPieceLength; }
+
+}  // namespace lockstep::kernels
