@@ -1,9 +1,11 @@
 // Each fault that Emulator.h promises to report, planted in a small kernel, beside the same kernel without it.
 #include <cuda_runtime.h>
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <set>
 #include <vector>
 
 #include "tests/kernels/Forms.h"
@@ -12,18 +14,21 @@
 namespace lockstep::emulator {
 namespace {
 
+using Side = GuardedMemory::Side;
+
 constexpr unsigned kFullWarp = 0xffffffffU;
 constexpr Schedule kSchedules[] = {
     {Schedule::Order::kForward}, {Schedule::Order::kReverse}, {Schedule::Order::kShuffled, 3}};
 
-std::string here(int lines_after, std::source_location where = std::source_location::current()) {
-  return "EmulatorTest.cpp:" + std::to_string(static_cast<int>(where.line()) + lines_after);
-}
+// Source lines that a report may name: those of MARKED statements that ran.
+std::set<int> marked_lines;
+#define MARKED(...) (marked_lines.insert(__LINE__), __VA_ARGS__)
 
-/// Runs `kernel` in every schedule: each must report a Fault that holds all of `parts`.
+/// Runs `kernel` in every schedule: each must report a Fault that holds all of `parts`, and a marked line.
 template <typename Kernel>
 void expect_fault(dim3 blocks, dim3 threads, const std::vector<std::string>& parts, const Kernel& kernel) {
   for (const Schedule& schedule : kSchedules) {
+    marked_lines.clear();
     set_schedule(schedule);
     try {
       launch(blocks, threads, kernel);
@@ -31,6 +36,10 @@ void expect_fault(dim3 blocks, dim3 threads, const std::vector<std::string>& par
     } catch (const Fault& fault) {
       const std::string message = fault.what();
       for (const std::string& part : parts) EXPECT_NE(message.find(part), std::string::npos) << message << "\n" << part;
+      const auto named = [&](int line) {
+        return (message + " ").find("EmulatorTest.cpp:" + std::to_string(line)) != std::string::npos;
+      };
+      EXPECT_TRUE(marked_lines.empty() || std::any_of(marked_lines.begin(), marked_lines.end(), named)) << message;
     }
   }
 }
@@ -44,9 +53,9 @@ void expect_no_fault(dim3 blocks, dim3 threads, const Kernel& kernel) {
   }
 }
 
-/// As kernels::Buffer at both ends of the guarded pages.
+/// In memory with a guard page at one end.
 struct Floats {
-  explicit Floats(std::size_t length, GuardedMemory::Side side = GuardedMemory::Side::kEnd)
+  explicit Floats(std::size_t length, Side side = Side::kEnd)
       : memory(length * sizeof(float), side), data(static_cast<float*>(memory.data())) {
     for (std::size_t i = 0; i < length; ++i) data[i] = static_cast<float>(i);
   }
@@ -58,53 +67,54 @@ struct alignas(16) Four {
   float values[4];
 };
 
+unsigned global_index() { return blockIdx.x * blockDim.x + threadIdx.x; }
+
 // --- barriers ---
 
-TEST(EmulatedBarrier, DroppedIsARace) {
+TEST(EmulatedBarrier, Dropped) {
   const auto reverse = [](bool barrier) {
     LOCKSTEP_SHARED(int, shared, 64);
-    shared[threadIdx.x] = static_cast<int>(threadIdx.x);
+    MARKED(shared[threadIdx.x] = static_cast<int>(threadIdx.x));
     if (barrier) __syncthreads();
-    const int other = shared[63 - threadIdx.x];
+    const int other = MARKED(shared[63 - threadIdx.x]);
     EXPECT_EQ(other, 63 - static_cast<int>(threadIdx.x));
   };
-  expect_fault(1, 64, {"block (0,0,0) thread (", here(-3), "shared memory shared["}, [&] { reverse(false); });
+  expect_fault(1, 64, {"block (0,0,0) thread (", "shared memory shared["}, [&] { reverse(false); });
   expect_no_fault(1, 64, [&] { reverse(true); });
 }
 
 TEST(EmulatedBarrier, ReachedBySomeThreads) {
-  const std::string place = here(2);
-  expect_fault({2, 2}, 96, {"block (", "thread (40,0,0) has returned", "thread (0,0,0) waits in __syncthreads", place},
-               [] {
-                 if (threadIdx.x < 40) __syncthreads();
-               });
-  expect_no_fault({2, 2}, 96, [] {
-    if (blockIdx.x == 0) __syncthreads();
-  });
+  const auto kernel = [](bool some) {
+    if (some) MARKED(__syncthreads());
+  };
+  expect_fault({2, 2}, 96, {"block (", "thread (40,0,0) has returned", "thread (0,0,0) waits in __syncthreads"},
+               [&] { kernel(threadIdx.x < 40); });
+  expect_no_fault({2, 2}, 96, [&] { kernel(blockIdx.x == 0); });
 }
 
-TEST(EmulatedBarrier, SomeThreadsComeOnceMore) {
-  expect_fault(1, 64, {"has returned", "waits in __syncthreads", here(1)}, [] {
-    for (unsigned i = 0; i < 2 + threadIdx.x / 63; ++i) __syncthreads();
-  });
-  expect_no_fault(1, 64, [] {
-    for (unsigned i = 0; i < 2; ++i) __syncthreads();
-  });
+TEST(EmulatedBarrier, OnceMoreForSomeThreads) {
+  const auto kernel = [](unsigned times) {
+    for (unsigned i = 0; i < times; ++i) MARKED(__syncthreads());
+  };
+  expect_fault(1, 64, {"thread (0,0,0) has returned", "thread (63,0,0) waits in __syncthreads"},
+               [&] { kernel(2 + threadIdx.x / 63); });
+  expect_no_fault(1, 64, [&] { kernel(2); });
 }
 
 TEST(EmulatedBarrier, AtTwoPlaces) {
-  const std::string first = here(4);
-  const std::string second = here(5);
-  expect_fault(
-      1, 64,
-      {"thread (0,0,0) waits in __syncthreads at " + first, "thread (32,0,0) waits in __syncthreads at " + second}, [] {
-        if (threadIdx.x < 32) {
-          __syncthreads();
-        } else {
-          __syncthreads();
-        }
-      });
-  expect_fault(1, 64, {"cannot go on"}, [] { threadIdx.x < 32 ? __syncthreads() : __syncthreads(); });
+  const auto kernel = [](bool first) {
+    if (first) {
+      MARKED(__syncthreads());
+    } else {
+      MARKED(__syncthreads());
+    }
+  };
+  expect_fault(1, 64, {"thread (0,0,0) waits in __syncthreads at ", "thread (32,0,0) waits in __syncthreads at "},
+               [&] { kernel(threadIdx.x < 32); });
+  ASSERT_EQ(marked_lines.size(), 2U);
+  expect_no_fault(2, 64, [&] { kernel(blockIdx.x == 0); });
+  // In one line too.
+  expect_fault(1, 64, {"cannot go on"}, [] { threadIdx.x < 32 ? MARKED(__syncthreads()) : __syncthreads(); });
 }
 
 TEST(EmulatedBarrier, JoinsPredicates) {
@@ -123,43 +133,40 @@ TEST(EmulatedBarrier, JoinsPredicates) {
 // --- global memory ---
 
 TEST(EmulatedMemory, ReadPastTheEnd) {
-  Floats in(100);
+  const Floats in(100);
   const auto kernel = [&](unsigned length) {
-    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < length) EXPECT_EQ(in.data[i], static_cast<float>(i));
+    float value = 0;
+    if (global_index() < length) value = MARKED(in.data[global_index()]);
+    EXPECT_GE(value, 0);
   };
-  expect_fault(4, 32, {"block (3,0,0) thread (4,0,0)", "0 bytes past the end of 400", here(-2)}, [&] { kernel(101); });
+  expect_fault(4, 32, {"block (3,0,0) thread (4,0,0)", "0 bytes past the end of 400"}, [&] { kernel(101); });
   expect_no_fault(4, 32, [&] { kernel(100); });
 }
 
 TEST(EmulatedMemory, WrittenPastTheEnd) {
-  Floats out(100);
+  const Floats out(100);
   const auto kernel = [&](unsigned length) {
-    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < length) out.data[i] = 1;
+    if (global_index() < length) MARKED(out.data[global_index()] = 1);
   };
-  expect_fault(4, 32, {"block (3,0,0) thread (4,0,0)", "0 bytes past the end of 400", here(-2)}, [&] { kernel(101); });
+  expect_fault(4, 32, {"block (3,0,0) thread (4,0,0)", "0 bytes past the end of 400"}, [&] { kernel(101); });
   expect_no_fault(4, 32, [&] { kernel(100); });
 }
 
 TEST(EmulatedMemory, BeforeTheStart) {
-  Floats out(64, GuardedMemory::Side::kStart);
-  const auto kernel = [&](int shift) {
-    const int i = static_cast<int>(threadIdx.x) - shift;
-    out.data[i] += 1;
-  };
-  expect_fault(1, 32, {"thread (0,0,0)", "4 bytes before the start of 256", here(-2)}, [&] { kernel(1); });
+  const Floats out(64, Side::kStart);
+  const auto kernel = [&](int shift) { MARKED(out.data[static_cast<int>(threadIdx.x) - shift] += 1); };
+  expect_fault(1, 32, {"block (0,0,0) thread (0,0,0)", "4 bytes before the start of 256"}, [&] { kernel(1); });
   expect_no_fault(1, 32, [&] { kernel(0); });
 }
 
-// Between memory and its guard page on the other side lies the rest of a page.
+// On the far side from its guard page lies the rest of another page.
 TEST(EmulatedMemory, WrittenBesideIt) {
-  for (const auto side : {GuardedMemory::Side::kStart, GuardedMemory::Side::kEnd}) {
-    Floats out(64, side);
-    const int outside = side == GuardedMemory::Side::kStart ? 64 : -1;
+  for (const Side side : {Side::kStart, Side::kEnd}) {
+    const Floats out(64, side);
+    const int outside = side == Side::kStart ? 64 : -1;
     expect_no_fault(1, 64, [&] { out.data[threadIdx.x] = 0; });
     EXPECT_TRUE(out.memory.surroundings_intact());
-    launch(1, 1, [&] { out.data[outside] = 0; });
+    expect_no_fault(1, 1, [&] { out.data[outside] = 0; });
     EXPECT_FALSE(out.memory.surroundings_intact());
   }
 }
@@ -170,92 +177,108 @@ TEST(EmulatedMemory, UnwrittenTail) {
     const kernels::Buffer<float> out(form, 100, {});
     form.run([&] {
       launch(4, 32, [&] {
-        const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-        if (i < length) out.data()[i] = 1;
+        if (global_index() < length) out.data()[global_index()] = 1;
       });
     });
     const double error = kernels::relative_error(out.values(), std::vector<double>(100, 1));
-    length == 100 ? EXPECT_EQ(error, 0) : EXPECT_TRUE(std::isnan(error));
+    EXPECT_EQ(std::isnan(error), length == 99);
+    EXPECT_EQ(error == 0, length == 100);
   }
 }
 
 TEST(EmulatedMemory, Misaligned) {
-  Floats in(68, GuardedMemory::Side::kStart);
-  Floats out(64, GuardedMemory::Side::kStart);
+  const Floats in(68, Side::kStart);
+  const Floats out(64, Side::kStart);
   const auto kernel = [&](unsigned shift) {
     const auto* from = reinterpret_cast<const Four*>(in.data + shift);
-    reinterpret_cast<Four*>(out.data)[threadIdx.x] = from[threadIdx.x];
+    auto* to = reinterpret_cast<Four*>(out.data);
+    MARKED(to[threadIdx.x] = from[threadIdx.x]);
   };
-  expect_fault(1, 16, {"block (0,0,0) thread (", "misaligned", here(-2)}, [&] { kernel(1); });
+  expect_fault(1, 16, {"block (0,0,0) thread (", "misaligned"}, [&] { kernel(1); });
   expect_no_fault(1, 16, [&] { kernel(4); });
 }
 
 TEST(EmulatedMemory, RaceThatDecidesTheResult) {
-  const kernels::Form& form = *kernels::forms().back();
-  const kernels::Buffer<int> out(form, 2, {});
-  const auto run = [&](unsigned blocks) {
-    form.run([&] { launch(blocks, 1, [&] { out.data()[0] = static_cast<int>(blockIdx.x); }); });
+  static const kernels::Form& form = *kernels::forms().back();
+  static const kernels::Buffer<int> out(form, 1, {});
+  const auto number_blocks = [](unsigned blocks) {
+    form.run([&] { launch(blocks, 1, [] { out.data()[0] = static_cast<int>(blockIdx.x); }); });
   };
-  run(1);
-  testing::TestPartResultArray failures;
-  {
-    const testing::ScopedFakeTestPartResultReporter reporter(&failures);
-    run(2);
+  number_blocks(1);
+  EXPECT_FATAL_FAILURE(form.run([] { launch(2, 1, [] { out.data()[0] = static_cast<int>(blockIdx.x); }); }),
+                       "decides the result");
+}
+
+TEST(EmulatedMemory, Atomics) {
+  for (const Schedule& schedule : kSchedules) {
+    set_schedule(schedule);
+    int values[] = {0, 1000, -1, 0, 0, 0};
+    launch(3, 40, [&] {
+      const auto i = static_cast<int>(global_index());
+      atomicAdd(&values[0], 1);
+      atomicMin(&values[1], i);
+      atomicMax(&values[2], i);
+      atomicOr(&values[3], 1 << i % 4);
+      atomicCAS(&values[4], 0, 7);
+      atomicExch(&values[5], 9);
+    });
+    EXPECT_EQ(std::vector<int>(values, values + 6), (std::vector<int>{120, 0, 119, 15, 7, 9}));
   }
-  ASSERT_EQ(failures.size(), 1);
-  EXPECT_NE(std::string(failures.GetTestPartResult(0).message()).find("decides the result"), std::string::npos);
 }
 
 // --- warps ---
 
 TEST(EmulatedWarp, MaskWithoutTheCaller) {
-  const auto kernel = [](unsigned mask) { __shfl_xor_sync(mask, 1.0F, 1); };
-  expect_fault(1, 32, {"thread (31,0,0)", "mask that lacks the caller", here(-1)}, [&] { kernel(0x7fffffffU); });
+  const auto kernel = [](unsigned mask) { MARKED(__shfl_xor_sync(mask, 1.0F, 0)); };
+  expect_fault(1, 32, {"block (0,0,0) thread (31,0,0)", "__shfl_xor_sync"}, [&] { kernel(0x7fffffffU); });
   expect_no_fault(1, 32, [&] { kernel(kFullWarp); });
 }
 
 TEST(EmulatedWarp, MaskNamesLanesThatHaveReturned) {
   const auto kernel = [](unsigned mask) {
     if (threadIdx.x >= 24) return;
-    __shfl_down_sync(mask, 1.0F, 1);
+    MARKED(__shfl_xor_sync(mask, 1.0F, 1));
   };
-  expect_fault(
-      1, 32,
-      {"thread (0,0,0) waits in __shfl_down_sync with mask 0xffffffff", "thread (24,0,0) has returned", here(-2)},
-      [&] { kernel(kFullWarp); });
-  expect_fault(1, 24, {"waits in __shfl_down_sync with mask 0xffffffff"},
-               [&] { kernel(kFullWarp); });  // not a whole warp
+  const std::string waits = "thread (0,0,0) waits in __shfl_xor_sync with mask 0xffffffff";
+  expect_fault(1, 32, {waits, "thread (24,0,0) has returned"}, [&] { kernel(kFullWarp); });
+  expect_fault(1, 24, {waits}, [&] { kernel(kFullWarp); });  // a part of a warp
   expect_no_fault(1, 32, [&] { kernel(0x00ffffffU); });
 }
 
 TEST(EmulatedWarp, MasksThatDiffer) {
-  const auto kernel = [](unsigned odd) { __ballot_sync(threadIdx.x % 2 == 0 ? kFullWarp : odd, 1); };
-  expect_fault(1, 32, {"with mask 0xffffffff", "with mask 0xaaaaaaaa", here(-1)}, [&] { kernel(0xaaaaaaaaU); });
+  const auto kernel = [](unsigned odd) { MARKED(__ballot_sync(threadIdx.x % 2 == 0 ? kFullWarp : odd, 1)); };
+  expect_fault(1, 32,
+               {"block (0,0,0)", "thread (0,0,0) waits in __ballot_sync with mask 0xffffffff",
+                "thread (1,0,0) waits in __ballot_sync with mask 0xaaaaaaaa"},
+               [&] { kernel(0xaaaaaaaaU); });
   expect_no_fault(1, 32, [&] { kernel(kFullWarp); });
 }
 
 TEST(EmulatedWarp, LaneOutsideTheMask) {
   const auto kernel = [](int lanes) {
-    if (threadIdx.x < 16) __shfl_xor_sync(0xffffU, 1.0, lanes);
+    if (threadIdx.x < 16) MARKED(__shfl_xor_sync(0xffffU, 1.0, lanes));
   };
-  expect_fault(1, 32, {"block (0,0,0) thread (", "__shfl_xor_sync from lane", "outside its mask", here(-2)},
+  expect_fault(1, 32, {"block (0,0,0) thread (", "__shfl_xor_sync from lane ", "outside its mask"},
                [&] { kernel(16); });
   expect_no_fault(1, 32, [&] { kernel(8); });
 }
 
 TEST(EmulatedWarp, DifferentOperations) {
-  expect_fault(1, 32, {"waits in __shfl_sync", "waits in __ballot_sync", here(0)},
-               [] { threadIdx.x < 16 ? __shfl_sync(kFullWarp, 1U, 0) : __ballot_sync(kFullWarp, 1); });
-  expect_no_fault(1, 32, [] { threadIdx.x < 16 ? __shfl_sync(0xffffU, 1U, 0) : __ballot_sync(0xffff0000U, 1); });
+  const auto kernel = [](unsigned first_half, unsigned second_half) {
+    MARKED(threadIdx.x < 16 ? __shfl_sync(first_half, 1U, 0) : __ballot_sync(second_half, 1));
+  };
+  expect_fault(1, 32, {"waits in __shfl_sync", "waits in __ballot_sync"}, [&] { kernel(kFullWarp, kFullWarp); });
+  expect_no_fault(1, 32, [&] { kernel(0xffffU, 0xffff0000U); });
 }
 
 TEST(EmulatedWarp, Width) {
-  expect_fault(1, 32, {"__shfl_sync of width 12", here(0)}, [] { __shfl_sync(kFullWarp, 1, 0, 12); });
-  expect_fault(1, 32, {"__shfl_sync of width 64"}, [] { __shfl_sync(kFullWarp, 1, 0, 64); });
+  const auto kernel = [](int width) { MARKED(__shfl_sync(kFullWarp, 1, 0, width)); };
+  for (const int width : {12, 0, 64}) expect_fault(1, 32, {"thread (", "__shfl_sync of width"}, [&] { kernel(width); });
+  expect_no_fault(1, 32, [&] { kernel(8); });
 }
 
-// The tables of the CUDA C++ Programming Guide's section on warp shuffle functions.
-TEST(EmulatedWarp, Shuffles) {
+// As in the CUDA C++ Programming Guide's section on warp shuffle functions.
+TEST(EmulatedWarp, Results) {
   expect_no_fault(1, dim3(8, 8), [] {
     const auto lane = static_cast<int>((threadIdx.y * 8 + threadIdx.x) % 32);
     const int first = lane / 8 * 8;
@@ -268,7 +291,7 @@ TEST(EmulatedWarp, Shuffles) {
     EXPECT_EQ(__shfl_xor_sync(kFullWarp, lane, 17), lane ^ 17);
     EXPECT_EQ(__shfl_xor_sync(kFullWarp, lane, 8, 8), lane / 8 % 2 == 0 ? lane : lane - 8);
     EXPECT_EQ(__shfl_xor_sync(kFullWarp, lane + 0.5, 1), (lane ^ 1) + 0.5);
-    EXPECT_EQ(__shfl_xor_sync(kFullWarp, static_cast<unsigned short>(lane), 1), lane ^ 1);
+    EXPECT_EQ(__shfl_xor_sync(kFullWarp, static_cast<std::uint16_t>(lane), 1), lane ^ 1);
     EXPECT_EQ(__shfl_sync(kFullWarp, std::int64_t{lane} << 40, 2), std::int64_t{2} << 40);
     EXPECT_EQ(__ballot_sync(kFullWarp, lane % 4 == 0), 0x11111111U);
     EXPECT_EQ(__any_sync(kFullWarp, lane == 3), 1);
@@ -288,93 +311,94 @@ TEST(EmulatedWarp, Shuffles) {
 // --- shared memory ---
 
 TEST(EmulatedShared, WritesOfTwoThreads) {
-  const auto kernel = [](unsigned divisor) {
+  const auto kernel = [](unsigned threads_per_element) {
     LOCKSTEP_SHARED(float, shared, 64);
-    shared[threadIdx.x / divisor] = 1;
+    MARKED(shared[threadIdx.x / threads_per_element] = 1);
   };
-  expect_fault(1, 64, {"block (0,0,0) thread (", here(-2), "race on shared memory shared[", "written by thread"},
-               [&] { kernel(2); });
-  expect_fault(1, 64, {"race on shared memory shared["}, [&] { kernel(64); });
+  for (const unsigned threads : {2U, 64U}) {  // of one warp, and of two as well
+    expect_fault(1, 64, {"block (0,0,0) thread (", "race on shared memory shared[", "written by thread"},
+                 [&] { kernel(threads); });
+  }
   expect_no_fault(1, 64, [&] { kernel(1); });
 }
 
 TEST(EmulatedShared, ReadAndWriteOfTwoWarps) {
-  const auto kernel = [](bool read_is_over) {
+  const auto kernel = [](bool barrier) {
     LOCKSTEP_SHARED(int, shared, 64);
     shared[threadIdx.x] = 1;
     __syncthreads();
-    const int other = shared[threadIdx.x ^ 32U];
-    if (read_is_over) __syncthreads();
-    shared[threadIdx.x] = other + 1;
+    const int other = MARKED(shared[threadIdx.x ^ 32U]);
+    if (barrier) __syncthreads();
+    MARKED(shared[threadIdx.x] = other + 1);
   };
-  expect_fault(1, 64, {"block (0,0,0) thread (", "race on shared memory shared[", "EmulatorTest.cpp:"},
-               [&] { kernel(false); });
+  expect_fault(1, 64, {"block (0,0,0) thread (", "race on shared memory shared["}, [&] { kernel(false); });
   expect_no_fault(1, 64, [&] { kernel(true); });
 }
 
-// No lockstep within a warp is assumed.
-TEST(EmulatedShared, WarpNeedsItsBarrier) {
-  const auto kernel = [](bool barrier) {
+// A warp's lanes do not move in step.
+TEST(EmulatedShared, WithinAWarp) {
+  const auto kernel = [](bool after_write, bool after_read) {
     LOCKSTEP_SHARED(int, shared, 32);
-    shared[threadIdx.x] = static_cast<int>(threadIdx.x);
-    if (barrier) __syncwarp();
-    const int other = shared[31 - threadIdx.x];
-    if (barrier) __syncwarp();
-    shared[threadIdx.x] = other;
+    MARKED(shared[threadIdx.x] = static_cast<int>(threadIdx.x));
+    if (after_write) __syncwarp();
+    const int other = MARKED(shared[31 - threadIdx.x]);
+    if (after_read) __syncwarp();
+    MARKED(shared[threadIdx.x] = other);
   };
-  expect_fault(1, 32, {"block (0,0,0) thread (", "EmulatorTest.cpp:", "shared memory shared["}, [&] { kernel(false); });
-  expect_no_fault(1, 32, [&] { kernel(true); });
+  expect_fault(1, 32, {"block (0,0,0) thread (", "shared memory shared["}, [&] { kernel(false, true); });
+  expect_fault(1, 32, {"block (0,0,0) thread (", "race on shared memory shared["}, [&] { kernel(true, false); });
+  expect_no_fault(1, 32, [&] { kernel(true, true); });
 }
 
 TEST(EmulatedShared, WarpBarrierOrdersItsLanesOnly) {
   const auto kernel = [](unsigned mask, unsigned reader) {
-    LOCKSTEP_SHARED(int, shared, 64);
-    LOCKSTEP_SHARED(int, used, 1);
-    if (threadIdx.x == 0) shared[0] = 1;
-    if (threadIdx.x == 63) used[0] = 1;
+    LOCKSTEP_SHARED(int, shared, 1);
+    if (threadIdx.x == 0) MARKED(shared[0] = 1);
     if ((mask >> threadIdx.x % 32 & 1U) != 0) {
       __syncwarp(mask);
       __syncwarp(mask);
     }
-    if (threadIdx.x == reader) EXPECT_EQ(shared[0], 1);
+    if (threadIdx.x == reader) static_cast<void>(MARKED(static_cast<int>(shared[0])));
   };
   expect_no_fault(1, 64, [&] { kernel(0xffffU, 15); });
   for (const unsigned reader : {16U, 32U, 48U}) {
-    expect_fault(1, 64, {"shared memory shared[0]"}, [&] { kernel(0xffffU, reader); });
+    expect_fault(1, 64, {"block (0,0,0) thread (", "shared memory shared[0]"}, [&] { kernel(0xffffU, reader); });
   }
 }
 
-// One barrier with half of the warp, then another with the other half, orders all by way of the lane in both.
+// One barrier of a half and then one of the other order all, by way of the lane in both.
 TEST(EmulatedShared, WarpBarriersAddUp) {
   const auto kernel = [](unsigned second) {
     LOCKSTEP_SHARED(int, shared, 1);
-    if (threadIdx.x == 0) shared[0] = 1;
+    if (threadIdx.x == 0) MARKED(shared[0] = 1);
     if (threadIdx.x <= 16) __syncwarp(0x1ffffU);
     if ((second >> threadIdx.x & 1U) != 0) __syncwarp(second);
-    if (threadIdx.x == 31) EXPECT_EQ(shared[0], 1);
+    if (threadIdx.x == 31) static_cast<void>(MARKED(static_cast<int>(shared[0])));
   };
+  expect_fault(1, 32, {"block (0,0,0) thread (", "shared memory shared[0]"}, [&] { kernel(0xfffe0000U); });
   expect_no_fault(1, 32, [&] { kernel(0xffff0000U); });
-  expect_fault(1, 32, {"thread (31,0,0)", "shared memory shared[0]"}, [&] { kernel(0xfffe0000U); });
 }
 
-// CUDA: the shuffles and votes "do not imply a memory barrier".
+// They "do not imply a memory barrier".
 TEST(EmulatedShared, ShufflesOrderNothing) {
-  expect_fault(1, 32, {"shared memory shared["}, [] {
+  const auto kernel = [](bool barrier) {
     LOCKSTEP_SHARED(int, shared, 32);
-    shared[threadIdx.x] = 1;
-    __shfl_sync(kFullWarp, 1, 0);
-    EXPECT_EQ(shared[31 - threadIdx.x], 1);
-  });
+    MARKED(shared[threadIdx.x] = 1);
+    barrier ? __syncwarp() : static_cast<void>(__shfl_sync(kFullWarp, 1, 0));
+    MARKED(static_cast<int>(shared[31 - threadIdx.x]));
+  };
+  expect_fault(1, 32, {"block (0,0,0) thread (", "race on shared memory shared["}, [&] { kernel(false); });
+  expect_no_fault(1, 32, [&] { kernel(true); });
 }
 
 TEST(EmulatedShared, Unwritten) {
-  const auto kernel = [](bool written) {
+  const auto kernel = [](bool all) {
     LOCKSTEP_SHARED(double, shared, 32);
-    if (written || threadIdx.x != 7) shared[threadIdx.x] = 1;
+    if (all || threadIdx.x != 7) shared[threadIdx.x] = 1;
     __syncthreads();
-    if (threadIdx.x == 0) EXPECT_EQ(shared[7], 1);
+    if (threadIdx.x == 0) static_cast<void>(MARKED(static_cast<double>(shared[7])));
   };
-  expect_fault(1, 32, {"block (0,0,0) thread (0,0,0)", "read of unwritten shared memory shared[7]", here(-2)},
+  expect_fault(1, 32, {"block (0,0,0) thread (0,0,0)", "read of unwritten shared memory shared[7]"},
                [&] { kernel(false); });
   expect_no_fault(1, 32, [&] { kernel(true); });
 }
@@ -382,42 +406,40 @@ TEST(EmulatedShared, Unwritten) {
 TEST(EmulatedShared, NextBlockFindsNothing) {
   const auto kernel = [](bool every_block) {
     LOCKSTEP_SHARED(int, shared, 1);
-    LOCKSTEP_SHARED(int, turns, 1);
     if (every_block || blockIdx.x == 1) shared[0] = 1;
-    turns[0] = shared[0];
+    MARKED(static_cast<int>(shared[0]));
   };
-  expect_fault(3, 1, {"read of unwritten shared memory shared[0]"}, [&] { kernel(false); });
+  expect_fault(3, 1, {"thread (0,0,0)", "read of unwritten shared memory shared[0]"}, [&] { kernel(false); });
   expect_no_fault(3, 1, [&] { kernel(true); });
 }
 
 TEST(EmulatedShared, OutOfBounds) {
   const auto kernel = [](int shift) {
     LOCKSTEP_SHARED(float, shared, 32);
-    shared[static_cast<int>(threadIdx.x) + shift] = 1;
+    MARKED(shared[static_cast<int>(threadIdx.x) + shift] = 1);
   };
-  expect_fault(1, 32, {"block (0,0,0) thread (31,0,0)", here(-2), "shared memory shared[32] of 32 elements"},
-               [&] { kernel(1); });
-  expect_fault(1, 32, {"block (0,0,0) thread (0,0,0)", "shared memory shared[-1] of 32 elements"}, [&] { kernel(-1); });
+  expect_fault(1, 32, {"block (0,0,0) thread (31,0,0)", "shared memory shared[32] of 32"}, [&] { kernel(1); });
+  expect_fault(1, 32, {"block (0,0,0) thread (0,0,0)", "shared memory shared[-1] of 32"}, [&] { kernel(-1); });
   expect_no_fault(1, 32, [&] { kernel(0); });
 }
 
 template <typename Element>
-void count(const Element& expected) {
+void count_threads(Element expected) {
   LOCKSTEP_SHARED(Element, shared, 2);
   if (threadIdx.x == 0) shared[0] = 0;
   __syncthreads();
-  atomicAdd(&shared[0], Element{1});
+  atomicAdd(&shared[0], 1);
   __syncthreads();
-  EXPECT_EQ(shared[0], expected);
+  EXPECT_EQ(static_cast<Element>(shared[0]), expected);
 }
 
-// Each instantiation has its own array, and both launches of one find it unwritten.
+// Each instantiation has an array of its own; a second call in the same kernel meets the first one's.
 TEST(EmulatedShared, AtomicsAndInstantiations) {
   expect_no_fault(2, 96, [] {
-    count<int>(96);
-    __syncthreads();
-    count<float>(96);
-    count<double>(96);
+    count_threads<int>(96);
+    count_threads<float>(96);
+    count_threads<double>(96);
+    count_threads<int>(96);
   });
 }
 
@@ -426,42 +448,25 @@ TEST(EmulatedShared, AtomicsRaceWithOthers) {
     LOCKSTEP_SHARED(int, shared, 1);
     if (threadIdx.x == 0) shared[0] = 0;
     __syncthreads();
-    atomicMax(&shared[0], static_cast<int>(threadIdx.x));
+    MARKED(atomicMax(&shared[0], 1));
     if (barrier) __syncthreads();
-    if (threadIdx.x == 40) EXPECT_EQ(shared[0], 63);
+    if (threadIdx.x == 40) static_cast<void>(MARKED(static_cast<int>(shared[0])));
   };
-  expect_fault(1, 64, {"race on shared memory shared[0]", "changed by thread"}, [&] { kernel(false); });
+  expect_fault(1, 64, {"block (0,0,0) thread (", "race on shared memory shared[0]"}, [&] { kernel(false); });
   expect_no_fault(1, 64, [&] { kernel(true); });
-}
-
-TEST(EmulatedMemory, Atomics) {
-  for (const Schedule& schedule : kSchedules) {
-    set_schedule(schedule);
-    int values[] = {0, 1000, -1, 0, 0, 0};
-    launch(3, 40, [&] {
-      const auto i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-      atomicAdd(&values[0], 1);
-      atomicMin(&values[1], i);
-      atomicMax(&values[2], i);
-      atomicOr(&values[3], 1 << i % 4);
-      atomicCAS(&values[4], 0, 7);
-      atomicExch(&values[5], 9);
-    });
-    EXPECT_EQ(std::vector<int>(values, values + 6), (std::vector<int>{120, 0, 119, 15, 7, 9}));
-  }
 }
 
 // --- launches, and what else ends a kernel ---
 
 TEST(EmulatedLaunch, SizesThatCudaRefuses) {
   const auto nothing = [] {};
-  EXPECT_THROW(launch(0, 32, nothing), Fault);
-  EXPECT_THROW(launch(1, 0, nothing), Fault);
+  expect_fault(0, 32, {"a launch of 0x1x1 blocks"}, nothing);
+  expect_fault(1, 0, {"a launch of 1x1x1 blocks of 0x1x1 threads"}, nothing);
   expect_fault(1, 1025, {"a launch of 1x1x1 blocks of 1025x1x1 threads"}, nothing);
-  EXPECT_THROW(launch(1, dim3(32, 33), nothing), Fault);
-  EXPECT_THROW(launch(1, dim3(1, 1, 65), nothing), Fault);
-  EXPECT_THROW(launch(dim3(1, 65536), 1, nothing), Fault);
-  EXPECT_THROW(launch(0x80000000U, 1, nothing), Fault);
+  expect_fault(1, dim3(32, 33), {"a launch"}, nothing);
+  expect_fault(1, dim3(1, 1, 65), {"a launch"}, nothing);
+  expect_fault(dim3(1, 65536), 1, {"a launch"}, nothing);
+  expect_fault(0x80000000U, 1, {"a launch"}, nothing);
   expect_no_fault(1, 1024, nothing);
   expect_no_fault(dim3(2, 3, 2), dim3(4, 4, 64), nothing);
 }
@@ -471,47 +476,49 @@ TEST(EmulatedLaunch, ByAKernel) {
 }
 
 TEST(EmulatedLaunch, ExceptionInside) {
-  expect_fault(2, 32, {"block (1,0,0) thread (5,0,0): an exception: vector"}, [] {
-    if (blockIdx.x == 1 && threadIdx.x == 5) static_cast<void>(std::vector<int>().at(1));
-  });
+  const auto kernel = [](std::size_t index) { static_cast<void>(std::vector<int>(1).at(index)); };
+  expect_fault(2, 32, {"block (1,0,0) thread (5,0,0): an exception: vector"},
+               [&] { kernel(blockIdx.x == 1 && threadIdx.x == 5 ? 1 : 0); });
   expect_fault(1, 1, {"block (0,0,0) thread (0,0,0): an exception"}, [] { throw 1; });
+  expect_no_fault(2, 32, [&] { kernel(0); });
 }
 
 TEST(EmulatedLaunch, IndexOfALocalArray) {
   const auto kernel = [](int length) {
     Four local{};
-    for (int i = 0; i < length; ++i) local.values[i] = static_cast<float>(threadIdx.x);
+    for (int i = 0; i < length; ++i) MARKED(local.values[i] = static_cast<float>(threadIdx.x));
     EXPECT_EQ(local.values[3], static_cast<float>(threadIdx.x));
   };
   volatile int length = 5;
-  expect_fault(1, 32, {"block (0,0,0) thread (", "a bad index", here(-4)}, [&] { kernel(length); });
+  expect_fault(1, 32, {"block (0,0,0) thread (", "a bad index"}, [&] { kernel(length); });
   expect_no_fault(1, 32, [&] { kernel(4); });
 }
 
 TEST(EmulatedLaunch, DivisionByZero) {
-  volatile int zero = 0;
-  expect_fault(1, 1, {"block (0,0,0) thread (0,0,0)", here(1)}, [&] {
-    const int quotient = 1 / zero;
-    EXPECT_EQ(quotient, 0);
-  });
+  volatile int divisor = 0;
+  const auto kernel = [&] { EXPECT_EQ(MARKED(2 / divisor), 2); };
+  expect_fault(1, 1, {"block (0,0,0) thread (0,0,0)"}, kernel);
+  divisor = 1;
+  expect_no_fault(1, 1, kernel);
 }
 
-int depth(int n) {
+int recurse(int times) {  // NOLINT(misc-no-recursion)
   volatile char local[1024] = {};
-  return n == 0 ? local[0] : depth(n - 1) + local[n % 1024];
+  return times == 0 ? local[0] : recurse(times - 1) + local[times % 1024];
 }
 
 TEST(EmulatedLaunch, StackUsedUp) {
-  expect_fault(1, 2, {"block (0,0,0) thread (", "its stack is used up"}, [] { EXPECT_EQ(depth(100000), 0); });
-  expect_no_fault(1, 2, [] { EXPECT_EQ(depth(20), 0); });
+  expect_fault(1, 2, {"block (0,0,0) thread (", "its stack is used up"}, [] { EXPECT_EQ(recurse(100000), 0); });
+  expect_no_fault(1, 2, [] { EXPECT_EQ(recurse(20), 0); });
 }
 
 // What a fault leaves behind does not disturb the next launch.
 TEST(EmulatedLaunch, GoesOnAfterFaults) {
-  Floats out(8);
-  for (int i = 0; i < 100; ++i) {
+  const Floats out(8);
+  for (int i = 0; i < 20; ++i) {
     EXPECT_THROW(launch(1, 64, [&] { out.data[threadIdx.x] = 1; }), Fault);
     EXPECT_THROW(launch(1, 64, [] { threadIdx.x == 0 ? void() : __syncthreads(); }), Fault);
+    EXPECT_THROW(current(), std::logic_error);
   }
   expect_no_fault(1, 8, [&] { out.data[threadIdx.x] = 2; });
   EXPECT_EQ(out.data[7], 2);
