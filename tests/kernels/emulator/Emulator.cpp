@@ -29,10 +29,10 @@ namespace {
 
 constexpr unsigned kWarp = 32;
 
-// Kernels at -O0, with AddressSanitizer's red zones, need more than a GPU's threads; pages cost nothing until touched.
+// Enough for kernels with AddressSanitizer's red zones, and for throwing.
 class Stack {
  public:
-  static constexpr std::size_t kBytes = 256 << 10;
+  static constexpr std::size_t kBytes = 64 << 10;
   Stack() : mapping_(mmap(nullptr, kGuard + kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
     if (mapping_ == MAP_FAILED || mprotect(data(), kBytes, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
   }
