@@ -14,7 +14,8 @@ namespace lockstep::kernels {
 /// for NaN.
 LOCKSTEP_INLINE float exp_of(float x) {
   constexpr float kRound = 12582912.0F;  // 1.5 · 2²³: adding and subtracting it rounds to a whole number
-  const float clamped = x < -87.3F ? -87.3F : (x > 88.7F ? 88.7F : x);
+  const float above = x > -87.3F ? x : -87.3F;  // also of NaN, which no integer can be made of
+  const float clamped = above < 88.7F ? above : 88.7F;
   const float n = (clamped * 1.44269504088896341F + kRound) - kRound;
   const float r = (clamped - n * 0.693359375F) - n * -2.12194440e-4F;
   float series = 1.0F / 5040;

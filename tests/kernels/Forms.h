@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -15,7 +16,7 @@
 
 namespace lockstep::kernels {
 
-/// One way to run an operator, and the memory it runs on.
+/// One way to run an operator, and the memory it runs on; it lives as long as the process.
 class Form {
  public:
   virtual ~Form() = default;
@@ -28,22 +29,24 @@ class Form {
   /// Whether `call` gets a stream.
   virtual bool is_cuda() const = 0;
   virtual Stream stream() const { return nullptr; }
-  /// Waits for the stream's work.
-  virtual void synchronize() const {}
+  /// Calls `operation` and waits for its work. The emulated form does so in every schedule, each time from the same
+  /// contents of its memory, and demands the same bits in all of it afterwards.
+  virtual void run(const std::function<void()>& operation) const { operation(); }
 };
 
-/// Those of this executable: CPU and emulated, with each of the emulator's schedules, or the GPU.
+/// Those of this executable: CPU and emulated, or the GPU.
 const std::vector<std::unique_ptr<Form>>& forms();
 
 /// Calls `op(args)` or `op(args, stream)`, and waits. `op` is a generic lambda around the overloads.
 template <typename Op, typename Args>
 void run(const Form& form, const Op& op, const Args& args) {
-  if (form.is_cuda()) {
-    op(args, form.stream());
-  } else {
-    op(args);
-  }
-  form.synchronize();
+  form.run([&] {
+    if (form.is_cuda()) {
+      op(args, form.stream());
+    } else {
+      op(args);
+    }
+  });
 }
 
 /// Where buffers of a case begin.

@@ -21,7 +21,10 @@ class GpuForm : public Form {
   std::string name() const override { return "GPU"; }
   bool is_cuda() const override { return true; }
   Stream stream() const override { return stream_; }
-  void synchronize() const override { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+  void run(const std::function<void()>& operation) const override {
+    operation();
+    check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+  }
   // What lies beyond the end is seen by compute-sanitizer.
   std::shared_ptr<void> allocate(std::size_t bytes, std::size_t misaligned, bool) const override {
     void* memory = nullptr;

@@ -12,12 +12,15 @@ namespace lockstep::emulator {
 class GuardedMemory {
  public:
   enum class Side { kStart, kEnd };  ///< which end of the memory is next to a guard page, to the byte
-  GuardedMemory(std::size_t bytes, Side side);
+  /// With kStart the memory begins `misaligned` bytes behind the start of a page.
+  GuardedMemory(std::size_t bytes, Side side, std::size_t misaligned = 0);
   ~GuardedMemory();
   GuardedMemory(const GuardedMemory&) = delete;
   GuardedMemory& operator=(const GuardedMemory&) = delete;
   void* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
+  /// Whether nothing has been written between the memory and the guard pages, where the pages are larger than it.
+  bool surroundings_intact() const;
 
  private:
   std::size_t bytes_;
