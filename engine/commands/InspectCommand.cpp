@@ -59,7 +59,7 @@ void inspect_program(const fs::path& path) {
   for (const Export format : Hyperparameters().export_formats) {
     std::string possible = "yes";
     try {
-      make_artifact(format)->check(program.with_graph(eval_form(graph)));
+      make_artifact(format)->check(program.with_graph(eval_form(graph)), {});
     } catch (const InputError& error) {
       possible = std::string("no: ") + error.what();
     }

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "engine/program/Aliases.h"
+
 namespace lockstep {
 
 namespace {
@@ -29,6 +31,14 @@ bool changes_activations(const Graph& graph, std::size_t first) {
                      [&](const Node& node) { return node.in_place() && !state.contains(node.tensor("self")); });
 }
 
+// A dilated window can lie in padding alone: its largest element is then -∞, and behind ReLU it is 0.
+bool is_dilated(const Node& pool) {
+  const Argument* given = pool.find("dilation");
+  if (!given) return false;
+  const auto* list = std::get_if<std::vector<std::int64_t>>(given);
+  return !list || std::ranges::any_of(*list, [](std::int64_t dilation) { return dilation != 1; });
+}
+
 }  // namespace
 
 Graph relu_after_max_pool(Graph graph) {
@@ -40,7 +50,7 @@ Graph relu_after_max_pool(Graph graph) {
     if (relu.target != "torch.ops.aten.relu.default" || pool.target != "torch.ops.aten.max_pool2d.default") continue;
     const std::string pooled = relu.output();  // between the two nodes; it will have the pool's sizes
     const std::string result = pool.output();
-    if (pooled.empty() || result.empty() || pool.tensor("self") != pooled) continue;
+    if (pooled.empty() || result.empty() || pool.tensor("self") != pooled || is_dilated(pool)) continue;
     // Autograd keeps ReLU's output: what comes later must not write into it.
     if (uses.at(pooled) != 1 || changes_activations(graph, i + 2)) continue;
     values[pooled] = values.at(result);
@@ -54,6 +64,7 @@ Graph relu_after_max_pool(Graph graph) {
 }
 
 Program with_channels_last(const Program& program) {
+  if (std::ranges::any_of(aliased_writes(program.graph()), &AliasedWrite::depends_on_strides)) return program;
   std::set<std::string> weights;  // by value
   for (const Node& node : program.graph().nodes) {
     if (node.target == "torch.ops.aten.conv2d.default") weights.insert(node.tensor("weight"));
@@ -72,7 +83,15 @@ Program with_channels_last(const Program& program) {
     const auto found = converted.find(entry.tensor.unsafeGetTensorImpl());
     state[entry.name] = found == converted.end() ? entry.tensor : found->second;
   }
-  return Program(program.name(), program.graph(), std::move(state));
+  Graph graph = program.graph();
+  for (Node& node : graph.nodes) {
+    if (node.target != "torch.ops.aten.view.default") continue;
+    node.target = "torch.ops.aten.reshape.default";
+    for (NamedArgument& input : node.inputs) {
+      if (input.name == "size") input.name = "shape";
+    }
+  }
+  return Program(program.name(), std::move(graph), std::move(state));
 }
 
 }  // namespace lockstep

@@ -12,7 +12,11 @@ namespace lockstep {
 Graph relu_after_max_pool(Graph graph);
 
 /// The program with the kernels of its 2-d convolutions stored channels last, by which PyTorch's convolutions, and what
-/// follows them, choose that order for images. Other tensors are shared. Names, sizes and values are the same.
+/// follows them, choose that order for images. `view` becomes `reshape`, which copies what is no view in that order.
+/// Other tensors are shared; names, sizes and values are the same.
+///
+/// A program that writes into memory through one name and reads it through another, where in this order the one may be
+/// a copy of the other, is returned as it is.
 Program with_channels_last(const Program& program);
 
 }  // namespace lockstep

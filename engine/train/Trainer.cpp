@@ -28,17 +28,17 @@ std::int64_t micro_batch_size(const Hyperparameters& hyperparameters, int ranks)
   return (hyperparameters.batch_size + ranks - 1) / ranks;
 }
 
-// What is run: the same program and tensors, in fewer operations.
-Program rewritten(const Program& program, const Hyperparameters& hyperparameters) {
-  if (std::ranges::count(hyperparameters.passes, Pass::kReluAfterMaxPool) == 0) return program;
-  return program.with_graph(relu_after_max_pool(program.graph()));
-}
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
+
+Program Trainer::rewritten(const Program& program, const Hyperparameters& hyperparameters) {
+  const auto has = [&](Pass pass) { return std::ranges::count(hyperparameters.passes, pass) > 0; };
+  const Program ordered = has(Pass::kChannelsLast) ? with_channels_last(program) : program;
+  return has(Pass::kReluAfterMaxPool) ? ordered.with_graph(relu_after_max_pool(ordered.graph())) : ordered;
+}
 
 std::int64_t Trainer::eval_batch_size(const Hyperparameters& hyperparameters, int ranks) {
   if (hyperparameters.eval_batch_size > 0) return hyperparameters.eval_batch_size;
@@ -54,17 +54,17 @@ std::int64_t Trainer::total_steps(const Hyperparameters& hyperparameters, const 
   return hyperparameters.max_steps > 0 ? std::min(steps, hyperparameters.max_steps) : steps;
 }
 
-Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, BucketPlan buckets, NamedDataset train,
+Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program, BucketPlan buckets, NamedDataset train,
                  std::optional<NamedDataset> evaluation, Communicator& communicator)
     : hyperparameters_(hyperparameters),
-      program_(std::move(program)),
-      inference_program_(program_.with_graph(eval_form(program_.graph()))),
+      program_(rewritten(program, hyperparameters)),
+      inference_program_(program_.with_graph(eval_form(program.graph()))),
       train_(std::move(train)),
       evaluation_(std::move(evaluation)),
       communicator_(communicator),
       plan_(batch_plan(hyperparameters, *train_.dataset, communicator.size())),
       total_steps_(total_steps(hyperparameters, plan_)),
-      executor_(rewritten(program_, hyperparameters)),
+      executor_(program_),
       parameters_(std::move(buckets), tensors_of(program_.trained_parameters())),
       reducer_(parameters_, communicator),
       optimizer_(make_optimizer(hyperparameters, parameters_)),
@@ -73,7 +73,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, Bucket
             {.precision = hyperparameters.precision,
              .clip_norm = hyperparameters.clip_norm,
              .seed = hyperparameters.seed}),
-      evaluator_(rewritten(inference_program_, hyperparameters), Objective(hyperparameters.loss),
+      evaluator_(program_.with_graph(eval_form(program_.graph())), Objective(hyperparameters.loss),
                  hyperparameters.precision, eval_batch_size(hyperparameters, communicator.size()),
                  static_cast<int>(hyperparameters.loader_threads), communicator) {}
 
@@ -98,7 +98,8 @@ TrainingResult Trainer::run(Reporter* reporter) {
   communicator_.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
 
   const bool best = best_.has_value();
-  TrainingResult result{.program = best ? *best_ : inference_program_,
+  // The user's graph may ask for views that only the usual order of memory has.
+  TrainingResult result{.program = (best ? *best_ : inference_program_).row_major(),
                         .epochs = epoch,
                         .steps = global_step_,
                         .state_step = best ? best_step_ : global_step_,

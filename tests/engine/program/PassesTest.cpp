@@ -71,6 +71,12 @@ TEST(ReluAfterMaxPool, LeavesWhatItCannotKnow) {
     if (node.name == "relu_2") node.target = "torch.ops.aten.relu_.default";
   }
   EXPECT_EQ(targets(relu_after_max_pool(in_place)), targets(in_place));
+  // A dilated window may hold nothing but padding.
+  Graph dilated = cnn().graph();
+  for (Node& node : dilated.nodes) {
+    if (node.name.starts_with("max_pool2d")) node.set("dilation", std::vector<std::int64_t>{1, 2});
+  }
+  EXPECT_EQ(targets(relu_after_max_pool(dilated)), targets(dilated));
   // Batch norm's counter is state, not an activation.
   const Graph counted = build_builtin_program("cnn", {.input_shape = {1, 8, 8}, .classes = 2, .channels = {3}}).graph();
   EXPECT_NE(targets(relu_after_max_pool(counted)), targets(counted));
@@ -100,6 +106,66 @@ TEST(WithChannelsLast, ChangesOnlyTheOrderOfKernelsInMemory) {
   const Tensors found = results(rewritten, x);
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-4)) << i;
   EXPECT_EQ(rewritten.digest(), program.digest());
+}
+
+void append(Graph& graph, const std::string& op, std::vector<NamedArgument> inputs, const std::string& result) {
+  graph.nodes.push_back({"torch.ops.aten." + op, std::move(inputs), {TensorName{result}}, {}, result});
+  graph.outputs.push_back(result);
+}
+
+void expect_same_outputs(const Program& program) {
+  const at::Tensor x = at::randn({5, 1, 12, 12});
+  const Tensors expected = Executor(program).run({x});
+  const Tensors found = Executor(with_channels_last(program)).run({x});
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-4)) << i;
+}
+
+bool is_converted(const Program& program) {
+  for (const StateTensor& entry : with_channels_last(program).state()) {
+    if (entry.tensor.dim() == 4 && entry.tensor.suggest_memory_format() == at::MemoryFormat::ChannelsLast) return true;
+  }
+  return false;
+}
+
+TEST(WithChannelsLast, ViewsOfImagesAreCopiesInThatOrder) {
+  Graph graph = cnn().graph();
+  for (Node& node : graph.nodes) {
+    if (node.target != "torch.ops.aten.flatten.using_ints") continue;
+    node.target = "torch.ops.aten.view.default";
+    node.inputs = {{"self", TensorName{node.tensor("self")}, false},
+                   {"size", std::vector<std::int64_t>{-1, 54}, false}};
+  }
+  const Program program = cnn().with_graph(graph);
+  EXPECT_TRUE(is_converted(program));
+  expect_same_outputs(program);
+}
+
+TEST(WithChannelsLast, AKernelMayHaveOtherReaders) {
+  Graph graph = cnn().graph();
+  append(graph, "view.default",
+         {{"self", TensorName{graph.nodes.at(0).tensor("weight")}, false},
+          {"size", std::vector<std::int64_t>{4, 9}, false}},
+         "rows");
+  append(graph, "conv2d.default",
+         {{"input", TensorName{"x"}, false}, {"weight", TensorName{graph.nodes.at(0).tensor("weight")}, false}},
+         "again");
+  const Program program = cnn().with_graph(graph);
+  EXPECT_TRUE(is_converted(program));
+  expect_same_outputs(program);
+}
+
+TEST(WithChannelsLast, LeavesAProgramThatReadsAWriteThroughAnotherName) {
+  Graph graph = cnn().graph();
+  append(graph, "flatten.using_ints", {{"self", TensorName{"conv2d"}, false}, {"start_dim", std::int64_t{1}, false}},
+         "rows");
+  append(graph, "add_.Tensor", {{"self", TensorName{"rows"}, false}, {"other", 1.0, false}}, "changed");
+  const Program accepted = cnn().with_graph(graph);
+  EXPECT_TRUE(is_converted(accepted));
+  expect_same_outputs(accepted);
+  append(graph, "relu.default", {{"self", TensorName{"conv2d"}, false}}, "read");
+  const Program left = cnn().with_graph(graph);
+  EXPECT_FALSE(is_converted(left));
+  expect_same_outputs(left);
 }
 
 TEST(WithChannelsLast, TiedKernelsStayTied) {
