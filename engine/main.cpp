@@ -15,8 +15,9 @@ int main(int argc, char** argv) {
   try {
     if (command == "train" && argc == 3) return train_command(argv[2]);
     if (command == "model") return model_command(argc - 1, argv + 1);
-    if (command == "inspect" && argc == 3) return inspect_command(argv[2]);
-    std::cerr << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | inspect FILE\n";
+    if (command == "inspect" && argc == 3) return inspect_command(argv[2], false);
+    if (command == "inspect" && argc == 4 && argv[3] == std::string("--passes")) return inspect_command(argv[2], true);
+    std::cerr << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | inspect FILE [--passes]\n";
     return kExitBadInput;
   } catch (const Error& error) {
     std::cerr << "lockstep: error: " << error.what() << "\n";

@@ -50,7 +50,8 @@ const std::vector<std::pair<Loss, std::string>>& choices() {
 template <>
 const std::vector<std::pair<OptimizerKind, std::string>>& choices() {
   static const std::vector<std::pair<OptimizerKind, std::string>> all = {{OptimizerKind::kSgd, "sgd"},
-                                                                         {OptimizerKind::kAdamW, "adamw"}};
+                                                                         {OptimizerKind::kAdamW, "adamw"},
+                                                                         {OptimizerKind::kLamb, "lamb"}};
   return all;
 }
 template <>
@@ -354,7 +355,9 @@ std::string only_with_fp16(const H& h) {
 
 const std::vector<Row>& table() {
   static const auto sgd = [](const H& h) { return only_with_optimizer(h, OptimizerKind::kSgd); };
-  static const auto adamw = [](const H& h) { return only_with_optimizer(h, OptimizerKind::kAdamW); };
+  static const auto moments = [](const H& h) {
+    return h.optimizer == OptimizerKind::kLamb ? std::string() : only_with_optimizer(h, OptimizerKind::kAdamW);
+  };
   static const auto stepwise = [](const H& h) {
     return h.schedule == ScheduleKind::kStep ? std::string() : "schedule=" + name_of(h.schedule) + " does not use it";
   };
@@ -386,17 +389,17 @@ const std::vector<Row>& table() {
     all.push_back(real("label_smoothing", &H::label_smoothing, kShare,
                        "cross_entropy: the share of each label that is spread over all classes.")
                       .unless([](const H& h) { return h.loss == Loss::kMse ? "loss=mse does not use it" : ""; }));
-    all.push_back(choice("optimizer", &H::optimizer, "As torch.optim.SGD and torch.optim.AdamW define them."));
+    all.push_back(choice("optimizer", &H::optimizer, "As torch.optim.SGD and torch.optim.AdamW define them; lamb as You et al. 2020."));
     all.push_back(real("learning_rate", &H::learning_rate, kPositive, "The base learning rate."));
     all.push_back(real("momentum", &H::momentum, kShare, "sgd: momentum.").unless(sgd));
     all.push_back(boolean("nesterov", &H::nesterov, "sgd: Nesterov's form of momentum.").unless([](const H& h) {
       return h.nesterov && h.momentum == 0 ? "it needs a momentum" : only_with_optimizer(h, OptimizerKind::kSgd);
     }));
-    all.push_back(real("beta1", &H::beta1, kShare, "adamw: decay of the first moment.").unless(adamw));
-    all.push_back(real("beta2", &H::beta2, kShare, "adamw: decay of the second moment.").unless(adamw));
-    all.push_back(real("epsilon", &H::epsilon, kPositive, "adamw: added to the denominator.").unless(adamw));
+    all.push_back(real("beta1", &H::beta1, kShare, "adamw, lamb: decay of the first moment.").unless(moments));
+    all.push_back(real("beta2", &H::beta2, kShare, "adamw, lamb: decay of the second moment.").unless(moments));
+    all.push_back(real("epsilon", &H::epsilon, kPositive, "adamw, lamb: added to the denominator.").unless(moments));
     all.push_back(real("weight_decay", &H::weight_decay, kNotNegative,
-                       "Weight decay: added to the gradient (sgd) or decoupled (adamw)."));
+                       "Weight decay: added to the gradient (sgd) or decoupled (adamw, lamb)."));
     all.push_back(parameter_groups_row());
     all.push_back(real("clip_norm", &H::clip_norm, kNotNegative, "Largest norm of a step's gradient; 0: no clipping."));
     all.push_back(choice("schedule", &H::schedule, "How the learning rate changes after the warm-up."));

@@ -14,7 +14,7 @@
 namespace lockstep {
 
 enum class Loss { kCrossEntropy, kMse };
-enum class OptimizerKind { kSgd, kAdamW };
+enum class OptimizerKind { kSgd, kAdamW, kLamb };
 enum class ScheduleKind { kConstant, kStep, kLinear, kCosine };
 enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 enum class Device { kAuto, kCpu };
@@ -66,9 +66,9 @@ struct Hyperparameters {
   double learning_rate = 0.01;
   double momentum = 0.9;  ///< sgd
   bool nesterov = false;  ///< sgd
-  double beta1 = 0.9;     ///< adamw
-  double beta2 = 0.999;   ///< adamw
-  double epsilon = 1e-8;  ///< adamw
+  double beta1 = 0.9;     ///< adamw and lamb
+  double beta2 = 0.999;   ///< adamw and lamb
+  double epsilon = 1e-8;  ///< adamw and lamb
   double weight_decay = 0;
   std::vector<ParameterGroup> parameter_groups;
   double clip_norm = 0;  ///< 0: gradients are not clipped

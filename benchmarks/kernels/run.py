@@ -1,9 +1,11 @@
-"""One optimizer step over float32 parameters in 60 tensors, 2 threads: Lockstep's flat kernels beside torch.optim."""
+"""Lockstep's kernels on the CPU beside torch's own: one case after another, each contender in turn, 2 threads."""
 
 import argparse
+import importlib
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -11,77 +13,77 @@ import time
 
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 from report import BIN, ROOT, environment, print_table, write_json  # noqa: E402
 
-THREADS, TENSORS = 2, 60
-SIZES = {"10 million": 10_000_000, "25 million": 25_000_000}  # the cases of FlatKernelsBenchmark.cpp
-OPTIMIZERS = {  # and how many tensors as large as the parameters a step must read and write
-    "sgd_momentum": (lambda parameters, **form: torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, **form), 5),
-    "adamw": (lambda parameters, **form: torch.optim.AdamW(parameters, lr=1e-3, **form), 7),
-}
+THREADS = 2
+PEERS = {}  # benchmark → contender → what makes the function to time
+for module in sorted((HERE / "peers").glob("*.py")):
+    PEERS.update(importlib.import_module(f"peers.{module.stem}").PEERS)
 
 
-def flat_kernels():
-    """Seconds of a step by (optimizer, size)."""
-    output = subprocess.run([BIN / "kernels_benchmark", "--benchmark_format=json",
-                             "--benchmark_filter=^(sgd_momentum|adamw)/float32/.* million"], check=True,
-                            stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": str(THREADS)}).stdout
-    found = {tuple(each["name"].split("/")[:3:2]): each["real_time"] * 1e-9
-             for each in json.loads(output)["benchmarks"]}
-    assert found.keys() == {(optimizer, size) for optimizer in OPTIMIZERS for size in SIZES}, found
-    return found
+def flat_out(function, seconds):
+    """The median time of a call, after two that do not count."""
+    for _ in range(2):
+        function()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
-def torch_optim(form):
-    seconds = {}
-    for name, (make, _) in OPTIMIZERS.items():
-        for size, elements in SIZES.items():
-            parameters = [torch.ones(elements // TENSORS, requires_grad=True) for _ in range(TENSORS)]
-            for parameter in parameters:
-                parameter.grad = torch.full_like(parameter, 1e-3)
-            optimizer = make(parameters, **{form: True})
-            for _ in range(3):
-                optimizer.step()  # the first makes the optimizer's state
-            times, end = [], time.perf_counter() + 1.5
-            while time.perf_counter() < end:
-                start = time.perf_counter()
-                optimizer.step()
-                times.append(time.perf_counter() - start)
-            seconds[name, size] = statistics.median(times)
-    return seconds
+def lockstep(name, seconds):
+    """Seconds of one run, and the bytes it must move."""
+    output = subprocess.run([BIN / "kernels_benchmark", "--benchmark_format=json", f"--benchmark_min_time={seconds}",
+                             f"--benchmark_filter=^{re.escape(name)}/real_time$"], check=True, stdout=subprocess.PIPE,
+                            env={**os.environ, "OMP_NUM_THREADS": str(THREADS)}).stdout
+    found = json.loads(output)["benchmarks"]
+    assert len(found) == 1, f"{name}: {len(found)} benchmarks"
+    assert found[0]["time_unit"] == "ns", found[0]
+    run = found[0]["real_time"] * 1e-9
+    return run, found[0]["bytes_per_second"] * run
 
 
-CONTENDERS = {"lockstep": flat_kernels, "torch foreach": lambda: torch_optim("foreach"),
-              "torch fused": lambda: torch_optim("fused")}
+def copy_bandwidth(seconds):
+    """Bytes a second of a copy far larger than the caches: read once, written once."""
+    source = torch.ones(64 << 20)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / flat_out(lambda: target.copy_(source), seconds)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "benchmarks" / "results" / "optimizers.json")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of measuring each contender, each time")
+    parser.add_argument("--filter", default="", help="a regular expression that benchmarks' names must contain")
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "benchmarks" / "results" / "kernels.json")
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
-    runs = {name: [] for name in CONTENDERS}
-    for _ in range(options.repeats):
-        for name, measure in CONTENDERS.items():
-            runs[name].append(measure())
+    copy = copy_bandwidth(options.seconds)
     table, results = [], []
-    for optimizer, (_, moved) in OPTIMIZERS.items():
-        for size, elements in SIZES.items():
-            ours = statistics.median(run[optimizer, size] for run in runs["lockstep"])
-            for name, repeats in runs.items():
-                seconds = [run[optimizer, size] for run in repeats]
-                median, moved_bytes = statistics.median(seconds), 4 * moved * elements
-                results.append({"optimizer": optimizer, "parameters": elements, "contender": name,
-                                "bytes": moved_bytes, "seconds": seconds})
-                table.append({"optimizer": optimizer, "parameters": size, "contender": name,
-                              "ms": f"{median * 1e3:.2f}",
-                              "min–max": f"{min(seconds) * 1e3:.2f}–{max(seconds) * 1e3:.2f}",
-                              "GB/s": f"{moved_bytes / median / 1e9:.1f}",
-                              "its time ÷ lockstep's": f"{median / ours:.2f}"})
+    for name, contenders in PEERS.items():
+        if not re.search(options.filter, name):
+            continue
+        calls = {contender: make() for contender, make in contenders.items()}
+        seconds = {"lockstep": [], **{contender: [] for contender in calls}}
+        for _ in range(options.repeats):
+            run, moved = lockstep(name, options.seconds)
+            seconds["lockstep"].append(run)
+            for contender, call in calls.items():
+                seconds[contender].append(flat_out(call, options.seconds))
+        ours = statistics.median(seconds["lockstep"])
+        for contender, times in seconds.items():
+            median = statistics.median(times)
+            results.append({"benchmark": name, "contender": contender, "bytes": moved, "seconds": times})
+            table.append({"benchmark": name, "contender": contender, "ms": f"{median * 1e3:.3f}",
+                          "min–max": f"{min(times) * 1e3:.3f}–{max(times) * 1e3:.3f}", "GB/s": f"{moved / median / 1e9:.1f}",
+                          "of copy": f"{moved / median / copy:.2f}", "its time ÷ lockstep's": f"{median / ours:.2f}"})
     print_table(table)
-    write_json(options.output, environment=environment("torch"), threads=THREADS, results=results)
+    print(f"a copy moves {copy / 1e9:.1f} GB/s")
+    write_json(options.output, environment=environment("torch"), threads=THREADS, copy_bytes_per_second=copy, results=results)
 
 
 main()

@@ -18,7 +18,7 @@ struct Probe {
   std::vector<at::Tensor> outputs;
 };
 
-/// Runs the program, in its inference form, on each batch of inputs.
+/// Runs the program, in its inference form, on a copy of each batch of inputs.
 std::vector<Probe> make_probes(const Program& inference_program, const std::vector<at::Tensor>& batches);
 
 /// One artifact format.
@@ -30,9 +30,9 @@ class Artifact {
   virtual ~Artifact() = default;
   /// The entry it makes in the model directory: `model.pt2`.
   virtual std::string entry() const = 0;
-  /// Throws InputError, naming operator and source line, for a program in its inference form that the format cannot
-  /// hold.
-  virtual void check(const Program& /*program*/) const {}
+  /// Throws InputError for a program in its inference form that the format cannot hold, naming operator and source
+  /// line, and for one whose probes an artifact of it would not reproduce.
+  virtual void check(const Program& /*program*/, const std::vector<Probe>& /*probes*/) const {}
   /// Writes the entry into `directory`. `program` is in its inference form. Throws SystemError.
   virtual void write(const Program& program, const std::filesystem::path& directory) const = 0;
   /// Reads the entry back as its consumer would; `program` is what was written.
@@ -41,6 +41,11 @@ class Artifact {
 
 /// The model that a program is.
 Artifact::Model make_model(const Program& program);
+
+/// What the model gets wrong of the probes, in words, or "" when it computes the same: the type, sizes and every
+/// element of every output. Integers must be equal. What may differ is rounding, which is judged by the element itself
+/// and by what is usual in the output, never by its largest elements, which may be a mask's. Throws nothing but Error.
+std::string difference(const Artifact::Model& model, const std::vector<Probe>& probes);
 
 std::unique_ptr<Artifact> make_artifact(Export format);
 

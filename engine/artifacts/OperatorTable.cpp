@@ -25,10 +25,19 @@ Value image(Lowering& lowering, const Node& node, std::string_view argument) {
   return lowering.channels_last(value);
 }
 
-// Channels are y's last dimension.
-void bind_with_bias(Lowering& lowering, const Node& node, const Value& y) {
+// Channels are y's last dimension, in an image as TensorFlow has it and in rows.
+void bind_with_bias(Lowering& lowering, const Node& node, Value y) {
   const auto bias = lowering.find(node, "bias");
-  lowering.bind(node, bias ? lowering.add("BiasAdd", {y, *bias}, {{"data_format", std::string("NHWC")}}) : y);
+  y.sizes = lowering.output_sizes(node);
+  if (!bias) {
+    lowering.bind(node, y);
+  } else if (bias->sizes.size() != 1 || bias->sizes[0] != (y.channels_last ? y.sizes.at(1) : y.sizes.back())) {
+    lowering.bind(node, lowering.sum(node, y, *bias));
+  } else if (y.grouped) {
+    lowering.bind(node, lowering.add("AddV2", {y, *bias}));
+  } else {
+    lowering.bind(node, lowering.add("BiasAdd", {y, *bias}, {{"data_format", std::string("NHWC")}}));
+  }
 }
 
 void bind_pool(Lowering& lowering, const Node& node, const std::string& op, const Value& x, const Ints& window,
@@ -52,13 +61,14 @@ void conv2d(Lowering& lowering, const Node& node) {
   const Value weight = lowering.permuted(node, "weight", {2, 3, 1, 0});
   const Ints padding = lowering.pair(node, "padding", kZeros);
   // EXPLICIT, never SAME: with stride 2 TensorFlow's SAME pads at the end only.
-  const Value y = lowering.add("Conv2D", {x, weight},
-                               {{"strides", around_images(lowering.pair(node, "stride", kOnes))},
-                                {"dilations", around_images(lowering.pair(node, "dilation", kOnes))},
-                                {"padding", std::string("EXPLICIT")},
-                                {"explicit_paddings", Ints{0, 0, padding[0], padding[0], padding[1], padding[1], 0, 0}},
-                                {"data_format", std::string("NHWC")},
-                                {"use_cudnn_on_gpu", true}});
+  Value y = lowering.add("Conv2D", {x, weight},
+                         {{"strides", around_images(lowering.pair(node, "stride", kOnes))},
+                          {"dilations", around_images(lowering.pair(node, "dilation", kOnes))},
+                          {"padding", std::string("EXPLICIT")},
+                          {"explicit_paddings", Ints{0, 0, padding[0], padding[0], padding[1], padding[1], 0, 0}},
+                          {"data_format", std::string("NHWC")},
+                          {"use_cudnn_on_gpu", true}});
+  y.grouped = lowering.number(node, "groups", 1) != 1;
   bind_with_bias(lowering, node, y);
 }
 
@@ -72,7 +82,7 @@ void batch_norm(Lowering& lowering, const Node& node) {
   const double epsilon = lowering.number(node, "eps", 1e-5);
   const bool images = x.sizes.size() == 4;
   if (images) x = lowering.channels_last(x);
-  if (images && scale && offset && x.type == ElementType::kFloat) {
+  if (images && scale && offset && x.type == ElementType::kFloat && !x.grouped) {
     lowering.bind(node, lowering.add("FusedBatchNormV3", {x, *scale, *offset, mean, variance},
                                      {{"U", x.type},
                                       {"epsilon", static_cast<float>(epsilon)},
@@ -173,27 +183,21 @@ void mean(Lowering& lowering, const Node& node) {
 }
 
 void add(Lowering& lowering, const Node& node) {
-  Value self = lowering.tensor(node, "self");
+  const Value self = lowering.tensor(node, "self");
   if (lowering.number(node, "alpha", 1) != 1) lowering.refuse(node, "its alpha is not 1");
-  Value other = node.tensor("other").empty() ? lowering.constant(lowering.number(node, "other", 0), self.type)
-                                             : lowering.tensor(node, "other");
-  if (self.type != other.type || (self.type != ElementType::kFloat && self.type != ElementType::kDouble)) {
-    lowering.refuse(node, "only sums of two tensors of the same floating-point type are supported");
-  }
-  const bool image_sum = self.sizes.size() == 4 && other.sizes.size() == 4;
-  if (!other.sizes.empty() && (self.channels_last || other.channels_last)) {
-    self = image_sum ? lowering.channels_last(self) : lowering.row_major(self);
-    other = image_sum ? lowering.channels_last(other) : lowering.row_major(other);
-  }
-  lowering.bind(node, lowering.add("AddV2", {self, other}));
+  const Value other = node.tensor("other").empty() ? lowering.constant(lowering.number(node, "other", 0), self.type)
+                                                   : lowering.tensor(node, "other");
+  lowering.bind(node, lowering.sum(node, self, other));
 }
 
 void linear(Lowering& lowering, const Node& node) {
   const Value x = lowering.row_major(lowering.tensor(node, "input"));
   if (x.sizes.size() < 2) lowering.refuse(node, "inputs without a batch dimension are not supported");
   const Value weight = lowering.tensor(node, "weight");
-  Value y = x.sizes.size() == 2 ? lowering.add("MatMul", {x, weight}, {{"transpose_a", false}, {"transpose_b", true}})
-                                : lowering.add("BatchMatMulV2", {x, weight}, {{"adj_x", false}, {"adj_y", true}});
+  if (weight.sizes.size() != 2) lowering.refuse(node, "its weight has no two dimensions");
+  const Value y = x.sizes.size() == 2
+                      ? lowering.add("MatMul", {x, weight}, {{"transpose_a", false}, {"transpose_b", true}})
+                      : lowering.add("BatchMatMulV2", {x, weight}, {{"adj_x", false}, {"adj_y", true}});
   bind_with_bias(lowering, node, y);
 }
 

@@ -1,6 +1,9 @@
 #include "engine/artifacts/SavedModelArtifact.h"
 
+#include <ATen/core/Tensor.h>
+
 #include <map>
+#include <utility>
 
 #include "common/Error.h"
 #include "engine/artifacts/tensorflow/SavedModel.h"
@@ -28,18 +31,48 @@ TensorView view(const at::Tensor& tensor) {
           tensor.strides().vec(), static_cast<const std::byte*>(tensor.const_data_ptr())};
 }
 
+// The tensor of each variable, in the program's own order of dimensions.
+std::vector<at::Tensor> variables(const LoweredFunction& lowered, const Program& program) {
+  std::map<std::string, at::Tensor> state;
+  for (const StateTensor& entry : program.state()) state[entry.name] = entry.tensor;
+  std::vector<at::Tensor> tensors;
+  for (const TensorflowVariable& variable : lowered.function.variables) {
+    tensors.push_back(state.at(variable.names.at(0)));
+  }
+  return tensors;
+}
+
+Artifact::Model model_of(const Program& program, TensorflowInterpreter interpreter) {
+  std::vector<std::string> names;
+  for (const GraphInput* input : program.graph().user_inputs()) names.push_back(input->value);
+  return [names, interpreter = std::move(interpreter)](const std::vector<at::Tensor>& inputs) {
+    std::map<std::string, at::Tensor> by_name;
+    for (std::size_t i = 0; i < inputs.size(); ++i) by_name[names.at(i)] = inputs[i];
+    return interpreter.run(by_name);
+  };
+}
+
 }  // namespace
 
-void SavedModelArtifact::check(const Program& program) const { lower(program); }
+void SavedModelArtifact::check(const Program& program, const std::vector<Probe>& probes) const {
+  const LoweredFunction lowered = lower(program);
+  const std::vector<at::Tensor> state = variables(lowered, program);
+  std::map<std::string, at::Tensor> values;
+  for (std::size_t i = 0; i < state.size(); ++i) {
+    values[lowered.function.variables[i].argument] = state[i].detach().permute(lowered.variable_axes[i]);
+  }
+  const std::string wrong = difference(model_of(program, TensorflowInterpreter(lowered.function, values)), probes);
+  if (wrong.empty()) return;
+  throw InputError("a TensorFlow SavedModel would not compute what the program " + program.name() + " computes: " +
+                   wrong + ". Leave saved_model out of the hyperparameter export to train without that artifact");
+}
 
 void SavedModelArtifact::write(const Program& program, const fs::path& directory) const {
   const LoweredFunction lowered = lower(program);
-  std::map<std::string, at::Tensor> state;
-  for (const StateTensor& entry : program.state()) state[entry.name] = entry.tensor;
+  const std::vector<at::Tensor> state = variables(lowered, program);
   std::vector<TensorView> values;
-  for (std::size_t i = 0; i < lowered.variable_axes.size(); ++i) {
-    const std::string& name = lowered.function.variables[i].names.at(0);
-    values.push_back(view(state.at(name)).permuted(lowered.variable_axes[i]));
+  for (std::size_t i = 0; i < state.size(); ++i) {
+    values.push_back(view(state[i]).permuted(lowered.variable_axes[i]));
   }
   write_saved_model(lowered.function, values, directory / entry());
 }
@@ -47,13 +80,7 @@ void SavedModelArtifact::write(const Program& program, const fs::path& directory
 Artifact::Model SavedModelArtifact::read_back(const Program& program, const fs::path& directory) const {
   const SavedModel model(directory / entry());
   if (model.function() != lower(program).function) throw InternalError("the SavedModel holds another function");
-  std::vector<std::string> names;
-  for (const GraphInput* input : program.graph().user_inputs()) names.push_back(input->value);
-  return [names, interpreter = TensorflowInterpreter(model)](const std::vector<at::Tensor>& inputs) {
-    std::map<std::string, at::Tensor> by_name;
-    for (std::size_t i = 0; i < inputs.size(); ++i) by_name[names.at(i)] = inputs[i];
-    return interpreter.run(by_name);
-  };
+  return model_of(program, TensorflowInterpreter(model));
 }
 
 }  // namespace lockstep

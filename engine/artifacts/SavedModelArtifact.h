@@ -8,7 +8,7 @@ namespace lockstep {
 class SavedModelArtifact : public Artifact {
  public:
   std::string entry() const override { return "1"; }
-  void check(const Program& program) const override;
+  void check(const Program& program, const std::vector<Probe>& probes) const override;
   void write(const Program& program, const std::filesystem::path& directory) const override;
   Model read_back(const Program& program, const std::filesystem::path& directory) const override;
 };

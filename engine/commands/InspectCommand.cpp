@@ -14,6 +14,7 @@
 #include "engine/program/Archive.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
+#include "engine/program/Passes.h"
 
 namespace lockstep {
 
@@ -38,7 +39,7 @@ void print_tensor(const std::string& kind, const std::string& name, const at::Te
               shape_text(tensor.sizes().vec()).c_str());
 }
 
-void inspect_program(const fs::path& path) {
+void inspect_program(const fs::path& path, bool passes) {
   const Program program = read_archive(path);
   const Graph& graph = program.graph();
   const Executor runnable(program);
@@ -59,12 +60,17 @@ void inspect_program(const fs::path& path) {
   for (const Export format : Hyperparameters().export_formats) {
     std::string possible = "yes";
     try {
-      make_artifact(format)->check(program.with_graph(eval_form(graph)));
+      make_artifact(format)->check(program.with_graph(eval_form(graph)), {});
     } catch (const InputError& error) {
       possible = std::string("no: ") + error.what();
     }
     std::printf("artifact   %-40s %s\n", to_string(format).c_str(), possible.c_str());
   }
+  if (!passes) return;
+  std::vector<std::string> changes;
+  apply_passes(program, Hyperparameters().passes, changes);
+  for (const std::string& change : changes) std::printf("pass       %s\n", change.c_str());
+  if (changes.empty()) std::printf("pass       none changes this program\n");
 }
 
 void inspect_channel(const fs::path& path) {
@@ -81,13 +87,13 @@ void inspect_channel(const fs::path& path) {
 
 }  // namespace
 
-int inspect_command(const fs::path& path) {
+int inspect_command(const fs::path& path, bool passes) {
   if (fs::is_directory(path)) {
     inspect_channel(path);
   } else if (path.extension() == ".safetensors") {
     for (const auto& [name, tensor] : read_safetensors(path)) print_tensor("tensor", name, tensor);
   } else {
-    inspect_program(path);
+    inspect_program(path, passes);
   }
   return kExitDone;
 }

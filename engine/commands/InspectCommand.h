@@ -6,6 +6,6 @@
 namespace lockstep {
 
 /// Prints what a program (.pt2), a safetensors file or a channel directory holds. Throws InputError for anything else.
-int inspect_command(const std::filesystem::path& path);
+int inspect_command(const std::filesystem::path& path, bool passes);
 
 }  // namespace lockstep

@@ -27,7 +27,6 @@
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
-#include "engine/program/Passes.h"
 #include "engine/program/TorchError.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/Autocast.h"
@@ -128,24 +127,21 @@ std::unique_ptr<Dataset> RankJob::load_channel(const std::string& channel) const
 Program RankJob::load_program() const {
   const Dataset& train = *datasets_.at(train_channel_);
   const at::ScalarType type = options().precision == Precision::kFp64 ? at::kDouble : at::kFloat;
-  const auto prepared = [&](const Program& program) {
-    const bool channels_last = std::ranges::count(options().passes, Pass::kChannelsLast) > 0;
-    return channels_last ? with_channels_last(program.to(type)) : program.to(type);
-  };
-  if (!is_builtin_program(options().model)) return prepared(read_archive(options().model));
+  if (!is_builtin_program(options().model)) return read_archive(options().model).to(type);
   const SampleShape& shape = train.shape();
   std::int64_t width = shape.classes;
   if (!shape.class_labels) {
     width = 1;
     for (const std::int64_t size : shape.target) width *= size;
   }
-  return prepared(build_builtin_program(options().model, {.input_shape = shape.input,
-                                                          .classes = width,
-                                                          .channels = options().model_channels,
-                                                          .hidden = options().model_hidden,
-                                                          .batch_norm = options().model_norm == Norm::kBatch,
-                                                          .dropout = options().model_dropout,
-                                                          .seed = options().seed}));
+  return build_builtin_program(options().model, {.input_shape = shape.input,
+                                                 .classes = width,
+                                                 .channels = options().model_channels,
+                                                 .hidden = options().model_hidden,
+                                                 .batch_norm = options().model_norm == Norm::kBatch,
+                                                 .dropout = options().model_dropout,
+                                                 .seed = options().seed})
+      .to(type);
 }
 
 // Runs one sample of every channel through the inference form: a program that does not take this data, or does not
@@ -157,7 +153,7 @@ void RankJob::check_fit() {
     throw InputError("the program takes " + std::to_string(program_->graph().user_inputs().size()) +
                      " inputs; image data gives it one");
   }
-  Executor executor(inference);
+  Executor executor(Trainer::rewritten(inference, options()));
   for (const auto& [channel, dataset] : datasets_) {
     try {
       const BatchPlan one(1, 1, 0, 1);
@@ -169,7 +165,8 @@ void RankJob::check_fit() {
         return executor.run({input}).at(0);
       }();
       if (options().loss == Loss::kCrossEntropy && output.dim() == 2) dataset->require_classes(output.size(1));
-      Objective(options().loss, options().label_smoothing).sum(output, target_tensor(batch, dataset->shape(), options().precision));
+      Objective(options().loss, options().label_smoothing)
+          .sum(output, target_tensor(batch, dataset->shape(), options().precision));
       if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
       if (options().monitor.metric == "top5" && output.size(1) < 5) {
         throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(1)));
@@ -178,7 +175,8 @@ void RankJob::check_fit() {
       throw InputError("channel " + channel + " does not fit the program " + program_->name() + ": " + error.what());
     }
   }
-  for (const Export format : options().export_formats) make_artifact(format)->check(inference);
+  const std::vector<Probe> probes = make_probes(inference, {first_inputs(2)});
+  for (const Export format : options().export_formats) make_artifact(format)->check(inference, probes);
 }
 
 std::vector<std::pair<std::string, std::string>> RankJob::identity() const {
@@ -247,8 +245,11 @@ at::Tensor RankJob::first_inputs(std::int64_t count) const {
 void RankJob::finish(TrainingResult result) {
   Metrics metrics;
   if (result.evaluation) metrics = result.evaluation->metrics(result.evaluated_channel);
-  for (const StateTensor& entry : result.program.state()) {  // the same on all ranks
-    if (entry.tensor.is_floating_point() && !at::isfinite(entry.tensor).all().item<bool>()) {
+  // What training changes, the same on all ranks; a constant may well be infinite, as a mask is.
+  std::vector<StateTensor> changed = result.program.trained_parameters();
+  std::ranges::copy(result.program.running_statistics(), std::back_inserter(changed));
+  for (const StateTensor& entry : changed) {
+    if (!at::isfinite(entry.tensor).all().item<bool>()) {
       throw CollectiveError(kExitRankFailed, entry.name + " is not finite after step " +
                                                  std::to_string(result.state_step) +
                                                  "; training has diverged. Try a lower learning_rate or clip_norm");
@@ -262,7 +263,8 @@ void RankJob::finish(TrainingResult result) {
                                 make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
   });
   if (!test_channel_.empty()) {
-    Evaluator evaluator(result.program, Objective(options().loss, options().label_smoothing), options().precision,
+    Evaluator evaluator(Trainer::rewritten(result.program, options()),
+                        Objective(options().loss, options().label_smoothing), options().precision,
                         Trainer::eval_batch_size(options(), communicator_.size()),
                         static_cast<int>(options().loader_threads), communicator_);
     const Evaluation test = evaluator.evaluate(*datasets_.at(test_channel_));

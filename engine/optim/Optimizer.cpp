@@ -6,6 +6,7 @@
 #include "common/Error.h"
 #include "kernels/adamw/AdamW.h"
 #include "kernels/gradient_norm/GradientNorm.h"
+#include "kernels/lamb/Lamb.h"
 #include "kernels/sgd/Sgd.h"
 
 namespace lockstep {
@@ -52,10 +53,11 @@ class Sgd : public Optimizer {
   FlatState<Real> momentum_;
 };
 
+/// What AdamW and LAMB share.
 template <typename Real>
-class AdamW : public Optimizer {
+class TwoMoments : public Optimizer {
  public:
-  AdamW(const Hyperparameters& options, FlatSpans<Real> storage, std::vector<kernels::Segment> segments)
+  TwoMoments(const Hyperparameters& options, FlatSpans<Real> storage, std::vector<kernels::Segment> segments)
       : Optimizer(std::move(segments)),
         options_{.beta1 = options.beta1, .beta2 = options.beta2, .epsilon = options.epsilon},
         storage_(storage),
@@ -66,16 +68,34 @@ class AdamW : public Optimizer {
     return {{"first_moment", std::span(first_moment_)}, {"second_moment", std::span(second_moment_)}};
   }
 
- private:
-  void update(const kernels::FlatWork& work, const kernels::FlatStep& step) override {
-    kernels::adamw(kernels::AdamWUpdate<Real>{storage_.parameters.data(), storage_.gradients.data(),
-                                              first_moment_.data(), second_moment_.data(), work, &step, options_});
-  }
-
+ protected:
   kernels::AdamOptions options_;
   FlatSpans<Real> storage_;
   FlatState<Real> first_moment_;
   FlatState<Real> second_moment_;
+};
+
+template <typename Real>
+class AdamW : public TwoMoments<Real> {
+  using TwoMoments<Real>::TwoMoments;
+  void update(const kernels::FlatWork& work, const kernels::FlatStep& step) override {
+    kernels::adamw(kernels::AdamWUpdate<Real>{this->storage_.parameters.data(), this->storage_.gradients.data(),
+                                              this->first_moment_.data(), this->second_moment_.data(), work, &step,
+                                              this->options_});
+  }
+};
+
+template <typename Real>
+class Lamb : public TwoMoments<Real> {
+  using TwoMoments<Real>::TwoMoments;
+  void update(const kernels::FlatWork& work, const kernels::FlatStep& step) override {
+    workspace_.resize(static_cast<std::size_t>(work.piece_count));
+    kernels::lamb(kernels::LambUpdate<Real>{this->storage_.parameters.data(), this->storage_.gradients.data(),
+                                            this->first_moment_.data(), this->second_moment_.data(), work,
+                                            workspace_.data(), &step, this->options_});
+  }
+
+  std::vector<kernels::LambPiece> workspace_;
 };
 
 }  // namespace
@@ -113,6 +133,8 @@ std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters
             return std::make_unique<Sgd<Real>>(hyperparameters, spans, std::move(segments));
           case OptimizerKind::kAdamW:
             return std::make_unique<AdamW<Real>>(hyperparameters, spans, std::move(segments));
+          case OptimizerKind::kLamb:
+            return std::make_unique<Lamb<Real>>(hyperparameters, spans, std::move(segments));
         }
         throw InternalError("unknown optimizer");
       },

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 
 #include "common/Error.h"
@@ -70,12 +71,22 @@ void fix_stochastic_depth(std::vector<Node>& nodes) {
   }
 }
 
-bool counts_batches(const Node& node, const Graph& graph) {
-  if (node.target != "torch.ops.aten.add_.Tensor") return false;
-  const std::string self = node.tensor("self");
-  return std::ranges::any_of(graph.inputs, [&](const GraphInput& input) {
-    return input.kind == InputKind::kBuffer && input.value == self && input.state_name.ends_with("num_batches_tracked");
-  });
+bool counts_batches(const Node& node, const std::set<std::string>& counters) {
+  return node.target == "torch.ops.aten.add_.Tensor" && counters.contains(node.tensor("self"));
+}
+
+// Batch norm's counter, under the name of its buffer, or under that of an earlier count where a layer is used again.
+std::set<std::string> batch_counters(const Graph& graph) {
+  std::set<std::string> counters;
+  for (const GraphInput& input : graph.inputs) {
+    if (input.kind == InputKind::kBuffer && input.state_name.ends_with("num_batches_tracked")) {
+      counters.insert(input.value);
+    }
+  }
+  for (const Node& node : graph.nodes) {
+    if (counts_batches(node, counters)) counters.insert(node.output());
+  }
+  return counters;
 }
 
 void refuse_changed_buffers(const Graph& graph) {
@@ -105,8 +116,9 @@ const Node* find_inference_node(const Graph& graph) {
 
 Graph eval_form(Graph graph) {
   nlohmann::json& tensor_values = graph.document.at("graph_module").at("graph").at("tensor_values");
+  const std::set<std::string> counters = batch_counters(graph);
   std::erase_if(graph.nodes, [&](const Node& node) {
-    const bool counter = counts_batches(node, graph);
+    const bool counter = counts_batches(node, counters);
     if (counter) tensor_values.erase(node.output());
     return counter;
   });

@@ -44,13 +44,6 @@ bool writes_between(const Graph& graph, const Node* first, const Node* second) {
                      [&](const Node& node) { return node.in_place() && !state.contains(node.tensor("self")); });
 }
 
-std::string replacement(const Node& node, const std::vector<std::string>& replaced) {
-  std::string text;
-  for (const std::string& name : replaced) text += (text.empty() ? "" : ", ") + name;
-  const std::string line = node.source_line();
-  return text + " → " + node.target.substr(std::string("torch.ops.").size()) + (line.empty() ? "" : " (" + line + ")");
-}
-
 Argument argument_or(const Node& node, const char* name, Argument otherwise) {
   const Argument* found = node.find(name);
   return found == nullptr ? std::move(otherwise) : *found;
@@ -74,6 +67,13 @@ bool flag(const Node& node, const char* name) {
 
 }  // namespace
 
+std::string describe_change(const Node& node, const std::vector<std::string>& replaced) {
+  std::string text;
+  for (const std::string& name : replaced) text += (text.empty() ? "" : ", ") + name;
+  const std::string line = node.source_line();
+  return text + " → " + node.target.substr(std::string("torch.ops.").size()) + (line.empty() ? "" : " (" + line + ")");
+}
+
 Graph fuse_bias_gelu(Graph graph, std::vector<std::string>& changes) {
   const Uses uses(graph);
   for (Node& gelu : graph.nodes) {
@@ -86,7 +86,7 @@ Graph fuse_bias_gelu(Graph graph, std::vector<std::string>& changes) {
                    {"bias", TensorName{linear->tensor("bias")}},
                    {"approximate", argument_or(gelu, "approximate", std::string("none")), true}};
     linear->set("bias", NoneArgument{});
-    changes.push_back(replacement(gelu, {linear->name, gelu.name}));
+    changes.push_back(describe_change(gelu, {linear->name, gelu.name}));
   }
   return graph;
 }
@@ -116,11 +116,11 @@ Graph fuse_layer_norm(Graph graph, std::vector<std::string>& changes) {
           {"x", TensorName{sum->tensor("self")}}, {"residual", TensorName{sum->tensor("other")}}, weight, bias, eps};
       sum->outputs = {TensorName{x}, TensorName{norm.output()}};
       gone.insert(norm.name);
-      changes.push_back(replacement(*sum, replaced));
+      changes.push_back(describe_change(*sum, replaced));
     } else {
       norm.target = "torch.ops.lockstep.layer_norm.default";
       norm.inputs = {{"x", TensorName{x}}, weight, bias, eps};
-      changes.push_back(replacement(norm, {norm.name}));
+      changes.push_back(describe_change(norm, {norm.name}));
     }
   }
   std::erase_if(graph.nodes, [&](const Node& node) { return gone.contains(node.name); });
@@ -169,7 +169,7 @@ Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes) {
                    {"ceil_mode", flag(pool, "ceil_mode"), true},
                    {"relu", relu, true}};
     pool.outputs = {TensorName{y}};
-    changes.push_back(replacement(pool, replaced));
+    changes.push_back(describe_change(pool, replaced));
   }
   std::erase_if(graph.nodes, [&](const Node& node) { return gone.contains(node.name); });
   return graph;
@@ -183,7 +183,7 @@ Graph fuse_embedding(Graph graph, std::vector<std::string>& changes) {
     node.inputs = {{"weight", TensorName{node.tensor("weight")}},
                    {"tokens", TensorName{node.tensor("indices")}},
                    {"padding_idx", argument_or(node, "padding_idx", std::int64_t{-1}), true}};
-    changes.push_back(replacement(node, {node.name}));
+    changes.push_back(describe_change(node, {node.name}));
   }
   return graph;
 }

@@ -5,6 +5,10 @@
 #include <set>
 #include <utility>
 
+#include "common/Error.h"
+#include "engine/program/Aliases.h"
+#include "engine/program/Fusions.h"
+
 namespace lockstep {
 
 namespace {
@@ -29,9 +33,45 @@ bool changes_activations(const Graph& graph, std::size_t first) {
                      [&](const Node& node) { return node.in_place() && !state.contains(node.tensor("self")); });
 }
 
+// A dilated window can lie in padding alone: its largest element is then -∞, and behind ReLU it is 0.
+bool is_dilated(const Node& pool) {
+  const Argument* given = pool.find("dilation");
+  if (!given) return false;
+  const auto* list = std::get_if<std::vector<std::int64_t>>(given);
+  return !list || std::ranges::any_of(*list, [](std::int64_t dilation) { return dilation != 1; });
+}
+
 }  // namespace
 
-Graph relu_after_max_pool(Graph graph) {
+Program apply_passes(const Program& program, const std::vector<Pass>& passes, std::vector<std::string>& changes) {
+  const auto apply = [](Pass pass, const Program& from, std::vector<std::string>& made) {
+    switch (pass) {
+      case Pass::kChannelsLast:
+        return with_channels_last(from, made);
+      case Pass::kReluAfterMaxPool:
+        return from.with_graph(relu_after_max_pool(from.graph(), made));
+      case Pass::kFuseMaxPoolRelu:
+        return from.with_graph(fuse_max_pool_relu(from.graph(), made));
+      case Pass::kFuseBiasGelu:
+        return from.with_graph(fuse_bias_gelu(from.graph(), made));
+      case Pass::kFuseLayerNorm:
+        return from.with_graph(fuse_layer_norm(from.graph(), made));
+      case Pass::kFuseEmbedding:
+        return from.with_graph(fuse_embedding(from.graph(), made));
+    }
+    throw InternalError("unknown pass");
+  };
+  const std::set<Pass> ordered(passes.begin(), passes.end());
+  Program result = program;
+  for (const Pass pass : ordered) {
+    std::vector<std::string> made;
+    result = apply(pass, result, made);
+    for (const std::string& change : made) changes.push_back(to_string(pass) + ": " + change);
+  }
+  return result;
+}
+
+Graph relu_after_max_pool(Graph graph, std::vector<std::string>& changes) {
   const std::map<std::string, int> uses = count_uses(graph);
   nlohmann::json& values = graph.document.at("graph_module").at("graph").at("tensor_values");
   for (std::size_t i = 0; i + 1 < graph.nodes.size(); ++i) {
@@ -40,7 +80,7 @@ Graph relu_after_max_pool(Graph graph) {
     if (relu.target != "torch.ops.aten.relu.default" || pool.target != "torch.ops.aten.max_pool2d.default") continue;
     const std::string pooled = relu.output();  // between the two nodes; it will have the pool's sizes
     const std::string result = pool.output();
-    if (pooled.empty() || result.empty() || pool.tensor("self") != pooled) continue;
+    if (pooled.empty() || result.empty() || pool.tensor("self") != pooled || is_dilated(pool)) continue;
     // Autograd keeps ReLU's output: what comes later must not write into it.
     if (uses.at(pooled) != 1 || changes_activations(graph, i + 2)) continue;
     values[pooled] = values.at(result);
@@ -49,11 +89,13 @@ Graph relu_after_max_pool(Graph graph) {
     relu.set("self", TensorName{pooled});
     relu.outputs = {TensorName{result}};
     std::swap(relu, pool);
+    changes.push_back(describe_change(graph.nodes[i], {pool.name, relu.name}));
   }
   return graph;
 }
 
-Program with_channels_last(const Program& program) {
+Program with_channels_last(const Program& program, std::vector<std::string>& changes) {
+  if (std::ranges::any_of(aliased_writes(program.graph()), &AliasedWrite::depends_on_strides)) return program;
   std::set<std::string> weights;  // by value
   for (const Node& node : program.graph().nodes) {
     if (node.target == "torch.ops.aten.conv2d.default") weights.insert(node.tensor("weight"));
@@ -71,8 +113,18 @@ Program with_channels_last(const Program& program) {
   for (const StateTensor& entry : program.state()) {
     const auto found = converted.find(entry.tensor.unsafeGetTensorImpl());
     state[entry.name] = found == converted.end() ? entry.tensor : found->second;
+    if (found != converted.end()) changes.push_back(entry.name + " is stored channels last");
   }
-  return Program(program.name(), program.graph(), std::move(state));
+  Graph graph = program.graph();
+  for (Node& node : graph.nodes) {
+    if (node.target != "torch.ops.aten.view.default") continue;
+    node.target = "torch.ops.aten.reshape.default";
+    changes.push_back(describe_change(node, {node.name}));
+    for (NamedArgument& input : node.inputs) {
+      if (input.name == "size") input.name = "shape";
+    }
+  }
+  return Program(program.name(), std::move(graph), std::move(state));
 }
 
 }  // namespace lockstep

@@ -145,6 +145,10 @@ Program Program::to(at::ScalarType type) const {
 
 Program Program::with_graph(Graph graph) const { return Program(name_, std::move(graph), state_); }
 
+Program Program::row_major() const {
+  return Program(name_, graph_, copies(state_, [](const at::Tensor& tensor) { return tensor.contiguous(); }));
+}
+
 Program Program::clone() const {
   return Program(name_, graph_, copies(state_, [](const at::Tensor& tensor) { return tensor.clone(); }));
 }

@@ -45,6 +45,8 @@ class Program {
   Program to(at::ScalarType type) const;
   /// The same state under another graph.
   Program with_graph(Graph graph) const;
+  /// The same program with all tensors in row-major order; those that are not are copied.
+  Program row_major() const;
   /// A copy that shares no tensor with this one.
   Program clone() const;
 

@@ -29,12 +29,6 @@ std::int64_t micro_batch_size(const Hyperparameters& hyperparameters, int ranks)
   return (hyperparameters.batch_size + ranks - 1) / ranks;
 }
 
-// What is run: the same program and tensors, in fewer operations.
-Program rewritten(const Program& program, const Hyperparameters& hyperparameters) {
-  if (std::ranges::count(hyperparameters.passes, Pass::kReluAfterMaxPool) == 0) return program;
-  return program.with_graph(relu_after_max_pool(program.graph()));
-}
-
 std::optional<LossScale> initial_loss_scale(const Hyperparameters& hyperparameters) {
   if (hyperparameters.precision != Precision::kFp16) return std::nullopt;
   return LossScale(hyperparameters.loss_scale, hyperparameters.loss_scale_growth_interval);
@@ -45,6 +39,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 }  // namespace
+
+Program Trainer::rewritten(const Program& program, const Hyperparameters& hyperparameters) {
+  std::vector<std::string> changes;
+  return apply_passes(program, hyperparameters.passes, changes);
+}
 
 std::int64_t Trainer::eval_batch_size(const Hyperparameters& hyperparameters, int ranks) {
   if (hyperparameters.eval_batch_size > 0) return hyperparameters.eval_batch_size;
@@ -60,17 +59,17 @@ std::int64_t Trainer::total_steps(const Hyperparameters& hyperparameters, const 
   return hyperparameters.max_steps > 0 ? std::min(steps, hyperparameters.max_steps) : steps;
 }
 
-Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, BucketPlan buckets, NamedDataset train,
+Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program, BucketPlan buckets, NamedDataset train,
                  std::optional<NamedDataset> evaluation, Communicator& communicator)
     : hyperparameters_(hyperparameters),
-      program_(std::move(program)),
-      inference_program_(program_.with_graph(eval_form(program_.graph()))),
+      program_(rewritten(program, hyperparameters)),
+      inference_program_(program_.with_graph(eval_form(program.graph()))),
       train_(std::move(train)),
       evaluation_(std::move(evaluation)),
       communicator_(communicator),
       plan_(batch_plan(hyperparameters, *train_.dataset, communicator.size())),
       total_steps_(total_steps(hyperparameters, plan_)),
-      executor_(rewritten(program_, hyperparameters)),
+      executor_(program_),
       parameters_(std::move(buckets), tensors_of(program_.trained_parameters())),
       reducer_(parameters_, communicator),
       optimizer_(make_optimizer(hyperparameters, parameters_)),
@@ -81,7 +80,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, Program program, Bucket
              .clip_norm = hyperparameters.clip_norm,
              .seed = hyperparameters.seed,
              .loss_scale = initial_loss_scale(hyperparameters)}),
-      evaluator_(rewritten(inference_program_, hyperparameters),
+      evaluator_(program_.with_graph(eval_form(program_.graph())),
                  Objective(hyperparameters.loss, hyperparameters.label_smoothing), hyperparameters.precision,
                  eval_batch_size(hyperparameters, communicator.size()),
                  static_cast<int>(hyperparameters.loader_threads), communicator) {}
@@ -107,7 +106,8 @@ TrainingResult Trainer::run(Reporter* reporter) {
   communicator_.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
 
   const bool best = best_.has_value();
-  TrainingResult result{.program = best ? *best_ : inference_program_,
+  // The user's graph may ask for views that only the usual order of memory has.
+  TrainingResult result{.program = (best ? *best_ : inference_program_).row_major(),
                         .epochs = epoch,
                         .steps = global_step_,
                         .state_step = best ? best_step_ : global_step_,

@@ -26,7 +26,7 @@ struct NamedDataset {
 
 /// What a finished job is judged by.
 struct TrainingResult {
-  Program program;          ///< in its inference form, with the state that `artifact_state` names
+  Program program;          ///< the job's own in its inference form, with the state that `artifact_state` names
   std::int64_t epochs = 0;  ///< of training until the job ended
   std::int64_t steps = 0;
   std::int64_t state_step = 0;           ///< the step after which that state was taken
@@ -38,11 +38,11 @@ struct TrainingResult {
   std::optional<LossScale> loss_scale;   ///< fp16
 };
 
-/// Trains `program` in place. All ranks make one with the same arguments and call `run` once.
+/// Trains a program. All ranks make one with the same arguments and call `run` once.
 class Trainer {
  public:
   /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one.
-  Trainer(const Hyperparameters& hyperparameters, Program program, BucketPlan buckets, NamedDataset train,
+  Trainer(const Hyperparameters& hyperparameters, const Program& program, BucketPlan buckets, NamedDataset train,
           std::optional<NamedDataset> evaluation, Communicator& communicator);
 
   /// A collective. `reporter`: on rank 0, else nullptr. Throws alike on all ranks when training diverges.
@@ -52,6 +52,8 @@ class Trainer {
   /// Samples that a rank evaluates at once.
   static std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks);
   static std::int64_t total_steps(const Hyperparameters& hyperparameters, const BatchPlan& plan);
+  /// The program as a rank runs it: the same numbers by what the hyperparameter `passes` says.
+  static Program rewritten(const Program& program, const Hyperparameters& hyperparameters);
 
  private:
   double train_epoch(Loader& loader, std::int64_t epoch);
@@ -59,8 +61,8 @@ class Trainer {
   bool improves(const Evaluation& evaluation) const;
 
   Hyperparameters hyperparameters_;
-  Program program_;
-  Program inference_program_;  ///< the same tensors
+  Program program_;            ///< what is trained: rewritten
+  Program inference_program_;  ///< the same tensors under the graph of the job's program
   NamedDataset train_;
   std::optional<NamedDataset> evaluation_;
   Communicator& communicator_;

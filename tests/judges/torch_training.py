@@ -15,7 +15,7 @@ BATCH, STEPS = 16, 30
 PRECISIONS = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def pytorch(model, pixels, labels, make_optimizer, steps, precision, loss="cross_entropy", clip=0.0):
+def pytorch(model, pixels, labels, make_optimizer, steps, precision, loss="cross_entropy", clip=0.0, smoothing=0.0):
     """Trains in the data's own order, as shuffle=false does; returns the losses."""
     dtype = next(model.parameters()).dtype
     optimizer = make_optimizer(model)
@@ -29,7 +29,7 @@ def pytorch(model, pixels, labels, make_optimizer, steps, precision, loss="cross
         with torch.autocast("cpu", dtype=PRECISIONS[precision], enabled=precision in ("bf16", "fp16")):
             output = model(x)
         output = output.to(dtype)
-        value = F.cross_entropy(output, y.long()) if loss == "cross_entropy" else F.mse_loss(output.squeeze(1), y.to(dtype))
+        value = F.cross_entropy(output, y.long(), label_smoothing=smoothing) if loss == "cross_entropy" else F.mse_loss(output.squeeze(1), y.to(dtype))
         optimizer.zero_grad()
         scaler.scale(value).backward()
         if clip:
@@ -45,7 +45,7 @@ def state(model):
     return {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
 
 
-def compare(make_model, make_optimizer, tolerance, steps=STEPS, precision="fp64", loss="cross_entropy", clip=0.0, **job):
+def compare(make_model, make_optimizer, tolerance, steps=STEPS, precision="fp64", loss="cross_entropy", clip=0.0, smoothing=0.0, **job):
     torch.manual_seed(7)
     model = make_model().to(torch.float64 if precision == "fp64" else torch.float32)
     pixels, labels = common.images(200, seed=3)  # 12 whole batches and one of 8
@@ -56,10 +56,10 @@ def compare(make_model, make_optimizer, tolerance, steps=STEPS, precision="fp64"
         _, trained = common.train(
             directory, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=BATCH, max_steps=steps,
             epochs=10, eval_every=100, shuffle="false", precision=precision, loss=loss, log_every=1e-9,
-            **({"clip_norm": clip} if clip else {}), **job)
+            **({"clip_norm": clip} if clip else {}), **({"label_smoothing": smoothing} if smoothing else {}), **job)
         reported = [line["train_loss"] for line in common.metrics(directory, "progress")]
         last_epoch = common.metrics(directory, "epoch")[-1]["train_loss"]
-    expected = pytorch(model, pixels, labels, make_optimizer, steps, precision, loss, clip)
+    expected = pytorch(model, pixels, labels, make_optimizer, steps, precision, loss, clip, smoothing)
     difference = common.relative_difference(trained, state(model))
     assert difference <= tolerance, f"parameters differ by {difference:.3g}"
     # The first step's line opens the clock and is not printed; the epoch's mean has it.
@@ -109,6 +109,10 @@ def residual_with_adamw():
     compare(models.Residual, adamw(**ADAMW), 1e-9, **ADAMW_JOB)
 
 
+def transformer_with_adamw():
+    compare(models.Transformer, adamw(**ADAMW), 1e-9, export="pt2,safetensors", **ADAMW_JOB)
+
+
 def tied_parameters_with_adamw():
     compare(models.Tied, adamw(**ADAMW), 1e-9, **ADAMW_JOB)
 
@@ -137,6 +141,37 @@ def a_group_keeps_the_jobs_weight_decay():
                             {"params": [p for p in model.parameters() if p is not model.fc2.weight]}]
     compare(models.Mlp, lambda model: torch.optim.SGD(factor(model), **SGD), 1e-9,
             parameter_groups=[{"match": "fc2.weight", "learning_rate_factor": 2}], **SGD_JOB)
+
+
+class Lamb(torch.optim.Optimizer):
+    """You et al. 2020, algorithm 2 with the identity for phi, written out."""
+
+    def __init__(self, parameters, **options):
+        super().__init__(parameters, options)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (beta1, beta2), lr = group["betas"], group["lr"]
+            for p in group["params"]:
+                state = self.state[p]
+                if not state:
+                    state.update(t=0, m=torch.zeros_like(p), v=torch.zeros_like(p))
+                state["t"] += 1
+                state["m"].mul_(beta1).add_(p.grad, alpha=1 - beta1)
+                state["v"].mul_(beta2).add_(p.grad.square(), alpha=1 - beta2)
+                m, v = state["m"] / (1 - beta1 ** state["t"]), state["v"] / (1 - beta2 ** state["t"])
+                u = m / (v.sqrt() + group["eps"]) + group["weight_decay"] * p
+                ratio = p.norm() / u.norm() if p.norm() > 0 and u.norm() > 0 else 1.0
+                p.sub_(lr * ratio * u)
+
+
+def lamb():
+    compare(models.Mlp, lambda model: Lamb(model.parameters(), **ADAMW), 1e-9, **{**ADAMW_JOB, "optimizer": "lamb"})
+
+
+def label_smoothing():
+    compare(models.Mlp, sgd(**SGD), 1e-9, smoothing=0.1, **SGD_JOB)
 
 
 def micro_batches_change_nothing():
@@ -168,6 +203,7 @@ def mean_squared_error():
 
 if __name__ == "__main__":
     common.main(mlp_with_sgd_momentum, mlp_with_nesterov_and_clipping, mlp_with_plain_sgd, mlp_with_adamw,
-                residual_with_sgd_momentum, residual_with_adamw, tied_parameters_with_adamw, parameter_groups_with_sgd,
+                residual_with_sgd_momentum, residual_with_adamw, transformer_with_adamw, tied_parameters_with_adamw,
+                parameter_groups_with_sgd,
                 parameter_groups_with_adamw, a_group_keeps_the_jobs_weight_decay, micro_batches_change_nothing, first_fp32_step,
-                bf16_and_fp16_follow_autocast, mean_squared_error)
+                bf16_and_fp16_follow_autocast, mean_squared_error, lamb, label_smoothing)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "common/Error.h"
@@ -60,8 +61,6 @@ tf::AttrValue to_message(const TensorflowAttribute& attribute) {
   tf::AttrValue message;
   if (const auto* flag = std::get_if<bool>(&attribute)) {
     message.set_b(*flag);
-  } else if (const auto* integer = std::get_if<std::int64_t>(&attribute)) {
-    message.set_i(*integer);
   } else if (const auto* number = std::get_if<float>(&attribute)) {
     message.set_f(*number);
   } else if (const auto* text = std::get_if<std::string>(&attribute)) {
@@ -84,8 +83,6 @@ TensorflowAttribute from_message(const tf::AttrValue& message) {
   switch (message.value_case()) {
     case tf::AttrValue::kB:
       return message.b();
-    case tf::AttrValue::kI:
-      return message.i();
     case tf::AttrValue::kF:
       return message.f();
     case tf::AttrValue::kS:
@@ -469,7 +466,10 @@ void write_saved_model(const TensorflowFunction& function, const std::vector<Ten
                        const fs::path& directory) {
   if (values.size() != function.variables.size()) throw InternalError("a SavedModel needs a value for each variable");
   const tf::SavedModel model = MessageBuilder(function).saved_model();
-  fs::create_directories(directory / "variables");
+  std::error_code error;
+  fs::create_directories(directory / "variables", error);
+  if (error)
+    throw SystemError("cannot make the directory " + (directory / "variables").string() + ": " + error.message());
   TensorBundleWriter bundle(directory / "variables" / "variables");
   for (std::size_t i = 0; i < values.size(); ++i) {
     const TensorflowVariable& variable = function.variables[i];

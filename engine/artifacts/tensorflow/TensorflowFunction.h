@@ -21,7 +21,7 @@ struct TensorflowConstant {
 };
 
 using TensorflowAttribute =
-    std::variant<bool, std::int64_t, float, std::string, ElementType, std::vector<std::int64_t>, TensorflowConstant>;
+    std::variant<bool, float, std::string, ElementType, std::vector<std::int64_t>, TensorflowConstant>;
 using TensorflowAttributes = std::map<std::string, TensorflowAttribute>;
 
 /// One call of a TensorFlow operator.
@@ -63,5 +63,11 @@ struct TensorflowFunction {
 /// The name of an operator's (first) output: `product` for MatMul. Source: TensorFlow 2.21's operator definitions.
 /// Throws InternalError for an operator that no row of the operator table writes.
 const std::string& output_name(const std::string& op);
+
+/// Runs of dimensions in which AddV2, Mul and Sub broadcast alike: neither side, the first or the second. Dimensions
+/// that are 1 on both sides do not count; -1 is a size other than 1. Source: tensorflow/core/util/bcast.h.
+int broadcast_runs(const std::vector<std::int64_t>& first, const std::vector<std::int64_t>& second);
+/// TensorFlow has no kernel for more.
+inline constexpr int kMaxBroadcastRuns = 5;
 
 }  // namespace lockstep

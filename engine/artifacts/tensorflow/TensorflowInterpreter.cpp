@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <utility>
 
 #include "common/Error.h"
+#include "common/Text.h"
 #include "engine/program/Program.h"
 
 namespace lockstep {
@@ -59,6 +61,25 @@ Ints integers(const at::Tensor& tensor) {
 at::Tensor to_nchw(const at::Tensor& image) { return image.permute({0, 3, 1, 2}); }
 at::Tensor to_nhwc(const at::Tensor& image) { return image.permute({0, 2, 3, 1}); }
 
+// What TensorFlow demands of an operator's inputs where PyTorch takes more.
+void require(bool valid, const std::string& op, const Inputs& in) {
+  if (valid) return;
+  std::vector<std::string> found;
+  for (const at::Tensor& input : in) {
+    found.push_back(std::string(c10::toString(input.scalar_type())) + " [" + join(input.sizes().vec(), ", ") + "]");
+  }
+  throw InternalError("TensorFlow's " + op + " does not take " + join(found, ", "));
+}
+
+bool is_vector_of(const at::Tensor& tensor, std::int64_t size) { return tensor.dim() == 1 && tensor.size(0) == size; }
+
+// AddV2, Mul and Sub: one type; runs of dimensions that broadcast alike are one, and there are kernels for five.
+void require_broadcast(const std::string& op, const Inputs& in) {
+  require(in[0].scalar_type() == in[1].scalar_type() &&
+              broadcast_runs(in[0].sizes().vec(), in[1].sizes().vec()) <= kMaxBroadcastRuns,
+          op, in);
+}
+
 // Paddings [[before, after], ...] of every dimension, as at::constant_pad_nd wants them: last dimension first.
 Ints padding_from_the_end(const Ints& paddings) {
   Ints result;
@@ -72,6 +93,7 @@ Ints padding_from_the_end(const Ints& paddings) {
 at::Tensor conv2d(const Inputs& in, const Attributes& attributes) {
   attributes.require("padding", "EXPLICIT");
   attributes.require("data_format", "NHWC");
+  require(in[0].dim() == 4 && in[1].dim() == 4, "Conv2D", in);
   const at::Tensor x =
       to_nchw(at::constant_pad_nd(in[0], padding_from_the_end(attributes.get<Ints>("explicit_paddings")), 0));
   const at::Tensor weight = in[1].permute({3, 2, 0, 1});
@@ -84,6 +106,7 @@ at::Tensor pool(const Inputs& in, const Attributes& attributes, bool max) {
   attributes.require("data_format", "NHWC");
   const Ints window = attributes.spatial("ksize");
   const Ints strides = attributes.spatial("strides");
+  require(in[0].dim() == 4, max ? "MaxPool" : "AvgPool", in);
   const at::Tensor x = to_nchw(in[0]);
   return to_nhwc(max ? at::max_pool2d(x, window, strides) : at::avg_pool2d(x, window, strides));
 }
@@ -91,6 +114,13 @@ at::Tensor pool(const Inputs& in, const Attributes& attributes, bool max) {
 at::Tensor fused_batch_norm(const Inputs& in, const Attributes& attributes) {
   attributes.require("data_format", "NHWC");
   if (attributes.flag("is_training")) throw InternalError("a SavedModel's batch norm is in training");
+  const std::int64_t channels = in[0].size(-1);
+  require(in[0].dim() == 4 && std::ranges::all_of(in.begin() + 1, in.end(),
+                                                  [&](const at::Tensor& each) {
+                                                    return is_vector_of(each, channels) &&
+                                                           each.scalar_type() == at::kFloat;
+                                                  }),
+          "FusedBatchNormV3", in);
   return (in[0] - in[3]) * (in[4] + attributes.get<float>("epsilon")).rsqrt() * in[1] + in[2];
 }
 
@@ -98,16 +128,22 @@ using Operator = std::function<at::Tensor(const Inputs&, const Attributes&)>;
 
 const std::map<std::string, Operator>& operators() {
   static const std::map<std::string, Operator> table = {
-      {"AddV2", [](const Inputs& in, const Attributes&) { return in[0] + in[1]; }},
+      {"AddV2",
+       [](const Inputs& in, const Attributes&) {
+         require_broadcast("AddV2", in);
+         return in[0] + in[1];
+       }},
       {"AvgPool", [](const Inputs& in, const Attributes& attributes) { return pool(in, attributes, false); }},
       {"BatchMatMulV2",
        [](const Inputs& in, const Attributes& attributes) {
          if (attributes.flag("adj_x") || !attributes.flag("adj_y")) throw InternalError("an unexpected BatchMatMulV2");
+         require(in[0].dim() >= 2 && in[1].dim() >= 2, "BatchMatMulV2", in);
          return at::matmul(in[0], in[1].transpose(-1, -2));
        }},
       {"BiasAdd",
        [](const Inputs& in, const Attributes& attributes) {
          attributes.require("data_format", "NHWC");
+         require(in[0].dim() >= 2 && is_vector_of(in[1], in[0].size(-1)), "BiasAdd", in);
          return in[0] + in[1];
        }},
       {"Const",
@@ -121,6 +157,7 @@ const std::map<std::string, Operator>& operators() {
        [](const Inputs& in, const Attributes& attributes) {
          if (attributes.flag("transpose_a") || !attributes.flag("transpose_b"))
            throw InternalError("an unexpected MatMul");
+         require(in[0].dim() == 2 && in[1].dim() == 2, "MatMul", in);
          return at::mm(in[0], in[1].t());
        }},
       {"MaxPool", [](const Inputs& in, const Attributes& attributes) { return pool(in, attributes, true); }},
@@ -128,7 +165,11 @@ const std::map<std::string, Operator>& operators() {
        [](const Inputs& in, const Attributes& attributes) {
          return at::mean(in[0], integers(in[1]), attributes.flag("keep_dims"));
        }},
-      {"Mul", [](const Inputs& in, const Attributes&) { return in[0] * in[1]; }},
+      {"Mul",
+       [](const Inputs& in, const Attributes&) {
+         require_broadcast("Mul", in);
+         return in[0] * in[1];
+       }},
       {"PadV2",
        [](const Inputs& in, const Attributes&) {
          return at::constant_pad_nd(in[0], padding_from_the_end(integers(in[1])), in[2].item());
@@ -137,7 +178,11 @@ const std::map<std::string, Operator>& operators() {
       {"Relu", [](const Inputs& in, const Attributes&) { return in[0].relu(); }},
       {"Reshape", [](const Inputs& in, const Attributes&) { return in[0].reshape(integers(in[1])); }},
       {"Rsqrt", [](const Inputs& in, const Attributes&) { return in[0].rsqrt(); }},
-      {"Sub", [](const Inputs& in, const Attributes&) { return in[0] - in[1]; }},
+      {"Sub",
+       [](const Inputs& in, const Attributes&) {
+         require_broadcast("Sub", in);
+         return in[0] - in[1];
+       }},
       {"Transpose", [](const Inputs& in, const Attributes&) { return in[0].permute(integers(in[1])); }},
   };
   return table;
@@ -151,6 +196,9 @@ TensorflowInterpreter::TensorflowInterpreter(const SavedModel& model) : function
     variables_[variable.argument] = tensor_of(value.type, value.sizes, value.bytes);
   }
 }
+
+TensorflowInterpreter::TensorflowInterpreter(TensorflowFunction function, std::map<std::string, at::Tensor> variables)
+    : function_(std::move(function)), variables_(std::move(variables)) {}
 
 std::vector<at::Tensor> TensorflowInterpreter::run(const std::map<std::string, at::Tensor>& inputs) const {
   const c10::NoGradGuard no_grad;

@@ -6,6 +6,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/artifacts/OperatorTable.h"
+#include "engine/program/Aliases.h"
 
 namespace lockstep {
 
@@ -66,9 +67,14 @@ std::string bytes_of(const std::vector<T>& values) {
 LoweredFunction TensorflowLowering::lower(const Graph& graph, const TiedNames& tied) {
   TensorflowLowering lowering(graph, tied);
   lowering.lower_inputs();
+  std::map<const Node*, std::string> lost;  // writes by a node in place → under which other name they are read
+  for (const AliasedWrite& write : aliased_writes(graph)) lost[write.node] = write.name;
   for (const Node& node : graph.nodes) {
     const auto row = operator_table().find(node.target);
     if (row == operator_table().end() || !row->second.tensorflow) lowering.refuse(node, "it has no translation");
+    if (const auto write = lost.find(&node); write != lost.end()) {
+      lowering.refuse(node, "it changes in place what is read later as " + in_quotes(write->second));
+    }
     row->second.tensorflow(lowering, node);
   }
   lowering.lower_outputs();
@@ -202,14 +208,15 @@ TensorflowLowering::Value TensorflowLowering::state(const GraphInput& input, con
   const std::string& name = standing == tied_.end() ? input.state_name : standing->second;
   auto variable = variables_.find(name);
   if (variable == variables_.end()) {
-    if (split(name, '.')[0] == "signatures") {
-      throw InputError("a SavedModel has no place for " + in_quotes(name) + ": a loaded model's signatures are there");
-    }
     const std::vector<Dimension> sizes = permute(graph_.sizes(input.value), axes);
     const ElementType type = element_type(input.value);
     std::vector<std::string> names = {name};
     for (const auto& [tied, stands_for] : tied_) {
       if (stands_for == name && tied != name) names.push_back(tied);
+    }
+    for (const std::string& each : names) {
+      if (split(each, '.')[0] != "signatures") continue;
+      throw InputError("a SavedModel has no place for " + in_quotes(each) + ": a loaded model's signatures are there");
     }
     const bool trainable = input.kind == InputKind::kParameter && graph_.requires_grad(input.value);
     const std::string argument = unique(identifier(name));
@@ -230,10 +237,28 @@ TensorflowLowering::Value TensorflowLowering::add(const std::string& op, const s
                                                   TensorflowAttributes attributes) {
   Value result = inputs.at(0);
   attributes.emplace("T", result.type);
+  result.grouped = result.grouped && (op == "Reshape" || op == "Transpose");
   TensorflowNode node{unique(op), op, {}, std::move(attributes)};
   for (const Value& input : inputs) node.inputs.push_back(input.reference);
   result.reference = node.name + ":" + output_name(op) + ":0";
   result_.function.nodes.push_back(std::move(node));
+  return result;
+}
+
+TensorflowLowering::Value TensorflowLowering::sum(const Node& node, Value a, Value b) {
+  if (a.type != b.type || (a.type != ElementType::kFloat && a.type != ElementType::kDouble)) {
+    refuse(node, "only sums of two tensors of the same floating-point type are supported");
+  }
+  if (broadcast_runs(known_sizes(a.sizes), known_sizes(b.sizes)) > kMaxBroadcastRuns) {
+    refuse(node, "TensorFlow does not broadcast sums whose dimensions alternate so often");
+  }
+  const bool images = a.sizes.size() == 4 && b.sizes.size() == 4;
+  if (!b.sizes.empty() && !a.sizes.empty() && (a.channels_last || b.channels_last)) {
+    a = images ? channels_last(a) : row_major(a);
+    b = images ? channels_last(b) : row_major(b);
+  }
+  Value result = add("AddV2", {a, b});
+  result.channels_last = a.channels_last || b.channels_last;
   return result;
 }
 

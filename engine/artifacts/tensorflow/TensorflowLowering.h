@@ -37,6 +37,9 @@ class TensorflowLowering {
     ElementType type = ElementType::kFloat;
     std::vector<Dimension> sizes;
     bool channels_last = false;
+    /// It comes out of a grouped convolution, whose fusion with BiasAdd or FusedBatchNormV3, which TensorFlow does on
+    /// its own, has no kernel without oneDNN. Reshape and Transpose do not hinder it: they may be taken out.
+    bool grouped = false;
   };
 
   /// Lowers the whole graph, which is in its inference form. Throws InputError, naming operator and source line, for
@@ -65,6 +68,8 @@ class TensorflowLowering {
   Value channels_last(Value value) { return reordered(std::move(value), true); }  ///< an image
   /// The output of a new node. It has the type, sizes and order of the first input; `T` is set to that type.
   Value add(const std::string& op, const std::vector<Value>& inputs, TensorflowAttributes attributes = {});
+  /// The sum of two tensors as PyTorch broadcasts them.
+  Value sum(const Node& node, Value a, Value b);
   Value constant(const Ints& values, Ints sizes);  ///< 32-bit integers
   Value constant(double value, ElementType type);  ///< a scalar, float or double
   /// The same elements in row-major order under other sizes, at most one of them not known.

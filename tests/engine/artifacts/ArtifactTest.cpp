@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 
 #include "common/Error.h"
 #include "common/File.h"
@@ -12,6 +13,7 @@
 #include "engine/program/EvalForm.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestGraph.h"
 
 namespace lockstep {
 namespace {
@@ -96,6 +98,69 @@ TEST(WriteArtifacts, KeepsTheOldOnesWhenTheNewFail) {
   probes[0].outputs[0] = probes[0].outputs[0].neg();
   EXPECT_THROW(write_artifacts(program, {Export::kPt2}, directory / "model", probes), SystemError);
   EXPECT_EQ(read_file(directory / "model/model.pt2", 1 << 24), before);
+}
+
+std::string difference_of(const at::Tensor& found, const at::Tensor& expected) {
+  return difference([&](const std::vector<at::Tensor>&) { return std::vector{found}; }, {{{}, {expected}}});
+}
+
+TEST(Difference, IsRoundingAtEveryScale) {
+  for (const double scale : {1e-12, 1e-3, 1.0, 1e9}) {
+    const at::Tensor logits = at::randn({16, 10}) * scale;
+    EXPECT_EQ(difference_of(logits + at::randn({16, 10}) * (2e-6 * scale), logits), "") << scale;
+    EXPECT_NE(difference_of(logits + at::randn({16, 10}) * (2e-3 * scale), logits), "") << scale;
+    EXPECT_NE(difference_of(logits.relu(), logits), "") << scale;
+    EXPECT_EQ(difference_of(logits.relu() + at::randn({16, 10}) * (2e-6 * scale), logits.relu()), "") << scale;
+  }
+  EXPECT_EQ(difference_of(at::zeros({2, 3}), at::zeros({2, 3})), "");
+  EXPECT_NE(difference_of(at::full({2, 3}, 1e-9), at::zeros({2, 3})), "");
+  EXPECT_EQ(difference_of(at::zeros({0, 3}), at::zeros({0, 3})), "");
+}
+
+TEST(Difference, IsNotHiddenByAMask) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const double mask : {-1e9, -1e30, -infinity, infinity}) {
+    at::Tensor logits = at::randn({16, 10});
+    logits.select(1, 9).fill_(mask);
+    at::Tensor found = logits.clone();
+    EXPECT_EQ(difference_of(found + at::randn({16, 10}) * 2e-6, logits), "") << mask;
+    found[3][4] += 0.125;
+    EXPECT_EQ(difference_of(found, logits), "output 0 of a probe batch differs by up to 0.125") << mask;
+  }
+  const at::Tensor infinite = at::full({2}, infinity);
+  EXPECT_EQ(difference_of(infinite.neg(), infinite), "output 0 of a probe batch differs where it is not finite");
+  EXPECT_NE(difference_of(at::ones({2}), infinite), "");
+  EXPECT_NE(difference_of(infinite, at::ones({2})), "");
+  const at::Tensor nan = at::full({2}, std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(difference_of(nan, nan), "");
+  EXPECT_NE(difference_of(nan, at::ones({2})), "");
+}
+
+TEST(Difference, OfTypesSizesCountsAndIntegers) {
+  EXPECT_EQ(difference_of(at::ones({2, 1}), at::ones({2})), "output 0 of a probe batch has other sizes");
+  EXPECT_EQ(difference_of(at::ones({2}, at::kDouble), at::ones({2})), "output 0 of a probe batch has another type");
+  for (const at::ScalarType type : {at::kBool, at::kLong}) {
+    EXPECT_EQ(difference_of(at::ones({2}, type), at::ones({2}, type)), "");
+    EXPECT_EQ(difference_of(at::zeros({2}, type), at::ones({2}, type)), "output 0 of a probe batch differs");
+  }
+  const Artifact::Model none = [](const std::vector<at::Tensor>&) { return std::vector<at::Tensor>(); };
+  EXPECT_EQ(difference(none, {{{}, {at::ones({2})}}}), "it lacks outputs");
+  const Artifact::Model refuses = [](const std::vector<at::Tensor>&) {
+    return std::vector{at::mm(at::ones({2}), at::ones({2}))};
+  };
+  EXPECT_NE(difference(refuses, {{{}, {at::ones({2})}}}).find("it cannot be run: "), std::string::npos);
+}
+
+TEST(Probes, KeepTheirInputsFromAProgramThatChangesThem) {
+  TestGraph graph;
+  graph.input("x", {"s0", 2});
+  graph.node("add_.Tensor", {TestGraph::tensor("self", "x"), {"other", 1.0, false}}, "y", {"s0", 2});
+  const Program program("adds", graph.returns({"y", "x"}), {});
+  const auto probes = make_probes(program, {at::zeros({3, 2})});
+  EXPECT_TRUE(at::equal(probes[0].inputs[0], at::zeros({3, 2})));
+  EXPECT_TRUE(at::equal(probes[0].outputs[1], at::ones({3, 2})));
+  EXPECT_EQ(difference(make_model(program), probes), "");
+  EXPECT_EQ(difference(make_model(program), probes), "");
 }
 
 }  // namespace

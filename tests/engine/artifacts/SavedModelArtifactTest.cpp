@@ -9,16 +9,19 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "engine/artifacts/tensorflow/SavedModel.h"
+#include "engine/artifacts/tensorflow/TensorflowInterpreter.h"
 #include "engine/artifacts/tensorflow/TensorflowLowering.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestGraph.h"
 
 namespace lockstep {
 namespace {
 
 namespace fs = std::filesystem;
+using T = TestGraph;
 
 Program inference(const Program& program) { return program.with_graph(eval_form(program.graph())); }
 
@@ -64,19 +67,251 @@ TEST(TensorflowLowering, TiedParametersAreOneVariable) {
   EXPECT_EQ(lowered.function.variables.size(), 3);
 }
 
+// A program of the graph, its state drawn at random; variances are positive.
+Program program_of(const Graph& graph) {
+  std::map<std::string, at::Tensor> state;
+  for (const GraphInput& input : graph.inputs) {
+    if (input.kind == InputKind::kUserInput) continue;
+    std::vector<std::int64_t> sizes;
+    for (const Dimension& size : graph.sizes(input.value)) sizes.push_back(std::get<std::int64_t>(size));
+    state[input.state_name] = at::rand(sizes) + 0.1;
+  }
+  return Program("test", graph, state);
+}
+
+// Whether the SavedModel computes what the graph's program computes.
+void expect_same(const Graph& graph, const std::vector<std::int64_t>& input_sizes) {
+  const Program program = program_of(graph);
+  const auto probes = make_probes(program, {at::randn(input_sizes)});
+  EXPECT_NO_THROW(SavedModelArtifact().check(program, probes));
+  const TemporaryDirectory directory;
+  SavedModelArtifact().write(program, directory.path());
+  EXPECT_EQ(difference(SavedModelArtifact().read_back(program, directory.path()), probes), "");
+}
+
+NamedArgument tensor(const std::string& argument, const std::string& value) { return T::tensor(argument, value); }
+
 TEST(TensorflowLowering, AStateUsedInTwoOrdersIsStoredOnce) {
-  Graph graph = cnn(4).graph();  // block1.conv.weight is 4 × 4 × 3 × 3; here it is also added to images of 3 × 3
-  const auto found = std::ranges::find(graph.nodes, "torch.ops.aten.conv2d.default", &Node::target);
-  Node sum{.target = "torch.ops.aten.add.Tensor", .inputs = {}, .outputs = {TensorName{"sum"}}, .name = "sum"};
-  const std::string weight = found->tensor("weight");
-  sum.inputs = {{"self", TensorName{weight}, false}, {"other", TensorName{weight}, false}};
-  graph.nodes.push_back(sum);
-  graph.outputs = {"sum"};
-  auto& values = graph.document.at("graph_module").at("graph").at("tensor_values");
-  values["sum"] = values.at(weight);
-  const LoweredFunction lowered = TensorflowLowering::lower(graph);
-  EXPECT_EQ(variable(lowered, "block1.conv.weight").sizes, (std::vector<std::int64_t>{3, 3, 4, 4}));
-  EXPECT_EQ(lowered.function.outputs.at(0).sizes, (std::vector<std::int64_t>{4, 4, 3, 3}));
+  for (const bool kernel_first : {true, false}) {
+    T graph;
+    graph.input("x", {"s0", 2, 7, 8}).parameter("w", {4, 2, 3, 5});
+    const auto conv = [&] {
+      graph.node("conv2d.default", {tensor("input", "x"), tensor("weight", "w")}, "y", {"s0", 4, 5, 4});
+    };
+    if (kernel_first) conv();
+    graph.node("add.Tensor", {tensor("self", "w"), tensor("other", "w")}, "sum", {4, 2, 3, 5});
+    if (!kernel_first) conv();
+    const Graph done = graph.returns({"y", "sum"});
+    const LoweredFunction lowered = TensorflowLowering::lower(done);
+    EXPECT_EQ(variable(lowered, "w").sizes,
+              kernel_first ? (std::vector<std::int64_t>{3, 5, 2, 4}) : (std::vector<std::int64_t>{4, 2, 3, 5}));
+    EXPECT_EQ(lowered.function.outputs.at(1).sizes, (std::vector<std::int64_t>{4, 2, 3, 5}));
+    EXPECT_EQ(lowered.function.variables.size(), 1);
+    expect_same(done, {3, 2, 7, 8});
+  }
+}
+
+TEST(TensorflowLowering, BiasAddIsForVectorsOfAllChannels) {
+  const std::vector<std::pair<T::Sizes, std::ptrdiff_t>> cases = {
+      {{6}, 1}, {{}, 0}, {{1}, 0}, {{1, 6}, 0}};  // sizes of the bias, and how many BiasAdd
+  for (const T::Sizes& rows : {T::Sizes{"s0", 5}, T::Sizes{"s0", 2, 5}}) {
+    for (const auto& [sizes, bias_adds] : cases) {
+      T graph;
+      T::Sizes out = rows;
+      out.back() = 6;
+      graph.input("x", rows).parameter("w", {6, 5}).parameter("b", sizes);
+      graph.node("linear.default", {tensor("input", "x"), tensor("weight", "w"), tensor("bias", "b")}, "y", out);
+      const Graph done = graph.returns({"y"});
+      EXPECT_EQ(count(TensorflowLowering::lower(done).function, "BiasAdd"), bias_adds);
+      expect_same(done, rows.size() == 2 ? std::vector<std::int64_t>{3, 5} : std::vector<std::int64_t>{3, 2, 5});
+    }
+  }
+  T computed;
+  computed.input("x", {"s0", 5}).parameter("w", {6, 5});
+  computed.node("linear.default", {tensor("input", "x"), tensor("weight", "w")}, "b", {"s0", 6});
+  computed.node("linear.default", {tensor("input", "x"), tensor("weight", "w"), tensor("bias", "b")}, "y", {"s0", 6});
+  expect_same(computed.returns({"y"}), {3, 5});
+}
+
+TEST(TensorflowLowering, NothingIsFusedWithAGroupedConvolution) {
+  for (const std::int64_t groups : {1, 2}) {
+    T graph;
+    graph.input("x", {"s0", 4, 5, 5}).parameter("w", {6, 4 / groups, 3, 3});
+    for (const char* name : {"b", "scale", "offset", "mean", "var"}) graph.parameter(name, {6});
+    const NamedArgument group_argument{"groups", groups, false};
+    graph.node("conv2d.default", {tensor("input", "x"), tensor("weight", "w"), tensor("bias", "b"), group_argument},
+               "biased", {"s0", 6, 3, 3});
+    graph.node("conv2d.default", {tensor("input", "x"), tensor("weight", "w"), group_argument}, "plain",
+               {"s0", 6, 3, 3});
+    graph.node("view.default", {tensor("self", "plain"), {"size", std::vector<std::int64_t>{-1, 6, 3, 3}, false}},
+               "viewed", {"s0", 6, 3, 3});
+    graph.node("batch_norm.default",
+               {tensor("input", "viewed"),
+                tensor("weight", "scale"),
+                tensor("bias", "offset"),
+                tensor("running_mean", "mean"),
+                tensor("running_var", "var"),
+                {"training", false, false},
+                {"momentum", 0.1, false},
+                {"eps", 0.1, false},
+                {"cudnn_enabled", true, false}},
+               "normed", {"s0", 6, 3, 3});
+    const Graph done = graph.returns({"biased", "normed"});
+    const TensorflowFunction function = TensorflowLowering::lower(done).function;
+    EXPECT_EQ(count(function, "BiasAdd"), groups == 1 ? 1 : 0);
+    EXPECT_EQ(count(function, "FusedBatchNormV3"), groups == 1 ? 1 : 0);
+    expect_same(done, {3, 4, 5, 5});
+  }
+}
+
+TEST(TensorflowLowering, BatchNormHasItsOwnEpsilon) {
+  Graph graph = cnn(3).graph();
+  for (Node& node : graph.nodes) {
+    if (node.target == "torch.ops.aten.batch_norm.default") node.set("eps", 0.1);
+  }
+  expect_same(graph, {3, 3, 8, 8});
+}
+
+// A graph of one operator on x.
+Graph one(const std::string& op, const T::Sizes& sizes, const std::vector<NamedArgument>& arguments,
+          const T::Sizes& out, int type = 7) {
+  T graph;
+  graph.input("x", sizes, type);
+  return graph.node(op, arguments, "y", out, type).returns({"y"});
+}
+
+TEST(TensorflowLowering, RefusesWhatTensorflowDoesNotHave) {
+  const NamedArgument self = tensor("self", "x");
+  const NamedArgument input = tensor("input", "x");
+  const T::Sizes images = {"s0", 2, 8, 8};
+  const auto with = [](T graph, const std::string& op, std::vector<NamedArgument> arguments, const T::Sizes& out) {
+    return graph.node(op, std::move(arguments), "y", out).returns({"y"});
+  };
+  const std::vector<std::pair<Graph, std::string>> cases = {
+      {one("dropout.default", images, {input, {"p", 0.5, false}, {"train", true, false}}, images), "drops at random"},
+      {one("max_pool2d.default", {2, 8, 8}, {self, {"kernel_size", std::vector<std::int64_t>{2, 2}, false}}, {2, 4, 4}),
+       "without a batch dimension"},
+      {with(T().input("x", {5}).parameter("w", {6, 5}), "linear.default", {input, tensor("weight", "w")}, {6}),
+       "without a batch dimension"},
+      {with(T().input("x", {"s0", 5}).parameter("w", {5}), "linear.default", {input, tensor("weight", "w")}, {"s0"}),
+       "its weight has no two dimensions"},
+      {one("batch_norm.default", images, {input, {"training", true, false}}, images), "statistics of its batch"},
+      {one("max_pool2d.default", {"s0", 2, "s1", "s1"},
+           {self, {"kernel_size", std::vector<std::int64_t>{2, 2}, false}, {"ceil_mode", true, false}},
+           {"s0", 2, "s2", "s2"}),
+       "ceil_mode needs images of known size"},
+      {one("adaptive_avg_pool2d.default", images, {self, {"output_size", std::vector<std::int64_t>{3, 3}, false}},
+           {"s0", 2, 3, 3}),
+       "multiple of output_size"},
+      {one("mean.dim", images, {self, {"dim", std::vector<std::int64_t>{1}, false}, {"dtype", ScalarTypeNumber{8}}},
+           {"s0", 8, 8}),
+       "changes the type"},
+      {one("add.Tensor", images, {self, tensor("other", "x"), {"alpha", 2.0, true}}, images), "alpha is not 1"},
+      {one("add.Tensor", images, {self, tensor("other", "x")}, images, 5), "sums of two tensors"},
+      {with(T().input("x", {"s0", 2, 1, 2, 1, 2}).parameter("p", {2, 1, 2, 1, 2, 1}), "add.Tensor",
+            {self, tensor("other", "p")}, {"s0", 2, 2, 2, 2, 2}),
+       "does not broadcast"},
+      {one("view.default", {"s0", "s1", 4}, {self}, {"s0", "s1", 2, 2}), "more than one size"},
+      {with(T().input("x", images).parameter("w", {2, 2, 3, 3}), "conv2d.default",
+            {input, tensor("weight", "w"), {"stride", std::vector<SymInt>{std::string("n"), std::int64_t{1}}}}, images),
+       "only known at run time"},
+  };
+  for (const auto& [graph, why] : cases) {
+    EXPECT_ERROR(TensorflowLowering::lower(graph), InputError, why, graph.nodes[0].target, "Leave saved_model out");
+  }
+  const auto signatures = [](const std::string& name) {
+    T graph;
+    graph.input("x", {"s0", 5}).parameter(name, {6, 5});
+    return graph.node("linear.default", {tensor("input", "x"), tensor("weight", name)}, "y", {"s0", 6}).returns({"y"});
+  };
+  EXPECT_ERROR(TensorflowLowering::lower(signatures("signatures.weight")), InputError, "has no place for",
+               "\"signatures.weight\"");
+  EXPECT_ERROR(TensorflowLowering::lower(signatures("fc.weight"), {{"signatures.weight", "fc.weight"}}), InputError,
+               "has no place for", "\"signatures.weight\"");
+  Graph parameter = signatures("fc.weight");
+  parameter.outputs.emplace_back("fc.weight");
+  EXPECT_ERROR(TensorflowLowering::lower(parameter), InputError, "cannot return", "\"fc.weight\"");
+}
+
+TEST(TensorflowLowering, BroadcastsInUpToFiveRuns) {
+  EXPECT_EQ(broadcast_runs({2, 3, 4}, {2, 3, 4}), 0);
+  EXPECT_EQ(broadcast_runs({2, 3, 4}, {}), 1);
+  EXPECT_EQ(broadcast_runs({-1, 3, 4}, {3, 1}), 3);
+  EXPECT_EQ(broadcast_runs({5, 2, 1, 2, 1, 2, 7}, {1, 1, 2, 1, 2, 1, 7}), 6);
+  EXPECT_EQ(broadcast_runs({5, 2, 1, 2, 1, 2, 7}, {1, 1, 1, 1, 1, 1, 7}), 2);  // ones on both sides do not count
+  expect_same(
+      [] {
+        T graph;
+        graph.input("x", {"s0", 1, 2, 1, 2}).parameter("p", {1, 2, 1, 2, 1});
+        return graph.node("add.Tensor", {tensor("self", "x"), tensor("other", "p")}, "y", {"s0", 2, 2, 2, 2})
+            .returns({"y"});
+      }(),
+      {3, 1, 2, 1, 2});
+}
+
+TEST(TensorflowLowering, RefusesWritesThatAreReadUnderAnotherName) {
+  const auto graph = [](const std::string& op, const std::vector<std::string>& returned) {
+    T made;
+    made.input("x", {"s0", 4}).node("relu.default", {tensor("self", "x")}, "y", {"s0", 4});
+    made.node(op, {tensor(op.starts_with("dropout") ? "input" : "self", "y"), {"train", false, false}}, "z", {"s0", 4});
+    made.node("add_.Tensor", {tensor("self", "z"), {"other", 1.0, false}}, "w", {"s0", 4});
+    Graph done = made.returns(returned);
+    done.nodes[2].metadata["stack_trace"] = "  File \"net.py\", line 12, in forward\n    z += 1\n";
+    return done;
+  };
+  for (const char* op :
+       {"flatten.using_ints", "view.default", "reshape.default", "dropout.default", "contiguous.default"}) {
+    EXPECT_ERROR(TensorflowLowering::lower(graph(op, {"w", "y"})), InputError, "add_.Tensor", "net.py", "line 12",
+                 "changes in place what is read later as \"y\"");
+    EXPECT_NO_THROW(TensorflowLowering::lower(graph(op, {"w"}))) << op;
+  }
+}
+
+TEST(SavedModelArtifact, IsRefusedBeforehandWhenItWouldComputeSomethingElse) {
+  const Program program = cnn(3);
+  auto probes = make_probes(program, {at::randn({2, 3, 8, 8})});
+  EXPECT_NO_THROW(SavedModelArtifact().check(program, probes));
+  probes[0].outputs[0] = probes[0].outputs[0] + 1.0;
+  EXPECT_ERROR(SavedModelArtifact().check(program, probes), InputError, "would not compute", "differs by up to 1",
+               "Leave saved_model out");
+}
+
+TEST(TensorflowInterpreter, RefusesWhatTensorflowsOperatorsDoNotTake) {
+  const auto run = [](const std::string& op, TensorflowAttributes attributes, const std::vector<at::Tensor>& inputs) {
+    TensorflowFunction function;
+    TensorflowNode node{"n", op, {}, std::move(attributes)};
+    std::map<std::string, at::Tensor> values;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const std::string name = "x" + std::to_string(i);
+      function.inputs.push_back({name, ElementType::kFloat, inputs[i].sizes().vec(), name});
+      values[name] = inputs[i];
+      node.inputs.push_back(name);
+    }
+    function.nodes = {node};
+    function.outputs = {{"y", ElementType::kFloat, {}, "n:" + output_name(op) + ":0"}};
+    TensorflowInterpreter(function, {}).run(values);
+  };
+  const TensorflowAttributes bias = {{"data_format", std::string("NHWC")}};
+  EXPECT_NO_THROW(run("BiasAdd", bias, {at::ones({2, 3}), at::ones({3})}));
+  for (const at::Tensor& wrong : {at::ones({}), at::ones({1}), at::ones({1, 3})}) {
+    EXPECT_ERROR(run("BiasAdd", bias, {at::ones({2, 3}), wrong}), InternalError, "BiasAdd does not take");
+  }
+  EXPECT_ERROR(run("MatMul", {{"transpose_a", false}, {"transpose_b", true}}, {at::ones({2, 2, 3}), at::ones({4, 3})}),
+               InternalError, "MatMul does not take Float [2, 2, 3], Float [4, 3]");
+  const TensorflowAttributes norm = {{"data_format", std::string("NHWC")}, {"is_training", false}, {"epsilon", 1e-5F}};
+  const at::Tensor three = at::ones({3});
+  EXPECT_NO_THROW(run("FusedBatchNormV3", norm, {at::ones({2, 4, 4, 3}), three, three, three, three}));
+  EXPECT_THROW(run("FusedBatchNormV3", norm, {at::ones({2, 3}), three, three, three, three}), InternalError);
+  EXPECT_THROW(run("FusedBatchNormV3", norm, {at::ones({2, 4, 4, 3}), at::ones({1}), three, three, three}),
+               InternalError);
+  EXPECT_THROW(run("AddV2", {}, {at::ones({2}), at::ones({2}, at::kDouble)}), InternalError);
+}
+
+TEST(WriteSavedModel, ReportsADirectoryThatCannotBeMade) {
+  const TemporaryDirectory directory;
+  overwrite(directory / "1", "a file");
+  EXPECT_ERROR(SavedModelArtifact().write(cnn(), directory.path()), SystemError, "cannot make the directory",
+               "variables");
 }
 
 TEST(TensorflowLowering, RefusesByOperatorAndSourceLine) {
@@ -101,7 +336,7 @@ TEST(SavedModelArtifact, ComputesWhatTheProgramComputes) {
   const TemporaryDirectory directory;
   for (const Program& program : {cnn(1), cnn(3), cnn(3).to(at::kDouble)}) {
     const SavedModelArtifact artifact;
-    artifact.check(program);
+    artifact.check(program, {});
     artifact.write(program, directory.path());
     const auto model = artifact.read_back(program, directory.path());
     const std::int64_t channels = std::get<std::int64_t>(program.graph().sizes("x").at(1));

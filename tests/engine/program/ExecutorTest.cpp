@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <tuple>
 
@@ -167,6 +168,19 @@ TEST(EvalForm, TurnsTrainingBehaviourOffAndNothingElse) {
   }
   EXPECT_EQ(targets.front(), "torch.ops.aten.conv2d.default");
   EXPECT_EQ(targets.back(), "torch.ops.aten.linear.default");
+}
+
+TEST(EvalForm, ALayerThatIsUsedTwiceStopsCountingTwice) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  Graph graph = program.graph();
+  const auto first = std::ranges::find(graph.nodes, "torch.ops.aten.add_.Tensor", &Node::target);
+  Node second = *first;
+  second.set("self", TensorName{first->output()});
+  second.outputs = {TensorName{"counted_again"}};
+  graph.nodes.push_back(second);
+  const Graph inference = eval_form(graph);
+  EXPECT_EQ(inference.nodes.size(), graph.nodes.size() - 2);
+  EXPECT_NO_THROW(Executor{program.with_graph(inference)});
 }
 
 // y = x · (noise.bernoulli_(p) / p), as torchvision writes stochastic depth.

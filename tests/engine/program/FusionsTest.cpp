@@ -14,7 +14,8 @@ using Tensors = std::vector<at::Tensor>;
 // [linear → gelu] twice, linear; float64.
 Program gelu_program(const std::string& approximate) {
   const Program mlp =
-      build_builtin_program("mlp", {.input_shape = {1, 4, 5}, .classes = 3, .channels = {}, .hidden = {7, 9}, .dropout = 0})
+      build_builtin_program("mlp",
+                            {.input_shape = {1, 4, 5}, .classes = 3, .channels = {}, .hidden = {7, 9}, .dropout = 0})
           .to(at::kDouble);
   Graph graph = mlp.graph();
   for (Node& node : graph.nodes) {

@@ -1,0 +1,23 @@
+// Which names of a graph may be names of the same memory.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/program/Graph.h"
+
+namespace lockstep {
+
+/// A node in place that writes into memory which is read later under another name than the node's own two (what it
+/// writes into and what it returns). Whoever computes with values in place of memory must not lose such a write.
+struct AliasedWrite {
+  const Node* node = nullptr;
+  std::string name;  ///< what is read later; parameters, buffers and constants are, by the next run
+  /// Whether the two share memory only because of how values lie in it: flatten copies where it cannot make a view.
+  bool depends_on_strides = false;
+};
+
+/// In the order of the nodes, with their addresses in `graph`. What may share memory counts as sharing it.
+std::vector<AliasedWrite> aliased_writes(const Graph& graph);
+
+}  // namespace lockstep

@@ -1,0 +1,71 @@
+"""Programs trained with every pass, with each alone, and with none: the same parameters. And what `inspect --passes` says of them."""
+
+import pathlib
+
+import torch
+
+import common
+import models
+
+
+class Pools(torch.nn.Module):
+    """Max-pools after, before and without ReLU, overlapping, padded, in ceil mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = torch.nn.ModuleList([torch.nn.Conv2d(1, 6, 3, padding=1), torch.nn.Conv2d(6, 5, 3, padding=1),
+                                          torch.nn.Conv2d(5, 4, 3, padding=1)])
+        self.head = torch.nn.Linear(4 * 4, 10)
+
+    def forward(self, x):
+        pool, relu = torch.nn.functional.max_pool2d, torch.nn.functional.relu
+        x = pool(relu(self.convs[0](x)), 3, stride=1, padding=1)
+        x = relu(pool(self.convs[1](x), (2, 3), stride=2, ceil_mode=True))
+        x = pool(self.convs[2](x), 2)
+        return self.head(x.view(x.size(0), -1))
+
+
+PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bias_gelu", "fuse_layer_norm", "fuse_embedding")
+# Model → how many places each pass changes.
+MODELS = {models.Transformer: {"channels_last": 3, "fuse_bias_gelu": 2, "fuse_layer_norm": 5, "fuse_embedding": 1},
+          Pools: {"channels_last": 4, "relu_after_max_pool": 1, "fuse_max_pool_relu": 3}}
+
+
+def every_pass_computes_the_same():
+    for make, places in MODELS.items():
+        torch.manual_seed(3)
+        model = make().double()
+        pixels, labels = common.images(96, seed=5)
+        with common.temporary_directory() as name:
+            directory = pathlib.Path(name)
+            models.export(model, directory / "model.pt2")
+            common.write_channel(directory / "train", pixels, labels)
+
+            def trained(passes, precision):
+                job = directory / f"{passes}-{precision}"
+                _, state = common.train(job, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=16, epochs=4,
+                                        eval_every=100, optimizer="adamw", learning_rate=0.01, precision=precision, passes=passes)
+                return state
+
+            expected = trained("none", "fp64")
+            for passes in (",".join(PASSES), *places):
+                difference = common.relative_difference(trained(passes, "fp64"), expected)
+                assert difference <= 1e-9, f"{make.__name__}, passes={passes}: parameters differ by {difference:.3g}"
+            # Ranks would otherwise round differently; a gross error in a low precision shows all the same.
+            difference = common.relative_difference(trained(",".join(PASSES), "bf16"), trained("none", "bf16"))
+            assert difference <= 0.1, f"{make.__name__}, bf16: parameters differ by {difference:.3g}"
+
+            lines = [line for line in common.run(["inspect", directory / "model.pt2", "--passes"]).splitlines() if line.startswith("pass ")]
+            found = {name: sum(f" {name}: " in line for line in lines) for name in PASSES}
+            assert {name: count for name, count in found.items() if count} == places, "\n".join(lines)
+
+
+def inspect_says_when_nothing_changes():
+    with common.temporary_directory() as name:
+        model = pathlib.Path(name, "mlp.pt2")
+        common.run(["model", "mlp", "-o", model])
+        assert "pass       none changes this program" in common.run(["inspect", "--passes", model])
+
+
+if __name__ == "__main__":
+    common.main(every_pass_computes_the_same, inspect_says_when_nothing_changes)
