@@ -170,7 +170,8 @@ template <typename Element>
 void layer_norm_backward(const LayerNormBackward<Element>& args) {
   const std::int64_t columns = args.columns;
   const bool sums_wanted = args.weight_gradient != nullptr || args.bias_gradient != nullptr;
-  Arithmetic<Element>* const bias_workspace = args.workspace + column_sum_workspace(args.rows, columns);
+  Arithmetic<Element>* const bias_workspace =
+      sums_wanted ? args.workspace + column_sum_workspace(args.rows, columns) : nullptr;
   for_each_row_chunk(args.rows, columns, [&](std::int64_t chunk, std::int64_t first, std::int64_t end) {
     Arithmetic<Element>* const weight_sums = sums_wanted ? args.workspace + chunk * columns : nullptr;
     Arithmetic<Element>* const bias_sums = sums_wanted ? bias_workspace + chunk * columns : nullptr;
