@@ -89,8 +89,9 @@ LOCKSTEP_INLINE void forward(const LayerNormForward<Element>& row) {
   }
 }
 
-/// As in forward(). Adds to the sums unless they are nullptr.
-template <typename Element>
+/// As in forward(). kAdds: whether there is a dsum; kSums: whether the sums are wanted. As conditions in the loop they
+/// would keep it from being vectorised.
+template <bool kAdds, bool kSums, typename Element>
 LOCKSTEP_INLINE void backward(const LayerNormBackward<Element>& row, Arithmetic<Element>* weight_sums,
                               Arithmetic<Element>* bias_sums) {
   using Real = Arithmetic<Element>;
@@ -119,8 +120,8 @@ LOCKSTEP_INLINE void backward(const LayerNormBackward<Element>& row, Arithmetic<
     const Real dy_value = to_arithmetic(dy[i]);
     const Real gradient = dy_value * (weight != nullptr ? weight[i] : 1);
     dx[i] = from_arithmetic<Element>(rstd * (gradient - gradient_mean - normalised * slope) +
-                                     (dsum != nullptr ? to_arithmetic(dsum[i]) : 0));
-    if (weight_sums != nullptr) {
+                                     (kAdds ? to_arithmetic(dsum[i]) : 0));
+    if constexpr (kSums) {
       weight_sums[i] += dy_value * normalised;
       bias_sums[i] += dy_value;
     }
@@ -131,7 +132,13 @@ LOCKSTEP_INLINE void backward(const LayerNormBackward<Element>& row, Arithmetic<
   LOCKSTEP_MULTIVERSION void forward_row(const LayerNormForward<Element>& row) { forward(row); }                   \
   LOCKSTEP_MULTIVERSION void backward_row(const LayerNormBackward<Element>& row, Arithmetic<Element>* weight_sums, \
                                           Arithmetic<Element>* bias_sums) {                                        \
-    backward(row, weight_sums, bias_sums);                                                                         \
+    if (row.dsum != nullptr) {                                                                                     \
+      weight_sums != nullptr ? backward<true, true>(row, weight_sums, bias_sums)                                   \
+                             : backward<true, false>(row, weight_sums, bias_sums);                                 \
+    } else {                                                                                                       \
+      weight_sums != nullptr ? backward<false, true>(row, weight_sums, bias_sums)                                  \
+                             : backward<false, false>(row, weight_sums, bias_sums);                                \
+    }                                                                                                              \
   }
 LOCKSTEP_FOR_EACH_ELEMENT(LOCKSTEP_ROW)
 #undef LOCKSTEP_ROW
@@ -163,7 +170,8 @@ template <typename Element>
 void layer_norm_backward(const LayerNormBackward<Element>& args) {
   const std::int64_t columns = args.columns;
   const bool sums_wanted = args.weight_gradient != nullptr || args.bias_gradient != nullptr;
-  Arithmetic<Element>* const bias_workspace = args.workspace + column_sum_workspace(args.rows, columns);
+  Arithmetic<Element>* const bias_workspace =
+      sums_wanted ? args.workspace + column_sum_workspace(args.rows, columns) : nullptr;
   for_each_row_chunk(args.rows, columns, [&](std::int64_t chunk, std::int64_t first, std::int64_t end) {
     Arithmetic<Element>* const weight_sums = sums_wanted ? args.workspace + chunk * columns : nullptr;
     Arithmetic<Element>* const bias_sums = sums_wanted ? bias_workspace + chunk * columns : nullptr;

@@ -95,10 +95,8 @@ __device__ void team_sums(Real (&values)[kSums]) {
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     __syncthreads();  // an earlier call's sums have been read
-    if (lane < kSums) {
-      for (int s = 0; s < kSums; ++s) {
-        if (lane == s) sums[s * kWarps + warp] = values[s];
-      }
+    if (lane == 0) {
+      for (int s = 0; s < kSums; ++s) sums[s * kWarps + warp] = values[s];
     }
     __syncthreads();
     for (int s = 0; s < kSums; ++s) {
@@ -192,8 +190,8 @@ __global__ void __launch_bounds__(kBlock<kTeam>, kTeam == kWarp ? 3 : 512 / kBlo
   const std::int64_t row_begin = blockIdx.x * rows_per_chunk(args.rows);
   const std::int64_t row_end =
       row_begin + rows_per_chunk(args.rows) < args.rows ? row_begin + rows_per_chunk(args.rows) : args.rows;
-  Real* const weight_sums = args.workspace + blockIdx.x * args.columns;
-  Real* const bias_sums = weight_sums + column_sum_workspace(args.rows, args.columns);
+  Real* const weight_sums = sums_wanted ? args.workspace + blockIdx.x * args.columns : nullptr;
+  Real* const bias_sums = sums_wanted ? weight_sums + column_sum_workspace(args.rows, args.columns) : nullptr;
 
   Real held_sums[2][kHoldSums ? kHeld : 1][kVector] = {};
   for (std::int64_t first = row_begin; first < row_end; first += kTeams) {
@@ -260,7 +258,7 @@ __global__ void __launch_bounds__(kBlock<kTeam>, kTeam == kWarp ? 3 : 512 / kBlo
       }
     };
     if constexpr (kHeld > 0) for_each(columns, differentiate);
-    const RowPart dsum(args.dsum + begin, args.dsum != nullptr ? columns : 0);
+    const RowPart dsum(offset(args.dsum, begin), args.dsum != nullptr ? columns : 0);
     for_each(columns, [&](int h, std::int64_t column) {
       if constexpr (kHeld == 0) differentiate(h, column);
       Vector<Element, kVector> values = {};
