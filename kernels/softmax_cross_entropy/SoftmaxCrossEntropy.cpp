@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "kernels/CpuElements.h"
@@ -12,21 +13,28 @@ namespace lockstep::kernels {
 namespace {
 
 // A row is worked on in blocks that stay in the first cache, as Arithmetic and filled up to a multiple of the lanes.
-// Sums go by lanes, as many on every machine, so that they have one order.
+// Reductions go by lanes, as many on every machine, so that sums have one order.
 constexpr std::int64_t kLanes = 16;
 constexpr std::int64_t kBlock = 2048;
 
 constexpr std::int64_t padded(std::int64_t length) { return (length + kLanes - 1) / kLanes * kLanes; }
 
+template <typename Real>
+using Lanes [[gnu::vector_size(kLanes * sizeof(Real))]] = Real;
+
 template <typename Real, typename Combine>
 LOCKSTEP_INLINE Real reduce(const Real* block, std::int64_t length, const Combine& combine) {
-  Real lanes[kLanes];
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] = block[lane];
+  Lanes<Real> all;
+  std::memcpy(&all, block, sizeof all);
   for (std::int64_t i = kLanes; i < length; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] = combine(lanes[lane], block[i + lane]);
+    Lanes<Real> more;
+    std::memcpy(&more, block + i, sizeof more);
+    combine(all, more);
   }
+  Real lanes[kLanes];
+  std::memcpy(lanes, &all, sizeof lanes);
   for (std::int64_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::int64_t lane = 0; lane < half; ++lane) lanes[lane] = combine(lanes[lane], lanes[lane + half]);
+    for (std::int64_t lane = 0; lane < half; ++lane) combine(lanes[lane], lanes[lane + half]);
   }
   return lanes[0];
 }
@@ -34,7 +42,14 @@ LOCKSTEP_INLINE Real reduce(const Real* block, std::int64_t length, const Combin
 template <typename Real>
 LOCKSTEP_INLINE Real sum(const Real* block, std::int64_t length) {
   return reduce(
-      block, length, [](Real a, Real b) __attribute__((always_inline)) { return a + b; });
+      block, length, [](auto& all, const auto& more) __attribute__((always_inline)) { all += more; });
+}
+
+// A NaN may be lost.
+template <typename Real>
+LOCKSTEP_INLINE Real largest_of(const Real* block, std::int64_t length) {
+  return reduce(
+      block, length, [](auto& all, const auto& more) __attribute__((always_inline)) { all = all > more ? all : more; });
 }
 
 template <typename Element>
@@ -78,10 +93,7 @@ LOCKSTEP_INLINE void forward(const SoftmaxCrossEntropyForward<Element>& args, do
   for (std::int64_t begin = 0; begin < args.classes; begin += kBlock) {
     const std::int64_t length = std::min(args.classes - begin, kBlock);
     load_block(x + begin, length, block);
-    const Real largest = reduce(
-        block, padded(length), [](Real a, Real b) __attribute__((always_inline)) {
-          return a > b ? a : b;  // a NaN may be lost here; the sum has it
-        });
+    const Real largest = largest_of(block, padded(length));
     if (largest > maximum) {
       exponentials *= exp_of(maximum - largest);
       maximum = largest;
