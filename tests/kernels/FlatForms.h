@@ -31,11 +31,9 @@ void for_each_flat_case(const Check& check) {
       const std::int64_t length = storage_length(flat);
       if (is_emulated(*form) && length > 15000) continue;
       for (const FlatPlacement& placement : {FlatPlacement{}, {kOff, kOff}, {kEnd, kEnd}, {{}, kOff}, {kFar, kFar}}) {
+        const bool aligned = placement.others.misaligned == 0 && !placement.others.at_end;
         const bool far = placement.first.misaligned > 1;
-        if (is_emulated(*form) &&
-            (far || (length > 5000 && placement.others.misaligned + placement.others.at_end > 0))) {
-          continue;
-        }
+        if (is_emulated(*form) && (far || (!aligned && (length > 5000 || is_repetition(*form))))) continue;
         SCOPED_TRACE(form->name() + ", " + flat.name + ", first " + std::to_string(placement.first.misaligned) +
                      ", others " + std::to_string(placement.others.misaligned) +
                      (placement.first.at_end ? ", at the end" : ""));
