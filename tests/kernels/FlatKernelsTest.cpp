@@ -354,7 +354,7 @@ TYPED_TEST(FlatKernels, ResultsDoNotDependOnThreadsOrTheirOrder) {
       if (cuda && storage_length(flat) < 4000) continue;  // a block
       std::vector<Results<TypeParam>> results;
       for (const auto& form : forms()) {
-        if (form->is_cuda() != cuda || (is_emulated(*form) && storage_length(flat) > 15000)) continue;
+        if (form->is_cuda() != cuda || !is_bearable(*form, flat)) continue;
         for (const int threads : cuda ? std::vector{1} : std::vector{1, 2, 3, 5}) {
           omp_set_num_threads(threads);
           results.emplace_back(*form, flat);
