@@ -8,7 +8,7 @@ namespace {
 
 using namespace device;
 
-constexpr int kSumThreads = 1024;
+constexpr int kSumThreads = 256;
 
 template <typename Real>
 __global__ void __launch_bounds__(kFlatThreads) gradient_norm_kernel(GradientNormPass<Real> args) {

@@ -13,7 +13,7 @@ __device__ Real direction(Real p, Real m, Real v, const AdamFactors<Real>& f, Re
   return f.step_size * m / (sqrt(v) * root_factor + f.epsilon) + weight_decay * p;
 }
 
-// Moments, and the sums of squares of one piece. Given the bound on blocks, nvcc spills nothing to stay below 64 registers.
+// Moments, and sums of squares of one piece. The bound on blocks keeps nvcc from spilling to stay below 64 registers.
 template <typename Real>
 __global__ void __launch_bounds__(kFlatThreads, 2) first_pass_kernel(LambUpdate<Real> args) {
   constexpr int kVector = kVectorLength<Real>;

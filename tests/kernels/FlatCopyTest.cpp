@@ -44,7 +44,8 @@ TYPED_TEST(FlatCopy, PacksAndUnpacks) {
     const auto storage = static_cast<std::size_t>(storage_length(flat));
     const auto values = normal_elements<From>(storage, 1);
     const auto before = normal_elements<To>(storage, 2);
-    for (const double scale : {1.0, 0.3}) {
+    for (const double scale : {0.3, 1.0}) {
+      if (scale == 1 && storage > 5000) break;
       std::vector<Buffer<From>> sources;
       std::vector<Buffer<To>> targets;
       std::vector<FlatTensor<const From>> from_tensors;
