@@ -142,5 +142,12 @@ template <typename Value>
 Value __ldg(const Value* address) {
   return *address;
 }
+template <typename Value>
+void __stwb(Value* address, Value value, std::source_location where = std::source_location::current()) {
+  if (reinterpret_cast<std::uintptr_t>(address) % alignof(Value) != 0) {
+    ::lockstep::emulator::fault("a misaligned store", where);
+  }
+  std::memcpy(address, &value, sizeof value);
+}
 using std::max;
 using std::min;
