@@ -84,7 +84,14 @@ __device__ inline Vector<Element, kLength> load(const Element* from) {
 }
 template <int kLength, typename Element>
 __device__ inline void store(Element* to, const Vector<Element, kLength>& vector) {
-  *reinterpret_cast<Vector<Element, kLength>*>(to) = vector;
+  // An assignment of 16 bytes nvcc often makes four of.
+  if constexpr (sizeof vector == sizeof(uint4)) {
+    uint4 bits;
+    memcpy(&bits, &vector, sizeof bits);
+    __stwb(reinterpret_cast<uint4*>(to), bits);
+  } else {
+    *reinterpret_cast<Vector<Element, kLength>*>(to) = vector;
+  }
 }
 
 /// Whether `pointer` may be read by 16-byte accesses.

@@ -32,8 +32,8 @@ void measure(std::int64_t positions, bool zipf) {
     std::vector<std::int32_t> order(tokens.size());
     std::vector<std::int32_t> offsets(kVocabulary + 1);
     std::vector<std::int32_t> plan_workspace(static_cast<std::size_t>(embedding_plan_workspace(positions)));
-    const EmbeddingPlan plan{
-        tokens.data(), order.data(), offsets.data(), plan_workspace.data(), nullptr, positions, kVocabulary};
+    const EmbeddingPlan plan{tokens.data(), order.data(), offsets.data(), plan_workspace.data(),
+                             nullptr,       positions,    kVocabulary};
     for ([[maybe_unused]] auto _ : state) {
       plan_embedding_gradient(plan);
       embedding_gradient(

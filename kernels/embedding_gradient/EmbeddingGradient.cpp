@@ -8,10 +8,10 @@ namespace lockstep::kernels {
 
 namespace {
 
-#define LOCKSTEP_ROW(Element)                                                                   \
+#define LOCKSTEP_ROW(Element)                                                                            \
   LOCKSTEP_MULTIVERSION void add_row(const Element* __restrict dy, Arithmetic<Element>* __restrict sums, \
-                                     std::int64_t n) {                                          \
-    for (std::int64_t i = 0; i < n; ++i) sums[i] += to_arithmetic(dy[i]);                       \
+                                     std::int64_t n) {                                                   \
+    for (std::int64_t i = 0; i < n; ++i) sums[i] += to_arithmetic(dy[i]);                                \
   }
 LOCKSTEP_FOR_EACH_ELEMENT(LOCKSTEP_ROW)
 #undef LOCKSTEP_ROW

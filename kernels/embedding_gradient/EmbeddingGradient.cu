@@ -69,7 +69,7 @@ __device__ int sum_before(int value) {
 
 __global__ void __launch_bounds__(kThreads) scatter_kernel(EmbeddingPlan plan, SortPass pass) {
   // Each warp's count of each digit, then where its first position with that digit goes.
-  LOCKSTEP_SHARED(int, warps, kWarps * kThreads);
+  LOCKSTEP_SHARED(int, warps, kWarps* kThreads);
   const int warp_row = static_cast<int>(threadIdx.x) / kWarp * kThreads;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t begin = blockIdx.x * pass.tile;

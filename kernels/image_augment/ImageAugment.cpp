@@ -79,16 +79,20 @@ LOCKSTEP_INLINE void augment(const ImageAugment<Element>& args, const Coefficien
   }
 }
 
-#define LOCKSTEP_ROW(Element)                                                                                 \
-  LOCKSTEP_MULTIVERSION void augment_row(const ImageAugment<Element>& args,                                   \
-                                         const Coefficients<Arithmetic<Element>>& coefficients,               \
-                                         std::int64_t image, std::int64_t row) {                              \
-    switch (args.channels) {                                                                                  \
-      case 1: return augment<1>(args, coefficients, image, row);                                              \
-      case 2: return augment<2>(args, coefficients, image, row);                                              \
-      case 3: return augment<3>(args, coefficients, image, row);                                              \
-      default: return augment<4>(args, coefficients, image, row);                                             \
-    }                                                                                                         \
+#define LOCKSTEP_ROW(Element)                                                                                       \
+  LOCKSTEP_MULTIVERSION void augment_row(const ImageAugment<Element>& args,                                         \
+                                         const Coefficients<Arithmetic<Element>>& coefficients, std::int64_t image, \
+                                         std::int64_t row) {                                                        \
+    switch (args.channels) {                                                                                        \
+      case 1:                                                                                                       \
+        return augment<1>(args, coefficients, image, row);                                                          \
+      case 2:                                                                                                       \
+        return augment<2>(args, coefficients, image, row);                                                          \
+      case 3:                                                                                                       \
+        return augment<3>(args, coefficients, image, row);                                                          \
+      default:                                                                                                      \
+        return augment<4>(args, coefficients, image, row);                                                          \
+    }                                                                                                               \
   }
 LOCKSTEP_FOR_EACH_ELEMENT(LOCKSTEP_ROW)
 #undef LOCKSTEP_ROW

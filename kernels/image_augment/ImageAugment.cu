@@ -21,21 +21,29 @@ __global__ void __launch_bounds__(kThreads) augment_kernel(ImageAugment<Element>
   const std::uint8_t* source = args.images + image * args.height * args.width * kChannels;
   std::int64_t row = crop.top + first / row_elements;
   int column = static_cast<int>(first % row_elements) / kChannels;
-  int channel = static_cast<int>(first % kChannels);
+  const int first_channel = static_cast<int>(first % kChannels);
+  // The coefficients from this channel on: found once, and by comparing, since registers have no index.
+  Real all_a[kChannels], all_b[kChannels], a[kChannels], b[kChannels];
+  for (int c = 0; c < kChannels; ++c) {
+    all_a[c] = args.normalisation.a[c];
+    all_b[c] = args.normalisation.b[c];
+  }
+  for (int c = 0; c < kChannels; ++c) {
+    for (int start = 0; start < kChannels; ++start) {
+      if (start == 0 || start == first_channel) {
+        a[c] = all_a[(start + c) % kChannels];
+        b[c] = all_b[(start + c) % kChannels];
+      }
+    }
+  }
+  int channel = first_channel;
   Vector<Element, kVector> values;
   for (int v = 0; v < kVector; ++v) {
     const std::int64_t source_column =
         static_cast<std::int64_t>(crop.left) + (crop.flip ? args.out_width - 1 - column : column);
     const bool inside = row >= 0 && row < args.height && source_column >= 0 && source_column < args.width;
     const int pixel = inside ? source[(row * args.width + source_column) * kChannels + channel] : 0;
-    // Chosen by comparing, not indexing: so they stay where the kernel's arguments are.
-    Real a = args.normalisation.a[0];
-    Real b = args.normalisation.b[0];
-    for (int c = 1; c < kChannels; ++c) {
-      a = channel == c ? args.normalisation.a[c] : a;
-      b = channel == c ? args.normalisation.b[c] : b;
-    }
-    values.values[v] = from_arithmetic<Element>(static_cast<Real>(pixel) * a + b);
+    values.values[v] = from_arithmetic<Element>(static_cast<Real>(pixel) * a[v % kChannels] + b[v % kChannels]);
     if (++channel == kChannels) {
       channel = 0;
       if (++column == args.out_width) {
@@ -62,10 +70,14 @@ void augment(const ImageAugment<Element>& args, Stream stream) {
 template <typename Element>
 void image_augment(const ImageAugment<Element>& args, Stream stream) {
   switch (args.channels) {
-    case 1: return augment<1>(args, stream);
-    case 2: return augment<2>(args, stream);
-    case 3: return augment<3>(args, stream);
-    default: return augment<4>(args, stream);
+    case 1:
+      return augment<1>(args, stream);
+    case 2:
+      return augment<2>(args, stream);
+    case 3:
+      return augment<3>(args, stream);
+    default:
+      return augment<4>(args, stream);
   }
 }
 

@@ -137,14 +137,14 @@ LOCKSTEP_INLINE void backward(const MaxPoolReluBackward<Element>& args, const Po
   }
 }
 
-#define LOCKSTEP_ROW(Element)                                                                                \
-  LOCKSTEP_MULTIVERSION void forward_row(const MaxPoolReluForward<Element>& args, std::int64_t image,        \
-                                         std::int64_t out_row) {                                             \
-    args.relu ? forward<true>(args, image, out_row) : forward<false>(args, image, out_row);                  \
-  }                                                                                                          \
-  LOCKSTEP_MULTIVERSION void backward_row(const MaxPoolReluBackward<Element>& args,                          \
-                                          const PoolAxis::Range* windows, std::int64_t image, std::int64_t row) { \
-    backward(args, windows, image, row);                                                                     \
+#define LOCKSTEP_ROW(Element)                                                                                       \
+  LOCKSTEP_MULTIVERSION void forward_row(const MaxPoolReluForward<Element>& args, std::int64_t image,               \
+                                         std::int64_t out_row) {                                                    \
+    args.relu ? forward<true>(args, image, out_row) : forward<false>(args, image, out_row);                         \
+  }                                                                                                                 \
+  LOCKSTEP_MULTIVERSION void backward_row(const MaxPoolReluBackward<Element>& args, const PoolAxis::Range* windows, \
+                                          std::int64_t image, std::int64_t row) {                                   \
+    backward(args, windows, image, row);                                                                            \
   }
 LOCKSTEP_FOR_EACH_ELEMENT(LOCKSTEP_ROW)
 #undef LOCKSTEP_ROW
@@ -154,8 +154,8 @@ LOCKSTEP_FOR_EACH_ELEMENT(LOCKSTEP_ROW)
 template <typename Element>
 void max_pool_relu(const MaxPoolReluForward<Element>& args) {
   const std::int64_t outputs = args.shape.rows.outputs;
-#pragma omp parallel for schedule(static) if (args.shape.batch * outputs * args.shape.columns.outputs * \
-                                                  args.shape.channels > kSerialElements)
+#pragma omp parallel for schedule( \
+    static) if (args.shape.batch * outputs * args.shape.columns.outputs * args.shape.channels > kSerialElements)
   for (std::int64_t row = 0; row < args.shape.batch * outputs; ++row) forward_row(args, row / outputs, row % outputs);
 }
 
@@ -169,7 +169,7 @@ void max_pool_relu_backward(const MaxPoolReluBackward<Element>& args) {
   for (std::int64_t row = 0; row < batch * size; ++row) backward_row(args, windows.data(), row / size, row % size);
 }
 
-#define LOCKSTEP_INSTANTIATE(Element)                           \
+#define LOCKSTEP_INSTANTIATE(Element)                              \
   template void max_pool_relu(const MaxPoolReluForward<Element>&); \
   template void max_pool_relu_backward(const MaxPoolReluBackward<Element>&);
 LOCKSTEP_FOR_EACH_ELEMENT(LOCKSTEP_INSTANTIATE)

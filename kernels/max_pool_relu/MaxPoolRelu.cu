@@ -24,14 +24,16 @@ struct Place {
   }
 };
 
-template <int kVector, typename Element>
+/// kSide: of the square windows, or 0 for all others.
+template <int kVector, int kSide, typename Element>
 __global__ void __launch_bounds__(kThreads) forward_kernel(MaxPoolReluForward<Element> args) {
   using Real = Arithmetic<Element>;
+  constexpr int kAtOnce = kSide > 0 ? kSide * kSide : 4;  // loads on their way
   const auto& [batch, channels, rows, columns] = args.shape;
   const auto place = Place<kVector>::of_thread(rows.outputs, columns.outputs, channels);
   if (place.image >= batch) return;
-  const PoolAxis::Range row_range = rows.window(place.row);
-  const PoolAxis::Range column_range = columns.window(place.column);
+  const int width = kSide > 0 ? kSide : columns.kernel;
+  const int area = kSide > 0 ? kSide * kSide : rows.kernel * columns.kernel;
   const std::int64_t top = rows.window_begin(place.row);
   const std::int64_t left = columns.window_begin(place.column);
   const Element* x = args.x + place.image * rows.size * columns.size * channels + place.channel;
@@ -39,17 +41,23 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(MaxPoolReluForward<El
   int index[kVector];
   for (int v = 0; v < kVector; ++v) {
     best[v] = static_cast<Real>(-INFINITY);
-    index[v] = static_cast<int>((row_range.begin - top) * columns.kernel + column_range.begin - left);
+    index[v] = static_cast<int>((top < 0 ? -top : 0) * width + (left < 0 ? -left : 0));
   }
-  for (std::int64_t row = row_range.begin; row < row_range.end; ++row) {
-    for (std::int64_t column = column_range.begin; column < column_range.end; ++column) {
-      const auto values = load<kVector>(x + (row * columns.size + column) * channels);
-      const int k = static_cast<int>((row - top) * columns.kernel + column - left);
+  for (int first = 0; first < area; first += kAtOnce) {
+    Vector<Element, kVector> values[kAtOnce];
+    bool inside[kAtOnce];
+    for (int i = 0; i < kAtOnce; ++i) {
+      const std::int64_t row = top + (first + i) / width;
+      const std::int64_t column = left + (first + i) % width;
+      inside[i] = first + i < area && row >= 0 && row < rows.size && column >= 0 && column < columns.size;
+      if (inside[i]) values[i] = load<kVector>(x + (row * columns.size + column) * channels);
+    }
+    for (int i = 0; i < kAtOnce; ++i) {
       for (int v = 0; v < kVector; ++v) {
-        const Real value = to_arithmetic(values.values[v]);
-        const bool better = value > best[v] || value != value;
+        const Real value = to_arithmetic(values[i].values[v]);
+        const bool better = inside[i] && (value > best[v] || value != value);
         best[v] = better ? value : best[v];
-        index[v] = better ? k : index[v];
+        index[v] = better ? first + i : index[v];
       }
     }
   }
@@ -116,11 +124,17 @@ __global__ void __launch_bounds__(kThreads) scatter_kernel(MaxPoolReluBackward<E
   }
 }
 
-template <typename Kernel, typename Args>
-void start(const char* name, Kernel wide_kernel, Kernel narrow_kernel, bool wide, int vector, std::int64_t elements,
-           Stream stream, const Args& args) {
-  launch(name, wide ? wide_kernel : narrow_kernel, divide_up(elements / (wide ? vector : 1), kThreads), kThreads,
-         stream, args);
+template <int kVector, typename Element>
+auto forward_kernel_for(const PoolShape& shape) {
+  const int side = shape.rows.kernel == shape.columns.kernel ? shape.rows.kernel : 0;
+  return side == 2   ? forward_kernel<kVector, 2, Element>
+         : side == 3 ? forward_kernel<kVector, 3, Element>
+                     : forward_kernel<kVector, 0, Element>;
+}
+
+template <int kVector, typename Element>
+auto backward_kernel_for(bool overlap) {
+  return overlap ? gather_kernel<kVector, Element> : scatter_kernel<kVector, Element>;
 }
 
 template <int kVector>
@@ -134,10 +148,12 @@ bool is_wide(const PoolShape& shape, const void* a, const void* b, const std::ui
 template <typename Element>
 void max_pool_relu(const MaxPoolReluForward<Element>& args, Stream stream) {
   constexpr int kVector = kVectorLength<Element>;
-  const PoolShape& shape = args.shape;
-  start("max_pool_relu", forward_kernel<kVector, Element>, forward_kernel<1, Element>,
-        is_wide<kVector>(shape, args.x, args.y, args.index), kVector,
-        shape.batch * shape.rows.outputs * shape.columns.outputs * shape.channels, stream, args);
+  const auto& [batch, channels, rows, columns] = args.shape;
+  const bool wide = is_wide<kVector>(args.shape, args.x, args.y, args.index);
+  const std::int64_t threads = batch * rows.outputs * columns.outputs * channels / (wide ? kVector : 1);
+  launch("max_pool_relu",
+         wide ? forward_kernel_for<kVector, Element>(args.shape) : forward_kernel_for<1, Element>(args.shape),
+         divide_up(threads, kThreads), kThreads, stream, args);
 }
 
 template <typename Element>
@@ -146,13 +162,11 @@ void max_pool_relu_backward(const MaxPoolReluBackward<Element>& args, Stream str
   const auto& [batch, channels, rows, columns] = args.shape;
   const bool wide = is_wide<kVector>(args.shape, args.dy, args.dx, args.index);
   const bool overlap = rows.kernel > rows.stride || columns.kernel > columns.stride;
-  if (overlap) {
-    start("max_pool_relu_backward", gather_kernel<kVector, Element>, gather_kernel<1, Element>, wide, kVector,
-          batch * rows.size * columns.size * channels, stream, args);
-  } else {
-    start("max_pool_relu_backward", scatter_kernel<kVector, Element>, scatter_kernel<1, Element>, wide, kVector,
-          batch * rows.outputs * columns.outputs * channels, stream, args);
-  }
+  const std::int64_t places = overlap ? rows.size * columns.size : rows.outputs * columns.outputs;
+  const std::int64_t threads = batch * places * channels / (wide ? kVector : 1);
+  launch("max_pool_relu_backward",
+         wide ? backward_kernel_for<kVector, Element>(overlap) : backward_kernel_for<1, Element>(overlap),
+         divide_up(threads, kThreads), kThreads, stream, args);
 }
 
 #define LOCKSTEP_INSTANTIATE(Element)                                      \

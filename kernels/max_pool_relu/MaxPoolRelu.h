@@ -1,4 +1,5 @@
-// y = max-pool(x), or ReLU of it, over images with channels last; the backward pass needs one byte of an output element.
+// y = max-pool(x), or ReLU of it, over images with channels last; the backward pass needs one byte of an output
+// element.
 //
 // Source: aten::max_pool2d without dilation and aten::relu (PyTorch 2.11). Of equal maxima the first in row-major order
 // of the window has the gradient, of several NaN the last; where ReLU makes a zero nothing has it.

@@ -82,7 +82,9 @@ void for_each_embedding_case(const std::vector<EmbeddingCase>& cases, const Chec
     for (const EmbeddingCase& embedding : cases) {
       for (const Placement placement : placements()) {
         SCOPED_TRACE(form->name() + ", " + embedding.name +
-                     (placement.at_end ? ", at the end" : placement.misaligned > 0 ? ", misaligned" : ""));
+                     (placement.at_end           ? ", at the end"
+                      : placement.misaligned > 0 ? ", misaligned"
+                                                 : ""));
         check(*form, embedding, placement);
         if (testing::Test::HasFailure()) return;
       }
@@ -106,7 +108,8 @@ TEST(EmbeddingPlanTest, SortsPositionsAndCountsInvalidTokens) {
     const Buffer<std::int64_t> invalid(form, std::vector<std::int64_t>{100}, placement);
     const EmbeddingPlan plan{tokens.data(),  order.data(), offsets.data(),       workspace.data(),
                              invalid.data(), positions,    embedding.vocabulary, embedding.padding_index};
-    run(form, [](auto&&... args) { plan_embedding_gradient(args...); }, plan);
+    run(
+        form, [](auto&&... args) { plan_embedding_gradient(args...); }, plan);
     const Planned expected = planned(embedding);
     EXPECT_EQ(invalid.values().front(), 100 + expected.invalid);
     EXPECT_EQ(offsets.values(), expected.offsets);

@@ -19,17 +19,23 @@ struct ImageCase {
 };
 
 // Nothing; one pixel; vectors that cross rows, and images that end within a vector; blocks; pieces of a row.
-constexpr ImageCase kCases[] = {{0, 4, 4, 4, 4, 3},    {2, 0, 0, 2, 3, 3},  {1, 1, 1, 1, 1, 1},     {3, 5, 7, 4, 3, 1},
-                                {4, 6, 5, 4, 4, 3},    {3, 6, 5, 7, 8, 2},  {7, 9, 8, 8, 8, 4},     {2, 3, 4, 3, 5, 3},
+constexpr ImageCase kCases[] = {{0, 4, 4, 4, 4, 3},     {2, 0, 0, 2, 3, 3},   {1, 1, 1, 1, 1, 1},    {3, 5, 7, 4, 3, 1},
+                                {4, 6, 5, 4, 4, 3},     {3, 6, 5, 7, 8, 2},   {7, 9, 8, 8, 8, 4},    {2, 3, 4, 3, 5, 3},
                                 {9, 32, 30, 28, 28, 3}, {2, 2, 9, 2, 800, 1}, {5, 2, 600, 2, 390, 3}};
 
 // Whole, shifted beyond each edge and wholly outside, flipped or not.
 std::vector<CropFlip> crops_of(const ImageCase& image) {
   const std::int32_t down = image.height - image.out_height;
   const std::int32_t right = image.width - image.out_width;
-  const std::vector<CropFlip> all = {{0, 0, true},          {-1, -2, false},           {down + 2, right + 1, true},
-                                     {down, right, false},  {-2, right + 2, true},     {1, -3, true},
-                                     {image.height, 0, false}, {0, -image.out_width, true}, {0, image.width + 5, false}};
+  const std::vector<CropFlip> all = {{0, 0, true},
+                                     {-1, -2, false},
+                                     {down + 2, right + 1, true},
+                                     {down, right, false},
+                                     {-2, right + 2, true},
+                                     {1, -3, true},
+                                     {image.height, 0, false},
+                                     {0, -image.out_width, true},
+                                     {0, image.width + 5, false}};
   return {all.begin(), all.begin() + image.batch};
 }
 
@@ -43,7 +49,9 @@ TYPED_TEST(ImageAugmentTest, MatchesTheFormula) {
     for (const ImageCase& image : kCases) {
       for (const Placement placement : placements()) {
         SCOPED_TRACE(form->name() + ", " + std::to_string(image.out_width) + " wide" +
-                     (placement.at_end ? ", at the end" : placement.misaligned > 0 ? ", misaligned" : ""));
+                     (placement.at_end           ? ", at the end"
+                      : placement.misaligned > 0 ? ", misaligned"
+                                                 : ""));
         std::mt19937 engine(1);
         std::vector<std::uint8_t> pixels(
             static_cast<std::size_t>(image.batch * image.height * image.width * image.channels));

@@ -108,7 +108,9 @@ TYPED_TEST(MaxPoolReluTest, ForwardAndBackwardMatchTheDefinition) {
         for (const Placement placement : placements()) {
           SCOPED_TRACE(form->name() + ", " + std::to_string(rows.size) + " x " + std::to_string(columns.size) + " x " +
                        std::to_string(channels) +
-                       (placement.at_end ? ", at the end" : placement.misaligned > 0 ? ", misaligned" : ""));
+                       (placement.at_end           ? ", at the end"
+                        : placement.misaligned > 0 ? ", misaligned"
+                                                   : ""));
           const Buffer<Element> x_buffer(*form, x, placement);
           const Buffer<Element> dy_buffer(*form, dy, placement);
           const Buffer<Element> y_buffer(*form, outputs, placement);
