@@ -53,10 +53,21 @@ void run(const Form& form, const Op& op, const Args& args) {
 struct Placement {
   std::size_t misaligned = 0;  ///< in elements
   bool at_end = false;         ///< the buffer ends where memory that cannot be touched begins
+  bool mixed = false;          ///< only some buffers are misaligned, as a generator has it
+
+  const char* name() const {
+    return mixed ? ", some misaligned" : misaligned > 0 ? ", misaligned" : at_end ? ", at the end" : "";
+  }
+  std::size_t draw_misaligned() const {
+    static std::mt19937 engine;
+    return mixed && engine() % 2 == 0 ? 0 : misaligned;
+  }
 };
 
-/// The ones every case should meet: aligned, off by one element, and flush with the end of the memory.
-inline std::vector<Placement> placements() { return {{}, {.misaligned = 1}, {.at_end = true}}; }
+/// The ones every case should meet: aligned, off by one element all or some, and flush with the end of the memory.
+inline std::vector<Placement> placements() {
+  return {{}, {.misaligned = 1}, {.misaligned = 1, .mixed = true}, {.at_end = true}};
+}
 
 /// An operator's argument in a form's memory.
 template <typename Element>
@@ -66,7 +77,8 @@ class Buffer {
   Buffer(const Form& form, std::size_t length, Placement placement)
       : form_(form),
         length_(length),
-        memory_(form.allocate(length * sizeof(Element), placement.misaligned * sizeof(Element), placement.at_end)) {}
+        memory_(
+            form.allocate(length * sizeof(Element), placement.draw_misaligned() * sizeof(Element), placement.at_end)) {}
   Buffer(const Form& form, const std::vector<Element>& values, Placement placement)
       : Buffer(form, values.size(), placement) {
     form.copy_in(memory_.get(), values.data(), values.size() * sizeof(Element));

@@ -29,9 +29,7 @@ void for_each_matrix_case(const Check& check) {
     for (const MatrixCase& matrix : matrix_cases()) {
       for (const Placement placement : placements()) {
         SCOPED_TRACE(form->name() + ", " + std::to_string(matrix.rows) + " x " + std::to_string(matrix.columns) +
-                     (placement.at_end           ? ", at the end"
-                      : placement.misaligned > 0 ? ", misaligned"
-                                                 : ""));
+                     placement.name());
         check(*form, matrix, placement);
         if (testing::Test::HasFailure()) return;
       }
