@@ -23,10 +23,10 @@ std::set<std::string> words(const std::string& text) {
 Sharing sharing(const Node& node) {
   static const std::set<std::string> always = words(
       "H T adjoint alias alpha_dropout as_strided atleast_1d atleast_2d atleast_3d broadcast_tensors broadcast_to "
-      "chunk detach diagonal dropout dsplit expand expand_as feature_alpha_dropout feature_dropout hsplit imag "
-      "lift_fresh mH mT matrix_H moveaxis movedim narrow numpy_T permute positive real resolve_conj resolve_neg select "
-      "slice split split_with_sizes squeeze swapaxes swapdims t tensor_split to transpose type_as unbind unfold "
-      "unsqueeze vsplit");
+      "chunk conj detach diagonal dropout dsplit expand expand_as feature_alpha_dropout feature_dropout hsplit imag "
+      "lift_fresh linalg_diagonal mH mT matrix_H moveaxis movedim narrow numpy_T permute positive real resolve_conj "
+      "resolve_neg select slice split split_with_sizes squeeze swapaxes swapdims t tensor_split to transpose "
+      "type_as unbind unfold unsqueeze view_as_complex view_as_real vsplit");
   static const std::set<std::string> by_strides =
       words("_reshape_alias _unsafe_view contiguous flatten ravel reshape reshape_as unflatten view view_as");
   if (node.in_place()) return Sharing::kAlways;

@@ -146,7 +146,12 @@ Program Program::to(at::ScalarType type) const {
 Program Program::with_graph(Graph graph) const { return Program(name_, std::move(graph), state_); }
 
 Program Program::row_major() const {
-  return Program(name_, graph_, copies(state_, [](const at::Tensor& tensor) { return tensor.contiguous(); }));
+  const auto ordered = [](const at::Tensor& tensor) {
+    // With one channel both orders are contiguous, and the strides still say which of them is meant.
+    const bool row_major = tensor.is_contiguous() && tensor.suggest_memory_format() == at::MemoryFormat::Contiguous;
+    return row_major ? tensor : tensor.clone(at::MemoryFormat::Contiguous);
+  };
+  return Program(name_, graph_, copies(state_, ordered));
 }
 
 Program Program::clone() const {

@@ -21,7 +21,7 @@ class Mlp(nn.Module):
 
 
 class Residual(nn.Module):
-    """A residual block with batch norm."""
+    """A residual block with batch norm, and a view of images, which only their usual order of memory has."""
 
     def __init__(self, norm=True):
         super().__init__()
@@ -34,7 +34,7 @@ class Residual(nn.Module):
     def forward(self, x):
         x = F.relu(self.norm1(self.stem(x)))
         x = F.relu(x + self.norm2(self.conv(x)), inplace=True)
-        return self.head(F.adaptive_avg_pool2d(x, 4).flatten(1))
+        return self.head(F.adaptive_avg_pool2d(x, 4).view(x.size(0), -1))
 
 
 class Transformer(nn.Module):

@@ -62,17 +62,28 @@ class Tied(torch.nn.Module):
 
 
 class Depthwise(torch.nn.Module):
-    """Grouped, dilated and strided convolutions, and a head that is a convolution of one pixel."""
+    """Grouped, dilated and strided convolutions with bias and with a batch norm used twice, a head that is a convolution of one pixel,
+    biases of other shapes, a flattened image changed in place, a mask, and a constant that is not finite."""
 
     def __init__(self):
         super().__init__()
         self.stem = torch.nn.Conv2d(1, 6, 3, stride=2, padding=1)
+        self.norm = torch.nn.BatchNorm2d(6, eps=0.1)
+        self.grouped = torch.nn.Conv2d(6, 6, 3, padding=1, groups=3, bias=False)
         self.depthwise = torch.nn.Conv2d(6, 12, 3, padding=2, dilation=2, groups=6)
-        self.head = torch.nn.Conv2d(12, 10, (3, 1), padding=(1, 0))
+        self.head = torch.nn.Conv2d(12, 11, (3, 1), padding=(1, 0))
+        self.flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU(inplace=True))
+        self.weight = torch.nn.Parameter(torch.eye(11))
+        self.biases = torch.nn.ParameterList([torch.zeros(()), torch.ones(1), torch.ones(1, 11)])
+        self.register_buffer("mask", torch.tensor([0.0] * 10 + [-1e9]))
+        self.register_buffer("infinite", torch.full((11,), -torch.inf))
 
     def forward(self, x):
-        x = self.head(torch.relu(self.depthwise(torch.relu(self.stem(x)))))
-        return torch.nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
+        x = torch.relu(self.norm(self.grouped(self.norm(self.stem(x)))))
+        x = self.flat(torch.nn.functional.adaptive_avg_pool2d(self.head(torch.relu(self.depthwise(x))), 1))
+        for bias in self.biases:
+            x = torch.nn.functional.linear(x, self.weight, bias)
+        return x.view(-1, 11) + self.mask + torch.relu(self.infinite)
 
 
 def prepared(model, directory, precision="fp32"):
@@ -108,6 +119,10 @@ def the_old_tensorflow_and_the_one_without_onednn():
         files = prepared("cnn", pathlib.Path(directory))
         consume("2.13", *files, "compare", "fine_tune")
         consume("2.21", *files, "compare", "fine_tune", "dotted_names", "refuse_damage", onednn=False)
+    with common.temporary_directory() as directory:
+        files = prepared(Depthwise(), pathlib.Path(directory))
+        for version in VERSIONS:
+            consume(version, *files, "compare", onednn=False)
 
 
 def the_command_line_shows_and_runs_it():
@@ -167,8 +182,31 @@ def run_through_the_c_api(model, inputs, logits):
     assert difference <= 1e-4, difference
 
 
+class ReadThroughAnotherName(torch.nn.Module):
+    """A write into a flattened image that the image shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 4, 3, padding=1)
+        self.head = torch.nn.Linear(256, 10)
+
+    def forward(self, x):
+        x = self.conv(x)
+        x.flatten(1).add_(1.0)
+        return self.head(x.flatten(1))
+
+
 def what_it_cannot_hold_is_refused_at_the_start():
     """By operator and source line, before anything is written; without the format, the job runs."""
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(ReadThroughAnotherName(), directory / "in.pt2")
+        pixels, labels = common.images(40, seed=2)
+        common.write_channel(directory / "train", pixels, labels)
+        output = common.run(["train", "--channel", f"train={directory / 'train'}", "--model", directory / "in.pt2", "--model_dir",
+                             directory / "model", "--output_dir", directory / "output"], expect=2)
+        for text in ("aten.add_.Tensor", "saved_model.py", "changes in place what is read later"):
+            assert text in output, output
     with common.temporary_directory() as directory:
         directory = pathlib.Path(directory)
         models.export(models.Mlp(), directory / "in.pt2")  # tanh
