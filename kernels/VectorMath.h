@@ -13,7 +13,7 @@ namespace lockstep::kernels {
 /// exponent (Cody and Waite 1980, chapter 6). 0 below -87.3, where float32 becomes subnormal; infinite above 88.7; NaN
 /// for NaN.
 LOCKSTEP_INLINE float exp_of(float x) {
-  constexpr float kRound = 12582912.0F;  // 1.5 · 2²³: adding and subtracting it rounds to a whole number
+  constexpr float kRound = 12582912.0F;         // 1.5 · 2²³: adding and subtracting it rounds to a whole number
   const float above = x > -87.3F ? x : -87.3F;  // also of NaN, which no integer can be made of
   const float clamped = above < 88.7F ? above : 88.7F;
   const float n = (clamped * 1.44269504088896341F + kRound) - kRound;

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Do the kernels' tests notice a fault? Plants faults in the CUDA sources, one at a time, and runs the emulated form.
 
 A mutation is caught when a test fails, faults, crashes or does not end. One that no test notices must be in
@@ -68,8 +69,12 @@ def replacements(code):
 
     def each(pattern, replacement, change, flags=0):
         for match in re.finditer(pattern, code, flags):
-            new = match.expand(replacement)
-            yield match.start(), match.end(), new, change
+            yield match.start(), match.end(), match.expand(replacement), change
+
+    def stores(pattern):
+        for match in re.finditer(rf"(?<=[\s)]){pattern}", code):
+            if re.search(r"(?:[;{}):]|\belse)\s*$", code[:match.start()][-200:]):  # not behind a type: no definition
+                yield match.start(), match.end(), ";", "store dropped"
 
     yield from each(r"__sync(threads|warp)\([^()]*\);", ";", "barrier dropped")
     for mask in "0x7fffffffU", "0xffffU":
@@ -81,9 +86,8 @@ def replacements(code):
     yield from each(r"/= 2\b", "/= 4", "/= 2 to /= 4")
     yield from each(r" / 2\b(?!\.)", " / 4", "/ 2 to / 4")
     yield from each(r"\bfor \((?:const )?([\w:]+) (\w+) = ([^;]+);", r"for (\1 \2 = \3 + 1;", "loop begins 1 later")
-    yield from each(r"(?<=[\s)])(?:\*\w[\w.]*|\w[\w.>-]*\[[^;{}]*?\])(?:\.\w+)? [-+*]?= [^;{}]*(?:\{[^;{}]*\})?;", ";",
-                    "store dropped")
-    yield from each(r"(?<=[\s)])(?:store|__st\w\w)(?:<[^;()]*>)?\([^;{}]*\);", ";", "store dropped")
+    yield from stores(r"(?:\*\w[\w.]*|\w[\w.>-]*\[[^;{}]*?\])(?:\.\w+)? [-+*]?= [^;{}]*(?:\{[^;{}]*\})?;")
+    yield from stores(r"(?:store|__st\w\w)(?:<[^;()]*>)?\([^;{}]*\);")
     yield from each(r"(?<!bool )\bis_aligned\([^()]*\)", "true", "alignment not checked")
     yield from each(r"[\w.]+(?:\(\))? % \w+ == 0", "true", "remainder not checked")
     for sign in "-", "+":
@@ -101,7 +105,7 @@ def mutations_of(file):
     seen = {}
     for begin, end, new, change in sorted(replacements(code)):
         line = source.count("\n", 0, begin)
-        function = ""
+        function = "-"
         for earlier in reversed(code.split("\n")[: line + 1]):
             definition = re.match(r"(?:struct|class) (?:alignas\(.*\) )?(\w+)|[\w_].*?\b(?!__launch_bounds__)(\w+)\(", earlier)
             if definition:
@@ -228,9 +232,10 @@ def read_table():
     rows = set()
     for line in TABLE.read_text().splitlines():
         if line and not line.startswith("#"):
-            columns = [column.strip() for column in line.split(" | ")]
-            assert len(columns) == 5 and all(columns), f"{TABLE.name}: {line}"
-            rows.add(tuple(columns[:4]))
+            file, function, change, rest = line.split(" | ", 3)
+            text, reason = rest.rsplit(" | ", 1)  # source text may have a " | "
+            assert reason.strip() not in ("", "why?"), f"{TABLE.name}: {line}"
+            rows.add((file, function, change, text))
     return rows
 
 
