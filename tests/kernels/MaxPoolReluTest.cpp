@@ -111,11 +111,15 @@ TYPED_TEST(MaxPoolReluTest, ForwardAndBackwardMatchTheDefinition) {
                        (placement.at_end           ? ", at the end"
                         : placement.misaligned > 0 ? ", misaligned"
                                                    : ""));
-          const Buffer<Element> x_buffer(*form, x, placement);
-          const Buffer<Element> dy_buffer(*form, dy, placement);
-          const Buffer<Element> y_buffer(*form, outputs, placement);
-          const Buffer<Element> dx_buffer(*form, inputs, placement);
-          const Buffer<std::uint8_t> index_buffer(*form, outputs, placement);
+          // Every buffer is once the only misaligned one: then too no other may be read by wide accesses.
+          const auto place = [&, turn = (batch + rows.size + (relu ? 1 : 0)) % 3](std::int64_t buffer) {
+            return placement.misaligned > 0 && buffer != turn ? Placement{} : placement;
+          };
+          const Buffer<Element> x_buffer(*form, x, place(0));
+          const Buffer<Element> dx_buffer(*form, inputs, place(0));
+          const Buffer<Element> y_buffer(*form, outputs, place(1));
+          const Buffer<Element> dy_buffer(*form, dy, place(1));
+          const Buffer<std::uint8_t> index_buffer(*form, outputs, place(2));
           run(
               *form, [](auto&&... args) { max_pool_relu(args...); },
               MaxPoolReluForward<Element>{x_buffer.data(), y_buffer.data(), index_buffer.data(), shape, relu});
