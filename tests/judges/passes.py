@@ -34,26 +34,26 @@ MODELS = {models.Transformer: {"channels_last": 3, "fuse_bias_gelu": 2, "fuse_la
 def every_pass_computes_the_same():
     for make, places in MODELS.items():
         torch.manual_seed(3)
-        model = make().double()
+        model = make()
         pixels, labels = common.images(96, seed=5)
         with common.temporary_directory() as name:
             directory = pathlib.Path(name)
             models.export(model, directory / "model.pt2")
             common.write_channel(directory / "train", pixels, labels)
 
-            def trained(passes, precision):
+            def trained(passes, precision, optimizer="adamw"):
                 job = directory / f"{passes}-{precision}"
                 _, state = common.train(job, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=16, epochs=4,
-                                        eval_every=100, optimizer="adamw", learning_rate=0.01, precision=precision, passes=passes)
+                                        eval_every=100, optimizer=optimizer, learning_rate=0.01, precision=precision, passes=passes)
                 return state
 
             expected = trained("none", "fp64")
             for passes in (",".join(PASSES), *places):
                 difference = common.relative_difference(trained(passes, "fp64"), expected)
                 assert difference <= 1e-9, f"{make.__name__}, passes={passes}: parameters differ by {difference:.3g}"
-            # Ranks would otherwise round differently; a gross error in a low precision shows all the same.
-            difference = common.relative_difference(trained(",".join(PASSES), "bf16"), trained("none", "bf16"))
-            assert difference <= 0.1, f"{make.__name__}, bf16: parameters differ by {difference:.3g}"
+            # They round at other places; AdamW would make a whole step of what is rounding alone.
+            difference = common.relative_difference(trained(",".join(PASSES), "bf16", "sgd"), trained("none", "bf16", "sgd"))
+            assert difference <= 0.03, f"{make.__name__}, bf16: parameters differ by {difference:.3g}"
 
             lines = [line for line in common.run(["inspect", directory / "model.pt2", "--passes"]).splitlines() if line.startswith("pass ")]
             found = {name: sum(f" {name}: " in line for line in lines) for name in PASSES}

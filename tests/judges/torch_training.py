@@ -153,7 +153,7 @@ class Lamb(torch.optim.Optimizer):
     def step(self):
         for group in self.param_groups:
             (beta1, beta2), lr = group["betas"], group["lr"]
-            for p in group["params"]:
+            for p in (p for p in group["params"] if p.grad is not None):
                 state = self.state[p]
                 if not state:
                     state.update(t=0, m=torch.zeros_like(p), v=torch.zeros_like(p))

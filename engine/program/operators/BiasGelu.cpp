@@ -18,7 +18,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 struct BiasGelu : public torch::autograd::Function<BiasGelu> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& bias, bool tanh) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& given_bias,
+                            bool tanh) {
+    const at::Tensor bias = given_bias.value_or(at::Tensor());
     at::Tensor y = at::empty_like(x);
     for_element_type(x.scalar_type(), [&]<typename Element>() {
       kernels::bias_gelu(kernels::BiasGeluForward<Element>{
@@ -32,6 +34,7 @@ struct BiasGelu : public torch::autograd::Function<BiasGelu> {
     });
     context->save_for_backward({x, bias});
     context->saved_data["tanh"] = tanh;
+    context->saved_data["bias_trained"] = is_trained(given_bias);
     return y;
   }
 
@@ -41,7 +44,7 @@ struct BiasGelu : public torch::autograd::Function<BiasGelu> {
     const at::Tensor& bias = saved[1];
     const at::Tensor dy = gradients[0].contiguous();
     const at::Tensor dx = at::empty_like(x);
-    const bool bias_wanted = bias.defined() && context->needs_input_grad(1);
+    const bool bias_wanted = context->saved_data["bias_trained"].toBool();
     const at::TensorOptions options = x.options().dtype(arithmetic_type(x.scalar_type()));
     const at::Tensor bias_gradient = bias_wanted ? at::empty({columns_of(x)}, options) : at::Tensor();
     const at::Tensor workspace =

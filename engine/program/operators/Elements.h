@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 
+#include <optional>
+
 #include "kernels/ElementTypes.h"
 
 namespace lockstep {
@@ -28,6 +30,10 @@ auto for_element_type(at::ScalarType type, const Body& body) {
 /// The type of parameters, their gradients and statistics beside activations of `type`.
 inline at::ScalarType arithmetic_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
 
+/// Whether a gradient for this input is wanted: asked in forward, because autograd numbers only the tensors that are
+/// there.
+inline bool is_trained(const std::optional<at::Tensor>& tensor) { return tensor && tensor->requires_grad(); }
+
 /// A tensor's elements; nullptr for a tensor that is not there.
 template <typename Element>
 const Element* elements(const at::Tensor& tensor) {
@@ -38,11 +44,11 @@ Element* mutable_elements(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<Element*>(tensor.mutable_data_ptr()) : nullptr;
 }
 
-/// A parameter of `columns` elements as kernels read it beside activations of `type`; undefined stays undefined.
-/// Autograd sees the conversion, if there is any.
-inline at::Tensor parameter_beside(const std::optional<at::Tensor>& parameter, at::ScalarType type,
-                                   std::int64_t columns) {
-  if (!parameter || !parameter->defined()) return {};
+/// A parameter of `columns` elements as kernels read it beside activations of `type`; none stays none. Autograd sees
+/// the conversion, if there is any.
+inline std::optional<at::Tensor> parameter_beside(const std::optional<at::Tensor>& parameter, at::ScalarType type,
+                                                  std::int64_t columns) {
+  if (!parameter || !parameter->defined()) return std::nullopt;
   TORCH_CHECK(parameter->dim() == 1 && parameter->numel() == columns, "a parameter of ", columns,
               " elements is expected, not one of sizes ", parameter->sizes());
   return parameter->to(arithmetic_type(type)).contiguous();

@@ -22,8 +22,13 @@ using torch::autograd::variable_list;
 
 struct LayerNorm : public torch::autograd::Function<LayerNorm> {
   // Without a residual: {y}; with one: {sum, y}.
-  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& residual,
-                               const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& x,
+                               const std::optional<at::Tensor>& given_residual,
+                               const std::optional<at::Tensor>& given_weight,
+                               const std::optional<at::Tensor>& given_bias, double epsilon) {
+    const at::Tensor residual = given_residual.value_or(at::Tensor());
+    const at::Tensor weight = given_weight.value_or(at::Tensor());
+    const at::Tensor bias = given_bias.value_or(at::Tensor());
     const at::Tensor sum = residual.defined() ? at::empty_like(x) : at::Tensor();
     at::Tensor y = at::empty_like(x);
     const at::TensorOptions statistics = x.options().dtype(arithmetic_type(x.scalar_type()));
@@ -46,7 +51,8 @@ struct LayerNorm : public torch::autograd::Function<LayerNorm> {
       });
     });
     context->save_for_backward({residual.defined() ? sum : x, weight, mean, rstd});
-    context->saved_data["has_bias"] = bias.defined();
+    context->saved_data["weight_trained"] = is_trained(given_weight);
+    context->saved_data["bias_trained"] = is_trained(given_bias);
     context->saved_data["has_residual"] = residual.defined();
     if (residual.defined()) return {sum, y};
     return {y};
@@ -62,11 +68,11 @@ struct LayerNorm : public torch::autograd::Function<LayerNorm> {
     const at::Tensor dy = dy_given.defined() ? dy_given.contiguous() : at::zeros_like(s);
     const at::Tensor dx = at::empty_like(s);
     const at::TensorOptions options = s.options().dtype(arithmetic_type(s.scalar_type()));
-    const auto wanted = [&](std::size_t input, bool there) {
-      return there && context->needs_input_grad(input) ? at::empty({columns_of(s)}, options) : at::Tensor();
+    const auto gradient_if = [&](const char* trained) {
+      return context->saved_data[trained].toBool() ? at::empty({columns_of(s)}, options) : at::Tensor();
     };
-    const at::Tensor weight_gradient = wanted(2, weight.defined());
-    const at::Tensor bias_gradient = wanted(3, context->saved_data["has_bias"].toBool());
+    const at::Tensor weight_gradient = gradient_if("weight_trained");
+    const at::Tensor bias_gradient = gradient_if("bias_trained");
     const at::Tensor workspace = weight_gradient.defined() || bias_gradient.defined()
                                      ? at::empty({kernels::layer_norm_workspace(rows_of(s), columns_of(s))}, options)
                                      : at::Tensor();
@@ -94,7 +100,7 @@ struct LayerNorm : public torch::autograd::Function<LayerNorm> {
 at::Tensor layer_norm(const at::Tensor& x, const std::optional<at::Tensor>& weight,
                       const std::optional<at::Tensor>& bias, double eps) {
   const std::int64_t columns = columns_of(x);
-  return LayerNorm::apply(x.contiguous(), at::Tensor(), parameter_beside(weight, x.scalar_type(), columns),
+  return LayerNorm::apply(x.contiguous(), std::nullopt, parameter_beside(weight, x.scalar_type(), columns),
                           parameter_beside(bias, x.scalar_type(), columns), eps)[0];
 }
 
@@ -105,8 +111,8 @@ std::tuple<at::Tensor, at::Tensor> add_layer_norm(const at::Tensor& x, const at:
   const at::ScalarType type = at::result_type(x, residual);
   const std::int64_t columns = columns_of(x);
   variable_list results =
-      LayerNorm::apply(x.to(type).contiguous(), residual.to(type).contiguous(), parameter_beside(weight, type, columns),
-                       parameter_beside(bias, type, columns), eps);
+      LayerNorm::apply(x.to(type).contiguous(), std::optional(residual.to(type).contiguous()),
+                       parameter_beside(weight, type, columns), parameter_beside(bias, type, columns), eps);
   return {results[0], results[1]};
 }
 
