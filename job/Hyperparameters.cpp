@@ -49,9 +49,8 @@ const std::vector<std::pair<Loss, std::string>>& choices() {
 }
 template <>
 const std::vector<std::pair<OptimizerKind, std::string>>& choices() {
-  static const std::vector<std::pair<OptimizerKind, std::string>> all = {{OptimizerKind::kSgd, "sgd"},
-                                                                         {OptimizerKind::kAdamW, "adamw"},
-                                                                         {OptimizerKind::kLamb, "lamb"}};
+  static const std::vector<std::pair<OptimizerKind, std::string>> all = {
+      {OptimizerKind::kSgd, "sgd"}, {OptimizerKind::kAdamW, "adamw"}, {OptimizerKind::kLamb, "lamb"}};
   return all;
 }
 template <>
@@ -389,7 +388,8 @@ const std::vector<Row>& table() {
     all.push_back(real("label_smoothing", &H::label_smoothing, kShare,
                        "cross_entropy: the share of each label that is spread over all classes.")
                       .unless([](const H& h) { return h.loss == Loss::kMse ? "loss=mse does not use it" : ""; }));
-    all.push_back(choice("optimizer", &H::optimizer, "As torch.optim.SGD and torch.optim.AdamW define them; lamb as You et al. 2020."));
+    all.push_back(choice("optimizer", &H::optimizer,
+                         "As torch.optim.SGD and torch.optim.AdamW define them; lamb as You et al. 2020."));
     all.push_back(real("learning_rate", &H::learning_rate, kPositive, "The base learning rate."));
     all.push_back(real("momentum", &H::momentum, kShare, "sgd: momentum.").unless(sgd));
     all.push_back(boolean("nesterov", &H::nesterov, "sgd: Nesterov's form of momentum.").unless([](const H& h) {

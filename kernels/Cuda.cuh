@@ -37,6 +37,8 @@ template <typename... Parameters>
 void launch(const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads, Stream stream,
             Parameters... arguments) {
   if (blocks == 0) return;
+  constexpr std::int64_t kMostBlocks = 2147483647;
+  if (blocks > kMostBlocks) throw InternalError(std::string(name) + " of " + std::to_string(blocks) + " blocks");
   LOCKSTEP_START(kernel, static_cast<unsigned>(blocks), static_cast<unsigned>(threads), stream, arguments...);
   if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) {
     throw SystemError(std::string("launching ") + name + ": " + cudaGetErrorString(error));

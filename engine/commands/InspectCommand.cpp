@@ -88,6 +88,8 @@ void inspect_channel(const fs::path& path) {
 }  // namespace
 
 int inspect_command(const fs::path& path, bool passes) {
+  if (passes && path.extension() != ".pt2")
+    throw InputError("--passes is for programs (.pt2), not for " + path.string());
   if (fs::is_directory(path)) {
     inspect_channel(path);
   } else if (path.extension() == ".safetensors") {

@@ -103,7 +103,9 @@ void RankJob::load() {
     if (!channel.empty()) datasets_[channel] = load_channel(channel);
   }
   program_ = load_program();
-  buckets_ = make_bucket_plan(options(), *program_);
+  // Of the graph that will run: a pass may change the order in which parameters are used.
+  const Program rewritten = Trainer::rewritten(*program_, options());
+  buckets_ = make_bucket_plan(options(), rewritten);
   check_fit();
   if (leads()) {
     // Found out now, not after training; nothing of an earlier job is touched before the ranks agree.
@@ -113,7 +115,7 @@ void RankJob::load() {
   if (!evaluation_channel_.empty()) {
     evaluation = {evaluation_channel_, datasets_.at(evaluation_channel_).get()};
   }
-  trainer_ = std::make_unique<Trainer>(options(), *program_, *buckets_,
+  trainer_ = std::make_unique<Trainer>(options(), *program_, rewritten, *buckets_,
                                        NamedDataset{train_channel_, datasets_.at(train_channel_).get()}, evaluation,
                                        communicator_);
 }

@@ -191,6 +191,9 @@ Program read_archive(const fs::path& path) {
     }
     Graph graph = read_graph(text_record(archive, kModel), file);
     check_inputs(graph);
+    for (const Node& node : graph.nodes) {  // passes put them in, and check first what they take
+      if (node.target.starts_with("torch.ops.lockstep.")) throw InputError(describe(node) + " is not one of PyTorch's");
+    }
     std::map<std::string, at::Tensor> state;
     read_section(archive, fs::file_size(path), kWeights, state);
     read_section(archive, fs::file_size(path), kConstants, state);

@@ -11,9 +11,6 @@
 
 namespace lockstep {
 
-/// "linear, gelu → lockstep.bias_gelu.default (File "model.py", line 7, in forward)"
-std::string describe_change(const Node& node, const std::vector<std::string>& replaced);
-
 /// linear with bias → gelu becomes linear without → lockstep::bias_gelu, where nothing else reads linear's output:
 /// one pass over the activations instead of two forward, and of three backward.
 Graph fuse_bias_gelu(Graph graph, std::vector<std::string>& changes);

@@ -338,6 +338,11 @@ std::vector<Dimension> Graph::sizes(const std::string& value) const {
   return dimensions;
 }
 
+std::optional<std::vector<Dimension>> Graph::find_sizes(const std::string& value) const {
+  if (!document.at("graph_module").at("graph").at("tensor_values").contains(value)) return std::nullopt;
+  return sizes(value);
+}
+
 int Graph::scalar_type(const std::string& value) const { return tensor_value(*this, value).at("dtype"); }
 
 bool Graph::requires_grad(const std::string& value) const {

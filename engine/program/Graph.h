@@ -112,6 +112,8 @@ struct Graph {
 
   /// Sizes of a value as the exporter saw it; throws InputError for a value that has no entry.
   std::vector<Dimension> sizes(const std::string& value) const;
+  /// The same, or nothing for a value that has no entry.
+  std::optional<std::vector<Dimension>> find_sizes(const std::string& value) const;
   int scalar_type(const std::string& value) const;
   bool requires_grad(const std::string& value) const;
   std::vector<const GraphInput*> user_inputs() const;

@@ -8,20 +8,11 @@
 #include "common/Error.h"
 #include "engine/program/Aliases.h"
 #include "engine/program/Fusions.h"
+#include "engine/program/GraphUses.h"
 
 namespace lockstep {
 
 namespace {
-
-// Nodes that read each value; outputs of the graph count as one more.
-std::map<std::string, int> count_uses(const Graph& graph) {
-  std::map<std::string, int> uses;
-  for (const Node& node : graph.nodes) {
-    for (const std::string& name : node.tensors()) ++uses[name];
-  }
-  for (const std::string& output : graph.outputs) ++uses[output];
-  return uses;
-}
 
 // Whether a node from `first` on writes into anything but the program's state.
 bool changes_activations(const Graph& graph, std::size_t first) {
@@ -72,7 +63,7 @@ Program apply_passes(const Program& program, const std::vector<Pass>& passes, st
 }
 
 Graph relu_after_max_pool(Graph graph, std::vector<std::string>& changes) {
-  const std::map<std::string, int> uses = count_uses(graph);
+  const GraphUses uses(graph);
   nlohmann::json& values = graph.document.at("graph_module").at("graph").at("tensor_values");
   for (std::size_t i = 0; i + 1 < graph.nodes.size(); ++i) {
     Node& relu = graph.nodes[i];
@@ -82,7 +73,7 @@ Graph relu_after_max_pool(Graph graph, std::vector<std::string>& changes) {
     const std::string result = pool.output();
     if (pooled.empty() || result.empty() || pool.tensor("self") != pooled || is_dilated(pool)) continue;
     // Autograd keeps ReLU's output: what comes later must not write into it.
-    if (uses.at(pooled) != 1 || changes_activations(graph, i + 2)) continue;
+    if (uses.readers(pooled) != 1 || changes_activations(graph, i + 2) || !values.contains(result)) continue;
     values[pooled] = values.at(result);
     pool.set("self", TensorName{relu.tensor("self")});
     pool.outputs = {TensorName{pooled}};

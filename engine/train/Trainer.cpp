@@ -59,10 +59,10 @@ std::int64_t Trainer::total_steps(const Hyperparameters& hyperparameters, const 
   return hyperparameters.max_steps > 0 ? std::min(steps, hyperparameters.max_steps) : steps;
 }
 
-Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program, BucketPlan buckets, NamedDataset train,
-                 std::optional<NamedDataset> evaluation, Communicator& communicator)
+Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program, Program rewritten, BucketPlan buckets,
+                 NamedDataset train, std::optional<NamedDataset> evaluation, Communicator& communicator)
     : hyperparameters_(hyperparameters),
-      program_(rewritten(program, hyperparameters)),
+      program_(std::move(rewritten)),
       inference_program_(program_.with_graph(eval_form(program.graph()))),
       train_(std::move(train)),
       evaluation_(std::move(evaluation)),
@@ -102,6 +102,10 @@ TrainingResult Trainer::run(Reporter* reporter) {
       done |= evaluate(epoch, loss, static_cast<double>(trained_samples_ - samples_before) / seconds);
     }
   }
+  if (global_step_ > 0 && step_.loss_scale() && step_.loss_scale()->overflows() == global_step_) {
+    throw CollectiveError(kExitRankFailed, "nothing was trained: the gradients of all " + std::to_string(global_step_) +
+                                               " steps overflowed in fp16; try a smaller loss_scale or precision=bf16");
+  }
   double wait = loader.seconds_waited();
   communicator_.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
 
@@ -122,7 +126,7 @@ TrainingResult Trainer::run(Reporter* reporter) {
   return result;
 }
 
-// Returns the mean of the epoch's step losses, weighted by their samples; without those that overflowed.
+// Returns the mean of the epoch's step losses, weighted by their samples; without those that were skipped (NaN: all).
 double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
   double loss = 0;
   std::int64_t samples = 0;
@@ -133,7 +137,7 @@ double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
     const TrainingStep::Result result =
         step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
     ++global_step_;
-    if (std::isfinite(result.loss)) {
+    if (!result.skipped) {
       loss += result.loss * static_cast<double>(batch_size);
       samples_with_loss += batch_size;
     }
@@ -173,7 +177,9 @@ bool Trainer::improves(const Evaluation& evaluation) const {
 bool Trainer::evaluate(std::int64_t epoch, double train_loss, double samples_per_second) {
   average_running_statistics(program_, samples_since_average_, communicator_);
   samples_since_average_ = 0;
-  Metrics metrics = {{"train_loss", train_loss}, {"train_samples_per_second", samples_per_second}};
+  Metrics metrics;
+  if (std::isfinite(train_loss)) metrics.emplace_back("train_loss", train_loss);
+  metrics.emplace_back("train_samples_per_second", samples_per_second);
   bool stop = false;
   if (evaluation_) {
     const Evaluation evaluation = evaluator_.evaluate(*evaluation_->dataset);

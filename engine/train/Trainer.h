@@ -42,8 +42,9 @@ struct TrainingResult {
 class Trainer {
  public:
   /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one.
-  Trainer(const Hyperparameters& hyperparameters, const Program& program, BucketPlan buckets, NamedDataset train,
-          std::optional<NamedDataset> evaluation, Communicator& communicator);
+  /// `rewritten`: what `rewritten` makes of `program`; `buckets`: its plan.
+  Trainer(const Hyperparameters& hyperparameters, const Program& program, Program rewritten, BucketPlan buckets,
+          NamedDataset train, std::optional<NamedDataset> evaluation, Communicator& communicator);
 
   /// A collective. `reporter`: on rank 0, else nullptr. Throws alike on all ranks when training diverges.
   TrainingResult run(Reporter* reporter);

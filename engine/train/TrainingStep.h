@@ -41,7 +41,8 @@ class TrainingStep {
                Optimizer& optimizer, Communicator& communicator, Options options);
 
   /// Takes the micro-batches of one step from `loader`; `batch_size` is the step's size over all ranks. Throws on all
-  /// ranks alike when the loss or the gradient is not finite and no smaller loss scale can mend that.
+  /// ranks alike when the loss, or with clip_norm or fp16 the gradient, is not finite and no smaller loss scale mends
+  /// it.
   Result run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
              double learning_rate);
 

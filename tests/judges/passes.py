@@ -60,6 +60,39 @@ def every_pass_computes_the_same():
             assert {name: count for name, count in found.items() if count} == places, "\n".join(lines)
 
 
+class Reordered(torch.nn.Module):
+    """Fused, its parameters are used in another order: groups must still find theirs."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.up = torch.nn.Linear(64, 24), torch.nn.Linear(64, 24)
+        self.first, self.second = torch.nn.LayerNorm(24), torch.nn.LayerNorm(24, bias=False)
+        self.head = torch.nn.Linear(24, 10)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        gate, up = self.gate(x), self.up(x)
+        mixed = torch.nn.functional.gelu(gate) * up
+        total = mixed + up
+        return self.head(self.first(up * 0.5) + self.second(total))
+
+
+def parameter_groups_follow_their_parameters():
+    torch.manual_seed(4)
+    model = Reordered()
+    groups = [{"match": "first.*", "learning_rate_factor": 0}, {"match": "gate.*", "weight_decay": 0.5}]
+    pixels, labels = common.images(64, seed=6)
+    with common.temporary_directory() as name:
+        directory = pathlib.Path(name)
+        models.export(model, directory / "model.pt2")
+        common.write_channel(directory / "train", pixels, labels)
+        states = [common.train(directory / passes, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=16,
+                               epochs=2, eval_every=100, learning_rate=0.1, precision="fp64", passes=passes, parameter_groups=groups)[1]
+                  for passes in ("none", "fuse_bias_gelu,fuse_layer_norm")]
+    assert common.relative_difference(*states) <= 1e-10
+    assert (states[1]["first.weight"] == 1).all() and not (states[1]["second.weight"] == 1).all()
+
+
 def inspect_says_when_nothing_changes():
     with common.temporary_directory() as name:
         model = pathlib.Path(name, "mlp.pt2")
@@ -68,4 +101,4 @@ def inspect_says_when_nothing_changes():
 
 
 if __name__ == "__main__":
-    common.main(every_pass_computes_the_same, inspect_says_when_nothing_changes)
+    common.main(every_pass_computes_the_same, parameter_groups_follow_their_parameters, inspect_says_when_nothing_changes)

@@ -1,5 +1,7 @@
 // embedding(Tensor weight, Tensor tokens, *, int padding_idx) -> Tensor
 //   aten::embedding without its options; the gradient of the table is summed in one order, whatever the threads.
+#include <limits>
+
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -62,6 +64,8 @@ struct Embedding : public torch::autograd::Function<Embedding> {
 
 at::Tensor embedding(const at::Tensor& weight, const at::Tensor& tokens, std::int64_t padding_idx) {
   TORCH_CHECK(weight.dim() == 2, "the table has two dimensions, not the sizes ", weight.sizes());
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  TORCH_CHECK(tokens.numel() < kMost && weight.size(0) < kMost, "2^31 tokens, or words, are too many");
   return Embedding::apply(weight, tokens, padding_idx);
 }
 

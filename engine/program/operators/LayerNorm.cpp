@@ -53,6 +53,7 @@ struct LayerNorm : public torch::autograd::Function<LayerNorm> {
     context->save_for_backward({residual.defined() ? sum : x, weight, mean, rstd});
     context->saved_data["weight_trained"] = is_trained(given_weight);
     context->saved_data["bias_trained"] = is_trained(given_bias);
+    context->set_materialize_grads(false);
     context->saved_data["has_residual"] = residual.defined();
     if (residual.defined()) return {sum, y};
     return {y};
@@ -63,7 +64,7 @@ struct LayerNorm : public torch::autograd::Function<LayerNorm> {
     const at::Tensor& s = saved[0];
     const at::Tensor& weight = saved[1];
     const bool has_residual = context->saved_data["has_residual"].toBool();
-    at::Tensor dsum = has_residual && gradients[0].defined() ? gradients[0].contiguous() : at::Tensor();
+    const at::Tensor dsum = has_residual && gradients[0].defined() ? gradients[0].contiguous() : at::Tensor();
     const at::Tensor& dy_given = gradients.back();
     const at::Tensor dy = dy_given.defined() ? dy_given.contiguous() : at::zeros_like(s);
     const at::Tensor dx = at::empty_like(s);

@@ -3,6 +3,8 @@
 //   last; tensors in another order take PyTorch's.
 #include "kernels/max_pool_relu/MaxPoolRelu.h"
 
+#include <limits>
+
 #include <ATen/ops/empty.h>
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/relu.h>
@@ -17,6 +19,8 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+
+constexpr std::int64_t kLargestWindow = 15;
 
 struct Window {
   std::vector<std::int64_t> kernel_size, stride, padding;
@@ -77,9 +81,20 @@ struct MaxPoolRelu : public torch::autograd::Function<MaxPoolRelu> {
 at::Tensor max_pool2d_relu(const at::Tensor& x, at::IntArrayRef kernel_size, at::IntArrayRef stride,
                            at::IntArrayRef padding, bool ceil_mode, bool relu) {
   TORCH_CHECK(x.dim() == 4, "it takes images [N, C, H, W], not a tensor of sizes ", x.sizes());
-  if (!x.is_contiguous(at::MemoryFormat::ChannelsLast)) {
+  // With one channel, or one pixel, both orders are contiguous, and the strides still say which of them is meant.
+  if (!x.is_contiguous(at::MemoryFormat::ChannelsLast) || x.suggest_memory_format() != at::MemoryFormat::ChannelsLast ||
+      !x.is_floating_point()) {
     const at::Tensor pooled = at::max_pool2d(x, kernel_size, stride, padding, /*dilation=*/1, ceil_mode);
     return relu ? at::relu(pooled) : pooled;
+  }
+  TORCH_CHECK(kernel_size.size() == 2 && stride.size() == 2 && padding.size() == 2,
+              "kernel_size, stride and padding are of two numbers");
+  for (std::size_t i = 0; i < 2; ++i) {
+    TORCH_CHECK(kernel_size[i] >= 1 && kernel_size[i] <= kLargestWindow, "a window of ", kernel_size[i],
+                " is not within 1 … ", kLargestWindow);
+    TORCH_CHECK(stride[i] >= 1 && stride[i] <= std::numeric_limits<std::int32_t>::max(), "a stride of ", stride[i]);
+    TORCH_CHECK(padding[i] >= 0 && padding[i] <= kernel_size[i] / 2, "a padding of ", padding[i],
+                " is more than half of the window");
   }
   return MaxPoolRelu::apply(x, Window{kernel_size.vec(), stride.vec(), padding.vec(), ceil_mode}, relu);
 }

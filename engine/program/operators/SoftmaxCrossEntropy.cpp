@@ -1,5 +1,7 @@
 #include "engine/program/operators/SoftmaxCrossEntropy.h"
 
+#include <limits>
+
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -14,7 +16,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr std::int64_t kNoIgnoredLabel = -100;
+constexpr std::int64_t kNoIgnoredLabel = std::numeric_limits<std::int64_t>::min();
 
 struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntropy> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& logits, const at::Tensor& labels,

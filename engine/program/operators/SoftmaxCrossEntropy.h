@@ -1,4 +1,4 @@
-// The loss of classification, for callers in C++; programs reach it through the dispatcher.
+// The loss of classification.
 #pragma once
 
 #include <ATen/core/Tensor.h>

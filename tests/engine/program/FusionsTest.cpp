@@ -62,5 +62,29 @@ TEST(FuseBiasGelu, LeavesALinearThatOthersRead) {
   EXPECT_EQ(fused.nodes[2].target, "torch.ops.aten.gelu.default");
 }
 
+// An archive need not name its nodes, nor describe its values.
+TEST(Fusions, LeaveOtherNodesWithoutNamesWhereTheyAre) {
+  const Program cnn =
+      build_builtin_program("cnn", {.input_shape = {1, 12, 12}, .classes = 3, .channels = {4, 6}, .dropout = 0});
+  Graph graph = cnn.graph();
+  for (Node& node : graph.nodes) node.name.clear();
+  std::vector<std::string> changes;
+  const Graph fused = fuse_max_pool_relu(graph, changes);
+  EXPECT_EQ(changes.size(), 2U);
+  EXPECT_EQ(fused.nodes.size(), graph.nodes.size() - 2);
+  graph.document.at("graph_module").at("graph").at("tensor_values") = nlohmann::json::object();
+  EXPECT_EQ(fuse_max_pool_relu(graph, changes).nodes.size(), graph.nodes.size());
+  EXPECT_EQ(changes.size(), 2U);
+}
+
+TEST(FuseBiasGelu, LeavesABiasThatIsNotOneNumberAColumn) {
+  Graph graph = gelu_program("").graph();
+  const std::string bias = graph.nodes[1].tensor("bias");
+  graph.document.at("graph_module").at("graph").at("tensor_values").at(bias).at("sizes") = {{{"as_int", 1}}};
+  std::vector<std::string> changes;
+  fuse_bias_gelu(graph, changes);
+  EXPECT_EQ(changes.size(), 1U);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -149,7 +149,7 @@ TEST(WithChannelsLast, ViewsOfImagesAreCopiesInThatOrder) {
   EXPECT_TRUE(is_converted(program));
   expect_same_outputs(program);
   // The program's own graph needs its own order again, also where there is one channel.
-  const Program back = with_channels_last(program).row_major().with_graph(graph);
+  const Program back = channels_last(program).row_major().with_graph(graph);
   EXPECT_NO_THROW(Executor(back).run({at::randn({5, 1, 12, 12})}));
 }
 

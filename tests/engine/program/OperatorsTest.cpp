@@ -1,0 +1,244 @@
+// Our operators beside PyTorch's, through the dispatcher and with their gradients.
+#include "engine/program/Operators.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <limits>
+
+#include "engine/program/operators/SoftmaxCrossEntropy.h"
+
+namespace lockstep {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+using Optional = std::optional<at::Tensor>;
+
+template <typename Signature>
+auto call(const std::string& name) {
+  return find_operator("torch.ops.lockstep." + name + ".default")->typed<Signature>();
+}
+
+at::Tensor layer_norm(const at::Tensor& x, const Optional& weight, const Optional& bias, double eps) {
+  return call<at::Tensor(const at::Tensor&, const Optional&, const Optional&, double)>("layer_norm")
+      .call(x, weight, bias, eps);
+}
+Tensors add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const Optional& weight, const Optional& bias) {
+  const auto [sum, y] = call<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, const Optional&,
+                                                                const Optional&, double)>("add_layer_norm")
+                            .call(x, residual, weight, bias, 1e-5);
+  return {sum, y};
+}
+at::Tensor bias_gelu(const at::Tensor& x, const Optional& bias, std::string_view approximate) {
+  return call<at::Tensor(const at::Tensor&, const Optional&, std::string_view)>("bias_gelu").call(x, bias, approximate);
+}
+at::Tensor pool(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef stride, at::IntArrayRef padding,
+                bool ceil_mode, bool relu) {
+  return call<at::Tensor(const at::Tensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, bool, bool)>(
+             "max_pool2d_relu")
+      .call(x, kernel, stride, padding, ceil_mode, relu);
+}
+at::Tensor embed(const at::Tensor& weight, const at::Tensor& tokens, std::int64_t padding_idx) {
+  return call<at::Tensor(const at::Tensor&, const at::Tensor&, std::int64_t)>("embedding")
+      .call(weight, tokens, padding_idx);
+}
+
+// Outputs, and the gradients of the inputs that ask for one when every output has a fixed gradient of its own.
+template <typename Function>
+Tensors with_gradients(const Function& function, const Tensors& inputs) {
+  Tensors leaves;
+  for (const at::Tensor& input : inputs) {
+    leaves.push_back(input.defined() && input.is_floating_point() ? input.detach().requires_grad_() : input);
+  }
+  Tensors outputs = function(leaves);
+  at::Tensor sum = at::zeros({}, at::kDouble);
+  for (const at::Tensor& output : outputs) {
+    const at::Tensor weights = at::arange(output.numel(), at::kDouble).mul(0.37).sin().view(output.sizes());
+    sum = sum + (output.to(at::kDouble) * weights).sum();
+  }
+  sum.backward();
+  for (at::Tensor& output : outputs) output = output.detach();
+  for (const at::Tensor& leaf : leaves) {
+    if (leaf.defined() && leaf.requires_grad()) outputs.push_back(leaf.grad());
+  }
+  return outputs;
+}
+
+void expect_close(const Tensors& found, const Tensors& expected, double tolerance) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    ASSERT_EQ(found[i].defined(), expected[i].defined()) << i;
+    if (!found[i].defined()) continue;
+    EXPECT_EQ(found[i].sizes(), expected[i].sizes()) << i;
+    const at::Tensor a = found[i].to(at::kDouble);
+    const at::Tensor b = expected[i].to(at::kDouble);
+    EXPECT_TRUE(at::equal(a.isnan(), b.isnan())) << i;
+    const double norm = b.nan_to_num().norm().item<double>();
+    EXPECT_LE((a - b).nan_to_num().norm().item<double>(), tolerance * std::max(norm, 1e-12)) << i;
+  }
+}
+
+// The same to rounding in float64, and nearer to float64 than bfloat16's rounding allows in bfloat16.
+template <typename Ours, typename Theirs>
+void compare(const Ours& ours, const Theirs& theirs, const Tensors& inputs, bool also_bfloat16 = true) {
+  const Tensors expected = with_gradients(theirs, inputs);
+  expect_close(with_gradients(ours, inputs), expected, 1e-12);
+  if (!also_bfloat16) return;
+  Tensors reduced = inputs;
+  reduced[0] = reduced[0].to(at::kBFloat16);  // activations; parameters stay float32
+  for (std::size_t i = 1; i < reduced.size(); ++i) {
+    if (reduced[i].defined() && reduced[i].is_floating_point()) reduced[i] = reduced[i].to(at::kFloat);
+  }
+  expect_close(with_gradients(ours, reduced), expected, 0.05);
+}
+
+TEST(LayerNormOperator, EqualsPyTorchsWithAndWithoutParameters) {
+  for (const bool weighted : {true, false}) {
+    for (const bool biased : {true, false}) {
+      const Tensors inputs = {at::randn({3, 5, 8}, at::kDouble), weighted ? at::randn({8}, at::kDouble) : at::Tensor(),
+                              biased ? at::randn({8}, at::kDouble) : at::Tensor()};
+      compare([](const Tensors& in) { return Tensors{layer_norm(in[0], in[1], in[2], 1e-3)}; },
+              [](const Tensors& in) { return Tensors{at::layer_norm(in[0], {8}, in[1], in[2], 1e-3)}; }, inputs);
+      const Tensors with_residual = {inputs[0], at::randn({3, 5, 8}, at::kDouble), inputs[1], inputs[2]};
+      const auto ours = [](const Tensors& in) { return add_layer_norm(in[0], in[1], in[2], in[3]); };
+      const auto theirs = [](const Tensors& in) {
+        const at::Tensor sum = in[0] + in[1];
+        return Tensors{sum, at::layer_norm(sum, {8}, in[2], in[3])};
+      };
+      compare(ours, theirs, with_residual);
+      // Only one of the two outputs is used.
+      for (const std::size_t used : {0U, 1U}) {
+        const auto only = [used](const auto& function) {
+          return [used, &function](const Tensors& in) { return Tensors{function(in).at(used)}; };
+        };
+        const Tensors expected = with_gradients(only(theirs), {inputs[0], with_residual[1], {}, {}});
+        expect_close(with_gradients(only(ours), {inputs[0], with_residual[1], {}, {}}), expected, 1e-12);
+      }
+    }
+  }
+}
+
+TEST(LayerNormOperator, TakesWhatIsNotContiguousOrEmptyOrTwice) {
+  const auto ours = [](const Tensors& in) { return Tensors{layer_norm(in[0].transpose(0, 2), in[1], in[2], 1e-5)}; };
+  const auto theirs = [](const Tensors& in) {
+    return Tensors{at::layer_norm(in[0].transpose(0, 2), {4}, in[1], in[2], 1e-5)};
+  };
+  for (const std::int64_t batch : {0, 3}) {
+    compare(ours, theirs,
+            {at::randn({4, 2, batch}, at::kDouble), at::randn({4}, at::kDouble), at::randn({4}, at::kDouble)});
+  }
+  compare([](const Tensors& in) { return add_layer_norm(in[0], in[0], in[1], {}); },
+          [](const Tensors& in) {
+            const at::Tensor sum = in[0] + in[0];
+            return Tensors{sum, at::layer_norm(sum, {6}, in[1])};
+          },
+          {at::randn({5, 6}, at::kDouble), at::randn({6}, at::kDouble)});
+  EXPECT_THROW(layer_norm(at::randn({2, 3}), at::randn({4}), {}, 1e-5), c10::Error);
+}
+
+TEST(BiasGeluOperator, EqualsPyTorchs) {
+  for (const char* approximate : {"none", "tanh"}) {
+    for (const at::Tensor& x : {at::randn({4, 6}, at::kDouble), at::randn({2, 3, 6}, at::kDouble).transpose(0, 1),
+                                at::randn({0, 6}, at::kDouble)}) {
+      compare([&](const Tensors& in) { return Tensors{bias_gelu(in[0], in[1], approximate)}; },
+              [&](const Tensors& in) { return Tensors{at::gelu(in[0] + in[1], approximate)}; },
+              {x, at::randn({6}, at::kDouble)});
+      compare([&](const Tensors& in) { return Tensors{bias_gelu(in[0], {}, approximate)}; },
+              [&](const Tensors& in) { return Tensors{at::gelu(in[0], approximate)}; }, {x});
+    }
+  }
+}
+
+struct PoolCase {
+  Tensors::value_type x;
+  std::vector<std::int64_t> kernel, stride, padding;
+  bool ceil_mode = false;
+};
+
+TEST(MaxPoolReluOperator, IsExactlyPyTorchs) {
+  const auto channels_last = [](const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); };
+  at::Tensor special = at::randint(-2, 3, {2, 4, 6, 6}).to(at::kDouble);  // ties
+  special[0][1][2][3] = std::numeric_limits<double>::quiet_NaN();
+  special[1].fill_(-std::numeric_limits<double>::infinity());
+  const std::vector<PoolCase> cases = {
+      {channels_last(at::randn({3, 5, 8, 9}, at::kDouble)), {2, 2}, {2, 2}, {0, 0}},
+      {channels_last(at::randn({3, 5, 8, 9}, at::kDouble)), {3, 2}, {1, 2}, {1, 0}, true},
+      {channels_last(at::randn({2, 4, 7, 7}, at::kDouble)), {3, 3}, {2, 2}, {1, 1}, true},
+      {channels_last(special), {3, 3}, {2, 2}, {1, 1}},
+      {channels_last(special), {2, 2}, {2, 2}, {0, 0}},
+      {at::randn({2, 1, 6, 6}, at::kDouble), {2, 2}, {2, 2}, {0, 0}},                 // one channel
+      {channels_last(at::randn({2, 3, 1, 1}, at::kDouble)), {1, 1}, {1, 1}, {0, 0}},  // one pixel
+      {at::randn({2, 3, 6, 6}, at::kDouble), {2, 2}, {2, 2}, {0, 0}},                 // PyTorch's own
+      {channels_last(at::randn({0, 3, 6, 6}, at::kDouble)), {2, 2}, {2, 2}, {0, 0}},
+  };
+  for (const PoolCase& each : cases) {
+    for (const bool relu : {true, false}) {
+      const auto ours = [&](const Tensors& in) {
+        return Tensors{pool(in[0], each.kernel, each.stride, each.padding, each.ceil_mode, relu)};
+      };
+      const auto theirs = [&](const Tensors& in) {
+        const at::Tensor y = at::max_pool2d(in[0], each.kernel, each.stride, each.padding, 1, each.ceil_mode);
+        return Tensors{relu ? at::relu(y) : y};
+      };
+      const Tensors expected = with_gradients(theirs, {each.x});
+      const Tensors found = with_gradients(ours, {each.x});
+      EXPECT_EQ(found[0].suggest_memory_format(), expected[0].suggest_memory_format()) << each.x.sizes();
+      for (std::size_t i = 0; i < 2; ++i) {
+        EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-15, 0, /*equal_nan=*/true)) << each.x.sizes() << i;
+      }
+    }
+  }
+}
+
+TEST(MaxPoolReluOperator, RefusesWindowsThatAreNone) {
+  const at::Tensor x = at::randn({1, 2, 6, 6}).contiguous(at::MemoryFormat::ChannelsLast);
+  EXPECT_THROW(pool(x, {0, 2}, {1, 1}, {0, 0}, false, true), c10::Error);
+  EXPECT_THROW(pool(x, {2, 2}, {0, 1}, {0, 0}, false, true), c10::Error);
+  EXPECT_THROW(pool(x, {2, 2}, {1, std::int64_t{1} << 32}, {0, 0}, false, true), c10::Error);
+  EXPECT_THROW(pool(x, {2, 2}, {1, 1}, {2, 0}, false, true), c10::Error);
+  EXPECT_THROW(pool(x, {2, 2}, {1, 1}, {0, -1}, false, true), c10::Error);
+  EXPECT_THROW(pool(x, {16, 2}, {1, 1}, {0, 0}, false, true), c10::Error);
+  EXPECT_THROW(pool(x, {7, 7}, {1, 1}, {0, 0}, false, true), c10::Error);
+  EXPECT_THROW(pool(x, {2, 2, 2}, {1, 1}, {0, 0}, false, true), c10::Error);
+}
+
+TEST(EmbeddingOperator, EqualsPyTorchs) {
+  const at::Tensor weight = at::randn({7, 5}, at::kDouble);
+  for (const std::int64_t padding : {-1, 0, 3, -5}) {
+    for (const at::Tensor& tokens : {at::randint(0, 7, {40, 3}, at::kLong), at::randint(0, 7, {6}, at::kInt),
+                                     at::full({}, 3, at::kLong), at::zeros({0}, at::kLong)}) {
+      compare([&](const Tensors& in) { return Tensors{embed(in[0], tokens, padding)}; },
+              [&](const Tensors& in) { return Tensors{at::embedding(in[0], tokens, padding)}; }, {weight});
+    }
+  }
+  EXPECT_THROW(embed(weight, at::full({2}, 7, at::kLong), -1), c10::Error);
+}
+
+TEST(SoftmaxCrossEntropyOperator, EqualsPyTorchs) {
+  const at::Tensor labels = at::randint(0, 9, {6}, at::kLong);
+  for (const double smoothing : {0.0, 0.1}) {
+    compare([&](const Tensors& in) { return Tensors{softmax_cross_entropy(in[0], labels, smoothing)}; },
+            [&](const Tensors& in) {
+              return Tensors{at::cross_entropy_loss(in[0], labels, {}, at::Reduction::Sum, -100, smoothing)};
+            },
+            {at::randn({6, 9}, at::kDouble)});
+  }
+  EXPECT_EQ(softmax_cross_entropy(at::randn({0, 9}), at::zeros({0}, at::kLong), 0).item<float>(), 0);
+  EXPECT_THROW(softmax_cross_entropy(at::randn({6, 9}), at::full({6}, 9, at::kLong), 0), c10::IndexError);
+  EXPECT_THROW(softmax_cross_entropy(at::randn({6, 9}), at::full({6}, -100, at::kLong), 0), c10::IndexError);
+}
+
+TEST(Operators, NothingIsWantedOfWhatIsNotTrained) {
+  const at::Tensor x = at::randn({4, 6}, at::kDouble).requires_grad_();
+  const at::Tensor frozen = at::randn({6}, at::kDouble);
+  const at::Tensor trained = at::randn({6}, at::kDouble).requires_grad_();
+  layer_norm(x, frozen, trained, 1e-5).sum().backward();
+  EXPECT_FALSE(frozen.grad().defined());
+  EXPECT_TRUE(at::allclose(trained.grad(), at::full({6}, 4, at::kDouble)));
+  bias_gelu(x, frozen, "none").sum().backward();
+  EXPECT_FALSE(frozen.grad().defined());
+}
+
+}  // namespace
+}  // namespace lockstep
