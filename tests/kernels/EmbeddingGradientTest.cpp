@@ -45,6 +45,8 @@ std::vector<EmbeddingCase> embedding_cases() {
           {"invalid", 4, 7, {3, -1, 4, 0, kFar, -kFar, 3, kFar + 1, 2}},
           {"padding", 4, 16, {1, 2, 2, 0, 1, 4, 2}, 2},
           {"around chunks", 9, 8, repeated({{0, 5}, {2, 31}, {3, 32}, {4, 33}, {5, 63}, {6, 64}, {7, 65}}), 0},
+          // its last chunk is that of position 256, which a ninth warp sums
+          {"chunk in a rest", 2, 8, repeated({{0, 10}, {1, 256}})},
           {"one token", 300, 3, std::vector<std::int64_t>(1100, 299)},
           {"a block of positions", 257, 4, random_tokens(512, 257)},
           {"frequent tokens, tiles", 70, 280, random_tokens(700, 70)}};
