@@ -34,6 +34,7 @@ TABLE = pathlib.Path(__file__).with_name("mutation_survivors.txt")
 # Suites of operators whose test file has others beside them; any other operator's are all of the files that include its
 # header.
 SUITES = {}
+FIRST_OF_LIST = r"(#define LOCKSTEP_FOR_EACH_\w+\(Do\)(?:\s|\\\n)*Do\([^()]*\))"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +186,7 @@ class Operator:
         if first_types:
             for name in sorted(self.includes):
                 text = texts.get(name) or (SOURCE / "kernels" / name).read_text()
-                shorter = re.sub(r"(#define LOCKSTEP_FOR_EACH_\w+\(Do\)(?:\s|\\\n)*Do\([^()]*\))(?:[^\n]*\\\n)*[^\n]*", r"\1", text)
+                shorter = re.sub(FIRST_OF_LIST + r"(?:[^\n]*\\\n)*[^\n]*", r"\1", text)
                 if shorter != text:
                     texts[name] = shorter
         for name, text in texts.items():
