@@ -29,8 +29,7 @@ __device__ void for_each_vector(int length, int head, const Work& work) {
   const int tail = head + (length - head) / kVector * kVector;
 #pragma unroll 4
   for (int i = head + thread * kVector; i < tail; i += kFlatThreads * kVector) work.template operator()<kVector>(i);
-#pragma unroll 1
-  for (int i = tail + thread; i < length; i += kFlatThreads) work.template operator()<1>(i);
+  if (const int i = tail + thread; i < length) work.template operator()<1>(i);  // fewer than a block has threads
 }
 
 }  // namespace lockstep::kernels::device

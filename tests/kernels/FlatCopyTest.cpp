@@ -39,7 +39,6 @@ TYPED_TEST(FlatCopy, PacksAndUnpacks) {
   using From = typename TypeParam::FromType;
   using To = typename TypeParam::ToType;
   for_each_flat_case([](const Form& form, const FlatCase& flat, const FlatPlacement& placement) {
-    if (is_repetition(form)) return;
     const std::vector<Segment> segments = segments_of(flat);
     const auto storage = static_cast<std::size_t>(storage_length(flat));
     const auto values = normal_elements<From>(storage, 1);

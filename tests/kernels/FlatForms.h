@@ -20,10 +20,6 @@ inline bool is_bearable(const Form& form, const FlatCase& flat) {
   return !is_emulated(form) || (storage_length(flat) < 15000 && flat.lengths.size() < 100);
 }
 
-/// Whether an emulated form runs one of the schedules that can show no more than the last, where threads do not wait
-/// for each other.
-inline bool is_repetition(const Form& form) { return is_emulated(form) && &form != forms().back().get(); }
-
 /// Calls `check(form, case, placement)` for all of them, and says which one is meant when a check fails.
 template <typename Check>
 void for_each_flat_case(const Check& check) {
@@ -37,7 +33,7 @@ void for_each_flat_case(const Check& check) {
       for (const FlatPlacement& placement : {FlatPlacement{}, {kOff, kOff}, {kEnd, kEnd}, {{}, kOff}, {kFar, kFar}}) {
         const bool aligned = placement.others.misaligned == 0 && !placement.others.at_end;
         const bool far = placement.first.misaligned > 1;
-        if (is_emulated(*form) && (far || (!aligned && (length > 5000 || is_repetition(*form))))) continue;
+        if (is_emulated(*form) && (far || (!aligned && length > 5000))) continue;
         SCOPED_TRACE(form->name() + ", " + flat.name + ", first " + std::to_string(placement.first.misaligned) +
                      ", others " + std::to_string(placement.others.misaligned) +
                      (placement.first.at_end ? ", at the end" : ""));

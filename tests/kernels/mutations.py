@@ -5,6 +5,11 @@ A mutation is caught when a test fails, faults, crashes or does not end. One tha
 mutation_survivors.txt, with the reason why it changes nothing that a test could see; any other survivor, and a row that
 fits no survivor, is an error. A mutation that does not compile, or leaves the compiler's output as it was, does not count.
 
+Most of the time goes into compiling templates for types of which one is enough to notice a fault. So each mutation is
+first compiled for the first type of every LOCKSTEP_FOR_EACH_ list alone, and meets the tests of that type; only one that
+these let pass is compiled and tested in full. Of a loop whose number of turns is a constant no turns are left out by a
+stride of 2: that its first turn is missing (a mutation of its own) is noticed by the same comparisons.
+
 LOCKSTEP_BUILD names the build directory, in which kernels_test has been built. Without LOCKSTEP_SOAK only a few mutations
 of one operator run; with it all of them, or those of the sources named as arguments, relative to kernels/.
 """
@@ -12,14 +17,16 @@ of one operator run; with it all of them, or those of the sources named as argum
 import concurrent.futures
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import re
+import resource
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ["LOCKSTEP_BUILD"])
@@ -27,12 +34,13 @@ TABLE = pathlib.Path(__file__).with_name("mutation_survivors.txt")
 # Suites of operators whose test file has others beside them; any other operator's are all of the files that include its
 # header.
 SUITES = {}
+FIRST_OF_LIST = r"(#define LOCKSTEP_FOR_EACH_\w+\(Do\)(?:\s|\\\n)*Do\([^()]*\))"
 
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
     file: str  # relative to kernels/
-    function: str  # the definition at the left margin that it is in
+    function: str  # the definition that it is in
     line: int
     text: str  # of the line
     change: str
@@ -81,7 +89,7 @@ def replacements(code):
         yield from each(r"\bkFullWarp\b(?! =)", mask, f"mask {mask}")
     for old, new in ("<", "<="), ("<=", "<"), (">", ">="), (">=", ">"):
         yield from each(f"(?<= ){old}(?= )", new, f"{old} to {new}")
-    yield from each(r"; \+\+(\w+)\)", r"; \1 += 2)", "stride 2")
+    yield from each(r"(; [^;]*[<>=] (?!k[A-Z]\w*;|\d+;)[^;<>]*); \+\+(\w+)\)", r"\1; \2 += 2)", "stride 2")
     yield from each(r"; (\w+) \+= ([^;{}]+?)\)(?= \{| [\w*]|$)", r"; \1 += \2 + 1)", "stride + 1", re.M)
     yield from each(r"/= 2\b", "/= 4", "/= 2 to /= 4")
     yield from each(r" / 2\b(?!\.)", " / 4", "/ 2 to / 4")
@@ -97,20 +105,31 @@ def replacements(code):
         yield match.start(), end, f"(({dividend}) / ({divisor}))", "divide_up to /"
 
 
+def functions_of(code):
+    """The definition that each line is in."""
+    functions = []
+    function, unnamed = "-", False
+    for line in code.split("\n"):
+        definition = re.match(r"(?:struct|class) (?:alignas\(.*\) )?(\w+)|\w.*?\b(?!__launch_bounds__)(\w+)\(", line)
+        if unnamed:
+            definition = re.match(r" +((\w+))\(", line)
+        if definition:
+            function = definition[1] or definition[2]
+        unnamed = line.startswith("__global__") and not definition  # the bounds left no room for it
+        functions.append(function)
+    return functions
+
+
 def mutations_of(file):
     source = (SOURCE / "kernels" / file).read_text()
     code = blank(r'//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"', source, re.S)
     code = blank(r"^ *#(?:[^\n]*\\\n)*[^\n]*|\bstatic_assert\([^;]*;", code, re.M)
     lines = source.split("\n")
+    functions = functions_of(code)
     seen = {}
     for begin, end, new, change in sorted(replacements(code)):
         line = source.count("\n", 0, begin)
-        function = "-"
-        for earlier in reversed(code.split("\n")[: line + 1]):
-            definition = re.match(r"(?:struct|class) (?:alignas\(.*\) )?(\w+)|[\w_].*?\b(?!__launch_bounds__)(\w+)\(", earlier)
-            if definition:
-                function = definition[1] or definition[2]
-                break
+        function = functions[line]
         alike = (function, lines[line].strip(), change)
         seen[alike] = seen.get(alike, 0) + 1
         new += "\n" * (source.count("\n", begin, end) - new.count("\n"))  # other lines keep their numbers
@@ -147,8 +166,9 @@ class Operator:
         cut = words.index("-o")
         self.compiler = words[:cut] + ["-O1", "-w"]
         self.suites = SUITES.get(self.name) or self.find_suites()
-        self.tests_take = None
-        self.object = None
+        # Of the source as it is, for the first types alone (True) and all (False); processor seconds that tests may take.
+        self.objects = {}
+        self.limits = {}
 
     def find_suites(self):
         suites = []
@@ -158,15 +178,22 @@ class Operator:
         assert suites, f"no test in tests/kernels includes {self.header}"
         return sorted(set(suites))
 
-    def build(self, folder, file=None, source=None):
-        """The object, with `source` in place of `file`; None if it does not compile."""
+    def build(self, folder, first_types, file=None, source=None):
+        """The object, with `source` in place of `file`, for all types or the first ones; None if it does not compile."""
         path = SOURCE / "kernels" / self.file
         overlay = folder / "overlay" / "kernels"
-        if file is not None:
-            changed = overlay / file
+        texts = {} if file is None else {file: source}
+        if first_types:
+            for name in sorted(self.includes):
+                text = texts.get(name) or (SOURCE / "kernels" / name).read_text()
+                shorter = re.sub(FIRST_OF_LIST + r"(?:[^\n]*\\\n)*[^\n]*", r"\1", text)
+                if shorter != text:
+                    texts[name] = shorter
+        for name, text in texts.items():
+            changed = overlay / name
             changed.parent.mkdir(parents=True, exist_ok=True)
-            changed.write_text(source)
-            if file == self.file:
+            changed.write_text(text)
+            if name == self.file:
                 path = changed
         target = folder / "mutant.o"
         # What asserts and source_location keep of the path must not differ.
@@ -176,54 +203,72 @@ class Operator:
         self.message = done.stderr
         return target if done.returncode == 0 else None
 
-    def test(self, folder, target, timeout):
-        """'survived', or how the tests noticed."""
+    def test(self, folder, target, first_types, seconds):
+        """'survived', or how the tests noticed; and the processor seconds they took, at most `seconds`."""
         program = folder / "kernels_test"
         words = list(LINK)
         words[words.index("-o") + 1] = str(program)
-        words.insert(words.index("-o"), str(target))  # before the archive that has the original
+        # Before the archive that has the original, which still gives what was not compiled.
+        words[words.index("-o"):words.index("-o")] = [str(target), "-Wl,--allow-multiple-definition"]
         subprocess.run(words, cwd=BUILD, check=True)
-        patterns = ":".join(pattern for suite in self.suites for pattern in (f"{suite}.*", f"{suite}/*"))
-        try:
-            done = subprocess.run([program, f"--gtest_filter={patterns}", "--gtest_fail_fast"], capture_output=True,
-                                  text=True, errors="replace", timeout=timeout, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        except subprocess.TimeoutExpired:
-            return "timeout"
-        if done.returncode == 0:
-            assert "[  PASSED  ] 0 tests" not in done.stdout, patterns
-            return "survived"
-        if done.returncode < 0:
-            return "crash"
-        if "order: " in done.stdout:
-            return "fault"
-        return "order" if "decides the result" in done.stdout else "mismatch"
+        types = "/0.*" if first_types else "/*"
+        patterns = ":".join(suite + pattern for suite in self.suites for pattern in (".*", types))
+        # The limit is one of processor time: the machine may have other work.
+        limits = lambda: resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds)))
+        with open(folder / "output", "w+", errors="replace") as output:
+            process = subprocess.Popen([program, f"--gtest_filter={patterns}", "--gtest_fail_fast"], stdout=output,
+                                       stderr=subprocess.DEVNULL, preexec_fn=limits,
+                                       env={**os.environ, "OMP_NUM_THREADS": "1", "LOCKSTEP_EMULATED_ONLY": "1"})
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            text = output.read()
+        taken = usage.ru_utime + usage.ru_stime
+        if process.returncode == 0:
+            assert "[  PASSED  ] 0 tests" not in text, patterns
+            return "survived", taken
+        if process.returncode < 0:
+            return ("timeout" if -process.returncode in (signal.SIGXCPU, signal.SIGKILL) else "crash"), taken
+        if "order: " in text:
+            return "fault", taken
+        return ("order" if "decides the result" in text else "mismatch"), taken
 
     def prepare(self):
-        with tempfile.TemporaryDirectory() as folder:
-            folder = pathlib.Path(folder)
-            target = self.build(folder)
-            assert target, self.message
-            self.object = target.read_bytes()
-            begin = time.monotonic()
-            outcome = self.test(folder, target, 600)
-            assert outcome == "survived", f"{self.name} without a mutation: {outcome}"
-            self.tests_take = time.monotonic() - begin
+        for first_types in (True, False):
+            with tempfile.TemporaryDirectory() as folder:
+                folder = pathlib.Path(folder)
+                target = self.build(folder, first_types)
+                assert target, self.message
+                self.objects[first_types] = target.read_bytes()
+                outcome, taken = self.test(folder, target, first_types, 600)
+                assert outcome == "survived", f"{self.name} without a mutation: {outcome}"
+                self.limits[first_types] = 3 + 5 * taken
+
+    def try_out(self, mutation):
+        # Where there are no lists, the objects are alike.
+        for first_types in (True, False)[1 if self.objects[True] == self.objects[False] else 0:]:
+            with tempfile.TemporaryDirectory() as folder:
+                folder = pathlib.Path(folder)
+                target = self.build(folder, first_types, mutation.file, mutation.source)
+                if target is None:
+                    return "does not compile"
+                outcome = "no effect"
+                if target.read_bytes() != self.objects[first_types]:
+                    outcome, _ = self.test(folder, target, first_types, self.limits[first_types])
+            if outcome not in ("no effect", "survived"):
+                break
+        return outcome
 
 
 def try_out(mutation, operators):
     """The first operator's tests that notice decide; those where the compiler does not are passed over."""
     outcome = "no effect"
     for operator in operators:
-        with tempfile.TemporaryDirectory() as folder:
-            folder = pathlib.Path(folder)
-            target = operator.build(folder, mutation.file, mutation.source)
-            if target is None:
-                return "does not compile"
-            if target.read_bytes() == operator.object:
-                continue
-            outcome = operator.test(folder, target, 20 + 10 * operator.tests_take)
-            if outcome != "survived":
-                return outcome
+        found = operator.try_out(mutation)
+        if found != "no effect":
+            outcome = found
+        if found not in ("no effect", "survived"):
+            break
     return outcome
 
 
@@ -261,7 +306,7 @@ def main():
         of_file = [each for each in operators if mutation.file in each.includes]
         return sorted(of_file, key=lambda each: not re.search(rf"\b{mutation.function}\b", each.text))
 
-    used = operators if everything else [each for each in operators if each.name == "bias_gelu"]
+    used = [each for each in operators if each.name == "bias_gelu" or everything and each.includes & set(chosen)]
     counts = {}
     failed = False
     survivors = set()
