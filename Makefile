@@ -40,11 +40,11 @@ docs: build  ## writes the table of hyperparameters into the README
 # of CUDA: it knows no std::source_location.
 lint: set-up-full  ## clang-format and clang-tidy, as errors
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
-	git ls-files '*.h' '*.cpp' | xargs clang-format --dry-run -Werror
+	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror
 	git ls-files '*.cpp' ':!benchmarks' ':!tests/kernels/emulator' ':!tests/kernels/Emulat*' | xargs -n 1 -P $(JOBS) clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p build
 
 format: set-up-full
-	git ls-files '*.h' '*.cpp' | xargs clang-format -i
+	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format -i
 
 clean:
 	rm -rf build build-* demo

@@ -80,7 +80,9 @@ Graph relu_after_max_pool(Graph graph, std::vector<std::string>& changes) {
     relu.set("self", TensorName{pooled});
     relu.outputs = {TensorName{result}};
     std::swap(relu, pool);
-    changes.push_back(describe_change(graph.nodes[i], {pool.name, relu.name}));
+    const std::string line = graph.nodes[i + 1].source_line();
+    changes.push_back(graph.nodes[i + 1].name + " moves behind " + graph.nodes[i].name +
+                      (line.empty() ? "" : " (" + line + ")"));
   }
   return graph;
 }
