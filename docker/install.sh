@@ -29,7 +29,7 @@ debian_full=(
 torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
 pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  # all that libtorch_cpu.so loads
 pypi_full=("$torch" numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0)  # with their dependencies: judges and peers import them
-pypi_cuda=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88)  # nvcc, for CUDA sources; with torch's own headers
+pypi_cuda=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)  # nvcc and headers
 pypi_old=(tensorflow-cpu==2.13.1)                    # an environment of its own, $prefix/tensorflow-2.13: an older reader of our artifacts
 
 sets=${1:-}
