@@ -293,13 +293,11 @@ def main():
     assert set(chosen) <= set(files), f"not among {files}"
     mutations = [mutation for file in chosen for mutation in mutations_of(file)]
     explained = read_table()
-    if not everything:  # the first of a few kinds in each file
+    if not everything:  # the last of a few kinds in each file: the first barrier there matters to another operator only
         few = ("barrier dropped", "stride + 1", "store dropped", "alignment not checked", "divide_up to /")
-        first = {}
-        for mutation in mutations:
-            if mutation.change in few and mutation.key() not in explained:
-                first.setdefault((mutation.change, mutation.file), mutation)
-        mutations = list(first.values())
+        last = {(mutation.change, mutation.file): mutation for mutation in mutations
+                if mutation.change in few and mutation.key() not in explained}
+        mutations = list(last.values())
 
     def operators_for(mutation):
         """Those that name what is mutated come first."""
