@@ -35,4 +35,12 @@ constexpr AdamFactors<Real> adam_factors(const AdamOptions& options, const Segme
           .epsilon = static_cast<Real>(options.epsilon)};
 }
 
+/// Takes the gradient of one parameter into its two moments.
+template <typename Real>
+constexpr void update_moments(Real unscaled, Real& m, Real& v, const AdamFactors<Real>& f) {
+  const Real gradient = unscaled * f.gradient_scale;
+  m += f.one_minus_beta1 * (gradient - m);
+  v = f.beta2 * v + f.one_minus_beta2 * gradient * gradient;
+}
+
 }  // namespace lockstep::kernels

@@ -29,7 +29,7 @@
 #include "engine/program/EvalForm.h"
 #include "engine/program/TorchError.h"
 #include "engine/report/Reporter.h"
-#include "engine/train/Autocast.h"
+#include "engine/train/Forward.h"
 #include "engine/train/MicroBatchTensors.h"
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/Trainer.h"
@@ -63,7 +63,7 @@ class RankJob {
   bool leads() const { return communicator_.rank() == 0; }
   std::unique_ptr<Dataset> load_channel(const std::string& channel) const;
   Program load_program() const;
-  void check_fit();
+  void check_fit(const Program& rewritten);
   at::Tensor first_inputs(std::int64_t count) const;
   Rows header_rows() const;
   void finish(TrainingResult result);
@@ -106,7 +106,7 @@ void RankJob::load() {
   // Of the graph that will run: a pass may change the order in which parameters are used.
   const Program rewritten = Trainer::rewritten(*program_, options());
   buckets_ = make_bucket_plan(options(), rewritten);
-  check_fit();
+  check_fit(rewritten);
   if (leads()) {
     // Found out now, not after training; nothing of an earlier job is touched before the ranks agree.
     for (const fs::path& written : {config_.model_dir, config_.output_data_dir}) StagingDirectory writable(written);
@@ -148,24 +148,21 @@ Program RankJob::load_program() const {
 
 // Runs one sample of every channel through the inference form: a program that does not take this data, or does not
 // return what the loss needs, is refused before anything starts.
-void RankJob::check_fit() {
+void RankJob::check_fit(const Program& rewritten) {
   const Program inference = program_->with_graph(eval_form(program_->graph()));
   if (program_->graph().outputs.empty()) throw InputError("the program returns nothing");
   if (program_->graph().user_inputs().size() != 1) {
     throw InputError("the program takes " + std::to_string(program_->graph().user_inputs().size()) +
                      " inputs; image data gives it one");
   }
-  Executor executor(Trainer::rewritten(inference, options()));
+  Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
   for (const auto& [channel, dataset] : datasets_) {
     try {
       const BatchPlan one(1, 1, 0, 1);
       Loader loader(*dataset, Order(0, 1, false), one, 0, options().precision, 1);
       const MicroBatch batch = loader.next();
-      const at::Tensor input = input_tensor(batch, dataset->shape(), options().precision);
-      const at::Tensor output = [&] {
-        const Autocast autocast(options().precision);
-        return executor.run({input}).at(0);
-      }();
+      const at::Tensor output =
+          forward(executor, input_tensor(batch, dataset->shape(), options().precision), options().precision);
       if (options().loss == Loss::kCrossEntropy && output.dim() == 2) dataset->require_classes(output.size(1));
       Objective(options().loss, options().label_smoothing)
           .sum(output, target_tensor(batch, dataset->shape(), options().precision));

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/program/GraphUses.h"
+#include "kernels/max_pool_relu/MaxPoolRelu.h"
 
 namespace lockstep {
 
@@ -121,14 +122,13 @@ Graph fuse_layer_norm(Graph graph, std::vector<std::string>& changes) {
 
 Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes) {
   constexpr const char* kRelu = "torch.ops.aten.relu.default";
-  constexpr std::int64_t kLargestWindow = 15;
   const GraphUses uses(graph);
   std::set<const Node*> gone;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     Node& pool = graph.nodes[i];
     if (pool.target != "torch.ops.aten.max_pool2d.default") continue;
     const auto kernel = pair(pool, "kernel_size", {});
-    if (!kernel || kernel->empty() || std::ranges::max(*kernel) > kLargestWindow) continue;
+    if (!kernel || kernel->empty() || std::ranges::max(*kernel) > kernels::kMostPoolKernel) continue;
     const auto stride = pair(pool, "stride", *kernel);
     const auto padding = pair(pool, "padding", {0, 0});
     const auto sizes = graph.find_sizes(pool.tensor("self"));

@@ -321,10 +321,12 @@ std::string Node::source_line() const {
   return best;
 }
 
-std::string describe(const Node& node) {
+std::string at_source_line(const Node& node) {
   const std::string line = node.source_line();
-  return "operator " + node.target + (line.empty() ? "" : " (" + line + ")");
+  return line.empty() ? "" : " (" + line + ")";
 }
+
+std::string describe(const Node& node) { return "operator " + node.target + at_source_line(node); }
 
 std::vector<Dimension> Graph::sizes(const std::string& value) const {
   std::vector<Dimension> dimensions;

@@ -88,6 +88,9 @@ struct Node {
   std::string source_line() const;
 };
 
+/// " (File "model.py", line 7, in forward)", or "" when the archive recorded no line: to end a message with.
+std::string at_source_line(const Node& node);
+
 /// "operator torch.ops.aten.add_.Tensor (File "model.py", line 7, in forward)", for errors.
 std::string describe(const Node& node);
 

@@ -30,9 +30,7 @@ bool writes_between(const Node* first, const Node* second) {
 }
 
 std::string describe_change(const Node& node, const std::vector<std::string>& replaced) {
-  const std::string line = node.source_line();
-  return join(replaced, ", ") + " → " + node.target.substr(std::string("torch.ops.").size()) +
-         (line.empty() ? "" : " (" + line + ")");
+  return join(replaced, ", ") + " → " + node.target.substr(std::string("torch.ops.").size()) + at_source_line(node);
 }
 
 }  // namespace lockstep

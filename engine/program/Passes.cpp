@@ -80,9 +80,8 @@ Graph relu_after_max_pool(Graph graph, std::vector<std::string>& changes) {
     relu.set("self", TensorName{pooled});
     relu.outputs = {TensorName{result}};
     std::swap(relu, pool);
-    const std::string line = graph.nodes[i + 1].source_line();
-    changes.push_back(graph.nodes[i + 1].name + " moves behind " + graph.nodes[i].name +
-                      (line.empty() ? "" : " (" + line + ")"));
+    const Node& moved = graph.nodes[i + 1];
+    changes.push_back(moved.name + " moves behind " + graph.nodes[i].name + at_source_line(moved));
   }
   return graph;
 }

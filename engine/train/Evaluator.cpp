@@ -8,7 +8,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/Loader.h"
-#include "engine/train/Autocast.h"
+#include "engine/train/Forward.h"
 #include "engine/train/MicroBatchTensors.h"
 
 namespace lockstep {
@@ -49,11 +49,6 @@ Evaluator::Evaluator(const Program& inference_program, Objective objective, Prec
       loader_threads_(loader_threads),
       communicator_(communicator) {}
 
-at::Tensor Evaluator::forward(const at::Tensor& input) {
-  const Autocast autocast(precision_);
-  return executor_.run({input}).at(0);
-}
-
 Evaluation Evaluator::evaluate(const Dataset& dataset) {
   const c10::NoGradGuard no_grad;
   const BatchPlan plan(dataset.size(), batch_size_ * communicator_.size(), 0, communicator_.size());
@@ -66,7 +61,7 @@ Evaluation Evaluator::evaluate(const Dataset& dataset) {
     const MicroBatch batch = loader.next();
     if (batch.size == 0) continue;
     const at::Tensor targets = target_tensor(batch, dataset.shape(), precision_);
-    const at::Tensor output = forward(input_tensor(batch, dataset.shape(), precision_));
+    const at::Tensor output = forward(executor_, input_tensor(batch, dataset.shape(), precision_), precision_);
     sums.loss += objective_.sum(output, targets).item<double>() / objective_.denominator(1, output);
     if (!labels || output.dim() != 2) continue;
     sums.correct += output.argmax(1).eq(targets).sum().item<double>();

@@ -38,8 +38,6 @@ class Evaluator {
   Evaluation evaluate(const Dataset& dataset);
 
  private:
-  at::Tensor forward(const at::Tensor& input);
-
   Executor executor_;
   Objective objective_;
   Precision precision_;

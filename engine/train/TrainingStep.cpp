@@ -9,7 +9,7 @@
 #include "common/SplitMix.h"
 #include "common/Text.h"
 #include "engine/program/TorchError.h"
-#include "engine/train/Autocast.h"
+#include "engine/train/Forward.h"
 #include "engine/train/MicroBatchTensors.h"
 
 namespace lockstep {
@@ -57,7 +57,7 @@ TrainingStep::Result TrainingStep::run(Loader& loader, const SampleShape& shape,
     last = batch.last_of_step;
     if (batch.size == 0) continue;
     generator_.set_current_seed(draw_seed(options_.seed, global_step, micro_batch, communicator_.rank()));
-    const at::Tensor output = forward(input_tensor(batch, shape, options_.precision));
+    const at::Tensor output = forward(executor_, input_tensor(batch, shape, options_.precision), options_.precision);
     const at::Tensor loss = objective_.sum(output, target_tensor(batch, shape, options_.precision))
                                 .div(objective_.denominator(batch_size, output));
     mean_loss += loss.item<double>();
@@ -85,11 +85,6 @@ TrainingStep::Result TrainingStep::run(Loader& loader, const SampleShape& shape,
   const double clip = options_.clip_norm > 0 ? clip_scale(norm, options_.clip_norm) : 1;
   optimizer_.step(learning_rate, clip / scale, reducer_.received());
   return {.loss = mean_loss, .skipped = false};
-}
-
-at::Tensor TrainingStep::forward(const at::Tensor& input) {
-  const Autocast autocast(options_.precision);
-  return executor_.run({input}).at(0);
 }
 
 }  // namespace lockstep

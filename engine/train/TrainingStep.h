@@ -49,8 +49,6 @@ class TrainingStep {
   const std::optional<LossScale>& loss_scale() const { return options_.loss_scale; }
 
  private:
-  at::Tensor forward(const at::Tensor& input);
-
   Executor& executor_;
   Objective objective_;
   FlatParameters& parameters_;

@@ -9,12 +9,10 @@ namespace lockstep::kernels {
 namespace {
 
 template <typename Real>
-[[gnu::always_inline]] inline void step(Real* __restrict p, const Real* __restrict g, Real* __restrict m,
-                                        Real* __restrict v, std::int64_t n, const AdamFactors<Real>& f) {
+LOCKSTEP_INLINE void step(Real* __restrict p, const Real* __restrict g, Real* __restrict m, Real* __restrict v,
+                          std::int64_t n, const AdamFactors<Real>& f) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const Real gradient = g[i] * f.gradient_scale;
-    m[i] += f.one_minus_beta1 * (gradient - m[i]);
-    v[i] = f.beta2 * v[i] + f.one_minus_beta2 * gradient * gradient;
+    update_moments(g[i], m[i], v[i], f);
     p[i] = p[i] * f.decay - f.step_size * m[i] / (std::sqrt(v[i]) / f.root_correction + f.epsilon);
   }
 }

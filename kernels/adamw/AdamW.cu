@@ -1,3 +1,4 @@
+#include "kernels/Adam.cuh"
 #include "kernels/FlatLoop.cuh"
 #include "kernels/adamw/AdamW.h"
 
@@ -10,16 +11,11 @@ using namespace device;
 template <typename Real>
 __global__ void __launch_bounds__(kFlatThreads) adamw_kernel(AdamWUpdate<Real> args) {
   constexpr int kVector = kVectorLength<Real>;
-  LOCKSTEP_SHARED(AdamFactors<Real>, shared, 1);
   const Piece piece = args.work.pieces[blockIdx.x];
   const Segment& segment = args.work.segments[piece.segment];
   if (args.step->skip || segment.skip) return;
-  if (threadIdx.x == 0) {  // powers in float64 are slow
-    shared[0] = adam_factors<Real>(args.options, segment, args.step->learning_rate * segment.learning_rate_factor,
-                                   args.step->gradient_scale);
-  }
-  __syncthreads();
-  const AdamFactors<Real> f = shared[0];
+  const auto f = block_adam_factors<Real>(
+      args.options, segment, args.step->learning_rate * segment.learning_rate_factor, args.step->gradient_scale);
   const Real root_factor = 1 / f.root_correction;
   Real* const parameters = args.parameters + piece.begin;
   const Real* const gradients = args.gradients + piece.begin;
@@ -32,9 +28,7 @@ __global__ void __launch_bounds__(kFlatThreads) adamw_kernel(AdamWUpdate<Real> a
         auto m = load<kLength>(first + i);
         auto v = load<kLength>(second + i);
         for (int k = 0; k < kLength; ++k) {
-          const Real gradient = g.values[k] * f.gradient_scale;
-          m.values[k] += f.one_minus_beta1 * (gradient - m.values[k]);
-          v.values[k] = f.beta2 * v.values[k] + f.one_minus_beta2 * gradient * gradient;
+          update_moments(g.values[k], m.values[k], v.values[k], f);
           p.values[k] =
               p.values[k] * f.decay - f.step_size * m.values[k] / (sqrt(v.values[k]) * root_factor + f.epsilon);
         }

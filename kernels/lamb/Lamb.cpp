@@ -25,9 +25,7 @@ LOCKSTEP_INLINE LambPiece moments(const Real* __restrict p, const Real* __restri
     const std::int64_t length = std::min(kStrip, n - begin);
     for (std::int64_t i = 0; i < length; ++i) {
       const std::int64_t at = begin + i;
-      const Real gradient = g[at] * f.gradient_scale;
-      m[at] += f.one_minus_beta1 * (gradient - m[at]);
-      v[at] = f.beta2 * v[at] + f.one_minus_beta2 * gradient * gradient;
+      update_moments(g[at], m[at], v[at], f);
       updates[i] = direction(p[at], m[at], v[at], f, weight_decay);
     }
     sums.parameters += sum_of_squares(p + begin, length).sum_of_squares;

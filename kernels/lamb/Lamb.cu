@@ -1,3 +1,4 @@
+#include "kernels/Adam.cuh"
 #include "kernels/FlatLoop.cuh"
 #include "kernels/lamb/Lamb.h"
 
@@ -17,13 +18,10 @@ __device__ Real direction(Real p, Real m, Real v, const AdamFactors<Real>& f, Re
 template <typename Real>
 __global__ void __launch_bounds__(kFlatThreads, 2) first_pass_kernel(LambUpdate<Real> args) {
   constexpr int kVector = kVectorLength<Real>;
-  LOCKSTEP_SHARED(AdamFactors<Real>, shared, 1);
   const Piece piece = args.work.pieces[blockIdx.x];
   const Segment& segment = args.work.segments[piece.segment];
   if (args.step->skip || segment.skip) return;
-  if (threadIdx.x == 0) shared[0] = adam_factors<Real>(args.options, segment, 1, args.step->gradient_scale);
-  __syncthreads();
-  const AdamFactors<Real> f = shared[0];
+  const auto f = block_adam_factors<Real>(args.options, segment, 1, args.step->gradient_scale);
   const Real root_factor = 1 / f.root_correction;
   const auto weight_decay = static_cast<Real>(segment.weight_decay);
   const Real* const parameters = args.parameters + piece.begin;
@@ -38,9 +36,7 @@ __global__ void __launch_bounds__(kFlatThreads, 2) first_pass_kernel(LambUpdate<
         auto m = load<kLength>(first + i);
         auto v = load<kLength>(second + i);
         for (int k = 0; k < kLength; ++k) {
-          const Real gradient = g.values[k] * f.gradient_scale;
-          m.values[k] += f.one_minus_beta1 * (gradient - m.values[k]);
-          v.values[k] = f.beta2 * v.values[k] + f.one_minus_beta2 * gradient * gradient;
+          update_moments(g.values[k], m.values[k], v.values[k], f);
           const double update = direction(p.values[k], m.values[k], v.values[k], f, root_factor, weight_decay);
           sums.parameters += static_cast<double>(p.values[k]) * p.values[k];
           sums.update += update * update;
@@ -79,13 +75,10 @@ __global__ void __launch_bounds__(kFlatThreads)
 template <typename Real>
 __global__ void __launch_bounds__(kFlatThreads) second_pass_kernel(LambUpdate<Real> args) {
   constexpr int kVector = kVectorLength<Real>;
-  LOCKSTEP_SHARED(AdamFactors<Real>, shared, 1);
   const Piece piece = args.work.pieces[blockIdx.x];
   const Segment& segment = args.work.segments[piece.segment];
   if (args.step->skip || segment.skip) return;
-  if (threadIdx.x == 0) shared[0] = adam_factors<Real>(args.options, segment, 1, args.step->gradient_scale);
-  __syncthreads();
-  const AdamFactors<Real> f = shared[0];
+  const auto f = block_adam_factors<Real>(args.options, segment, 1, args.step->gradient_scale);
   const Real root_factor = 1 / f.root_correction;
   const auto weight_decay = static_cast<Real>(segment.weight_decay);
   const auto rate = static_cast<Real>(args.step->learning_rate * segment.learning_rate_factor *

@@ -12,6 +12,9 @@
 
 namespace lockstep::kernels {
 
+/// The largest window in either direction: an index of it fits a byte.
+inline constexpr std::int64_t kMostPoolKernel = 15;
+
 /// One of the two directions that windows slide in.
 struct PoolAxis {
   /// Indexes from `begin` on that are less than `end`.
@@ -20,7 +23,7 @@ struct PoolAxis {
   };
 
   std::int64_t size, outputs;
-  std::int32_t kernel, stride, padding;  ///< kernel ≤ 15, padding ≤ kernel / 2
+  std::int32_t kernel, stride, padding;  ///< kernel ≤ kMostPoolKernel, padding ≤ kernel / 2
 
   constexpr std::int64_t window_begin(std::int64_t output) const { return output * stride - padding; }
   /// The inputs in an output's window. At least one.

@@ -20,8 +20,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr std::int64_t kLargestWindow = 15;
-
 struct Window {
   std::vector<std::int64_t> kernel_size, stride, padding;
   bool ceil_mode;
@@ -90,8 +88,8 @@ at::Tensor max_pool2d_relu(const at::Tensor& x, at::IntArrayRef kernel_size, at:
   TORCH_CHECK(kernel_size.size() == 2 && stride.size() == 2 && padding.size() == 2,
               "kernel_size, stride and padding are of two numbers");
   for (std::size_t i = 0; i < 2; ++i) {
-    TORCH_CHECK(kernel_size[i] >= 1 && kernel_size[i] <= kLargestWindow, "a window of ", kernel_size[i],
-                " is not within 1 … ", kLargestWindow);
+    TORCH_CHECK(kernel_size[i] >= 1 && kernel_size[i] <= kernels::kMostPoolKernel, "a window of ", kernel_size[i],
+                " is not within 1 … ", kernels::kMostPoolKernel);
     TORCH_CHECK(stride[i] >= 1 && stride[i] <= std::numeric_limits<std::int32_t>::max(), "a stride of ", stride[i]);
     TORCH_CHECK(padding[i] >= 0 && padding[i] <= kernel_size[i] / 2, "a padding of ", padding[i],
                 " is more than half of the window");
