@@ -5,6 +5,7 @@
 
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/Executor.h"
+#include "tests/support/ProgramResults.h"
 
 namespace lockstep {
 namespace {
@@ -24,17 +25,6 @@ Program gelu_program(const std::string& approximate) {
     if (!approximate.empty()) node.set("approximate", approximate);
   }
   return mlp.with_graph(graph);
-}
-
-// The output, and the gradient of every parameter.
-Tensors results(const Program& program, const at::Tensor& x) {
-  Executor executor(program);
-  const at::Tensor output = executor.run({x}).at(0);
-  for (const StateTensor& entry : program.state()) entry.tensor.mutable_grad() = at::Tensor();
-  output.square().sum().backward();
-  Tensors all = {output.detach()};
-  for (const StateTensor& entry : program.state()) all.push_back(entry.tensor.grad().clone());
-  return all;
 }
 
 TEST(FuseBiasGelu, ComputesTheSame) {
