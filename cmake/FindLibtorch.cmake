@@ -9,6 +9,8 @@ find_path(Libtorch_INCLUDE_DIR torch/torch.h
   PATHS ${Libtorch_ROOT}/include/torch/csrc/api/include NO_DEFAULT_PATH NO_CACHE)
 find_library(Libtorch_CPU_LIBRARY torch_cpu PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
 find_library(Libtorch_C10_LIBRARY c10 PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
+find_library(Libtorch_C10_CUDA_LIBRARY c10_cuda PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
+find_library(Libtorch_CUDA_LIBRARY torch_cuda PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
 find_file(Libtorch_OPENMP_LIBRARY libgomp.so.1 PATHS ${Libtorch_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
 file(GLOB Libtorch_CUDA_DIR "${Libtorch_ROOT}/../nvidia/cu[0-9]*/lib")
 if(EXISTS "${Libtorch_ROOT}/version.py")
@@ -33,4 +35,11 @@ if(Libtorch_FOUND AND NOT TARGET Libtorch::cpu)
   target_link_libraries(Libtorch::cpu INTERFACE ${Libtorch_CPU_LIBRARY} ${Libtorch_C10_LIBRARY} Libtorch::openmp)
   # libtorch_cpu.so finds libcudart and libcupti by its own RPATH; the linker needs to be told.
   target_link_options(Libtorch::cpu INTERFACE "-Wl,-rpath-link,${Libtorch_CUDA_DIR}")
+
+  add_library(Libtorch::c10_cuda INTERFACE IMPORTED)
+  target_link_libraries(Libtorch::c10_cuda INTERFACE ${Libtorch_C10_CUDA_LIBRARY} Libtorch::cpu)
+  # Its own RPATH finds what it needs, at run time; linking against it does not look there.
+  add_library(Libtorch::cuda INTERFACE IMPORTED)
+  target_link_libraries(Libtorch::cuda INTERFACE ${Libtorch_CUDA_LIBRARY} Libtorch::c10_cuda)
+  target_link_options(Libtorch::cuda INTERFACE "-Wl,--allow-shlib-undefined")
 endif()

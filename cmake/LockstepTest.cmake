@@ -72,3 +72,13 @@ function(lockstep_test NAME)
       ENVIRONMENT "${LOCKSTEP_UNIT_ENVIRONMENT}")
   endif()
 endfunction()
+
+# lockstep_emulated_test(NAME ...): a test of the engine as lockstep_test registers it, in which kernels run in their CUDA
+# form under the emulator. The emulated forms come first, as a whole, so that nothing of nvcc's is linked beside them.
+function(lockstep_emulated_test NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  if(NOT LOCKSTEP_SANITIZE)
+    lockstep_test(${NAME} SOURCES ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/support/EmulatedKernelForm.cpp
+      LINK $<LINK_LIBRARY:WHOLE_ARCHIVE,lockstep_kernels_emulated> ${ARG_LINK} ${ARG_UNPARSED_ARGUMENTS})
+  endif()
+endfunction()

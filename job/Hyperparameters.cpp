@@ -68,8 +68,9 @@ const std::vector<std::pair<Precision, std::string>>& choices() {
   return all;
 }
 template <>
-const std::vector<std::pair<Device, std::string>>& choices() {
-  static const std::vector<std::pair<Device, std::string>> all = {{Device::kAuto, "auto"}, {Device::kCpu, "cpu"}};
+const std::vector<std::pair<DeviceKind, std::string>>& choices() {
+  static const std::vector<std::pair<DeviceKind, std::string>> all = {
+      {DeviceKind::kAuto, "auto"}, {DeviceKind::kCpu, "cpu"}, {DeviceKind::kCuda, "cuda"}};
   return all;
 }
 template <>
@@ -348,6 +349,7 @@ std::string only_with_builtin(const H& h) {
 }
 std::string only_with_cnn(const H& h) { return h.model == "mlp" ? "mlp does not use it" : only_with_builtin(h); }
 
+std::string on_cpu(const H& h) { return h.device == DeviceKind::kCpu ? "device=cpu" : ""; }
 std::string only_with_fp16(const H& h) {
   return h.precision == Precision::kFp16 ? "" : "precision=" + name_of(h.precision) + " does not use it";
 }
@@ -435,10 +437,19 @@ const std::vector<Row>& table() {
                           "fp16: steps without overflow after which the loss scale doubles.")
                       .unless(only_with_fp16));
     all.push_back(seed_row());
-    all.push_back(choice("device", &H::device, "Where to compute; this version computes on CPUs."));
+    all.push_back(choice("device", &H::device, "Where to compute; auto: on the host's GPUs when it has any."));
+    all.push_back(boolean("cuda_graph", &H::cuda_graph,
+                          "GPU: captures a full step as a CUDA graph, which spares the host's work in the next ones.")
+                      .unless(on_cpu));
+    all.push_back(boolean("tf32", &H::tf32,
+                          "GPU: float32 matrix products and convolutions in TensorFloat-32, faster and less exact.")
+                      .unless(on_cpu));
+    all.push_back(
+        boolean("share_gpus", &H::share_gpus, "GPU: lets several ranks use one GPU, for tests.").unless(on_cpu));
     all.push_back(list_row<Pass>("passes", "Rewritings of the program for speed; what it computes stays the same.",
                                  &Hyperparameters::passes));
-    all.push_back(integer("ranks_per_host", &H::ranks_per_host, 0, 4096, "Processes on each host; 0: one."));
+    all.push_back(integer("ranks_per_host", &H::ranks_per_host, 0, 4096,
+                          "Processes on each host; 0: one per GPU, on a CPU one."));
     all.push_back(integer("threads_per_rank", &H::threads_per_rank, 0, 4096,
                           "Compute threads of a rank; 0: the host's cores divided by its ranks."));
     all.push_back(real("bucket_cap_mb", &H::bucket_cap_mb, kPositive, "MiB of gradients that are reduced at once."));
@@ -531,7 +542,7 @@ std::string to_string(Loss value) { return name_of(value); }
 std::string to_string(OptimizerKind value) { return name_of(value); }
 std::string to_string(ScheduleKind value) { return name_of(value); }
 std::string to_string(Precision value) { return name_of(value); }
-std::string to_string(Device value) { return name_of(value); }
+std::string to_string(DeviceKind value) { return name_of(value); }
 std::string to_string(Export value) { return name_of(value); }
 std::string to_string(ArtifactState value) { return name_of(value); }
 std::string to_string(Norm value) { return name_of(value); }

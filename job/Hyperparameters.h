@@ -17,7 +17,7 @@ enum class Loss { kCrossEntropy, kMse };
 enum class OptimizerKind { kSgd, kAdamW, kLamb };
 enum class ScheduleKind { kConstant, kStep, kLinear, kCosine };
 enum class Precision { kFp32, kBf16, kFp16, kFp64 };
-enum class Device { kAuto, kCpu };
+enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Export { kPt2, kSafetensors, kSavedModel };
 enum class ArtifactState { kBest, kLast };
 enum class Norm { kBatch, kNone };
@@ -93,7 +93,10 @@ struct Hyperparameters {
   double loss_scale = 65536;                       ///< fp16: in the first step
   std::int64_t loss_scale_growth_interval = 2000;  ///< fp16: steps without overflow after which it doubles
   std::uint64_t seed = 1;
-  Device device = Device::kAuto;
+  DeviceKind device = DeviceKind::kAuto;
+  bool cuda_graph = true;   ///< GPU: a full step is captured once and replayed
+  bool tf32 = false;        ///< GPU: float32 products in TensorFloat-32
+  bool share_gpus = false;  ///< several ranks may compute on one GPU
   std::vector<Pass> passes{Pass::kChannelsLast, Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu,
                            Pass::kFuseBiasGelu, Pass::kFuseLayerNorm,    Pass::kFuseEmbedding};
   std::int64_t ranks_per_host = 0;    ///< 0: 1
@@ -132,7 +135,7 @@ std::string to_string(Loss value);
 std::string to_string(OptimizerKind value);
 std::string to_string(ScheduleKind value);
 std::string to_string(Precision value);
-std::string to_string(Device value);
+std::string to_string(DeviceKind value);
 std::string to_string(Export value);
 std::string to_string(ArtifactState value);
 std::string to_string(Norm value);

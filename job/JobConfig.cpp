@@ -19,6 +19,8 @@ std::string write_job_config(const JobConfig& config) {
                          {"output_dir", config.output_dir.string()},
                          {"threads", config.threads},
                          {"cores", config.cores},
+                         {"gpus", config.gpus},
+                         {"local_rank", config.local_rank},
                          {"announced_ranks", config.announced_ranks},
                          {"terminal", config.terminal},
                          {"hyperparameters", to_json(config.hyperparameters)}};
@@ -41,6 +43,8 @@ JobConfig read_job_config(const std::string& text) {
     config.output_dir = document.at("output_dir").get<std::string>();
     config.threads = document.at("threads");
     config.cores = document.at("cores");
+    config.gpus = document.at("gpus");
+    config.local_rank = document.at("local_rank");
     config.announced_ranks = document.at("announced_ranks");
     config.terminal = document.at("terminal");
     config.hyperparameters = hyperparameters_from_json(document.at("hyperparameters"));

@@ -59,11 +59,43 @@ int visible_gpus() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 }
 
+// How many GPUs of this host the job computes on; 0 for a job on CPUs.
+int gpus_to_use(const Job& job, const Machine& machine, std::vector<std::string>& warnings) {
+  const DeviceKind wanted = job.config.hyperparameters.device;
+  if (wanted == DeviceKind::kCpu) return 0;
+  const std::string announced = job.gpus ? "; SM_NUM_GPUS is " + std::to_string(*job.gpus) : "";
+  if (wanted == DeviceKind::kCuda && !machine.cuda) {
+    throw InputError("device=cuda: this lockstep was built without CUDA; build it where nvcc is, or set device=cpu");
+  }
+  if (machine.gpus == 0 && (wanted == DeviceKind::kCuda || job.gpus.value_or(0) > 0)) {
+    throw InputError("the job is to run on GPUs, and CUDA sees none on " + job.config.host + announced +
+                     "; look at the driver (nvidia-smi), CUDA_VISIBLE_DEVICES and the container's GPU option, or set "
+                     "device=cpu to train on its cores");
+  }
+  if (machine.gpus > 0 && !machine.cuda) {
+    warnings.push_back(
+        "WARNING: this host has " + std::to_string(machine.gpus) +
+        " GPUs, and this lockstep was built without CUDA: it trains on the host's cores. Set device=cpu to "
+        "say that this is meant");
+    return 0;
+  }
+  if (job.gpus.value_or(0) > 0 && *job.gpus != machine.gpus) {
+    warnings.push_back("WARNING: SM_NUM_GPUS is " + std::to_string(*job.gpus) + ", and CUDA sees " +
+                       std::to_string(machine.gpus) + " GPUs (CUDA_VISIBLE_DEVICES, MIG): the job uses " +
+                       std::to_string(std::min(*job.gpus, machine.gpus)));
+    return std::min(*job.gpus, machine.gpus);
+  }
+  return machine.gpus;
+}
+
 }  // namespace
 
 Machine inspect_machine() {
   const int cores = cores_by_affinity();
-  return {.cores = cores_by_quota(cores), .bound = cores < ::sysconf(_SC_NPROCESSORS_ONLN), .gpus = visible_gpus()};
+  return {.cores = cores_by_quota(cores),
+          .bound = cores < ::sysconf(_SC_NPROCESSORS_ONLN),
+          .gpus = visible_gpus(),
+          .cuda = LOCKSTEP_CUDA};
 }
 
 int Topology::ranks() const {
@@ -78,21 +110,28 @@ Topology plan_topology(const Job& job, const Machine& machine, std::optional<int
                      "); this version trains on one");
   }
   const Hyperparameters& options = job.config.hyperparameters;
-  const int planned = options.ranks_per_host > 0 ? static_cast<int>(options.ranks_per_host) : 1;
+  std::vector<std::string> warnings;
+  const int gpus = gpus_to_use(job, machine, warnings);
+  const int planned = options.ranks_per_host > 0 ? static_cast<int>(options.ranks_per_host) : std::max(gpus, 1);
   const int ranks = ranks_on_host.value_or(planned);
+  if (gpus > 0 && ranks > gpus && !options.share_gpus) {
+    throw InputError(std::to_string(ranks) + " ranks on " + job.config.host + " need a GPU each, and there " +
+                     (gpus == 1 ? "is 1" : "are " + std::to_string(gpus)) +
+                     "; start fewer ranks, or set device=cpu to train on its cores");
+  }
+  if (gpus > ranks) {
+    warnings.push_back("WARNING: " + std::to_string(gpus - ranks) + " of this host's " + std::to_string(gpus) +
+                       " GPUs are not used: there are " + std::to_string(ranks) + " ranks");
+  }
   const int sharing = ranks_on_host && machine.bound ? 1 : ranks;
   const int threads =
       options.threads_per_rank > 0 ? static_cast<int>(options.threads_per_rank) : std::max(1, machine.cores / sharing);
-  Topology topology{.hosts = {{.name = job.hosts.front(), .ranks = ranks, .threads_per_rank = threads}},
-                    .warnings = {},
+  Topology topology{.hosts = {{.name = job.hosts.front(), .gpus = gpus, .ranks = ranks, .threads_per_rank = threads}},
+                    .warnings = std::move(warnings),
                     .oversubscribed = ranks > machine.cores};
   if (options.batch_size < ranks) {
     throw InputError("batch_size=" + std::to_string(options.batch_size) + " is less than the job's " +
                      std::to_string(ranks) + " ranks: some would never have data");
-  }
-  if (const int gpus = std::max(machine.gpus, job.gpus.value_or(0)); gpus > 0 && options.device == Device::kAuto) {
-    topology.warnings.push_back("WARNING: this host has " + std::to_string(gpus) +
-                                " GPUs; this version trains on CPUs. Set device=cpu to say that this is meant");
   }
   return topology;
 }

@@ -14,6 +14,7 @@ struct Machine {
   int cores = 1;       ///< that this process may use
   bool bound = false;  ///< the process may use only some of the host's cores
   int gpus = 0;        ///< that a CUDA program would see
+  bool cuda = true;    ///< this build computes on GPUs
 };
 
 /// Cores by affinity and control-group quota; GPUs by asking the driver in a child process, so that this one stays free
@@ -23,6 +24,7 @@ Machine inspect_machine();
 /// One host and its ranks.
 struct HostPlan {
   std::string name;
+  int gpus = 0;  ///< that its ranks compute on; 0: they compute on its cores
   int ranks = 1;
   int threads_per_rank = 1;
 };
@@ -36,9 +38,10 @@ struct Topology {
   bool oversubscribed = false;  ///< some host has more ranks than cores
 };
 
-/// Throws InputError for a job that this version cannot place. `ranks_on_host`: how many ranks mpirun or srun has
-/// already started on this host; the job's own number does not count then, and cores that a rank is bound to are its
-/// alone.
+/// One rank per GPU that is visible (SM_NUM_GPUS may ask for fewer), without GPUs `ranks_per_host`. Throws InputError,
+/// with the numbers, for a job that cannot be placed: GPUs are asked for and not there, or fewer than the ranks.
+/// `ranks_on_host`: how many ranks mpirun or srun has already started on this host; the job's own number does not count
+/// then, and cores that a rank is bound to are its alone.
 Topology plan_topology(const Job& job, const Machine& machine, std::optional<int> ranks_on_host = std::nullopt);
 
 }  // namespace lockstep

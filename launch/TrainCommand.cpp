@@ -77,6 +77,9 @@ Launch check(Job job, const Environment& environment) {
   // What our launcher has planned counts; a bare mpirun has planned nothing.
   job.config.threads = number_in(environment, {"LOCKSTEP_THREADS"}).value_or(topology.hosts.front().threads_per_rank);
   job.config.cores = machine.cores;
+  job.config.gpus = topology.hosts.front().gpus;
+  job.config.local_rank =
+      number_in(environment, {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}).value_or(-1);
   job.config.announced_ranks = number_in(environment, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}).value_or(0);
   const auto terminal = environment.find("LOCKSTEP_TERMINAL");
   job.config.terminal = terminal != environment.end() && terminal->second == "1";
@@ -195,8 +198,11 @@ int plan_command(const std::vector<std::string>& arguments) {
   for (const std::string& warning : launch.topology.warnings) std::cout << warning << "\n";
   for (const HostPlan& host : launch.topology.hosts) {
     std::cout << "host      " << host.name << ": " << host.ranks << (host.ranks == 1 ? " rank" : " ranks")
-              << " on the CPU, " << host.threads_per_rank << (host.threads_per_rank == 1 ? " thread" : " threads")
-              << " each" << (launch.topology.oversubscribed ? " (more ranks than cores)" : "") << "\n";
+              << (host.gpus == 0   ? " on the CPU, "
+                  : host.gpus == 1 ? " on 1 GPU, "
+                                   : " on " + std::to_string(host.gpus) + " GPUs, ")
+              << host.threads_per_rank << (host.threads_per_rank == 1 ? " thread" : " threads") << " each"
+              << (launch.topology.oversubscribed ? " (more ranks than cores)" : "") << "\n";
   }
   std::cout << "model     " << config.hyperparameters.model << "\n";
   for (const auto& [name, path] : config.channels) std::cout << "channel   " << name << " = " << path.string() << "\n";

@@ -3,12 +3,10 @@
 #include <ATen/Functions.h>
 #include <c10/core/GradMode.h>
 
-#include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include "common/Error.h"
-#include "kernels/gradient_norm/GradientNorm.h"
+#include "engine/device/KernelForm.h"
 
 namespace lockstep {
 
@@ -16,9 +14,9 @@ namespace {
 
 constexpr std::uintptr_t kAlignment = 256;  // bytes: the plan's offsets count from such a boundary
 
-at::Tensor aligned_zeros(std::int64_t length, at::ScalarType type) {
-  const auto item = static_cast<std::int64_t>(c10::elementSize(type));
-  const at::Tensor padded = at::zeros({length + static_cast<std::int64_t>(kAlignment) / item}, type);
+at::Tensor aligned_zeros(std::int64_t length, const at::TensorOptions& options) {
+  const auto item = static_cast<std::int64_t>(options.dtype().itemsize());
+  const at::Tensor padded = at::zeros({length + static_cast<std::int64_t>(kAlignment) / item}, options);
   const auto misaligned = reinterpret_cast<std::uintptr_t>(padded.const_data_ptr()) % kAlignment;
   const auto skip = static_cast<std::int64_t>((kAlignment - misaligned) % kAlignment) / item;
   return padded.narrow(0, skip, length);
@@ -29,15 +27,22 @@ at::Tensor view(const at::Tensor& flat, std::int64_t offset, const at::Tensor& l
   return flat.as_strided(dense.sizes(), dense.strides(), flat.storage_offset() + offset);
 }
 
+c10::Device device_of(const std::vector<at::Tensor>& parameters) {
+  return parameters.empty() ? c10::Device(at::kCPU) : parameters[0].device();
+}
+
 }  // namespace
 
 FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters)
     : plan_(std::move(plan)),
-      pieces_(kernels::pieces_of(plan_.segments(), kernels::kCpuPieceLength)),
-      parameters_(std::move(parameters)) {
+      parameters_(std::move(parameters)),
+      segments_(plan_.segments(), device_of(parameters_)),
+      pieces_(kernels::pieces_of(plan_.segments(), piece_length(device_of(parameters_))), device_of(parameters_)),
+      workspace_(pieces_.size(), device_of(parameters_)) {
   if (parameters_.size() != plan_.segments().size()) throw InternalError("the plan is not of these parameters");
   const c10::NoGradGuard no_grad;
-  const at::ScalarType type = parameters_.empty() ? at::kFloat : parameters_[0].scalar_type();
+  const at::TensorOptions options = parameters_.empty() ? at::TensorOptions(at::kFloat) : parameters_[0].options();
+  const at::ScalarType type = options.dtype().toScalarType();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!parameters_[i].is_leaf() || !parameters_[i].requires_grad()) {
       throw InternalError("parameter " + plan_.names()[i] + " is not a leaf that requires a gradient");
@@ -52,8 +57,10 @@ FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> paramete
                        "; all trained parameters must be float32, or all float64");
     }
   }
-  flat_parameters_ = aligned_zeros(plan_.length(), type);
-  flat_gradients_ = aligned_zeros(plan_.length(), type);
+  flat_parameters_ = aligned_zeros(plan_.length(), options.requires_grad(false));
+  const at::Tensor gradients_and_loss = aligned_zeros(plan_.length() + 1, options.requires_grad(false));
+  flat_gradients_ = gradients_and_loss.narrow(0, 0, plan_.length());
+  loss_ = gradients_and_loss.select(0, plan_.length());
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     at::Tensor& parameter = parameters_[i];
     const std::int64_t offset = plan_.segments()[i].offset;
@@ -65,19 +72,19 @@ FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> paramete
   }
 }
 
-double FlatParameters::gradient_norm() const {
-  std::vector<kernels::GradientNorm> workspace(pieces_.size());
-  kernels::GradientNorm norm;
+void FlatParameters::find_gradient_norm(kernels::GradientNorm* norm) {
   const auto find = [&]<typename Real>(const Real* gradients) {
-    kernels::gradient_norm(kernels::GradientNormPass<Real>{
-        gradients,
-        {plan_.segments().data(), pieces_.data(), static_cast<std::int64_t>(pieces_.size())},
-        workspace.data(),
-        &norm});
+    with_kernel_form(device(), [&](auto... stream) {
+      kernels::gradient_norm(
+          kernels::GradientNormPass<Real>{gradients,
+                                          {segments_.data(), pieces_.data(), static_cast<std::int64_t>(pieces_.size())},
+                                          workspace_.data(),
+                                          norm},
+          stream...);
+    });
   };
   scalar_type() == at::kFloat ? find(flat_gradients_.const_data_ptr<float>())
                               : find(flat_gradients_.const_data_ptr<double>());
-  return norm.non_finite > 0 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(norm.sum_of_squares);
 }
 
 }  // namespace lockstep

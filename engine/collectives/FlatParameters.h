@@ -6,16 +6,19 @@
 #include <vector>
 
 #include "engine/collectives/BucketPlan.h"
+#include "engine/device/DeviceArray.h"
 #include "kernels/FlatWork.h"
+#include "kernels/gradient_norm/GradientNorm.h"
 
 namespace lockstep {
 
 /// Moves each parameter's values into flat storage and makes the parameter, and its gradient, a view into it,
 /// so that collectives and optimizers run over buckets and autograd writes where they read. Strides are kept
-/// where they are dense (channels-last too). The padding between parameters stays zero.
+/// where they are dense (channels-last too). The padding between parameters stays zero. Right behind the gradients lies
+/// the loss, which is reduced with the last bucket.
 class FlatParameters {
  public:
-  /// `parameters` in the plan's order: leaf tensors that require gradients, all float32 or all float64.
+  /// `parameters` in the plan's order: leaf tensors that require gradients, all float32 or all float64, on one device.
   /// InputError names the first that is neither.
   FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters);
 
@@ -24,18 +27,23 @@ class FlatParameters {
   const std::vector<at::Tensor>& gradients() const { return gradients_; }  ///< the views, in the plan's order
   at::Tensor& flat_parameters() { return flat_parameters_; }
   at::Tensor& flat_gradients() { return flat_gradients_; }
+  at::Tensor& loss() { return loss_; }  ///< one number, right behind the flat gradients
   at::ScalarType scalar_type() const { return flat_parameters_.scalar_type(); }
+  c10::Device device() const { return flat_parameters_.device(); }
 
-  /// √Σg² over all gradients, in float64; not finite when any gradient is not.
-  double gradient_norm() const;
+  /// Enqueues finding the norm of all gradients; `norm` is in the device's memory.
+  void find_gradient_norm(kernels::GradientNorm* norm);
 
  private:
   BucketPlan plan_;
-  std::vector<kernels::Piece> pieces_;
   std::vector<at::Tensor> parameters_;
   std::vector<at::Tensor> gradients_;
   at::Tensor flat_parameters_;
   at::Tensor flat_gradients_;
+  at::Tensor loss_;
+  DeviceArray<kernels::Segment> segments_;  ///< these three for the norm
+  DeviceArray<kernels::Piece> pieces_;
+  DeviceArray<kernels::GradientNorm> workspace_;
 };
 
 }  // namespace lockstep

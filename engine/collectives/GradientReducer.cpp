@@ -22,8 +22,8 @@ struct GradientReducer::Hooks {
   std::vector<std::shared_ptr<torch::autograd::Node>> accumulators;
 };
 
-GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& communicator)
-    : parameters_(parameters), communicator_(communicator), hooks_(std::make_shared<Hooks>()) {
+GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& communicator, Communicator& host)
+    : parameters_(parameters), communicator_(communicator), host_(host), hooks_(std::make_shared<Hooks>()) {
   const BucketPlan& plan = parameters.plan();
   for (std::size_t bucket = 0; bucket < plan.buckets().size(); ++bucket) {
     const Bucket& placed = plan.buckets()[bucket];
@@ -46,6 +46,7 @@ GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& commu
 GradientReducer::~GradientReducer() = default;
 
 void GradientReducer::begin_step() {
+  parameters_.loss().zero_();
   // Without a gradient to add to, autograd hands its own over, and `ready` copies it into the bucket.
   for (const at::Tensor& parameter : parameters_.parameters()) parameter.mutable_grad() = at::Tensor();
   received_here_.assign(received_.size(), false);
@@ -90,10 +91,13 @@ void GradientReducer::start_bucket() {
     parameters_.parameters()[i].mutable_grad() = parameters_.gradients()[i];
   }
   if (communicator_.size() == 1) return;
+  // The loss lies behind the last bucket and travels with it.
+  const bool last = next_bucket_ == pending_.size();
   const DataType type = parameters_.scalar_type() == at::kDouble ? DataType::kFloat64 : DataType::kFloat32;
   auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());
   works_.push_back(communicator_.all_reduce(gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
-                                            static_cast<std::size_t>(bucket.length), type, ReduceOp::kSum));
+                                            static_cast<std::size_t>(bucket.length + (last ? 1 : 0)), type,
+                                            ReduceOp::kSum));
 }
 
 void GradientReducer::finish() {
@@ -117,8 +121,8 @@ void GradientReducer::finish() {
 
 void GradientReducer::agree() {
   std::vector<std::int64_t> flags(received_here_.begin(), received_here_.end());
-  if (communicator_.size() > 1) {
-    communicator_.all_reduce(flags.data(), flags.size(), DataType::kInt64, ReduceOp::kMax)->wait();
+  if (host_.size() > 1) {
+    host_.all_reduce(flags.data(), flags.size(), DataType::kInt64, ReduceOp::kMax)->wait();
   }
   received_.assign(flags.begin(), flags.end());
   agreed_ = std::ranges::find(received_, true) != received_.end();

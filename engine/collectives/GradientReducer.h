@@ -10,8 +10,8 @@
 namespace lockstep {
 
 /// For each step: `begin_step`; forward and backward of the step's micro-batches, with `last_micro_batch`
-/// called before the last backward; `finish`. After that every rank's flat gradients hold the sum over all
-/// ranks. A rank without data in a step calls `begin_step` and `finish` only.
+/// called before the last backward; `finish`. After that every rank's flat gradients, and the loss behind them,
+/// hold the sum over all ranks. A rank without data in a step calls `begin_step` and `finish` only.
 ///
 /// While the last backward runs, a bucket's all-reduce starts when the last of its gradients is ready and all
 /// buckets before it have started: every rank enqueues all buckets, in plan order. Which parameters receive a
@@ -21,14 +21,15 @@ namespace lockstep {
 /// Errors come out of `backward` or of `finish`. Most are of one rank alone, which must then abort the job.
 class GradientReducer {
  public:
-  /// Keeps references; installs hooks on the parameters for as long as it lives.
-  GradientReducer(FlatParameters& parameters, Communicator& communicator);
+  /// Keeps references; installs hooks on the parameters for as long as it lives. `communicator` is for the memory of
+  /// the parameters' device, `host` of the same ranks for the host's; on a CPU they are one.
+  GradientReducer(FlatParameters& parameters, Communicator& communicator, Communicator& host);
   GradientReducer(const GradientReducer&) = delete;
   GradientReducer& operator=(const GradientReducer&) = delete;
   ~GradientReducer();
 
   /// The gradients of the step before are no longer needed. Those of this one are written into the buckets, not added:
-  /// a parameter that receives none has zeros.
+  /// a parameter that receives none has zeros. The loss is zero, to be added to before the last backward.
   void begin_step();
   void last_micro_batch();
   /// A collective. Throws InternalError, naming the parameter, when one that had a gradient in the first step
@@ -50,6 +51,7 @@ class GradientReducer {
 
   FlatParameters& parameters_;
   Communicator& communicator_;
+  Communicator& host_;
   std::shared_ptr<Hooks> hooks_;
   std::vector<std::size_t> bucket_of_;  ///< parameter → bucket
   std::vector<bool> received_;

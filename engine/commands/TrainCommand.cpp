@@ -23,6 +23,7 @@
 #include "engine/artifacts/Artifact.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/collectives/MpiCommunicator.h"
+#include "engine/commands/RankDevice.h"
 #include "engine/data/IdxDataset.h"
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
@@ -32,6 +33,7 @@
 #include "engine/train/Forward.h"
 #include "engine/train/MicroBatchTensors.h"
 #include "engine/train/ParameterStorage.h"
+#include "engine/train/Prefetcher.h"
 #include "engine/train/Trainer.h"
 #include "job/JobConfig.h"
 
@@ -43,11 +45,12 @@ namespace {
 
 constexpr std::uint64_t kMaxJobFile = 64 << 20;
 constexpr std::int64_t kProbeSamples = 16;
+constexpr double kGiB = 1024.0 * 1024 * 1024;
 
 /// Everything a rank loads before it trains.
 class RankJob {
  public:
-  RankJob(JobConfig config, Communicator& communicator) : config_(std::move(config)), communicator_(communicator) {}
+  RankJob(JobConfig config, RankContext context) : config_(std::move(config)), context_(context) {}
 
   /// Reads and checks all inputs of this rank; no collectives. Throws InputError for what cannot be used.
   void load();
@@ -60,7 +63,8 @@ class RankJob {
   using Clock = std::chrono::steady_clock;
 
   const Hyperparameters& options() const { return config_.hyperparameters; }
-  bool leads() const { return communicator_.rank() == 0; }
+  c10::Device place() const { return context_.device.place(); }
+  bool leads() const { return context_.host.rank() == 0; }
   std::unique_ptr<Dataset> load_channel(const std::string& channel) const;
   Program load_program() const;
   void check_fit(const Program& rewritten);
@@ -69,7 +73,7 @@ class RankJob {
   void finish(TrainingResult result);
 
   JobConfig config_;
-  Communicator& communicator_;
+  RankContext context_;
   Clock::time_point start_ = Clock::now();
   std::string train_channel_;
   std::string evaluation_channel_;
@@ -104,8 +108,9 @@ void RankJob::load() {
   }
   program_ = load_program();
   // Of the graph that will run: a pass may change the order in which parameters are used.
-  const Program rewritten = Trainer::rewritten(*program_, options());
+  Program rewritten = Trainer::rewritten(*program_, options());
   buckets_ = make_bucket_plan(options(), rewritten);
+  if (!place().is_cpu()) rewritten = rewritten.clone(place());
   check_fit(rewritten);
   if (leads()) {
     // Found out now, not after training; nothing of an earlier job is touched before the ranks agree.
@@ -115,9 +120,9 @@ void RankJob::load() {
   if (!evaluation_channel_.empty()) {
     evaluation = {evaluation_channel_, datasets_.at(evaluation_channel_).get()};
   }
-  trainer_ = std::make_unique<Trainer>(options(), *program_, rewritten, *buckets_,
-                                       NamedDataset{train_channel_, datasets_.at(train_channel_).get()}, evaluation,
-                                       communicator_);
+  trainer_ =
+      std::make_unique<Trainer>(options(), *program_, rewritten, *buckets_,
+                                NamedDataset{train_channel_, datasets_.at(train_channel_).get()}, evaluation, context_);
 }
 
 std::unique_ptr<Dataset> RankJob::load_channel(const std::string& channel) const {
@@ -160,12 +165,10 @@ void RankJob::check_fit(const Program& rewritten) {
     try {
       const BatchPlan one(1, 1, 0, 1);
       Loader loader(*dataset, Order(0, 1, false), one, 0, options().precision, 1);
-      const MicroBatch batch = loader.next();
-      const at::Tensor output =
-          forward(executor, input_tensor(batch, dataset->shape(), options().precision), options().precision);
+      const DeviceBatch batch = Prefetcher(loader, dataset->shape(), options().precision, place()).next();
+      const at::Tensor output = forward(executor, batch.inputs, options().precision);
       if (options().loss == Loss::kCrossEntropy && output.dim() == 2) dataset->require_classes(output.size(1));
-      Objective(options().loss, options().label_smoothing)
-          .sum(output, target_tensor(batch, dataset->shape(), options().precision));
+      Objective(options().loss, options().label_smoothing).sum(output, batch.targets);
       if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
       if (options().monitor.metric == "top5" && output.size(1) < 5) {
         throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(1)));
@@ -191,12 +194,11 @@ std::vector<std::pair<std::string, std::string>> RankJob::identity() const {
 }
 
 Rows RankJob::header_rows() const {
-  const int ranks = communicator_.size();
+  const int ranks = context_.host.size();
   const BatchPlan plan = Trainer::batch_plan(options(), *datasets_.at(train_channel_), ranks);
   Rows rows = {
       {"lockstep", std::string(LOCKSTEP_VERSION) + (config_.job_name.empty() ? "" : ", job " + config_.job_name)},
-      {"ranks", std::to_string(ranks) + " on " + config_.host + ", CPU, " + std::to_string(config_.threads) +
-                    (config_.threads == 1 ? " thread each" : " threads each")},
+      {"ranks", std::to_string(ranks) + " on " + config_.host + ", " + context_.device.description()},
       {"program", program_->name() + ", " + with_commas(program_->parameter_count()) + " parameters, " +
                       to_string(options().precision)},
       {"buckets",
@@ -256,16 +258,16 @@ void RankJob::finish(TrainingResult result) {
   }
   // The other ranks wait for rank 0 to write: all leave together, and all know whether it went well.
   std::vector<fs::path> artifacts;
-  require_all_ok(communicator_, [&] {
+  require_all_ok(context_.host, [&] {
     if (!leads()) return;
     artifacts = write_artifacts(result.program, options().export_formats, config_.model_dir,
                                 make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
   });
   if (!test_channel_.empty()) {
-    Evaluator evaluator(Trainer::rewritten(result.program, options()),
+    Evaluator evaluator(place(), Trainer::rewritten(result.program, options()).clone(place()),
                         Objective(options().loss, options().label_smoothing), options().precision,
-                        Trainer::eval_batch_size(options(), communicator_.size()),
-                        static_cast<int>(options().loader_threads), communicator_);
+                        Trainer::eval_batch_size(options(), context_.host.size()),
+                        static_cast<int>(options().loader_threads), context_.host);
     const Evaluation test = evaluator.evaluate(*datasets_.at(test_channel_));
     std::ranges::copy(test.metrics(test_channel_), std::back_inserter(metrics));
   }
@@ -283,6 +285,8 @@ void RankJob::finish(TrainingResult result) {
     rows.emplace_back("loss scale", format("%g at the end; ", result.loss_scale->value()) +
                                         with_commas(result.loss_scale->overflows()) + " steps skipped");
   }
+  rows.emplace_back("memory",
+                    format("%.2f GiB at most on rank 0", static_cast<double>(context_.device.peak_memory()) / kGiB));
   rows.emplace_back("data wait", format("%.1f %% of training time", 100 * result.data_wait_share));
   rows.emplace_back("time", format("%.1f s, of which training %.1f s", seconds, result.training_seconds));
   for (const fs::path& artifact : artifacts) {
@@ -303,8 +307,11 @@ int train_command(const fs::path& job_file) {
   at::set_num_threads(static_cast<int>(config.threads));
   at::set_num_interop_threads(1);
   MpiSession session;
-  MpiCommunicator communicator(session, choose_mpi_mode(static_cast<int>(config.cores), session.ranks_on_this_host(),
-                                                        static_cast<int>(config.threads)));
+  // For GPUs it only carries what the host must know.
+  MpiCommunicator communicator(
+      session, config.gpus > 0 ? MpiMode::kInline
+                               : choose_mpi_mode(static_cast<int>(config.cores), session.ranks_on_this_host(),
+                                                 static_cast<int>(config.threads)));
   const auto fail = [&](const std::string& message) {
     std::fprintf(stderr, "lockstep: error: %s\n", message.c_str());
     std::fflush(stderr);
@@ -320,7 +327,8 @@ int train_command(const fs::path& job_file) {
     return kExitBadInput;
   }
   try {
-    RankJob job(config, communicator);
+    const RankDevice device(config, session, communicator);
+    RankJob job(config, device.context());
     require_all_ok(communicator, [&] {
       try {
         job.load();

@@ -11,12 +11,13 @@ namespace {
 
 constexpr std::align_val_t kAlignment{64};
 
-struct Release {
-  void operator()(std::byte* memory) const { ::operator delete(memory, kAlignment); }
-};
+std::shared_ptr<std::byte> allocate_aligned(std::size_t bytes) {
+  return {static_cast<std::byte*>(::operator new(bytes, kAlignment)),
+          [](std::byte* memory) { ::operator delete(memory, kAlignment); }};
+}
 
 struct Buffer {
-  std::unique_ptr<std::byte, Release> memory;
+  std::shared_ptr<std::byte> memory;
   std::size_t size = 0;
 };
 
@@ -27,7 +28,8 @@ struct BufferPool::Returned {
   std::vector<Buffer> buffers;
 };
 
-BufferPool::BufferPool() : returned_(std::make_shared<Returned>()) {}
+BufferPool::BufferPool(Allocate allocate)
+    : allocate_(allocate ? std::move(allocate) : allocate_aligned), returned_(std::make_shared<Returned>()) {}
 
 std::shared_ptr<std::byte> BufferPool::take(std::size_t bytes) {
   Buffer buffer;
@@ -40,7 +42,7 @@ std::shared_ptr<std::byte> BufferPool::take(std::size_t bytes) {
   }
   if (buffer.size < bytes || buffer.memory == nullptr) {
     buffer.memory.reset();
-    buffer = {std::unique_ptr<std::byte, Release>(static_cast<std::byte*>(::operator new(bytes, kAlignment))), bytes};
+    buffer = {allocate_(bytes), bytes};
   }
   std::byte* memory = buffer.memory.get();
   return {memory, [returned = returned_, owned = std::move(buffer)](std::byte*) mutable {

@@ -2,20 +2,26 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 
 namespace lockstep {
 
-/// Lends buffers, 64-byte aligned. A buffer returns to the pool when its last owner lets go of it, in any
+/// Lends buffers. A buffer returns to the pool when its last owner lets go of it, in any
 /// thread, and may outlive the pool. The pool holds as many buffers as were ever lent at once. Thread-safe.
 class BufferPool {
  public:
-  BufferPool();
+  /// Memory that frees itself.
+  using Allocate = std::function<std::shared_ptr<std::byte>(std::size_t bytes)>;
+
+  /// Without `allocate`: the host's, 64-byte aligned.
+  explicit BufferPool(Allocate allocate = {});
   /// At least `bytes` bytes, of any content.
   std::shared_ptr<std::byte> take(std::size_t bytes);
 
  private:
   struct Returned;
+  Allocate allocate_;
   std::shared_ptr<Returned> returned_;
 };
 

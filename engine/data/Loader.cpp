@@ -19,13 +19,15 @@ std::size_t product(const std::vector<std::int64_t>& sizes) {
 }  // namespace
 
 Loader::Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
-               LoaderPosition start, int ahead)
+               LoaderPosition start, int ahead, const BufferPool::Allocate& allocate)
     : dataset_(dataset),
       order_(order),
       plan_(plan),
       rank_(rank),
       precision_(precision),
       ahead_(static_cast<std::uint64_t>(ahead)),
+      input_buffers_(allocate),
+      target_buffers_(allocate),
       next_step_(start) {
   if (threads < 1 || ahead < 1) throw InternalError("a loader needs a thread and room for a micro-batch");
   if (start.step < 0 || start.step >= plan_.steps()) {

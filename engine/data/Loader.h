@@ -28,8 +28,8 @@ struct LoaderPosition {
   std::int64_t step = 0;  ///< within the epoch
 };
 
-/// One micro-batch in memory, 64-byte aligned, ready to be used in place. The memory goes back to the
-/// loader's pool when its last owner lets go of it, also after the loader is gone.
+/// One micro-batch in memory, 64-byte aligned unless the loader was told how to allocate, ready to be used in place.
+/// The memory goes back to the loader's pool when its last owner lets go of it, also after the loader is gone.
 struct MicroBatch {
   std::int64_t size = 0;               ///< samples; 0: this rank has no data in this step, and there are no buffers
   bool last_of_step = true;            ///< after this one the optimizer steps
@@ -49,7 +49,7 @@ class Loader {
  public:
   /// InternalError for a plan without samples and for a start that is not in the plan.
   Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
-         LoaderPosition start = {}, int ahead = 4);
+         LoaderPosition start = {}, int ahead = 4, const BufferPool::Allocate& allocate = {});
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   ~Loader();

@@ -1,11 +1,12 @@
 #include "engine/optim/Optimizer.h"
 
-#include <new>
+#include <ATen/ops/zeros_like.h>
+
 #include <utility>
 
 #include "common/Error.h"
+#include "engine/device/KernelForm.h"
 #include "kernels/adamw/AdamW.h"
-#include "kernels/gradient_norm/GradientNorm.h"
 #include "kernels/lamb/Lamb.h"
 #include "kernels/sgd/Sgd.h"
 
@@ -13,134 +14,157 @@ namespace lockstep {
 
 namespace {
 
-// Storage that begins on a cache line, so that no vector load straddles two.
-template <typename T>
-struct CacheLineAllocator {
-  static constexpr std::align_val_t kCacheLine{64};
-  using value_type = T;
-  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kCacheLine)); }
-  void deallocate(T* p, std::size_t) { ::operator delete(p, kCacheLine); }
-  bool operator==(const CacheLineAllocator&) const = default;
-};
-
-template <typename Real>
-using FlatState = std::vector<Real, CacheLineAllocator<Real>>;
-
 template <typename Real>
 class Sgd : public Optimizer {
  public:
-  Sgd(const Hyperparameters& options, FlatSpans<Real> storage, std::vector<kernels::Segment> segments)
-      : Optimizer(std::move(segments)),
-        storage_(storage),
-        nesterov_(options.nesterov),
-        factor_(options.momentum),
-        momentum_(options.momentum == 0 ? 0 : storage.parameters.size()) {}
+  Sgd(const Hyperparameters& options, const FlatStorage& storage, std::vector<kernels::Segment> segments)
+      : Optimizer(storage, std::move(segments)), nesterov_(options.nesterov), factor_(options.momentum) {
+    if (factor_ != 0) momentum_ = at::zeros_like(storage.parameters);
+  }
 
   std::vector<OptimizerState> state() override {
-    if (momentum_.empty()) return {};
-    return {{"momentum", std::span(momentum_)}};
+    if (!momentum_.defined()) return {};
+    return {{"momentum", momentum_}};
   }
 
  private:
-  void update(const kernels::FlatWork& work, const kernels::FlatStep& step) override {
-    kernels::sgd(kernels::SgdUpdate<Real>{storage_.parameters.data(), storage_.gradients.data(), momentum_.data(), work,
-                                          &step, factor_, nesterov_});
+  void update(const kernels::FlatWork& work, const kernels::FlatStep* step) override {
+    with_kernel_form(device(), [&](auto... stream) {
+      kernels::sgd(
+          kernels::SgdUpdate<Real>{
+              .parameters = storage().parameters.template mutable_data_ptr<Real>(),
+              .gradients = storage().gradients.template const_data_ptr<Real>(),
+              .velocity = momentum_.defined() ? momentum_.template mutable_data_ptr<Real>() : nullptr,
+              .work = work,
+              .step = step,
+              .momentum = factor_,
+              .nesterov = nesterov_},
+          stream...);
+    });
   }
 
-  FlatSpans<Real> storage_;
   bool nesterov_;
   double factor_;
-  FlatState<Real> momentum_;
+  at::Tensor momentum_;
 };
 
 /// What AdamW and LAMB share.
 template <typename Real>
 class TwoMoments : public Optimizer {
  public:
-  TwoMoments(const Hyperparameters& options, FlatSpans<Real> storage, std::vector<kernels::Segment> segments)
-      : Optimizer(std::move(segments)),
+  TwoMoments(const Hyperparameters& options, const FlatStorage& storage, std::vector<kernels::Segment> segments)
+      : Optimizer(storage, std::move(segments)),
         options_{.beta1 = options.beta1, .beta2 = options.beta2, .epsilon = options.epsilon},
-        storage_(storage),
-        first_moment_(storage.parameters.size()),
-        second_moment_(storage.parameters.size()) {}
+        first_moment_(at::zeros_like(storage.parameters)),
+        second_moment_(at::zeros_like(storage.parameters)) {}
 
   std::vector<OptimizerState> state() override {
-    return {{"first_moment", std::span(first_moment_)}, {"second_moment", std::span(second_moment_)}};
+    return {{"first_moment", first_moment_}, {"second_moment", second_moment_}};
   }
 
  protected:
   kernels::AdamOptions options_;
-  FlatSpans<Real> storage_;
-  FlatState<Real> first_moment_;
-  FlatState<Real> second_moment_;
+  at::Tensor first_moment_;
+  at::Tensor second_moment_;
 };
 
 template <typename Real>
 class AdamW : public TwoMoments<Real> {
   using TwoMoments<Real>::TwoMoments;
-  void update(const kernels::FlatWork& work, const kernels::FlatStep& step) override {
-    kernels::adamw(kernels::AdamWUpdate<Real>{this->storage_.parameters.data(), this->storage_.gradients.data(),
-                                              this->first_moment_.data(), this->second_moment_.data(), work, &step,
-                                              this->options_});
+  void update(const kernels::FlatWork& work, const kernels::FlatStep* step) override {
+    with_kernel_form(this->device(), [&](auto... stream) {
+      kernels::adamw(
+          kernels::AdamWUpdate<Real>{.parameters = this->storage().parameters.template mutable_data_ptr<Real>(),
+                                     .gradients = this->storage().gradients.template const_data_ptr<Real>(),
+                                     .first_moment = this->first_moment_.template mutable_data_ptr<Real>(),
+                                     .second_moment = this->second_moment_.template mutable_data_ptr<Real>(),
+                                     .work = work,
+                                     .step = step,
+                                     .options = this->options_},
+          stream...);
+    });
   }
 };
 
 template <typename Real>
 class Lamb : public TwoMoments<Real> {
-  using TwoMoments<Real>::TwoMoments;
-  void update(const kernels::FlatWork& work, const kernels::FlatStep& step) override {
-    workspace_.resize(static_cast<std::size_t>(work.piece_count));
-    kernels::lamb(kernels::LambUpdate<Real>{this->storage_.parameters.data(), this->storage_.gradients.data(),
-                                            this->first_moment_.data(), this->second_moment_.data(), work,
-                                            workspace_.data(), &step, this->options_});
+ public:
+  Lamb(const Hyperparameters& options, const FlatStorage& storage, std::vector<kernels::Segment> segments)
+      : TwoMoments<Real>(options, storage, std::move(segments)), workspace_(this->piece_count(), this->device()) {}
+
+ private:
+  void update(const kernels::FlatWork& work, const kernels::FlatStep* step) override {
+    with_kernel_form(this->device(), [&](auto... stream) {
+      kernels::lamb(
+          kernels::LambUpdate<Real>{.parameters = this->storage().parameters.template mutable_data_ptr<Real>(),
+                                    .gradients = this->storage().gradients.template const_data_ptr<Real>(),
+                                    .first_moment = this->first_moment_.template mutable_data_ptr<Real>(),
+                                    .second_moment = this->second_moment_.template mutable_data_ptr<Real>(),
+                                    .work = work,
+                                    .workspace = workspace_.data(),
+                                    .step = step,
+                                    .options = this->options_},
+          stream...);
+    });
   }
 
-  std::vector<kernels::LambPiece> workspace_;
+  DeviceArray<kernels::LambPiece> workspace_;
 };
+
+std::vector<kernels::Segment> at_step_zero(std::vector<kernels::Segment> segments) {
+  for (kernels::Segment& segment : segments) segment.step = 0;
+  return segments;
+}
 
 }  // namespace
 
-Optimizer::Optimizer(std::vector<kernels::Segment> segments)
-    : segments_(std::move(segments)), pieces_(kernels::pieces_of(segments_, kernels::kCpuPieceLength)) {
-  for (kernels::Segment& segment : segments_) segment.step = 0;
-}
+Optimizer::Optimizer(FlatStorage storage, std::vector<kernels::Segment> segments)
+    : storage_(std::move(storage)),
+      received_(segments.size(), true),
+      segments_(at_step_zero(segments), device()),
+      pieces_(kernels::pieces_of(segments, piece_length(device())), device()) {}
 
-void Optimizer::step(double learning_rate, double gradient_scale, const std::vector<bool>& received) {
+void Optimizer::step(const kernels::FlatStep* step, const std::vector<bool>& received) {
   if (received.size() != segments_.size()) throw InternalError("the flags are not of this optimizer's segments");
-  for (std::size_t i = 0; i < segments_.size(); ++i) segments_[i].skip = !received[i];
-  const kernels::FlatStep step{.learning_rate = learning_rate, .gradient_scale = gradient_scale};
-  kernels::advance_steps({segments_.data(), static_cast<std::int64_t>(segments_.size()), &step});
+  if (received != received_) {
+    std::vector<kernels::Segment> segments = segments_.read().wait();
+    for (std::size_t i = 0; i < segments.size(); ++i) segments[i].skip = !received[i];
+    segments_.write(segments);
+    received_ = received;
+  }
+  with_kernel_form(device(), [&](auto... stream) {
+    kernels::advance_steps({segments_.data(), static_cast<std::int64_t>(segments_.size()), step}, stream...);
+  });
   update({segments_.data(), pieces_.data(), static_cast<std::int64_t>(pieces_.size())}, step);
 }
 
 std::vector<std::int64_t> Optimizer::steps() const {
   std::vector<std::int64_t> steps;
-  for (const kernels::Segment& segment : segments_) steps.push_back(segment.step);
+  for (const kernels::Segment& segment : segments_.read().wait()) steps.push_back(segment.step);
   return steps;
 }
 
 void Optimizer::set_steps(const std::vector<std::int64_t>& steps) {
   if (steps.size() != segments_.size()) throw InternalError("the steps are not of this optimizer's segments");
-  for (std::size_t i = 0; i < steps.size(); ++i) segments_[i].step = steps[i];
+  std::vector<kernels::Segment> segments = segments_.read().wait();
+  for (std::size_t i = 0; i < steps.size(); ++i) segments[i].step = steps[i];
+  segments_.write(segments);
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatStorage storage,
                                           std::vector<kernels::Segment> segments) {
-  return std::visit(
-      [&]<typename Real>(const FlatSpans<Real>& spans) -> std::unique_ptr<Optimizer> {
-        switch (hyperparameters.optimizer) {
-          case OptimizerKind::kSgd:
-            return std::make_unique<Sgd<Real>>(hyperparameters, spans, std::move(segments));
-          case OptimizerKind::kAdamW:
-            return std::make_unique<AdamW<Real>>(hyperparameters, spans, std::move(segments));
-          case OptimizerKind::kLamb:
-            return std::make_unique<Lamb<Real>>(hyperparameters, spans, std::move(segments));
-        }
-        throw InternalError("unknown optimizer");
-      },
-      storage);
+  const auto make = [&]<typename Real>() -> std::unique_ptr<Optimizer> {
+    switch (hyperparameters.optimizer) {
+      case OptimizerKind::kSgd:
+        return std::make_unique<Sgd<Real>>(hyperparameters, storage, std::move(segments));
+      case OptimizerKind::kAdamW:
+        return std::make_unique<AdamW<Real>>(hyperparameters, storage, std::move(segments));
+      case OptimizerKind::kLamb:
+        return std::make_unique<Lamb<Real>>(hyperparameters, storage, std::move(segments));
+    }
+    throw InternalError("unknown optimizer");
+  };
+  return storage.parameters.scalar_type() == at::kDouble ? make.operator()<double>() : make.operator()<float>();
 }
-
-double clip_scale(double norm, double clip_norm) { return kernels::clip_scale(norm, clip_norm); }
 
 }  // namespace lockstep

@@ -63,9 +63,14 @@ std::int64_t power(std::int64_t base, std::int64_t exponent) {
   return result;
 }
 
+c10::Device device_of(const Program& program) {
+  const std::vector<StateTensor> state = program.state();
+  return state.empty() ? c10::Device(c10::kCPU) : state[0].tensor.device();
+}
+
 }  // namespace
 
-Executor::Executor(const Program& program) {
+Executor::Executor(const Program& program) : device_(device_of(program)) {
   for (const GraphInput& input : program.graph().inputs) {
     const Slot slot = slots_.try_emplace(input.value, slots_.size()).first->second;
     if (input.kind == InputKind::kUserInput) {
@@ -177,7 +182,7 @@ Executor::Source Executor::source(const Argument& argument, const c10::Argument*
       return c10::IValue(static_cast<std::int64_t>(found->second));
     }
     // The device that the example inputs were on says nothing about where this rank computes.
-    Source operator()(const DeviceArgument&) const { return c10::IValue(c10::Device(c10::kCPU)); }
+    Source operator()(const DeviceArgument&) const { return c10::IValue(self.device_); }
     Source operator()(const OpaqueArgument& opaque) const {
       throw InputError("an argument of kind " + in_quotes(opaque.json.begin().key()) + " is not supported");
     }

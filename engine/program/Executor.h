@@ -62,6 +62,7 @@ class Executor {
   c10::IValue load(const Source& source) const;
   void store(const Instruction& instruction, std::vector<c10::IValue>& stack);
 
+  c10::Device device_;  ///< of the program's tensors: what the graph makes anew is made there
   std::unordered_map<std::string, Slot> slots_;
   std::vector<c10::IValue> values_;
   std::vector<std::pair<Slot, at::Tensor>> state_;

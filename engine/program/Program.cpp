@@ -154,8 +154,11 @@ Program Program::row_major() const {
   return Program(name_, graph_, copies(state_, ordered));
 }
 
-Program Program::clone() const {
-  return Program(name_, graph_, copies(state_, [](const at::Tensor& tensor) { return tensor.clone(); }));
+Program Program::clone(const c10::Device& device) const {
+  const auto copy = [&](const at::Tensor& tensor) {
+    return tensor.to(device, tensor.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+  };
+  return Program(name_, graph_, copies(state_, copy));
 }
 
 std::string Program::digest() const {

@@ -9,13 +9,14 @@
 #include "common/Text.h"
 #include "engine/data/Loader.h"
 #include "engine/train/Forward.h"
-#include "engine/train/MicroBatchTensors.h"
+#include "engine/train/Prefetcher.h"
 
 namespace lockstep {
 
 namespace {
 
 constexpr std::int64_t kTop = 5;
+constexpr int kAhead = 4;  // batches that are made beyond the one in use
 
 struct Sums {
   double loss = 0;  ///< mean loss × samples
@@ -40,9 +41,10 @@ double Evaluation::metric(const std::string& name) const {
                    (top5 ? ", top5" : ""));
 }
 
-Evaluator::Evaluator(const Program& inference_program, Objective objective, Precision precision,
-                     std::int64_t batch_size, int loader_threads, Communicator& communicator)
-    : executor_(inference_program),
+Evaluator::Evaluator(const c10::Device& device, const Program& inference_program, Objective objective,
+                     Precision precision, std::int64_t batch_size, int loader_threads, Communicator& communicator)
+    : device_(device),
+      executor_(inference_program),
       objective_(objective),
       precision_(precision),
       batch_size_(batch_size),
@@ -53,15 +55,17 @@ Evaluation Evaluator::evaluate(const Dataset& dataset) {
   const c10::NoGradGuard no_grad;
   const BatchPlan plan(dataset.size(), batch_size_ * communicator_.size(), 0, communicator_.size());
   Loader loader(dataset, Order(0, dataset.size(), /*shuffle=*/false), plan, communicator_.rank(), precision_,
-                loader_threads_);
+                loader_threads_, {}, kAhead, Prefetcher::buffers_for(device_));
+  Prefetcher inputs(loader, dataset.shape(), precision_, device_);
   const bool labels = dataset.shape().class_labels;
   Sums sums;
   bool top5 = false;
   for (std::int64_t step = 0; step < plan.steps(); ++step) {
-    const MicroBatch batch = loader.next();
+    const DeviceBatch batch = inputs.next();
     if (batch.size == 0) continue;
-    const at::Tensor targets = target_tensor(batch, dataset.shape(), precision_);
-    const at::Tensor output = forward(executor_, input_tensor(batch, dataset.shape(), precision_), precision_);
+    const at::Tensor& targets = batch.targets;
+    const at::Tensor output = forward(executor_, batch.inputs, precision_);
+    inputs.prefetch();
     sums.loss += objective_.sum(output, targets).item<double>() / objective_.denominator(1, output);
     if (!labels || output.dim() != 2) continue;
     sums.correct += output.argmax(1).eq(targets).sum().item<double>();

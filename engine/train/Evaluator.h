@@ -26,18 +26,19 @@ struct Evaluation {
   double metric(const std::string& name) const;
 };
 
-/// Runs a program, in its inference form, over a data set split over the ranks. Sees changes made to the program's
-/// tensors in place.
+/// Runs a program of a device, in its inference form, over a data set split over the ranks. Sees changes made to the
+/// program's tensors in place.
 class Evaluator {
  public:
-  /// `batch_size`: samples a rank runs at once.
-  Evaluator(const Program& inference_program, Objective objective, Precision precision, std::int64_t batch_size,
-            int loader_threads, Communicator& communicator);
+  /// `batch_size`: samples a rank runs at once. `communicator`: for the host's memory.
+  Evaluator(const c10::Device& device, const Program& inference_program, Objective objective, Precision precision,
+            std::int64_t batch_size, int loader_threads, Communicator& communicator);
 
   /// A collective: every rank must call it with the same data set, and gets the same result.
   Evaluation evaluate(const Dataset& dataset);
 
  private:
+  c10::Device device_;
   Executor executor_;
   Objective objective_;
   Precision precision_;

@@ -9,13 +9,6 @@ namespace {
 
 constexpr double kMiB = 1024 * 1024;
 
-template <typename Real>
-FlatSpans<Real> spans(FlatParameters& parameters) {
-  const auto length = static_cast<std::size_t>(parameters.plan().length());
-  return {{parameters.flat_parameters().mutable_data_ptr<Real>(), length},
-          {parameters.flat_gradients().const_data_ptr<Real>(), length}};
-}
-
 }  // namespace
 
 BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program) {
@@ -36,9 +29,8 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters) {
-  const FlatStorage storage = parameters.scalar_type() == at::kDouble ? FlatStorage(spans<double>(parameters))
-                                                                      : FlatStorage(spans<float>(parameters));
-  return make_optimizer(hyperparameters, storage, parameters.plan().segments());
+  return make_optimizer(hyperparameters, {parameters.flat_parameters(), parameters.flat_gradients()},
+                        parameters.plan().segments());
 }
 
 }  // namespace lockstep

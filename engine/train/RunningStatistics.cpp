@@ -4,10 +4,11 @@
 
 namespace lockstep {
 
-void average_running_statistics(Program& program, std::int64_t samples, Communicator& communicator) {
+void average_running_statistics(Program& program, std::int64_t samples, Communicator& communicator,
+                                Communicator& host) {
   if (communicator.size() == 1) return;
   std::int64_t total = samples;
-  communicator.all_reduce(&total, 1, DataType::kInt64, ReduceOp::kSum)->wait();
+  host.all_reduce(&total, 1, DataType::kInt64, ReduceOp::kSum)->wait();
   if (total == 0) return;
   const double weight = static_cast<double>(samples) / static_cast<double>(total);
   for (const StateTensor& statistic : program.running_statistics()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <iterator>
 
 #include "common/Error.h"
@@ -17,6 +18,7 @@ namespace lockstep {
 namespace {
 
 constexpr std::int64_t kSmallestDefaultEvalBatch = 256;
+constexpr int kBatchesAhead = 4;
 
 std::vector<at::Tensor> tensors_of(const std::vector<StateTensor>& entries) {
   std::vector<at::Tensor> tensors;
@@ -60,41 +62,44 @@ std::int64_t Trainer::total_steps(const Hyperparameters& hyperparameters, const 
 }
 
 Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program, Program rewritten, BucketPlan buckets,
-                 NamedDataset train, std::optional<NamedDataset> evaluation, Communicator& communicator)
+                 NamedDataset train, std::optional<NamedDataset> evaluation, RankContext context)
     : hyperparameters_(hyperparameters),
       program_(std::move(rewritten)),
       inference_program_(program_.with_graph(eval_form(program.graph()))),
       train_(std::move(train)),
       evaluation_(std::move(evaluation)),
-      communicator_(communicator),
-      plan_(batch_plan(hyperparameters, *train_.dataset, communicator.size())),
+      context_(context),
+      plan_(batch_plan(hyperparameters, *train_.dataset, context.host.size())),
       total_steps_(total_steps(hyperparameters, plan_)),
       executor_(program_),
       parameters_(std::move(buckets), tensors_of(program_.trained_parameters())),
-      reducer_(parameters_, communicator),
+      reducer_(parameters_, context.communicator, context.host),
       optimizer_(make_optimizer(hyperparameters, parameters_)),
       schedule_(hyperparameters, total_steps_),
-      step_(executor_, Objective(hyperparameters.loss, hyperparameters.label_smoothing), parameters_, reducer_,
-            *optimizer_, communicator,
+      step_(context.device, executor_, Objective(hyperparameters.loss, hyperparameters.label_smoothing), parameters_,
+            reducer_, *optimizer_, context.host,
             {.precision = hyperparameters.precision,
              .clip_norm = hyperparameters.clip_norm,
              .seed = hyperparameters.seed,
-             .loss_scale = initial_loss_scale(hyperparameters)}),
-      evaluator_(program_.with_graph(eval_form(program_.graph())),
+             .loss_scale = initial_loss_scale(hyperparameters),
+             .capture = hyperparameters.cuda_graph && context.device.asynchronous()}),
+      evaluator_(context.device.place(), program_.with_graph(eval_form(program_.graph())),
                  Objective(hyperparameters.loss, hyperparameters.label_smoothing), hyperparameters.precision,
-                 eval_batch_size(hyperparameters, communicator.size()),
-                 static_cast<int>(hyperparameters.loader_threads), communicator) {}
+                 eval_batch_size(hyperparameters, context.host.size()),
+                 static_cast<int>(hyperparameters.loader_threads), context.host) {}
 
 TrainingResult Trainer::run(Reporter* reporter) {
   reporter_ = reporter;
   Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,
-                communicator_.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads));
+                context_.host.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads), {},
+                kBatchesAhead, Prefetcher::buffers_for(context_.device.place()));
+  Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device.place());
   std::int64_t epoch = 0;
   bool done = total_steps_ == 0;
   for (; !done; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
     const std::int64_t samples_before = trained_samples_;
-    const double loss = train_epoch(loader, epoch);
+    const double loss = train_epoch(inputs, epoch);
     const double seconds = seconds_since(start);
     training_seconds_ += seconds;
     done = global_step_ == total_steps_;
@@ -107,18 +112,19 @@ TrainingResult Trainer::run(Reporter* reporter) {
                                                " steps overflowed in fp16; try a smaller loss_scale or precision=bf16");
   }
   double wait = loader.seconds_waited();
-  communicator_.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
+  context_.host.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
 
   const bool best = best_.has_value();
   // The user's graph may ask for views that only the usual order of memory has.
-  TrainingResult result{.program = (best ? *best_ : inference_program_).row_major(),
+  TrainingResult result{.program = (best ? *best_ : inference_program_).clone().row_major(),
                         .epochs = epoch,
                         .steps = global_step_,
                         .state_step = best ? best_step_ : global_step_,
                         .evaluated_channel = evaluation_ ? evaluation_->channel : "",
                         .evaluation = best ? best_evaluation_ : last_evaluation_,
                         .training_seconds = training_seconds_,
-                        .loss_scale = step_.loss_scale()};
+                        .loss_scale = step_.loss_scale(),
+                        .captured = step_.captured()};
   if (training_seconds_ > 0) {
     result.samples_per_second = static_cast<double>(trained_samples_) / training_seconds_;
     result.data_wait_share = wait / training_seconds_;
@@ -127,41 +133,65 @@ TrainingResult Trainer::run(Reporter* reporter) {
 }
 
 // Returns the mean of the epoch's step losses, weighted by their samples; without those that were skipped (NaN: all).
-double Trainer::train_epoch(Loader& loader, std::int64_t epoch) {
+double Trainer::train_epoch(Prefetcher& inputs, std::int64_t epoch) {
   double loss = 0;
   std::int64_t samples = 0;
   std::int64_t samples_with_loss = 0;
+  std::deque<Progress> started;
+  const auto finish_step = [&] {
+    Progress progress = started.front();
+    started.pop_front();
+    const TrainingStep::Result result = step_.finish();
+    progress.loss = result.loss;
+    if (!result.skipped) {
+      loss += result.loss * static_cast<double>(progress.batch_size);
+      samples_with_loss += progress.batch_size;
+    }
+    if (!reporter_) return;
+    reporter_->progress(progress);
+    if (result.skipped) {
+      reporter_->note("step " + std::to_string(progress.global_step) +
+                      " is skipped: its gradient overflowed; the loss scale is now " +
+                      format("%g", step_.loss_scale()->value()));
+    }
+  };
+  // While the device computes a step the host enqueues the next; but a loss scale must be known before its step.
+  const std::size_t in_flight = context_.device.asynchronous() && !step_.loss_scale() ? 1 : 0;
+  const int ranks = context_.host.size();
   for (std::int64_t step = 0; step < plan_.steps() && global_step_ < total_steps_; ++step) {
     const std::int64_t batch_size = plan_.batch(step).size();
     const double learning_rate = schedule_.learning_rate(global_step_);
-    const TrainingStep::Result result =
-        step_.run(loader, train_.dataset->shape(), batch_size, global_step_, learning_rate);
+    step_.start(inputs, {.batch_size = batch_size,
+                         .global_step = global_step_,
+                         .learning_rate = learning_rate,
+                         .full = batch_size == hyperparameters_.batch_size && batch_size % ranks == 0 &&
+                                 plan_.micro_batches(step, 0).size() == 1});
     ++global_step_;
-    if (!result.skipped) {
-      loss += result.loss * static_cast<double>(batch_size);
-      samples_with_loss += batch_size;
-    }
     samples += batch_size;
-    samples_since_average_ += plan_.slice(step, communicator_.rank()).size();
-    if (reporter_) {
-      reporter_->progress({.epoch = epoch + 1,
-                           .epochs = hyperparameters_.epochs,
-                           .step = step + 1,
-                           .steps = plan_.steps(),
-                           .total_steps = total_steps_,
-                           .global_step = global_step_,
-                           .batch_size = batch_size,
-                           .loss = result.loss,
-                           .learning_rate = learning_rate});
-      if (result.skipped) {
-        reporter_->note("step " + std::to_string(global_step_) +
-                        " is skipped: its gradient overflowed; the loss scale is now " +
-                        format("%g", step_.loss_scale()->value()));
-      }
-    }
+    samples_since_average_ += plan_.slice(step, context_.host.rank()).size();
+    started.push_back({.epoch = epoch + 1,
+                       .epochs = hyperparameters_.epochs,
+                       .step = step + 1,
+                       .steps = plan_.steps(),
+                       .total_steps = total_steps_,
+                       .global_step = global_step_,
+                       .batch_size = batch_size,
+                       .loss = 0,
+                       .learning_rate = learning_rate});
+    while (started.size() > in_flight) finish_step();
+    report_capture_failure();
   }
+  while (!started.empty()) finish_step();
   trained_samples_ += samples;
   return loss / static_cast<double>(samples_with_loss);
+}
+
+void Trainer::report_capture_failure() {
+  if (step_.capture_failure().empty() || capture_failure_reported_) return;
+  capture_failure_reported_ = true;
+  if (reporter_) {
+    reporter_->note("steps run without a CUDA graph, which is slower for small programs: " + step_.capture_failure());
+  }
 }
 
 bool Trainer::improves(const Evaluation& evaluation) const {
@@ -175,7 +205,7 @@ bool Trainer::improves(const Evaluation& evaluation) const {
 
 // Returns whether training should end early.
 bool Trainer::evaluate(std::int64_t epoch, double train_loss, double samples_per_second) {
-  average_running_statistics(program_, samples_since_average_, communicator_);
+  average_running_statistics(program_, samples_since_average_, context_.communicator, context_.host);
   samples_since_average_ = 0;
   Metrics metrics;
   if (std::isfinite(train_loss)) metrics.emplace_back("train_loss", train_loss);

@@ -9,6 +9,7 @@
 
 #include "engine/collectives/Communicator.h"
 #include "engine/data/Dataset.h"
+#include "engine/device/Device.h"
 #include "engine/optim/LearningRateSchedule.h"
 #include "engine/program/Program.h"
 #include "engine/report/Reporter.h"
@@ -26,7 +27,7 @@ struct NamedDataset {
 
 /// What a finished job is judged by.
 struct TrainingResult {
-  Program program;          ///< the job's own in its inference form, with the state that `artifact_state` names
+  Program program;  ///< the job's own in its inference form, with the state that `artifact_state` names; on the host
   std::int64_t epochs = 0;  ///< of training until the job ended
   std::int64_t steps = 0;
   std::int64_t state_step = 0;           ///< the step after which that state was taken
@@ -36,15 +37,23 @@ struct TrainingResult {
   double samples_per_second = 0;         ///< over all ranks
   double data_wait_share = 0;            ///< of training_seconds, on the rank that waited longest
   std::optional<LossScale> loss_scale;   ///< fp16
+  bool captured = false;                 ///< steps were replayed from a CUDA graph
+};
+
+/// What a rank computes on and how it reaches the others.
+struct RankContext {
+  Device& device;
+  Communicator& communicator;  ///< for the memory of the device
+  Communicator& host;          ///< the same ranks, for the host's memory; on a CPU the same object
 };
 
 /// Trains a program. All ranks make one with the same arguments and call `run` once.
 class Trainer {
  public:
   /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one.
-  /// `rewritten`: what `rewritten` makes of `program`; `buckets`: its plan.
+  /// `rewritten`: what `rewritten` makes of `program`, on the device; `buckets`: its plan.
   Trainer(const Hyperparameters& hyperparameters, const Program& program, Program rewritten, BucketPlan buckets,
-          NamedDataset train, std::optional<NamedDataset> evaluation, Communicator& communicator);
+          NamedDataset train, std::optional<NamedDataset> evaluation, RankContext context);
 
   /// A collective. `reporter`: on rank 0, else nullptr. Throws alike on all ranks when training diverges.
   TrainingResult run(Reporter* reporter);
@@ -57,8 +66,9 @@ class Trainer {
   static Program rewritten(const Program& program, const Hyperparameters& hyperparameters);
 
  private:
-  double train_epoch(Loader& loader, std::int64_t epoch);
+  double train_epoch(Prefetcher& inputs, std::int64_t epoch);
   bool evaluate(std::int64_t epoch, double train_loss, double samples_per_second);
+  void report_capture_failure();
   bool improves(const Evaluation& evaluation) const;
 
   Hyperparameters hyperparameters_;
@@ -66,7 +76,7 @@ class Trainer {
   Program inference_program_;  ///< the same tensors under the graph of the job's program
   NamedDataset train_;
   std::optional<NamedDataset> evaluation_;
-  Communicator& communicator_;
+  RankContext context_;
   Reporter* reporter_ = nullptr;
   BatchPlan plan_;
   std::int64_t total_steps_;
@@ -80,6 +90,7 @@ class Trainer {
 
   std::int64_t global_step_ = 0;
   std::int64_t samples_since_average_ = 0;  ///< on this rank
+  bool capture_failure_reported_ = false;
   double training_seconds_ = 0;
   std::int64_t trained_samples_ = 0;  ///< over all ranks
   std::optional<Program> best_;       ///< a copy of the best state, kept for artifact_state=best

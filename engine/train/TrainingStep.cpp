@@ -2,19 +2,22 @@
 
 #include <ATen/ATen.h>
 
-#include <array>
 #include <cmath>
+#include <cstddef>
 
 #include "common/Error.h"
 #include "common/SplitMix.h"
 #include "common/Text.h"
+#include "engine/device/KernelForm.h"
 #include "engine/program/TorchError.h"
 #include "engine/train/Forward.h"
-#include "engine/train/MicroBatchTensors.h"
 
 namespace lockstep {
 
 namespace {
+
+// Libraries make their plans and communicators their connections in the first steps: those must not be captured.
+constexpr int kStepsBeforeCapture = 3;
 
 // Dropout draws from the default generator. Its seed is a function of what is being computed, so a resumed job draws
 // what the uninterrupted one would have.
@@ -26,6 +29,8 @@ std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micr
   return mixed;
 }
 
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
 [[noreturn]] void diverged(std::int64_t step, const char* what, double value) {
   throw CollectiveError(kExitRankFailed,
                         "step " + std::to_string(step + 1) + ": the " + what + " is " + format("%g", value) +
@@ -34,57 +39,123 @@ std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micr
 
 }  // namespace
 
-TrainingStep::TrainingStep(Executor& executor, Objective objective, FlatParameters& parameters,
-                           GradientReducer& reducer, Optimizer& optimizer, Communicator& communicator, Options options)
-    : executor_(executor),
+TrainingStep::TrainingStep(Device& device, Executor& executor, Objective objective, FlatParameters& parameters,
+                           GradientReducer& reducer, Optimizer& optimizer, Communicator& host, Options options)
+    : device_(device),
+      executor_(executor),
       objective_(objective),
       parameters_(parameters),
       reducer_(reducer),
       optimizer_(optimizer),
-      communicator_(communicator),
+      host_(host),
       options_(options),
-      generator_(at::globalContext().defaultGenerator(at::kCPU)) {}
+      generator_(at::globalContext().defaultGenerator(device.place())),
+      state_(1, device.place()),
+      state_loss_(state_.number(offsetof(State, loss), at::kDouble)),
+      state_scale_(state_.number(offsetof(State, loss_scale), at::kDouble)) {}
 
-TrainingStep::Result TrainingStep::run(Loader& loader, const SampleShape& shape, std::int64_t batch_size,
-                                       std::int64_t global_step, double learning_rate) {
-  std::optional<LossScale>& loss_scale = options_.loss_scale;
-  const double scale = loss_scale ? loss_scale->value() : 1;
-  reducer_.begin_step();
-  double mean_loss = 0;
-  bool last = false;
-  for (std::int64_t micro_batch = 0; !last; ++micro_batch) {
-    const MicroBatch batch = loader.next();
-    last = batch.last_of_step;
-    if (batch.size == 0) continue;
-    generator_.set_current_seed(draw_seed(options_.seed, global_step, micro_batch, communicator_.rank()));
-    const at::Tensor output = forward(executor_, input_tensor(batch, shape, options_.precision), options_.precision);
-    const at::Tensor loss = objective_.sum(output, target_tensor(batch, shape, options_.precision))
-                                .div(objective_.denominator(batch_size, output));
-    mean_loss += loss.item<double>();
-    if (last) reducer_.last_micro_batch();
-    try {
-      (scale == 1 ? loss : loss.mul(scale)).backward();
-    } catch (const c10::Error& error) {
-      rethrow(error, "step " + std::to_string(global_step + 1) + ": backward failed");
+void TrainingStep::start(Prefetcher& inputs, const Step& step) {
+  const double scale = options_.loss_scale ? options_.loss_scale->value() : 1;
+  const State state = {
+      .step = {.learning_rate = step.learning_rate}, .norm = {}, .loss_scale = scale, .unscale = 1 / scale, .loss = 0};
+  state_.write({&state, 1});
+  run(inputs, step);
+  started_.push_back({.global_step = step.global_step, .loss_scale = scale, .state = state_.read()});
+  inputs.prefetch();
+}
+
+void TrainingStep::run(Prefetcher& inputs, const Step& step) {
+  DeviceBatch batch = inputs.next();
+  if (options_.capture && step.full && capture_failure_.empty()) {
+    if (!captured_ && full_steps_++ == kStepsBeforeCapture) capture(batch, step);
+    if (captured_) {
+      static_.inputs.copy_(batch.inputs);
+      static_.targets.copy_(batch.targets);
+      seed(step, 0);
+      captured_->replay();
+      return;
     }
   }
-  reducer_.finish();
-  const bool norm_wanted = options_.clip_norm > 0 || loss_scale;
-  const double norm = norm_wanted ? parameters_.gradient_norm() / scale : 0;
-  // All ranks hold the same gradient by now; that they also decide alike is not left to that.
-  std::array<double, 2> sums = {mean_loss, std::isfinite(norm) ? 0.0 : 1.0};
-  communicator_.all_reduce(sums.data(), sums.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
-  mean_loss = sums[0];
-  const bool overflow = !std::isfinite(mean_loss) || sums[1] > 0;
-  if (overflow && scale <= 1) {
-    std::isfinite(mean_loss) ? diverged(global_step, "gradient's norm", norm)
-                             : diverged(global_step, "loss", mean_loss);
+  reducer_.begin_step();
+  for (std::int64_t micro_batch = 0;; ++micro_batch, batch = inputs.next()) {
+    if (batch.size > 0) {
+      seed(step, micro_batch);
+      accumulate(batch, step);
+    }
+    if (batch.last_of_step) break;
+    inputs.prefetch();
   }
-  if (loss_scale) loss_scale->update(overflow);
-  if (overflow) return {.loss = mean_loss, .skipped = true};
-  const double clip = options_.clip_norm > 0 ? clip_scale(norm, options_.clip_norm) : 1;
-  optimizer_.step(learning_rate, clip / scale, reducer_.received());
-  return {.loss = mean_loss, .skipped = false};
+  update();
+}
+
+void TrainingStep::seed(const Step& step, std::int64_t micro_batch) {
+  const std::lock_guard lock(generator_.mutex());
+  generator_.set_current_seed(draw_seed(options_.seed, step.global_step, micro_batch, host_.rank()));
+}
+
+// Adds a micro-batch's part to the gradients and to the loss.
+void TrainingStep::accumulate(const DeviceBatch& batch, const Step& step) {
+  const at::Tensor output = forward(executor_, batch.inputs, options_.precision);
+  const at::Tensor loss = objective_.sum(output, batch.targets).div(objective_.denominator(step.batch_size, output));
+  parameters_.loss().add_(loss.detach());
+  if (batch.last_of_step) reducer_.last_micro_batch();
+  try {
+    (options_.loss_scale ? loss.mul(state_scale_) : loss).backward();
+  } catch (const c10::Error& error) {
+    rethrow(error, "step " + std::to_string(step.global_step + 1) + ": backward failed");
+  }
+}
+
+void TrainingStep::update() {
+  reducer_.finish();
+  State* state = state_.data();
+  if (options_.clip_norm > 0 || options_.loss_scale) {
+    parameters_.find_gradient_norm(&state->norm);
+    with_kernel_form(device_.place(), [&](auto... stream) {
+      kernels::clip_gradients(
+          {.norm = &state->norm, .unscale = &state->unscale, .clip_norm = options_.clip_norm, .step = &state->step},
+          stream...);
+    });
+  }
+  // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
+  optimizer_.step(&state->step, reducer_.received());
+  state_loss_.copy_(parameters_.loss());
+}
+
+void TrainingStep::capture(const DeviceBatch& batch, const Step& step) {
+  static_ = {
+      .size = batch.size, .last_of_step = true, .inputs = batch.inputs.clone(), .targets = batch.targets.clone()};
+  try {
+    captured_ = device_.capture([&] {
+      reducer_.begin_step();
+      accumulate(static_, step);
+      update();
+    });
+  } catch (const c10::Error& error) {
+    capture_failure_ = first_line(error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    capture_failure_ = first_line(error.what());
+  }
+  // A collective that is replayed on one rank must be replayed on all.
+  std::int64_t failed = captured_ ? 0 : 1;
+  host_.all_reduce(&failed, 1, DataType::kInt64, ReduceOp::kMax)->wait();
+  if (failed == 0) return;
+  captured_.reset();
+  static_ = {};
+  if (capture_failure_.empty()) capture_failure_ = "another rank could not";
+}
+
+TrainingStep::Result TrainingStep::finish() {
+  const Started started = std::move(started_.front());
+  started_.pop_front();
+  const State state = started.state.wait().front();
+  const double norm = std::sqrt(state.norm.sum_of_squares) * state.unscale;
+  const bool overflow = state.step.skip || !std::isfinite(norm);
+  const bool mendable = overflow && started.loss_scale > 1;
+  if (!std::isfinite(state.loss) && !mendable) diverged(started.global_step, "loss", state.loss);
+  if (overflow && !mendable) diverged(started.global_step, "gradient's norm", norm);
+  if (options_.loss_scale) options_.loss_scale->update(overflow);
+  return {.loss = state.loss, .skipped = overflow};
 }
 
 }  // namespace lockstep

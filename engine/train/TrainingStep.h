@@ -4,16 +4,21 @@
 #include <ATen/core/Generator.h>
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
+#include <string>
 
 #include "engine/collectives/Communicator.h"
 #include "engine/collectives/FlatParameters.h"
 #include "engine/collectives/GradientReducer.h"
-#include "engine/data/Loader.h"
+#include "engine/device/Device.h"
+#include "engine/device/DeviceArray.h"
 #include "engine/optim/Optimizer.h"
 #include "engine/program/Executor.h"
 #include "engine/train/LossScale.h"
 #include "engine/train/Objective.h"
+#include "engine/train/Prefetcher.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -23,6 +28,11 @@ namespace lockstep {
 /// The gradient of a step is the sum over all samples of all ranks divided by the loss's own denominator, however
 /// unevenly the samples are spread: each micro-batch's summed loss is divided by the denominator of the whole global
 /// batch, and gradients are added up. A rank without data takes part with zeros.
+///
+/// `start` enqueues a step on the device, `finish` waits for the oldest one that was started: between them the host may
+/// start the next. Whatever changes from step to step (learning rate, loss scale, whether the update is skipped) lies
+/// in the device's memory, so that a step can be captured once and replayed: that is done after a few steps have run,
+/// when `capture` asks for it and as long as steps are full. Steps that cannot be captured on every rank run as before.
 class TrainingStep {
  public:
   struct Options {
@@ -30,33 +40,74 @@ class TrainingStep {
     double clip_norm = 0;  ///< 0: no clipping
     std::uint64_t seed = 0;
     std::optional<LossScale> loss_scale{};
+    bool capture = false;
+  };
+  struct Step {
+    std::int64_t batch_size = 0;  ///< over all ranks
+    std::int64_t global_step = 0;
+    double learning_rate = 0;
+    bool full = false;  ///< each rank has one micro-batch, of the same size in all full steps: the same on all ranks
   };
   struct Result {
     double loss = 0;       ///< the mean over the global batch
     bool skipped = false;  ///< the gradient overflowed: no parameter changed, and the loss scale halved
   };
 
-  /// Keeps references; `parameters` and `optimizer` belong to the program of `executor`.
-  TrainingStep(Executor& executor, Objective objective, FlatParameters& parameters, GradientReducer& reducer,
-               Optimizer& optimizer, Communicator& communicator, Options options);
+  /// Keeps references; `parameters` and `optimizer` belong to the program of `executor`, and all are on the device.
+  /// `host`: a communicator for the host's memory.
+  TrainingStep(Device& device, Executor& executor, Objective objective, FlatParameters& parameters,
+               GradientReducer& reducer, Optimizer& optimizer, Communicator& host, Options options);
 
-  /// Takes the micro-batches of one step from `loader`; `batch_size` is the step's size over all ranks. Throws on all
-  /// ranks alike when the loss, or with clip_norm or fp16 the gradient, is not finite and no smaller loss scale mends
-  /// it.
-  Result run(Loader& loader, const SampleShape& shape, std::int64_t batch_size, std::int64_t global_step,
-             double learning_rate);
+  /// Takes the micro-batches of the step from `inputs`. With a loss scale the step before must be finished: it decides
+  /// the scale.
+  void start(Prefetcher& inputs, const Step& step);
+  /// Throws on all ranks alike when the loss, or with clip_norm or fp16 the gradient, is not finite and no smaller loss
+  /// scale mends it.
+  Result finish();
 
   const std::optional<LossScale>& loss_scale() const { return options_.loss_scale; }
+  bool captured() const { return captured_ != nullptr; }
+  /// Why steps are not captured although they should be; "" when nothing is wrong.
+  const std::string& capture_failure() const { return capture_failure_; }
 
  private:
+  /// What a step reads and leaves in the device's memory.
+  struct State {
+    kernels::FlatStep step;
+    kernels::GradientNorm norm;
+    double loss_scale = 1;
+    double unscale = 1;  ///< 1 / loss_scale
+    double loss = 0;
+  };
+  struct Started {
+    std::int64_t global_step;
+    double loss_scale;
+    Readback<State> state;
+  };
+
+  void run(Prefetcher& inputs, const Step& step);
+  void seed(const Step& step, std::int64_t micro_batch);
+  void accumulate(const DeviceBatch& batch, const Step& step);
+  void update();
+  void capture(const DeviceBatch& batch, const Step& step);
+
+  Device& device_;
   Executor& executor_;
   Objective objective_;
   FlatParameters& parameters_;
   GradientReducer& reducer_;
   Optimizer& optimizer_;
-  Communicator& communicator_;
+  Communicator& host_;
   Options options_;
   at::Generator generator_;
+  DeviceArray<State> state_;
+  at::Tensor state_loss_;   ///< State::loss
+  at::Tensor state_scale_;  ///< State::loss_scale
+  std::deque<Started> started_;
+  int full_steps_ = 0;  ///< that ran before one is captured
+  DeviceBatch static_;  ///< what the captured step reads
+  std::unique_ptr<CapturedWork> captured_;
+  std::string capture_failure_;
 };
 
 }  // namespace lockstep

@@ -273,13 +273,47 @@ TEST(Topology, RanksThatMpirunHasStartedCountAndKeepTheCoresTheyAreBoundTo) {
   EXPECT_EQ(plan_topology(job, {.cores = 8, .bound = true}).hosts[0].threads_per_rank, 4);
 }
 
+TEST(Topology, OneRankPerGpu) {
+  const Topology topology = plan_topology(job_with({{"batch_size", 64}}), {.cores = 96, .gpus = 8});
+  EXPECT_EQ(topology.hosts[0].gpus, 8);
+  EXPECT_EQ(topology.hosts[0].ranks, 8);
+  EXPECT_EQ(topology.hosts[0].threads_per_rank, 12);
+  EXPECT_TRUE(topology.warnings.empty());
+  EXPECT_EQ(plan_topology(job_with({{"device", "cuda"}}), {.cores = 1, .gpus = 1}).hosts[0].gpus, 1);
+  const Topology none = plan_topology(job_with({}), {.cores = 1, .gpus = 0});
+  EXPECT_EQ(none.hosts[0].gpus, 0);
+  EXPECT_EQ(none.hosts[0].ranks, 1);
+  EXPECT_TRUE(none.warnings.empty());
+  EXPECT_EQ(plan_topology(job_with({{"device", "cpu"}}), {.cores = 1, .gpus = 8}).hosts[0].gpus, 0);
+}
+
 TEST(Topology, SaysLoudlyWhatItDoesNotUse) {
-  EXPECT_TRUE(plan_topology(job_with({}), {.cores = 1, .gpus = 0}).warnings.empty());
-  EXPECT_EQ(plan_topology(job_with({}), {.cores = 1, .gpus = 8}).warnings.size(), 1);
-  EXPECT_TRUE(plan_topology(job_with({{"device", "cpu"}}), {.cores = 1, .gpus = 8}).warnings.empty());
+  const Topology fewer = plan_topology(job_with({{"ranks_per_host", 3}}), {.cores = 1, .gpus = 8});
+  EXPECT_EQ(fewer.hosts[0].ranks, 3);
+  EXPECT_NE(fewer.warnings.at(0).find("5 of this host's 8 GPUs"), std::string::npos);
   Job announced = job_with({});
   announced.gpus = 4;
-  EXPECT_NE(plan_topology(announced, {}).warnings.at(0).find("4 GPUs"), std::string::npos);
+  const Topology smaller = plan_topology(announced, {.cores = 1, .gpus = 8});
+  EXPECT_EQ(smaller.hosts[0].ranks, 4);
+  EXPECT_NE(smaller.warnings.at(0).find("SM_NUM_GPUS is 4, and CUDA sees 8"), std::string::npos);
+  EXPECT_EQ(plan_topology(announced, {.cores = 1, .gpus = 2}).hosts[0].ranks, 2);
+  const Topology unable = plan_topology(job_with({}), {.cores = 1, .gpus = 8, .cuda = false});
+  EXPECT_EQ(unable.hosts[0].gpus, 0);
+  EXPECT_NE(unable.warnings.at(0).find("8 GPUs, and this lockstep was built without CUDA"), std::string::npos);
+}
+
+TEST(Topology, RefusesGpusThatAreNotThere) {
+  EXPECT_ERROR(plan_topology(job_with({{"device", "cuda"}}), {.gpus = 0}), InputError, "CUDA sees none", "device=cpu");
+  EXPECT_ERROR(plan_topology(job_with({{"device", "cuda"}}), {.gpus = 8, .cuda = false}), InputError,
+               "built without CUDA");
+  Job announced = job_with({});
+  announced.gpus = 4;
+  EXPECT_ERROR(plan_topology(announced, {.gpus = 0}), InputError, "SM_NUM_GPUS is 4", "CUDA sees none");
+  EXPECT_ERROR(plan_topology(job_with({{"ranks_per_host", 3}}), {.gpus = 2}), InputError, "3 ranks", "there are 2");
+  EXPECT_ERROR(plan_topology(job_with({}), {.gpus = 1}, 2), InputError, "2 ranks", "there is 1");
+  const Topology shared = plan_topology(job_with({{"share_gpus", true}, {"ranks_per_host", 2}}), {.gpus = 1});
+  EXPECT_EQ(shared.hosts[0].ranks, 2);
+  EXPECT_EQ(shared.hosts[0].gpus, 1);
 }
 
 TEST(Topology, RefusesWhatItCannotPlace) {

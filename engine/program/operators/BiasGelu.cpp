@@ -22,15 +22,17 @@ struct BiasGelu : public torch::autograd::Function<BiasGelu> {
                             bool tanh) {
     const at::Tensor bias = given_bias.value_or(at::Tensor());
     at::Tensor y = at::empty_like(x);
-    for_element_type(x.scalar_type(), [&]<typename Element>() {
-      kernels::bias_gelu(kernels::BiasGeluForward<Element>{
-          .x = elements<Element>(x),
-          .bias = elements<kernels::Arithmetic<Element>>(bias),
-          .y = mutable_elements<Element>(y),
-          .rows = rows_of(x),
-          .columns = columns_of(x),
-          .form = tanh ? kernels::Gelu::kTanh : kernels::Gelu::kErf,
-      });
+    for_element_type(x, [&]<typename Element>(auto... stream) {
+      kernels::bias_gelu(
+          kernels::BiasGeluForward<Element>{
+              .x = elements<Element>(x),
+              .bias = elements<kernels::Arithmetic<Element>>(bias),
+              .y = mutable_elements<Element>(y),
+              .rows = rows_of(x),
+              .columns = columns_of(x),
+              .form = tanh ? kernels::Gelu::kTanh : kernels::Gelu::kErf,
+          },
+          stream...);
     });
     context->save_for_backward({x, bias});
     context->saved_data["tanh"] = tanh;
@@ -49,19 +51,21 @@ struct BiasGelu : public torch::autograd::Function<BiasGelu> {
     const at::Tensor bias_gradient = bias_wanted ? at::empty({columns_of(x)}, options) : at::Tensor();
     const at::Tensor workspace =
         bias_wanted ? at::empty({kernels::column_sum_workspace(rows_of(x), columns_of(x))}, options) : at::Tensor();
-    for_element_type(x.scalar_type(), [&]<typename Element>() {
+    for_element_type(x, [&]<typename Element>(auto... stream) {
       using Real = kernels::Arithmetic<Element>;
-      kernels::bias_gelu_backward(kernels::BiasGeluBackward<Element>{
-          .dy = elements<Element>(dy),
-          .x = elements<Element>(x),
-          .bias = elements<Real>(bias),
-          .dx = mutable_elements<Element>(dx),
-          .bias_gradient = mutable_elements<Real>(bias_gradient),
-          .workspace = mutable_elements<Real>(workspace),
-          .rows = rows_of(x),
-          .columns = columns_of(x),
-          .form = context->saved_data["tanh"].toBool() ? kernels::Gelu::kTanh : kernels::Gelu::kErf,
-      });
+      kernels::bias_gelu_backward(
+          kernels::BiasGeluBackward<Element>{
+              .dy = elements<Element>(dy),
+              .x = elements<Element>(x),
+              .bias = elements<Real>(bias),
+              .dx = mutable_elements<Element>(dx),
+              .bias_gradient = mutable_elements<Real>(bias_gradient),
+              .workspace = mutable_elements<Real>(workspace),
+              .rows = rows_of(x),
+              .columns = columns_of(x),
+              .form = context->saved_data["tanh"].toBool() ? kernels::Gelu::kTanh : kernels::Gelu::kErf,
+          },
+          stream...);
     });
     return {dx, bias_gradient, {}};
   }

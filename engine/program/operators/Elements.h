@@ -6,25 +6,29 @@
 
 #include <optional>
 
+#include "engine/device/KernelForm.h"
 #include "kernels/ElementTypes.h"
 
 namespace lockstep {
 
-/// Calls `body.operator()<Element>()` with the kernels' type for `type`.
+/// Calls `body.operator()<Element>()` for the CPU, or `body.operator()<Element>(stream)` for a GPU, with the kernels'
+/// type for the elements of `tensor`.
 template <typename Body>
-auto for_element_type(at::ScalarType type, const Body& body) {
-  switch (type) {
-    case at::kFloat:
-      return body.template operator()<float>();
-    case at::kDouble:
-      return body.template operator()<double>();
-    case at::kBFloat16:
-      return body.template operator()<kernels::BFloat16>();
-    case at::kHalf:
-      return body.template operator()<kernels::Half>();
-    default:
-      TORCH_CHECK(false, "it takes floating-point tensors, not ", c10::toString(type));
-  }
+void for_element_type(const at::Tensor& tensor, const Body& body) {
+  with_kernel_form(tensor.device(), [&](auto... stream) {
+    switch (tensor.scalar_type()) {
+      case at::kFloat:
+        return body.template operator()<float>(stream...);
+      case at::kDouble:
+        return body.template operator()<double>(stream...);
+      case at::kBFloat16:
+        return body.template operator()<kernels::BFloat16>(stream...);
+      case at::kHalf:
+        return body.template operator()<kernels::Half>(stream...);
+      default:
+        TORCH_CHECK(false, "it takes floating-point tensors, not ", c10::toString(tensor.scalar_type()));
+    }
+  });
 }
 
 /// The type of parameters, their gradients and statistics beside activations of `type`.

@@ -47,8 +47,8 @@ struct Embedding : public torch::autograd::Function<Embedding> {
                                          .positions = positions,
                                          .vocabulary = vocabulary,
                                          .padding_index = context->saved_data["padding_index"].toInt()};
-    kernels::plan_embedding_gradient(plan);
-    for_element_type(dy.scalar_type(), [&]<typename Element>() {
+    with_kernel_form(dy.device(), [&](auto... stream) { kernels::plan_embedding_gradient(plan, stream...); });
+    for_element_type(dy, [&]<typename Element>(auto... stream) {
       using Real = kernels::Arithmetic<Element>;
       kernels::embedding_gradient(
           kernels::EmbeddingGradient<Element>{.plan = plan,
@@ -56,7 +56,8 @@ struct Embedding : public torch::autograd::Function<Embedding> {
                                               .weight_gradient = mutable_elements<Real>(gradient),
                                               .workspace = mutable_elements<Real>(workspace),
                                               .columns = columns_of(dy),
-                                              .accumulate = false});
+                                              .accumulate = false},
+          stream...);
     });
     return {gradient.to(dy.scalar_type()), {}, {}};
   }

@@ -34,21 +34,23 @@ struct LayerNorm : public torch::autograd::Function<LayerNorm> {
     const at::TensorOptions statistics = x.options().dtype(arithmetic_type(x.scalar_type()));
     const at::Tensor mean = at::empty({rows_of(x)}, statistics);
     const at::Tensor rstd = at::empty({rows_of(x)}, statistics);
-    for_element_type(x.scalar_type(), [&]<typename Element>() {
+    for_element_type(x, [&]<typename Element>(auto... stream) {
       using Real = kernels::Arithmetic<Element>;
-      kernels::layer_norm(kernels::LayerNormForward<Element>{
-          .x = elements<Element>(x),
-          .residual = elements<Element>(residual),
-          .weight = elements<Real>(weight),
-          .bias = elements<Real>(bias),
-          .sum = mutable_elements<Element>(sum),
-          .y = mutable_elements<Element>(y),
-          .mean = mutable_elements<Real>(mean),
-          .rstd = mutable_elements<Real>(rstd),
-          .rows = rows_of(x),
-          .columns = columns_of(x),
-          .epsilon = epsilon,
-      });
+      kernels::layer_norm(
+          kernels::LayerNormForward<Element>{
+              .x = elements<Element>(x),
+              .residual = elements<Element>(residual),
+              .weight = elements<Real>(weight),
+              .bias = elements<Real>(bias),
+              .sum = mutable_elements<Element>(sum),
+              .y = mutable_elements<Element>(y),
+              .mean = mutable_elements<Real>(mean),
+              .rstd = mutable_elements<Real>(rstd),
+              .rows = rows_of(x),
+              .columns = columns_of(x),
+              .epsilon = epsilon,
+          },
+          stream...);
     });
     context->save_for_backward({residual.defined() ? sum : x, weight, mean, rstd});
     context->saved_data["weight_trained"] = is_trained(given_weight);
@@ -77,22 +79,24 @@ struct LayerNorm : public torch::autograd::Function<LayerNorm> {
     const at::Tensor workspace = weight_gradient.defined() || bias_gradient.defined()
                                      ? at::empty({kernels::layer_norm_workspace(rows_of(s), columns_of(s))}, options)
                                      : at::Tensor();
-    for_element_type(s.scalar_type(), [&]<typename Element>() {
+    for_element_type(s, [&]<typename Element>(auto... stream) {
       using Real = kernels::Arithmetic<Element>;
-      kernels::layer_norm_backward(kernels::LayerNormBackward<Element>{
-          .dy = elements<Element>(dy),
-          .s = elements<Element>(s),
-          .mean = elements<Real>(saved[2]),
-          .rstd = elements<Real>(saved[3]),
-          .weight = elements<Real>(weight),
-          .dsum = elements<Element>(dsum),
-          .dx = mutable_elements<Element>(dx),
-          .weight_gradient = mutable_elements<Real>(weight_gradient),
-          .bias_gradient = mutable_elements<Real>(bias_gradient),
-          .workspace = mutable_elements<Real>(workspace),
-          .rows = rows_of(s),
-          .columns = columns_of(s),
-      });
+      kernels::layer_norm_backward(
+          kernels::LayerNormBackward<Element>{
+              .dy = elements<Element>(dy),
+              .s = elements<Element>(s),
+              .mean = elements<Real>(saved[2]),
+              .rstd = elements<Real>(saved[3]),
+              .weight = elements<Real>(weight),
+              .dsum = elements<Element>(dsum),
+              .dx = mutable_elements<Element>(dx),
+              .weight_gradient = mutable_elements<Real>(weight_gradient),
+              .bias_gradient = mutable_elements<Real>(bias_gradient),
+              .workspace = mutable_elements<Real>(workspace),
+              .rows = rows_of(s),
+              .columns = columns_of(s),
+          },
+          stream...);
     });
     return {dx, has_residual ? dx : at::Tensor(), weight_gradient, bias_gradient, {}};
   }

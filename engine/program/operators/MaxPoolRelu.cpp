@@ -42,12 +42,13 @@ struct MaxPoolRelu : public torch::autograd::Function<MaxPoolRelu> {
     const std::vector<std::int64_t> sizes = {shape.batch, shape.channels, shape.rows.outputs, shape.columns.outputs};
     at::Tensor y = at::empty(sizes, x.options(), at::MemoryFormat::ChannelsLast);
     const at::Tensor index = at::empty(sizes, x.options().dtype(at::kByte), at::MemoryFormat::ChannelsLast);
-    for_element_type(x.scalar_type(), [&]<typename Element>() {
+    for_element_type(x, [&]<typename Element>(auto... stream) {
       kernels::max_pool_relu(kernels::MaxPoolReluForward<Element>{.x = elements<Element>(x),
                                                                   .y = mutable_elements<Element>(y),
                                                                   .index = mutable_elements<std::uint8_t>(index),
                                                                   .shape = shape,
-                                                                  .relu = relu});
+                                                                  .relu = relu},
+                             stream...);
     });
     context->save_for_backward({index});
     context->saved_data["sizes"] = x.sizes().vec();
@@ -66,11 +67,12 @@ struct MaxPoolRelu : public torch::autograd::Function<MaxPoolRelu> {
     const at::Tensor index = context->get_saved_variables()[0];
     const at::Tensor dy = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     const at::Tensor dx = at::empty(sizes, dy.options(), at::MemoryFormat::ChannelsLast);
-    for_element_type(dy.scalar_type(), [&]<typename Element>() {
+    for_element_type(dy, [&]<typename Element>(auto... stream) {
       kernels::max_pool_relu_backward(kernels::MaxPoolReluBackward<Element>{.dy = elements<Element>(dy),
                                                                             .index = elements<std::uint8_t>(index),
                                                                             .dx = mutable_elements<Element>(dx),
-                                                                            .shape = shape});
+                                                                            .shape = shape},
+                                      stream...);
     });
     return {dx, {}, {}};
   }

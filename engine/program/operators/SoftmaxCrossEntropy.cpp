@@ -4,6 +4,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "engine/program/operators/Elements.h"
@@ -29,26 +30,32 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
     at::Tensor sum = at::empty({}, reals);
     const at::Tensor denominator = at::empty({}, reals);
     const at::Tensor workspace = at::empty({kernels::cross_entropy_workspace(rows)}, reals);
-    std::int64_t invalid = 0;
-    for_element_type(logits.scalar_type(), [&]<typename Element>() {
+    const at::Tensor invalid = at::zeros({}, labels.options());
+    for_element_type(logits, [&]<typename Element>(auto... stream) {
       using Real = kernels::Arithmetic<Element>;
-      kernels::softmax_cross_entropy(kernels::SoftmaxCrossEntropyForward<Element>{
-          .logits = elements<Element>(logits),
-          .labels = elements<std::int64_t>(labels),
-          .weights = nullptr,
-          .loss = mutable_elements<Real>(losses),
-          .log_sum_exp = mutable_elements<Real>(log_sum_exp),
-          .loss_sum = mutable_elements<Real>(sum),
-          .denominator = mutable_elements<Real>(denominator),
-          .invalid = &invalid,
-          .workspace = mutable_elements<Real>(workspace),
-          .rows = rows,
-          .classes = classes,
-          .ignore_index = kNoIgnoredLabel,
-          .label_smoothing = label_smoothing,
-      });
+      kernels::softmax_cross_entropy(
+          kernels::SoftmaxCrossEntropyForward<Element>{
+              .logits = elements<Element>(logits),
+              .labels = elements<std::int64_t>(labels),
+              .weights = nullptr,
+              .loss = mutable_elements<Real>(losses),
+              .log_sum_exp = mutable_elements<Real>(log_sum_exp),
+              .loss_sum = mutable_elements<Real>(sum),
+              .denominator = mutable_elements<Real>(denominator),
+              .invalid = mutable_elements<std::int64_t>(invalid),
+              .workspace = mutable_elements<Real>(workspace),
+              .rows = rows,
+              .classes = classes,
+              .ignore_index = kNoIgnoredLabel,
+              .label_smoothing = label_smoothing,
+          },
+          stream...);
     });
-    TORCH_CHECK_INDEX(invalid == 0, invalid, " of ", rows, " labels are not classes of 0 … ", classes - 1);
+    // A GPU would have to be waited for; there the loss is NaN.
+    if (logits.is_cpu()) {
+      const auto count = invalid.item<std::int64_t>();
+      TORCH_CHECK_INDEX(count == 0, count, " of ", rows, " labels are not classes of 0 … ", classes - 1);
+    }
     context->save_for_backward({logits, labels, log_sum_exp});
     context->saved_data["label_smoothing"] = label_smoothing;
     return sum;
@@ -60,21 +67,23 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
     const at::Tensor dlogits = at::empty_like(logits);
     const at::Tensor scale = gradients[0].contiguous();
     const at::Tensor workspace = at::empty({1}, scale.options());
-    for_element_type(logits.scalar_type(), [&]<typename Element>() {
+    for_element_type(logits, [&]<typename Element>(auto... stream) {
       using Real = kernels::Arithmetic<Element>;
-      kernels::softmax_cross_entropy_backward(kernels::SoftmaxCrossEntropyBackward<Element>{
-          .logits = elements<Element>(logits),
-          .labels = elements<std::int64_t>(saved[1]),
-          .weights = nullptr,
-          .log_sum_exp = elements<Real>(saved[2]),
-          .scale = elements<Real>(scale),
-          .dlogits = mutable_elements<Element>(dlogits),
-          .workspace = mutable_elements<Real>(workspace),
-          .rows = logits.size(0),
-          .classes = logits.size(1),
-          .ignore_index = kNoIgnoredLabel,
-          .label_smoothing = context->saved_data["label_smoothing"].toDouble(),
-      });
+      kernels::softmax_cross_entropy_backward(
+          kernels::SoftmaxCrossEntropyBackward<Element>{
+              .logits = elements<Element>(logits),
+              .labels = elements<std::int64_t>(saved[1]),
+              .weights = nullptr,
+              .log_sum_exp = elements<Real>(saved[2]),
+              .scale = elements<Real>(scale),
+              .dlogits = mutable_elements<Element>(dlogits),
+              .workspace = mutable_elements<Real>(workspace),
+              .rows = logits.size(0),
+              .classes = logits.size(1),
+              .ignore_index = kNoIgnoredLabel,
+              .label_smoothing = context->saved_data["label_smoothing"].toDouble(),
+          },
+          stream...);
     });
     return {dlogits, {}, {}};
   }

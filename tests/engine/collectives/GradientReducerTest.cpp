@@ -104,7 +104,7 @@ TEST_P(GradientReducerTest, EqualsOneProcessHoweverSamplesAreSpread) {
   MpiCommunicator communicator(mpi_session(), setting.mode);
   const Model model(setting.type);
   FlatParameters parameters = flatten(model.in_backward_order(), setting.cap);
-  GradientReducer reducer(parameters, communicator);
+  GradientReducer reducer(parameters, communicator, communicator);
   const std::vector<Bound> spreads = {
       [](int rank, int ranks) {
         return rank == ranks ? kSamples : 0;
@@ -153,7 +153,7 @@ TEST(GradientReducer, AStepWithoutDataAnywhereDecidesNothing) {
   MpiCommunicator communicator(mpi_session(), MpiMode::kInline);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, communicator);
+  GradientReducer reducer(parameters, communicator, communicator);
   run_step(
       reducer, model, [](int, int) { return 0; }, communicator);
   EXPECT_EQ(reducer.received(), std::vector<bool>(4, false));
@@ -205,7 +205,7 @@ TEST(GradientReducer, AloneMakesNoCollective) {
   alone.on_call = [] { ADD_FAILURE() << "a collective of one rank"; };
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, alone);
+  GradientReducer reducer(parameters, alone, alone);
   for (int step = 0; step < 2; ++step)
     run_step(
         reducer, model, [](int rank, int) { return rank * kSamples; }, alone);
@@ -216,7 +216,7 @@ TEST(GradientReducer, BucketsLeaveWhileBackwardGoesOn) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten({{"bias", model.bias}, {"weight", model.weight}, {"kernel", model.kernel}}, 1);
-  GradientReducer reducer(parameters, recorder);
+  GradientReducer reducer(parameters, recorder, recorder);
   const auto present = [](const at::Tensor& tensor) {
     return tensor.grad().defined() && tensor.grad().count_nonzero().item<std::int64_t>() > 0;
   };
@@ -236,7 +236,7 @@ TEST(GradientReducer, EarlierMicroBatchesReduceNothing) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder);
+  GradientReducer reducer(parameters, recorder, recorder);
   reducer.begin_step();
   model.loss(0, 3).backward();
   EXPECT_TRUE(recorder.reduced.empty());
@@ -248,7 +248,7 @@ TEST(GradientReducer, AnEarlyBucketWaitsForThoseBeforeIt) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten({{"kernel", model.kernel}, {"weight", model.weight}, {"bias", model.bias}}, 1);
-  GradientReducer reducer(parameters, recorder);
+  GradientReducer reducer(parameters, recorder, recorder);
   reducer.begin_step();
   reducer.last_micro_batch();
   recorder.on_call = [&] { EXPECT_GT(model.kernel.grad().count_nonzero().item<std::int64_t>(), 0); };
@@ -263,7 +263,7 @@ TEST(GradientReducer, AnUnusedParameterHoldsUpTheFirstStepOnly) {
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
   const Pointers all = gradients_of({model.bias, model.unused, model.weight, model.kernel});
-  GradientReducer reducer(parameters, recorder);
+  GradientReducer reducer(parameters, recorder, recorder);
   for (const std::size_t during_backward : {1, 4}) {
     recorder.reduced.clear();
     reducer.begin_step();
@@ -280,7 +280,7 @@ TEST(GradientReducer, ErrorsOfTheHookComeOutOfBackward) {
   recorder.on_call = [] { throw PeerError("the cable is cut"); };
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder);
+  GradientReducer reducer(parameters, recorder, recorder);
   reducer.begin_step();
   reducer.last_micro_batch();
   EXPECT_ERROR(model.loss(0, kSamples).backward(), PeerError, "the cable is cut");
@@ -290,7 +290,7 @@ TEST(GradientReducer, ASecondBackwardAfterTheLastIsRefused) {
   MpiCommunicator communicator(mpi_session(), MpiMode::kBackground);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten({{"bias", model.bias}, {"weight", model.weight}, {"kernel", model.kernel}}, 1);
-  GradientReducer reducer(parameters, communicator);
+  GradientReducer reducer(parameters, communicator, communicator);
   reducer.begin_step();
   reducer.last_micro_batch();
   model.loss(0, 2).backward();
@@ -301,7 +301,7 @@ TEST(GradientReducer, AGradientThatStopsComingIsNamed) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder);
+  GradientReducer reducer(parameters, recorder, recorder);
   run_step(
       reducer, model, [](int rank, int) { return rank * kSamples; }, recorder);
   reducer.begin_step();
@@ -314,7 +314,7 @@ TEST(GradientReducer, AGradientThatBeginsToComeIsNamed) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder);
+  GradientReducer reducer(parameters, recorder, recorder);
   run_step(
       reducer, model, [](int rank, int) { return rank * kSamples; }, recorder);
   reducer.begin_step();
@@ -326,7 +326,7 @@ TEST(GradientReducer, AReplacedGradientIsNamed) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder);
+  GradientReducer reducer(parameters, recorder, recorder);
   reducer.begin_step();
   model.loss(0, 2).backward();
   model.bias.mutable_grad() = model.bias.grad().clone();
@@ -339,7 +339,7 @@ TEST(GradientReducer, NothingOfTheStepBeforeIsLeft) {
   Recorder alone(1);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, alone);
+  GradientReducer reducer(parameters, alone, alone);
   run_step(
       reducer, model, [](int rank, int) { return rank * kSamples; }, alone);
   const at::Tensor once = parameters.flat_gradients().clone();
@@ -359,7 +359,7 @@ TEST(GradientReducer, ItsHooksEndWithIt) {
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
   const at::Tensor loss = model.loss(0, kSamples);  // its graph keeps the hooks
   {
-    GradientReducer reducer(parameters, recorder);
+    GradientReducer reducer(parameters, recorder, recorder);
     reducer.begin_step();
     reducer.last_micro_batch();
   }

@@ -31,7 +31,7 @@ TEST(RunningStatistics, AreTheAverageWeightedBySamples) {
   state(mine, "block1.norm.running_mean").fill_(rank);
   state(mine, "block1.norm.num_batches_tracked").fill_(rank);
   const at::Tensor weight = state(mine, "block1.conv.weight").detach().clone();
-  average_running_statistics(mine, rank, communicator);
+  average_running_statistics(mine, rank, communicator, communicator);
   double squares = 0;
   double sum = 0;
   for (int r = 0; r < communicator.size(); ++r) {
@@ -48,7 +48,7 @@ TEST(RunningStatistics, StayWhenNobodyHasTrained) {
   MpiCommunicator communicator(mpi_session(), MpiMode::kInline);
   Program mine = program();
   state(mine, "block1.norm.running_mean").fill_(communicator.rank());
-  average_running_statistics(mine, 0, communicator);
+  average_running_statistics(mine, 0, communicator, communicator);
   EXPECT_EQ(state(mine, "block1.norm.running_mean")[0].item<float>(), communicator.rank());
 }
 

@@ -8,8 +8,10 @@
 
 #include "common/Error.h"
 #include "engine/collectives/MpiCommunicator.h"
+#include "engine/device/CpuDevice.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/train/ParameterStorage.h"
+#include "tests/support/ExpectError.h"
 #include "tests/support/MpiTest.h"
 
 namespace lockstep {
@@ -45,24 +47,76 @@ class Samples : public Dataset {
   float odd_value_;
 };
 
-/// A job of four steps in fp16.
+/// A CPU that replays by calling again what it captured, and does not wait.
+class ReplayingDevice : public Device {
+ public:
+  explicit ReplayingDevice(bool able) : able_(able) {}
+
+  c10::Device place() const override { return c10::Device(c10::kCPU); }
+  std::string description() const override { return "replaying"; }
+  bool asynchronous() const override { return true; }
+  std::int64_t peak_memory() const override { return 0; }
+  std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) override {
+    if (!able_) throw InputError("an operator waits for the device\nand more lines");
+    return std::make_unique<Replay>(enqueue, replays_);
+  }
+  int replays() const { return replays_; }
+
+ private:
+  class Replay : public CapturedWork {
+   public:
+    Replay(std::function<void()> enqueue, int& replays) : enqueue_(std::move(enqueue)), replays_(replays) {}
+    void replay() override {
+      ++replays_;
+      enqueue_();
+    }
+
+   private:
+    std::function<void()> enqueue_;
+    int& replays_;
+  };
+
+  bool able_;
+  int replays_ = 0;
+};
+
+TrainingStep::Options fp16(LossScale loss_scale) { return {.precision = Precision::kFp16, .loss_scale = loss_scale}; }
+
+Device& cpu() {
+  static CpuDevice device(1);
+  return device;
+}
+
+int this_rank() { return MpiCommunicator(mpi_session(), MpiMode::kInline).rank(); }
+
+/// A job of four steps an epoch.
 class Job {
  public:
-  Job(const Samples& samples, LossScale loss_scale)
+  Job(const Samples& samples, TrainingStep::Options options, Device& device = cpu(), double dropout = 0)
       : samples_(samples),
         program_(build_builtin_program(
-            "mlp", {.input_shape = {1, 4, 4}, .classes = 2, .channels = {}, .hidden = {8}, .dropout = 0})),
+            "mlp", {.input_shape = {1, 4, 4}, .classes = 2, .channels = {}, .hidden = {8}, .dropout = dropout})),
         communicator_(mpi_session(), MpiMode::kInline),
         executor_(program_),
         parameters_(make_bucket_plan(hyperparameters(), program_), tensors()),
-        reducer_(parameters_, communicator_),
+        reducer_(parameters_, communicator_, communicator_),
         optimizer_(make_optimizer(hyperparameters(), parameters_)),
-        step_(executor_, Objective(Loss::kCrossEntropy), parameters_, reducer_, *optimizer_, communicator_,
-              {.precision = Precision::kFp16, .loss_scale = loss_scale}),
+        step_(device, executor_, Objective(Loss::kCrossEntropy), parameters_, reducer_, *optimizer_, communicator_,
+              options),
         loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, communicator_.size()),
-                communicator_.rank(), Precision::kFp16, 1) {}
+                communicator_.rank(), options.precision, 1),
+        inputs_(loader_, samples_.shape(), options.precision, device.place()) {}
 
-  TrainingStep::Result step() { return step_.run(loader_, samples_.shape(), kBatch, next_++, 0.1); }
+  void start(bool full = true) {
+    const double learning_rate = 0.1 / static_cast<double>(1 + next_);
+    step_.start(inputs_, {.batch_size = kBatch, .global_step = next_++, .learning_rate = learning_rate, .full = full});
+  }
+  TrainingStep::Result finish() { return step_.finish(); }
+  TrainingStep::Result step() {
+    start();
+    return finish();
+  }
+  const TrainingStep& steps() const { return step_; }
   double scale() const { return step_.loss_scale()->value(); }
   std::int64_t updates() const { return optimizer_->steps().at(0); }
   at::Tensor parameters() { return parameters_.flat_parameters().clone(); }
@@ -95,6 +149,7 @@ class Job {
   std::unique_ptr<Optimizer> optimizer_;
   TrainingStep step_;
   Loader loader_;
+  Prefetcher inputs_;
   std::int64_t next_ = 0;
 };
 
@@ -103,7 +158,7 @@ constexpr std::int64_t kSampleOfRank1 = 8;
 
 void expect_second_step_skipped(float odd_value, bool loss_is_finite) {
   const Samples samples(kSampleOfRank1, odd_value);
-  Job job(samples, LossScale(1024, 2));
+  Job job(samples, fp16(LossScale(1024, 2)));
   EXPECT_FALSE(job.step().skipped);
   const at::Tensor before = job.parameters();
   const TrainingStep::Result second = job.step();
@@ -128,7 +183,7 @@ TEST(TrainingStepFp16, AGradientThatOverflowsOnOneRankMakesAllSkipAndHalve) { ex
 
 TEST(TrainingStepFp16, EndsWhenNoLossScaleHelps) {
   const Samples samples(kSampleOfRank1, std::numeric_limits<float>::quiet_NaN());
-  Job job(samples, LossScale(1, 2));
+  Job job(samples, fp16(LossScale(1, 2)));
   EXPECT_FALSE(job.step().skipped);
   EXPECT_THROW(job.step(), CollectiveError);
 }
@@ -136,13 +191,80 @@ TEST(TrainingStepFp16, EndsWhenNoLossScaleHelps) {
 // The loss scale leaves no trace in what the parameters become.
 TEST(TrainingStepFp16, TheLossScaleCancels) {
   const Samples samples(-1, 0);
-  Job small(samples, LossScale(64, 100));
-  Job large(samples, LossScale(1024, 100));
+  Job small(samples, fp16(LossScale(64, 100)));
+  Job large(samples, fp16(LossScale(1024, 100)));
   for (int i = 0; i < 4; ++i) {
     EXPECT_FALSE(small.step().skipped);
     EXPECT_FALSE(large.step().skipped);
   }
   EXPECT_LE(((small.parameters() - large.parameters()).norm() / large.parameters().norm()).item<double>(), 1e-3);
+}
+
+TEST(TrainingStep, OutcomesMayComeLate) {
+  const Samples samples(-1, 0);
+  Job prompt(samples, {.clip_norm = 0.5});
+  Job late(samples, {.clip_norm = 0.5});
+  std::vector<double> losses;
+  for (int i = 0; i < 4; ++i) losses.push_back(prompt.step().loss);
+  late.start();
+  for (int i = 0; i < 4; ++i) {
+    if (i < 3) late.start();
+    EXPECT_EQ(late.finish().loss, losses[static_cast<std::size_t>(i)]);
+  }
+  EXPECT_TRUE(at::equal(late.parameters(), prompt.parameters()));
+  EXPECT_NE(losses[0], losses[1]);
+}
+
+TEST(TrainingStep, DivergenceNamesItsOwnStepAlsoWhenItComesLate) {
+  const Samples samples(kSampleOfRank1, std::numeric_limits<float>::quiet_NaN());
+  Job job(samples, {});
+  for (int i = 0; i < 3; ++i) job.start();
+  job.finish();
+  EXPECT_ERROR(job.finish(), CollectiveError, "step 2", "loss is nan");
+}
+
+// Learning rate, samples, dropout and the loss scale change from step to step; what is replayed follows them.
+TEST(TrainingStep, ReplayedStepsAreTheSameSteps) {
+  const Samples samples(-1, 0);
+  for (const bool scaled : {false, true}) {
+    TrainingStep::Options options = {.clip_norm = 0.5, .seed = 7};
+    if (scaled) options.loss_scale = LossScale(64, 2);
+    Job plain(samples, options, cpu(), 0.5);
+    options.capture = true;
+    ReplayingDevice device(true);
+    Job replayed(samples, options, device, 0.5);
+    for (int i = 0; i < 8; ++i) EXPECT_EQ(replayed.step().loss, plain.step().loss) << i;
+    EXPECT_TRUE(at::equal(replayed.parameters(), plain.parameters()));
+    EXPECT_TRUE(replayed.steps().captured());
+    EXPECT_FALSE(plain.steps().captured());
+    EXPECT_EQ(device.replays(), 5);  // after three that prepare
+  }
+}
+
+TEST(TrainingStep, StepsThatAreNotFullRunBetweenReplays) {
+  const Samples samples(-1, 0);
+  Job plain(samples, {});
+  ReplayingDevice device(true);
+  Job replayed(samples, {.capture = true}, device);
+  for (int i = 0; i < 8; ++i) {
+    plain.step();
+    replayed.start(/*full=*/i % 3 != 2);
+    replayed.finish();
+  }
+  EXPECT_TRUE(at::equal(replayed.parameters(), plain.parameters()));
+  EXPECT_EQ(device.replays(), 3);  // of steps 4, 6 and 7
+}
+
+TEST(TrainingStep, AllRunWithoutCaptureWhenOneCannotAndSayWhy) {
+  const Samples samples(-1, 0);
+  Job plain(samples, {});
+  const int rank = this_rank();
+  ReplayingDevice device(rank != 1);
+  Job other(samples, {.capture = true}, device);
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(other.step().loss, plain.step().loss);
+  EXPECT_TRUE(at::equal(other.parameters(), plain.parameters()));
+  EXPECT_EQ(device.replays(), 0);
+  EXPECT_EQ(other.steps().capture_failure(), rank == 1 ? "an operator waits for the device" : "another rank could not");
 }
 
 }  // namespace

@@ -1,0 +1,46 @@
+#include "engine/commands/RankDevice.h"
+
+#include <cstdlib>
+
+#include "common/Error.h"
+#include "engine/collectives/Agreement.h"
+#include "engine/device/CpuDevice.h"
+#if LOCKSTEP_CUDA
+#include "engine/collectives/DevicePlacement.h"
+#include "engine/collectives/NcclCommunicator.h"
+#include "engine/device/CudaDevice.h"
+#include "engine/device/KernelForm.h"
+#endif
+
+namespace lockstep {
+
+RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host) : host_(host) {
+  if (config.gpus == 0) {
+    device_ = std::make_unique<CpuDevice>(static_cast<int>(config.threads));
+    return;
+  }
+#if LOCKSTEP_CUDA
+  const bool shared = config.hyperparameters.share_gpus;
+  int index = 0;
+  std::string bus_id;
+  require_all_ok(host, [&] {
+    index = choose_device(
+        {.host = config.host,
+         .rank_on_host = session.rank_on_this_host(),
+         .ranks_on_host = session.ranks_on_this_host(),
+         .announced = config.local_rank < 0 ? std::nullopt : std::optional(static_cast<int>(config.local_rank)),
+         .visible_devices = static_cast<int>(config.gpus)},
+        shared);
+    auto gpu = std::make_unique<CudaDevice>(CudaDevice::Options{.index = index, .tf32 = config.hyperparameters.tf32});
+    bus_id = gpu->pci_bus_id();
+    device_ = std::move(gpu);
+  });
+  const std::string host_id = require_distinct_devices(host, config.host, bus_id, shared);
+  if (!host_id.empty()) ::setenv("NCCL_HOSTID", host_id.c_str(), 1);
+  if (host.size() > 1) communicator_ = std::make_unique<NcclCommunicator>(load_nccl(), host, index, current_stream());
+#else
+  throw InternalError("a job for GPUs reached a rank that was built without CUDA");
+#endif
+}
+
+}  // namespace lockstep

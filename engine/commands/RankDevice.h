@@ -1,0 +1,29 @@
+// What a rank computes on and how it reaches the others, from its job.
+#pragma once
+
+#include <memory>
+
+#include "engine/collectives/MpiCommunicator.h"
+#include "engine/train/Trainer.h"
+#include "job/JobConfig.h"
+
+namespace lockstep {
+
+/// The cores of its host, or one of its GPUs with a communicator of its own for its memory. One per process, made
+/// before any tensor.
+class RankDevice {
+ public:
+  /// A collective of `host`, which must outlive this. Throws CollectiveError on all ranks when one of them cannot use
+  /// its GPU, or two have the same.
+  RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host);
+
+  /// Lives as long as this.
+  RankContext context() const { return {*device_, communicator_ ? *communicator_ : host_, host_}; }
+
+ private:
+  Communicator& host_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Communicator> communicator_;  ///< none where `host_` will do: on CPUs, and for a rank alone
+};
+
+}  // namespace lockstep

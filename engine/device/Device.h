@@ -1,0 +1,36 @@
+// What a rank computes on.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace lockstep {
+
+/// Work that was enqueued once and can be enqueued again as one piece, over the same memory.
+class CapturedWork {
+ public:
+  virtual ~CapturedWork() = default;
+  virtual void replay() = 0;
+};
+
+/// One per rank, made before any tensor. Work is enqueued by one thread, and done when something that waits says so; on
+/// a CPU it is done at once.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual c10::Device place() const = 0;
+  virtual std::string description() const = 0;
+  /// Whether the host should go on while a step is computed, and learn its outcome during the next.
+  virtual bool asynchronous() const = 0;
+  /// Bytes that this process has held at most: of the device's memory, on a CPU of the host's.
+  virtual std::int64_t peak_memory() const = 0;
+  /// Calls `enqueue` once, without anything being computed. Throws what kept it from being captured.
+  virtual std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) = 0;
+};
+
+}  // namespace lockstep
