@@ -11,7 +11,6 @@ namespace lockstep {
 
 namespace {
 
-constexpr const char* kLibrary = "libnccl.so.2";
 constexpr const char* kRemedy =
     "; GPUs need NCCL 2.19 or newer: install it (nvidia-nccl-cu13 of PyPI, libnccl2 of Debian) and name its folder in "
     "LD_LIBRARY_PATH";
@@ -83,17 +82,16 @@ bool NcclApi::is_done(const NcclOperation& operation, cudaStream_t stream) const
   return true;
 }
 
-std::shared_ptr<const NcclApi> load_nccl(const std::filesystem::path& folder) {
-  void* library = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr && !folder.empty()) library = ::dlopen((folder / kLibrary).c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) throw InputError(std::string(::dlerror()) + kRemedy);
+std::shared_ptr<const NcclApi> load_nccl(const std::string& library) {
+  void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) throw InputError("NCCL cannot be loaded: " + std::string(::dlerror()) + kRemedy);
 
   auto api = std::make_shared<NcclApi>();
   const auto resolve = [&]<typename Signature>(NamedCall<Signature>& call) {
-    call.function = reinterpret_cast<Signature*>(::dlsym(library, call.name));
+    call.function = reinterpret_cast<Signature*>(::dlsym(handle, call.name));
     const bool optional = std::string_view(call.name).ends_with("gister");  // ncclCommRegister, ncclCommDeregister
     if (call.function == nullptr && !optional) {
-      throw InputError(std::string(kLibrary) + " has no function " + call.name + kRemedy);
+      throw InputError(library + " has no function " + call.name + kRemedy);
     }
   };
   api->for_each(resolve, [](auto&) {});

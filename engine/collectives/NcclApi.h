@@ -4,9 +4,9 @@
 
 #include <nccl.h>
 
-#include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "engine/collectives/NcclOperation.h"
 
@@ -94,9 +94,9 @@ struct NcclApi {
   bool is_done(const NcclOperation& operation, cudaStream_t stream) const;
 };
 
-/// Loads NCCL from where the loader looks, which is also beside the libtorch that this was built with, else from
-/// `folder`. Throws InputError when there is none or it lacks a function. It stays loaded for the process's life.
-std::shared_ptr<const NcclApi> load_nccl(const std::filesystem::path& folder = {});
+/// Loads NCCL: `library` is a path, or a name for the loader to find, which it also does beside the libtorch that this
+/// was built with. Throws InputError when there is none or it lacks a function. It stays loaded for the process's life.
+std::shared_ptr<const NcclApi> load_nccl(const std::string& library = "libnccl.so.2");
 
 /// 22809 as "2.28.9".
 std::string nccl_version_text(int version);

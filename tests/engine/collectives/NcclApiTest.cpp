@@ -32,6 +32,13 @@ TEST(NcclApi, ItsFunctionsAreWhereTheirNamesSay) {
       "NCCL's last error: AllReduce");
 }
 
+TEST(NcclApi, WithoutALibraryTheErrorSaysWhatToInstall) {
+  EXPECT_ERROR(load_nccl("/nowhere/libnccl.so.2"), InputError,
+               "NCCL cannot be loaded: /nowhere/libnccl.so.2: cannot open", "2.19 or newer", "nvidia-nccl-cu13",
+               "LD_LIBRARY_PATH");
+  EXPECT_ERROR(load_nccl("libm.so.6"), InputError, "libm.so.6 has no function ncclGetVersion", "2.19 or newer");
+}
+
 TEST(NcclApi, VersionsAsPeopleWriteThem) {
   EXPECT_EQ(nccl_version_text(22809), "2.28.9");
   EXPECT_EQ(nccl_version_text(21912), "2.19.12");

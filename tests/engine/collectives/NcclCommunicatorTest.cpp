@@ -380,6 +380,16 @@ TEST_F(NcclCommunicatorTest, AnErrorBetweenCallsAbortsOnceAndNamesWhatWasUnderWa
   EXPECT_EQ(fake_.count("ncclCommFinalize") + fake_.count("ncclCommDestroy"), 0);
 }
 
+TEST_F(NcclCommunicatorTest, WhatASynchronizeHasSeenDoneIsNotUnderWay) {
+  NcclCommunicator& communicator = start();
+  communicator.all_reduce(buffer_, 10, DataType::kFloat32, ReduceOp::kSum);
+  communicator.synchronize();
+  fake_.stand_after(0);  // an event that was recorded while the step was captured is never done
+  communicator.all_reduce(buffer_, 11, DataType::kFloat32, ReduceOp::kSum);
+  fake_.set_async_error(ncclRemoteError);
+  EXPECT_ERROR(communicator.synchronize(), PeerError, "under way: all_reduce of 11");
+}
+
 TEST_F(NcclCommunicatorTest, AnErrorIsFoundWhileTheHostDoesSomethingElse) {
   NcclCommunicator& communicator = start();
   fake_.set_async_error(ncclSystemError);
