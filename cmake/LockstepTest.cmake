@@ -1,7 +1,8 @@
 # lockstep_test(NAME SOURCES file... [LINK target...] [LABELS label...] [RANKS n...] [TIMEOUT seconds])
 #
 # One test executable per header under test, named for it. RANKS runs it under mpirun with each number of ranks. Labels: unit (the
-# default), mpi, hosts, judge, gpu; soak beside another: `make soak` runs it long. Only a gpu test may skip.
+# default), mpi (that of RANKS), hosts, judge, gpu; soak beside another: `make soak` runs it long. Only a gpu test may skip, by
+# exit code 77, with RANKS by saying "no CUDA device".
 #
 # With LOCKSTEP_SANITIZE a report fails its test. A test that runs under mpirun does so with its fewest ranks only, and
 # ThreadSanitizer goes without the tests that link OpenMP (kernels) or libtorch: their libgomp is not instrumented, so that it
@@ -35,6 +36,9 @@ function(lockstep_test NAME)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS;RANKS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
+    if(ARG_RANKS)
+      set(ARG_LABELS mpi)
+    endif()
   endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
@@ -60,8 +64,11 @@ function(lockstep_test NAME)
       add_test(NAME ${NAME}.${ranks}ranks
         COMMAND mpirun --allow-run-as-root --oversubscribe --bind-to none --quiet
                 --mca mpi_yield_when_idle 1 -np ${ranks} $<TARGET_FILE:${NAME}>)
-      set_tests_properties(${NAME}.${ranks}ranks PROPERTIES LABELS mpi TIMEOUT ${ARG_TIMEOUT} PROCESSORS 2
+      set_tests_properties(${NAME}.${ranks}ranks PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} PROCESSORS 2
         ENVIRONMENT "${LOCKSTEP_MPI_ENVIRONMENT}")
+      if("gpu" IN_LIST ARG_LABELS)
+        set_tests_properties(${NAME}.${ranks}ranks PROPERTIES SKIP_REGULAR_EXPRESSION "no CUDA device")
+      endif()
     endforeach()
   else()
     if(NOT "gpu" IN_LIST ARG_LABELS)  # they bring a main of their own

@@ -1,4 +1,7 @@
-"""All-reduce of float32 between 2 ranks on this host: Lockstep's MpiCommunicator beside torch.distributed over gloo."""
+"""All-reduce of float32 on this host: Lockstep's MpiCommunicator beside torch.distributed over gloo, between 2 ranks on CPUs; with
+--gpus N its NcclCommunicator between N ranks, one GPU each.
+
+GB/s are bytes by time; on the bus, as nccl-tests counts, they are times 2 (ranks - 1) / ranks: what each link carries."""
 
 import argparse
 import os
@@ -8,44 +11,70 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from report import BIN, ROOT, environment, print_table, write_json  # noqa: E402
+from report import BIN, ROOT, environment, first_line, print_table, write_json  # noqa: E402
 
-SIZES = [4 << 10 << 2 * i for i in range(8)]  # 4 KiB to 64 MiB
-CALLS = [f"{size}:{min(2000, max(20, (512 << 20) // size))}" for size in SIZES]
 # The options are those that `lockstep train` starts its ranks with (`lockstep plan` shows them).
-MPIRUN = ["mpirun", "-np", "2", "--allow-run-as-root", "--bind-to", "none", "--map-by", "slot:OVERSUBSCRIBE",
+MPIRUN = ["mpirun", "--quiet", "--allow-run-as-root", "--bind-to", "none", "--map-by", "slot:OVERSUBSCRIBE",
           "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "--mca", "mpi_yield_when_idle", "1"]
-COMMANDS = {
-    "lockstep": [*MPIRUN, BIN / "all_reduce_benchmark", *CALLS],
-    "gloo": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-             pathlib.Path(__file__).with_name("all_reduce_gloo.py"), *CALLS],
-}
+
+
+def calls(sizes, most_bytes):
+    return [f"{size}:{min(2000, max(20, most_bytes // size))}" for size in sizes]
+
+
+def on_cpus():
+    sizes = [4 << 10 << 2 * i for i in range(8)]  # 4 KiB to 64 MiB
+    arguments = calls(sizes, 512 << 20)
+    return 2, sizes, {
+        "lockstep": [*MPIRUN, "-np", "2", BIN / "all_reduce_benchmark", *arguments],
+        "gloo": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+                 pathlib.Path(__file__).with_name("all_reduce_gloo.py"), *arguments],
+    }
+
+
+def on_gpus(ranks):
+    sizes = [8 << 3 * i for i in range(10)]  # 8 B to 1 GiB
+    command = [*MPIRUN, "-np", str(ranks), BIN / "all_reduce_nccl_benchmark", *calls(sizes, 16 << 30)]
+    return ranks, sizes, {"lockstep": command}
 
 
 def measure(command):
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True,
-                            env={**os.environ, "OMP_NUM_THREADS": "1"}).stdout
-    return {int(size): float(seconds) for size, seconds in map(str.split, output.splitlines())}
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if run.returncode == 77:
+        sys.stdout.write(run.stdout)
+        sys.exit(77)
+    run.check_returncode()
+    return {int(size): float(seconds) for size, seconds in map(str.split, run.stdout.splitlines())}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gpus", type=int, default=0, metavar="N")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "benchmarks" / "results" / "all_reduce.json")
+    parser.add_argument("--output", type=pathlib.Path, help="default: benchmarks/results/all_reduce[_nccl].json")
     options = parser.parse_args()
-    runs = {name: [] for name in COMMANDS}
+    ranks, sizes, commands = on_gpus(options.gpus) if options.gpus else on_cpus()
+    runs = {name: [] for name in commands}
     for _ in range(options.repeats):
-        for name, command in COMMANDS.items():
+        for name, command in commands.items():
             runs[name].append(measure(command))
-    seconds = {name: {size: [run[size] for run in repeats] for size in SIZES} for name, repeats in runs.items()}
+    seconds = {name: {size: [run[size] for run in repeats] for size in sizes} for name, repeats in runs.items()}
     table = []
-    for size in SIZES:
-        ours, theirs = (statistics.median(seconds[name][size]) for name in ("lockstep", "gloo"))
-        table.append({"KiB": f"{size >> 10:,}", "lockstep, ms": f"{ours * 1e3:.3f}", "gloo, ms": f"{theirs * 1e3:.3f}",
-                      "lockstep, GB/s": f"{size / ours / 1e9:.2f}", "gloo, GB/s": f"{size / theirs / 1e9:.2f}",
-                      "gloo's time ÷ lockstep's": f"{theirs / ours:.2f}"})
+    for size in sizes:
+        median = {name: statistics.median(seconds[name][size]) for name in commands}
+        row = {"bytes": f"{size:,}"}
+        for name, time in median.items():
+            row |= {f"{name}, ms": f"{time * 1e3:.3f}", f"{name}, GB/s": f"{size / time / 1e9:.2f}",
+                    f"{name}, GB/s on the bus": f"{size / time / 1e9 * 2 * (ranks - 1) / ranks:.2f}"}
+        if "gloo" in median:
+            row["gloo's time ÷ lockstep's"] = f"{median['gloo'] / median['lockstep']:.2f}"
+        table.append(row)
     print_table(table)
-    write_json(options.output, environment=environment("torch"), ranks=2, seconds=seconds)
+    name = "all_reduce_nccl.json" if options.gpus else "all_reduce.json"
+    about = environment("torch")
+    if options.gpus:
+        about["gpu"] = first_line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+    write_json(options.output or ROOT / "benchmarks" / "results" / name, environment=about, ranks=ranks, seconds=seconds)
 
 
 main()

@@ -20,6 +20,20 @@ std::size_t size_of(DataType type) {
   throw InternalError("unknown data type");
 }
 
+const char* name_of(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+      return "float32";
+    case DataType::kFloat64:
+      return "float64";
+    case DataType::kInt64:
+      return "int64";
+    case DataType::kByte:
+      return "byte";
+  }
+  throw InternalError("unknown data type");
+}
+
 std::vector<std::string> Communicator::all_gather(std::string_view text) {
   const auto ranks = static_cast<std::size_t>(size());
   std::vector<std::int64_t> lengths(ranks);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@ enum class DataType { kFloat32, kFloat64, kInt64, kByte };
 enum class ReduceOp { kSum, kMax };
 
 std::size_t size_of(DataType type);
+/// As errors write it: "float32".
+const char* name_of(DataType type);
 
 /// A collective under way. The buffer belongs to it until `wait` returns; destroying it waits.
 class Work {
@@ -46,8 +49,12 @@ class Communicator {
   /// Ends every rank of the job with this exit code. Does not return.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 
+  /// Calls `collectives`, whose collectives are one launch where that is cheaper. They are under way when it returns;
+  /// their `wait` must not be called before.
+  virtual void group(const std::function<void()>& collectives) { collectives(); }
+
   /// Every rank's text, in rank order, on all ranks.
-  std::vector<std::string> all_gather(std::string_view text);
+  virtual std::vector<std::string> all_gather(std::string_view text);
 };
 
 }  // namespace lockstep

@@ -18,6 +18,7 @@ MpiSession::MpiSession() {
   MPI_Comm host;
   MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
   MPI_Comm_size(host, &ranks_on_this_host_);
+  MPI_Comm_rank(host, &rank_on_this_host_);
   MPI_Comm_free(&host);
 }
 

@@ -14,9 +14,12 @@ class MpiSession {
   ~MpiSession();
 
   int ranks_on_this_host() const { return ranks_on_this_host_; }
+  /// 0 … ranks_on_this_host-1: this rank's place among them, in the order of ranks.
+  int rank_on_this_host() const { return rank_on_this_host_; }
 
  private:
   int ranks_on_this_host_ = 1;
+  int rank_on_this_host_ = 0;
 };
 
 }  // namespace lockstep

@@ -1,0 +1,87 @@
+// Collectives over NCCL, for memory of GPUs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/collectives/Communicator.h"
+#include "engine/collectives/NcclConnection.h"
+#include "engine/collectives/NcclDeadlines.h"
+#include "kernels/Stream.h"
+
+namespace lockstep {
+
+/// The ranks of another communicator, one GPU each, with a stream of their own beside the caller's compute stream.
+///
+/// Nothing blocks the host but what says so. A collective runs after all that was enqueued on the compute stream before
+/// its call; `wait` (or the Work's destruction) makes what is enqueued there afterwards run after the collective. So a
+/// buffer may be used on the compute stream once `wait` has returned, and read by the host after `synchronize`. Both
+/// are legal while the compute stream is captured into a CUDA graph; every Work must then be waited for before the
+/// capture ends, and a step should have run uncaptured before it, for NCCL connects ranks when they first need it.
+///
+/// When a rank fails, or NCCL reports an error, the communicator is aborted, which ends its kernels, and the call under
+/// way and all later ones throw the first error: of types that NcclApi lists, or PeerError for what came in between
+/// calls. Like a rank that fails alone, this one must then call `abort`. Works must go before their communicator.
+class NcclCommunicator : public Communicator {
+ public:
+  /// A collective of `bootstrap`, which must outlive this. Throws CollectiveError when the ranks' versions of NCCL
+  /// differ or a rank cannot make its stream, and on one rank alone PeerError when the others have not come by the
+  /// deadline. Sets the calling thread's current device.
+  NcclCommunicator(std::shared_ptr<const NcclApi> api, Communicator& bootstrap, int device, kernels::Stream compute,
+                   const NcclDeadlines& deadlines = {});
+  NcclCommunicator(const NcclCommunicator&) = delete;
+  NcclCommunicator& operator=(const NcclCommunicator&) = delete;
+  /// A collective, unless the communicator has failed: it blocks the host until all ranks have come, or the deadline.
+  ~NcclCommunicator() override;
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override;
+  std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                       ReduceOp op) override;
+  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) override;
+  std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) override;
+  /// One launch of NCCL; groups may nest. An exception out of `collectives` fails the communicator.
+  void group(const std::function<void()>& collectives) override;
+  /// Blocks the host, as `synchronize` does.
+  void barrier() override;
+  [[noreturn]] void abort(int exit_code) override;
+  /// Over `bootstrap`, from host memory.
+  std::vector<std::string> all_gather(std::string_view text) override;
+
+  /// Blocks the host until all that is enqueued on the compute stream and here is done. Throws what NCCL reports
+  /// meanwhile, or PeerError after the deadline, naming the collective under way.
+  void synchronize();
+  /// Lets NCCL use the memory without copies, if its version can: says whether. The memory must outlive this.
+  bool register_buffer(void* buffer, std::size_t bytes);
+
+ private:
+  class LaunchWork;
+
+  template <typename Signature, typename... Arguments>
+  std::unique_ptr<Work> enqueue(const NcclOperation& operation, const NamedCall<Signature>& call,
+                                const Arguments&... arguments);
+  void join(std::uint64_t launch);
+
+  std::shared_ptr<const NcclApi> api_;
+  Communicator& bootstrap_;
+  kernels::Stream compute_;
+  NcclDeadlines deadlines_;
+  int rank_;
+  int size_;
+  int version_ = 0;
+  CudaOwner<CUstream_st> stream_;
+  CudaOwner<CUevent_st> enqueued_;  ///< what the compute stream has been given; reused, for a wait keeps what it saw
+  CudaOwner<void> element_;         ///< what a barrier reduces
+  std::shared_ptr<NcclLaunches> launches_;
+  std::unique_ptr<NcclConnection> connection_;
+  std::vector<void*> registered_;
+  bool in_group_ = false;
+  std::optional<std::uint64_t> dropped_in_group_;  ///< the launch of a Work that went before its group ended
+};
+
+}  // namespace lockstep
