@@ -2,15 +2,13 @@
 
 import argparse
 import json
-import pathlib
 import sys
 import time
 
 import torch
 from torch.nn import functional as F
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-import task  # noqa: E402
+import task
 
 WARM_UP = 10  # steps, the first of which compile
 
@@ -34,13 +32,13 @@ class Training:
 
     def step(self):
         loss = self.loss_of()
-        self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        self.optimizer.zero_grad()  # before the next forward: a captured graph may then reuse the gradients' memory
         return loss
 
 
-def seconds_of(training, steps, device):
+def seconds_of(training, steps):
     """And the last loss."""
     start = time.perf_counter()
     for _ in range(steps):
@@ -52,9 +50,9 @@ def seconds_of(training, steps, device):
 def measure(job, device, mode, windows, seconds):
     """Samples per second of each window, and the last loss."""
     training = Training(job, device, mode)
-    seconds_of(training, WARM_UP, device)
-    steps = max(1, round(seconds * WARM_UP / seconds_of(training, WARM_UP, device)[0]))
-    measured = [seconds_of(training, steps, device) for _ in range(windows)]
+    seconds_of(training, WARM_UP)
+    steps = max(1, round(seconds * WARM_UP / seconds_of(training, WARM_UP)[0]))
+    measured = [seconds_of(training, steps) for _ in range(windows)]
     return [steps * job.batch / elapsed for elapsed, _ in measured], measured[-1][1]
 
 

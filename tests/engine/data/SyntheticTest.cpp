@@ -7,6 +7,7 @@
 
 #include "common/Error.h"
 #include "common/SplitMix.h"
+#include "engine/data/Loader.h"
 #include "tests/support/ExpectError.h"
 
 namespace lockstep {
@@ -67,6 +68,27 @@ TEST(SyntheticDataset, WindowsGoOnWhereTheRowEnds) {
   std::int64_t label = -1;
   dataset.read(std::vector<std::int64_t>{0}, Precision::kFp32, input.data(), &label);
   EXPECT_TRUE(std::equal(input.begin(), input.begin() + kRow + 3, input.begin() + kRow));
+}
+
+TEST(SyntheticDataset, TokensAndRowsOfLabelsGoThroughTheLoader) {
+  const SyntheticDataset dataset({.input = {400}, .vocabulary = 1000, .target = {300}, .classes = 9}, 12, 1);
+  Loader loader(dataset, Order(0, 12, false), BatchPlan(12, 12, 5, 1), 0, Precision::kFp32, 2);
+  std::vector<std::int64_t> inputs(400 * 12);
+  std::vector<std::int64_t> labels(300 * 12);
+  dataset.read(all(12), Precision::kFp32, inputs.data(), labels.data());
+  std::vector<std::int64_t> loaded_inputs;
+  std::vector<std::int64_t> loaded_labels;
+  for (int i = 0; i < 3; ++i) {
+    const MicroBatch batch = loader.next();
+    const auto append = [&](std::vector<std::int64_t>& to, const std::shared_ptr<std::byte>& from, std::int64_t each) {
+      const auto* first = reinterpret_cast<const std::int64_t*>(from.get());
+      to.insert(to.end(), first, first + batch.size * each);
+    };
+    append(loaded_inputs, batch.inputs, 400);
+    append(loaded_labels, batch.targets, 300);
+  }
+  EXPECT_EQ(loaded_inputs, inputs);
+  EXPECT_EQ(loaded_labels, labels);
 }
 
 TEST(SyntheticDataset, RefusesAProgramOfFewerClasses) {
