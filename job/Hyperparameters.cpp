@@ -80,6 +80,12 @@ const std::vector<std::pair<Export, std::string>>& choices() {
   return all;
 }
 template <>
+const std::vector<std::pair<Data, std::string>>& choices() {
+  static const std::vector<std::pair<Data, std::string>> all = {{Data::kFiles, "files"},
+                                                                {Data::kSynthetic, "synthetic"}};
+  return all;
+}
+template <>
 const std::vector<std::pair<ArtifactState, std::string>>& choices() {
   static const std::vector<std::pair<ArtifactState, std::string>> all = {{ArtifactState::kBest, "best"},
                                                                          {ArtifactState::kLast, "last"}};
@@ -367,6 +373,9 @@ const std::vector<Row>& table() {
                ? std::string()
                : "schedule=" + name_of(h.schedule) + " does not use it";
   };
+  static const auto stored = [](const H& h) {
+    return h.data == Data::kSynthetic ? "data=synthetic does not use it" : "";
+  };
   static const std::vector<Row> rows = [] {
     std::vector<Row> all;
     all.push_back(model_row());
@@ -415,9 +424,16 @@ const std::vector<Row>& table() {
     all.push_back(real("final_learning_rate", &H::final_learning_rate, kNotNegative,
                        "schedule=linear, cosine: reached after the last step.")
                       .unless(to_final));
+    all.push_back(
+        choice("data", &H::data,
+               "Where samples come from: files of the channels, or random ones that fit the program; built-in "
+               "programs then take 1×28×28 and return 10 numbers."));
+    all.push_back(integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
+                      .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }));
     all.push_back(real("input_mean", &H::input_mean, {.least = std::numeric_limits<double>::lowest()},
-                       "Subtracted from inputs (from bytes after division by 255)."));
-    all.push_back(real("input_std", &H::input_std, kPositive, "Inputs are divided by it."));
+                       "Subtracted from inputs (from bytes after division by 255).")
+                      .unless(stored));
+    all.push_back(real("input_std", &H::input_std, kPositive, "Inputs are divided by it.").unless(stored));
     all.push_back(boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."));
     all.push_back(integer("loader_threads", &H::loader_threads, 1, 1024, "Threads of a rank that prepare data."));
     all.push_back(integer("eval_every", &H::eval_every, 1, kMany, "Epochs between two evaluations."));
@@ -544,6 +560,7 @@ std::string to_string(ScheduleKind value) { return name_of(value); }
 std::string to_string(Precision value) { return name_of(value); }
 std::string to_string(DeviceKind value) { return name_of(value); }
 std::string to_string(Export value) { return name_of(value); }
+std::string to_string(Data value) { return name_of(value); }
 std::string to_string(ArtifactState value) { return name_of(value); }
 std::string to_string(Norm value) { return name_of(value); }
 std::string to_string(Pass value) { return name_of(value); }

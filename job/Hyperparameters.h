@@ -19,6 +19,7 @@ enum class ScheduleKind { kConstant, kStep, kLinear, kCosine };
 enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Export { kPt2, kSafetensors, kSavedModel };
+enum class Data { kFiles, kSynthetic };
 enum class ArtifactState { kBest, kLast };
 enum class Norm { kBatch, kNone };
 enum class Pass {
@@ -78,7 +79,9 @@ struct Hyperparameters {
   double schedule_gamma = 0.1;          ///< schedule=step: the factor of a decay
   double final_learning_rate = 0;       ///< schedule=linear and cosine: reached after the last step
   // Data.
-  double input_mean = 0;  ///< of pixels scaled to [0, 1]
+  Data data = Data::kFiles;
+  std::int64_t synthetic_samples = 1024;  ///< data=synthetic: of an epoch
+  double input_mean = 0;                  ///< of pixels scaled to [0, 1]
   double input_std = 1;
   bool shuffle = true;
   std::int64_t loader_threads = 1;
@@ -137,6 +140,7 @@ std::string to_string(ScheduleKind value);
 std::string to_string(Precision value);
 std::string to_string(DeviceKind value);
 std::string to_string(Export value);
+std::string to_string(Data value);
 std::string to_string(ArtifactState value);
 std::string to_string(Norm value);
 std::string to_string(Pass value);

@@ -108,7 +108,12 @@ void check_job(Job& job) {
   job.config.hyperparameters = parse_hyperparameters(
       job.hyperparameters,
       {"channel", "channels", "job_name", "model_dir", "output_dir", "output_data_dir", "base_dir", "print_config"});
+  const bool synthetic = job.config.hyperparameters.data == Data::kSynthetic;
   for (const auto& [name, path] : job.config.channels) {
+    if (synthetic) {
+      throw InputError("channel " + in_quotes(name) +
+                       " does nothing in this job: data=synthetic makes its samples up; " + "leave out one of the two");
+    }
     std::error_code error;
     if (!fs::is_directory(path, error)) {
       throw InputError("channel " + in_quotes(name) + ": " + path.string() + " is not a directory" +

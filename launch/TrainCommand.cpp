@@ -206,7 +206,11 @@ int plan_command(const std::vector<std::string>& arguments) {
   }
   std::cout << "model     " << config.hyperparameters.model << "\n";
   for (const auto& [name, path] : config.channels) std::cout << "channel   " << name << " = " << path.string() << "\n";
-  if (config.channels.empty()) std::cout << "channel   none: training needs one named train (or training)\n";
+  if (config.hyperparameters.data == Data::kSynthetic) {
+    std::cout << "data      synthetic\n";
+  } else if (config.channels.empty()) {
+    std::cout << "channel   none: training needs one named train (or training)\n";
+  }
   std::cout << "artifacts " << config.model_dir.string() << "\noutput    " << config.output_dir.string()
             << "\nmetrics   " << (config.output_data_dir / "metrics.jsonl").string() << "\n";
   for (const std::string& note : launch.job.notes) std::cout << "note      " << note << "\n";

@@ -14,6 +14,7 @@
 #include "engine/program/Archive.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
+#include "engine/program/Flops.h"
 #include "engine/program/Passes.h"
 
 namespace lockstep {
@@ -39,6 +40,14 @@ void print_tensor(const std::string& kind, const std::string& name, const at::Te
               shape_text(tensor.sizes().vec()).c_str());
 }
 
+std::string flops_text(const Graph& graph) {
+  try {
+    return format("%.0f of matrix products in the forward pass of one sample", forward_flops(graph, 1));
+  } catch (const InputError& error) {
+    return std::string("unknown: ") + error.what();
+  }
+}
+
 void inspect_program(const fs::path& path, bool passes) {
   const Program program = read_archive(path);
   const Graph& graph = program.graph();
@@ -57,6 +66,7 @@ void inspect_program(const fs::path& path, bool passes) {
   std::map<std::string, int> operators;
   for (const Node& node : graph.nodes) ++operators[node.target];
   for (const auto& [target, calls] : operators) std::printf("operator   %-40s × %d\n", target.c_str(), calls);
+  std::printf("flops      %s\n", flops_text(graph).c_str());
   for (const Export format : Hyperparameters().export_formats) {
     std::string possible = "yes";
     try {

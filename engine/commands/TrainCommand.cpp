@@ -25,11 +25,13 @@
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/commands/RankDevice.h"
 #include "engine/data/IdxDataset.h"
+#include "engine/data/SyntheticDataset.h"
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/TorchError.h"
 #include "engine/report/Reporter.h"
+#include "engine/train/FittingSamples.h"
 #include "engine/train/Forward.h"
 #include "engine/train/MicroBatchTensors.h"
 #include "engine/train/ParameterStorage.h"
@@ -65,8 +67,9 @@ class RankJob {
   const Hyperparameters& options() const { return config_.hyperparameters; }
   c10::Device place() const { return context_.device.place(); }
   bool leads() const { return context_.host.rank() == 0; }
+  void load_channels();
   std::unique_ptr<Dataset> load_channel(const std::string& channel) const;
-  Program load_program() const;
+  Program load_program(const SampleShape& shape) const;
   void check_fit(const Program& rewritten);
   at::Tensor first_inputs(std::int64_t count) const;
   Rows header_rows() const;
@@ -93,20 +96,19 @@ std::string channel_names(const JobConfig& config) {
 }
 
 void RankJob::load() {
-  const auto has = [&](const char* name) { return config_.channels.contains(name); };
-  if (!has("train") && !has("training")) {
-    throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config_));
+  if (options().data == Data::kSynthetic) {
+    train_channel_ = "synthetic";
+    const BuiltinOptions defaults;
+    program_ = load_program({.input = defaults.input_shape, .classes = defaults.classes});
+    datasets_[train_channel_] = std::make_unique<SyntheticDataset>(fitting_samples(program_->graph(), options().loss),
+                                                                   options().synthetic_samples, options().seed);
+  } else {
+    load_channels();
+    program_ = load_program(datasets_.at(train_channel_)->shape());
   }
-  train_channel_ = has("train") ? "train" : "training";
-  if (has("validation")) evaluation_channel_ = "validation";
-  if (has("test")) (evaluation_channel_.empty() ? evaluation_channel_ : test_channel_) = "test";
   if (evaluation_channel_.empty() && options().patience > 0) {
     throw InputError("hyperparameter patience does nothing in this job: there is no channel named validation or test");
   }
-  for (const std::string& channel : {train_channel_, evaluation_channel_, test_channel_}) {
-    if (!channel.empty()) datasets_[channel] = load_channel(channel);
-  }
-  program_ = load_program();
   // Of the graph that will run: a pass may change the order in which parameters are used.
   Program rewritten = Trainer::rewritten(*program_, options());
   buckets_ = make_bucket_plan(options(), rewritten);
@@ -125,17 +127,36 @@ void RankJob::load() {
                                 NamedDataset{train_channel_, datasets_.at(train_channel_).get()}, evaluation, context_);
 }
 
+void RankJob::load_channels() {
+  const auto has = [&](const char* name) { return config_.channels.contains(name); };
+  if (!has("train") && !has("training")) {
+    throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config_));
+  }
+  train_channel_ = has("train") ? "train" : "training";
+  if (has("validation")) evaluation_channel_ = "validation";
+  if (has("test")) (evaluation_channel_.empty() ? evaluation_channel_ : test_channel_) = "test";
+  for (const std::string& channel : {train_channel_, evaluation_channel_, test_channel_}) {
+    if (!channel.empty()) datasets_[channel] = load_channel(channel);
+  }
+}
+
 std::unique_ptr<Dataset> RankJob::load_channel(const std::string& channel) const {
   return std::make_unique<IdxDataset>(config_.channels.at(channel),
                                       Normalization{options().input_mean, options().input_std},
                                       options().loss == Loss::kMse);
 }
 
-Program RankJob::load_program() const {
-  const Dataset& train = *datasets_.at(train_channel_);
+// `shape`: what a built-in program is built to.
+Program RankJob::load_program(const SampleShape& shape) const {
   const at::ScalarType type = options().precision == Precision::kFp64 ? at::kDouble : at::kFloat;
-  if (!is_builtin_program(options().model)) return read_archive(options().model).to(type);
-  const SampleShape& shape = train.shape();
+  if (!is_builtin_program(options().model)) {
+    const Program program = read_archive(options().model).to(type);
+    if (program.graph().outputs.empty()) throw InputError("the program returns nothing");
+    if (const std::size_t inputs = program.graph().user_inputs().size(); inputs != 1) {
+      throw InputError("the program takes " + std::to_string(inputs) + " inputs; the data gives it one");
+    }
+    return program;
+  }
   std::int64_t width = shape.classes;
   if (!shape.class_labels) {
     width = 1;
@@ -155,11 +176,6 @@ Program RankJob::load_program() const {
 // return what the loss needs, is refused before anything starts.
 void RankJob::check_fit(const Program& rewritten) {
   const Program inference = program_->with_graph(eval_form(program_->graph()));
-  if (program_->graph().outputs.empty()) throw InputError("the program returns nothing");
-  if (program_->graph().user_inputs().size() != 1) {
-    throw InputError("the program takes " + std::to_string(program_->graph().user_inputs().size()) +
-                     " inputs; image data gives it one");
-  }
   Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
   for (const auto& [channel, dataset] : datasets_) {
     try {
@@ -167,11 +183,13 @@ void RankJob::check_fit(const Program& rewritten) {
       Loader loader(*dataset, Order(0, 1, false), one, 0, options().precision, 1);
       const DeviceBatch batch = Prefetcher(loader, dataset->shape(), options().precision, place()).next();
       const at::Tensor output = forward(executor, batch.inputs, options().precision);
-      if (options().loss == Loss::kCrossEntropy && output.dim() == 2) dataset->require_classes(output.size(1));
+      if (options().loss == Loss::kCrossEntropy && output.dim() == batch.targets.dim() + 1) {
+        dataset->require_classes(output.size(-1));
+      }
       Objective(options().loss, options().label_smoothing).sum(output, batch.targets);
       if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
-      if (options().monitor.metric == "top5" && output.size(1) < 5) {
-        throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(1)));
+      if (options().monitor.metric == "top5" && output.size(-1) < 5) {
+        throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(-1)));
       }
     } catch (const InputError& error) {
       throw InputError("channel " + channel + " does not fit the program " + program_->name() + ": " + error.what());
@@ -207,6 +225,7 @@ Rows RankJob::header_rows() const {
     rows.emplace_back(
         "data " + channel,
         with_commas(dataset->size()) + " samples of " + join(dataset->shape().input, "×") +
+            (dataset->shape().vocabulary > 0 ? " tokens of " + std::to_string(dataset->shape().vocabulary) : "") +
             (dataset->shape().class_labels ? ", " + std::to_string(dataset->shape().classes) + " classes" : ""));
   }
   rows.emplace_back("training",

@@ -6,14 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "job/Hyperparameters.h"
+
 namespace lockstep {
 
 /// What the samples of a data set look like to a program.
 struct SampleShape {
-  std::vector<std::int64_t> input;   ///< of one sample, without the batch dimension: {1, 28, 28}
-  bool class_labels = true;          ///< targets are class numbers (int64); else they are real numbers
-  std::vector<std::int64_t> target;  ///< of one sample; {} for class labels and for one number
-  std::int64_t classes = 0;          ///< 1 + the largest class label; 0 without class labels
+  std::vector<std::int64_t> input{};   ///< of one sample, without the batch dimension: {1, 28, 28}
+  std::int64_t vocabulary = 0;         ///< inputs are tokens (int64) below it; 0: they are real numbers
+  bool class_labels = true;            ///< targets are class numbers (int64); else they are real numbers
+  std::vector<std::int64_t> target{};  ///< of one sample; {} for one label or one number
+  std::int64_t classes = 0;            ///< 1 + the largest class label; 0 without class labels
 };
 
 /// How raw values become inputs: (raw / 255 - mean) / std for bytes, (raw - mean) / std for real numbers.
@@ -33,10 +36,9 @@ class Dataset {
   /// Throws InputError, naming the sample, when a class label is not below `classes`.
   virtual void require_classes(std::int64_t classes) const = 0;
 
-  /// Writes the inputs of `samples` one after another into `inputs`, and their targets into `targets`: int64
-  /// class labels, or real numbers of the inputs' type. Thread-safe.
-  virtual void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const = 0;
-  virtual void read(std::span<const std::int64_t> samples, double* inputs, void* targets) const = 0;
+  /// Writes the inputs of `samples` one after another into `inputs`, and their targets into `targets`: tokens and class
+  /// labels as int64, real numbers as double with precision fp64, else as float. Thread-safe.
+  virtual void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const = 0;
 };
 
 }  // namespace lockstep

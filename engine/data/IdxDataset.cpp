@@ -90,10 +90,10 @@ IdxDataset::IdxDataset(const fs::path& directory, Normalization normalization, b
   shape_.target.assign(target_sizes.begin() + 1, target_sizes.end());
   input_length_ = inputs.second.elements() / size_;
   target_length_ = targets.second.elements() / size_;
-  shape_.class_labels = targets.second.integers() && shape_.target.empty() && !real_targets;
+  shape_.class_labels = targets.second.integers() && !real_targets;
   if (shape_.class_labels) {
     const auto [least, most] = std::ranges::minmax_element(targets_);
-    if (*least < 0) refuse_label(least - targets_.begin(), "labels count from 0");
+    if (*least < 0) refuse_label((least - targets_.begin()) / target_length_, *least, "labels count from 0");
     shape_.classes = static_cast<std::int64_t>(*most) + 1;
   }
   for (std::size_t raw = 0; raw < byte_values_.size(); ++raw) {
@@ -101,17 +101,18 @@ IdxDataset::IdxDataset(const fs::path& directory, Normalization normalization, b
   }
 }
 
-void IdxDataset::refuse_label(std::int64_t sample, const std::string& expected) const {
+void IdxDataset::refuse_label(std::int64_t sample, double label, const std::string& expected) const {
   throw InputError(targets_path_.string() + ": the label of sample " + std::to_string(sample) + " is " +
-                   format("%.0f", targets_[static_cast<std::size_t>(sample)]) + "; " + expected);
+                   format("%.0f", label) + "; " + expected);
 }
 
 void IdxDataset::require_classes(std::int64_t classes) const {
   if (shape_.classes <= classes) return;
   const auto first =
       std::ranges::find_if(targets_, [&](double label) { return label >= static_cast<double>(classes); });
-  refuse_label(first - targets_.begin(), "the program has " + std::to_string(classes) +
-                                             " classes, so labels must be 0 … " + std::to_string(classes - 1));
+  refuse_label(
+      (first - targets_.begin()) / target_length_, *first,
+      "the program has " + std::to_string(classes) + " classes, so labels must be 0 … " + std::to_string(classes - 1));
 }
 
 template <typename Real>
@@ -140,12 +141,9 @@ void IdxDataset::read_as(std::span<const std::int64_t> samples, Real* inputs, vo
   shape_.class_labels ? copy_targets(static_cast<std::int64_t*>(targets)) : copy_targets(static_cast<Real*>(targets));
 }
 
-void IdxDataset::read(std::span<const std::int64_t> samples, float* inputs, void* targets) const {
-  read_as(samples, inputs, targets);
-}
-
-void IdxDataset::read(std::span<const std::int64_t> samples, double* inputs, void* targets) const {
-  read_as(samples, inputs, targets);
+void IdxDataset::read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const {
+  precision == Precision::kFp64 ? read_as(samples, static_cast<double*>(inputs), targets)
+                                : read_as(samples, static_cast<float*>(inputs), targets);
 }
 
 }  // namespace lockstep

@@ -16,8 +16,8 @@ namespace lockstep {
 ///
 /// Files are found by what they are, not by name: the IDX array with more dimensions holds the inputs, the
 /// other, of one or two, the targets; files of other formats are passed over. N × H × W arrays become inputs
-/// {1, H, W}; others keep their sizes as stored: {C, H, W} for four dimensions, {D} for two. One-dimensional
-/// targets of integers are class labels; all other targets are real numbers.
+/// {1, H, W}; others keep their sizes as stored: {C, H, W} for four dimensions, {D} for two. Targets of integers are
+/// class labels, with two dimensions a row of them for each sample; all other targets are real numbers.
 class IdxDataset : public Dataset {
  public:
   /// `real_targets`: class labels are taken as numbers to regress on. Throws InputError for a directory that
@@ -29,13 +29,12 @@ class IdxDataset : public Dataset {
   const SampleShape& shape() const override { return shape_; }
   std::string digest() const override { return digest_; }
   void require_classes(std::int64_t classes) const override;
-  void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const override;
-  void read(std::span<const std::int64_t> samples, double* inputs, void* targets) const override;
+  void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override;
 
  private:
   template <typename Real>
   void read_as(std::span<const std::int64_t> samples, Real* inputs, void* targets) const;
-  [[noreturn]] void refuse_label(std::int64_t sample, const std::string& expected) const;
+  [[noreturn]] void refuse_label(std::int64_t sample, double label, const std::string& expected) const;
 
   Normalization normalization_;
   std::filesystem::path targets_path_;

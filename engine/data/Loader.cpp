@@ -70,15 +70,11 @@ MicroBatch Loader::prepare(const Task& task) {
   }
   const SampleShape& shape = dataset_.shape();
   const std::size_t real = precision_ == Precision::kFp64 ? sizeof(double) : sizeof(float);
+  const std::size_t input = shape.vocabulary > 0 ? sizeof(std::int64_t) : real;
   const std::size_t target = shape.class_labels ? sizeof(std::int64_t) : real;
-  batch.inputs = input_buffers_.take(samples.size() * product(shape.input) * real);
+  batch.inputs = input_buffers_.take(samples.size() * product(shape.input) * input);
   batch.targets = target_buffers_.take(samples.size() * product(shape.target) * target);
-  void* inputs = batch.inputs.get();
-  if (precision_ == Precision::kFp64) {
-    dataset_.read(samples, static_cast<double*>(inputs), batch.targets.get());
-  } else {
-    dataset_.read(samples, static_cast<float*>(inputs), batch.targets.get());
-  }
+  dataset_.read(samples, precision_, batch.inputs.get(), batch.targets.get());
   return batch;
 }
 

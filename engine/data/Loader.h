@@ -34,8 +34,8 @@ struct MicroBatch {
   std::int64_t size = 0;               ///< samples; 0: this rank has no data in this step, and there are no buffers
   bool last_of_step = true;            ///< after this one the optimizer steps
   LoaderPosition position;             ///< of the step it belongs to
-  std::shared_ptr<std::byte> inputs;   ///< size × input shape, float64 with precision fp64, else float32
-  std::shared_ptr<std::byte> targets;  ///< size × int64 class labels, or size × target shape in the inputs' type
+  std::shared_ptr<std::byte> inputs;   ///< size × input shape, in the types that Dataset::read writes
+  std::shared_ptr<std::byte> targets;  ///< size × target shape
 };
 
 /// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more

@@ -345,6 +345,19 @@ std::optional<std::vector<Dimension>> Graph::find_sizes(const std::string& value
   return sizes(value);
 }
 
+std::vector<std::int64_t> Graph::example_sizes(const std::string& value) const {
+  std::vector<std::int64_t> known;
+  for (const json& size : tensor_value(*this, value).at("sizes")) {
+    try {
+      known.push_back((size.contains("as_int") ? size : size.at("as_expr").at("hint")).at("as_int"));
+    } catch (const json::exception&) {
+      throw InputError("the program does not say how large " + in_quotes(value) +
+                       " was in the example: " + size.dump());
+    }
+  }
+  return known;
+}
+
 int Graph::scalar_type(const std::string& value) const { return tensor_value(*this, value).at("dtype"); }
 
 bool Graph::requires_grad(const std::string& value) const {

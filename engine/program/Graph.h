@@ -117,6 +117,8 @@ struct Graph {
   std::vector<Dimension> sizes(const std::string& value) const;
   /// The same, or nothing for a value that has no entry.
   std::optional<std::vector<Dimension>> find_sizes(const std::string& value) const;
+  /// The same for the exporter's example inputs: a symbol has the size that it had there.
+  std::vector<std::int64_t> example_sizes(const std::string& value) const;
   int scalar_type(const std::string& value) const;
   bool requires_grad(const std::string& value) const;
   std::vector<const GraphInput*> user_inputs() const;

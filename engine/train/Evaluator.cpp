@@ -19,9 +19,9 @@ constexpr std::int64_t kTop = 5;
 constexpr int kAhead = 4;  // batches that are made beyond the one in use
 
 struct Sums {
-  double loss = 0;  ///< mean loss × samples
-  double correct = 0;
-  double correct_top5 = 0;
+  double loss = 0;          ///< mean loss × samples
+  double correct = 0;       ///< share of a sample's positions × samples
+  double correct_top5 = 0;  ///< the same
 };
 
 }  // namespace
@@ -66,13 +66,14 @@ Evaluation Evaluator::evaluate(const Dataset& dataset) {
     const at::Tensor& targets = batch.targets;
     const at::Tensor output = forward(executor_, batch.inputs, precision_);
     inputs.prefetch();
-    sums.loss += objective_.sum(output, targets).item<double>() / objective_.denominator(1, output);
-    if (!labels || output.dim() != 2) continue;
-    sums.correct += output.argmax(1).eq(targets).sum().item<double>();
-    top5 = output.size(1) >= kTop;
+    const double positions = objective_.denominator(1, output);
+    sums.loss += objective_.sum(output, targets).item<double>() / positions;
+    if (!labels) continue;
+    sums.correct += output.argmax(-1).eq(targets).sum().item<double>() / positions;
+    top5 = output.size(-1) >= kTop;
     if (top5) {
-      const at::Tensor best = std::get<1>(output.topk(kTop, 1));
-      sums.correct_top5 += best.eq(targets.unsqueeze(1)).sum().item<double>();
+      const at::Tensor best = std::get<1>(output.topk(kTop, -1));
+      sums.correct_top5 += best.eq(targets.unsqueeze(-1)).sum().item<double>() / positions;
     }
   }
   std::array<double, 4> all = {sums.loss, sums.correct, sums.correct_top5, top5 ? 1.0 : 0.0};

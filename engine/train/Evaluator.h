@@ -17,7 +17,7 @@ namespace lockstep {
 /// Means over the samples of a data set, each counted exactly once over all ranks.
 struct Evaluation {
   double loss = 0;
-  std::optional<double> accuracy;  ///< class labels only
+  std::optional<double> accuracy;  ///< class labels only: the share of all labels, several of a sample or one
   std::optional<double> top5;      ///< class labels and at least five classes only
 
   /// What was measured, under names such as `test_accuracy`.

@@ -18,7 +18,7 @@ at::ScalarType scalar_type(Precision precision) { return precision == Precision:
 }  // namespace
 
 at::Tensor input_tensor(const MicroBatch& batch, const SampleShape& shape, Precision precision) {
-  return wrap(batch.inputs, batch.size, shape.input, scalar_type(precision));
+  return wrap(batch.inputs, batch.size, shape.input, shape.vocabulary > 0 ? at::kLong : scalar_type(precision));
 }
 
 at::Tensor target_tensor(const MicroBatch& batch, const SampleShape& shape, Precision precision) {

@@ -7,9 +7,10 @@
 
 namespace lockstep {
 
-/// [size, …input shape], float32 or float64. Keeps the micro-batch's memory alive.
+/// [size, …input shape]: int64 for tokens, else float64 with precision fp64 and float32 without. Keeps the
+/// micro-batch's memory alive.
 at::Tensor input_tensor(const MicroBatch& batch, const SampleShape& shape, Precision precision);
-/// [size] int64 for class labels, else [size, …target shape] in the input's type.
+/// [size, …target shape]: int64 for class labels, else as real inputs.
 at::Tensor target_tensor(const MicroBatch& batch, const SampleShape& shape, Precision precision);
 
 }  // namespace lockstep

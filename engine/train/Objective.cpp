@@ -16,14 +16,17 @@ std::string sizes_of(const at::Tensor& tensor) { return "[" + join(tensor.sizes(
 
 at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) const {
   if (loss_ == Loss::kCrossEntropy) {
-    if (output.dim() != 2 || targets.dim() != 1 || output.size(0) != targets.size(0)) {
-      throw InputError("cross_entropy takes outputs [batch, classes] and one label a sample; the program returned " +
-                       sizes_of(output) + " for labels " + sizes_of(targets));
+    if (output.dim() < 2 || output.sizes().slice(0, static_cast<std::size_t>(output.dim() - 1)) != targets.sizes()) {
+      throw InputError(
+          "cross_entropy takes outputs [batch, classes] and one label a sample, or outputs [batch, …, classes] and "
+          "labels "
+          "[batch, …]; the program returned " +
+          sizes_of(output) + " for labels " + sizes_of(targets));
     }
     if (targets.scalar_type() != at::kLong) {
       throw InputError("cross_entropy takes class labels, and the targets are real numbers; loss=mse takes those");
     }
-    return softmax_cross_entropy(output, targets, label_smoothing_);
+    return softmax_cross_entropy(output.flatten(0, -2), targets.flatten(), label_smoothing_);
   }
   if (output.numel() != targets.numel()) {
     throw InputError("mse takes as many targets as outputs; the program returned " + sizes_of(output) +
@@ -35,8 +38,9 @@ at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) c
 
 double Objective::denominator(std::int64_t samples, const at::Tensor& output) const {
   const auto count = static_cast<double>(samples);
-  if (loss_ == Loss::kCrossEntropy || output.numel() == 0) return count;
-  return count * static_cast<double>(output.numel()) / static_cast<double>(output.size(0));
+  if (output.numel() == 0) return count;
+  const std::int64_t elements = output.numel() / output.size(0);
+  return count * static_cast<double>(loss_ == Loss::kCrossEntropy ? elements / output.size(-1) : elements);
 }
 
 }  // namespace lockstep

@@ -16,13 +16,13 @@ class Objective {
   /// `label_smoothing`: of cross-entropy, as torch.nn.CrossEntropyLoss has it.
   explicit Objective(Loss loss, double label_smoothing = 0) : loss_(loss), label_smoothing_(label_smoothing) {}
 
-  /// The loss summed over the samples of `output` [N, …]: cross-entropy of logits [N, C] and class labels [N], or the
-  /// squared error of `output` and `targets` of the same number of elements. In float32 when the output is bf16 or
-  /// fp16. Throws InputError when shapes do not fit.
+  /// The loss summed over the samples of `output` [N, …]: cross-entropy of logits [N, …, C] and a class label for each
+  /// position [N, …] (none but the sample itself for [N, C]), or the squared error of `output` and `targets` of the
+  /// same number of elements. In float32 when the output is bf16 or fp16. Throws InputError when shapes do not fit.
   at::Tensor sum(const at::Tensor& output, const at::Tensor& targets) const;
 
-  /// What PyTorch's mean divides by for `samples` samples whose outputs look like `output`: samples for cross-entropy,
-  /// elements for the squared error.
+  /// What PyTorch's mean divides by for `samples` samples whose outputs look like `output`: positions for
+  /// cross-entropy, elements for the squared error.
   double denominator(std::int64_t samples, const at::Tensor& output) const;
 
  private:

@@ -121,6 +121,8 @@ TEST(Hyperparameters, AValueThatDoesNothingIsRefused) {
   idle({{"schedule", "cosine"}, {"schedule_gamma", 0.5}}, "schedule_gamma");
   idle({{"model", "mlp"}, {"model_channels", "8"}}, "model_channels");
   idle({{"model", "some/path.pt2"}, {"model_dropout", 0.5}}, "model_dropout");
+  idle({{"synthetic_samples", 10}}, "synthetic_samples");
+  idle({{"data", "synthetic"}, {"input_std", 2}}, "input_std");
   idle({{"export", "none"}, {"artifact_state", "last"}}, "artifact_state");
   EXPECT_ERROR(parse({{"schedule", "step"}}), InputError, "schedule_step_size");
   EXPECT_ERROR(parse({{"loss", "mse"}, {"monitor", "top5:max"}}), InputError, "monitor=top5");

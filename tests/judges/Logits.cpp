@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     std::iota(samples.begin(), samples.end(), begin);
     std::vector<std::int64_t> labels(samples.size());
     at::Tensor inputs = at::empty(shape);
-    dataset.read(samples, inputs.mutable_data_ptr<float>(), labels.data());
+    dataset.read(samples, Precision::kFp32, inputs.mutable_data_ptr(), labels.data());
     const at::Tensor logits = executor.run({inputs}).at(0).contiguous();
     out.write(static_cast<const char*>(logits.const_data_ptr()), static_cast<std::streamsize>(logits.nbytes()));
   }

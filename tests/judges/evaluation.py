@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import common
+import models
 
 torch.set_num_threads(1)
 warnings.filterwarnings("ignore", message="The given buffer is not writable")
@@ -38,7 +39,7 @@ def in_pytorch(directory, data, channel):
     module = torch.export.load(pathlib.Path(directory) / "model" / "model.pt2").module()
     with torch.no_grad():
         logits = module(torch.tensor(pixels, dtype=torch.float32).div(255).unsqueeze(1))
-    y = torch.tensor(labels).long()
+    logits, y = logits.flatten(0, -2), torch.tensor(labels).long().flatten()
     return {"loss": F.cross_entropy(logits, y).item(),
             "accuracy": (logits.argmax(1) == y).double().mean().item(),
             "top5": (logits.topk(5, 1).indices == y.unsqueeze(1)).any(1).double().mean().item()}
@@ -96,6 +97,38 @@ def the_number_of_ranks_does_not_matter():
         assert abs(results[0][f"validation_{metric}"] - results[1][f"validation_{metric}"]) < 1e-6
 
 
+class PerQuarter(torch.nn.Module):
+    """Classifies the four rows of quarters of an image: [batch, 4, classes]."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(16, 7)
+
+    def forward(self, x):
+        return self.head(x.view(-1, 4, 16))
+
+
+def every_position_counts_alike():
+    """Rows of labels, on ranks that have samples of a channel unequally."""
+    generator = np.random.default_rng(3)
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(PerQuarter(), directory / "in.pt2")
+        channels, data = {}, {}
+        for name, count in {"train": 60, "validation": 31}.items():
+            data[name] = common.images(count)[0], generator.integers(0, 7, (count, 4)).astype(np.uint8)
+            common.write_channel(directory / name, *data[name])
+            channels[name] = directory / name
+        common.train(directory, channels, 2, model=directory / "in.pt2", epochs=2, batch_size=16, eval_batch_size=5,
+                     artifact_state="last", export="pt2")
+        final = common.metrics(directory, "final")[0]
+        same(final, "validation", in_pytorch(directory, data, "validation"))
+        common.write_idx(directory / "train" / "targets", np.full((60, 4), 7, np.uint8))
+        output = common.run(["train", "--channel", f"train={directory / 'train'}", "--model", directory / "in.pt2",
+                             "--model_dir", directory / "model", "--output_dir", directory / "output"], expect=2)
+        assert "the label of sample 0 is 7" in output and "7 classes" in output, output
+
+
 if __name__ == "__main__":
     common.main(the_artifact_is_the_best_state, the_artifact_is_the_last_state_when_asked, more_is_better_when_it_says_so,
-                patience_ends_the_job, the_number_of_ranks_does_not_matter)
+                patience_ends_the_job, the_number_of_ranks_does_not_matter, every_position_counts_alike)

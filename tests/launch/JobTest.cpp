@@ -245,6 +245,11 @@ TEST(CheckJob, RefusesAChannelThatIsNotThere) {
   EXPECT_ERROR(check_job(job), InputError, "\"train\"", "/nowhere/at all", "not a directory");
 }
 
+TEST(CheckJob, RefusesAChannelBesideSyntheticData) {
+  Job job = gather_job(Container().read(), parse_job_arguments({"--channel", "train=/tmp", "--data", "synthetic"}));
+  EXPECT_ERROR(check_job(job), InputError, "\"train\"", "data=synthetic");
+}
+
 Job job_with(const RawHyperparameters& hyperparameters) {
   Job job;
   job.hosts = {"localhost"};

@@ -157,7 +157,7 @@ TEST(IdxDataset, NormalizesImagesAndFindsFilesByContent) {
   EXPECT_EQ(dataset.shape().classes, 3);
   std::vector<double> inputs(8);
   std::vector<std::int64_t> labels(2);
-  dataset.read(std::vector<std::int64_t>{2, 0}, inputs.data(), labels.data());
+  dataset.read(std::vector<std::int64_t>{2, 0}, Precision::kFp64, inputs.data(), labels.data());
   EXPECT_EQ(labels, (std::vector<std::int64_t>{1, 2}));
   EXPECT_DOUBLE_EQ(inputs[0], (10.0 / 255 - 0.5) / 0.25);
   EXPECT_DOUBLE_EQ(inputs[7], (1.0 - 0.5) / 0.25);
@@ -174,7 +174,7 @@ TEST(IdxDataset, TakesRowsOfNumbersAndRealTargets) {
   EXPECT_EQ(dataset.shape().input, (std::vector<std::int64_t>{1}));
   std::vector<float> inputs(2);
   std::vector<float> targets(2);
-  dataset.read(std::vector<std::int64_t>{0, 1}, inputs.data(), targets.data());
+  dataset.read(std::vector<std::int64_t>{0, 1}, Precision::kFp32, inputs.data(), targets.data());
   EXPECT_EQ(inputs, (std::vector<float>{1, 2}));
   EXPECT_EQ(targets, (std::vector<float>{0.5f, 0}));
 }
@@ -183,15 +183,23 @@ TEST(IdxDataset, KeepsFourDimensionsAndRowsOfTargets) {
   const TemporaryDirectory directory;
   write(directory / "x", idx(0x08, {2, 1, 2, 3}, std::string(12, '\xff')));
   write(directory / "y", idx(0x0B, {2, 3}, std::string("\0\1\0\2\0\3\0\4\0\5\0\6", 12)));
-  const IdxDataset dataset(directory.path(), {}, false);
-  EXPECT_EQ(dataset.shape().input, (std::vector<std::int64_t>{1, 2, 3}));
-  EXPECT_EQ(dataset.shape().target, (std::vector<std::int64_t>{3}));
-  EXPECT_FALSE(dataset.shape().class_labels);
+  const IdxDataset numbers(directory.path(), {}, true);
+  EXPECT_EQ(numbers.shape().input, (std::vector<std::int64_t>{1, 2, 3}));
+  EXPECT_EQ(numbers.shape().target, (std::vector<std::int64_t>{3}));
+  EXPECT_FALSE(numbers.shape().class_labels);
   std::vector<float> inputs(12);
   std::vector<float> targets(6);
-  dataset.read(std::vector<std::int64_t>{1, 0}, inputs.data(), targets.data());
+  numbers.read(std::vector<std::int64_t>{1, 0}, Precision::kFp32, inputs.data(), targets.data());
   EXPECT_EQ(inputs, std::vector<float>(12, 1.0f));
   EXPECT_EQ(targets, (std::vector<float>{4, 5, 6, 1, 2, 3}));
+
+  const IdxDataset rows_of_labels(directory.path(), {}, false);
+  EXPECT_EQ(rows_of_labels.shape().target, (std::vector<std::int64_t>{3}));
+  EXPECT_EQ(rows_of_labels.shape().classes, 7);
+  std::vector<std::int64_t> labels(6);
+  rows_of_labels.read(std::vector<std::int64_t>{1, 0}, Precision::kFp32, inputs.data(), labels.data());
+  EXPECT_EQ(labels, (std::vector<std::int64_t>{4, 5, 6, 1, 2, 3}));
+  EXPECT_ERROR(rows_of_labels.require_classes(5), InputError, "the label of sample 1 is 5", "5 classes");
 }
 
 TEST(IdxDataset, FloatInputsAreDoublesRounded) {
@@ -206,7 +214,7 @@ TEST(IdxDataset, FloatInputsAreDoublesRounded) {
   for (std::int64_t sample = 0; sample < 256; ++sample) {
     float input = 0;
     std::int64_t label = -1;
-    dataset.read(std::vector<std::int64_t>{sample}, &input, &label);
+    dataset.read(std::vector<std::int64_t>{sample}, Precision::kFp32, &input, &label);
     EXPECT_EQ(input, static_cast<float>((static_cast<double>(sample) / 255 - 0.2860) / 0.3530));
     EXPECT_EQ(label, 0);
   }
@@ -220,7 +228,7 @@ TEST(IdxDataset, ClassLabelsCanBeNumbersToRegressOn) {
   EXPECT_FALSE(dataset.shape().class_labels);
   std::vector<float> inputs(4);
   float target = 0;
-  dataset.read(std::vector<std::int64_t>{0}, inputs.data(), &target);
+  dataset.read(std::vector<std::int64_t>{0}, Precision::kFp32, inputs.data(), &target);
   EXPECT_EQ(target, 2);
 }
 

@@ -25,11 +25,9 @@ class CountingDataset : public Dataset {
   const SampleShape& shape() const override { return shape_; }
   std::string digest() const override { return ""; }
   void require_classes(std::int64_t) const override {}
-  void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const override {
-    fill(samples, inputs, targets);
-  }
-  void read(std::span<const std::int64_t> samples, double* inputs, void* targets) const override {
-    fill(samples, inputs, targets);
+  void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
+    precision == Precision::kFp64 ? fill(samples, static_cast<double*>(inputs), targets)
+                                  : fill(samples, static_cast<float*>(inputs), targets);
   }
 
  private:
@@ -110,10 +108,10 @@ TEST(Loader, DoesNotDependOnItsThreads) {
 class SlowStart : public CountingDataset {
  public:
   SlowStart() : CountingDataset(4) {}
-  void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const override {
+  void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
     if (samples[0] == 0 && !started_.exchange(true)) others_.acquire();
     if (samples[0] == 2 && !released_.exchange(true)) others_.release();
-    CountingDataset::read(samples, inputs, targets);
+    CountingDataset::read(samples, precision, inputs, targets);
   }
 
  private:

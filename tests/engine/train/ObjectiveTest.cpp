@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "common/Error.h"
 #include "tests/support/ExpectError.h"
@@ -23,10 +24,25 @@ TEST(Objective, SumsDividedByTheDenominatorAreTheMeanOfTheWhole) {
   check(Loss::kMse, values, at::mse_loss(logits, values));
 }
 
+TEST(Objective, EveryPositionOfASequenceIsClassified) {
+  const at::Tensor logits = at::randn({4, 3, 2, 5}, at::kDouble).transpose(1, 2).requires_grad_();
+  const at::Tensor labels = at::randint(0, 5, {4, 2, 3}, at::kLong);
+  const Objective objective(Loss::kCrossEntropy, 0.1);
+  const at::Tensor mean = at::cross_entropy_loss(logits.reshape({24, 5}), labels.reshape({24}), {}, 1, -100, 0.1);
+  const at::Tensor ours = objective.sum(logits, labels).div(objective.denominator(4, logits));
+  EXPECT_EQ(objective.denominator(4, logits), 24);
+  EXPECT_NEAR(ours.item<double>(), mean.item<double>(), 1e-14);
+  const auto gradient = [&](const at::Tensor& loss) { return torch::autograd::grad({loss}, {logits}).at(0); };
+  EXPECT_LT((gradient(ours) - gradient(mean)).abs().max().item<double>(), 1e-15);
+}
+
 TEST(Objective, RefusesShapesThatDoNotFit) {
   const at::Tensor labels = at::zeros({3}, at::kLong);
   EXPECT_ERROR(Objective(Loss::kCrossEntropy).sum(at::zeros({3, 2, 2}), labels), InputError, "[3, 2, 2]", "[3]");
   EXPECT_ERROR(Objective(Loss::kCrossEntropy).sum(at::zeros({2, 4}), labels), InputError, "[2, 4]");
+  EXPECT_ERROR(Objective(Loss::kCrossEntropy).sum(at::zeros({3, 2, 4}), at::zeros({3, 4}, at::kLong)), InputError,
+               "[batch, …, classes]", "[3, 2, 4]", "[3, 4]");
+  EXPECT_ERROR(Objective(Loss::kCrossEntropy).sum(at::zeros({3}), labels), InputError, "[3]");
   EXPECT_ERROR(Objective(Loss::kMse).sum(at::zeros({3, 2}), at::zeros({3})), InputError, "[3, 2]", "[3]");
 }
 

@@ -30,16 +30,17 @@ class Samples : public Dataset {
   const SampleShape& shape() const override { return shape_; }
   std::string digest() const override { return "samples"; }
   void require_classes(std::int64_t) const override {}
-  void read(std::span<const std::int64_t> samples, float* inputs, void* targets) const override {
+  void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
+    ASSERT_NE(precision, Precision::kFp64);
+    auto* pixels = static_cast<float*>(inputs);
     for (std::size_t i = 0; i < samples.size(); ++i) {
       for (std::int64_t pixel = 0; pixel < kPixels; ++pixel) {
-        *inputs++ = std::sin(static_cast<float>(samples[i] * kPixels + pixel));
+        *pixels++ = std::sin(static_cast<float>(samples[i] * kPixels + pixel));
       }
-      if (samples[i] == odd_sample_) inputs[-1] = odd_value_;
+      if (samples[i] == odd_sample_) pixels[-1] = odd_value_;
       static_cast<std::int64_t*>(targets)[i] = samples[i] % 2;
     }
   }
-  void read(std::span<const std::int64_t>, double*, void*) const override { FAIL() << "fp16 reads float32"; }
 
  private:
   SampleShape shape_;

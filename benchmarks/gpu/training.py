@@ -1,0 +1,173 @@
+"""Training steps per second of ResNet-50, GPT-2 124M and a small MLP: Lockstep beside PyTorch, on one device.
+
+Lockstep trains on synthetic samples that its loader copies to the device; PyTorch on one batch that is already there, with
+autocast, channels last for images, fused optimizers, TF32, as it comes and compiled. Contenders take turns, each a process of its own.
+A figure is the median of all windows of all turns, after a warm-up.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import task
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from report import BIN, ROOT, environment, first_line, print_table, write_json  # noqa: E402
+
+PEER = pathlib.Path(__file__).resolve().parent / "torch_peer.py"
+ENDLESS = 1 << 40
+TIME_LIMIT = 600  # seconds of one turn
+POLL = 0.05       # seconds
+
+
+class Lockstep:
+    """Rates come from its own progress lines, one a window. It trains without end, until there are enough of them."""
+
+    def __init__(self, options):
+        self.options = options
+
+    def turn(self, name, job, directory):
+        options, output = self.options, directory / "output"
+        shutil.rmtree(output, ignore_errors=True)
+        command = [options.bin / "lockstep", "train", "--model", options.programs / program_file(name, options), "--data", "synthetic",
+                   "--synthetic_samples", ENDLESS, "--shuffle", "false", "--export", "none", "--model_dir", directory / "model",
+                   "--output_dir", output, "--device", options.device, "--precision", job.precision, "--batch_size", job.batch,
+                   "--log_every", options.seconds, "--loader_threads", options.loader_threads]
+        for hyperparameter, value in job.optimizer.items():
+            command += [f"--{hyperparameter}", value]
+        with open(directory / "log", "w+") as log, subprocess.Popen(
+                list(map(str, command)), stdout=log, stderr=log, start_new_session=True) as process:
+            try:
+                lines = self.progress(process, output / "data" / "metrics.jsonl")
+            except RuntimeError as error:
+                log.seek(0)
+                raise SystemExit(f"{' '.join(map(str, command))}\n{error}:\n{log.read()[-3000:]}")
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)
+        return {"mode": "", "windows": [line["samples_per_second"] for line in lines],
+                "loss": float(lines[-1]["train_loss"])}
+
+    def progress(self, process, metrics):
+        """The lines of the windows, without the first, in which the machine warms up."""
+        deadline = time.monotonic() + TIME_LIMIT
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise RuntimeError(f"ended with {process.returncode}")
+            whole = metrics.read_text().rpartition("\n")[0].splitlines() if metrics.exists() else []
+            lines = [line for line in map(json.loads, whole) if line["event"] == "progress"][1:]
+            if len(lines) >= self.options.windows:
+                return lines[:self.options.windows]
+            time.sleep(POLL)
+        raise RuntimeError(f"no result within {TIME_LIMIT} s")
+
+
+class PyTorch:
+    def __init__(self, options, mode):
+        self.options, self.mode = options, mode
+
+    def turn(self, name, job, directory):
+        options = self.options
+        command = [sys.executable, PEER, "--model", name, "--device", options.device, "--mode", self.mode, "--windows", options.windows,
+                   "--seconds", options.seconds, "--gpt2_batch", options.gpt2_batch, *(["--small"] if options.small else [])]
+        result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT)
+        if result.returncode != 0:
+            raise SystemExit(f"{' '.join(map(str, command))}\nended with {result.returncode}")
+        return json.loads(result.stdout.splitlines()[-1])
+
+
+def contenders(options):
+    everyone = {"lockstep": Lockstep(options), "pytorch": PyTorch(options, "eager")}
+    if options.compile:
+        everyone["pytorch, compiled"] = PyTorch(options, options.compile)
+    return everyone
+
+
+def program_file(name, options):
+    return f"{name}-small.pt2" if options.small else f"{name}-benchmark.pt2"
+
+
+def export_missing(jobs, options):
+    options.programs.mkdir(parents=True, exist_ok=True)
+    for name, job in jobs.items():
+        path = options.programs / program_file(name, options)
+        if not path.exists():
+            job.program.export(path)
+
+
+def compare(name, job, options, directory):
+    turns = {contender: [] for contender in contenders(options)}
+    for repeat in range(options.repeats):
+        for contender, who in contenders(options).items():
+            turn = who.turn(name, job, directory)
+            turns[contender].append(turn)
+            rate = statistics.median(turn["windows"]) * job.per_sample
+            print(f"{name}, {contender} {turn['mode']}, {repeat + 1} of {options.repeats}: {rate:,.0f} {job.unit}/s, loss {turn['loss']:.4f}",
+                  file=sys.stderr, flush=True)
+    for contender, runs in turns.items():
+        windows = [rate * job.per_sample for turn in runs for rate in turn["windows"]]
+        yield {"model": name, "contender": contender, "mode": runs[-1]["mode"], "precision": job.precision, "batch": job.batch,
+               "sizes": job.program.sizes, "input": job.program.input, "optimizer": job.optimizer["optimizer"], "unit": f"{job.unit}/s",
+               "rate": statistics.median(windows), "windows": windows, "loss": runs[-1]["loss"]}
+
+
+def table(results):
+    lockstep = {result["model"]: result["rate"] for result in results if result["contender"] == "lockstep"}
+    return [{"model": result["model"], "batch": str(result["batch"]), "precision": result["precision"],
+             "contender": result["contender"], "mode": result["mode"], "rate": f"{result['rate']:,.0f} {result['unit']}",
+             "min–max": f"{min(result['windows']):,.0f}–{max(result['windows']):,.0f}",
+             "lockstep ÷ it": f"{lockstep[result['model']] / result['rate']:.2f}", "loss": f"{result['loss']:.4f}"}
+            for result in results]
+
+
+def device(options):
+    if options.device == "cpu":
+        return {"device": "cpu"}
+    name, _, driver = first_line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").partition(", ")
+    return {"device": name, "driver": driver}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    task.add_arguments(parser)
+    parser.add_argument("--bin", type=pathlib.Path, default=BIN, help="folder of lockstep and lockstep-rank")
+    parser.add_argument("--programs", type=pathlib.Path, help="folder of the exported programs; what is missing is exported into it")
+    parser.add_argument("--models", nargs="+", choices=("resnet50", "gpt2", "mlp"), default=["resnet50", "gpt2", "mlp"])
+    parser.add_argument("--compile", choices=("default", "reduce-overhead", "max-autotune", "none"),
+                        help="torch.compile's mode; max-autotune, on a CPU none")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each contender")
+    parser.add_argument("--windows", type=int, default=5, help="measured in each turn")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a window, at least")
+    parser.add_argument("--loader_threads", type=int, default=4)
+    parser.add_argument("--commit", help="what is measured, where git does not know")
+    parser.add_argument("--output", type=pathlib.Path, help="JSON; benchmarks/results/gpu_training.json, with --small none")
+    options = parser.parse_args()
+    options.compile = options.compile or ("none" if options.device == "cpu" else "max-autotune")
+    options.compile = None if options.compile == "none" else options.compile
+    if not options.small and options.output is None:
+        options.output = ROOT / "benchmarks" / "results" / "gpu_training.json"
+    jobs = {name: job for name, job in task.jobs(options).items() if name in options.models}
+    results = []
+    with tempfile.TemporaryDirectory(prefix="lockstep-benchmark-") as name:
+        directory = pathlib.Path(name)
+        options.programs = options.programs or directory
+        export_missing(jobs, options)
+        for model, job in jobs.items():
+            results += compare(model, job, options, directory)
+    print_table(table(results))
+    if options.output:
+        about = environment("torch") | device(options) | ({"commit": options.commit} if options.commit else {})
+        write_json(options.output, environment=about, results=results)
+    if diverged := [result["contender"] for result in results if not math.isfinite(result["loss"])]:
+        raise SystemExit(f"the loss is not finite: {', '.join(diverged)}")
+
+
+main()

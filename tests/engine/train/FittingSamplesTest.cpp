@@ -1,0 +1,95 @@
+#include "engine/train/FittingSamples.h"
+
+#include <gtest/gtest.h>
+
+#include "common/Error.h"
+#include "engine/program/BuiltinPrograms.h"
+#include "tests/support/ExpectError.h"
+
+namespace lockstep {
+namespace {
+
+using nlohmann::json;
+
+json size(std::int64_t value) { return {{"as_int", value}}; }
+const json kOpen = {{"as_expr", {{"expr_str", "Symbol('s7', positive=True)"}}}};
+
+json tensor(const json& sizes, int type) { return {{"dtype", type}, {"sizes", sizes}, {"requires_grad", false}}; }
+
+/// tokens [s7, 6] of int64 → view → embedding [11, 4] → logits [s7, 6, 4].
+Graph language_model() {
+  Graph graph;
+  graph.inputs = {{InputKind::kParameter, "table", "table", true}, {InputKind::kUserInput, "tokens", "", true}};
+  graph.outputs = {"logits"};
+  graph.nodes.resize(2);
+  graph.nodes[0] = {.target = "torch.ops.aten.view.default",
+                    .inputs = {{"self", TensorName{"tokens"}}, {"size", std::vector<std::int64_t>{-1, 6}}},
+                    .outputs = {TensorName{"rows"}},
+                    .name = "view"};
+  graph.nodes[1] = {.target = "torch.ops.aten.embedding.default",
+                    .inputs = {{"weight", TensorName{"table"}}, {"indices", TensorName{"rows"}}},
+                    .outputs = {TensorName{"logits"}},
+                    .name = "embedding"};
+  graph.document["graph_module"]["graph"]["tensor_values"] = {{"table", tensor({size(11), size(4)}, 7)},
+                                                              {"tokens", tensor({kOpen, size(6)}, 5)},
+                                                              {"rows", tensor({kOpen, size(6)}, 5)},
+                                                              {"logits", tensor({kOpen, size(6), size(4)}, 7)}};
+  return graph;
+}
+
+json& value(Graph& graph, const char* name) {
+  return graph.document.at("graph_module").at("graph").at("tensor_values").at(name);
+}
+
+TEST(FittingSamples, OfABuiltinProgram) {
+  const Program program = build_builtin_program("mlp", {.input_shape = {2, 3, 5}, .classes = 7, .channels = {}});
+  const SampleShape labels = fitting_samples(program.graph(), Loss::kCrossEntropy);
+  EXPECT_EQ(labels.input, (std::vector<std::int64_t>{2, 3, 5}));
+  EXPECT_EQ(labels.vocabulary, 0);
+  EXPECT_TRUE(labels.class_labels);
+  EXPECT_EQ(labels.classes, 7);
+  EXPECT_TRUE(labels.target.empty());
+  const SampleShape numbers = fitting_samples(program.to(at::kDouble).graph(), Loss::kMse);
+  EXPECT_FALSE(numbers.class_labels);
+  EXPECT_EQ(numbers.target, (std::vector<std::int64_t>{7}));
+}
+
+TEST(FittingSamples, TokensAreBelowTheTableThatReadsThem) {
+  const SampleShape shape = fitting_samples(language_model(), Loss::kCrossEntropy);
+  EXPECT_EQ(shape.input, (std::vector<std::int64_t>{6}));
+  EXPECT_EQ(shape.vocabulary, 11);
+  EXPECT_EQ(shape.target, (std::vector<std::int64_t>{6}));
+  EXPECT_EQ(shape.classes, 4);
+}
+
+TEST(FittingSamples, RefusesWhatItCannotMake) {
+  const auto refused = [](Graph graph, const std::string& text, const std::string& more) {
+    EXPECT_ERROR(fitting_samples(graph, Loss::kCrossEntropy), InputError, text, more);
+  };
+  Graph graph = language_model();
+  graph.nodes[1].set("indices", TensorName{"others"});
+  refused(graph, "no embedding reads it", "tokens");
+  graph = language_model();
+  value(graph, "tokens")["sizes"][1] = kOpen;
+  refused(graph, "dimension 1 of tokens is \"s7\"", "fixed size");
+  graph = language_model();
+  value(graph, "logits")["sizes"][1] = kOpen;
+  refused(graph, "dimension 1 of logits", "fixed size");
+  graph = language_model();
+  value(graph, "tokens")["dtype"] = 4;
+  refused(graph, "int64, float32 or float64", "tokens is Int");
+  graph = language_model();
+  value(graph, "logits")["sizes"] = {kOpen};
+  refused(graph, "[batch, …, classes]", "logits is [batch]");
+  graph = language_model();
+  value(graph, "tokens")["sizes"] = json::array();
+  refused(graph, "batch dimension", "tokens");
+  for (const std::int64_t impossible : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 62}) {
+    graph = language_model();
+    value(graph, "tokens")["sizes"][1] = size(impossible);
+    refused(graph, "sizes of tokens", std::to_string(impossible));
+  }
+}
+
+}  // namespace
+}  // namespace lockstep

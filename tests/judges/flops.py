@@ -1,0 +1,66 @@
+"""The operations that `lockstep inspect` counts in a program, against torch.utils.flop_counter on the model."""
+
+import pathlib
+import re
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+import common
+import models
+
+
+def counted_by_torch(model, example):
+    # It does not know the CPU's fused attention; as two products of matrices it does.
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        model(example)
+    return counter.get_total_flops()
+
+
+def counted_by_lockstep(program):
+    return int(re.search(r"^flops +(\d+) of matrix products in the forward pass of one sample$", common.run(["inspect", program]), re.M).group(1))
+
+
+class Everything(nn.Module):
+    """Every operator that is counted, with groups, strides, dilation, and batch dimensions that broadcast."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Conv1d(6, 8, 3, groups=2)
+        self.grouped = nn.Conv2d(4, 8, (3, 2), stride=(2, 1), padding=1, dilation=(1, 2), groups=4)
+        self.same = nn.Conv2d(8, 4, 3, padding="same")
+        self.back = nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2)
+        self.volume = nn.Conv3d(2, 3, 2)
+        self.linear = nn.Linear(5, 12)
+        self.matrix = nn.Parameter(torch.randn(12, 7))
+        self.bias = nn.Parameter(torch.randn(7))
+
+    def forward(self, x):  # [batch, 240]
+        y = self.back(self.same(self.grouped(x.view(-1, 4, 10, 6))))
+        z = self.volume(x.view(-1, 2, 5, 6, 4))
+        rows = self.linear(x.view(-1, 48, 5))
+        q = rows.view(-1, 48, 3, 4).transpose(1, 2)
+        attention = F.scaled_dot_product_attention(q, q[:, :, :9], q[:, :, :9, :2])
+        products = torch.bmm(rows, rows.transpose(1, 2))
+        products = torch.baddbmm(products, rows, rows.transpose(1, 2))
+        flat = torch.addmm(self.bias, rows.mean(1), self.matrix)
+        parts = [y, z, attention, products, flat, rows @ self.matrix, torch.mm(rows.mean(1), self.matrix), self.line(x.view(-1, 6, 40))]
+        return sum(part.flatten(1).sum(1) for part in parts)
+
+
+def every_operator():
+    with common.temporary_directory() as name:
+        directory = pathlib.Path(name)
+        for number, (model, example) in enumerate(((Everything(), torch.randn(4, 240)), (models.Transformer(), torch.rand(4, 1, 8, 8)),
+                                                   (models.Residual(), torch.rand(4, 1, 8, 8)), (models.Tied(), torch.rand(4, 1, 8, 8)))):
+            path = directory / f"{number}.pt2"
+            models.export(model, path, example)
+            found, expected = 4 * counted_by_lockstep(path), counted_by_torch(model, example)
+            assert found == expected, (type(model).__name__, found, expected)
+
+
+if __name__ == "__main__":
+    common.main(every_operator)
