@@ -52,6 +52,8 @@ class Communicator {
   /// Calls `collectives`, whose collectives are one launch where that is cheaper. They are under way when it returns;
   /// their `wait` must not be called before.
   virtual void group(const std::function<void()>& collectives) { collectives(); }
+  /// Announces memory that collectives will use again and again: whether that spares copies. It must outlive this.
+  virtual bool register_buffer(void* /*buffer*/, std::size_t /*bytes*/) { return false; }
 
   /// Every rank's text, in rank order, on all ranks.
   virtual std::vector<std::string> all_gather(std::string_view text);

@@ -30,6 +30,9 @@ GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& commu
     bucket_of_.insert(bucket_of_.end(), placed.end_segment - placed.first_segment, bucket);
   }
   received_.assign(plan.segments().size(), false);
+  // The memory outlives the registration as far as the driver knows: PyTorch's allocator keeps what is freed.
+  communicator_.register_buffer(parameters_.flat_gradients().mutable_data_ptr(),
+                                parameters_.flat_gradients().nbytes() + parameters_.loss().nbytes());
   hooks_->ready = [this](std::size_t parameter) { ready(parameter); };
   for (std::size_t i = 0; i < parameters.parameters().size(); ++i) {
     auto accumulator = torch::autograd::impl::grad_accumulator(parameters.parameters()[i]);

@@ -56,8 +56,8 @@ class NcclCommunicator : public Communicator {
   /// Blocks the host until all that is enqueued on the compute stream and here is done. Throws what NCCL reports
   /// meanwhile, or PeerError after the deadline, naming the collective under way.
   void synchronize();
-  /// Lets NCCL use the memory without copies, if its version can: says whether. The memory must outlive this.
-  bool register_buffer(void* buffer, std::size_t bytes);
+  /// When NCCL's version can.
+  bool register_buffer(void* buffer, std::size_t bytes) override;
 
  private:
   class LaunchWork;

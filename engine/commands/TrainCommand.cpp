@@ -26,9 +26,11 @@
 #include "engine/commands/RankDevice.h"
 #include "engine/data/IdxDataset.h"
 #include "engine/data/SyntheticDataset.h"
+#include "engine/device/PeakFlops.h"
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
+#include "engine/program/Flops.h"
 #include "engine/program/TorchError.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/FittingSamples.h"
@@ -47,7 +49,9 @@ namespace {
 
 constexpr std::uint64_t kMaxJobFile = 64 << 20;
 constexpr std::int64_t kProbeSamples = 16;
-constexpr double kGiB = 1024.0 * 1024 * 1024;
+constexpr double kTera = 1e12;
+
+double in_mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
 
 /// Everything a rank loads before it trains.
 class RankJob {
@@ -73,6 +77,7 @@ class RankJob {
   void check_fit(const Program& rewritten);
   at::Tensor first_inputs(std::int64_t count) const;
   Rows header_rows() const;
+  void add_arithmetic(const TrainingResult& result, Metrics& metrics, Rows& rows) const;
   void finish(TrainingResult result);
 
   JobConfig config_;
@@ -232,6 +237,11 @@ Rows RankJob::header_rows() const {
                     with_commas(Trainer::total_steps(options(), plan)) + " steps of " +
                         std::to_string(options().batch_size) + " samples, " + to_string(options().optimizer) +
                         format(", learning rate %g (", options().learning_rate) + to_string(options().schedule) + ")");
+  const MemoryUse memory = trainer_->memory();
+  rows.emplace_back("memory",
+                    format("parameters %.1f MiB, gradients %.1f MiB, optimizer %.1f MiB on each rank; activations",
+                           in_mib(memory.parameters), in_mib(memory.gradients), in_mib(memory.optimizer)) +
+                        " come on top");
   rows.emplace_back("evaluation", evaluation_channel_.empty()
                                       ? "none: no channel named validation or test"
                                       : "on " + evaluation_channel_ + ", best by " + options().monitor.metric);
@@ -260,6 +270,25 @@ at::Tensor RankJob::first_inputs(std::int64_t count) const {
   count = std::min(count, dataset.size());
   Loader loader(dataset, Order(0, dataset.size(), false), BatchPlan(count, count, 0, 1), 0, options().precision, 1);
   return input_tensor(loader.next(), dataset.shape(), options().precision).clone();
+}
+
+// Model FLOP utilisation: the arithmetic that the program needs, whatever was computed, beside what the card can do.
+void RankJob::add_arithmetic(const TrainingResult& result, Metrics& metrics, Rows& rows) const {
+  double flops = 0;
+  try {
+    flops = training_flops(program_->graph(), 1) * result.samples_per_second / context_.host.size();
+  } catch (const InputError&) {
+    return;  // the graph does not say its sizes
+  }
+  metrics.emplace_back("tflops_per_rank", flops / kTera);
+  std::string text = format("%.3g TFLOP/s on each rank", flops / kTera);
+  const std::string card = context_.device.card();
+  if (const auto peak = peak_flops(card, options().precision, options().tf32)) {
+    metrics.emplace_back("mfu", flops / *peak);
+    text += format(", %.1f %% of what %s can do in ", 100 * flops / *peak, card.c_str()) +
+            to_string(options().precision) + format(" (%.4g)", *peak / kTera);
+  }
+  rows.emplace_back("arithmetic", text);
 }
 
 void RankJob::finish(TrainingResult result) {
@@ -297,15 +326,18 @@ void RankJob::finish(TrainingResult result) {
   metrics.emplace_back("samples_per_second", result.samples_per_second);
   metrics.emplace_back("data_wait_share", result.data_wait_share);
   metrics.emplace_back("seconds", seconds);
+  add_arithmetic(result, metrics, rows);
   reporter_->metrics("final", result.epochs, result.state_step, metrics);
   rows.emplace_back("state", "after step " + with_commas(result.state_step) + " of " + with_commas(result.steps));
   rows.emplace_back("throughput", with_commas(std::llround(result.samples_per_second)) + " samples/s while training");
+  if (context_.device.asynchronous()) {
+    rows.emplace_back("steps", result.captured ? "replayed from a CUDA graph" : "each enqueued anew");
+  }
   if (result.loss_scale) {
     rows.emplace_back("loss scale", format("%g at the end; ", result.loss_scale->value()) +
                                         with_commas(result.loss_scale->overflows()) + " steps skipped");
   }
-  rows.emplace_back("memory",
-                    format("%.2f GiB at most on rank 0", static_cast<double>(context_.device.peak_memory()) / kGiB));
+  rows.emplace_back("memory", format("%.1f MiB at most on rank 0", in_mib(context_.device.peak_memory())));
   rows.emplace_back("data wait", format("%.1f %% of training time", 100 * result.data_wait_share));
   rows.emplace_back("time", format("%.1f s, of which training %.1f s", seconds, result.training_seconds));
   for (const fs::path& artifact : artifacts) {

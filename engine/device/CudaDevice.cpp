@@ -68,6 +68,8 @@ std::string CudaDevice::description() const {
          ", cuDNN autotuning on";
 }
 
+std::string CudaDevice::card() const { return properties(place_.index()).name; }
+
 std::string CudaDevice::pci_bus_id() const {
   char text[32] = {};
   check(cudaDeviceGetPCIBusId(text, sizeof text, place_.index()), "cudaDeviceGetPCIBusId");

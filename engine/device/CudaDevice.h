@@ -22,6 +22,7 @@ class CudaDevice : public Device {
 
   c10::Device place() const override { return place_; }
   std::string description() const override;
+  std::string card() const override;
   bool asynchronous() const override { return true; }
   std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) override;
   std::int64_t peak_memory() const override;

@@ -25,6 +25,8 @@ class Device {
 
   virtual c10::Device place() const = 0;
   virtual std::string description() const = 0;
+  /// The name of the card, by which its peaks are known; "" for a CPU.
+  virtual std::string card() const = 0;
   /// Whether the host should go on while a step is computed, and learn its outcome during the next.
   virtual bool asynchronous() const = 0;
   /// Bytes that this process has held at most: of the device's memory, on a CPU of the host's.

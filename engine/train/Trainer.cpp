@@ -88,6 +88,13 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program,
                  eval_batch_size(hyperparameters, context.host.size()),
                  static_cast<int>(hyperparameters.loader_threads), context.host) {}
 
+MemoryUse Trainer::memory() {
+  const auto bytes = [](const at::Tensor& tensor) { return static_cast<std::int64_t>(tensor.nbytes()); };
+  MemoryUse use{.parameters = bytes(parameters_.flat_parameters()), .gradients = bytes(parameters_.flat_gradients())};
+  for (const OptimizerState& state : optimizer_->state()) use.optimizer += bytes(state.values);
+  return use;
+}
+
 TrainingResult Trainer::run(Reporter* reporter) {
   reporter_ = reporter;
   Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,

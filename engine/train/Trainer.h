@@ -40,6 +40,13 @@ struct TrainingResult {
   bool captured = false;                 ///< steps were replayed from a CUDA graph
 };
 
+/// Bytes that a rank holds from start to end, by purpose.
+struct MemoryUse {
+  std::int64_t parameters = 0;
+  std::int64_t gradients = 0;
+  std::int64_t optimizer = 0;
+};
+
 /// What a rank computes on and how it reaches the others.
 struct RankContext {
   Device& device;
@@ -57,6 +64,8 @@ class Trainer {
 
   /// A collective. `reporter`: on rank 0, else nullptr. Throws alike on all ranks when training diverges.
   TrainingResult run(Reporter* reporter);
+
+  MemoryUse memory();
 
   static BatchPlan batch_plan(const Hyperparameters& hyperparameters, const Dataset& train, int ranks);
   /// Samples that a rank evaluates at once.

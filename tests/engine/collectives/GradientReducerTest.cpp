@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <ostream>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -169,9 +170,15 @@ class Recorder : public Communicator {
 
   int rank() const override { return 0; }
   int size() const override { return ranks_; }
-  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t, DataType type, ReduceOp) override {
+  bool register_buffer(void* buffer, std::size_t bytes) override {
+    registered = {static_cast<const std::byte*>(buffer), bytes};
+    return true;
+  }
+  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp) override {
     on_call();
-    if (type != DataType::kInt64) reduced.push_back(buffer);
+    if (type == DataType::kInt64) return std::make_unique<Done>();
+    reduced.push_back(buffer);
+    counts.push_back(count);
     return std::make_unique<Done>();
   }
   std::unique_ptr<Work> reduce_scatter(const void*, void*, std::size_t, DataType, ReduceOp) override { unexpected(); }
@@ -182,6 +189,8 @@ class Recorder : public Communicator {
 
   std::function<void()> on_call = [] {};
   std::vector<const void*> reduced;  ///< the buckets, in the order of the calls
+  std::vector<std::size_t> counts;   ///< their elements
+  std::span<const std::byte> registered;
 
  private:
   struct Done : Work {
@@ -333,6 +342,27 @@ TEST(GradientReducer, AReplacedGradientIsNamed) {
   reducer.last_micro_batch();
   model.loss(2, kSamples - 2).backward();
   EXPECT_ERROR(reducer.finish(), InternalError, "gradient of bias", "no longer in its bucket");
+}
+
+TEST(GradientReducer, TheLossTravelsWithTheLastBucketInRegisteredMemory) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  parameters.loss().fill_(7);
+  GradientReducer reducer(parameters, recorder, recorder);
+  reducer.begin_step();
+  EXPECT_EQ(parameters.loss().item<double>(), 0);
+  reducer.finish();
+  const std::vector<Bucket>& buckets = parameters.plan().buckets();
+  ASSERT_EQ(recorder.counts.size(), buckets.size());
+  ASSERT_GT(buckets.size(), 1);
+  for (std::size_t i = 0; i < buckets.size(); ++i) {
+    EXPECT_EQ(recorder.counts[i], buckets[i].length + (i + 1 == buckets.size() ? 1 : 0));
+  }
+  const auto* end = static_cast<const std::byte*>(recorder.reduced.back()) + recorder.counts.back() * sizeof(double);
+  EXPECT_EQ(static_cast<const std::byte*>(parameters.loss().const_data_ptr()) + sizeof(double), end);
+  EXPECT_EQ(recorder.registered.data(), recorder.reduced.front());
+  EXPECT_EQ(recorder.registered.data() + recorder.registered.size(), end);
 }
 
 TEST(GradientReducer, NothingOfTheStepBeforeIsLeft) {
