@@ -100,9 +100,8 @@ void NcclConnection::watch(const std::shared_ptr<State>& state, int size, const 
   state->changed.notify_all();
   while (!state->failure && !state->closing) {
     state->changed.wait_for(lock, state->deadlines.poll, [&] { return state->failure || state->closing; });
-    if (!state->failure && !state->closing) state->ask_for_errors();
+    state->ask_for_errors();
   }
-  state->comm = nullptr;
   const bool healthy = !state->failure;
   lock.unlock();
   if (healthy && api.finalize.function(comm) == ncclSuccess) {
