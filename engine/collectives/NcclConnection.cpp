@@ -127,11 +127,6 @@ void NcclConnection::use(const std::function<void(ncclComm_t)>& calls) {
   }
 }
 
-void NcclConnection::check() const {
-  const std::lock_guard lock(state_->mutex);
-  state_->check();
-}
-
 void NcclConnection::fail(const std::string& text) {
   const std::lock_guard lock(state_->mutex);
   if (!state_->failure) state_->fail(text);
@@ -147,11 +142,12 @@ void NcclConnection::abort() {
 
 bool NcclConnection::close() {
   std::unique_lock lock(state_->mutex);
+  if (!thread_.joinable()) return state_->ended;
   state_->closing = true;
   state_->changed.notify_all();
   const bool ended = state_->changed.wait_for(lock, state_->deadlines.end, [this] { return state_->ended; });
   lock.unlock();
-  if (thread_.joinable()) ended ? thread_.join() : thread_.detach();
+  ended ? thread_.join() : thread_.detach();
   return ended;
 }
 
