@@ -1,10 +1,8 @@
 #include "engine/collectives/NcclCommunicator.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
-#include <ranges>
 #include <thread>
 #include <utility>
 
@@ -37,7 +35,7 @@ ncclRedOp_t nccl_op(ReduceOp op) { return op == ReduceOp::kSum ? ncclSum : ncclM
 
 }  // namespace
 
-class NcclCommunicator::LaunchWork : public Work {
+class NcclCommunicator::LaunchWork final : public Work {
  public:
   LaunchWork(NcclCommunicator& communicator, std::uint64_t launch) : communicator_(communicator), launch_(launch) {}
   LaunchWork(const LaunchWork&) = delete;
@@ -92,8 +90,8 @@ NcclCommunicator::NcclCommunicator(std::shared_ptr<const NcclApi> api, Communica
 NcclCommunicator::~NcclCommunicator() {
   try {
     connection_->use([&](ncclComm_t comm) {
-      for (void* handle : std::views::reverse(registered_)) {
-        api_->run({rank_, "deregistering a buffer"}, api_->deregister_buffer, comm, handle);
+      for (; !registered_.empty(); registered_.pop_back()) {
+        api_->run({rank_, "deregistering a buffer"}, api_->deregister_buffer, comm, registered_.back());
       }
     });
   } catch (...) {  // an aborted communicator has no registrations

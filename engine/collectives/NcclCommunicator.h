@@ -19,9 +19,11 @@ namespace lockstep {
 ///
 /// Nothing blocks the host but what says so. A collective runs after all that was enqueued on the compute stream before
 /// its call; `wait` (or the Work's destruction) makes what is enqueued there afterwards run after the collective. So a
-/// buffer may be used on the compute stream once `wait` has returned, and read by the host after `synchronize`. Both
-/// are legal while the compute stream is captured into a CUDA graph; every Work must then be waited for before the
-/// capture ends, and a step should have run uncaptured before it, for NCCL connects ranks when they first need it.
+/// buffer may be used on the compute stream once `wait` has returned, and read by the host after `synchronize`.
+///
+/// Collectives, groups and `wait` are legal while the compute stream is captured into a CUDA graph, `barrier` and
+/// `synchronize` are not. Every Work must be waited for before the capture ends, and a step should have run uncaptured
+/// before it, for NCCL connects ranks when they first need it. A graph must go before the communicator.
 ///
 /// When a rank fails, or NCCL reports an error, the communicator is aborted, which ends its kernels, and the call under
 /// way and all later ones throw the first error: of types that NcclApi lists, or PeerError for what came in between

@@ -100,9 +100,8 @@ void NcclConnection::watch(const std::shared_ptr<State>& state, int size, const 
   state->changed.notify_all();
   while (!state->failure && !state->closing) {
     state->changed.wait_for(lock, state->deadlines.poll, [&] { return state->failure || state->closing; });
-    if (!state->failure && !state->closing) state->ask_for_errors();
+    state->ask_for_errors();
   }
-  state->comm = nullptr;
   const bool healthy = !state->failure;
   lock.unlock();
   if (healthy && api.finalize.function(comm) == ncclSuccess) {
@@ -128,11 +127,6 @@ void NcclConnection::use(const std::function<void(ncclComm_t)>& calls) {
   }
 }
 
-void NcclConnection::check() const {
-  const std::lock_guard lock(state_->mutex);
-  state_->check();
-}
-
 void NcclConnection::fail(const std::string& text) {
   const std::lock_guard lock(state_->mutex);
   if (!state_->failure) state_->fail(text);
@@ -148,11 +142,12 @@ void NcclConnection::abort() {
 
 bool NcclConnection::close() {
   std::unique_lock lock(state_->mutex);
+  if (!thread_.joinable()) return state_->ended;
   state_->closing = true;
   state_->changed.notify_all();
   const bool ended = state_->changed.wait_for(lock, state_->deadlines.end, [this] { return state_->ended; });
   lock.unlock();
-  if (thread_.joinable()) ended ? thread_.join() : thread_.detach();
+  ended ? thread_.join() : thread_.detach();
   return ended;
 }
 

@@ -34,8 +34,6 @@ class NcclConnection {
   /// Runs `calls`, with the launches and the communicator to themselves; they may `use` again. What they throw is the
   /// failure.
   void use(const std::function<void(ncclComm_t)>& calls);
-  /// Throws the failure, if there is one.
-  void check() const;
   /// Makes this the failure, unless there is one; the operation under way is added. Throws the failure.
   [[noreturn]] void fail(const std::string& text);
   /// Aborts the communicator and waits for it, but not long.

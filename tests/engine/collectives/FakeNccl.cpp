@@ -1,9 +1,11 @@
 #include "tests/engine/collectives/FakeNccl.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <set>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -14,7 +16,7 @@ struct FakeNccl::State {
   std::condition_variable released;
   std::vector<std::string> calls;
   std::map<std::string, int> counts;
-  std::map<const void*, std::string> names;
+  std::map<const void*, std::string> names = {{nullptr, "null"}};
   std::map<std::string, std::pair<int, int>> failures;  ///< call → times until it fails, result
   std::set<std::string> hanging;
   std::string broken_rule;
@@ -43,7 +45,6 @@ struct FakeNccl::State {
     if constexpr (std::is_same_v<T, ncclUniqueId>) {
       return value.internal;
     } else if constexpr (std::is_pointer_v<T>) {
-      if (value == nullptr) return "null";
       const auto named = names.find(static_cast<const void*>(value));
       return named == names.end() ? "?" : named->second;
     } else {
@@ -62,7 +63,7 @@ bool is_question(const std::string& call) {
 }  // namespace
 
 FakeNccl::FakeNccl() : state_(std::make_shared<State>()), api_(std::make_shared<NcclApi>()) {
-  // Makes a call that is noted, may hang, and fails as told; else it does `effect`, which may return a result.
+  // Makes a call that is noted, may hang, does `effect`, and then returns its result or fails as told.
   const auto fake = [this]<typename R, typename... P, typename Effect>(NamedCall<R(P...)>& call, Effect effect) {
     call.function = [state = state_, name = std::string(call.name), effect](P... arguments) -> R {
       std::unique_lock lock(state->mutex);
@@ -80,12 +81,13 @@ FakeNccl::FakeNccl() : state_(std::make_shared<State>()), api_(std::make_shared<
       state->released.wait(lock, [&] { return !state->hanging.contains(name); });
       if (by_comm) {  // time for another thread to break the rule
         lock.unlock();
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
         lock.lock();
         state->comm_in_use = false;
       }
+      const R result = effect(*state, arguments...);
       const auto failure = state->failures.find(name);
-      if (failure != state->failures.end() && --failure->second.first == 0) return R(failure->second.second);
-      return effect(*state, arguments...);
+      return failure != state->failures.end() && --failure->second.first == 0 ? R(failure->second.second) : result;
     };
   };
   const auto succeed = [fake]<typename R, typename... P>(NamedCall<R(P...)>& call) {

@@ -160,6 +160,8 @@ TEST_F(NcclCommunicatorTest, NothingThatACaptureForbidsIsCalledWhileWorkIsEnqueu
   works[0]->wait();
   works[255]->wait();
   EXPECT_EQ(fake_.take_calls(), (Calls{joins(44), joins(1), joins(256)}));
+  communicator.group([] {});
+  EXPECT_EQ(fake_.take_calls(), (Calls{"ncclGroupStart()", "ncclGroupEnd()"}));
   communicator.group([&] { communicator.broadcast(buffer_, 1, DataType::kByte, 0); });
   EXPECT_EQ(fake_.count("cudaEventCreateWithFlags"), 257);
   EXPECT_EQ(fake_.count("cudaMalloc"), 1);
@@ -225,6 +227,17 @@ TEST_F(NcclCommunicatorTest, AnExceptionInAGroupClosesItAndFailsTheCommunicator)
   EXPECT_EQ(fake_.take_calls().at(1), "ncclGroupEnd()");
   EXPECT_THROW(communicator.broadcast(buffer_, 1, DataType::kByte, 0), std::length_error);
   wait_for_abort();
+}
+
+TEST_F(NcclCommunicatorTest, TheFirstErrorStays) {
+  NcclCommunicator& communicator = start();
+  fake_.fail("ncclBroadcast", ncclRemoteError);
+  EXPECT_THROW(communicator.group([&] {
+    EXPECT_THROW(communicator.broadcast(buffer_, 1, DataType::kByte, 0), PeerError);
+    throw std::length_error("no");
+  }),
+               std::length_error);
+  EXPECT_THROW(communicator.barrier(), PeerError);
 }
 
 TEST_F(NcclCommunicatorTest, BarrierReducesOneElementAndWaitsForTheDevice) {
@@ -426,6 +439,7 @@ TEST_F(NcclCommunicatorTest, AFaultOfTheDeviceIsNotAPeers) {
 }
 
 TEST_F(NcclCommunicatorTest, AbortEndsTheCommunicatorBeforeTheJob) {
+  deadlines_.poll = std::chrono::hours(1);  // it does not wait for the next question
   NcclCommunicator& communicator = start();
   try {
     communicator.abort(7);
