@@ -1,7 +1,8 @@
 # Compiles CUDA sources by nvcc, without CMake's CUDA language: its checks want a whole toolkit, while the compiler from PyPI
 # (docker/install.sh full) and the runtime library of the torch wheel are enough.
 #
-# LOCKSTEP_CUDA says whether there is an nvcc: beside the wheel, else on PATH. Without one everything is built but CUDA's forms.
+# LOCKSTEP_CUDA says whether there is an nvcc, beside the wheel or on PATH, and NCCL's header. Without them everything is built
+# but what computes on GPUs.
 file(GLOB wheel "${LOCKSTEP_PREFIX_PATH}/lib/python3*/site-packages/nvidia/cu13")
 if(wheel)
   list(GET wheel 0 wheel)
@@ -10,7 +11,12 @@ find_program(NVCC nvcc PATHS ${wheel}/bin NO_DEFAULT_PATH NO_CACHE)
 if(NOT NVCC)
   find_program(NVCC nvcc NO_CACHE)
 endif()
-set(LOCKSTEP_CUDA ${NVCC})
+find_path(NCCL_INCLUDE_DIR nccl.h PATHS ${wheel}/../nccl/include NO_CACHE)
+if(NVCC AND NCCL_INCLUDE_DIR)
+  set(LOCKSTEP_CUDA ON)
+else()
+  set(LOCKSTEP_CUDA OFF)
+endif()
 set(LOCKSTEP_CUDA_ARCHITECTURES "80;90" CACHE STRING "Compute capabilities to compile for; PTX of the last is added for newer cards")
 set(LOCKSTEP_CUDA_INCLUDE_DIR ${wheel}/include)
 
@@ -25,21 +31,15 @@ if(LOCKSTEP_CUDA)
   add_library(lockstep_cudart INTERFACE)
   target_include_directories(lockstep_cudart SYSTEM INTERFACE ${LOCKSTEP_CUDA_INCLUDE_DIR})
   target_link_libraries(lockstep_cudart INTERFACE ${cudart})
-  # NCCL is loaded when GPUs train, from here unless the loader knows another.
-  get_filename_component(nccl ${wheel}/../nccl ABSOLUTE)
-  if(EXISTS ${nccl}/include/nccl.h)
-    add_library(lockstep_nccl_headers INTERFACE)
-    target_include_directories(lockstep_nccl_headers SYSTEM INTERFACE ${nccl}/include)
-    target_link_options(lockstep_nccl_headers INTERFACE "-Wl,-rpath,${nccl}/lib")
-  elseif(LOCKSTEP_TESTS)
-    message(FATAL_ERROR "the tests need ${nccl}/include/nccl.h: run docker/install.sh full")
-  else()
-    message(STATUS "NCCL: no headers, so without collectives on GPUs")
-  endif()
+  # NCCL is loaded when GPUs train, from beside the header unless the loader knows another.
+  add_library(lockstep_nccl_headers INTERFACE)
+  target_include_directories(lockstep_nccl_headers SYSTEM INTERFACE ${NCCL_INCLUDE_DIR})
+  get_filename_component(nccl ${NCCL_INCLUDE_DIR}/../lib ABSOLUTE)
+  target_link_options(lockstep_nccl_headers INTERFACE "-Wl,-rpath,${nccl}")
 elseif(LOCKSTEP_TESTS)
-  message(FATAL_ERROR "the tests need nvcc: run docker/install.sh full")
+  message(FATAL_ERROR "the tests need nvcc and nccl.h: run docker/install.sh full")
 else()
-  message(STATUS "CUDA: no nvcc, so without CUDA's forms of kernels")
+  message(STATUS "CUDA: no nvcc or no nccl.h, so for CPUs only")
 endif()
 
 # lockstep_cuda_library(NAME SOURCES file.cu...)

@@ -377,9 +377,11 @@ int train_command(const fs::path& job_file) {
          "srun --mpi=pmix");
     return kExitBadInput;
   }
+  // Outside: a rank that fails alone must end the others before it waits for them to leave its GPU communicator.
+  std::optional<RankDevice> device;
   try {
-    const RankDevice device(config, session, communicator);
-    RankJob job(config, device.context());
+    device.emplace(config, session, communicator);
+    RankJob job(config, device->context());
     require_all_ok(communicator, [&] {
       try {
         job.load();

@@ -37,9 +37,10 @@ def images(count, classes=10, size=8, seed=0):
     return pixels.astype(np.uint8), labels
 
 
-def run(arguments, expect=0, cwd=None):
+def run(arguments, expect=0, cwd=None, environment=None):
     """Runs lockstep, checks its exit code, returns what it printed on both streams."""
-    result = subprocess.run([BIN / "lockstep", *map(str, arguments)], capture_output=True, text=True, timeout=300, cwd=cwd)
+    result = subprocess.run([BIN / "lockstep", *map(str, arguments)], capture_output=True, text=True, timeout=300, cwd=cwd,
+                            env={**os.environ, **(environment or {})})
     output = result.stdout + result.stderr
     assert result.returncode == expect, f"exit code {result.returncode}, expected {expect}:\n{output}"
     return output
