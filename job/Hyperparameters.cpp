@@ -243,7 +243,7 @@ Row model_row() {
 Row seed_row() {
   return {.name = "seed",
           .type = "integer ≥ 0",
-          .help = "Seeds initial values, the order of samples and dropout.",
+          .help = "Seeds initial values, the order of samples, synthetic samples and dropout.",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 const auto value = raw.integer();
