@@ -14,7 +14,10 @@ BIN = pathlib.Path(os.environ.get("LOCKSTEP_BIN", ROOT / "build" / "bin"))
 
 
 def first_line(*command):
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout.partition("\n")[0].strip()
+    try:
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout.partition("\n")[0].strip()
+    except FileNotFoundError:
+        return ""
 
 
 def environment(*packages):

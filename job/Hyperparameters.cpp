@@ -243,7 +243,7 @@ Row model_row() {
 Row seed_row() {
   return {.name = "seed",
           .type = "integer ≥ 0",
-          .help = "Seeds initial values, the order of samples and dropout.",
+          .help = "Seeds initial values, the order of samples, synthetic samples and dropout.",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 const auto value = raw.integer();
@@ -428,13 +428,13 @@ const std::vector<Row>& table() {
         choice("data", &H::data,
                "Where samples come from: files of the channels, or random ones that fit the program; built-in "
                "programs then take 1×28×28 and return 10 numbers."));
+    all.push_back(boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."));
     all.push_back(integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
                       .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }));
     all.push_back(real("input_mean", &H::input_mean, {.least = std::numeric_limits<double>::lowest()},
                        "Subtracted from inputs (from bytes after division by 255).")
                       .unless(stored));
     all.push_back(real("input_std", &H::input_std, kPositive, "Inputs are divided by it.").unless(stored));
-    all.push_back(boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."));
     all.push_back(integer("loader_threads", &H::loader_threads, 1, 1024, "Threads of a rank that prepare data."));
     all.push_back(integer("eval_every", &H::eval_every, 1, kMany, "Epochs between two evaluations."));
     all.push_back(monitor_row());

@@ -80,10 +80,10 @@ struct Hyperparameters {
   double final_learning_rate = 0;       ///< schedule=linear and cosine: reached after the last step
   // Data.
   Data data = Data::kFiles;
+  bool shuffle = true;
   std::int64_t synthetic_samples = 1024;  ///< data=synthetic: of an epoch
   double input_mean = 0;                  ///< of pixels scaled to [0, 1]
   double input_std = 1;
-  bool shuffle = true;
   std::int64_t loader_threads = 1;
   // Evaluation and what is kept.
   std::int64_t eval_every = 1;  ///< epochs

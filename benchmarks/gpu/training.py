@@ -38,10 +38,11 @@ class Lockstep:
     def turn(self, name, job, directory):
         options, output = self.options, directory / "output"
         shutil.rmtree(output, ignore_errors=True)
-        command = [options.bin / "lockstep", "train", "--model", options.programs / program_file(name, options), "--data", "synthetic",
-                   "--synthetic_samples", ENDLESS, "--shuffle", "false", "--export", "none", "--model_dir", directory / "model",
-                   "--output_dir", output, "--device", options.device, "--precision", job.precision, "--batch_size", job.batch,
-                   "--log_every", options.seconds, "--loader_threads", options.loader_threads]
+        command = [options.bin / "lockstep", "train", "--model", options.programs / program_file(name, options),
+                   "--data", "synthetic", "--synthetic_samples", ENDLESS, "--shuffle", "false", "--export", "none",
+                   "--model_dir", directory / "model", "--output_dir", output, "--device", options.device,
+                   "--precision", job.precision, "--batch_size", job.batch, "--log_every", options.seconds,
+                   "--ranks_per_host", 1, "--threads_per_rank", options.threads, "--loader_threads", options.loader_threads]
         for hyperparameter, value in job.optimizer.items():
             command += [f"--{hyperparameter}", value]
         with open(directory / "log", "w+") as log, subprocess.Popen(
@@ -52,7 +53,7 @@ class Lockstep:
                 log.seek(0)
                 raise SystemExit(f"{' '.join(map(str, command))}\n{error}:\n{log.read()[-3000:]}")
             finally:
-                os.killpg(process.pid, signal.SIGTERM)
+                process.send_signal(signal.SIGTERM)  # the launcher ends its ranks
         return {"mode": "", "windows": [line["samples_per_second"] for line in lines],
                 "loss": float(lines[-1]["train_loss"])}
 
@@ -76,9 +77,12 @@ class PyTorch:
 
     def turn(self, name, job, directory):
         options = self.options
-        command = [sys.executable, PEER, "--model", name, "--device", options.device, "--mode", self.mode, "--windows", options.windows,
-                   "--seconds", options.seconds, "--gpt2_batch", options.gpt2_batch, *(["--small"] if options.small else [])]
-        result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT)
+        command = [sys.executable, PEER, "--model", name, "--device", options.device, "--mode", self.mode,
+                   "--windows", options.windows, "--seconds", options.seconds, "--gpt2_batch", options.gpt2_batch,
+                   *(["--small"] if options.small else [])]
+        threads = {"OMP_NUM_THREADS": str(options.threads)} if options.threads else {}
+        result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT,
+                                env={**os.environ, **threads})
         if result.returncode != 0:
             raise SystemExit(f"{' '.join(map(str, command))}\nended with {result.returncode}")
         return json.loads(result.stdout.splitlines()[-1])
@@ -110,13 +114,13 @@ def compare(name, job, options, directory):
             turn = who.turn(name, job, directory)
             turns[contender].append(turn)
             rate = statistics.median(turn["windows"]) * job.per_sample
-            print(f"{name}, {contender} {turn['mode']}, {repeat + 1} of {options.repeats}: {rate:,.0f} {job.unit}/s, loss {turn['loss']:.4f}",
-                  file=sys.stderr, flush=True)
+            print(f"{name}, {contender} {turn['mode']}, {repeat + 1} of {options.repeats}: {rate:,.0f} {job.unit}/s, "
+                  f"loss {turn['loss']:.4f}", file=sys.stderr, flush=True)
     for contender, runs in turns.items():
         windows = [rate * job.per_sample for turn in runs for rate in turn["windows"]]
         yield {"model": name, "contender": contender, "mode": runs[-1]["mode"], "precision": job.precision, "batch": job.batch,
-               "sizes": job.program.sizes, "input": job.program.input, "optimizer": job.optimizer["optimizer"], "unit": f"{job.unit}/s",
-               "rate": statistics.median(windows), "windows": windows, "loss": runs[-1]["loss"]}
+               "sizes": job.program.sizes, "input": job.program.input, "optimizer": job.optimizer["optimizer"],
+               "unit": f"{job.unit}/s", "rate": statistics.median(windows), "windows": windows, "loss": runs[-1]["loss"]}
 
 
 def table(results):
@@ -139,14 +143,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     task.add_arguments(parser)
     parser.add_argument("--bin", type=pathlib.Path, default=BIN, help="folder of lockstep and lockstep-rank")
-    parser.add_argument("--programs", type=pathlib.Path, help="folder of the exported programs; what is missing is exported into it")
-    parser.add_argument("--models", nargs="+", choices=("resnet50", "gpt2", "mlp"), default=["resnet50", "gpt2", "mlp"])
+    parser.add_argument("--programs", type=pathlib.Path,
+                        help="folder of the exported programs; what is missing is exported into it")
+    parser.add_argument("--models", nargs="+", choices=list(task.programs.FULL), default=list(task.programs.FULL))
     parser.add_argument("--compile", choices=("default", "reduce-overhead", "max-autotune", "none"),
                         help="torch.compile's mode; max-autotune, on a CPU none")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each contender")
     parser.add_argument("--windows", type=int, default=5, help="measured in each turn")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a window, at least")
     parser.add_argument("--loader_threads", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=0, help="compute threads of a contender; 0: its own choice")
     parser.add_argument("--commit", help="what is measured, where git does not know")
     parser.add_argument("--output", type=pathlib.Path, help="JSON; benchmarks/results/gpu_training.json, with --small none")
     options = parser.parse_args()

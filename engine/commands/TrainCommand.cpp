@@ -155,7 +155,7 @@ std::unique_ptr<Dataset> RankJob::load_channel(const std::string& channel) const
 Program RankJob::load_program(const SampleShape& shape) const {
   const at::ScalarType type = options().precision == Precision::kFp64 ? at::kDouble : at::kFloat;
   if (!is_builtin_program(options().model)) {
-    const Program program = read_archive(options().model).to(type);
+    Program program = read_archive(options().model).to(type);
     if (program.graph().outputs.empty()) throw InputError("the program returns nothing");
     if (const std::size_t inputs = program.graph().user_inputs().size(); inputs != 1) {
       throw InputError("the program takes " + std::to_string(inputs) + " inputs; the data gives it one");

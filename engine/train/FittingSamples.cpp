@@ -46,7 +46,7 @@ std::int64_t vocabulary_of(const Graph& graph, const std::string& input) {
   for (const Node& node : graph.nodes) {
     const std::vector<std::string> parts = split(node.target, '.');  // torch.ops.aten.view.default
     if (parts.size() != 5 || parts[2] != "aten") continue;
-    if (views.contains(parts[3]) && tokens.contains(node.tensor("self") + node.tensor("input"))) {
+    if (views.contains(parts[3]) && tokens.contains(node.tensor("self"))) {
       tokens.insert(node.output());
     }
     if (parts[3] != "embedding" || !tokens.contains(node.tensor("indices"))) continue;

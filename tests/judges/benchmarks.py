@@ -15,7 +15,8 @@ def training_steps():
     with common.temporary_directory() as name:
         path = pathlib.Path(name) / "result.json"
         run = subprocess.run([sys.executable, SCRIPT, "--device", "cpu", "--small", "--bin", common.BIN, "--repeats", "2",
-                              "--windows", "2", "--seconds", "0.2", "--output", path], capture_output=True, text=True, timeout=600)
+                              "--windows", "2", "--seconds", "0.2", "--threads", "1", "--output", path],
+                             capture_output=True, text=True, timeout=600)
         assert run.returncode == 0, run.stdout + run.stderr
         result = json.loads(path.read_text())
     assert result["environment"]["device"] == "cpu" and result["environment"]["torch"], result["environment"]

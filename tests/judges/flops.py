@@ -21,7 +21,8 @@ def counted_by_torch(model, example):
 
 
 def counted_by_lockstep(program):
-    return int(re.search(r"^flops +(\d+) of matrix products in the forward pass of one sample$", common.run(["inspect", program]), re.M).group(1))
+    line = re.compile(r"^flops +(\d+) of matrix products in the forward pass of one sample$", re.MULTILINE)
+    return int(line.search(common.run(["inspect", program])).group(1))
 
 
 class Everything(nn.Module):

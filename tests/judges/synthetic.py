@@ -156,6 +156,8 @@ def a_builtin_program_needs_nothing_else():
                                  export="pt2,safetensors,saved_model")
         assert "70 samples of 1×28×28, 10 classes" in output, output
         assert {p.name for p in (directory / "model").iterdir()} == {"1", "model.pt2", "model.safetensors"}
+        plan = common.run(["plan", "--data", "synthetic"], cwd=directory)
+        assert "data      synthetic" in plan and "channel" not in plan, plan
 
 
 def refused(*texts, model=None, example=None, dynamic=None, extra=()):

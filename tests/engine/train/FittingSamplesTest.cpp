@@ -63,7 +63,7 @@ TEST(FittingSamples, TokensAreBelowTheTableThatReadsThem) {
 }
 
 TEST(FittingSamples, RefusesWhatItCannotMake) {
-  const auto refused = [](Graph graph, const std::string& text, const std::string& more) {
+  const auto refused = [](const Graph& graph, const std::string& text, const std::string& more) {
     EXPECT_ERROR(fitting_samples(graph, Loss::kCrossEntropy), InputError, text, more);
   };
   Graph graph = language_model();
