@@ -8,7 +8,7 @@
 #if LOCKSTEP_CUDA
 #include "engine/collectives/DevicePlacement.h"
 #include "engine/collectives/NcclCommunicator.h"
-#include "engine/device/CudaDevice.h"
+#include "engine/device/CudaModule.h"
 #include "engine/device/KernelForm.h"
 #endif
 
@@ -22,7 +22,6 @@ RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Commu
 #if LOCKSTEP_CUDA
   const bool shared = config.hyperparameters.share_gpus;
   int index = 0;
-  std::string bus_id;
   require_all_ok(host, [&] {
     index = choose_device(
         {.host = config.host,
@@ -31,11 +30,9 @@ RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Commu
          .announced = config.local_rank < 0 ? std::nullopt : std::optional(static_cast<int>(config.local_rank)),
          .visible_devices = static_cast<int>(config.gpus)},
         shared);
-    auto gpu = std::make_unique<CudaDevice>(CudaDevice::Options{.index = index, .tf32 = config.hyperparameters.tf32});
-    bus_id = gpu->pci_bus_id();
-    device_ = std::move(gpu);
+    device_ = load_cuda_device({.index = index, .tf32 = config.hyperparameters.tf32});
   });
-  const std::string host_id = require_distinct_devices(host, config.host, bus_id, shared);
+  const std::string host_id = require_distinct_devices(host, config.host, device_->pci_bus_id(), shared);
   if (!host_id.empty()) ::setenv("NCCL_HOSTID", host_id.c_str(), 1);
   if (host.size() > 1) communicator_ = std::make_unique<NcclCommunicator>(load_nccl(), host, index, current_stream());
 #else

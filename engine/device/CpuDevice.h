@@ -11,7 +11,6 @@ class CpuDevice : public Device {
 
   c10::Device place() const override { return c10::Device(c10::kCPU); }
   std::string description() const override;
-  std::string card() const override { return ""; }
   bool asynchronous() const override { return false; }
   std::int64_t peak_memory() const override;
   /// InternalError: there is nothing to capture.

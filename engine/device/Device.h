@@ -26,7 +26,9 @@ class Device {
   virtual c10::Device place() const = 0;
   virtual std::string description() const = 0;
   /// The name of the card, by which its peaks are known; "" for a CPU.
-  virtual std::string card() const = 0;
+  virtual std::string card() const { return ""; }
+  /// "0000:3b:00.0": which of the host's cards it is, whatever CUDA_VISIBLE_DEVICES says; "" for a CPU.
+  virtual std::string pci_bus_id() const { return ""; }
   /// Whether the host should go on while a step is computed, and learn its outcome during the next.
   virtual bool asynchronous() const = 0;
   /// Bytes that this process has held at most: of the device's memory, on a CPU of the host's.

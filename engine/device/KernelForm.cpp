@@ -1,15 +1,15 @@
 #include "engine/device/KernelForm.h"
 
-#if LOCKSTEP_CUDA
-#include <c10/cuda/CUDAStream.h>
-#endif
+#include <c10/core/Stream.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 namespace lockstep {
 
 bool runs_on_stream(const c10::Device& device) { return device.is_cuda(); }
 
-#if LOCKSTEP_CUDA
-kernels::Stream current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
-#endif
+kernels::Stream current_stream() {
+  const c10::impl::VirtualGuardImpl cuda(c10::kCUDA);
+  return static_cast<kernels::Stream>(cuda.getStream(cuda.getDevice()).native_handle());
+}
 
 }  // namespace lockstep

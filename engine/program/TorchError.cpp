@@ -7,8 +7,12 @@ namespace lockstep {
 void rethrow(const c10::Error& error, const std::string& context) {
   const std::string text = error.what_without_backtrace();
   const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
-  // libtorch has no type for this; these are its CPU allocator's words.
-  if (says("DefaultCPUAllocator") || says("can't allocate memory")) throw OutOfMemoryError(context + ": " + text);
+  // The CPU's allocator has no type for it; these are its words.
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr || says("DefaultCPUAllocator") ||
+      says("can't allocate memory")) {
+    throw OutOfMemoryError(context + ": " + text);
+  }
+  if (dynamic_cast<const c10::AcceleratorError*>(&error) != nullptr) throw SystemError(context + ": " + text);
   throw InputError(context + ": " + text);
 }
 

@@ -7,7 +7,8 @@
 
 namespace lockstep {
 
-/// Throws `error` again without its C++ trace: as OutOfMemoryError, else as InputError, with `context` before its text.
+/// Throws `error` again without its C++ trace, with `context` before its text: as OutOfMemoryError, as SystemError what
+/// a GPU reports, else as InputError.
 [[noreturn]] void rethrow(const c10::Error& error, const std::string& context);
 
 }  // namespace lockstep

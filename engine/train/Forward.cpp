@@ -8,28 +8,30 @@ namespace {
 
 class Autocast {
  public:
-  explicit Autocast(Precision precision) : on_(precision == Precision::kBf16 || precision == Precision::kFp16) {
+  Autocast(c10::DeviceType device, Precision precision)
+      : device_(device), on_(precision == Precision::kBf16 || precision == Precision::kFp16) {
     if (!on_) return;
-    at::autocast::set_autocast_dtype(at::kCPU, precision == Precision::kBf16 ? at::kBFloat16 : at::kHalf);
-    at::autocast::set_autocast_enabled(at::kCPU, true);
+    at::autocast::set_autocast_dtype(device_, precision == Precision::kBf16 ? at::kBFloat16 : at::kHalf);
+    at::autocast::set_autocast_enabled(device_, true);
     at::autocast::set_autocast_cache_enabled(true);
   }
   ~Autocast() {
     if (!on_) return;
     at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    at::autocast::set_autocast_enabled(device_, false);
   }
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;
 
  private:
+  c10::DeviceType device_;
   bool on_;
 };
 
 }  // namespace
 
 at::Tensor forward(Executor& executor, const at::Tensor& input, Precision precision) {
-  const Autocast autocast(precision);
+  const Autocast autocast(input.device().type(), precision);
   return executor.run({input}).at(0);
 }
 

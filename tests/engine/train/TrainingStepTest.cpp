@@ -55,7 +55,6 @@ class ReplayingDevice : public Device {
 
   c10::Device place() const override { return c10::Device(c10::kCPU); }
   std::string description() const override { return "replaying"; }
-  std::string card() const override { return ""; }
   bool asynchronous() const override { return true; }
   std::int64_t peak_memory() const override { return 0; }
   std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) override {
