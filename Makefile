@@ -1,13 +1,14 @@
 # The two commands a newcomer needs: `make demo` and `make test`. Each installs what is missing.
 PREFIX := $(shell docker/install.sh prefix)
 JOBS   := $(shell nproc)
+SET    := $(if $(wildcard /dev/nvidiactl),gpu,build)
 
-.PHONY: demo test bench build sanitize docs lint format soak clean set-up-build set-up-full
+.PHONY: demo test bench build sanitize docs lint format soak clean set-up-build set-up-gpu set-up-full
 
 demo: build  ## trains the built-in cnn on Fashion-MNIST with 2 ranks and writes its artifacts to demo/model
 	examples/fashion-mnist/demo.sh demo
 
-build: set-up-build  ## leaves build/bin/lockstep and build/bin/lockstep-rank
+build: set-up-$(SET)  ## leaves build/bin/lockstep and build/bin/lockstep-rank
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=OFF >/dev/null
 	cmake --build --preset release -j $(JOBS)
 
@@ -49,8 +50,5 @@ format: set-up-full
 clean:
 	rm -rf build build-* demo
 
-set-up-build:
-	@docker/install.sh build
-
-set-up-full:
-	@docker/install.sh full
+set-up-build set-up-gpu set-up-full: set-up-%:
+	@docker/install.sh $*

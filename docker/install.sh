@@ -2,6 +2,7 @@
 # Installs what Lockstep needs, on Debian 12. The Makefile and the images call this; nothing else lists a package.
 #
 #   docker/install.sh build      to build and to train on CPUs (`make demo`)
+#   docker/install.sh gpu        also to build for GPUs and to train on them (`make demo` where there is one)
 #   docker/install.sh full       also to test and to benchmark: the judges and peers in Python, linters (`make test`)
 #   docker/install.sh prefix     prints where the PyPI packages go, installs nothing
 #
@@ -28,12 +29,13 @@ debian_full=(
 )
 torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
 pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  # all that libtorch_cpu.so loads
-pypi_full=("$torch" numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0)  # with their dependencies: judges and peers import them
-pypi_cuda=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)  # nvcc and headers
+# torch with its dependencies: NCCL, cuBLAS, cuDNN…; then nvcc and its headers
+pypi_gpu=("$torch" nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
+pypi_full=(numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0)  # judges and peers import them
 pypi_old=(tensorflow-cpu==2.13.1)                    # an environment of its own, $prefix/tensorflow-2.13: an older reader of our artifacts
 
 sets=${1:-}
-[[ $sets =~ ^(build|full|prefix)$ ]] || { sed -n '2,11p' "$0"; exit 2; }
+[[ $sets =~ ^(build|gpu|full|prefix)$ ]] || { sed -n '2,12p' "$0"; exit 2; }
 prefix=${LOCKSTEP_PREFIX:-${XDG_CACHE_HOME:-$HOME/.cache}/lockstep}/$(sha256sum "$0" | cut -c1-12)
 [[ $sets == prefix ]] && { echo "$prefix"; exit 0; }
 
@@ -64,8 +66,9 @@ install_pypi() { # ENVIRONMENT NAME PIP_OPTIONS... : one stamp per set, so that 
 
 install_debian "${debian_build[@]}"
 install_pypi "$prefix" build --no-deps "${pypi_build[@]}"
+if [[ $sets == gpu || $sets == full ]]; then install_pypi "$prefix" gpu "${pypi_gpu[@]}"; fi
 if [[ $sets == full ]]; then
   install_debian "${debian_full[@]}"
-  install_pypi "$prefix" full "${pypi_full[@]}" "${pypi_cuda[@]}"
+  install_pypi "$prefix" full "${pypi_full[@]}"
   install_pypi "$prefix/tensorflow-2.13" full "${pypi_old[@]}"
 fi
