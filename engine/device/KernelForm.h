@@ -21,7 +21,7 @@ kernels::Stream current_stream();
 
 /// Calls `launch()` or `launch(stream)`, which passes what it is given on to a kernel as its last arguments.
 template <typename Launch>
-void with_kernel_form(const c10::Device& device, const Launch& launch) {
+void with_kernel_form([[maybe_unused]] const c10::Device& device, const Launch& launch) {
 #if LOCKSTEP_CUDA
   if (runs_on_stream(device)) return launch(current_stream());
 #endif
