@@ -6,6 +6,7 @@ A figure is the median of all windows of all turns, after a warm-up.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -52,7 +53,8 @@ class Lockstep:
                 log.seek(0)
                 raise SystemExit(f"{' '.join(map(str, command))}\n{error}:\n{log.read()[-3000:]}")
             finally:
-                os.killpg(process.pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
         return {"mode": "", "windows": [line["samples_per_second"] for line in lines],
                 "loss": float(lines[-1]["train_loss"])}
 
@@ -147,7 +149,6 @@ def main():
     parser.add_argument("--windows", type=int, default=5, help="measured in each turn")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a window, at least")
     parser.add_argument("--loader_threads", type=int, default=4)
-    parser.add_argument("--commit", help="what is measured, where git does not know")
     parser.add_argument("--output", type=pathlib.Path, help="JSON; benchmarks/results/gpu_training.json, with --small none")
     options = parser.parse_args()
     options.compile = options.compile or ("none" if options.device == "cpu" else "max-autotune")
@@ -164,7 +165,7 @@ def main():
             results += compare(model, job, options, directory)
     print_table(table(results))
     if options.output:
-        about = environment("torch") | device(options) | ({"commit": options.commit} if options.commit else {})
+        about = environment("torch") | device(options)
         write_json(options.output, environment=about, results=results)
     if diverged := [result["contender"] for result in results if not math.isfinite(result["loss"])]:
         raise SystemExit(f"the loss is not finite: {', '.join(diverged)}")

@@ -304,6 +304,7 @@ void RankJob::finish(TrainingResult result) {
     rows.emplace_back("loss scale", format("%g at the end; ", result.loss_scale->value()) +
                                         with_commas(result.loss_scale->overflows()) + " steps skipped");
   }
+  if (result.captured) rows.emplace_back("CUDA graph", "full steps were replayed from one");
   rows.emplace_back("memory",
                     format("%.2f GiB at most on rank 0", static_cast<double>(context_.device.peak_memory()) / kGiB));
   rows.emplace_back("data wait", format("%.1f %% of training time", 100 * result.data_wait_share));
