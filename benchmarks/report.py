@@ -14,6 +14,7 @@ BIN = pathlib.Path(os.environ.get("LOCKSTEP_BIN", ROOT / "build" / "bin"))
 
 
 def first_line(*command):
+    """Of what it prints; nothing where it is not installed."""
     try:
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout.partition("\n")[0].strip()
     except FileNotFoundError:
@@ -26,7 +27,7 @@ def environment(*packages):
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "cpu": cpu.group(1) if cpu else platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
-        "commit": first_line("git", "describe", "--always", "--dirty"),
+        "commit": os.environ.get("LOCKSTEP_COMMIT") or first_line("git", "describe", "--always", "--dirty"),
         "openmpi": first_line("mpirun", "--version"),
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in packages},

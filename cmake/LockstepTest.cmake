@@ -8,6 +8,7 @@
 # ThreadSanitizer goes without the tests that link OpenMP (kernels) or libtorch: their libgomp is not instrumented, so that it
 # would not see that threads wait for one another there.
 add_custom_target(tests)  # builds them all
+add_custom_target(gpu_tests)
 
 if(LOCKSTEP_SANITIZE)
   set(LOCKSTEP_UNIT_ENVIRONMENT
@@ -54,6 +55,9 @@ function(lockstep_test NAME)
   endif()
   add_executable(${NAME} ${ARG_SOURCES})
   add_dependencies(tests ${NAME})
+  if("gpu" IN_LIST ARG_LABELS)
+    add_dependencies(gpu_tests ${NAME})
+  endif()
   target_link_libraries(${NAME} PRIVATE ${ARG_LINK} GTest::gtest)
   if(ARG_RANKS)
     target_link_libraries(${NAME} PRIVATE lockstep_mpi_test_main)

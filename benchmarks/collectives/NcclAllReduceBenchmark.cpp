@@ -1,5 +1,6 @@
-// The same over NCCL, one GPU for each rank: `all_reduce_nccl_benchmark BYTES:CALLS...`. As nccl-tests does it, a
-// call's time is that of all calls, one behind the other on the device, by their number. Without a GPU it ends with 77.
+// The same over NCCL, one GPU for each rank, or, with --share, any: `all_reduce_nccl_benchmark [--share]
+// BYTES:CALLS...`. As nccl-tests does it, a call's time is that of all calls, one behind the other on the device, by
+// their number. Without a GPU it ends with 77.
 #include <cuda_runtime_api.h>
 
 #include <chrono>
@@ -34,13 +35,18 @@ double mean_seconds(NcclCommunicator& communicator, float* buffer, std::size_t c
 
 void run(int argc, char** argv, const MpiSession& session, Communicator& bootstrap, int devices) {
   const std::string host = std::getenv("HOSTNAME") == nullptr ? "this host" : std::getenv("HOSTNAME");
+  const bool share = argc > 1 && std::string(argv[1]) == "--share";
   const int device =
-      choose_device({host, session.rank_on_this_host(), session.ranks_on_this_host(), {}, devices}, false);
+      choose_device({host, session.rank_on_this_host(), session.ranks_on_this_host(), {}, devices}, share);
+  char bus_id[32] = {};
+  check(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, device), "cudaDeviceGetPCIBusId");
+  const std::string host_id = require_distinct_devices(bootstrap, host, bus_id, share);
+  if (!host_id.empty()) ::setenv("NCCL_HOSTID", host_id.c_str(), 1);
   check(cudaSetDevice(device), "cudaSetDevice");
   cudaStream_t compute = nullptr;
   check(cudaStreamCreate(&compute), "cudaStreamCreate");
   NcclCommunicator communicator(load_nccl(), bootstrap, device, compute);
-  run_benchmark(argc, argv, communicator, [&](std::size_t bytes, std::size_t calls) {
+  run_benchmark(argc - share, argv + share, communicator, [&](std::size_t bytes, std::size_t calls) {
     void* memory = nullptr;
     check(cudaMalloc(&memory, bytes), "cudaMalloc");
     const std::unique_ptr<void, cudaError_t (*)(void*)> owner(memory, cudaFree);

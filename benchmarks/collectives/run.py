@@ -1,5 +1,5 @@
 """All-reduce of float32 on this host: Lockstep's MpiCommunicator beside torch.distributed over gloo, between 2 ranks on CPUs; with
---gpus N its NcclCommunicator between N ranks, one GPU each.
+--gpus N its NcclCommunicator between N ranks, one GPU each, or with --share any: then the figures say only that it runs.
 
 GB/s are bytes by time; on the bus, as nccl-tests counts, they are times 2 (ranks - 1) / ranks: what each link carries."""
 
@@ -32,9 +32,10 @@ def on_cpus():
     }
 
 
-def on_gpus(ranks):
-    sizes = [8 << 3 * i for i in range(10)]  # 8 B to 1 GiB
-    command = [*MPIRUN, "-np", str(ranks), BIN / "all_reduce_nccl_benchmark", *calls(sizes, 16 << 30)]
+def on_gpus(ranks, share):
+    sizes = [8 << 3 * i for i in range(8 if share else 10)]  # 8 B to 16 MiB or 1 GiB
+    options = ["--share"] if share else []
+    command = [*MPIRUN, "-np", str(ranks), BIN / "all_reduce_nccl_benchmark", *options, *calls(sizes, (1 if share else 16) << 30)]
     return ranks, sizes, {"lockstep": command}
 
 
@@ -50,10 +51,11 @@ def measure(command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gpus", type=int, default=0, metavar="N")
+    parser.add_argument("--share", action="store_true", help="with --gpus: ranks may share a GPU")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=pathlib.Path, help="default: benchmarks/results/all_reduce[_nccl].json")
     options = parser.parse_args()
-    ranks, sizes, commands = on_gpus(options.gpus) if options.gpus else on_cpus()
+    ranks, sizes, commands = on_gpus(options.gpus, options.share) if options.gpus else on_cpus()
     runs = {name: [] for name in commands}
     for _ in range(options.repeats):
         for name, command in commands.items():
@@ -74,6 +76,7 @@ def main():
     about = environment("torch")
     if options.gpus:
         about["gpu"] = first_line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+        about["shared"] = options.share
     write_json(options.output or ROOT / "benchmarks" / "results" / name, environment=about, ranks=ranks, seconds=seconds)
 
 

@@ -43,6 +43,8 @@ class Lockstep:
                    "--model_dir", directory / "model", "--output_dir", output, "--device", options.device,
                    "--precision", job.precision, "--batch_size", job.batch, "--log_every", options.seconds,
                    "--ranks_per_host", 1, "--threads_per_rank", options.threads, "--loader_threads", options.loader_threads]
+        if options.device == "cuda":
+            command += ["--tf32", "true"]  # as the peer may
         for hyperparameter, value in job.optimizer.items():
             command += [f"--{hyperparameter}", value]
         with open(directory / "log", "w+") as log, subprocess.Popen(
@@ -153,7 +155,6 @@ def main():
     parser.add_argument("--seconds", type=float, default=2.0, help="of a window, at least")
     parser.add_argument("--loader_threads", type=int, default=4)
     parser.add_argument("--threads", type=int, default=0, help="compute threads of a contender; 0: its own choice")
-    parser.add_argument("--commit", help="what is measured, where git does not know")
     parser.add_argument("--output", type=pathlib.Path, help="JSON; benchmarks/results/gpu_training.json, with --small none")
     options = parser.parse_args()
     options.compile = options.compile or ("none" if options.device == "cpu" else "max-autotune")
@@ -170,7 +171,7 @@ def main():
             results += compare(model, job, options, directory)
     print_table(table(results))
     if options.output:
-        about = environment("torch") | device(options) | ({"commit": options.commit} if options.commit else {})
+        about = environment("torch") | device(options)
         write_json(options.output, environment=about, results=results)
     if diverged := [result["contender"] for result in results if not math.isfinite(result["loss"])]:
         raise SystemExit(f"the loss is not finite: {', '.join(diverged)}")
