@@ -326,10 +326,10 @@ void RankJob::finish(TrainingResult result) {
   metrics.emplace_back("samples_per_second", result.samples_per_second);
   metrics.emplace_back("data_wait_share", result.data_wait_share);
   metrics.emplace_back("seconds", seconds);
-  add_arithmetic(result, metrics, rows);
-  reporter_->metrics("final", result.epochs, result.state_step, metrics);
   rows.emplace_back("state", "after step " + with_commas(result.state_step) + " of " + with_commas(result.steps));
   rows.emplace_back("throughput", with_commas(std::llround(result.samples_per_second)) + " samples/s while training");
+  add_arithmetic(result, metrics, rows);
+  reporter_->metrics("final", result.epochs, result.state_step, metrics);
   if (context_.device.asynchronous()) {
     rows.emplace_back("steps", result.captured ? "replayed from a CUDA graph" : "each enqueued anew");
   }
