@@ -134,8 +134,13 @@ def compare(name, contenders, device, repeats):
     for _ in range(repeats):
         seconds["lockstep"].append(device.lockstep(name)[0])
         for contender, make in contenders.items():
-            seconds[contender].append(device.median_seconds(make, moved))
-    return seconds, moved
+            try:
+                seconds[contender].append(device.median_seconds(make, moved))
+            except Exception as error:
+                if contender != "torch compiled":
+                    raise
+                print(f"{name}: torch.compile: {error}", file=sys.stderr)
+    return {contender: times for contender, times in seconds.items() if times}, moved
 
 
 def main():
