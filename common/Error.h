@@ -8,10 +8,11 @@ namespace lockstep {
 
 /// Exit codes of `lockstep` and `lockstep-rank`. They are part of the interface: docs and job definitions rely on them.
 enum ExitCode : int {
-  kExitDone = 0,        ///< the job is done
+  kExitDone = 0,        ///< the job is done, or was asked to stop and its state is saved
   kExitInternal = 1,    ///< a bug of ours, or an error nobody classified
   kExitBadInput = 2,    ///< the job as given cannot run: nothing was started, or nothing was kept
   kExitRankFailed = 3,  ///< a rank failed while it trained
+  kExitNotSaved = 4,    ///< the job was asked to stop, and nothing could be saved
 };
 
 /// Base of all errors that Lockstep raises. The text names the thing (file and offset, hyperparameter, rank), what was

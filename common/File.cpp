@@ -22,8 +22,6 @@ void sync_path(const fs::path& path, int flags) {
   if (!fd || ::fsync(fd.get()) != 0) throw SystemError(with_errno("cannot sync " + path.string()));
 }
 
-constexpr std::string_view kStagingPrefix = ".partial-";
-
 }  // namespace
 
 FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
@@ -95,11 +93,11 @@ void OutputFile::close() {
   if (::close(fd_.release()) != 0) throw SystemError(with_errno("cannot close " + path_.string()));
 }
 
-StagingDirectory::StagingDirectory(fs::path destination) : destination_(std::move(destination)) {
+StagingDirectory::StagingDirectory(fs::path destination, std::string_view prefix) : destination_(std::move(destination)) {
   std::error_code error;
   fs::create_directories(destination_, error);
   if (error) throw InputError("cannot make the directory " + destination_.string() + ": " + error.message());
-  std::string pattern = (destination_ / (std::string(kStagingPrefix) + "XXXXXX")).string();
+  std::string pattern = (destination_ / (std::string(prefix) + "XXXXXX")).string();
   if (::mkdtemp(pattern.data()) == nullptr) {
     throw InputError(with_errno("cannot write into the directory " + destination_.string()));
   }
@@ -111,11 +109,11 @@ StagingDirectory::~StagingDirectory() {
   fs::remove_all(path_, ignored);
 }
 
-void remove_abandoned_staging(const fs::path& destination) noexcept {
+void remove_abandoned_staging(const fs::path& destination, std::string_view prefix) noexcept {
   try {
     std::vector<fs::path> abandoned;
     for (const auto& entry : fs::directory_iterator(destination)) {
-      if (entry.path().filename().string().starts_with(kStagingPrefix)) abandoned.push_back(entry.path());
+      if (entry.path().filename().string().starts_with(prefix)) abandoned.push_back(entry.path());
     }
     for (const fs::path& path : abandoned) fs::remove_all(path);
   } catch (const std::exception&) {

@@ -53,8 +53,10 @@ class OutputFile {
 /// mount point: it is never renamed itself).
 class StagingDirectory {
  public:
-  /// Throws InputError when `destination` cannot be made or written.
-  explicit StagingDirectory(std::filesystem::path destination);
+  static constexpr std::string_view kPrefix = ".partial-";
+
+  /// Its name begins with `prefix`. Throws InputError when `destination` cannot be made or written.
+  explicit StagingDirectory(std::filesystem::path destination, std::string_view prefix = kPrefix);
   StagingDirectory(const StagingDirectory&) = delete;
   StagingDirectory& operator=(const StagingDirectory&) = delete;
   ~StagingDirectory();
@@ -67,7 +69,8 @@ class StagingDirectory {
   std::filesystem::path path_;
 };
 
-/// Removes what staging directories of processes that were killed have left in `destination`.
-void remove_abandoned_staging(const std::filesystem::path& destination) noexcept;
+/// Removes what staging directories of processes that were killed have left in `destination`: those of this prefix.
+void remove_abandoned_staging(const std::filesystem::path& destination,
+                              std::string_view prefix = StagingDirectory::kPrefix) noexcept;
 
 }  // namespace lockstep

@@ -100,6 +100,11 @@ const std::vector<std::pair<Pass, std::string>>& choices() {
   return all;
 }
 template <>
+const std::vector<std::pair<Resume, std::string>>& choices() {
+  static const std::vector<std::pair<Resume, std::string>> all = {{Resume::kAuto, "auto"}, {Resume::kNever, "never"}};
+  return all;
+}
+template <>
 const std::vector<std::pair<Norm, std::string>>& choices() {
   static const std::vector<std::pair<Norm, std::string>> all = {{Norm::kBatch, "batch"}, {Norm::kNone, "none"}};
   return all;
@@ -276,6 +281,39 @@ Row monitor_row() {
           .idle = {}};
 }
 
+// Steps are a plain number; a time has its unit behind it.
+std::optional<CheckpointEvery> checkpoint_interval(const RawValue& raw) {
+  if (const auto steps = raw.integer()) {
+    return *steps < 0 || *steps > kMany ? std::nullopt : std::optional(CheckpointEvery{.steps = *steps});
+  }
+  const std::string text = raw.text();
+  if (text == "none") return CheckpointEvery{};
+  for (const auto& [unit, seconds] : {std::pair{'s', 1.0}, {'m', 60.0}, {'h', 3600.0}}) {
+    if (!text.ends_with(unit)) continue;
+    const auto count = RawValue(text.substr(0, text.size() - 1)).number();
+    if (count && kPositive.contains(*count)) return CheckpointEvery{.seconds = *count * seconds};
+  }
+  return std::nullopt;
+}
+
+Row checkpoint_every_row() {
+  return {.name = "checkpoint_every",
+          .type = "steps (500), time (30s, 10m, 1h), or none",
+          .help = "When a checkpoint is written, besides at the end of training and when the job is stopped.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const auto interval = checkpoint_interval(raw);
+                if (!interval) throw InputError("expected steps, as in 500, a time, as in 30s, 10m or 1h, or none");
+                hyperparameters.checkpoint_every = *interval;
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            const CheckpointEvery& every = hyperparameters.checkpoint_every;
+            if (every.never()) return "none";
+            return every.steps > 0 ? std::to_string(every.steps) : format("%.15gs", every.seconds);
+          },
+          .idle = {}};
+}
+
 // A list of choices, each at most once; `none` is the empty list.
 template <typename T>
 Row list_row(const std::string& name, const std::string& help, std::vector<T> Hyperparameters::*field) {
@@ -445,6 +483,12 @@ const std::vector<Row>& table() {
     all.push_back(
         choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
             .unless([](const H& h) { return h.export_formats.empty() ? "export=none writes no artifact" : ""; }));
+    all.push_back(checkpoint_every_row());
+    all.push_back(integer("checkpoint_keep", &H::checkpoint_keep, 1, kMany,
+                          "How many of the newest checkpoints of this job are kept."));
+    all.push_back(choice("resume", &H::resume,
+                         "auto: goes on from the newest complete checkpoint of this job, if there is one; never: "
+                         "starts anew."));
     all.push_back(choice("precision", &H::precision,
                          "Of arithmetic. bf16, fp16: as PyTorch's autocast, parameters and gradients stay fp32."));
     all.push_back(real("loss_scale", &H::loss_scale, kPositive, "fp16: what multiplies the loss in the first step.")
@@ -563,6 +607,7 @@ std::string to_string(Export value) { return name_of(value); }
 std::string to_string(Data value) { return name_of(value); }
 std::string to_string(ArtifactState value) { return name_of(value); }
 std::string to_string(Norm value) { return name_of(value); }
+std::string to_string(Resume value) { return name_of(value); }
 std::string to_string(Pass value) { return name_of(value); }
 
 }  // namespace lockstep

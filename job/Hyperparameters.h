@@ -21,6 +21,7 @@ enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Export { kPt2, kSafetensors, kSavedModel };
 enum class Data { kFiles, kSynthetic };
 enum class ArtifactState { kBest, kLast };
+enum class Resume { kAuto, kNever };
 enum class Norm { kBatch, kNone };
 enum class Pass {
   kChannelsLast,
@@ -35,6 +36,14 @@ enum class Pass {
 struct Monitor {
   std::string metric = "loss";
   bool maximize = false;
+};
+
+/// When the state is saved: after so many steps, or after a step when so much time has passed.
+struct CheckpointEvery {
+  std::int64_t steps = 0;  ///< 0: not by steps
+  double seconds = 0;      ///< 0: not by time
+
+  bool never() const { return steps == 0 && seconds == 0; }
 };
 
 /// Parameters that are treated alike, chosen by name. A parameter belongs to the first group whose pattern it matches
@@ -91,6 +100,10 @@ struct Hyperparameters {
   std::int64_t patience = 0;  ///< evaluations without improvement before the job ends early; 0: never
   std::vector<Export> export_formats{Export::kPt2, Export::kSafetensors, Export::kSavedModel};  ///< named `export`
   ArtifactState artifact_state = ArtifactState::kBest;
+  // Checkpoints; the job's checkpoint directory is not a hyperparameter.
+  CheckpointEvery checkpoint_every;
+  std::int64_t checkpoint_keep = 2;  ///< of the newest
+  Resume resume = Resume::kAuto;
   // Machine.
   Precision precision = Precision::kFp32;
   double loss_scale = 65536;                       ///< fp16: in the first step
@@ -143,6 +156,7 @@ std::string to_string(Export value);
 std::string to_string(Data value);
 std::string to_string(ArtifactState value);
 std::string to_string(Norm value);
+std::string to_string(Resume value);
 std::string to_string(Pass value);
 
 }  // namespace lockstep

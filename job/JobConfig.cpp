@@ -15,6 +15,7 @@ std::string write_job_config(const JobConfig& config) {
                          {"host", config.host},
                          {"channels", channels},
                          {"model_dir", config.model_dir.string()},
+                         {"checkpoint_dir", config.checkpoint_dir.string()},
                          {"output_data_dir", config.output_data_dir.string()},
                          {"output_dir", config.output_dir.string()},
                          {"threads", config.threads},
@@ -39,6 +40,7 @@ JobConfig read_job_config(const std::string& text) {
     config.host = document.at("host");
     for (const auto& [name, path] : document.at("channels").items()) config.channels[name] = path.get<std::string>();
     config.model_dir = document.at("model_dir").get<std::string>();
+    config.checkpoint_dir = document.at("checkpoint_dir").get<std::string>();
     config.output_data_dir = document.at("output_data_dir").get<std::string>();
     config.output_dir = document.at("output_dir").get<std::string>();
     config.threads = document.at("threads");

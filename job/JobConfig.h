@@ -17,6 +17,7 @@ struct JobConfig {
   std::string host = "localhost";                         ///< this host's name (`algo-1`, …)
   std::map<std::string, std::filesystem::path> channels;  ///< channel name → its directory on this host
   std::filesystem::path model_dir;                        ///< artifacts go here (SM_MODEL_DIR)
+  std::filesystem::path checkpoint_dir;                   ///< checkpoints are here; "" when the job has none
   std::filesystem::path output_data_dir;                  ///< metrics.jsonl goes here (SM_OUTPUT_DATA_DIR)
   std::filesystem::path output_dir;                       ///< `failure` goes here (SM_OUTPUT_DIR)
   std::int64_t threads = 1;                               ///< compute threads of a rank on this host

@@ -36,6 +36,8 @@ void read_job_file(const fs::path& file, Job& job) {
       job.config.job_name = value.is_string() ? value.get<std::string>() : value.dump();
     } else if (key == "model_dir") {
       job.config.model_dir = below(directory, value, key, file);
+    } else if (key == "checkpoint_dir") {
+      job.config.checkpoint_dir = below(directory, value, key, file);
     } else if (key == "output_dir") {
       job.config.output_dir = below(directory, value, key, file);
     } else if (key == "output_data_dir") {
@@ -63,6 +65,26 @@ std::string take_model_dir(RawHyperparameters& hyperparameters) {
   return value.is_null() || value.text() == "/opt/ml/model" ? "" : value.text();
 }
 
+void check_checkpoint_dir(const Job& job) {
+  const fs::path& place = job.config.checkpoint_dir;
+  if (!place.empty()) {
+    const fs::path inside = place.lexically_normal().lexically_relative(job.config.model_dir.lexically_normal());
+    if (!inside.empty() && *inside.begin() != "..") {
+      throw InputError("checkpoint_dir " + place.string() + " is in the model directory " +
+                       job.config.model_dir.string() + ", which holds artifacts only; choose another place");
+    }
+    return;
+  }
+  for (const char* name : {"checkpoint_every", "checkpoint_keep", "resume"}) {
+    const auto given = job.hyperparameters.find(name);
+    if (given == job.hyperparameters.end() || RawValue(given->second).is_null()) continue;
+    if (name == std::string("checkpoint_every") && job.config.hyperparameters.checkpoint_every.never()) continue;
+    throw InputError(std::string("hyperparameter ") + name +
+                     " does nothing without a place for checkpoints: give --checkpoint_dir DIR, or checkpoint_dir in "
+                     "the job file; in SageMaker, a checkpoint configuration (checkpoint_s3_uri)");
+  }
+}
+
 }  // namespace
 
 Job gather_job(const JobEnvironment& environment, const JobArguments& arguments) {
@@ -71,6 +93,7 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   job.config.host = environment.current_host;
   job.config.channels = environment.channels;
   job.config.model_dir = environment.model_dir;
+  job.config.checkpoint_dir = environment.checkpoint_dir;
   job.config.output_dir = environment.output_dir;
   job.config.output_data_dir = environment.output_data_dir;
   job.hosts = environment.hosts;
@@ -91,13 +114,14 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
     const auto flag = directories.find(name);
     if (flag != directories.end()) place = flag->second;
     if (place.empty()) place = otherwise;
-    place = fs::absolute(place);
+    if (!place.empty()) place = fs::absolute(place);
   };
   directory("model_dir", job.config.model_dir, "model");
   if (is_s3(asked)) {
     job.notes.push_back("model_dir=" + asked + " is not written to: artifacts go to " + job.config.model_dir.string() +
                         ", which SageMaker uploads");
   }
+  directory("checkpoint_dir", job.config.checkpoint_dir, "");
   directory("output_dir", job.config.output_dir, "output");
   directory("output_data_dir", job.config.output_data_dir, job.config.output_dir / "data");
   for (auto& [name, path] : job.config.channels) path = fs::absolute(path);
@@ -107,7 +131,9 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
 void check_job(Job& job) {
   job.config.hyperparameters = parse_hyperparameters(
       job.hyperparameters,
-      {"channel", "channels", "job_name", "model_dir", "output_dir", "output_data_dir", "base_dir", "print_config"});
+      {"channel", "channels", "job_name", "model_dir", "checkpoint_dir", "output_dir", "output_data_dir", "base_dir",
+       "print_config"});
+  check_checkpoint_dir(job);
   const bool synthetic = job.config.hyperparameters.data == Data::kSynthetic;
   for (const auto& [name, path] : job.config.channels) {
     if (synthetic) {

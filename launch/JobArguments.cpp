@@ -41,7 +41,8 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
     } else {
       throw InputError("--" + name + " needs a value");
     }
-    const bool directory = name == "model_dir" || name == "output_dir" || name == "output_data_dir";
+    const bool directory =
+        name == "model_dir" || name == "checkpoint_dir" || name == "output_dir" || name == "output_data_dir";
     if ((directory || name == "base_dir") && value.empty()) throw InputError("--" + name + " needs a value");
     if (name == "base_dir") {
       parsed.base_dir = value;

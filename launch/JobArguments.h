@@ -13,12 +13,12 @@ namespace lockstep {
 
 /// The arguments of `lockstep train` and `lockstep plan`: at most one job file; `--NAME VALUE` or `--NAME=VALUE` for
 /// every hyperparameter (dashes and underscores are alike); `--channel NAME=DIR`, once per channel; `--model_dir`,
-/// `--output_dir`, `--output_data_dir`, `--base_dir`; `--help`, `--print-config`.
+/// `--checkpoint_dir`, `--output_dir`, `--output_data_dir`, `--base_dir`; `--help`, `--print-config`.
 struct JobArguments {
   std::optional<std::filesystem::path> job_file;
   std::optional<std::filesystem::path> base_dir;
   std::map<std::string, std::filesystem::path> channels;
-  std::map<std::string, std::filesystem::path> directories;  ///< by flag: model_dir, output_dir, output_data_dir
+  std::map<std::string, std::filesystem::path> directories;  ///< by flag: model_dir, checkpoint_dir, …
   RawHyperparameters hyperparameters;
   bool help = false;
   bool print_config = false;

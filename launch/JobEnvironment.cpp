@@ -205,6 +205,7 @@ JobEnvironment read_job_environment(const Environment& environment, const std::o
   const auto resources = config_file(base, "resourceconfig.json");
   const auto inputs = config_file(base, "inputdataconfig.json");
   const auto hyperparameters = config_file(base, "hyperparameters.json");
+  const auto checkpoints = config_file(base, "checkpointconfig.json");
 
   JobEnvironment job;
   const std::optional<fs::path> output_dir = container_output_dir(environment, base_dir);
@@ -214,6 +215,7 @@ JobEnvironment read_job_environment(const Environment& environment, const std::o
   read_hosts(environment, resources, job);
   read_channels(environment, base, inputs, job);
   read_hyperparameters(environment, hyperparameters, job);
+  if (checkpoints) job.checkpoint_dir = checkpoints->text("LocalPath").value_or("");
   if (job.container) {
     const auto directory = [&](const char* name, const char* below) {
       const auto set = variable(environment, name);

@@ -19,8 +19,8 @@ Environment process_environment();
 /// Everything a container tells, resolved; empty outside a container.
 ///
 /// A bare container has no SM_* variable: all values come from hyperparameters.json, resourceconfig.json and
-/// inputdataconfig.json under BASE/input/config, each of which, and each of whose keys, may be missing or null. An SM_*
-/// variable that is set wins over the file: SM_HOSTS, SM_CURRENT_HOST, SM_NUM_GPUS, SM_CHANNELS and SM_CHANNEL_<NAME>,
+/// inputdataconfig.json under BASE/input/config, and where checkpoints go (LocalPath) from checkpointconfig.json; each
+/// file, and each of its keys, may be missing or null. An SM_* variable that is set wins over the file: SM_HOSTS, SM_CURRENT_HOST, SM_NUM_GPUS, SM_CHANNELS and SM_CHANNEL_<NAME>,
 /// SM_MODEL_DIR, SM_OUTPUT_DIR, SM_OUTPUT_DATA_DIR, SM_HPS and SM_HP_<NAME>.
 struct JobEnvironment {
   bool container = false;          ///< a configuration directory or an SM_* variable was found
@@ -30,6 +30,7 @@ struct JobEnvironment {
   std::optional<int> gpus;         ///< SM_NUM_GPUS
   std::map<std::string, std::filesystem::path> channels;
   std::filesystem::path model_dir;
+  std::filesystem::path checkpoint_dir;  ///< "" when the container has no place for checkpoints
   std::filesystem::path output_dir;
   std::filesystem::path output_data_dir;
   RawHyperparameters hyperparameters;

@@ -36,6 +36,7 @@ void MpirunMessages::read_message() {
 std::vector<std::string> MpirunMessages::take(const std::string& line) {
   switch (state_) {
     case State::kOutside:
+      if (line.ends_with(": Forwarding signal 10 to job")) return {};  // SIGUSR1: the ranks say that they stop
       if (!is_dashes(line)) return {line};
       state_ = State::kAfterDashes;
       dashes_ = line;

@@ -94,8 +94,10 @@ class LineReader {
 };
 
 // In the child: becomes the command. What fails is told through the pipe, as errno.
-[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, int errors, int report) {
+[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, std::optional<int> ignored,
+                         int errors, int report) {
   ::setpgid(0, 0);
+  if (ignored) ::signal(*ignored, SIG_IGN);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when the supervisor itself is killed and can end nothing
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   ::dup2(errors, STDERR_FILENO);
@@ -136,14 +138,16 @@ void kill_descendants() {
 }  // namespace
 
 Ending supervise(const std::vector<std::string>& command, const std::function<void(const std::string&)>& error_line,
-                 double grace_seconds) {
+                 const Stopping& stopping) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const BlockedSignals signals;
   Pipe report;
   Pipe errors;
   const pid_t child = ::fork();
   if (child < 0) throw SystemError(with_errno("cannot start " + command[0]));
-  if (child == 0) become(command, signals.before(), errors.writer.get(), report.writer.get());
+  if (child == 0) {
+    become(command, signals.before(), stopping.gentle_signal, errors.writer.get(), report.writer.get());
+  }
   ::setpgid(child, child);  // also here: whichever of the two comes first
   report.writer = FileDescriptor();
   errors.writer = FileDescriptor();
@@ -158,6 +162,7 @@ Ending supervise(const std::vector<std::string>& command, const std::function<vo
                                  pollfd{.fd = errors.reader.get(), .events = POLLIN, .revents = 0}};
   Ending ending;
   std::optional<Clock::time_point> deadline;
+  Clock::time_point told;
   for (bool running = true; running;) {
     constexpr int kPollMilliseconds = 100;
     ::poll(files.data(), files.size(), kPollMilliseconds);
@@ -167,9 +172,13 @@ Ending supervise(const std::vector<std::string>& command, const std::function<vo
       const bool again = ending.stopped_by.has_value();
       if (!again) {
         ending.stopped_by = number;
-        deadline = Clock::now() + std::chrono::milliseconds(static_cast<long>(grace_seconds * 1000));
+        deadline = Clock::now() + std::chrono::milliseconds(static_cast<long>(stopping.grace_seconds * 1000));
       }
-      ::kill(-child, again ? SIGKILL : SIGTERM);
+      if (again || !stopping.gentle_signal) ::kill(-child, again ? SIGKILL : SIGTERM);
+    }
+    if (ending.stopped_by && stopping.gentle_signal && Clock::now() >= told) {
+      ::kill(child, *stopping.gentle_signal);
+      told = Clock::now() + std::chrono::seconds(1);
     }
     if (deadline && Clock::now() >= *deadline) ::kill(-child, SIGKILL);
     int status = 0;

@@ -1,5 +1,6 @@
 #include "launch/TrainCommand.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -52,6 +53,7 @@ void print_help() {
                "  --channel NAME=DIR        a directory of data; train (or training) is needed, validation and test "
                "are used\n"
                "  --model_dir DIR           where artifacts go\n"
+               "  --checkpoint_dir DIR      where checkpoints go, and where a restarted job finds them\n"
                "  --output_dir DIR          where `failure` and data/metrics.jsonl go\n"
                "  --output_data_dir DIR     where metrics.jsonl goes\n"
                "  --base_dir DIR            in place of /opt/ml\n"
@@ -97,19 +99,27 @@ std::vector<std::string> launch_command(const Launch& launch, const std::vector<
                         rank_command);
 }
 
+// SageMaker kills a container 120 seconds after it has asked it to stop.
+constexpr double kSecondsToStop = 90;
+
 // Returns the job's exit code. A rank that fails leaves the reason itself; one that was killed cannot.
 int run_ranks(const std::vector<std::string>& command, const JobConfig& job) {
   MpirunMessages messages;
-  const Ending ending = supervise(command, [&](const std::string& line) {
-    for (const std::string& shown : messages.take(line)) std::cerr << shown << std::endl;
-  });
+  // mpirun hands SIGUSR1 on to the ranks, which then stop in good order; SIGTERM would have it kill them.
+  const Ending ending = supervise(
+      command,
+      [&](const std::string& line) {
+        for (const std::string& shown : messages.take(line)) std::cerr << shown << std::endl;
+      },
+      {.gentle_signal = SIGUSR1, .grace_seconds = kSecondsToStop});
   const auto fail = [&](const std::string& reason, int code) {
     remove_abandoned_staging(job.model_dir);  // a container's model directory is uploaded after a failure too
     if (write_failure_file(job.output_dir, reason)) std::cerr << "lockstep: error: " << reason << std::endl;
     return code;
   };
   if (ending.exit_code == kExitDone) return kExitDone;  // also when a signal came too late to stop it
-  if (ending.stopped_by) {
+  const bool failed = ending.exit_code == kExitBadInput || ending.exit_code == kExitRankFailed;
+  if (ending.stopped_by && !failed) {
     return fail("the job was stopped by signal " + std::to_string(*ending.stopped_by) + " (" +
                     ::strsignal(*ending.stopped_by) + "); nothing was saved",
                 128 + *ending.stopped_by);
@@ -145,6 +155,7 @@ void become_rank(const std::vector<std::string>& arguments) {
 int train_command(const std::vector<std::string>& arguments) {
   const Environment environment = process_environment();
   const std::optional<int> rank = rank_of_process(environment);
+  if (rank) ::signal(SIGUSR1, SIG_IGN);  // until lockstep-rank listens: it would end this process
   // Where to say why the job is refused: better known with every step.
   fs::path output_dir = container_output_dir(environment, std::nullopt).value_or("");
   const auto fail = [&](const std::string& message, int code) {
@@ -211,7 +222,8 @@ int plan_command(const std::vector<std::string>& arguments) {
   } else if (config.channels.empty()) {
     std::cout << "channel   none: training needs one named train (or training)\n";
   }
-  std::cout << "artifacts " << config.model_dir.string() << "\noutput    " << config.output_dir.string()
+  std::cout << "artifacts " << config.model_dir.string() << "\nresume    "
+            << (config.checkpoint_dir.empty() ? "no: the job has no checkpoint directory" : "from " + config.checkpoint_dir.string()) << "\noutput    " << config.output_dir.string()
             << "\nmetrics   " << (config.output_data_dir / "metrics.jsonl").string() << "\n";
   for (const std::string& note : launch.job.notes) std::cout << "note      " << note << "\n";
   std::cout << "command   " << shell_quoted(launch_command(launch, arguments)) << "\n";

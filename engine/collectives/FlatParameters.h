@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "engine/collectives/BucketPlan.h"
@@ -12,10 +13,13 @@
 
 namespace lockstep {
 
+/// Numbers that travel with the gradients: the loss, and how many ranks want to stop, or to save.
+enum Rider : std::int64_t { kLoss, kStop, kSave, kRiders };
+
 /// Moves each parameter's values into flat storage and makes the parameter, and its gradient, a view into it,
 /// so that collectives and optimizers run over buckets and autograd writes where they read. Strides are kept
-/// where they are dense (channels-last too). The padding between parameters stays zero. Right behind the gradients lies
-/// the loss, which is reduced with the last bucket.
+/// where they are dense (channels-last too). The padding between parameters stays zero. Right behind the gradients lie
+/// the riders: numbers that are summed over the ranks with the last bucket.
 class FlatParameters {
  public:
   /// `parameters` in the plan's order: leaf tensors that require gradients, all float32 or all float64, on one device.
@@ -27,7 +31,8 @@ class FlatParameters {
   const std::vector<at::Tensor>& gradients() const { return gradients_; }  ///< the views, in the plan's order
   at::Tensor& flat_parameters() { return flat_parameters_; }
   at::Tensor& flat_gradients() { return flat_gradients_; }
-  at::Tensor& loss() { return loss_; }  ///< one number, right behind the flat gradients
+  at::Tensor& riders() { return riders_; }  ///< by Rider, right behind the flat gradients
+  at::Tensor& loss() { return loss_; }      ///< riders()[kLoss]
   at::ScalarType scalar_type() const { return flat_parameters_.scalar_type(); }
   c10::Device device() const { return flat_parameters_.device(); }
 
@@ -40,6 +45,7 @@ class FlatParameters {
   std::vector<at::Tensor> gradients_;
   at::Tensor flat_parameters_;
   at::Tensor flat_gradients_;
+  at::Tensor riders_;
   at::Tensor loss_;
   DeviceArray<kernels::Segment> segments_;  ///< these three for the norm
   DeviceArray<kernels::Piece> pieces_;

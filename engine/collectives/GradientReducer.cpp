@@ -32,7 +32,7 @@ GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& commu
   received_.assign(plan.segments().size(), false);
   // The memory outlives the registration as far as the driver knows: PyTorch's allocator keeps what is freed.
   communicator_.register_buffer(parameters_.flat_gradients().mutable_data_ptr(),
-                                parameters_.flat_gradients().nbytes() + parameters_.loss().nbytes());
+                                parameters_.flat_gradients().nbytes() + parameters_.riders().nbytes());
   hooks_->ready = [this](std::size_t parameter) { ready(parameter); };
   for (std::size_t i = 0; i < parameters.parameters().size(); ++i) {
     auto accumulator = torch::autograd::impl::grad_accumulator(parameters.parameters()[i]);
@@ -49,7 +49,7 @@ GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& commu
 GradientReducer::~GradientReducer() = default;
 
 void GradientReducer::begin_step() {
-  parameters_.loss().zero_();
+  parameters_.riders().zero_();
   // Without a gradient to add to, autograd hands its own over, and `ready` copies it into the bucket.
   for (const at::Tensor& parameter : parameters_.parameters()) parameter.mutable_grad() = at::Tensor();
   received_here_.assign(received_.size(), false);
@@ -94,12 +94,12 @@ void GradientReducer::start_bucket() {
     parameters_.parameters()[i].mutable_grad() = parameters_.gradients()[i];
   }
   if (communicator_.size() == 1) return;
-  // The loss lies behind the last bucket and travels with it.
+  // The riders lie behind the last bucket and travel with it.
   const bool last = next_bucket_ == pending_.size();
   const DataType type = parameters_.scalar_type() == at::kDouble ? DataType::kFloat64 : DataType::kFloat32;
   auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());
   works_.push_back(communicator_.all_reduce(gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
-                                            static_cast<std::size_t>(bucket.length + (last ? 1 : 0)), type,
+                                            static_cast<std::size_t>(bucket.length + (last ? std::int64_t{kRiders} : 0)), type,
                                             ReduceOp::kSum));
 }
 

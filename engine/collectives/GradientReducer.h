@@ -10,8 +10,8 @@
 namespace lockstep {
 
 /// For each step: `begin_step`; forward and backward of the step's micro-batches, with `last_micro_batch`
-/// called before the last backward; `finish`. After that every rank's flat gradients, and the loss behind them,
-/// hold the sum over all ranks. A rank without data in a step calls `begin_step` and `finish` only.
+/// called before the last backward; `finish`. After that every rank's flat gradients, and the riders behind
+/// them, hold the sum over all ranks. A rank without data in a step calls `begin_step` and `finish` only.
 ///
 /// While the last backward runs, a bucket's all-reduce starts when the last of its gradients is ready and all
 /// buckets before it have started: every rank enqueues all buckets, in plan order. Which parameters receive a
@@ -29,7 +29,7 @@ class GradientReducer {
   ~GradientReducer();
 
   /// The gradients of the step before are no longer needed. Those of this one are written into the buckets, not added:
-  /// a parameter that receives none has zeros. The loss is zero, to be added to before the last backward.
+  /// a parameter that receives none has zeros. The riders are zero, to be added to before the last backward.
   void begin_step();
   void last_micro_batch();
   /// A collective. Throws InternalError, naming the parameter, when one that had a gradient in the first step

@@ -21,6 +21,8 @@
 #include "common/File.h"
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
+#include "engine/checkpoint/Checkpoint.h"
+#include "engine/checkpoint/ResumeChoice.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/commands/RankDevice.h"
@@ -38,6 +40,7 @@
 #include "engine/train/MicroBatchTensors.h"
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/Prefetcher.h"
+#include "engine/train/StopSignal.h"
 #include "engine/train/Trainer.h"
 #include "job/JobConfig.h"
 
@@ -50,20 +53,23 @@ namespace {
 constexpr std::uint64_t kMaxJobFile = 64 << 20;
 constexpr std::int64_t kProbeSamples = 16;
 constexpr double kTera = 1e12;
+// A job that is stopped has 90 seconds: when so much of them has gone by, artifacts are left to the next run.
+constexpr double kSecondsForCheckpoint = 45;
 
 double in_mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
 
 /// Everything a rank loads before it trains.
 class RankJob {
  public:
-  RankJob(JobConfig config, RankContext context) : config_(std::move(config)), context_(context) {}
+  RankJob(JobConfig config, RankContext context, const StopSignal& stop)
+      : config_(std::move(config)), context_(context), stop_(stop) {}
 
   /// Reads and checks all inputs of this rank; no collectives. Throws InputError for what cannot be used.
   void load();
   /// What all ranks must have in common.
   std::vector<std::pair<std::string, std::string>> identity() const;
-  /// A collective.
-  void run();
+  /// A collective. Returns the exit code: training ran to its end, or stopped on request.
+  ExitCode run();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -78,10 +84,14 @@ class RankJob {
   at::Tensor first_inputs(std::int64_t count) const;
   Rows header_rows() const;
   void add_arithmetic(const TrainingResult& result, Metrics& metrics, Rows& rows) const;
-  void finish(TrainingResult result);
+  void open_checkpoints();
+  void restore(const CheckpointDirectory& checkpoints);
+  ExitCode finish(TrainingResult result);
+  bool too_late_for_artifacts(const TrainingResult& result) const;
 
   JobConfig config_;
   RankContext context_;
+  const StopSignal& stop_;
   Clock::time_point start_ = Clock::now();
   std::string train_channel_;
   std::string evaluation_channel_;
@@ -92,6 +102,7 @@ class RankJob {
   std::unique_ptr<Reporter> reporter_;
   fs::path metrics_path_;
   std::unique_ptr<Trainer> trainer_;
+  std::optional<CheckpointDirectory> checkpoints_;
 };
 
 std::string channel_names(const JobConfig& config) {
@@ -121,7 +132,9 @@ void RankJob::load() {
   check_fit(rewritten);
   if (leads()) {
     // Found out now, not after training; nothing of an earlier job is touched before the ranks agree.
-    for (const fs::path& written : {config_.model_dir, config_.output_data_dir}) StagingDirectory writable(written);
+    for (const fs::path& written : {config_.model_dir, config_.output_data_dir, config_.checkpoint_dir}) {
+      if (!written.empty()) StagingDirectory writable(written);
+    }
   }
   std::optional<NamedDataset> evaluation;
   if (!evaluation_channel_.empty()) {
@@ -246,11 +259,12 @@ Rows RankJob::header_rows() const {
                                       ? "none: no channel named validation or test"
                                       : "on " + evaluation_channel_ + ", best by " + options().monitor.metric);
   rows.emplace_back("artifacts", options().export_formats.empty() ? "none" : config_.model_dir.string());
+  rows.emplace_back("checkpoints", config_.checkpoint_dir.empty() ? "none" : config_.checkpoint_dir.string());
   rows.emplace_back("metrics", metrics_path_.string());
   return rows;
 }
 
-void RankJob::run() {
+ExitCode RankJob::run() {
   if (leads()) {
     MetricsFile metrics(config_.output_data_dir);
     metrics_path_ = metrics.path();
@@ -262,7 +276,47 @@ void RankJob::run() {
           " is in its inference form: the program seems to be exported from model.eval(); export model.train()");
     }
   }
-  finish(trainer_->run(reporter_.get()));
+  if (!config_.checkpoint_dir.empty()) open_checkpoints();
+  return finish(trainer_->run({.reporter = reporter_.get(),
+                               .checkpoints = checkpoints_ ? &*checkpoints_ : nullptr,
+                               .stop_requested = [this] { return stop_.requested(); }}));
+}
+
+void RankJob::open_checkpoints() {
+  JobItems job = items_of(options());
+  for (const auto& [channel, dataset] : datasets_) job["data of channel " + channel] = dataset->digest();
+  job["program"] = program_->digest();
+  checkpoints_.emplace(config_.checkpoint_dir, std::move(job));
+  if (leads()) checkpoints_->remove_leftovers();
+  restore(*checkpoints_);
+}
+
+void RankJob::restore(const CheckpointDirectory& checkpoints) {
+  const ResumeChoice choice = choose_checkpoint(context_.host, checkpoints);
+  const bool wanted = options().resume == Resume::kAuto;
+  const auto note = [&](const std::string& text) {
+    if (leads()) reporter_->note(text);
+  };
+  if (wanted) {
+    for (const std::string& passed : choice.passed_over) note("checkpoint passed over: " + passed);
+  } else if (choice.step) {
+    note("starting anew (resume=never); this job's checkpoints in " + checkpoints.path().string() +
+         " give way to the first new one");
+  }
+  if (!wanted || !choice.step) return;
+  const fs::path path = checkpoints.path_of(*choice.step);
+  require_all_ok(context_.host, [&] {
+    try {
+      trainer_->restore(read_checkpoint(path));
+    } catch (const InputError& error) {
+      throw InputError(path.string() + ": " + error.what());
+    }
+  });
+  note("resumed from " + path.string() + ": " + with_commas(*choice.step) + " steps are done");
+}
+
+bool RankJob::too_late_for_artifacts(const TrainingResult& result) const {
+  return result.stopped && result.saved && stop_.seconds_since() > kSecondsForCheckpoint;
 }
 
 at::Tensor RankJob::first_inputs(std::int64_t count) const {
@@ -291,7 +345,7 @@ void RankJob::add_arithmetic(const TrainingResult& result, Metrics& metrics, Row
   rows.emplace_back("arithmetic", text);
 }
 
-void RankJob::finish(TrainingResult result) {
+ExitCode RankJob::finish(TrainingResult result) {
   Metrics metrics;
   if (result.evaluation) metrics = result.evaluation->metrics(result.evaluated_channel);
   // What training changes, the same on all ranks; a constant may well be infinite, as a mask is.
@@ -307,20 +361,28 @@ void RankJob::finish(TrainingResult result) {
   // The other ranks wait for rank 0 to write: all leave together, and all know whether it went well.
   std::vector<fs::path> artifacts;
   require_all_ok(context_.host, [&] {
-    if (!leads()) return;
+    if (!leads() || too_late_for_artifacts(result)) return;
     artifacts = write_artifacts(result.program, options().export_formats, config_.model_dir,
                                 make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
   });
-  if (!test_channel_.empty()) {
+  if (!test_channel_.empty() && !result.stopped) {
     Evaluator evaluator(context_.device, Trainer::rewritten(result.program, options()).clone(place()),
                         Objective(options().loss, options().label_smoothing), options().precision,
                         Trainer::eval_batch_size(options(), context_.host.size()),
                         static_cast<int>(options().loader_threads), context_.host);
-    const Evaluation test = evaluator.evaluate(*datasets_.at(test_channel_));
-    std::ranges::copy(test.metrics(test_channel_), std::back_inserter(metrics));
+    const auto test = evaluator.evaluate(*datasets_.at(test_channel_), [this] { return stop_.requested(); });
+    if (test) std::ranges::copy(test->metrics(test_channel_), std::back_inserter(metrics));
   }
-  if (!leads()) return;
+  const bool kept = !result.stopped || result.saved || !options().export_formats.empty();
+  const ExitCode code = kept ? kExitDone : kExitNotSaved;
+  if (!leads()) return code;
   Rows rows;
+  if (result.stopped) {
+    reporter_->note("stopped on request after step " + with_commas(result.steps) +
+                    (result.saved ? "; the checkpoint is complete"
+                     : kept       ? "; there is no checkpoint directory: only artifacts are kept"
+                                  : "; nothing is kept: there is no checkpoint directory, and export=none"));
+  }
   for (const auto& [name, value] : metrics) rows.emplace_back(name, format("%.4f", value));
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   metrics.emplace_back("samples_per_second", result.samples_per_second);
@@ -346,11 +408,13 @@ void RankJob::finish(TrainingResult result) {
                                       " bytes, read back and compared");
   }
   reporter_->summary(rows);
+  return code;
 }
 
 }  // namespace
 
 int train_command(const fs::path& job_file) {
+  const StopSignal stop;
   const JobConfig config = read_job_config(read_file(job_file, kMaxJobFile));
   // Steps allocate the same sizes again and again: memory that went back to the system would come back page by page.
   ::mallopt(M_MMAP_MAX, 0);
@@ -382,7 +446,7 @@ int train_command(const fs::path& job_file) {
   std::optional<RankJob> job;
   try {
     device.emplace(config, session, communicator);
-    job.emplace(config, device->context());
+    job.emplace(config, device->context(), stop);
     require_all_ok(communicator, [&] {
       try {
         job->load();
@@ -391,9 +455,9 @@ int train_command(const fs::path& job_file) {
       }
     });
     require_agreement(communicator, job->identity());
-    job->run();
+    const ExitCode code = job->run();
     communicator.barrier();
-    return kExitDone;
+    return code;
   } catch (const CollectiveError& error) {
     if (communicator.rank() == 0) fail(error.what());
     communicator.barrier();

@@ -74,12 +74,14 @@ class DeviceArray {
   }
   Readback<T> read() const { return Readback<T>(bytes_); }
 
-  /// The `type` number at `offset` bytes, as a tensor of no dimensions that shares this memory.
-  at::Tensor number(std::size_t offset, at::ScalarType type) const {
-    return bytes_.narrow(0, static_cast<std::int64_t>(offset), static_cast<std::int64_t>(c10::elementSize(type)))
-        .view(type)
-        .squeeze(0);
+  /// The `type` numbers from `offset` bytes on, as a tensor that shares this memory.
+  at::Tensor numbers(std::size_t offset, std::int64_t count, at::ScalarType type) const {
+    return bytes_
+        .narrow(0, static_cast<std::int64_t>(offset), count * static_cast<std::int64_t>(c10::elementSize(type)))
+        .view(type);
   }
+  /// One number, as a tensor of no dimensions.
+  at::Tensor number(std::size_t offset, at::ScalarType type) const { return numbers(offset, 1, type).squeeze(0); }
 
  private:
   at::Tensor bytes_;

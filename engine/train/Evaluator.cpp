@@ -51,7 +51,7 @@ Evaluator::Evaluator(const Device& device, const Program& inference_program, Obj
       loader_threads_(loader_threads),
       communicator_(communicator) {}
 
-Evaluation Evaluator::evaluate(const Dataset& dataset) {
+std::optional<Evaluation> Evaluator::evaluate(const Dataset& dataset, const StopRequested& stop) {
   const c10::NoGradGuard no_grad;
   const BatchPlan plan(dataset.size(), batch_size_ * communicator_.size(), 0, communicator_.size());
   Loader loader(dataset, Order(0, dataset.size(), /*shuffle=*/false), plan, communicator_.rank(), precision_,
@@ -60,7 +60,8 @@ Evaluation Evaluator::evaluate(const Dataset& dataset) {
   const bool labels = dataset.shape().class_labels;
   Sums sums;
   bool top5 = false;
-  for (std::int64_t step = 0; step < plan.steps(); ++step) {
+  bool stopped = false;
+  for (std::int64_t step = 0; step < plan.steps() && !(stopped = stop()); ++step) {
     const DeviceBatch batch = inputs.next();
     if (batch.size == 0) continue;
     const at::Tensor& targets = batch.targets;
@@ -76,8 +77,9 @@ Evaluation Evaluator::evaluate(const Dataset& dataset) {
       sums.correct_top5 += best.eq(targets.unsqueeze(-1)).sum().item<double>() / positions;
     }
   }
-  std::array<double, 4> all = {sums.loss, sums.correct, sums.correct_top5, top5 ? 1.0 : 0.0};
+  std::array<double, 5> all = {sums.loss, sums.correct, sums.correct_top5, top5 ? 1.0 : 0.0, stopped ? 1.0 : 0.0};
   communicator_.all_reduce(all.data(), all.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
+  if (all[4] > 0) return std::nullopt;
   const auto count = static_cast<double>(dataset.size());
   Evaluation result{.loss = all[0] / count, .accuracy = {}, .top5 = {}};
   if (labels) result.accuracy = all[1] / count;

@@ -11,6 +11,7 @@
 #include "engine/program/Executor.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/Objective.h"
+#include "engine/train/StopSignal.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -35,8 +36,9 @@ class Evaluator {
   Evaluator(const Device& device, const Program& inference_program, Objective objective, Precision precision,
             std::int64_t batch_size, int loader_threads, Communicator& communicator);
 
-  /// A collective: every rank must call it with the same data set, and gets the same result.
-  Evaluation evaluate(const Dataset& dataset);
+  /// A collective: every rank must call it with the same data set, and gets the same result: nothing when `stop` ended
+  /// it early on any of them.
+  std::optional<Evaluation> evaluate(const Dataset& dataset, const StopRequested& stop);
 
  private:
   const Device& device_;

@@ -10,29 +10,36 @@ namespace lockstep {
 /// torch.amp.GradScaler (PyTorch 2.11). A value; every rank holds the same one and updates it alike.
 class LossScale {
  public:
-  LossScale(double initial, std::int64_t growth_interval) : value_(initial), growth_interval_(growth_interval) {}
+  /// What changes from step to step.
+  struct State {
+    double value = 1;
+    std::int64_t steps_since_change = 0;
+    std::int64_t overflows = 0;
+  };
 
-  double value() const { return value_; }
+  LossScale(double initial, std::int64_t growth_interval) : LossScale({.value = initial}, growth_interval) {}
+  LossScale(const State& state, std::int64_t growth_interval) : state_(state), growth_interval_(growth_interval) {}
+
+  const State& state() const { return state_; }
+  double value() const { return state_.value; }
   /// Steps that overflowed: their gradients are not used.
-  std::int64_t overflows() const { return overflows_; }
+  std::int64_t overflows() const { return state_.overflows; }
 
   /// After every step.
   void update(bool overflow) {
     if (overflow) {
-      value_ /= 2;
-      steps_since_change_ = 0;
-      ++overflows_;
-    } else if (++steps_since_change_ == growth_interval_) {
-      value_ *= 2;
-      steps_since_change_ = 0;
+      state_.value /= 2;
+      state_.steps_since_change = 0;
+      ++state_.overflows;
+    } else if (++state_.steps_since_change == growth_interval_) {
+      state_.value *= 2;
+      state_.steps_since_change = 0;
     }
   }
 
  private:
-  double value_;
+  State state_;
   std::int64_t growth_interval_;
-  std::int64_t steps_since_change_ = 0;
-  std::int64_t overflows_ = 0;
 };
 
 }  // namespace lockstep

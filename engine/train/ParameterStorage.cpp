@@ -1,5 +1,7 @@
 #include "engine/train/ParameterStorage.h"
 
+#include <ATen/core/Tensor.h>
+
 #include "common/Error.h"
 #include "engine/optim/ParameterGroups.h"
 
@@ -31,6 +33,18 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters) {
   return make_optimizer(hyperparameters, {parameters.flat_parameters(), parameters.flat_gradients()},
                         parameters.plan().segments());
+}
+
+NamedTensors optimizer_tensors(Optimizer& optimizer, const FlatParameters& parameters) {
+  NamedTensors tensors;
+  for (const OptimizerState& state : optimizer.state()) {
+    for (std::size_t i = 0; i < parameters.parameters().size(); ++i) {
+      const at::Tensor& like = parameters.parameters()[i];
+      tensors[state.name + "/" + parameters.plan().names()[i]] = state.values.as_strided(
+          like.sizes(), like.strides(), state.values.storage_offset() + parameters.plan().segments()[i].offset);
+    }
+  }
+  return tensors;
 }
 
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "engine/artifacts/Safetensors.h"
 #include "engine/collectives/BucketPlan.h"
 #include "engine/collectives/FlatParameters.h"
 #include "engine/optim/Optimizer.h"
@@ -17,5 +18,9 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
 
 /// The job's optimizer; `parameters` must outlive it.
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters);
+
+/// Views of the optimizer's storages, each parameter's part in the parameter's own sizes and order of memory, by
+/// storage and parameter: `momentum/fc.weight`. They mean the same in any bucket plan.
+NamedTensors optimizer_tensors(Optimizer& optimizer, const FlatParameters& parameters);
 
 }  // namespace lockstep

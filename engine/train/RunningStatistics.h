@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "engine/artifacts/Safetensors.h"
 #include "engine/collectives/Communicator.h"
 #include "engine/program/Program.h"
 
@@ -13,5 +15,14 @@ namespace lockstep {
 /// num_batches_tracked take the largest. A collective, over `communicator` for the memory of the program's device and
 /// `host` for the host's.
 void average_running_statistics(Program& program, std::int64_t samples, Communicator& communicator, Communicator& host);
+
+/// What average_running_statistics changes.
+std::vector<StateTensor> statistics_of_rank(const Program& program);
+
+/// The same of all ranks: each tensor with one row for each rank, on the host. A collective.
+NamedTensors gather_running_statistics(const Program& program, Communicator& host);
+
+/// From rows of all ranks what average_running_statistics would leave; `samples` by rank.
+NamedTensors averaged(const NamedTensors& rows, const std::vector<std::int64_t>& samples);
 
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/collectives/Agreement.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Passes.h"
 #include "engine/train/ParameterStorage.h"
@@ -24,6 +25,31 @@ std::vector<at::Tensor> tensors_of(const std::vector<StateTensor>& entries) {
   std::vector<at::Tensor> tensors;
   for (const StateTensor& entry : entries) tensors.push_back(entry.tensor);
   return tensors;
+}
+
+// Of the model: what a checkpoint holds.
+NamedTensors tensors_of(const Program& program) {
+  NamedTensors tensors;
+  for (const StateTensor& entry : program.state()) {
+    if (entry.kind != InputKind::kConstant) tensors[entry.name] = entry.tensor;
+  }
+  return tensors;
+}
+
+SavedEvaluation saved(const Evaluation& evaluation, std::int64_t step) {
+  SavedEvaluation saved{.step = step, .metrics = {{"loss", evaluation.loss}}};
+  if (evaluation.accuracy) saved.metrics["accuracy"] = *evaluation.accuracy;
+  if (evaluation.top5) saved.metrics["top5"] = *evaluation.top5;
+  return saved;
+}
+
+Evaluation evaluation_of(const SavedEvaluation& saved) {
+  const auto metric = [&](const char* name) {
+    const auto found = saved.metrics.find(name);
+    return found == saved.metrics.end() ? std::nullopt : std::optional(found->second);
+  };
+  if (!metric("loss")) throw InputError("the checkpoint's evaluation lacks the loss");
+  return {.loss = *metric("loss"), .accuracy = metric("accuracy"), .top5 = metric("top5")};
 }
 
 std::int64_t micro_batch_size(const Hyperparameters& hyperparameters, int ranks) {
@@ -95,26 +121,161 @@ MemoryUse Trainer::memory() {
   return use;
 }
 
-TrainingResult Trainer::run(Reporter* reporter) {
-  reporter_ = reporter;
-  Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,
-                context_.host.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads), {},
-                kBatchesAhead, Prefetcher::buffers_for(context_.device));
-  Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device);
-  std::int64_t epoch = 0;
-  bool done = total_steps_ == 0;
-  for (; !done; ++epoch) {
-    const auto start = std::chrono::steady_clock::now();
-    const std::int64_t samples_before = trained_samples_;
-    const double loss = train_epoch(inputs, epoch);
-    const double seconds = seconds_since(start);
-    training_seconds_ += seconds;
-    done = global_step_ == total_steps_;
-    if ((epoch + 1) % hyperparameters_.eval_every == 0 || done) {
-      done |= evaluate(epoch, loss, static_cast<double>(trained_samples_ - samples_before) / seconds);
+void Trainer::restore(const Checkpoint& checkpoint) {
+  const CheckpointState& state = checkpoint.state;
+  if (state.step > total_steps_) {
+    throw InputError("the checkpoint is of step " + std::to_string(state.step) + ", beyond the job's end at step " +
+                     std::to_string(total_steps_) + "; give more epochs or max_steps");
+  }
+  if (state.position.step > plan_.steps() || state.position.epoch > state.step ||
+      state.position.epoch * plan_.steps() + state.position.step != state.step) {
+    throw InputError("the checkpoint's step " + std::to_string(state.step) + " is not step " +
+                     std::to_string(state.position.step) + " of epoch " + std::to_string(state.position.epoch) +
+                     ", as it says, in epochs of " + std::to_string(plan_.steps()) + " steps");
+  }
+  restore_tensors(checkpoint.model, tensors_of(inference_program_));
+  restore_tensors(checkpoint.optimizer, optimizer_tensors(*optimizer_, parameters_));
+  std::vector<std::int64_t> steps;
+  for (const std::string& name : parameters_.plan().names()) {
+    const auto found = state.optimizer_steps.find(name);
+    if (found == state.optimizer_steps.end()) throw InputError("the checkpoint lacks the updates of " + name);
+    steps.push_back(found->second);
+  }
+  optimizer_->set_steps(steps);
+  // On as many ranks each gets its own statistics back; on others all begin with the average.
+  if (state.samples_since_average.size() == static_cast<std::size_t>(context_.host.size())) {
+    const int rank = context_.host.rank();
+    NamedTensors rows;
+    for (const auto& [name, all] : checkpoint.statistics) {
+      if (all.dim() == 0 || all.size(0) != context_.host.size()) {
+        throw InputError("the checkpoint's statistics " + in_quotes(name) + " are not of " +
+                         std::to_string(context_.host.size()) + " ranks");
+      }
+      rows[name] = all[rank];
+    }
+    NamedTensors mine;
+    for (const StateTensor& entry : statistics_of_rank(program_)) mine[entry.name] = entry.tensor;
+    restore_tensors(rows, mine);
+    samples_since_average_ = state.samples_since_average[static_cast<std::size_t>(rank)];
+  }
+  if (state.loss_scale && step_.loss_scale()) {
+    step_.set_loss_scale(LossScale({.value = state.loss_scale->value,
+                                    .steps_since_change = state.loss_scale->steps_since_change,
+                                    .overflows = state.loss_scale->overflows},
+                                   hyperparameters_.loss_scale_growth_interval));
+  }
+  global_step_ = state.step;
+  position_ = state.position;
+  epoch_loss_ = state.epoch_loss;
+  epoch_samples_ = state.epoch_samples;
+  evaluated_step_ = state.evaluated_step;
+  evaluations_since_best_ = state.evaluations_since_best;
+  if (state.last) last_evaluation_ = evaluation_of(*state.last);
+  if (state.best) {
+    best_evaluation_ = evaluation_of(*state.best);
+    best_step_ = state.best->step;
+    if (hyperparameters_.artifact_state == ArtifactState::kBest) {
+      best_ = inference_program_.clone();
+      restore_tensors(checkpoint.best, tensors_of(*best_));
     }
   }
-  if (global_step_ > 0 && step_.loss_scale() && step_.loss_scale()->overflows() == global_step_) {
+  saved_ = {global_step_, evaluated_step_};
+}
+
+// A collective, though only rank 0 needs what it returns. Its tensors are those of training: they change with the next
+// step.
+Checkpoint Trainer::make_checkpoint() {
+  Checkpoint checkpoint{.state = {.step = global_step_,
+                                  .position = position_,
+                                  .epoch_loss = epoch_loss_,
+                                  .epoch_samples = epoch_samples_,
+                                  .evaluated_step = evaluated_step_,
+                                  .evaluations_since_best = evaluations_since_best_,
+                                  .job = surroundings_.checkpoints->job()},
+                        .model = tensors_of(inference_program_),
+                        .optimizer = optimizer_tensors(*optimizer_, parameters_),
+                        .statistics = gather_running_statistics(program_, context_.host),
+                        .best = best_ ? tensors_of(*best_) : NamedTensors()};
+  CheckpointState& state = checkpoint.state;
+  state.samples_since_average.resize(static_cast<std::size_t>(context_.host.size()));
+  context_.host.all_gather(&samples_since_average_, state.samples_since_average.data(), 1, DataType::kInt64)->wait();
+  for (const auto& [name, average] : averaged(checkpoint.statistics, state.samples_since_average)) {
+    checkpoint.model[name] = average;
+  }
+  if (best_evaluation_) state.best = saved(*best_evaluation_, best_step_);
+  if (last_evaluation_) state.last = saved(*last_evaluation_, evaluated_step_);
+  if (const auto& scale = step_.loss_scale()) {
+    state.loss_scale = {.value = scale->value(),
+                        .steps_since_change = scale->state().steps_since_change,
+                        .overflows = scale->overflows()};
+  }
+  const std::vector<std::int64_t> steps = optimizer_->steps();
+  for (std::size_t i = 0; i < steps.size(); ++i) state.optimizer_steps[parameters_.plan().names()[i]] = steps[i];
+  return checkpoint;
+}
+
+void Trainer::save_checkpoint() {
+  checkpoint_due_ = false;
+  if (saved_ == std::pair(global_step_, evaluated_step_)) return;
+  const auto start = Clock::now();
+  const CheckpointDirectory& directory = *surroundings_.checkpoints;
+  const Checkpoint checkpoint = make_checkpoint();
+  require_all_ok(context_.host, [&] {
+    if (context_.host.rank() != 0) return;
+    directory.write(global_step_, [&](const std::filesystem::path& place) { write_checkpoint(checkpoint, place); });
+    directory.keep_newest(hyperparameters_.checkpoint_keep, global_step_);
+  });
+  saved_ = {global_step_, evaluated_step_};
+  last_checkpoint_ = Clock::now();
+  if (Reporter* reporter = surroundings_.reporter) {
+    reporter->note("checkpoint " + directory.path_of(global_step_).string() +
+                   format(", written in %.2f s", seconds_since(start)));
+  }
+}
+
+// Whether this rank's clock says that it is time for a checkpoint: one clock counts.
+bool Trainer::wants_checkpoint() const {
+  const double interval = hyperparameters_.checkpoint_every.seconds;
+  return surroundings_.checkpoints && interval > 0 && context_.host.rank() == 0 &&
+         seconds_since(last_checkpoint_) >= interval;
+}
+
+bool Trainer::out_of_patience() const {
+  return hyperparameters_.patience > 0 && evaluations_since_best_ >= hyperparameters_.patience;
+}
+
+TrainingResult Trainer::run(const TrainingSurroundings& surroundings) {
+  surroundings_ = surroundings;
+  last_checkpoint_ = Clock::now();
+  const LoaderPosition start = position_.step < plan_.steps() ? position_ : LoaderPosition{position_.epoch + 1, 0};
+  Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,
+                context_.host.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads),
+                start, kBatchesAhead, Prefetcher::buffers_for(context_.device));
+  Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device);
+  bool done = total_steps_ == evaluated_step_ || out_of_patience();
+  while (!done && !stopped_) {
+    const auto epoch_start = Clock::now();
+    const std::int64_t samples_before = trained_samples_;
+    train_epoch(inputs);
+    const double seconds = seconds_since(epoch_start);
+    training_seconds_ += seconds;
+    if (stopped_) break;
+    done = global_step_ == total_steps_;
+    if (((position_.epoch + 1) % hyperparameters_.eval_every == 0 || done) && evaluated_step_ != global_step_) {
+      evaluate(static_cast<double>(trained_samples_ - samples_before) / seconds);
+      if (stopped_) break;
+      done |= out_of_patience();
+    }
+    if (position_.step == plan_.steps()) {
+      position_ = {position_.epoch + 1, 0};
+      epoch_loss_ = 0;
+      epoch_samples_ = 0;
+    }
+    if (checkpoint_due_) save_checkpoint();
+  }
+  if (surroundings_.checkpoints) save_checkpoint();
+  if (stopped_) average_running_statistics(program_, samples_since_average_, context_.communicator, context_.host);
+  if (!stopped_ && global_step_ > 0 && step_.loss_scale() && step_.loss_scale()->overflows() == global_step_) {
     throw CollectiveError(kExitRankFailed, "nothing was trained: the gradients of all " + std::to_string(global_step_) +
                                                " steps overflowed in fp16; try a smaller loss_scale or precision=bf16");
   }
@@ -124,14 +285,16 @@ TrainingResult Trainer::run(Reporter* reporter) {
   const bool best = best_.has_value();
   // The user's graph may ask for views that only the usual order of memory has.
   TrainingResult result{.program = (best ? *best_ : inference_program_).clone().row_major(),
-                        .epochs = epoch,
+                        .epochs = position_.epoch + (position_.step > 0 ? 1 : 0),
                         .steps = global_step_,
                         .state_step = best ? best_step_ : global_step_,
                         .evaluated_channel = evaluation_ ? evaluation_->channel : "",
                         .evaluation = best ? best_evaluation_ : last_evaluation_,
                         .training_seconds = training_seconds_,
                         .loss_scale = step_.loss_scale(),
-                        .captured = step_.captured()};
+                        .captured = step_.captured(),
+                        .stopped = stopped_,
+                        .saved = surroundings_.checkpoints != nullptr};
   if (training_seconds_ > 0) {
     result.samples_per_second = static_cast<double>(trained_samples_) / training_seconds_;
     result.data_wait_share = wait / training_seconds_;
@@ -139,46 +302,51 @@ TrainingResult Trainer::run(Reporter* reporter) {
   return result;
 }
 
-// Returns the mean of the epoch's step losses, weighted by their samples; without those that were skipped (NaN: all).
-double Trainer::train_epoch(Prefetcher& inputs, std::int64_t epoch) {
-  double loss = 0;
-  std::int64_t samples = 0;
-  std::int64_t samples_with_loss = 0;
+// From where the epoch stands to its end, the job's last step, or the step after which the ranks stop.
+void Trainer::train_epoch(Prefetcher& inputs) {
   std::deque<Progress> started;
   const auto finish_step = [&] {
     Progress progress = started.front();
     started.pop_front();
     const TrainingStep::Result result = step_.finish();
     progress.loss = result.loss;
+    stopped_ |= result.stop;
+    checkpoint_due_ |= result.save;
     if (!result.skipped) {
-      loss += result.loss * static_cast<double>(progress.batch_size);
-      samples_with_loss += progress.batch_size;
+      epoch_loss_ += result.loss * static_cast<double>(progress.batch_size);
+      epoch_samples_ += progress.batch_size;
     }
-    if (!reporter_) return;
-    reporter_->progress(progress);
+    if (!surroundings_.reporter) return;
+    surroundings_.reporter->progress(progress);
     if (result.skipped) {
-      reporter_->note("step " + std::to_string(progress.global_step) +
-                      " is skipped: its gradient overflowed; the loss scale is now " +
-                      format("%g", step_.loss_scale()->value()));
+      surroundings_.reporter->note("step " + std::to_string(progress.global_step) +
+                                   " is skipped: its gradient overflowed; the loss scale is now " +
+                                   format("%g", step_.loss_scale()->value()));
     }
   };
   // While the device computes a step the host enqueues the next; but a loss scale must be known before its step.
   const std::size_t in_flight = context_.device.asynchronous() && !step_.loss_scale() ? 1 : 0;
   const int ranks = context_.host.size();
-  for (std::int64_t step = 0; step < plan_.steps() && global_step_ < total_steps_; ++step) {
+  const std::int64_t interval = surroundings_.checkpoints ? hyperparameters_.checkpoint_every.steps : 0;
+  const auto going_on = [&] { return position_.step < plan_.steps() && global_step_ < total_steps_ && !stopped_; };
+  while (going_on()) {
+    const std::int64_t step = position_.step;
     const std::int64_t batch_size = plan_.batch(step).size();
     const double learning_rate = schedule_.learning_rate(global_step_);
     step_.start(inputs, {.batch_size = batch_size,
                          .global_step = global_step_,
                          .learning_rate = learning_rate,
+                         .stop = surroundings_.stop_requested(),
+                         .save = wants_checkpoint(),
                          .full = batch_size == hyperparameters_.batch_size && batch_size % ranks == 0 &&
                                  plan_.micro_batches(step, 0).size() == 1});
     ++global_step_;
-    samples += batch_size;
+    ++position_.step;
+    trained_samples_ += batch_size;
     samples_since_average_ += plan_.slice(step, context_.host.rank()).size();
-    started.push_back({.epoch = epoch + 1,
+    started.push_back({.epoch = position_.epoch + 1,
                        .epochs = hyperparameters_.epochs,
-                       .step = step + 1,
+                       .step = position_.step,
                        .steps = plan_.steps(),
                        .total_steps = total_steps_,
                        .global_step = global_step_,
@@ -187,17 +355,21 @@ double Trainer::train_epoch(Prefetcher& inputs, std::int64_t epoch) {
                        .learning_rate = learning_rate});
     while (started.size() > in_flight) finish_step();
     report_capture_failure();
+    checkpoint_due_ |= interval > 0 && global_step_ % interval == 0;
+    if (!checkpoint_due_) continue;
+    while (!started.empty()) finish_step();
+    // The epoch's last comes after its evaluation.
+    if (going_on()) save_checkpoint();
   }
   while (!started.empty()) finish_step();
-  trained_samples_ += samples;
-  return loss / static_cast<double>(samples_with_loss);
 }
 
 void Trainer::report_capture_failure() {
   if (step_.capture_failure().empty() || capture_failure_reported_) return;
   capture_failure_reported_ = true;
-  if (reporter_) {
-    reporter_->note("steps run without a CUDA graph, which is slower for small programs: " + step_.capture_failure());
+  if (surroundings_.reporter) {
+    surroundings_.reporter->note("steps run without a CUDA graph, which is slower for small programs: " +
+                                 step_.capture_failure());
   }
 }
 
@@ -210,19 +382,22 @@ bool Trainer::improves(const Evaluation& evaluation) const {
   return monitor.maximize ? now > best : now < best;
 }
 
-// Returns whether training should end early.
-bool Trainer::evaluate(std::int64_t epoch, double train_loss, double samples_per_second) {
+void Trainer::evaluate(double samples_per_second) {
   average_running_statistics(program_, samples_since_average_, context_.communicator, context_.host);
   samples_since_average_ = 0;
   Metrics metrics;
+  const double train_loss = epoch_loss_ / static_cast<double>(epoch_samples_);
   if (std::isfinite(train_loss)) metrics.emplace_back("train_loss", train_loss);
   metrics.emplace_back("train_samples_per_second", samples_per_second);
-  bool stop = false;
   if (evaluation_) {
-    const Evaluation evaluation = evaluator_.evaluate(*evaluation_->dataset);
-    std::ranges::copy(evaluation.metrics(evaluation_->channel), std::back_inserter(metrics));
+    const auto evaluation = evaluator_.evaluate(*evaluation_->dataset, surroundings_.stop_requested);
+    if (!evaluation) {
+      stopped_ = true;
+      return;
+    }
+    std::ranges::copy(evaluation->metrics(evaluation_->channel), std::back_inserter(metrics));
     last_evaluation_ = evaluation;
-    if (improves(evaluation)) {
+    if (improves(*evaluation)) {
       best_evaluation_ = evaluation;
       best_step_ = global_step_;
       evaluations_since_best_ = 0;
@@ -230,16 +405,15 @@ bool Trainer::evaluate(std::int64_t epoch, double train_loss, double samples_per
     } else {
       ++evaluations_since_best_;
     }
-    stop = hyperparameters_.patience > 0 && evaluations_since_best_ >= hyperparameters_.patience;
   }
-  if (reporter_) {
-    reporter_->metrics("epoch", epoch + 1, global_step_, metrics);
-    if (stop) {
-      reporter_->note("stopping early: " + hyperparameters_.monitor.metric + " has not improved in " +
-                      std::to_string(evaluations_since_best_) + " evaluations (patience)");
+  evaluated_step_ = global_step_;
+  if (Reporter* reporter = surroundings_.reporter) {
+    reporter->metrics("epoch", position_.epoch + 1, global_step_, metrics);
+    if (out_of_patience()) {
+      reporter->note("stopping early: " + hyperparameters_.monitor.metric + " has not improved in " +
+                     std::to_string(evaluations_since_best_) + " evaluations (patience)");
     }
   }
-  return stop;
 }
 
 }  // namespace lockstep

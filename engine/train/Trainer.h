@@ -1,12 +1,16 @@
 // A job on one rank, once everything is loaded: epochs of steps, evaluations, and which state is kept.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "engine/checkpoint/Checkpoint.h"
+#include "engine/checkpoint/CheckpointDirectory.h"
 #include "engine/collectives/Communicator.h"
 #include "engine/data/Dataset.h"
 #include "engine/device/Device.h"
@@ -14,6 +18,7 @@
 #include "engine/program/Program.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/Evaluator.h"
+#include "engine/train/StopSignal.h"
 #include "engine/train/TrainingStep.h"
 #include "job/Hyperparameters.h"
 
@@ -38,6 +43,15 @@ struct TrainingResult {
   double data_wait_share = 0;            ///< of training_seconds, on the rank that waited longest
   std::optional<LossScale> loss_scale;   ///< fp16
   bool captured = false;                 ///< steps were replayed from a CUDA graph
+  bool stopped = false;                  ///< on request, before its end
+  bool saved = false;                    ///< a checkpoint holds where it ended
+};
+
+/// What a job has besides its data.
+struct TrainingSurroundings {
+  Reporter* reporter = nullptr;                      ///< on rank 0
+  const CheckpointDirectory* checkpoints = nullptr;  ///< on all ranks, or nothing is saved
+  StopRequested stop_requested;
 };
 
 /// Bytes that a rank holds from start to end, by purpose.
@@ -54,7 +68,10 @@ struct RankContext {
   Communicator& host;          ///< the same ranks, for the host's memory; on a CPU the same object
 };
 
-/// Trains a program. All ranks make one with the same arguments and call `run` once.
+/// Trains a program. All ranks make one with the same arguments, call `restore` to go on from a checkpoint, and `run`
+/// once. Checkpoints are written after steps, as `checkpoint_every` says; at the end of training; and when a rank was
+/// asked to stop. That request travels with the gradients: all ranks stop after the same step, at the latest one after
+/// the next.
 class Trainer {
  public:
   /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one.
@@ -62,8 +79,10 @@ class Trainer {
   Trainer(const Hyperparameters& hyperparameters, const Program& program, Program rewritten, BucketPlan buckets,
           NamedDataset train, std::optional<NamedDataset> evaluation, RankContext context);
 
-  /// A collective. `reporter`: on rank 0, else nullptr. Throws alike on all ranks when training diverges.
-  TrainingResult run(Reporter* reporter);
+  /// Not a collective. Throws InputError for a checkpoint that does not fit the job.
+  void restore(const Checkpoint& checkpoint);
+  /// A collective. Throws alike on all ranks when training diverges, or a checkpoint cannot be written.
+  TrainingResult run(const TrainingSurroundings& surroundings);
 
   MemoryUse memory();
 
@@ -75,8 +94,14 @@ class Trainer {
   static Program rewritten(const Program& program, const Hyperparameters& hyperparameters);
 
  private:
-  double train_epoch(Prefetcher& inputs, std::int64_t epoch);
-  bool evaluate(std::int64_t epoch, double train_loss, double samples_per_second);
+  using Clock = std::chrono::steady_clock;
+
+  void train_epoch(Prefetcher& inputs);
+  void evaluate(double samples_per_second);
+  bool out_of_patience() const;
+  bool wants_checkpoint() const;
+  Checkpoint make_checkpoint();
+  void save_checkpoint();
   void report_capture_failure();
   bool improves(const Evaluation& evaluation) const;
 
@@ -86,7 +111,7 @@ class Trainer {
   NamedDataset train_;
   std::optional<NamedDataset> evaluation_;
   RankContext context_;
-  Reporter* reporter_ = nullptr;
+  TrainingSurroundings surroundings_;
   BatchPlan plan_;
   std::int64_t total_steps_;
   Executor executor_;
@@ -98,7 +123,14 @@ class Trainer {
   Evaluator evaluator_;
 
   std::int64_t global_step_ = 0;
+  LoaderPosition position_;         ///< of the next step; step = steps of the epoch: its evaluation comes next
+  double epoch_loss_ = 0;           ///< Σ step loss × samples of the epoch so far, without skipped steps
+  std::int64_t epoch_samples_ = 0;  ///< in that sum
   std::int64_t samples_since_average_ = 0;  ///< on this rank
+  bool stopped_ = false;            ///< the same on all ranks, as the next two
+  bool checkpoint_due_ = false;
+  std::pair<std::int64_t, std::int64_t> saved_{-1, -1};  ///< global_step_ and evaluated_step_ of the last checkpoint
+  Clock::time_point last_checkpoint_;
   bool capture_failure_reported_ = false;
   double training_seconds_ = 0;
   std::int64_t trained_samples_ = 0;  ///< over all ranks
@@ -106,6 +138,7 @@ class Trainer {
   std::optional<Evaluation> best_evaluation_;
   std::int64_t best_step_ = 0;
   std::int64_t evaluations_since_best_ = 0;
+  std::int64_t evaluated_step_ = 0;  ///< after which the last evaluation was
   std::optional<Evaluation> last_evaluation_;
 };
 

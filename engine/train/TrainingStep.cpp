@@ -51,13 +51,16 @@ TrainingStep::TrainingStep(Device& device, Executor& executor, Objective objecti
       options_(options),
       generator_(at::globalContext().defaultGenerator(device.place())),
       state_(1, device.place()),
-      state_loss_(state_.number(offsetof(State, loss), at::kDouble)),
+      state_riders_(state_.numbers(offsetof(State, riders), kRiders, at::kDouble)),
       state_scale_(state_.number(offsetof(State, loss_scale), at::kDouble)) {}
 
 void TrainingStep::start(Prefetcher& inputs, const Step& step) {
   const double scale = options_.loss_scale ? options_.loss_scale->value() : 1;
-  const State state = {
-      .step = {.learning_rate = step.learning_rate}, .norm = {}, .loss_scale = scale, .unscale = 1 / scale, .loss = 0};
+  const State state = {.step = {.learning_rate = step.learning_rate},
+                       .norm = {},
+                       .loss_scale = scale,
+                       .unscale = 1 / scale,
+                       .riders = {0, step.stop ? 1.0 : 0.0, step.save ? 1.0 : 0.0}};
   state_.write({&state, 1});
   run(inputs, step);
   started_.push_back({.global_step = step.global_step, .loss_scale = scale, .state = state_.read()});
@@ -67,7 +70,7 @@ void TrainingStep::start(Prefetcher& inputs, const Step& step) {
 void TrainingStep::run(Prefetcher& inputs, const Step& step) {
   DeviceBatch batch = inputs.next();
   if (options_.capture && step.full && capture_failure_.empty()) return run_full(batch, step);
-  reducer_.begin_step();
+  begin();
   for (std::int64_t micro_batch = 0;; ++micro_batch, batch = inputs.next()) {
     if (batch.size > 0) {
       seed(step, micro_batch);
@@ -93,9 +96,14 @@ void TrainingStep::run_full(const DeviceBatch& batch, const Step& step) {
 }
 
 void TrainingStep::compute(const DeviceBatch& batch, const Step& step) {
-  reducer_.begin_step();
+  begin();
   accumulate(batch, step);
   update();
+}
+
+void TrainingStep::begin() {
+  reducer_.begin_step();
+  parameters_.riders().copy_(state_riders_);
 }
 
 void TrainingStep::seed(const Step& step, std::int64_t micro_batch) {
@@ -129,7 +137,7 @@ void TrainingStep::update() {
   }
   // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
   optimizer_.step(&state->step, reducer_.received());
-  state_loss_.copy_(parameters_.loss());
+  state_riders_.copy_(parameters_.riders());
 }
 
 // An attempt that fails leaves PyTorch's allocator, its generator and NCCL in the middle of a capture, so it is found
@@ -164,10 +172,11 @@ TrainingStep::Result TrainingStep::finish() {
   const double norm = std::sqrt(state.norm.sum_of_squares) * state.unscale;
   const bool overflow = state.step.skip || !std::isfinite(norm);
   const bool mendable = overflow && started.loss_scale > 1;
-  if (!std::isfinite(state.loss) && !mendable) diverged(started.global_step, "loss", state.loss);
+  const double loss = state.riders[kLoss];
+  if (!std::isfinite(loss) && !mendable) diverged(started.global_step, "loss", loss);
   if (overflow && !mendable) diverged(started.global_step, "gradient's norm", norm);
   if (options_.loss_scale) options_.loss_scale->update(overflow);
-  return {.loss = state.loss, .skipped = overflow};
+  return {.loss = loss, .skipped = overflow, .stop = state.riders[kStop] > 0, .save = state.riders[kSave] > 0};
 }
 
 }  // namespace lockstep

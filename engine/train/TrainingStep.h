@@ -3,6 +3,7 @@
 
 #include <ATen/core/Generator.h>
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -46,11 +47,15 @@ class TrainingStep {
     std::int64_t batch_size = 0;  ///< over all ranks
     std::int64_t global_step = 0;
     double learning_rate = 0;
+    bool stop = false;  ///< this rank wants the job to stop
+    bool save = false;  ///< this rank wants a checkpoint
     bool full = false;  ///< each rank has one micro-batch, of the same size in all full steps: the same on all ranks
   };
   struct Result {
     double loss = 0;       ///< the mean over the global batch
     bool skipped = false;  ///< the gradient overflowed: no parameter changed, and the loss scale halved
+    bool stop = false;     ///< a rank wanted it before this step: the same on all ranks
+    bool save = false;     ///< the same
   };
 
   /// Keeps references; `parameters` and `optimizer` belong to the program of `executor`, and all are on the device.
@@ -67,6 +72,8 @@ class TrainingStep {
   Result finish();
 
   const std::optional<LossScale>& loss_scale() const { return options_.loss_scale; }
+  /// Between steps, when all are finished.
+  void set_loss_scale(const LossScale& loss_scale) { options_.loss_scale = loss_scale; }
   bool captured() const { return captured_ != nullptr; }
   /// Why steps are not captured although they should be; "" when nothing is wrong.
   const std::string& capture_failure() const { return capture_failure_; }
@@ -78,7 +85,7 @@ class TrainingStep {
     kernels::GradientNorm norm;
     double loss_scale = 1;
     double unscale = 1;  ///< 1 / loss_scale
-    double loss = 0;
+    std::array<double, kRiders> riders{};
   };
   struct Started {
     std::int64_t global_step;
@@ -89,6 +96,7 @@ class TrainingStep {
   void run(Prefetcher& inputs, const Step& step);
   void run_full(const DeviceBatch& batch, const Step& step);
   void compute(const DeviceBatch& batch, const Step& step);
+  void begin();
   void seed(const Step& step, std::int64_t micro_batch);
   void accumulate(const DeviceBatch& batch, const Step& step);
   void update();
@@ -106,8 +114,8 @@ class TrainingStep {
   Options options_;
   at::Generator generator_;
   DeviceArray<State> state_;
-  at::Tensor state_loss_;   ///< State::loss
-  at::Tensor state_scale_;  ///< State::loss_scale
+  at::Tensor state_riders_;  ///< State::riders
+  at::Tensor state_scale_;   ///< State::loss_scale
   std::deque<Started> started_;
   int full_steps_ = 0;  ///< that ran before one is captured
   DeviceBatch static_;  ///< what the captured step reads

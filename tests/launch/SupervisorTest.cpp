@@ -35,11 +35,11 @@ int run(const std::vector<std::string>& command) {
 }
 
 /// Runs `supervise` in a process of its own, as a launcher is, and returns that process.
-pid_t start(const std::vector<std::string>& command, double grace) {
+pid_t start(const std::vector<std::string>& command, const Stopping& stopping = {}) {
   const pid_t launcher = ::fork();
   if (launcher == 0) {
     const Ending ending = supervise(
-        command, [](const std::string&) {}, grace);
+        command, [](const std::string&) {}, stopping);
     ::_exit(ending.stopped_by ? 100 + *ending.stopped_by : ending.exit_code);
   }
   return launcher;
@@ -80,14 +80,14 @@ TEST(Supervise, HandsOverErrorsLineByLine) {
 
 TEST(Supervise, KillsWhatTheCommandLeavesBehind) {
   const TemporaryDirectory directory;
-  const pid_t launcher = start(shell("setsid sleep 100 & echo $! > " + (directory / "pid").string() + "; exit 4"), 5);
+  const pid_t launcher = start(shell("setsid sleep 100 & echo $! > " + (directory / "pid").string() + "; exit 4"));
   EXPECT_EQ(wait_for(launcher), 4);
   EXPECT_FALSE(alive(read_pid(directory / "pid")));
 }
 
 TEST(Supervise, TheCommandEndsWhenTheSupervisorIsKilled) {
   const TemporaryDirectory directory;
-  const pid_t launcher = start(shell("echo $$ > " + (directory / "pid").string() + "; exec sleep 100"), 5);
+  const pid_t launcher = start(shell("echo $$ > " + (directory / "pid").string() + "; exec sleep 100"));
   const pid_t command = read_pid(directory / "pid");
   ::kill(launcher, SIGKILL);
   wait_for(launcher);
@@ -102,7 +102,7 @@ TEST(Supervise, TheCommandEndsWhenTheSupervisorIsKilled) {
 TEST(Supervise, ASignalEndsTheWholeTree) {
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
     const TemporaryDirectory directory;
-    const pid_t launcher = start(shell("sleep 100 & echo $! > " + (directory / "pid").string() + "; wait"), 5);
+    const pid_t launcher = start(shell("sleep 100 & echo $! > " + (directory / "pid").string() + "; wait"));
     const pid_t grandchild = read_pid(directory / "pid");
     ::kill(launcher, number);
     EXPECT_EQ(wait_for(launcher), 100 + number);
@@ -113,11 +113,46 @@ TEST(Supervise, ASignalEndsTheWholeTree) {
 TEST(Supervise, ACommandThatIgnoresTheSignalIsKilledAfterTheGrace) {
   const TemporaryDirectory directory;
   const pid_t launcher = start(
-      shell("trap '' TERM; sleep 100 & echo $! > " + (directory / "pid").string() + "; while :; do wait; done"), 0.3);
+      shell("trap '' TERM; sleep 100 & echo $! > " + (directory / "pid").string() + "; while :; do wait; done"),
+      {.grace_seconds = 0.3});
   const pid_t grandchild = read_pid(directory / "pid");
   ::kill(launcher, SIGTERM);
   EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);
   EXPECT_FALSE(alive(grandchild));
+}
+
+/// A command that ignores SIGUSR1 as it was told, listens after a while, and ends well when it has been told to.
+std::vector<std::string> listener(const TemporaryDirectory& directory, const std::string& when_told) {
+  // A shell cannot listen to a signal that was ignored when it started.
+  return {"perl", "-e",
+          "system('sleep 100 & echo $! > " + (directory / "pid").string() +
+              "'); select(undef, undef, undef, 0.5); $SIG{USR1} = sub { " + when_told + " }; sleep 1 while 1"};
+}
+
+TEST(Supervise, AGentleSignalReachesTheCommandAloneAndAsSoonAsItListens) {
+  const TemporaryDirectory directory;
+  const std::string told = (directory / "told").string();
+  const pid_t launcher = start(
+      listener(directory, "system('kill -0 $(cat " + (directory / "pid").string() + ") && touch " + told + "'); exit 0"),
+      {.gentle_signal = SIGUSR1, .grace_seconds = 20});
+  read_pid(directory / "pid");
+  ::kill(launcher, SIGTERM);
+  EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);
+  EXPECT_TRUE(std::filesystem::exists(told));
+}
+
+TEST(Supervise, AfterTheGraceOrASecondSignalACommandThatWasToldGentlyIsKilled) {
+  for (const bool again : {false, true}) {
+    const TemporaryDirectory directory;
+    const pid_t launcher =
+        start(listener(directory, ""), {.gentle_signal = SIGUSR1, .grace_seconds = again ? 90 : 0.3});
+    const pid_t grandchild = read_pid(directory / "pid");
+    ::kill(launcher, SIGTERM);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    if (again) ::kill(launcher, SIGTERM);
+    EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);
+    EXPECT_FALSE(alive(grandchild));
+  }
 }
 
 }  // namespace

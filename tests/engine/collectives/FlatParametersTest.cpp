@@ -99,7 +99,7 @@ TEST(FlatParameters, GradientNormIsOverAllParameters) {
   EXPECT_EQ(gradient_norm(flat).sum_of_squares, 0);
   parameters[0].grad().fill_(3);
   parameters[1].grad().fill_(-4);
-  flat.loss().fill_(100);  // it has no part in the norm
+  flat.riders().fill_(100);  // they have no part in the norm
   EXPECT_DOUBLE_EQ(gradient_norm(flat).sum_of_squares, 2 * 9 + 3 * 16);
   for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     parameters[1].grad().fill_(bad);

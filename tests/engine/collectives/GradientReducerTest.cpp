@@ -344,23 +344,23 @@ TEST(GradientReducer, AReplacedGradientIsNamed) {
   EXPECT_ERROR(reducer.finish(), InternalError, "gradient of bias", "no longer in its bucket");
 }
 
-TEST(GradientReducer, TheLossTravelsWithTheLastBucketInRegisteredMemory) {
+TEST(GradientReducer, TheRidersTravelWithTheLastBucketInRegisteredMemory) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  parameters.loss().fill_(7);
+  parameters.riders().fill_(7);
   GradientReducer reducer(parameters, recorder, recorder);
   reducer.begin_step();
-  EXPECT_EQ(parameters.loss().item<double>(), 0);
+  EXPECT_EQ(parameters.riders().abs().sum().item<double>(), 0);
   reducer.finish();
   const std::vector<Bucket>& buckets = parameters.plan().buckets();
   ASSERT_EQ(recorder.counts.size(), buckets.size());
   ASSERT_GT(buckets.size(), 1);
   for (std::size_t i = 0; i < buckets.size(); ++i) {
-    EXPECT_EQ(recorder.counts[i], buckets[i].length + (i + 1 == buckets.size() ? 1 : 0));
+    EXPECT_EQ(recorder.counts[i], buckets[i].length + (i + 1 == buckets.size() ? std::int64_t{kRiders} : 0));
   }
   const auto* end = static_cast<const std::byte*>(recorder.reduced.back()) + recorder.counts.back() * sizeof(double);
-  EXPECT_EQ(static_cast<const std::byte*>(parameters.loss().const_data_ptr()) + sizeof(double), end);
+  EXPECT_EQ(static_cast<const std::byte*>(parameters.riders().const_data_ptr()) + kRiders * sizeof(double), end);
   EXPECT_EQ(recorder.registered.data(), recorder.reduced.front());
   EXPECT_EQ(recorder.registered.data() + recorder.registered.size(), end);
 }

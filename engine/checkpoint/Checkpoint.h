@@ -1,0 +1,40 @@
+// A checkpoint in memory, and its files.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/artifacts/Safetensors.h"
+#include "engine/checkpoint/CheckpointState.h"
+
+namespace lockstep {
+
+/// All that a job needs to go on, on this or another number of ranks and in any bucket plan. In a directory:
+///
+///   state.json               CheckpointState
+///   model.safetensors        parameters and buffers by their dotted names; running statistics are the ranks' average
+///   optimizer.safetensors    each parameter's state in the parameter's shape: `momentum/fc.weight`
+///   statistics.safetensors   what differs by rank: running statistics and their counters, with one row for each rank
+///   best.safetensors         parameters and buffers of the best state, when artifacts hold it
+///
+/// The last two are there when there is something in them.
+struct Checkpoint {
+  CheckpointState state;
+  NamedTensors model;
+  NamedTensors optimizer;
+  NamedTensors statistics;
+  NamedTensors best;
+};
+
+/// Throws SystemError.
+void write_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& directory);
+
+/// Throws InputError for files that write_checkpoint did not write.
+Checkpoint read_checkpoint(const std::filesystem::path& directory);
+
+/// Copies what was saved into tensors of the same names, types and sizes, on any device. Throws InputError, naming the
+/// tensor, when the saved ones are not like them.
+void restore_tensors(const NamedTensors& saved, const NamedTensors& into);
+
+}  // namespace lockstep

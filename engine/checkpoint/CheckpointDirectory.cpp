@@ -1,0 +1,195 @@
+#include "engine/checkpoint/CheckpointDirectory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "common/Crc32c.h"
+#include "common/Digest.h"
+#include "common/Error.h"
+#include "common/File.h"
+#include "common/Text.h"
+#include "job/Json.h"
+
+namespace lockstep {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kPrefix = "step-";
+constexpr std::size_t kDigits = 9;
+constexpr const char* kManifest = "manifest.json";
+constexpr const char* kFormat = "lockstep checkpoint";
+constexpr int kVersion = 1;
+constexpr std::uint64_t kMaxManifest = 1 << 20;
+
+std::optional<std::int64_t> step_of(const std::string& name) {
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  std::int64_t step = -1;
+  std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), step);
+  return step >= 0 && checkpoint_name(step) == name ? std::optional(step) : std::nullopt;
+}
+
+/// A file as a manifest lists it.
+struct ListedFile {
+  std::string name;
+  std::uint64_t bytes = 0;
+  std::string crc32c;
+};
+
+struct Manifest {
+  std::string job;
+  std::vector<ListedFile> files;
+  std::string digest;
+};
+
+Manifest read_manifest(const fs::path& checkpoint) {
+  const fs::path path = checkpoint / kManifest;
+  const std::string text = read_file(path, kMaxManifest);
+  const json document = parse_json(text, path.string());
+  try {
+    if (document.at("format") != kFormat) throw InputError(path.string() + " is not a checkpoint's manifest");
+    if (document.at("version") != kVersion) {
+      throw InputError(path.string() + " is of version " + document.at("version").dump() + "; this Lockstep reads " +
+                       std::to_string(kVersion));
+    }
+    Manifest manifest{.job = document.at("job"), .files = {}, .digest = {}};
+    for (const auto& [name, file] : document.at("files").items()) {
+      if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos || !file.at("bytes").is_number_unsigned()) {
+        throw InputError(path.string() + ": " + in_quotes(name) + " is not a file of a checkpoint");
+      }
+      manifest.files.push_back({.name = name, .bytes = file.at("bytes"), .crc32c = file.at("crc32c")});
+    }
+    Digest digest;
+    digest.update(text);
+    manifest.digest = digest.hex();
+    return manifest;
+  } catch (const json::exception& error) {
+    throw InputError(path.string() + " is not a checkpoint's manifest: " + error.what());
+  }
+}
+
+// In pieces: a file may be larger than memory has room for.
+std::string crc32c_of(const fs::path& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) throw InputError(with_errno("cannot open " + path.string()));
+  std::vector<std::byte> piece(std::size_t{1} << 20);
+  std::uint32_t checksum = 0;
+  for (;;) {
+    const ssize_t count = ::read(file.get(), piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw InputError(with_errno("cannot read " + path.string()));
+    if (count == 0) return format("%08x", checksum);
+    checksum = crc32c(std::span(piece).first(static_cast<std::size_t>(count)), checksum);
+  }
+}
+
+// What the files of the manifest are like from outside.
+void check_sizes(const fs::path& checkpoint, const Manifest& manifest) {
+  for (const ListedFile& file : manifest.files) {
+    const fs::path path = checkpoint / file.name;
+    std::error_code error;
+    const std::uint64_t bytes = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
+    if (error) throw InputError(path.string() + ": " + error.message());
+    if (bytes != file.bytes) {
+      throw InputError(path.string() + " has " + with_commas(static_cast<long long>(bytes)) + " bytes; " +
+                       with_commas(static_cast<long long>(file.bytes)) + " were written");
+    }
+  }
+}
+
+}  // namespace
+
+std::string checkpoint_name(std::int64_t step) {
+  const std::string number = std::to_string(step);
+  return std::string(kPrefix) + std::string(kDigits - std::min(kDigits, number.size()), '0') + number;
+}
+
+CheckpointDirectory::CheckpointDirectory(fs::path path, JobItems job) : path_(std::move(path)), job_(std::move(job)) {
+  Digest digest;
+  for (const auto& [name, value] : job_) {
+    digest.update(name);
+    digest.update(value);
+  }
+  job_digest_ = digest.hex();
+}
+
+fs::path CheckpointDirectory::path_of(std::int64_t step) const { return path_ / checkpoint_name(step); }
+
+std::vector<ListedCheckpoint> CheckpointDirectory::list() const {
+  std::vector<ListedCheckpoint> found;
+  std::error_code error;
+  if (!fs::exists(path_, error) && !error) return found;
+  for (fs::directory_iterator entry(path_, error), end; !error && entry != end; entry.increment(error)) {
+    const auto step = step_of(entry->path().filename().string());
+    if (!step) continue;
+    ListedCheckpoint checkpoint{.step = *step, .job = {}, .digest = {}, .problem = {}};
+    try {
+      const Manifest manifest = read_manifest(entry->path());
+      checkpoint.job = manifest.job;
+      checkpoint.digest = manifest.digest;
+      check_sizes(entry->path(), manifest);
+    } catch (const InputError& cause) {
+      checkpoint.problem = cause.what();
+    }
+    found.push_back(std::move(checkpoint));
+  }
+  // Not to be taken for an empty one: the job would start anew.
+  if (error) throw InputError("cannot read the checkpoint directory " + path_.string() + ": " + error.message());
+  std::ranges::sort(found, std::greater(), &ListedCheckpoint::step);
+  return found;
+}
+
+void CheckpointDirectory::verify(std::int64_t step) const {
+  const fs::path checkpoint = path_of(step);
+  const Manifest manifest = read_manifest(checkpoint);
+  check_sizes(checkpoint, manifest);
+  for (const ListedFile& file : manifest.files) {
+    const std::string found = crc32c_of(checkpoint / file.name);
+    if (found != file.crc32c) {
+      throw InputError((checkpoint / file.name).string() + " has the checksum " + found + "; what was written has " +
+                       file.crc32c);
+    }
+  }
+}
+
+void CheckpointDirectory::write(std::int64_t step, const std::function<void(const fs::path&)>& fill) const {
+  StagingDirectory staging(path_, hidden_prefix());
+  const fs::path made = staging.path() / checkpoint_name(step);
+  fs::create_directory(made);
+  fill(made);
+  json files = json::object();
+  for (const auto& entry : fs::directory_iterator(made)) {
+    files[entry.path().filename().string()] = {{"bytes", entry.file_size()}, {"crc32c", crc32c_of(entry.path())}};
+  }
+  OutputFile manifest(made / kManifest);
+  manifest.write(json({{"format", kFormat}, {"version", kVersion}, {"job", job_digest_}, {"files", files}}).dump());
+  manifest.close();
+  staging.publish();
+}
+
+void CheckpointDirectory::keep_newest(std::int64_t count, std::int64_t step) const {
+  for (const ListedCheckpoint& checkpoint : list()) {
+    if (checkpoint.job != job_digest_ || (checkpoint.step <= step && count-- > 0)) continue;
+    std::error_code error;
+    // Without its manifest it is no checkpoint any more, should the rest stay.
+    fs::remove(path_of(checkpoint.step) / kManifest, error);
+    fs::remove_all(path_of(checkpoint.step), error);
+    if (error) throw SystemError("cannot remove " + path_of(checkpoint.step).string() + ": " + error.message());
+  }
+}
+
+void CheckpointDirectory::remove_leftovers() const { remove_abandoned_staging(path_, hidden_prefix()); }
+
+std::string CheckpointDirectory::hidden_prefix() const { return ".partial-" + job_digest_ + "-"; }
+
+}  // namespace lockstep

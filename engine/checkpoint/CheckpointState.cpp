@@ -1,0 +1,100 @@
+#include "engine/checkpoint/CheckpointState.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "job/Json.h"
+
+namespace lockstep {
+
+using nlohmann::json;
+
+namespace {
+
+// JSON has no NaN and no infinity.
+json number(double value) { return std::isfinite(value) ? json(value) : json(format("%g", value)); }
+
+double number_in(const json& value) {
+  return value.is_string() ? std::strtod(value.get<std::string>().c_str(), nullptr) : value.get<double>();
+}
+
+std::int64_t count_in(const json& value) {
+  const auto count = value.get<std::int64_t>();
+  if (!value.is_number_integer() || count < 0) throw InputError("expected a count, found " + value.dump());
+  return count;
+}
+
+json evaluation(const std::optional<SavedEvaluation>& saved) {
+  if (!saved) return nullptr;
+  json metrics = json::object();
+  for (const auto& [name, value] : saved->metrics) metrics[name] = number(value);
+  return {{"step", saved->step}, {"metrics", metrics}};
+}
+
+std::optional<SavedEvaluation> evaluation_in(const json& value) {
+  if (value.is_null()) return std::nullopt;
+  SavedEvaluation saved{.step = count_in(value.at("step"))};
+  for (const auto& [name, metric] : value.at("metrics").items()) saved.metrics[name] = number_in(metric);
+  return saved;
+}
+
+}  // namespace
+
+std::string write_state(const CheckpointState& state) {
+  json document = {{"step", state.step},
+                   {"epoch", state.position.epoch},
+                   {"epoch_step", state.position.step},
+                   {"epoch_loss", number(state.epoch_loss)},
+                   {"epoch_samples", state.epoch_samples},
+                   {"evaluated_step", state.evaluated_step},
+                   {"evaluations_since_best", state.evaluations_since_best},
+                   {"best", evaluation(state.best)},
+                   {"last", evaluation(state.last)},
+                   {"loss_scale", nullptr},
+                   {"optimizer_steps", state.optimizer_steps},
+                   {"ranks", state.samples_since_average.size()},
+                   {"samples_since_average", state.samples_since_average},
+                   {"job", state.job}};
+  if (state.loss_scale) {
+    document["loss_scale"] = {{"value", state.loss_scale->value},
+                              {"steps_since_change", state.loss_scale->steps_since_change},
+                              {"overflows", state.loss_scale->overflows}};
+  }
+  return document.dump(1);
+}
+
+CheckpointState read_state(const std::string& text, const std::string& origin) {
+  const json document = parse_json(text, origin);
+  try {
+    CheckpointState state{.step = count_in(document.at("step")),
+                          .position = {count_in(document.at("epoch")), count_in(document.at("epoch_step"))},
+                          .epoch_loss = number_in(document.at("epoch_loss")),
+                          .epoch_samples = count_in(document.at("epoch_samples")),
+                          .evaluated_step = count_in(document.at("evaluated_step")),
+                          .evaluations_since_best = count_in(document.at("evaluations_since_best")),
+                          .best = evaluation_in(document.at("best")),
+                          .last = evaluation_in(document.at("last"))};
+    if (const json& scale = document.at("loss_scale"); !scale.is_null()) {
+      state.loss_scale = {.value = scale.at("value"),
+                          .steps_since_change = count_in(scale.at("steps_since_change")),
+                          .overflows = count_in(scale.at("overflows"))};
+    }
+    for (const auto& [name, steps] : document.at("optimizer_steps").items()) {
+      state.optimizer_steps[name] = count_in(steps);
+    }
+    for (const json& samples : document.at("samples_since_average")) {
+      state.samples_since_average.push_back(count_in(samples));
+    }
+    state.job = document.at("job").get<JobItems>();
+    return state;
+  } catch (const json::exception& error) {
+    throw InputError(origin + " is not the state of a checkpoint: " + error.what());
+  } catch (const InputError& error) {
+    throw InputError(origin + " is not the state of a checkpoint: " + error.what());
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,22 @@
+// What a checkpoint's job and the one that goes on from it must have in common.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// What a job is, by name: hyperparameters, data, program.
+using JobItems = std::map<std::string, std::string>;
+
+/// The hyperparameters that must stay. Those may change that say where and how the work is spread (ranks, threads,
+/// micro-batches, buckets, device, passes), what is shown, written and kept, and when the job ends: patience; epochs and
+/// max_steps too, as long as the schedule of the learning rate does not depend on the last step.
+JobItems items_of(const Hyperparameters& hyperparameters);
+
+/// The first item that differs, with both values, or "".
+std::string difference(const JobItems& saved, const JobItems& now);
+
+}  // namespace lockstep

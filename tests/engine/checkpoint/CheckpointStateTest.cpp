@@ -1,0 +1,99 @@
+#include "engine/checkpoint/CheckpointState.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+#include "engine/checkpoint/JobItems.h"
+#include "tests/support/ExpectError.h"
+
+namespace lockstep {
+namespace {
+
+CheckpointState example() {
+  return {.step = 1234,
+          .position = {3, 34},
+          .epoch_loss = 0.1 + 0.2,
+          .epoch_samples = 5,
+          .evaluated_step = 1200,
+          .evaluations_since_best = 2,
+          .best = SavedEvaluation{.step = 800, .metrics = {{"loss", 1.0 / 3}, {"accuracy", std::nan("")}}},
+          .last = SavedEvaluation{.step = 1200, .metrics = {{"loss", std::numeric_limits<double>::infinity()}}},
+          .loss_scale = SavedLossScale{.value = 0x1p-1000, .steps_since_change = 7, .overflows = 8},
+          .optimizer_steps = {{"fc.weight", 1234}, {"fc.bias", 0}},
+          .samples_since_average = {64, 0, 32},
+          .job = {{"hyperparameter seed", "1"}}};
+}
+
+TEST(CheckpointState, ComesBackToTheLastBit) {
+  const CheckpointState state = example();
+  const std::string text = write_state(state);
+  const CheckpointState read = read_state(text, "state.json");
+  EXPECT_EQ(write_state(read), text);
+  EXPECT_EQ(read.step, state.step);
+  EXPECT_EQ(read.position.epoch, 3);
+  EXPECT_EQ(read.position.step, 34);
+  EXPECT_EQ(read.epoch_loss, state.epoch_loss);
+  EXPECT_EQ(read.best->metrics.at("loss"), 1.0 / 3);
+  EXPECT_TRUE(std::isnan(read.best->metrics.at("accuracy")));
+  EXPECT_EQ(read.last->metrics.at("loss"), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(read.loss_scale->value, 0x1p-1000);
+  EXPECT_EQ(read.loss_scale->overflows, 8);
+  EXPECT_EQ(read.optimizer_steps, state.optimizer_steps);
+  EXPECT_EQ(read.samples_since_average, state.samples_since_average);
+  EXPECT_EQ(read.job, state.job);
+}
+
+TEST(CheckpointState, WhatIsNotThereStaysAway) {
+  const CheckpointState read = read_state(write_state({}), "state.json");
+  EXPECT_FALSE(read.best || read.last || read.loss_scale);
+}
+
+TEST(CheckpointState, EveryKeyIsNeededAndOfItsType) {
+  const auto document = nlohmann::json::parse(write_state(example()));
+  for (const auto& [key, value] : document.items()) {
+    if (key == "ranks") continue;  // for people: the list of samples says it too
+    auto changed = document;
+    changed.erase(key);
+    EXPECT_ERROR(read_state(changed.dump(), "state.json"), InputError, "state.json", key);
+    changed[key] = true;
+    EXPECT_ERROR(read_state(changed.dump(), "state.json"), InputError, "state.json");
+  }
+  auto negative = document;
+  negative["step"] = -1;
+  EXPECT_ERROR(read_state(negative.dump(), "state.json"), InputError, "-1");
+  EXPECT_ERROR(read_state("[1", "state.json"), InputError, "state.json is not JSON");
+}
+
+TEST(JobItems, OnlyWhatMattersMustStay) {
+  Hyperparameters one;
+  Hyperparameters other;
+  other.ranks_per_host = 5;
+  other.log_every = 9;
+  other.checkpoint_every.steps = 3;
+  other.bucket_cap_mb = 1;
+  other.micro_batch_size = 4;
+  other.epochs = 99;
+  EXPECT_EQ(difference(items_of(one), items_of(other)), "");
+  other.learning_rate = 0.5;
+  EXPECT_EQ(difference(items_of(one), items_of(other)), "hyperparameter learning_rate was 0.01 and is 0.5");
+}
+
+TEST(JobItems, TheEndMattersToASchedule) {
+  Hyperparameters one;
+  one.schedule = ScheduleKind::kCosine;
+  Hyperparameters other = one;
+  other.epochs = 99;
+  EXPECT_EQ(difference(items_of(one), items_of(other)), "hyperparameter epochs was 10 and is 99");
+}
+
+TEST(JobItems, AnItemMayBeMissing) {
+  EXPECT_EQ(difference({{"data", "1"}}, {}), "data was 1 and is missing");
+  EXPECT_EQ(difference({}, {{"data", "1"}}), "data was missing and is 1");
+}
+
+}  // namespace
+}  // namespace lockstep
