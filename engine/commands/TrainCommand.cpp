@@ -379,9 +379,9 @@ ExitCode RankJob::finish(TrainingResult result) {
   Rows rows;
   if (result.stopped) {
     reporter_->note("stopped on request after step " + with_commas(result.steps) +
-                    (result.saved                 ? "; the checkpoint is complete"
-                     : kept                       ? "; there is no checkpoint directory: only artifacts are kept"
-                                                  : "; nothing is kept: there is no checkpoint directory, and export=none"));
+                    (result.saved ? "; the checkpoint is complete"
+                     : kept       ? "; there is no checkpoint directory: only artifacts are kept"
+                                  : "; nothing is kept: there is no checkpoint directory, and export=none"));
   }
   for (const auto& [name, value] : metrics) rows.emplace_back(name, format("%.4f", value));
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();

@@ -368,7 +368,8 @@ void Trainer::report_capture_failure() {
   if (step_.capture_failure().empty() || capture_failure_reported_) return;
   capture_failure_reported_ = true;
   if (surroundings_.reporter) {
-    surroundings_.reporter->note("steps run without a CUDA graph, which is slower for small programs: " + step_.capture_failure());
+    surroundings_.reporter->note("steps run without a CUDA graph, which is slower for small programs: " +
+                                 step_.capture_failure());
   }
 }
 

