@@ -21,7 +21,7 @@ JOBS = {
     "adamw": dict(model="cnn", optimizer="adamw", learning_rate=0.002, weight_decay=0.05, schedule="linear",
                   micro_batch_size=5, artifact_state="last"),
     "fp16": dict(model="mlp", precision="fp16", loss_scale=2.0**26, loss_scale_growth_interval=9, model_dropout=0.1,
-                 epochs=30),
+                 epochs=150),
 }
 EXACT = dict(model="cnn", model_norm="none", model_dropout=0, precision="fp64")  # the same on any number of ranks
 
@@ -126,21 +126,17 @@ def stopped_and_resumed(name, seed):
     def check(j):
         j.with_options(**JOBS[name])
         expected = j.undisturbed()
-        middle = 0
-        for turn in range(3 if SOAK else 2):
+        for _ in range(3 if SOAK else 2):
             process = j.start()
             after_first_epoch(process, generator.uniform(0, 0.1))
             code, output = stop(process, generator.choice([signal.SIGTERM, signal.SIGINT]))
             assert code == 0, f"{code}: {output}"
-            assert "stopped on request after step" in output or "final" in output or "artifact" in output, output
-            assert turn == 0 or j.steps(), output
+            assert "stopped on request after step" in output and j.steps(), output
             j.clean()
-            middle += j.state()["epoch_step"] > 0
         output = j.run()
         assert "resumed from" in output, output
         same(j.result(), expected)
         j.metrics_are_the_undisturbed_ones()
-        return middle
 
     check()
 
