@@ -148,6 +148,17 @@ def a_stopped_job_goes_on_as_if_it_had_not_been():
 
 
 @job
+def the_loss_scale_goes_on_between_two_changes(j):
+    j.with_options(**JOBS["fp16"], artifact_state="last").with_options(epochs=8)
+    expected = j.undisturbed()
+    for step in (14, 37):
+        j.run(max_steps=step)
+        assert j.state()["loss_scale"]["steps_since_change"] > 0, j.state()
+    j.run()
+    same(j.result(), expected)
+
+
+@job
 def a_killed_job_goes_on_from_its_last_checkpoint(j):
     """SIGKILL to the launcher and to a rank, between checkpoints."""
     j.with_options(**JOBS["sgd"], epochs=20, checkpoint_every=13)
@@ -358,7 +369,7 @@ def stopped_at_any_moment(j):
     j.command = lambda command=j.command, **more: [*command(**more), "--channel", f"validation={j.directory / 'validation'}"]
     expected = j.undisturbed()
     codes = []
-    for turn in range(60 if SOAK else 6):
+    for turn in range(60 if SOAK else 5):
         process = j.start()
         time.sleep(generator.uniform(0, 2.5) if turn % 2 else generator.uniform(0, 0.6))
         if process.poll() is not None:
@@ -399,7 +410,8 @@ def a_second_signal_ends_at_once(j):
 
 
 if __name__ == "__main__":
-    common.main(a_stopped_job_goes_on_as_if_it_had_not_been, a_killed_job_goes_on_from_its_last_checkpoint,
+    common.main(a_stopped_job_goes_on_as_if_it_had_not_been, the_loss_scale_goes_on_between_two_changes,
+                a_killed_job_goes_on_from_its_last_checkpoint,
                 other_ranks_buckets_and_passes_go_on_too, batch_statistics_become_the_average_on_other_ranks,
                 a_damaged_checkpoint_is_passed_over, what_matters_must_stay, a_finished_job_can_be_extended,
                 never_resuming_starts_anew, patience_and_the_best_state_are_remembered, minutes_are_a_measure_too,
