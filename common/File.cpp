@@ -93,7 +93,8 @@ void OutputFile::close() {
   if (::close(fd_.release()) != 0) throw SystemError(with_errno("cannot close " + path_.string()));
 }
 
-StagingDirectory::StagingDirectory(fs::path destination, std::string_view prefix) : destination_(std::move(destination)) {
+StagingDirectory::StagingDirectory(fs::path destination, std::string_view prefix)
+    : destination_(std::move(destination)) {
   std::error_code error;
   fs::create_directories(destination_, error);
   if (error) throw InputError("cannot make the directory " + destination_.string() + ": " + error.message());

@@ -129,10 +129,9 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
 }
 
 void check_job(Job& job) {
-  job.config.hyperparameters = parse_hyperparameters(
-      job.hyperparameters,
-      {"channel", "channels", "job_name", "model_dir", "checkpoint_dir", "output_dir", "output_data_dir", "base_dir",
-       "print_config"});
+  job.config.hyperparameters =
+      parse_hyperparameters(job.hyperparameters, {"channel", "channels", "job_name", "model_dir", "checkpoint_dir",
+                                                  "output_dir", "output_data_dir", "base_dir", "print_config"});
   check_checkpoint_dir(job);
   const bool synthetic = job.config.hyperparameters.data == Data::kSynthetic;
   for (const auto& [name, path] : job.config.channels) {

@@ -20,8 +20,9 @@ Environment process_environment();
 ///
 /// A bare container has no SM_* variable: all values come from hyperparameters.json, resourceconfig.json and
 /// inputdataconfig.json under BASE/input/config, and where checkpoints go (LocalPath) from checkpointconfig.json; each
-/// file, and each of its keys, may be missing or null. An SM_* variable that is set wins over the file: SM_HOSTS, SM_CURRENT_HOST, SM_NUM_GPUS, SM_CHANNELS and SM_CHANNEL_<NAME>,
-/// SM_MODEL_DIR, SM_OUTPUT_DIR, SM_OUTPUT_DATA_DIR, SM_HPS and SM_HP_<NAME>.
+/// file, and each of its keys, may be missing or null. An SM_* variable that is set wins over the file: SM_HOSTS,
+/// SM_CURRENT_HOST, SM_NUM_GPUS, SM_CHANNELS and SM_CHANNEL_<NAME>, SM_MODEL_DIR, SM_OUTPUT_DIR, SM_OUTPUT_DATA_DIR,
+/// SM_HPS and SM_HP_<NAME>.
 struct JobEnvironment {
   bool container = false;          ///< a configuration directory or an SM_* variable was found
   std::string job_name;            ///< TRAINING_JOB_NAME, SAGEMAKER_JOB_NAME, or ""

@@ -26,9 +26,9 @@ struct Stopping {
 /// error comes line by line to `error_line`, in this thread.
 ///
 /// On SIGTERM, SIGINT or SIGHUP to this process the command is told to end, as `stopping` says, and the group gets
-/// SIGKILL when it has not ended after the grace, or at once with a second signal. Descendants that outlive the command are killed: this process
-/// adopts orphans, and reaps them (also those it has as PID 1). When this process is itself killed, the command gets
-/// SIGTERM. Throws SystemError when the command cannot be started.
+/// SIGKILL when it has not ended after the grace, or at once with a second signal. Descendants that outlive the command
+/// are killed: this process adopts orphans, and reaps them (also those it has as PID 1). When this process is itself
+/// killed, the command gets SIGTERM. Throws SystemError when the command cannot be started.
 Ending supervise(const std::vector<std::string>& command, const std::function<void(const std::string&)>& error_line,
                  const Stopping& stopping = {});
 

@@ -106,12 +106,12 @@ constexpr double kSecondsToStop = 90;
 int run_ranks(const std::vector<std::string>& command, const JobConfig& job) {
   MpirunMessages messages;
   // mpirun hands SIGUSR1 on to the ranks, which then stop in good order; SIGTERM would have it kill them.
-  const Ending ending = supervise(
-      command,
-      [&](const std::string& line) {
-        for (const std::string& shown : messages.take(line)) std::cerr << shown << std::endl;
-      },
-      {.gentle_signal = SIGUSR1, .grace_seconds = kSecondsToStop});
+  const Ending ending = supervise(command,
+                                  [&](const std::string& line) {
+                                    for (const std::string& shown : messages.take(line))
+                                      std::cerr << shown << std::endl;
+                                  },
+                                  {.gentle_signal = SIGUSR1, .grace_seconds = kSecondsToStop});
   const auto fail = [&](const std::string& reason, int code) {
     remove_abandoned_staging(job.model_dir);  // a container's model directory is uploaded after a failure too
     if (write_failure_file(job.output_dir, reason)) std::cerr << "lockstep: error: " << reason << std::endl;
@@ -223,8 +223,10 @@ int plan_command(const std::vector<std::string>& arguments) {
     std::cout << "channel   none: training needs one named train (or training)\n";
   }
   std::cout << "artifacts " << config.model_dir.string() << "\nresume    "
-            << (config.checkpoint_dir.empty() ? "no: the job has no checkpoint directory" : "from " + config.checkpoint_dir.string()) << "\noutput    " << config.output_dir.string()
-            << "\nmetrics   " << (config.output_data_dir / "metrics.jsonl").string() << "\n";
+            << (config.checkpoint_dir.empty() ? "no: the job has no checkpoint directory"
+                                              : "from " + config.checkpoint_dir.string())
+            << "\noutput    " << config.output_dir.string() << "\nmetrics   "
+            << (config.output_data_dir / "metrics.jsonl").string() << "\n";
   for (const std::string& note : launch.job.notes) std::cout << "note      " << note << "\n";
   std::cout << "command   " << shell_quoted(launch_command(launch, arguments)) << "\n";
   return kExitDone;

@@ -29,7 +29,8 @@ void write_checkpoint(const Checkpoint& checkpoint, const fs::path& directory) {
   state.close();
   write_safetensors(checkpoint.model, {}, directory / "model.safetensors");
   write_safetensors(checkpoint.optimizer, {}, directory / "optimizer.safetensors");
-  if (!checkpoint.statistics.empty()) write_safetensors(checkpoint.statistics, {}, directory / "statistics.safetensors");
+  if (!checkpoint.statistics.empty())
+    write_safetensors(checkpoint.statistics, {}, directory / "statistics.safetensors");
   if (!checkpoint.best.empty()) write_safetensors(checkpoint.best, {}, directory / "best.safetensors");
 }
 

@@ -64,7 +64,8 @@ Manifest read_manifest(const fs::path& checkpoint) {
     }
     Manifest manifest{.job = document.at("job"), .files = {}, .digest = {}};
     for (const auto& [name, file] : document.at("files").items()) {
-      if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos || !file.at("bytes").is_number_unsigned()) {
+      if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos ||
+          !file.at("bytes").is_number_unsigned()) {
         throw InputError(path.string() + ": " + in_quotes(name) + " is not a file of a checkpoint");
       }
       manifest.files.push_back({.name = name, .bytes = file.at("bytes"), .crc32c = file.at("crc32c")});
@@ -180,10 +181,11 @@ void CheckpointDirectory::write(std::int64_t step, const std::function<void(cons
 void CheckpointDirectory::keep_newest(std::int64_t count, std::int64_t step) const {
   for (const ListedCheckpoint& checkpoint : list()) {
     if (checkpoint.job != job_digest_ || (checkpoint.step <= step && count-- > 0)) continue;
+    // Hidden first: should this process be killed, what is half removed is a leftover and no checkpoint.
+    const fs::path hidden = path_ / (hidden_prefix() + checkpoint_name(checkpoint.step));
     std::error_code error;
-    // Without its manifest it is no checkpoint any more, should the rest stay.
-    fs::remove(path_of(checkpoint.step) / kManifest, error);
-    fs::remove_all(path_of(checkpoint.step), error);
+    fs::rename(path_of(checkpoint.step), hidden, error);
+    if (!error) fs::remove_all(hidden, error);
     if (error) throw SystemError("cannot remove " + path_of(checkpoint.step).string() + ": " + error.message());
   }
 }

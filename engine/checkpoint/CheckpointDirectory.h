@@ -26,8 +26,8 @@ struct ListedCheckpoint {
 ///    "files": {"state.json": {"bytes": 1234, "crc32c": "8 hexadecimal digits"}, …}}
 ///
 /// One without a manifest that fits its files is no checkpoint. It is written under a hidden name that holds the job's
-/// digest, the manifest last, synced and renamed. One process of a job writes; all may read. Nothing but checkpoints and
-/// hidden directories of this job is ever changed.
+/// digest, the manifest last, synced and renamed. One process of a job writes; all may read. Nothing but checkpoints
+/// and hidden directories of this job is ever changed.
 class CheckpointDirectory {
  public:
   /// `job`: all that a job which goes on from a checkpoint must have in common with the one that wrote it.

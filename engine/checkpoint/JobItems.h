@@ -12,8 +12,8 @@ namespace lockstep {
 using JobItems = std::map<std::string, std::string>;
 
 /// The hyperparameters that must stay. Those may change that say where and how the work is spread (ranks, threads,
-/// micro-batches, buckets, device, passes), what is shown, written and kept, and when the job ends: patience; epochs and
-/// max_steps too, as long as the schedule of the learning rate does not depend on the last step.
+/// micro-batches, buckets, device, passes), what is shown, written and kept, and when the job ends: patience; epochs
+/// and max_steps too, as long as the schedule of the learning rate does not depend on the last step.
 JobItems items_of(const Hyperparameters& hyperparameters);
 
 /// The first item that differs, with both values, or "".

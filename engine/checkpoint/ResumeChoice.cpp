@@ -25,8 +25,7 @@ std::vector<Listing> exchange_listings(Communicator& communicator, const std::ve
   json list = json::array();
   for (const ListedCheckpoint& one : mine) list.push_back({one.step, one.job, one.digest, one.problem});
   std::vector<Listing> all;
-  for (const std::string& text :
-       communicator.all_gather(list.dump(-1, ' ', false, json::error_handler_t::replace))) {
+  for (const std::string& text : communicator.all_gather(list.dump(-1, ' ', false, json::error_handler_t::replace))) {
     Listing& listing = all.emplace_back();
     for (const json& entry : json::parse(text)) {
       listing[entry[0]] = {.step = entry[0], .job = entry[1], .digest = entry[2], .problem = entry[3]};
@@ -56,7 +55,8 @@ void refuse_other_jobs(const CheckpointDirectory& directory, const Listing& list
     if (!entry->second.problem.empty()) continue;
     const std::filesystem::path path = directory.path_of(entry->first);
     const CheckpointState state = read_state(read_file(path / kStateFile, kMaxStateFile), path / kStateFile);
-    throw InputError("the checkpoint " + path.string() + " was written by another job: " + difference(state.job, directory.job()) +
+    throw InputError("the checkpoint " + path.string() +
+                     " was written by another job: " + difference(state.job, directory.job()) +
                      ". Give what it had to go on from there, or another checkpoint_dir to start anew");
   }
 }
@@ -78,9 +78,8 @@ ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirec
     }
   }
   if (others && !own) {
-    require_all_ok(communicator, [&] {
-      refuse_other_jobs(directory, listings[static_cast<std::size_t>(communicator.rank())]);
-    });
+    require_all_ok(communicator,
+                   [&] { refuse_other_jobs(directory, listings[static_cast<std::size_t>(communicator.rank())]); });
   }
   ResumeChoice choice;
   for (const std::int64_t step : steps) {

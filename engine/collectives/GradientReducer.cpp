@@ -98,9 +98,9 @@ void GradientReducer::start_bucket() {
   const bool last = next_bucket_ == pending_.size();
   const DataType type = parameters_.scalar_type() == at::kDouble ? DataType::kFloat64 : DataType::kFloat32;
   auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());
-  works_.push_back(communicator_.all_reduce(gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
-                                            static_cast<std::size_t>(bucket.length + (last ? std::int64_t{kRiders} : 0)), type,
-                                            ReduceOp::kSum));
+  works_.push_back(communicator_.all_reduce(
+      gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
+      static_cast<std::size_t>(bucket.length + (last ? std::int64_t{kRiders} : 0)), type, ReduceOp::kSum));
 }
 
 void GradientReducer::finish() {

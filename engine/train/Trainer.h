@@ -123,11 +123,11 @@ class Trainer {
   Evaluator evaluator_;
 
   std::int64_t global_step_ = 0;
-  LoaderPosition position_;         ///< of the next step; step = steps of the epoch: its evaluation comes next
-  double epoch_loss_ = 0;           ///< Σ step loss × samples of the epoch so far, without skipped steps
-  std::int64_t epoch_samples_ = 0;  ///< in that sum
+  LoaderPosition position_;                 ///< of the next step; step = steps of the epoch: its evaluation comes next
+  double epoch_loss_ = 0;                   ///< Σ step loss × samples of the epoch so far, without skipped steps
+  std::int64_t epoch_samples_ = 0;          ///< in that sum
   std::int64_t samples_since_average_ = 0;  ///< on this rank
-  bool stopped_ = false;            ///< the same on all ranks, as the next two
+  bool stopped_ = false;                    ///< the same on all ranks, as the next two
   bool checkpoint_due_ = false;
   std::pair<std::int64_t, std::int64_t> saved_{-1, -1};  ///< global_step_ and evaluated_step_ of the last checkpoint
   Clock::time_point last_checkpoint_;

@@ -68,6 +68,21 @@ TEST(Hyperparameters, MonitorAndExport) {
   EXPECT_ERROR(parse({{"export", "pt"}}), InputError, "pt2, safetensors", "did you mean pt2?");
 }
 
+TEST(Hyperparameters, CheckpointsComeByStepsOrByTime) {
+  const auto every = [](const json& value) { return parse({{"checkpoint_every", value}}).checkpoint_every; };
+  EXPECT_EQ(every(500).steps, 500);
+  EXPECT_EQ(every("\"500\"").steps, 500);
+  EXPECT_EQ(every("90s").seconds, 90);
+  EXPECT_EQ(every("0.5m").seconds, 30);
+  EXPECT_EQ(every("2h").seconds, 7200);
+  for (const json& none : {json("none"), json(0), json("0")}) EXPECT_TRUE(every(none).never());
+  for (const char* wrong : {"-1", "10d", "s", "0m", "-3s", "nans", "1.5", "often", "inf h"}) {
+    EXPECT_ERROR(every(wrong), InputError, "checkpoint_every", "as in 500", wrong);
+  }
+  const Hyperparameters timed = parse({{"checkpoint_every", "0.1m"}});
+  EXPECT_EQ(hyperparameters_from_json(to_json(timed)).checkpoint_every.seconds, timed.checkpoint_every.seconds);
+}
+
 TEST(Hyperparameters, UnknownNamesAreRefusedAndOthersNamesPass) {
   EXPECT_ERROR(parse({{"learningrate", 1}}), InputError, "learningrate", "did you mean learning_rate?");
   EXPECT_ERROR(parse({{"frobnicate_all", 1}}), InputError, "frobnicate_all", "--help");
@@ -166,6 +181,7 @@ TEST(JobConfig, RoundTripKeepsHostileTexts) {
   config.host = "algo-1";
   config.channels = {{"train-images.v1", "/data/with space/and 'quote'"}, {"-dash", "/--flag=like"}};
   config.model_dir = "/m";
+  config.checkpoint_dir = "/c";
   config.output_dir = "/o";
   config.output_data_dir = "/o/data";
   config.threads = 3;
@@ -174,6 +190,7 @@ TEST(JobConfig, RoundTripKeepsHostileTexts) {
   const JobConfig again = read_job_config(write_job_config(config));
   EXPECT_EQ(again.job_name, config.job_name);
   EXPECT_EQ(again.channels, config.channels);
+  EXPECT_EQ(again.checkpoint_dir, "/c");
   EXPECT_EQ(again.threads, 3);
   EXPECT_TRUE(again.terminal);
   EXPECT_EQ(again.hyperparameters.seed, 7);

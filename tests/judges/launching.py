@@ -87,14 +87,16 @@ def a_killed_rank_ends_the_job_and_is_named(j):
 
 
 @job
-def a_signal_to_the_launcher_ends_all_ranks(j):
+def a_signal_to_the_launcher_stops_all_ranks(j):
     for number in (signal.SIGTERM, signal.SIGINT):
-        process = j.start()
-        ranks = ranks_of(process)
-        process.send_signal(number)
-        process.communicate(timeout=15)
-        assert process.returncode == 128 + number
-        assert gone(ranks)
+        for more, code in (((), 0), (("--export", "none"), 128 + number)):
+            process = j.start(*more)
+            ranks = ranks_of(process)
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=30)
+            assert process.returncode == code, output
+            assert gone(ranks)
+    assert "nothing was saved" in j.failure()
 
 
 @job
@@ -202,7 +204,7 @@ def a_full_disk_is_an_error(j):
 
 
 if __name__ == "__main__":
-    common.main(a_killed_rank_ends_the_job_and_is_named, a_signal_to_the_launcher_ends_all_ranks, under_mpirun_it_is_a_rank,
+    common.main(a_killed_rank_ends_the_job_and_is_named, a_signal_to_the_launcher_stops_all_ranks, under_mpirun_it_is_a_rank,
                 ranks_that_were_given_different_jobs_refuse, one_ranks_missing_file_is_everyones_error,
                 a_diverging_job_says_so_once, a_container_needs_no_argument, a_rank_that_finds_no_other_does_not_train_alone,
                 an_unwritable_model_directory_is_refused_at_once, a_plan_starts_nothing, one_host_needs_no_ssh, a_full_disk_is_an_error)

@@ -21,7 +21,7 @@ JOBS = {
     "adamw": dict(model="cnn", optimizer="adamw", learning_rate=0.002, weight_decay=0.05, schedule="linear",
                   micro_batch_size=5, artifact_state="last"),
     "fp16": dict(model="mlp", precision="fp16", loss_scale=2.0**26, loss_scale_growth_interval=9, model_dropout=0.1,
-                 epochs=30),
+                 epochs=150),
 }
 EXACT = dict(model="cnn", model_norm="none", model_dropout=0, precision="fp64")  # the same on any number of ranks
 
@@ -119,28 +119,24 @@ def stop(process, number=signal.SIGTERM):
 
 
 def stopped_and_resumed(name, seed):
-    """Stopped after random steps, three times, then to the end: the undisturbed job's result bit for bit."""
+    """Stopped after random steps, several times, then to the end: the undisturbed job's result bit for bit."""
     generator = random.Random(seed)
 
     @job
     def check(j):
         j.with_options(**JOBS[name])
         expected = j.undisturbed()
-        middle = 0
-        for turn in range(3):
+        for _ in range(3 if SOAK else 2):
             process = j.start()
             after_first_epoch(process, generator.uniform(0, 0.1))
             code, output = stop(process, generator.choice([signal.SIGTERM, signal.SIGINT]))
             assert code == 0, f"{code}: {output}"
-            assert "stopped on request after step" in output or "final" in output or "artifact" in output, output
-            assert turn == 0 or j.steps(), output
+            assert "stopped on request after step" in output and j.steps(), output
             j.clean()
-            middle += j.state()["epoch_step"] > 0
         output = j.run()
         assert "resumed from" in output, output
         same(j.result(), expected)
         j.metrics_are_the_undisturbed_ones()
-        return middle
 
     check()
 
@@ -152,9 +148,20 @@ def a_stopped_job_goes_on_as_if_it_had_not_been():
 
 
 @job
+def the_loss_scale_goes_on_between_two_changes(j):
+    j.with_options(**JOBS["fp16"], artifact_state="last").with_options(epochs=8)
+    expected = j.undisturbed()
+    for step in (14, 37):
+        j.run(max_steps=step)
+        assert j.state()["loss_scale"]["steps_since_change"] > 0, j.state()
+    j.run()
+    same(j.result(), expected)
+
+
+@job
 def a_killed_job_goes_on_from_its_last_checkpoint(j):
     """SIGKILL to the launcher and to a rank, between checkpoints."""
-    j.with_options(**JOBS["sgd"], checkpoint_every=7)
+    j.with_options(**JOBS["sgd"], epochs=20, checkpoint_every=13)
     expected = j.undisturbed()
     generator = random.Random(4)
     for victim in (lambda process: process.pid, lambda process: launching.ranks_of(process)[1]):
@@ -168,12 +175,12 @@ def a_killed_job_goes_on_from_its_last_checkpoint(j):
                 break
             time.sleep(0.01)
         assert launching.gone(ranks)
-        assert len(j.steps()) <= 3 and all(step % 7 == 0 for step in j.steps()), j.steps()
+        assert len(j.steps()) <= 3 and all(step % 13 == 0 for step in j.steps()), j.steps()
     output = j.run()
     assert "resumed from" in output, output
     same(j.result(), expected)
     j.clean()
-    assert len(j.steps()) == 2 and j.steps()[-1] == 40 * STEPS
+    assert len(j.steps()) == 2 and j.steps()[-1] == 20 * STEPS, j.steps()
 
 
 @job
@@ -195,7 +202,7 @@ def other_ranks_buckets_and_passes_go_on_too(j):
 def batch_statistics_become_the_average_on_other_ranks(j):
     """What is loaded is what was saved, and training goes on to a sensible result."""
     j.with_options(model="cnn", epochs=20, artifact_state="last", learning_rate=0.05)
-    j.run(max_steps=15, export="none")
+    j.run(max_steps=15)
     saved = load_file(j.newest() / "model.safetensors")
     rows = load_file(j.newest() / "statistics.safetensors")
     weights = np.array(j.state()["samples_since_average"], dtype=np.float64)
@@ -239,7 +246,7 @@ def a_damaged_checkpoint_is_passed_over(j):
     assert files == ["best.safetensors", "manifest.json", "model.safetensors", "optimizer.safetensors", "state.json",
                      "statistics.safetensors"], files
     cases = [(name, damage) for name in files for damage in DAMAGE]
-    for name, damage in cases if SOAK else random.Random(5).sample(cases, 5):
+    for name, damage in cases if SOAK else random.Random(5).sample(cases, 4):
         DAMAGE[damage](j.checkpoints / "step-000000044" / name)
         output = j.run()
         assert "checkpoint passed over: step-000000044: " in output and name in output, output
@@ -252,11 +259,9 @@ def a_damaged_checkpoint_is_passed_over(j):
 @job
 def what_matters_must_stay(j):
     j.with_options(**JOBS["adamw"])
-    j.run(checkpoint_every=1, epochs=2)
+    j.run(epochs=2)
     for change, text in (({"learning_rate": 0.5}, "hyperparameter learning_rate was 0.002 and is 0.5"),
-                         ({"seed": 9}, "hyperparameter seed was 1 and is 9"),
                          ({"epochs": 5}, "hyperparameter epochs was 2 and is 5"),
-                         ({"model_hidden": 7}, "hyperparameter model_hidden was [128] and is [7]"),
                          ({"resume": "never", "beta1": 0.5}, "hyperparameter beta1 was 0.9 and is 0.5")):
         before = j.steps()
         output = j.run(expect=2, **({"epochs": 2} | change))
@@ -364,7 +369,7 @@ def stopped_at_any_moment(j):
     j.command = lambda command=j.command, **more: [*command(**more), "--channel", f"validation={j.directory / 'validation'}"]
     expected = j.undisturbed()
     codes = []
-    for turn in range(60 if SOAK else 6):
+    for turn in range(60 if SOAK else 5):
         process = j.start()
         time.sleep(generator.uniform(0, 2.5) if turn % 2 else generator.uniform(0, 0.6))
         if process.poll() is not None:
@@ -374,7 +379,8 @@ def stopped_at_any_moment(j):
         had = bool(j.steps())
         code, output = stop(process)
         codes.append(code)
-        assert code in (0, 128 + signal.SIGTERM), f"{code}: {output}"
+        # Negative: not even the launcher has heard it.
+        assert code in (0, 128 + signal.SIGTERM, -signal.SIGTERM), f"{code}: {output}"
         assert code != 0 or j.steps() or "read back and compared" in output, output
         assert code == 0 or not j.steps() or had, output
         j.clean()
@@ -404,7 +410,8 @@ def a_second_signal_ends_at_once(j):
 
 
 if __name__ == "__main__":
-    common.main(a_stopped_job_goes_on_as_if_it_had_not_been, a_killed_job_goes_on_from_its_last_checkpoint,
+    common.main(a_stopped_job_goes_on_as_if_it_had_not_been, the_loss_scale_goes_on_between_two_changes,
+                a_killed_job_goes_on_from_its_last_checkpoint,
                 other_ranks_buckets_and_passes_go_on_too, batch_statistics_become_the_average_on_other_ranks,
                 a_damaged_checkpoint_is_passed_over, what_matters_must_stay, a_finished_job_can_be_extended,
                 never_resuming_starts_anew, patience_and_the_best_state_are_remembered, minutes_are_a_measure_too,

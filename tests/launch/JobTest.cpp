@@ -156,6 +156,33 @@ TEST(JobEnvironment, RefusesWhatTheContractDoesNotAllow) {
   EXPECT_ERROR(container.read({{"SM_HPS", "{'a': 1}"}}), InputError, "SM_HPS");
 }
 
+TEST(JobEnvironment, ReadsWhereCheckpointsGo) {
+  Container container;
+  EXPECT_EQ(container.read().checkpoint_dir, "");
+  container.config("checkpointconfig.json", R"({"S3Uri":"s3://bucket/x","LocalPath":"/opt/ml/checkpoints"})");
+  EXPECT_EQ(container.read().checkpoint_dir, "/opt/ml/checkpoints");
+  container.config("checkpointconfig.json", R"({"LocalPath":null})");
+  EXPECT_EQ(container.read().checkpoint_dir, "");
+  container.config("checkpointconfig.json", R"({"LocalPath":3})");
+  EXPECT_ERROR(container.read(), InputError, "checkpointconfig.json", "LocalPath");
+}
+
+TEST(CheckJob, CheckpointsNeedAPlaceOutsideTheModelDirectory) {
+  const auto check = [](const std::vector<std::string>& flags) {
+    Job job = gather_job(Container().read(), parse_job_arguments(flags));
+    check_job(job);
+    return job.config.checkpoint_dir;
+  };
+  EXPECT_EQ(check({"--checkpoint_every", "none"}), "");
+  EXPECT_EQ(check({"--checkpoint_every", "5", "--checkpoint-dir=/c", "--checkpoint_keep", "3"}), "/c");
+  for (const char* name : {"checkpoint_every", "checkpoint_keep"}) {
+    EXPECT_ERROR(check({std::string("--") + name, "5"}), InputError, name, "--checkpoint_dir");
+  }
+  EXPECT_ERROR(check({"--resume", "never"}), InputError, "resume", "--checkpoint_dir");
+  EXPECT_ERROR(check({"--model_dir", "/m", "--checkpoint_dir", "/m/../m/c"}), InputError, "/m", "model directory");
+  EXPECT_EQ(check({"--model_dir", "/m", "--checkpoint_dir", "/m2"}), "/m2");
+}
+
 TEST(JobArguments, FlagsInEverySpelling) {
   const JobArguments arguments = parse_job_arguments(
       {"job.json", "--batch_size", "64", "--batch-size=32", "--channel", "train=/a=b", "--channel=test=/c",
@@ -184,7 +211,8 @@ TEST(GatherJob, FlagsWinOverTheFileAndTheFileOverTheContainer) {
   container.config("hyperparameters.json", R"({"epochs":"1","seed":"1","batch_size":"1"})");
   const TemporaryDirectory elsewhere;
   std::ofstream(elsewhere / "job.json")
-      << R"({"epochs": 2, "seed": 2, "channels": {"train": "data/train"}, "model_dir": "out", "model": "m.pt2"})";
+      << R"({"epochs": 2, "seed": 2, "channels": {"train": "data/train"}, "model_dir": "out", "checkpoint_dir": "c",
+          "model": "m.pt2"})";
   const Job job =
       gather_job(container.read(),
                  parse_job_arguments({(elsewhere / "job.json").string(), "--epochs", "3", "--output_dir", "/o"}));
@@ -194,6 +222,7 @@ TEST(GatherJob, FlagsWinOverTheFileAndTheFileOverTheContainer) {
   EXPECT_EQ(job.hyperparameters.at("model"), (elsewhere / "m.pt2").string());
   EXPECT_EQ(job.config.channels.at("train"), elsewhere / "data/train");
   EXPECT_EQ(job.config.model_dir, elsewhere / "out");
+  EXPECT_EQ(job.config.checkpoint_dir, elsewhere / "c");
   EXPECT_EQ(job.config.output_dir, "/o");
   EXPECT_EQ(job.config.output_data_dir, container / "output/data");
 }

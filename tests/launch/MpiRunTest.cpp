@@ -106,6 +106,11 @@ TEST(MpirunMessages, HidesWhatOnlySaysThatARankHasEnded) {
   EXPECT_FALSE(messages.killed_rank().has_value());
 }
 
+TEST(MpirunMessages, HidesThatASignalWasHandedOn) {
+  MpirunMessages messages;
+  EXPECT_EQ(shown(messages, {"before", "mpirun: Forwarding signal 10 to job", "after"}), (Words{"before", "after"}));
+}
+
 TEST(MpirunMessages, KeepsWhichRankASignalEnded) {
   MpirunMessages messages;
   EXPECT_EQ(shown(messages,

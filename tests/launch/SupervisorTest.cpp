@@ -112,9 +112,9 @@ TEST(Supervise, ASignalEndsTheWholeTree) {
 
 TEST(Supervise, ACommandThatIgnoresTheSignalIsKilledAfterTheGrace) {
   const TemporaryDirectory directory;
-  const pid_t launcher = start(
-      shell("trap '' TERM; sleep 100 & echo $! > " + (directory / "pid").string() + "; while :; do wait; done"),
-      {.grace_seconds = 0.3});
+  const pid_t launcher =
+      start(shell("trap '' TERM; sleep 100 & echo $! > " + (directory / "pid").string() + "; while :; do wait; done"),
+            {.grace_seconds = 0.3});
   const pid_t grandchild = read_pid(directory / "pid");
   ::kill(launcher, SIGTERM);
   EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);
@@ -132,9 +132,9 @@ std::vector<std::string> listener(const TemporaryDirectory& directory, const std
 TEST(Supervise, AGentleSignalReachesTheCommandAloneAndAsSoonAsItListens) {
   const TemporaryDirectory directory;
   const std::string told = (directory / "told").string();
-  const pid_t launcher = start(
-      listener(directory, "system('kill -0 $(cat " + (directory / "pid").string() + ") && touch " + told + "'); exit 0"),
-      {.gentle_signal = SIGUSR1, .grace_seconds = 20});
+  const pid_t launcher = start(listener(directory, "system('kill -0 $(cat " + (directory / "pid").string() +
+                                                       ") && touch " + told + "'); exit 0"),
+                               {.gentle_signal = SIGUSR1, .grace_seconds = 20});
   read_pid(directory / "pid");
   ::kill(launcher, SIGTERM);
   EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);

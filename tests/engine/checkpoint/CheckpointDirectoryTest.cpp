@@ -143,10 +143,12 @@ TEST(CheckpointDirectory, AFailedWriteLeavesWhatWasThere) {
   const TemporaryDirectory place;
   const CheckpointDirectory directory(place / "checkpoints", {});
   write(directory, 7, "old");
-  EXPECT_THROW(directory.write(7, [](const fs::path& made) {
-    put(made / "model.safetensors", "half");
-    throw SystemError("no space");
-  }), SystemError);
+  EXPECT_THROW(directory.write(7,
+                               [](const fs::path& made) {
+                                 put(made / "model.safetensors", "half");
+                                 throw SystemError("no space");
+                               }),
+               SystemError);
   EXPECT_NO_THROW(directory.verify(7));
   EXPECT_EQ(std::distance(fs::directory_iterator(directory.path()), {}), 1);
   write(directory, 7, "new");

@@ -13,11 +13,12 @@ namespace {
 TEST(Checkpoint, ComesBackToTheLastBit) {
   const TemporaryDirectory place;
   const at::Tensor weight = at::randn({2, 3, 4, 4}).contiguous(at::MemoryFormat::ChannelsLast);
-  const Checkpoint written{.state = {.step = 5, .samples_since_average = {1, 2}},
-                           .model = {{"conv.weight", weight}, {"norm.num_batches_tracked", at::scalar_tensor(7, at::kLong)}},
-                           .optimizer = {{"momentum/conv.weight", weight * 2}},
-                           .statistics = {{"norm.running_mean", at::randn({2, 3}, at::kDouble)}},
-                           .best = {}};
+  const Checkpoint written{
+      .state = {.step = 5, .samples_since_average = {1, 2}},
+      .model = {{"conv.weight", weight}, {"norm.num_batches_tracked", at::scalar_tensor(7, at::kLong)}},
+      .optimizer = {{"momentum/conv.weight", weight * 2}},
+      .statistics = {{"norm.running_mean", at::randn({2, 3}, at::kDouble)}},
+      .best = {}};
   write_checkpoint(written, place.path());
   const Checkpoint read = read_checkpoint(place.path());
   EXPECT_EQ(read.state.step, 5);

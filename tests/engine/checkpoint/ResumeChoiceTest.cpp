@@ -27,9 +27,7 @@ class ResumeChoiceTest : public testing::Test {
       std::ofstream(made / "model.safetensors") << content;
     });
   }
-  void damage(std::int64_t step) const {
-    std::ofstream(directory(job_).path_of(step) / "model.safetensors") << "SAME";
-  }
+  void damage(std::int64_t step) const { std::ofstream(directory(job_).path_of(step) / "model.safetensors") << "SAME"; }
   ResumeChoice choose() { return choose_checkpoint(communicator_, directory(job_)); }
   int rank() const { return communicator_.rank(); }
 

@@ -24,5 +24,15 @@ TEST(LossScale, HalvesOnOverflowAndDoublesAfterAnInterval) {
   EXPECT_EQ(scale.overflows(), 2);
 }
 
+TEST(LossScale, GoesOnFromItsState) {
+  LossScale scale(1024, 3);
+  for (const bool overflow : {false, true, false, false}) scale.update(overflow);
+  LossScale again(scale.state(), 3);
+  EXPECT_EQ(again.value(), 512);
+  EXPECT_EQ(again.overflows(), 1);
+  again.update(false);
+  EXPECT_EQ(again.value(), 1024);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -44,6 +44,30 @@ TEST(RunningStatistics, AreTheAverageWeightedBySamples) {
   EXPECT_TRUE(at::equal(state(mine, "block1.conv.weight"), weight));
 }
 
+TEST(RunningStatistics, GatheredRowsAverageToTheSame) {
+  MpiCommunicator communicator(mpi_session(), MpiMode::kInline);
+  Program mine = program();
+  const int rank = communicator.rank();
+  state(mine, "block1.norm.running_mean").copy_(at::arange(3) + 0.1 * rank);
+  state(mine, "block1.norm.num_batches_tracked").fill_(rank);
+  const NamedTensors rows = gather_running_statistics(mine, communicator);
+  EXPECT_EQ(rows.size(), statistics_of_rank(mine).size());
+  EXPECT_EQ(state(mine, "block1.norm.num_batches_tracked").item<std::int64_t>(), rank);
+  for (int r = 0; r < communicator.size(); ++r) {
+    EXPECT_TRUE(at::allclose(rows.at("block1.norm.running_mean")[r], at::arange(3) + 0.1 * r));
+    EXPECT_EQ(rows.at("block1.norm.num_batches_tracked")[r].item<std::int64_t>(), r);
+  }
+  std::vector<std::int64_t> samples;
+  for (int r = 0; r < communicator.size(); ++r) samples.push_back(r);
+  const NamedTensors averages = averaged(rows, samples);
+  EXPECT_TRUE(
+      at::equal(averaged(rows, {0, 0, 0}).at("block1.norm.running_mean"), rows.at("block1.norm.running_mean")[0]));
+  average_running_statistics(mine, rank, communicator, communicator);
+  for (const StateTensor& entry : statistics_of_rank(mine)) {
+    EXPECT_TRUE(at::allclose(averages.at(entry.name), entry.tensor)) << entry.name;
+  }
+}
+
 TEST(RunningStatistics, StayWhenNobodyHasTrained) {
   MpiCommunicator communicator(mpi_session(), MpiMode::kInline);
   Program mine = program();

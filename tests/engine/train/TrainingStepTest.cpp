@@ -111,9 +111,14 @@ class Job {
                 communicator_.rank(), options.precision, 1),
         inputs_(loader_, samples_.shape(), options.precision, device) {}
 
-  void start(bool full = true) {
+  void start(bool full = true, bool stop = false, bool save = false) {
     const double learning_rate = 0.1 / static_cast<double>(1 + next_);
-    step_.start(inputs_, {.batch_size = kBatch, .global_step = next_++, .learning_rate = learning_rate, .full = full});
+    step_.start(inputs_, {.batch_size = kBatch,
+                          .global_step = next_++,
+                          .learning_rate = learning_rate,
+                          .stop = stop,
+                          .save = save,
+                          .full = full});
   }
   TrainingStep::Result finish() { return step_.finish(); }
   TrainingStep::Result step() {
@@ -243,6 +248,27 @@ TEST(TrainingStep, ReplayedStepsAreTheSameSteps) {
     EXPECT_FALSE(plain.steps().captured());
     EXPECT_EQ(device.replays(), 5);  // after three that prepare
   }
+}
+
+// Whichever rank asks, in whichever step: all learn it with the outcome of that step, also when it is replayed.
+TEST(TrainingStep, AllLearnThatOneWantsToStopOrToSave) {
+  const Samples samples(-1, 0);
+  const int rank = this_rank();
+  ReplayingDevice device(true);
+  Job plain(samples, {});
+  Job replayed(samples, {.capture = true}, device);
+  for (int i = 0; i < 8; ++i) {
+    const bool stop = i % 4 == 1;
+    const bool save = i % 4 >= 1 && i % 4 <= 2;
+    for (Job* job : {&plain, &replayed}) {
+      job->start(true, stop && rank == 1, save && rank != 0);
+      const TrainingStep::Result result = job->finish();
+      EXPECT_EQ(result.stop, stop) << i;
+      EXPECT_EQ(result.save, save) << i;
+    }
+  }
+  EXPECT_GT(device.replays(), 0);
+  EXPECT_TRUE(at::equal(replayed.parameters(), plain.parameters()));
 }
 
 TEST(TrainingStep, StepsThatAreNotFullRunBetweenReplays) {
