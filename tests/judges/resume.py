@@ -27,7 +27,7 @@ EXACT = dict(model="cnn", model_norm="none", model_dropout=0, precision="fp64") 
 
 
 class Job:
-    """A job of 2 ranks and 40 epochs that writes a checkpoint where it is told to."""
+    """A job of 2 ranks and 100 epochs that writes a checkpoint where it is told to."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -43,7 +43,7 @@ class Job:
 
     def command(self, **more):
         paths = {"model_dir": self.model, "checkpoint_dir": self.checkpoints, "output_dir": self.directory / "output"}
-        options = dict(ranks_per_host=2, threads_per_rank=1, batch_size=32, epochs=40, export="safetensors", log_every=1000)
+        options = dict(ranks_per_host=2, threads_per_rank=1, batch_size=32, epochs=100, export="safetensors", log_every=1000)
         words = ["train"]
         for channel in ("train", "test"):
             words += ["--channel", f"{channel}={self.directory / channel}"]
@@ -161,7 +161,7 @@ def the_loss_scale_goes_on_between_two_changes(j):
 @job
 def a_killed_job_goes_on_from_its_last_checkpoint(j):
     """SIGKILL to the launcher and to a rank, between checkpoints."""
-    j.with_options(**JOBS["sgd"], epochs=20, checkpoint_every=13)
+    j.with_options(**JOBS["sgd"], epochs=150, checkpoint_every=13)
     expected = j.undisturbed()
     generator = random.Random(4)
     for victim in (lambda process: process.pid, lambda process: launching.ranks_of(process)[1]):
@@ -180,7 +180,7 @@ def a_killed_job_goes_on_from_its_last_checkpoint(j):
     assert "resumed from" in output, output
     same(j.result(), expected)
     j.clean()
-    assert len(j.steps()) == 2 and j.steps()[-1] == 20 * STEPS, j.steps()
+    assert len(j.steps()) == 2 and j.steps()[-1] == 150 * STEPS, j.steps()
 
 
 @job
