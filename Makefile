@@ -3,7 +3,7 @@ PREFIX := $(shell docker/install.sh prefix)
 JOBS   := $(shell nproc)
 SET    := $(if $(wildcard /dev/nvidiactl),gpu,build)
 
-.PHONY: demo test bench build sanitize docs lint format soak clean set-up-build set-up-gpu set-up-full
+.PHONY: demo test bench bench-gpu build sanitize docs lint format soak clean set-up-build set-up-gpu set-up-full
 
 demo: build  ## trains the built-in cnn on Fashion-MNIST with 2 ranks and writes its artifacts to demo/model
 	examples/fashion-mnist/demo.sh demo
@@ -23,6 +23,12 @@ bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in b
 	$(PREFIX)/bin/python3 benchmarks/kernels/run.py
 	$(PREFIX)/bin/python3 benchmarks/collectives/run.py
 	$(PREFIX)/bin/python3 benchmarks/training/run.py
+
+bench-gpu: set-up-full  ## the same on this machine's GPU; a quarter of an hour
+	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
+	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank lockstep-cuda kernels_benchmark
+	$(PREFIX)/bin/python3 benchmarks/kernels/run.py --device cuda
+	$(PREFIX)/bin/python3 benchmarks/gpu/training.py
 
 soak: test  ## the long forms of what `make test` runs short
 	LOCKSTEP_SOAK=1 ctest --test-dir build --output-on-failure -L soak

@@ -46,6 +46,8 @@ std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& to
   if (topology.hosts.size() == 1) {
     // Shared memory only: no interface is probed, and none needs to exist.
     add({"--mca", "pml", "ob1", "--mca", "btl", mpirun.major == 4 ? "self,vader" : "self,sm"});
+    // Else OpenMPI 4 wants an ssh to be installed, though there is no other host to reach.
+    if (mpirun.major == 4) add({"--mca", "plm", "isolated"});
   }
   // A rank that waits for a message gives its core to whoever works: other ranks, loader threads, other programs. Where
   // cores are free this costs nothing that we could measure; where they are not, spinning made steps ten times slower.

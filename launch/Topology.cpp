@@ -114,7 +114,9 @@ Topology plan_topology(const Job& job, const Machine& machine, std::optional<int
   const int gpus = gpus_to_use(job, machine, warnings);
   const int planned = options.ranks_per_host > 0 ? static_cast<int>(options.ranks_per_host) : std::max(gpus, 1);
   const int ranks = ranks_on_host.value_or(planned);
-  if (gpus > 0 && ranks > gpus && !options.share_gpus) {
+  // A launcher such as srun may have given each rank one GPU of its own to see.
+  const bool bound = ranks_on_host && gpus == 1;
+  if (gpus > 0 && ranks > gpus && !options.share_gpus && !bound) {
     throw InputError(std::to_string(ranks) + " ranks on " + job.config.host + " need a GPU each, and there " +
                      (gpus == 1 ? "is 1" : "are " + std::to_string(gpus)) +
                      "; start fewer ranks, or set device=cpu to train on its cores");

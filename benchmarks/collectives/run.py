@@ -18,8 +18,8 @@ MPIRUN = ["mpirun", "--quiet", "--allow-run-as-root", "--bind-to", "none", "--ma
           "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "--mca", "mpi_yield_when_idle", "1"]
 
 
-def calls(sizes, most_bytes):
-    return [f"{size}:{min(2000, max(20, most_bytes // size))}" for size in sizes]
+def calls(sizes, most_bytes, most=2000):
+    return [f"{size}:{min(most, max(20, most_bytes // size))}" for size in sizes]
 
 
 def on_cpus():
@@ -35,7 +35,7 @@ def on_cpus():
 def on_gpus(ranks, share):
     sizes = [8 << 3 * i for i in range(8 if share else 10)]  # 8 B to 16 MiB or 1 GiB
     options = ["--share"] if share else []
-    command = [*MPIRUN, "-np", str(ranks), BIN / "all_reduce_nccl_benchmark", *options, *calls(sizes, (1 if share else 16) << 30)]
+    command = [*MPIRUN, "-np", str(ranks), BIN / "all_reduce_nccl_benchmark", *options, *calls(sizes, 16 << 30, 20 if share else 2000)]
     return ranks, sizes, {"lockstep": command}
 
 

@@ -1,12 +1,6 @@
-// Flat operators over the test's cases and over 10 and 25 million parameters in 60 tensors (ResNet-50 has 25), in bytes
-// a second that the operator must move: each storage it reads and each it writes, once. The floor is `p += g`,
-// which does nothing else.
-#include <benchmark/benchmark.h>
-
-#include <cstdint>
-#include <string>
-#include <vector>
-
+// Flat operators over the test's cases and over millions of parameters in 60 tensors (ResNet-50 has 25 million), in
+// bytes a second that the operator must move: each storage it reads and each it writes, once. The floor, on a CPU, is
+// `p += g`, which does nothing else.
 #include "benchmarks/kernels/Benchmarks.h"
 #include "kernels/FlatLoop.h"
 #include "kernels/adamw/AdamW.h"
@@ -21,34 +15,45 @@ namespace {
 
 template <typename Real>
 struct Storages {
-  explicit Storages(const FlatCase& flat)
+  Storages(const Cases& cases, const FlatCase& flat)
       : length(static_cast<std::size_t>(storage_length(flat))),
-        segments(segments_of(flat)),
-        pieces(pieces_of(segments, kCpuPieceLength)),
-        parameters(length, Real(1)),
-        gradients(length, Real(1e-3)),
-        first(length),
-        second(length),
-        narrow(length),
-        norms(pieces.size()),
-        lamb_pieces(pieces.size()) {
-    for (const Segment& segment : segments) {
-      tensors.push_back({gradients.data() + segment.offset, segment.offset, segment.length});
+        segment_list(segments_of(flat)),
+        piece_list(pieces_of(segment_list, cases.on_gpu() ? kCudaPieceLength : kCpuPieceLength)),
+        segments(cases.buffer(segment_list)),
+        pieces(cases.buffer(piece_list)),
+        parameters(cases.filled(length, Real(1))),
+        gradients(cases.filled(length, Real(1e-3))),
+        first(cases.filled(length, Real(0))),
+        second(cases.filled(length, Real(0))),
+        narrow(cases.buffer<BFloat16>(length)),
+        norms(cases.buffer<GradientNorm>(piece_list.size())),
+        lamb_pieces(cases.buffer<LambPiece>(piece_list.size())),
+        tensors(cases.buffer(tensors_of())),
+        norm(cases.buffer<GradientNorm>(1)),
+        step(cases.filled(1, FlatStep{.learning_rate = 1e-3})),
+        scale(cases.filled(1, 0.5)) {}
+  std::vector<FlatTensor<const Real>> tensors_of() const {
+    std::vector<FlatTensor<const Real>> result;
+    for (const Segment& segment : segment_list) {
+      result.push_back({gradients.data() + segment.offset, segment.offset, segment.length});
     }
+    return result;
   }
-  FlatWork work() const { return {segments.data(), pieces.data(), static_cast<std::int64_t>(pieces.size())}; }
+  FlatWork work() const { return {segments.data(), pieces.data(), static_cast<std::int64_t>(piece_list.size())}; }
 
   std::size_t length;
-  std::vector<Segment> segments;
-  std::vector<Piece> pieces;
-  std::vector<Real> parameters, gradients, first, second;
-  std::vector<BFloat16> narrow;
-  std::vector<GradientNorm> norms;
-  std::vector<LambPiece> lamb_pieces;
-  std::vector<FlatTensor<const Real>> tensors;
-  GradientNorm norm;
-  FlatStep step{.learning_rate = 1e-3};
-  double scale = 0.5;
+  std::vector<Segment> segment_list;
+  std::vector<Piece> piece_list;
+  Buffer<Segment> segments;
+  Buffer<Piece> pieces;
+  Buffer<Real> parameters, gradients, first, second;
+  Buffer<BFloat16> narrow;
+  Buffer<GradientNorm> norms;
+  Buffer<LambPiece> lamb_pieces;
+  Buffer<FlatTensor<const Real>> tensors;
+  Buffer<GradientNorm> norm;
+  Buffer<FlatStep> step;
+  Buffer<double> scale;
 };
 
 template <typename Real>
@@ -56,75 +61,80 @@ void add(Real* p, const Real* g, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) p[i] += g[i];
 }
 
-/// `moved`: bytes that `work` reads and writes for each element.
-template <typename Real, typename Work>
-void measure(const std::string& name, const FlatCase& flat, std::size_t moved, const Work& work) {
-  const std::string type = sizeof(Real) == 4 ? "/float32/" : "/float64/";
-  benchmark::RegisterBenchmark((name + type + flat.name).c_str(), [=](benchmark::State& state) {
-    Storages<Real> storages(flat);
-    std::int64_t elements = 0;
-    for (const Segment& segment : storages.segments) elements += segment.skip ? 0 : segment.length;
-    for ([[maybe_unused]] auto _ : state) {
-      work(storages);
-      benchmark::ClobberMemory();
-    }
-    state.SetBytesProcessed(state.iterations() * elements * static_cast<std::int64_t>(moved));
-  })->UseRealTime();
+/// `moved`: bytes that `call` reads and writes for each element.
+template <typename Real, typename Call>
+void add_case(Cases& cases, const std::string& name, const FlatCase& flat, std::size_t moved, const Call& call) {
+  std::int64_t elements = 0;
+  for (const Segment& segment : segments_of(flat)) elements += segment.skip ? 0 : segment.length;
+  cases.add(name + "/" + element_name<Real>() + "/" + flat.name, elements * static_cast<std::int64_t>(moved),
+            [=, &cases]() -> Run {
+              return [call, &cases, storages = Storages<Real>(cases, flat)] { call(cases, storages); };
+            });
 }
 
 template <typename Real>
-void measure_all(const FlatCase& flat) {
+void add_cases(Cases& cases, const FlatCase& flat) {
   using S = Storages<Real>;
   constexpr std::size_t kSize = sizeof(Real);
-  measure<Real>("floor", flat, 3 * kSize, [](S& s) {
-    for_each_piece(s.work(), [&](std::int64_t, const Piece& piece, const Segment&) {
-      add(s.parameters.data() + piece.begin, s.gradients.data() + piece.begin, piece.length);
+  constexpr auto kSgd = [](auto... args) { sgd(args...); };
+  constexpr auto kPack = [](auto... args) { pack(args...); };
+  if (!cases.on_gpu()) {
+    add_case<Real>(cases, "floor", flat, 3 * kSize, [](const Cases&, const S& s) {
+      for_each_piece(s.work(), [&](std::int64_t, const Piece& piece, const Segment&) {
+        add(s.parameters.data() + piece.begin, s.gradients.data() + piece.begin, piece.length);
+      });
     });
+  }
+  add_case<Real>(cases, "sgd", flat, 3 * kSize, [=](const Cases& on, const S& s) {
+    on.call(kSgd, SgdUpdate<Real>{s.parameters.data(), s.gradients.data(), nullptr, s.work(), s.step.data()});
   });
-  measure<Real>("sgd", flat, 3 * kSize, [](S& s) {
-    sgd(SgdUpdate<Real>{s.parameters.data(), s.gradients.data(), nullptr, s.work(), &s.step});
+  add_case<Real>(cases, "sgd_momentum", flat, 5 * kSize, [=](const Cases& on, const S& s) {
+    on.call(kSgd,
+            SgdUpdate<Real>{s.parameters.data(), s.gradients.data(), s.first.data(), s.work(), s.step.data(), 0.9});
   });
-  measure<Real>("sgd_momentum", flat, 5 * kSize, [](S& s) {
-    sgd(SgdUpdate<Real>{s.parameters.data(), s.gradients.data(), s.first.data(), s.work(), &s.step, 0.9});
+  add_case<Real>(cases, "adamw", flat, 7 * kSize, [](const Cases& on, const S& s) {
+    on.call([](auto... args) { adamw(args...); },
+            AdamWUpdate<Real>{
+                s.parameters.data(), s.gradients.data(), s.first.data(), s.second.data(), s.work(), s.step.data(), {}});
   });
-  measure<Real>("adamw", flat, 7 * kSize, [](S& s) {
-    adamw(AdamWUpdate<Real>{
-        s.parameters.data(), s.gradients.data(), s.first.data(), s.second.data(), s.work(), &s.step, {}});
+  add_case<Real>(cases, "lamb", flat, 7 * kSize, [](const Cases& on, const S& s) {
+    on.call([](auto... args) { lamb(args...); }, LambUpdate<Real>{s.parameters.data(),
+                                                                  s.gradients.data(),
+                                                                  s.first.data(),
+                                                                  s.second.data(),
+                                                                  s.work(),
+                                                                  s.lamb_pieces.data(),
+                                                                  s.step.data(),
+                                                                  {}});
   });
-  measure<Real>("lamb", flat, 7 * kSize, [](S& s) {
-    lamb(LambUpdate<Real>{s.parameters.data(),
-                          s.gradients.data(),
-                          s.first.data(),
-                          s.second.data(),
-                          s.work(),
-                          s.lamb_pieces.data(),
-                          &s.step,
-                          {}});
+  add_case<Real>(cases, "gradient_norm", flat, kSize, [](const Cases& on, const S& s) {
+    on.call([](auto... args) { gradient_norm(args...); },
+            GradientNormPass<Real>{s.gradients.data(), s.work(), s.norms.data(), s.norm.data()});
   });
-  measure<Real>("gradient_norm", flat, kSize, [](S& s) {
-    gradient_norm(GradientNormPass<Real>{s.gradients.data(), s.work(), s.norms.data(), &s.norm});
-  });
-  measure<Real>("pack", flat, 2 * kSize, [](S& s) {
-    pack(Pack<Real, Real>{s.tensors.data(), s.pieces.data(), s.work().piece_count, s.parameters.data(), &s.scale});
+  add_case<Real>(cases, "pack", flat, 2 * kSize, [=](const Cases& on, const S& s) {
+    on.call(kPack, Pack<Real, Real>{s.tensors.data(), s.pieces.data(), s.work().piece_count, s.parameters.data(),
+                                    s.scale.data()});
   });
   if constexpr (kSize == 4) {
-    measure<Real>("pack_to_bfloat16", flat, 6, [](S& s) {
-      pack(Pack<Real, BFloat16>{s.tensors.data(), s.pieces.data(), s.work().piece_count, s.narrow.data(), &s.scale});
+    add_case<Real>(cases, "pack_to_bfloat16", flat, 6, [=](const Cases& on, const S& s) {
+      on.call(kPack, Pack<Real, BFloat16>{s.tensors.data(), s.pieces.data(), s.work().piece_count, s.narrow.data(),
+                                          s.scale.data()});
     });
   }
 }
 
 }  // namespace
 
-void register_flat_benchmarks() {
-  std::vector<FlatCase> cases = flat_cases();
-  for (const std::int64_t millions : {10, 25}) {
-    cases.push_back({.name = std::to_string(millions) + " million",
+void add_flat_kernels(Cases& cases) {
+  std::vector<FlatCase> flats;
+  if (!cases.on_gpu()) flats = flat_cases();
+  for (const std::int64_t millions : {cases.pick(10, 25), cases.pick(25, 100)}) {
+    flats.push_back({.name = std::to_string(millions) + " million",
                      .lengths = std::vector<std::int64_t>(60, millions * 1'000'000 / 60)});
   }
-  for (const FlatCase& flat : cases) {
-    measure_all<float>(flat);
-    measure_all<double>(flat);
+  for (const FlatCase& flat : flats) {
+    add_cases<float>(cases, flat);
+    if (!cases.on_gpu()) add_cases<double>(cases, flat);
   }
 }
 

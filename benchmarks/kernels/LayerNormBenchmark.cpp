@@ -1,33 +1,30 @@
 // Layer norm at GPT-2's sizes; backward with both parameter gradients.
-#include <benchmark/benchmark.h>
-
-#include <string>
-#include <vector>
-
 #include "kernels/layer_norm/LayerNorm.h"
-#include "tests/kernels/Forms.h"
+
+#include "benchmarks/kernels/Benchmarks.h"
 
 namespace lockstep::kernels {
+
 namespace {
 
 template <typename Element>
 struct Tensors {
   using Real = Arithmetic<Element>;
-  Tensors(std::int64_t row_count, std::int64_t column_count)
+  Tensors(const Cases& cases, std::int64_t row_count, std::int64_t column_count)
       : rows(row_count),
         columns(column_count),
-        x(normal_elements<Element>(static_cast<std::size_t>(rows * columns), 1)),
-        other(normal_elements<Element>(x.size(), 2)),
-        sum(x.size()),
-        y(x.size()),
-        weight(static_cast<std::size_t>(columns), Real(1)),
-        bias(weight.size()),
-        weight_gradient(weight.size()),
-        bias_gradient(weight.size()),
-        mean(static_cast<std::size_t>(rows)),
-        rstd(mean.size()),
-        workspace(static_cast<std::size_t>(layer_norm_workspace(rows, columns))) {}
-  LayerNormForward<Element> forward(bool residual) {
+        x(cases.normal<Element>(rows * columns, 1)),
+        other(cases.normal<Element>(rows * columns, 2)),
+        sum(cases.buffer<Element>(rows * columns)),
+        y(cases.buffer<Element>(rows * columns)),
+        weight(cases.filled(columns, Real(1))),
+        bias(cases.filled(columns, Real(0))),
+        weight_gradient(cases.buffer<Real>(columns)),
+        bias_gradient(cases.buffer<Real>(columns)),
+        mean(cases.filled(rows, Real(0))),
+        rstd(cases.filled(rows, Real(1))),
+        workspace(cases.buffer<Real>(layer_norm_workspace(rows, columns))) {}
+  LayerNormForward<Element> forward(bool residual) const {
     return {x.data(),
             residual ? other.data() : nullptr,
             weight.data(),
@@ -40,47 +37,47 @@ struct Tensors {
             columns,
             1e-5};
   }
-  LayerNormBackward<Element> backward() {
+  LayerNormBackward<Element> backward() const {
     return {other.data(),         x.data(),         mean.data(), rstd.data(),
             weight.data(),        nullptr,          y.data(),    weight_gradient.data(),
             bias_gradient.data(), workspace.data(), rows,        columns};
   }
   std::int64_t rows, columns;
-  std::vector<Element> x, other, sum, y;
-  std::vector<Real> weight, bias, weight_gradient, bias_gradient, mean, rstd, workspace;
+  Buffer<Element> x, other, sum, y;
+  Buffer<Real> weight, bias, weight_gradient, bias_gradient, mean, rstd, workspace;
 };
 
-/// `moved`: how many matrices `work` reads plus how many it writes.
-template <typename Element, typename Work>
-void measure(const std::string& name, std::int64_t rows, std::int64_t columns, int moved, const Work& work) {
+/// `moved`: how many matrices `call` reads plus how many it writes.
+template <typename Element, typename Call>
+void add_case(Cases& cases, const std::string& name, std::int64_t rows, std::int64_t columns, int moved,
+              const Call& call) {
   const std::string shape = std::to_string(rows) + "x" + std::to_string(columns);
-  benchmark::RegisterBenchmark((name + "/" + element_name<Element>() + "/" + shape).c_str(), [=](benchmark::State&
-                                                                                                     state) {
-    Tensors<Element> tensors(rows, columns);
-    layer_norm(tensors.forward(false));
-    for ([[maybe_unused]] auto _ : state) {
-      work(tensors);
-      benchmark::ClobberMemory();
-    }
-    state.SetBytesProcessed(state.iterations() * rows * columns * moved * static_cast<std::int64_t>(sizeof(Element)));
-  })->UseRealTime();
+  const auto bytes = rows * columns * moved * static_cast<std::int64_t>(sizeof(Element));
+  cases.add(name + "/" + element_name<Element>() + "/" + shape, bytes, [=, &cases]() -> Run {
+    return [call, &cases, tensors = Tensors<Element>(cases, rows, columns)] { call(cases, tensors); };
+  });
 }
 
 template <typename Element>
-void measure_all(std::int64_t rows, std::int64_t columns) {
+void add_cases(Cases& cases, std::int64_t rows, std::int64_t columns) {
   using T = Tensors<Element>;
-  measure<Element>("layer_norm", rows, columns, 2, [](T& tensors) { layer_norm(tensors.forward(false)); });
-  measure<Element>("layer_norm_residual", rows, columns, 4, [](T& tensors) { layer_norm(tensors.forward(true)); });
-  measure<Element>("layer_norm_backward", rows, columns, 3,
-                   [](T& tensors) { layer_norm_backward(tensors.backward()); });
+  constexpr auto kForward = [](auto... args) { layer_norm(args...); };
+  add_case<Element>(cases, "layer_norm", rows, columns, 2,
+                    [=](const Cases& on, const T& tensors) { on.call(kForward, tensors.forward(false)); });
+  add_case<Element>(cases, "layer_norm_residual", rows, columns, 4,
+                    [=](const Cases& on, const T& tensors) { on.call(kForward, tensors.forward(true)); });
+  add_case<Element>(cases, "layer_norm_backward", rows, columns, 3, [](const Cases& on, const T& tensors) {
+    on.call([](auto... args) { layer_norm_backward(args...); }, tensors.backward());
+  });
 }
 
 }  // namespace
 
-void register_layer_norm_benchmarks() {
-  measure_all<float>(8192, 768);
-  measure_all<BFloat16>(8192, 768);
-  measure_all<float>(1024, 1600);
+void add_layer_norm(Cases& cases) {
+  const std::int64_t rows = cases.pick(8192, 65536);
+  add_cases<float>(cases, rows, 768);
+  add_cases<BFloat16>(cases, rows, 768);
+  add_cases<float>(cases, cases.pick(1024, 32768), 1600);
 }
 
 }  // namespace lockstep::kernels

@@ -1,58 +1,59 @@
 // The pools of a small CNN for MNIST, and ResNet-50's.
-#include <benchmark/benchmark.h>
-
 #include "kernels/max_pool_relu/MaxPoolRelu.h"
-#include "tests/kernels/Forms.h"
+
+#include "benchmarks/kernels/Benchmarks.h"
 
 namespace lockstep::kernels {
 
 namespace {
 
 template <typename Element>
-void measure(const std::string& name, const PoolShape& shape) {
+void add_case(Cases& cases, const PoolShape& shape) {
   const auto& [batch, channels, rows, columns] = shape;
-  const auto inputs = static_cast<std::size_t>(batch * rows.size * columns.size * channels);
-  const auto outputs = static_cast<std::size_t>(batch * rows.outputs * columns.outputs * channels);
-  const auto bytes = static_cast<std::int64_t>((inputs + outputs) * sizeof(Element) + outputs);
-  const std::string suffix = "/" + element_name<Element>() + "/" + name;
-  benchmark::RegisterBenchmark(("max_pool_relu" + suffix).c_str(), [=](benchmark::State& state) {
-    const auto x = normal_elements<Element>(inputs, 1);
-    std::vector<Element> y(outputs);
-    std::vector<std::uint8_t> index(outputs);
-    for ([[maybe_unused]] auto _ : state) {
-      max_pool_relu(MaxPoolReluForward<Element>{x.data(), y.data(), index.data(), shape, true});
-      benchmark::ClobberMemory();
+  const std::int64_t inputs = batch * rows.size * columns.size * channels;
+  const std::int64_t outputs = batch * rows.outputs * columns.outputs * channels;
+  const auto bytes = (inputs + outputs) * static_cast<std::int64_t>(sizeof(Element)) + outputs;
+  const auto text = [](std::int64_t number) { return std::to_string(number); };
+  const std::string suffix = "/" + element_name<Element>() + "/" + text(batch) + "x" + text(rows.size) + "x" +
+                             text(columns.size) + "x" + text(channels) + " by " + text(rows.kernel);
+  constexpr auto kForward = [](auto... args) { max_pool_relu(args...); };
+  cases.add("max_pool_relu" + suffix, bytes, [=, &cases]() -> Run {
+    return [=, &cases, x = cases.normal<Element>(inputs, 1), y = cases.buffer<Element>(outputs),
+            index = cases.buffer<std::uint8_t>(outputs)] {
+      cases.call(kForward, MaxPoolReluForward<Element>{x.data(), y.data(), index.data(), shape, true});
+    };
+  });
+  cases.add("max_pool_relu_backward" + suffix, bytes, [=, &cases]() -> Run {
+    const auto y = cases.buffer<Element>(outputs);
+    const auto index = cases.buffer<std::uint8_t>(outputs);
+    {
+      const auto x = cases.normal<Element>(inputs, 1);
+      cases.form().run([&] {
+        cases.call(kForward, MaxPoolReluForward<Element>{x.data(), y.data(), index.data(), shape, true});
+      });
     }
-    state.SetBytesProcessed(state.iterations() * bytes);
-  })->UseRealTime();
-  benchmark::RegisterBenchmark(("max_pool_relu_backward" + suffix).c_str(), [=](benchmark::State& state) {
-    const auto x = normal_elements<Element>(inputs, 1);
-    std::vector<Element> dx(inputs);
-    std::vector<Element> y(outputs);
-    std::vector<std::uint8_t> index(outputs);
-    max_pool_relu(MaxPoolReluForward<Element>{x.data(), y.data(), index.data(), shape, true});
-    for ([[maybe_unused]] auto _ : state) {
-      max_pool_relu_backward(MaxPoolReluBackward<Element>{y.data(), index.data(), dx.data(), shape});
-      benchmark::ClobberMemory();
-    }
-    state.SetBytesProcessed(state.iterations() * bytes);
-  })->UseRealTime();
+    return [=, &cases, dx = cases.buffer<Element>(inputs)] {
+      cases.call([](auto... args) { max_pool_relu_backward(args...); },
+                 MaxPoolReluBackward<Element>{y.data(), index.data(), dx.data(), shape});
+    };
+  });
 }
 
 template <typename Element>
-void measure_all() {
+void add_cases(Cases& cases) {
   const auto halves = [](std::int64_t size) { return pool_axis(size, 2, 2, 0, false); };
   const PoolAxis resnet = pool_axis(112, 3, 2, 1, false);
-  measure<Element>("256x26x26x32 by 2", {256, 32, halves(26), halves(26)});
-  measure<Element>("256x11x11x64 by 2", {256, 64, halves(11), halves(11)});
-  measure<Element>("16x112x112x64 by 3", {16, 64, resnet, resnet});
+  const std::int64_t batch = cases.pick(256, 4096);
+  add_case<Element>(cases, {batch, 32, halves(26), halves(26)});
+  add_case<Element>(cases, {batch, 64, halves(11), halves(11)});
+  add_case<Element>(cases, {cases.pick(16, 128), 64, resnet, resnet});
 }
 
 }  // namespace
 
-void register_max_pool_relu_benchmarks() {
-  measure_all<float>();
-  measure_all<BFloat16>();
+void add_max_pool_relu(Cases& cases) {
+  add_cases<float>(cases);
+  add_cases<BFloat16>(cases);
 }
 
 }  // namespace lockstep::kernels

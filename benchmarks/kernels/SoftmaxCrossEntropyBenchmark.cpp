@@ -1,78 +1,86 @@
 // Softmax cross-entropy at GPT-2's vocabulary and at ten classes. The bytes are those of the logits, read once, and of
 // their gradients, written once.
-#include <benchmark/benchmark.h>
-
-#include <cstdint>
-#include <random>
-#include <string>
-#include <vector>
-
-#include "benchmarks/kernels/Benchmarks.h"
-#include "kernels/CpuElements.h"
 #include "kernels/softmax_cross_entropy/SoftmaxCrossEntropy.h"
 
+#include <random>
+
+#include "benchmarks/kernels/Benchmarks.h"
+
 namespace lockstep::kernels {
+
 namespace {
+
+std::vector<std::int64_t> labels_of(std::int64_t rows, std::int64_t classes) {
+  std::mt19937 engine(1);
+  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
+  for (std::int64_t& label : labels) label = static_cast<std::int64_t>(engine() % static_cast<unsigned>(classes));
+  return labels;
+}
 
 template <typename Element>
 struct Tensors {
   using Real = Arithmetic<Element>;
-  Tensors(std::int64_t rows, std::int64_t classes)
-      : logits(static_cast<std::size_t>(rows * classes)),
-        dlogits(logits.size()),
-        labels(static_cast<std::size_t>(rows)),
-        loss(labels.size()),
-        log_sum_exp(labels.size()),
-        forward{logits.data(), labels.data(), nullptr,  loss.data(), log_sum_exp.data(),
-                &loss_sum,     &denominator,  &invalid, nullptr,     rows,
-                classes,       -100,          0},
-        backward{logits.data(), labels.data(), nullptr, log_sum_exp.data(), &scale, dlogits.data(), nullptr, rows,
-                 classes,       -100,          0} {
-    std::mt19937 engine(1);
-    std::normal_distribution<Real> normal;
-    for (Element& logit : logits) logit = from_arithmetic<Element>(normal(engine));
-    for (std::int64_t& label : labels) label = static_cast<std::int64_t>(engine() % static_cast<unsigned>(classes));
-    softmax_cross_entropy(forward);
+  Tensors(const Cases& cases, std::int64_t row_count, std::int64_t class_count)
+      : rows(row_count),
+        classes(class_count),
+        logits(cases.normal<Element>(rows * classes, 1)),
+        labels(cases.buffer(labels_of(rows, classes))),
+        loss(cases.buffer<Real>(rows)),
+        log_sum_exp(cases.filled(rows, std::log(Real(classes)))),
+        sums(cases.buffer<Real>(2)),
+        scale(cases.filled(1, Real(1e-3))),
+        workspace(cases.buffer<Real>(std::max<std::int64_t>(1, cross_entropy_workspace(rows)))),
+        invalid(cases.buffer<std::int64_t>(1)) {}
+  SoftmaxCrossEntropyForward<Element> forward() const {
+    return {logits.data(),
+            labels.data(),
+            nullptr,
+            loss.data(),
+            log_sum_exp.data(),
+            sums.data(),
+            sums.data() + 1,
+            invalid.data(),
+            workspace.data(),
+            rows,
+            classes,
+            -100,
+            0};
   }
-  std::vector<Element> logits, dlogits;
-  std::vector<std::int64_t> labels;
-  std::vector<Real> loss, log_sum_exp;
-  Real loss_sum = 0;
-  Real denominator = 0;
-  Real scale = Real(1e-3);
-  std::int64_t invalid = 0;
-  SoftmaxCrossEntropyForward<Element> forward;
-  SoftmaxCrossEntropyBackward<Element> backward;
+  SoftmaxCrossEntropyBackward<Element> backward(const Buffer<Element>& dlogits) const {
+    return {
+        logits.data(), labels.data(), nullptr, log_sum_exp.data(), scale.data(), dlogits.data(), workspace.data(), rows,
+        classes,       -100,          0};
+  }
+  std::int64_t rows, classes;
+  Buffer<Element> logits;
+  Buffer<std::int64_t> labels;
+  Buffer<Real> loss, log_sum_exp, sums, scale, workspace;
+  Buffer<std::int64_t> invalid;
 };
 
 template <typename Element>
-void measure(const std::string& element, std::int64_t rows, std::int64_t classes) {
-  const std::string shape = "/" + element + "/" + std::to_string(rows) + "x" + std::to_string(classes);
+void add_cases(Cases& cases, std::int64_t rows, std::int64_t classes) {
+  const std::string shape = "/" + element_name<Element>() + "/" + std::to_string(rows) + "x" + std::to_string(classes);
   const auto bytes = static_cast<std::int64_t>(sizeof(Element)) * rows * classes;
-  benchmark::RegisterBenchmark(("softmax_cross_entropy" + shape).c_str(), [=](benchmark::State& state) {
-    Tensors<Element> tensors(rows, classes);
-    for ([[maybe_unused]] auto _ : state) {
-      softmax_cross_entropy(tensors.forward);
-      benchmark::ClobberMemory();
-    }
-    state.SetBytesProcessed(state.iterations() * bytes);
-  })->UseRealTime();
-  benchmark::RegisterBenchmark(("softmax_cross_entropy_backward" + shape).c_str(), [=](benchmark::State& state) {
-    Tensors<Element> tensors(rows, classes);
-    for ([[maybe_unused]] auto _ : state) {
-      softmax_cross_entropy_backward(tensors.backward);
-      benchmark::ClobberMemory();
-    }
-    state.SetBytesProcessed(state.iterations() * bytes * 2);
-  })->UseRealTime();
+  cases.add("softmax_cross_entropy" + shape, bytes, [=, &cases]() -> Run {
+    return [&cases, tensors = Tensors<Element>(cases, rows, classes)] {
+      cases.call([](auto... args) { softmax_cross_entropy(args...); }, tensors.forward());
+    };
+  });
+  cases.add("softmax_cross_entropy_backward" + shape, bytes * 2, [=, &cases]() -> Run {
+    return [&cases, tensors = Tensors<Element>(cases, rows, classes), dlogits = cases.buffer<Element>(rows * classes)] {
+      cases.call([](auto... args) { softmax_cross_entropy_backward(args...); }, tensors.backward(dlogits));
+    };
+  });
 }
 
 }  // namespace
 
-void register_softmax_cross_entropy_benchmarks() {
-  measure<float>("float32", 1024, 50257);
-  measure<BFloat16>("bfloat16", 1024, 50257);
-  measure<float>("float32", 8192, 10);
+void add_softmax_cross_entropy(Cases& cases) {
+  const std::int64_t rows = cases.pick(1024, 4096);
+  add_cases<float>(cases, rows, 50257);
+  add_cases<BFloat16>(cases, rows, 50257);
+  add_cases<float>(cases, cases.pick(8192, 1 << 22), 10);
 }
 
 }  // namespace lockstep::kernels

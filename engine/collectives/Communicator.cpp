@@ -1,5 +1,7 @@
 #include "engine/collectives/Communicator.h"
 
+#include <thread>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -32,6 +34,10 @@ const char* name_of(DataType type) {
       return "byte";
   }
   throw InternalError("unknown data type");
+}
+
+void Communicator::await(const std::function<bool()>& done) {
+  while (!done()) std::this_thread::yield();
 }
 
 std::vector<std::string> Communicator::all_gather(std::string_view text) {

@@ -46,6 +46,9 @@ class Communicator {
   /// buffer becomes root's, on all ranks.
   virtual std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) = 0;
   virtual void barrier() = 0;
+  /// Blocks the host until `done` says that the device has come to some point; throws PeerError, and what else goes
+  /// wrong between the ranks meanwhile. What the device has computed is good only when this returns.
+  virtual void await(const std::function<bool()>& done);
   /// Ends every rank of the job with this exit code. Does not return.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 

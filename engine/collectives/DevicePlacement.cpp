@@ -14,6 +14,8 @@ int choose_device(const HostPlace& place, bool shared_allowed) {
                      number(place.ranks_on_host) + " ranks, its launcher as number " + number(*place.announced) +
                      ": start the ranks with the mpirun of the MPI they link, and do not set the launcher's variables");
   }
+  if (place.visible_devices == 1)
+    return 0;  // perhaps each rank sees one of its own: whose it is, all find out together
   if (place.visible_devices < (shared_allowed ? 1 : place.ranks_on_host)) {
     throw InputError(place.host + " has " + number(place.ranks_on_host) + " ranks, but " +
                      number(place.visible_devices) +

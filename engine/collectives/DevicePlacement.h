@@ -17,9 +17,9 @@ struct HostPlace {
   int visible_devices = 0;
 };
 
-/// The index of the rank's device: its number on its host. Throws InputError, with the numbers, when launcher and MPI
-/// number the ranks differently or there are fewer devices than ranks; `shared_allowed` lets ranks take turns at the
-/// devices.
+/// The index of the rank's device: its number on its host, or 0 when it sees one device only. Throws InputError, with
+/// the numbers, when launcher and MPI number the ranks differently or there are fewer devices than ranks;
+/// `shared_allowed` lets ranks take turns at the devices.
 int choose_device(const HostPlace& place, bool shared_allowed);
 
 /// Throws CollectiveError, on every rank, when two ranks of a host have the same GPU: with the ranks, the host, the GPU

@@ -172,26 +172,35 @@ void NcclCommunicator::abort(int exit_code) {
 
 std::vector<std::string> NcclCommunicator::all_gather(std::string_view text) { return bootstrap_.all_gather(text); }
 
-void NcclCommunicator::synchronize() {
+void NcclCommunicator::await(const std::function<bool()>& done) {
   if (in_group_) throw InternalError("a rank may not wait for the device inside a group");
   const auto start = Clock::now();
-  for (const cudaStream_t stream : {static_cast<cudaStream_t>(compute_), stream_.get()}) {
-    bool done = false;
-    for (;;) {
-      connection_->use([&](ncclComm_t) { done = api_->is_done({rank_, "waiting for the device"}, stream); });
-      if (done) break;
-      const auto waited = Clock::now() - start;
-      if (waited > deadlines_.wait) {
-        connection_->fail("the device has not done within " +
-                          std::to_string(std::chrono::duration_cast<std::chrono::seconds>(deadlines_.wait).count()) +
-                          " s what was enqueued: another rank may have stopped");
-      }
-      if (waited < std::chrono::milliseconds(1)) {
-        std::this_thread::yield();
-      } else {
-        std::this_thread::sleep_for(std::chrono::microseconds(50));
-      }
+  for (;;) {
+    // Asked before: an abort also ends what is enqueued, and nothing good comes of it.
+    const bool finished = done();
+    connection_->use([](ncclComm_t) {});
+    if (finished) return;
+    const auto waited = Clock::now() - start;
+    if (waited > deadlines_.wait) {
+      connection_->fail("the device has not done within " +
+                        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(deadlines_.wait).count()) +
+                        " s what was enqueued: another rank may have stopped");
     }
+    if (waited < std::chrono::milliseconds(1)) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+  }
+}
+
+void NcclCommunicator::synchronize() {
+  for (const cudaStream_t stream : {static_cast<cudaStream_t>(compute_), stream_.get()}) {
+    await([&] {
+      bool done = false;
+      connection_->use([&](ncclComm_t) { done = api_->is_done({rank_, "waiting for the device"}, stream); });
+      return done;
+    });
   }
   connection_->use([&](ncclComm_t) { launches_->all_done(); });
 }

@@ -55,8 +55,9 @@ class NcclCommunicator : public Communicator {
   /// Over `bootstrap`, from host memory.
   std::vector<std::string> all_gather(std::string_view text) override;
 
-  /// Blocks the host until all that is enqueued on the compute stream and here is done. Throws what NCCL reports
-  /// meanwhile, or PeerError after the deadline, naming the collective under way.
+  /// Throws what NCCL reports meanwhile, or PeerError after the deadline, naming the collective under way.
+  void await(const std::function<bool()>& done) override;
+  /// Awaits all that is enqueued on the compute stream and here.
   void synchronize();
   /// When NCCL's version can.
   bool register_buffer(void* buffer, std::size_t bytes) override;

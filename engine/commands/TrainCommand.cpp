@@ -186,7 +186,7 @@ void RankJob::check_fit(const Program& rewritten) {
     try {
       const BatchPlan one(1, 1, 0, 1);
       Loader loader(*dataset, Order(0, 1, false), one, 0, options().precision, 1);
-      const DeviceBatch batch = Prefetcher(loader, dataset->shape(), options().precision, place()).next();
+      const DeviceBatch batch = Prefetcher(loader, dataset->shape(), options().precision, context_.device).next();
       const at::Tensor output = forward(executor, batch.inputs, options().precision);
       if (options().loss == Loss::kCrossEntropy && output.dim() == batch.targets.dim() + 1) {
         dataset->require_classes(output.size(-1));
@@ -312,7 +312,7 @@ void RankJob::finish(TrainingResult result) {
                                 make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
   });
   if (!test_channel_.empty()) {
-    Evaluator evaluator(place(), Trainer::rewritten(result.program, options()).clone(place()),
+    Evaluator evaluator(context_.device, Trainer::rewritten(result.program, options()).clone(place()),
                         Objective(options().loss, options().label_smoothing), options().precision,
                         Trainer::eval_batch_size(options(), context_.host.size()),
                         static_cast<int>(options().loader_threads), context_.host);
@@ -377,20 +377,21 @@ int train_command(const fs::path& job_file) {
          "srun --mpi=pmix");
     return kExitBadInput;
   }
-  // Outside: a rank that fails alone must end the others before it waits for them to leave its GPU communicator.
+  // Outside: a rank that fails alone must end the others before it waits for its GPU, or for them to leave theirs.
   std::optional<RankDevice> device;
+  std::optional<RankJob> job;
   try {
     device.emplace(config, session, communicator);
-    RankJob job(config, device->context());
+    job.emplace(config, device->context());
     require_all_ok(communicator, [&] {
       try {
-        job.load();
+        job->load();
       } catch (const c10::Error& error) {
         rethrow(error, "the job cannot be set up");
       }
     });
-    require_agreement(communicator, job.identity());
-    job.run();
+    require_agreement(communicator, job->identity());
+    job->run();
     communicator.barrier();
     return kExitDone;
   } catch (const CollectiveError& error) {
@@ -404,8 +405,15 @@ int train_command(const fs::path& job_file) {
     fail(me + OutOfMemoryError("an allocation failed").what());
     communicator.abort(kExitRankFailed);
   } catch (const c10::Error& error) {
-    fail(me + error.what_without_backtrace());
-    communicator.abort(kExitInternal);
+    try {
+      rethrow(error, "training failed");
+    } catch (const InputError& unclassified) {
+      fail(me + unclassified.what());
+      communicator.abort(kExitInternal);
+    } catch (const Error& known) {
+      fail(me + known.what());
+      communicator.abort(known.exit_code());
+    }
   } catch (const std::exception& error) {
     fail(me + error.what());
     communicator.abort(kExitInternal);

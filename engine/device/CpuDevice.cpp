@@ -16,6 +16,8 @@ std::int64_t CpuDevice::peak_memory() const {
   return std::int64_t{usage.ru_maxrss} * 1024;
 }
 
+std::string CpuDevice::watch(const std::function<void()>&) { throw InternalError("steps on a CPU are not captured"); }
+
 std::unique_ptr<CapturedWork> CpuDevice::capture(const std::function<void()>&) {
   throw InternalError("steps on a CPU are not captured");
 }

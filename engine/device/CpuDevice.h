@@ -13,7 +13,8 @@ class CpuDevice : public Device {
   std::string description() const override;
   bool asynchronous() const override { return false; }
   std::int64_t peak_memory() const override;
-  /// InternalError: there is nothing to capture.
+  /// InternalError, both: there is nothing to capture.
+  std::string watch(const std::function<void()>& enqueue) override;
   std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) override;
 
  private:

@@ -1,6 +1,7 @@
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
@@ -25,6 +26,26 @@ cudaDeviceProp properties(int index) {
   return found;
 }
 
+// PyTorch warns, if told to, of operators that make the host wait for the device; warnings of autograd's threads reach
+// the one that called backward. Such an operator cannot be captured.
+class WaitWatcher : public c10::WarningHandler {
+ public:
+  WaitWatcher() : guard_(this) { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_WARN); }
+  ~WaitWatcher() override { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED); }
+  void process(const c10::Warning& warning) override {
+    if (warning.msg().find("synchronizing") != std::string::npos) {
+      found_ = true;
+    } else {
+      c10::WarningHandler::process(warning);
+    }
+  }
+  bool found() const { return found_; }
+
+ private:
+  bool found_ = false;
+  c10::WarningUtils::WarningHandlerGuard guard_;
+};
+
 class CudaGraph : public CapturedWork {
  public:
   explicit CudaGraph(const std::function<void()>& enqueue) {
@@ -33,16 +54,7 @@ class CudaGraph : public CapturedWork {
     c10::cuda::CUDACachingAllocator::emptyCache();
     // Other threads (the loader's, NCCL's) may go on allocating and asking.
     graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
-    try {
-      enqueue();
-    } catch (...) {
-      // The first error says why; ending a capture that failed throws another.
-      try {
-        graph_.capture_end();
-      } catch (...) {
-      }
-      throw;
-    }
+    enqueue();
     graph_.capture_end();
   }
 
@@ -66,6 +78,7 @@ class CudaDevice : public Device {
     context.lazyInitDevice(c10::kCUDA);
     check(cudaSetDevice(options.index), "cudaSetDevice of device " + std::to_string(options.index));
     c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, place_.index()));
+    copy_stream_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, place_.index());
     context.setAllowTF32CuBLAS(tf32_);
     context.setAllowTF32CuDNN(tf32_);
     context.setBenchmarkCuDNN(true);
@@ -98,6 +111,14 @@ class CudaDevice : public Device {
     return stats.reserved_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
   }
 
+  std::optional<c10::Stream> copy_stream() const override { return copy_stream_; }
+
+  std::string watch(const std::function<void()>& enqueue) override {
+    const WaitWatcher waits;
+    enqueue();
+    return waits.found() ? "an operator of the program makes the host wait for the GPU" : "";
+  }
+
   std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) override {
     return std::make_unique<CudaGraph>(enqueue);
   }
@@ -105,6 +126,7 @@ class CudaDevice : public Device {
  private:
   c10::Device place_;
   bool tf32_;
+  std::optional<c10::Stream> copy_stream_;
 };
 
 }  // namespace

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <c10/core/Device.h>
+#include <c10/core/Stream.h>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace lockstep {
@@ -33,7 +35,12 @@ class Device {
   virtual bool asynchronous() const = 0;
   /// Bytes that this process has held at most: of the device's memory, on a CPU of the host's.
   virtual std::int64_t peak_memory() const = 0;
-  /// Calls `enqueue` once, without anything being computed. Throws what kept it from being captured.
+  /// Where copies from the host may overlap with what is computed; nothing on a CPU.
+  virtual std::optional<c10::Stream> copy_stream() const { return std::nullopt; }
+  /// Calls `enqueue` and says what of it cannot be captured; "" when nothing was found.
+  virtual std::string watch(const std::function<void()>& enqueue) = 0;
+  /// Calls `enqueue` once, without anything being computed. Throws what kept it from being captured; the process can
+  /// then do no more than end.
   virtual std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) = 0;
 };
 

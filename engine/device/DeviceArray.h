@@ -31,6 +31,8 @@ class Readback {
     arrived_->record(c10::impl::VirtualGuardImpl(bytes.device().type()).getStream(bytes.device()));
   }
 
+  /// Whether it is there. Throws what went wrong on the device.
+  bool arrived() const { return !arrived_ || arrived_->query(); }
   /// Waits for it. Throws what went wrong on the device until then.
   std::vector<T> wait() const {
     if (arrived_) arrived_->synchronize();

@@ -212,9 +212,20 @@ Executor::Instruction Executor::compile(const Node& node) {
       const c10::OperatorHandle handle = resolve(node);
       operation = handle;
       std::set<std::string> known;
+      const auto is_of = [](const c10::Argument& argument, c10::TypeKind kind) {
+        auto type = argument.type();
+        if (auto optional = type->cast<c10::OptionalType>()) type = optional->getElementType();
+        return type->kind() == kind;
+      };
+      // What makes a tensor of nothing makes it on the CPU, unless it is told otherwise.
+      const bool of_nothing = std::ranges::none_of(handle.schema().arguments(), [&](const c10::Argument& argument) {
+        return is_of(argument, c10::TypeKind::TensorType);
+      });
       for (const c10::Argument& wanted : handle.schema().arguments()) {
         known.insert(wanted.name());
-        if (const Argument* given = node.find(wanted.name())) {
+        if (of_nothing && is_of(wanted, c10::TypeKind::DeviceObjType)) {
+          arguments.emplace_back(c10::IValue(device_));
+        } else if (const Argument* given = node.find(wanted.name())) {
           arguments.push_back(source(*given, &wanted));
         } else if (wanted.default_value()) {
           arguments.emplace_back(*wanted.default_value());

@@ -12,7 +12,10 @@ void rethrow(const c10::Error& error, const std::string& context) {
       says("can't allocate memory")) {
     throw OutOfMemoryError(context + ": " + text);
   }
-  if (dynamic_cast<const c10::AcceleratorError*>(&error) != nullptr) throw SystemError(context + ": " + text);
+  if (dynamic_cast<const c10::AcceleratorError*>(&error) != nullptr || says("CUDA error") || says("CUBLAS_STATUS") ||
+      says("CUDNN_STATUS") || says("cuDNN error")) {
+    throw SystemError(context + ": " + text);
+  }
   throw InputError(context + ": " + text);
 }
 

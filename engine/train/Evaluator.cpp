@@ -41,8 +41,8 @@ double Evaluation::metric(const std::string& name) const {
                    (top5 ? ", top5" : ""));
 }
 
-Evaluator::Evaluator(const c10::Device& device, const Program& inference_program, Objective objective,
-                     Precision precision, std::int64_t batch_size, int loader_threads, Communicator& communicator)
+Evaluator::Evaluator(const Device& device, const Program& inference_program, Objective objective, Precision precision,
+                     std::int64_t batch_size, int loader_threads, Communicator& communicator)
     : device_(device),
       executor_(inference_program),
       objective_(objective),

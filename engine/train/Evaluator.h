@@ -7,6 +7,7 @@
 
 #include "engine/collectives/Communicator.h"
 #include "engine/data/Dataset.h"
+#include "engine/device/Device.h"
 #include "engine/program/Executor.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/Objective.h"
@@ -31,14 +32,14 @@ struct Evaluation {
 class Evaluator {
  public:
   /// `batch_size`: samples a rank runs at once. `communicator`: for the host's memory.
-  Evaluator(const c10::Device& device, const Program& inference_program, Objective objective, Precision precision,
+  Evaluator(const Device& device, const Program& inference_program, Objective objective, Precision precision,
             std::int64_t batch_size, int loader_threads, Communicator& communicator);
 
   /// A collective: every rank must call it with the same data set, and gets the same result.
   Evaluation evaluate(const Dataset& dataset);
 
  private:
-  c10::Device device_;
+  const Device& device_;
   Executor executor_;
   Objective objective_;
   Precision precision_;

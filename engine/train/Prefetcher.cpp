@@ -10,14 +10,18 @@
 
 namespace lockstep {
 
-Prefetcher::Prefetcher(Loader& loader, const SampleShape& shape, Precision precision, const c10::Device& device)
-    : loader_(loader), shape_(shape), precision_(precision), device_(device) {
-  if (!device_.is_cpu()) stream_ = c10::impl::VirtualGuardImpl(device_.type()).getStreamFromGlobalPool(device_);
+Prefetcher::Prefetcher(Loader& loader, const SampleShape& shape, Precision precision, const Device& device)
+    : loader_(loader), shape_(shape), precision_(precision), device_(device.place()), stream_(device.copy_stream()) {
+  if (!stream_) return;
+  for (int i = 0; i < 2; ++i) places_.emplace_back(device_.type());
 }
 
 Prefetcher::~Prefetcher() {
-  for (const auto& copy : {&ahead_, &last_}) {
-    if (*copy) (*copy)->done.synchronize();
+  for (const Place& place : places_) {
+    try {
+      place.copied.synchronize();
+    } catch (const std::exception&) {  // the device has failed, and somebody is saying so
+    }
   }
 }
 
@@ -29,36 +33,47 @@ DeviceBatch Prefetcher::on_host(const MicroBatch& batch) const {
   return result;
 }
 
-Prefetcher::Copy Prefetcher::start_copy() {
-  MicroBatch source = loader_.next();
-  DeviceBatch batch = on_host(source);
-  const c10::Stream compute = c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
+c10::Stream Prefetcher::compute_stream() const {
+  return c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
+}
+
+// Into the first samples of `memory`, which is made as large as the largest batch.
+at::Tensor Prefetcher::copy(const at::Tensor& source, at::Tensor& memory) const {
+  if (!memory.defined() || memory.size(0) < source.size(0))
+    memory = at::empty_like(source, source.options().device(device_));
+  const at::Tensor target = memory.narrow(0, 0, source.size(0));
   const c10::StreamGuard guard(*stream_);
-  for (at::Tensor* tensor : {&batch.inputs, &batch.targets}) {
-    if (!tensor->defined()) continue;
-    *tensor = tensor->to(device_, /*non_blocking=*/true);
-    tensor->record_stream(compute);  // its memory is used there, though it comes from this stream's pool
+  target.copy_(source, /*non_blocking=*/true);
+  return target;
+}
+
+void Prefetcher::prefetch() {
+  if (!stream_ || ahead_) return;
+  Place& place = places_[1 - current_];
+  place.copied.synchronize();  // the copy before, long ago: its source may go
+  place.source = loader_.next();
+  place.batch = on_host(place.source);
+  if (place.batch.size > 0) {
+    place.used.block(*stream_);
+    place.batch.inputs = copy(place.batch.inputs, place.inputs);
+    place.batch.targets = copy(place.batch.targets, place.targets);
   }
-  c10::Event done(device_.type());
-  done.record(*stream_);
-  return {.source = std::move(source), .batch = std::move(batch), .done = std::move(done)};
+  place.copied.record(*stream_);
+  ahead_ = true;
 }
 
 DeviceBatch Prefetcher::next() {
   if (!stream_) return on_host(loader_.next());
+  places_[current_].used.record(compute_stream());
   prefetch();
-  if (last_) last_->done.synchronize();  // copied long ago: its buffers may go
-  last_ = std::exchange(ahead_, std::nullopt);
-  last_->done.block(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
-  return std::move(last_->batch);
+  current_ = 1 - current_;
+  ahead_ = false;
+  places_[current_].copied.block(compute_stream());
+  return places_[current_].batch;
 }
 
-void Prefetcher::prefetch() {
-  if (stream_ && !ahead_) ahead_ = start_copy();
-}
-
-BufferPool::Allocate Prefetcher::buffers_for(const c10::Device& device) {
-  if (device.is_cpu()) return {};
+BufferPool::Allocate Prefetcher::buffers_for(const Device& device) {
+  if (!device.copy_stream()) return {};
   return [](std::size_t bytes) {
     const at::Tensor memory =
         at::empty({static_cast<std::int64_t>(bytes)}, at::TensorOptions(at::kByte).pinned_memory(true));

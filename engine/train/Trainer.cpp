@@ -77,13 +77,13 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program,
       optimizer_(make_optimizer(hyperparameters, parameters_)),
       schedule_(hyperparameters, total_steps_),
       step_(context.device, executor_, Objective(hyperparameters.loss, hyperparameters.label_smoothing), parameters_,
-            reducer_, *optimizer_, context.host,
+            reducer_, *optimizer_, context.communicator, context.host,
             {.precision = hyperparameters.precision,
              .clip_norm = hyperparameters.clip_norm,
              .seed = hyperparameters.seed,
              .loss_scale = initial_loss_scale(hyperparameters),
              .capture = hyperparameters.cuda_graph && context.device.asynchronous()}),
-      evaluator_(context.device.place(), program_.with_graph(eval_form(program_.graph())),
+      evaluator_(context.device, program_.with_graph(eval_form(program_.graph())),
                  Objective(hyperparameters.loss, hyperparameters.label_smoothing), hyperparameters.precision,
                  eval_batch_size(hyperparameters, context.host.size()),
                  static_cast<int>(hyperparameters.loader_threads), context.host) {}
@@ -99,8 +99,8 @@ TrainingResult Trainer::run(Reporter* reporter) {
   reporter_ = reporter;
   Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,
                 context_.host.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads), {},
-                kBatchesAhead, Prefetcher::buffers_for(context_.device.place()));
-  Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device.place());
+                kBatchesAhead, Prefetcher::buffers_for(context_.device));
+  Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device);
   std::int64_t epoch = 0;
   bool done = total_steps_ == 0;
   for (; !done; ++epoch) {

@@ -29,8 +29,6 @@ std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micr
   return mixed;
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
 [[noreturn]] void diverged(std::int64_t step, const char* what, double value) {
   throw CollectiveError(kExitRankFailed,
                         "step " + std::to_string(step + 1) + ": the " + what + " is " + format("%g", value) +
@@ -40,13 +38,15 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 }  // namespace
 
 TrainingStep::TrainingStep(Device& device, Executor& executor, Objective objective, FlatParameters& parameters,
-                           GradientReducer& reducer, Optimizer& optimizer, Communicator& host, Options options)
+                           GradientReducer& reducer, Optimizer& optimizer, Communicator& communicator,
+                           Communicator& host, Options options)
     : device_(device),
       executor_(executor),
       objective_(objective),
       parameters_(parameters),
       reducer_(reducer),
       optimizer_(optimizer),
+      communicator_(communicator),
       host_(host),
       options_(options),
       generator_(at::globalContext().defaultGenerator(device.place())),
@@ -66,16 +66,7 @@ void TrainingStep::start(Prefetcher& inputs, const Step& step) {
 
 void TrainingStep::run(Prefetcher& inputs, const Step& step) {
   DeviceBatch batch = inputs.next();
-  if (options_.capture && step.full && capture_failure_.empty()) {
-    if (!captured_ && full_steps_++ == kStepsBeforeCapture) capture(batch, step);
-    if (captured_) {
-      static_.inputs.copy_(batch.inputs);
-      static_.targets.copy_(batch.targets);
-      seed(step, 0);
-      captured_->replay();
-      return;
-    }
-  }
+  if (options_.capture && step.full && capture_failure_.empty()) return run_full(batch, step);
   reducer_.begin_step();
   for (std::int64_t micro_batch = 0;; ++micro_batch, batch = inputs.next()) {
     if (batch.size > 0) {
@@ -85,6 +76,25 @@ void TrainingStep::run(Prefetcher& inputs, const Step& step) {
     if (batch.last_of_step) break;
     inputs.prefetch();
   }
+  update();
+}
+
+// A step of one micro-batch, on the way to being captured or replayed.
+void TrainingStep::run_full(const DeviceBatch& batch, const Step& step) {
+  seed(step, 0);
+  if (full_steps_ < kStepsBeforeCapture) {
+    ++full_steps_ < kStepsBeforeCapture ? compute(batch, step) : watch(batch, step);
+    return;
+  }
+  if (!captured_) capture(batch, step);
+  static_.inputs.copy_(batch.inputs);
+  static_.targets.copy_(batch.targets);
+  captured_->replay();
+}
+
+void TrainingStep::compute(const DeviceBatch& batch, const Step& step) {
+  reducer_.begin_step();
+  accumulate(batch, step);
   update();
 }
 
@@ -122,32 +132,34 @@ void TrainingStep::update() {
   state_loss_.copy_(parameters_.loss());
 }
 
+// An attempt that fails leaves PyTorch's allocator, its generator and NCCL in the middle of a capture, so it is found
+// out beforehand. A collective that is replayed on one rank must be replayed on all.
+void TrainingStep::watch(const DeviceBatch& batch, const Step& step) {
+  capture_failure_ = device_.watch([&] { compute(batch, step); });
+  std::int64_t failed = capture_failure_.empty() ? 0 : 1;
+  host_.all_reduce(&failed, 1, DataType::kInt64, ReduceOp::kMax)->wait();
+  if (failed > 0 && capture_failure_.empty()) capture_failure_ = "another rank could not";
+}
+
 void TrainingStep::capture(const DeviceBatch& batch, const Step& step) {
   static_ = {
       .size = batch.size, .last_of_step = true, .inputs = batch.inputs.clone(), .targets = batch.targets.clone()};
+  // What differs from step to step must not be read while capturing.
+  const Step any = {.batch_size = step.batch_size, .global_step = -1, .learning_rate = std::nan(""), .full = true};
+  const std::string context = "a step could not be captured as a CUDA graph; cuda_graph=false does without";
   try {
-    captured_ = device_.capture([&] {
-      reducer_.begin_step();
-      accumulate(static_, step);
-      update();
-    });
+    captured_ = device_.capture([this, any] { compute(static_, any); });
   } catch (const c10::Error& error) {
-    capture_failure_ = first_line(error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    capture_failure_ = first_line(error.what());
+    rethrow(error, context);
+  } catch (const InputError& error) {
+    throw InputError(context + ": " + error.what());
   }
-  // A collective that is replayed on one rank must be replayed on all.
-  std::int64_t failed = captured_ ? 0 : 1;
-  host_.all_reduce(&failed, 1, DataType::kInt64, ReduceOp::kMax)->wait();
-  if (failed == 0) return;
-  captured_.reset();
-  static_ = {};
-  if (capture_failure_.empty()) capture_failure_ = "another rank could not";
 }
 
 TrainingStep::Result TrainingStep::finish() {
   const Started started = std::move(started_.front());
   started_.pop_front();
+  communicator_.await([&] { return started.state.arrived(); });
   const State state = started.state.wait().front();
   const double norm = std::sqrt(state.norm.sum_of_squares) * state.unscale;
   const bool overflow = state.step.skip || !std::isfinite(norm);

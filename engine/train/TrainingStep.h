@@ -54,9 +54,10 @@ class TrainingStep {
   };
 
   /// Keeps references; `parameters` and `optimizer` belong to the program of `executor`, and all are on the device.
-  /// `host`: a communicator for the host's memory.
+  /// `communicator`: the reducer's; `host`: for the host's memory.
   TrainingStep(Device& device, Executor& executor, Objective objective, FlatParameters& parameters,
-               GradientReducer& reducer, Optimizer& optimizer, Communicator& host, Options options);
+               GradientReducer& reducer, Optimizer& optimizer, Communicator& communicator, Communicator& host,
+               Options options);
 
   /// Takes the micro-batches of the step from `inputs`. With a loss scale the step before must be finished: it decides
   /// the scale.
@@ -86,9 +87,12 @@ class TrainingStep {
   };
 
   void run(Prefetcher& inputs, const Step& step);
+  void run_full(const DeviceBatch& batch, const Step& step);
+  void compute(const DeviceBatch& batch, const Step& step);
   void seed(const Step& step, std::int64_t micro_batch);
   void accumulate(const DeviceBatch& batch, const Step& step);
   void update();
+  void watch(const DeviceBatch& batch, const Step& step);
   void capture(const DeviceBatch& batch, const Step& step);
 
   Device& device_;
@@ -97,6 +101,7 @@ class TrainingStep {
   FlatParameters& parameters_;
   GradientReducer& reducer_;
   Optimizer& optimizer_;
+  Communicator& communicator_;
   Communicator& host_;
   Options options_;
   at::Generator generator_;

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -184,6 +185,14 @@ def a_plan_starts_nothing(j):
 
 
 @job
+def one_host_needs_no_ssh(j):
+    programs = j.directory / "programs"
+    programs.mkdir()
+    (programs / "mpirun").symlink_to(shutil.which("mpirun"))
+    common.run([*j.arguments, "--ranks_per_host", 2, "--max_steps", 2], environment={"PATH": str(programs)})
+
+
+@job
 def a_full_disk_is_an_error(j):
     """The model directory on a file system too small for the artifacts."""
     with j.model_directory_on_tmpfs("size=64k") as place:
@@ -196,4 +205,4 @@ if __name__ == "__main__":
     common.main(a_killed_rank_ends_the_job_and_is_named, a_signal_to_the_launcher_ends_all_ranks, under_mpirun_it_is_a_rank,
                 ranks_that_were_given_different_jobs_refuse, one_ranks_missing_file_is_everyones_error,
                 a_diverging_job_says_so_once, a_container_needs_no_argument, a_rank_that_finds_no_other_does_not_train_alone,
-                an_unwritable_model_directory_is_refused_at_once, a_plan_starts_nothing, a_full_disk_is_an_error)
+                an_unwritable_model_directory_is_refused_at_once, a_plan_starts_nothing, one_host_needs_no_ssh, a_full_disk_is_an_error)

@@ -315,7 +315,9 @@ TEST(Topology, RefusesGpusThatAreNotThere) {
   announced.gpus = 4;
   EXPECT_ERROR(plan_topology(announced, {.gpus = 0}), InputError, "SM_NUM_GPUS is 4", "CUDA sees none");
   EXPECT_ERROR(plan_topology(job_with({{"ranks_per_host", 3}}), {.gpus = 2}), InputError, "3 ranks", "there are 2");
-  EXPECT_ERROR(plan_topology(job_with({}), {.gpus = 1}, 2), InputError, "2 ranks", "there is 1");
+  EXPECT_ERROR(plan_topology(job_with({}), {.gpus = 2}, 3), InputError, "3 ranks", "there are 2");
+  EXPECT_ERROR(plan_topology(job_with({{"ranks_per_host", 2}}), {.gpus = 1}), InputError, "2 ranks", "there is 1");
+  EXPECT_EQ(plan_topology(job_with({}), {.gpus = 1}, 2).hosts[0].gpus, 1);  // srun --gpus-per-task=1
   const Topology shared = plan_topology(job_with({{"share_gpus", true}, {"ranks_per_host", 2}}), {.gpus = 1});
   EXPECT_EQ(shared.hosts[0].ranks, 2);
   EXPECT_EQ(shared.hosts[0].gpus, 1);

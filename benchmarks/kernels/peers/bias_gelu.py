@@ -2,13 +2,12 @@
 
 import torch
 
-SHAPES = {"float32/1024x3072": (torch.float32, 1024, 3072), "bfloat16/1024x3072": (torch.bfloat16, 1024, 3072)}
+COLUMNS = 3072
 
 
-def tensors(element, rows, columns):
-    generator = torch.Generator().manual_seed(1)
-    x, dy = (torch.randn(rows, columns, generator=generator).to(element) for _ in range(2))
-    return x, dy, torch.randn(columns, generator=generator).to(element)
+def tensors(element, rows):
+    x, dy = (torch.randn(rows, COLUMNS).to(element) for _ in range(2))
+    return x, dy, torch.randn(COLUMNS).to(element)
 
 
 def forward(approximate, *shape):
@@ -27,9 +26,10 @@ def backward(approximate, *shape):
     return step
 
 
-PEERS = {}
-for kind, approximate in (("bias_gelu", "none"), ("bias_gelu_tanh", "tanh")):
-    for name, shape in SHAPES.items():
-        for suffix, make in (("", forward), ("_backward", backward)):
-            PEERS[f"{kind}{suffix}/{name}"] = {
-                "torch composite": lambda make=make, approximate=approximate, shape=shape: make(approximate, *shape)}
+def peers(gpu):
+    rows = 16384 if gpu else 1024
+    return {f"{kind}{suffix}/{name}/{rows}x{COLUMNS}": {
+                "torch composite": lambda make=make, approximate=approximate, element=element: make(approximate, element, rows)}
+            for kind, approximate in (("bias_gelu", "none"), ("bias_gelu_tanh", "tanh"))
+            for name, element in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+            for suffix, make in (("", forward), ("_backward", backward))}

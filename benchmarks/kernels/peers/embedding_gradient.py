@@ -15,6 +15,7 @@ def gradient(positions, zipf, element):
     return make
 
 
-PEERS = {f"embedding_gradient/{element}/{positions} {'Zipf' if zipf else 'distinct'}":
-         {"torch": gradient(positions, zipf, dtype)}
-         for element, dtype in ELEMENTS.items() for positions, zipf in ((8192, True), (8192, False), (32768, True))}
+def peers(gpu):
+    return {f"embedding_gradient/{element}/{positions} {'Zipf' if zipf else 'distinct'}":
+            {"torch": gradient(positions, zipf, dtype)}
+            for element, dtype in ELEMENTS.items() for positions, zipf in ((8192, True), (8192, False), (32768, True))}

@@ -1,4 +1,4 @@
-"""Optimizer steps, norms and packing over tensors, by torch on the CPU."""
+"""Optimizer steps, norms and packing over tensors, by torch."""
 
 import torch
 
@@ -32,12 +32,14 @@ def pack(elements, type):
     return factory
 
 
-PEERS = {}
-for millions in (10, 25):
-    size, elements = f"{millions} million", millions * 1_000_000
-    for name, make, options in (("sgd_momentum", torch.optim.SGD, {"momentum": 0.9}), ("adamw", torch.optim.AdamW, {})):
-        PEERS[f"{name}/float32/{size}"] = {"torch": optimizer(make, elements, fused=True, **options),
-                                           "torch composite": optimizer(make, elements, foreach=True, **options)}
-    PEERS[f"gradient_norm/float32/{size}"] = {"torch": norm(elements)}
-    PEERS[f"pack/float32/{size}"] = {"torch composite": pack(elements, torch.float32)}
-    PEERS[f"pack_to_bfloat16/float32/{size}"] = {"torch composite": pack(elements, torch.bfloat16)}
+def peers(gpu):
+    found = {}
+    for millions in (25, 100) if gpu else (10, 25):
+        size, elements = f"{millions} million", millions * 1_000_000
+        for name, make, options in (("sgd_momentum", torch.optim.SGD, {"momentum": 0.9}), ("adamw", torch.optim.AdamW, {})):
+            found[f"{name}/float32/{size}"] = {"torch fused": optimizer(make, elements, fused=True, **options),
+                                               "torch foreach": optimizer(make, elements, foreach=True, **options)}
+        found[f"gradient_norm/float32/{size}"] = {"torch": norm(elements)}
+        found[f"pack/float32/{size}"] = {"torch composite": pack(elements, torch.float32)}
+        found[f"pack_to_bfloat16/float32/{size}"] = {"torch composite": pack(elements, torch.bfloat16)}
+    return found

@@ -2,13 +2,9 @@
 
 import torch
 
-SHAPES = {"float32/8192x768": (torch.float32, 8192, 768), "bfloat16/8192x768": (torch.bfloat16, 8192, 768),
-          "float32/1024x1600": (torch.float32, 1024, 1600)}
-
 
 def tensors(element, rows, columns):
-    generator = torch.Generator().manual_seed(1)
-    x, other = (torch.randn(rows, columns, generator=generator).to(element) for _ in range(2))
+    x, other = (torch.randn(rows, columns).to(element) for _ in range(2))
     return x, other, torch.ones(columns), torch.zeros(columns)
 
 
@@ -29,8 +25,12 @@ def backward(*shape):
                                                              [True, True, True])
 
 
-PEERS = {}
-for name, shape in SHAPES.items():
-    PEERS[f"layer_norm/{name}"] = {"torch": lambda shape=shape: forward(*shape)}
-    PEERS[f"layer_norm_residual/{name}"] = {"torch composite": lambda shape=shape: residual(*shape)}
-    PEERS[f"layer_norm_backward/{name}"] = {"torch": lambda shape=shape: backward(*shape)}
+def peers(gpu):
+    found = {}
+    for element, rows, columns in (("float32", 65536 if gpu else 8192, 768), ("bfloat16", 65536 if gpu else 8192, 768),
+                                   ("float32", 32768 if gpu else 1024, 1600)):
+        name, shape = f"{element}/{rows}x{columns}", (getattr(torch, element), rows, columns)
+        found[f"layer_norm/{name}"] = {"torch": lambda shape=shape: forward(*shape)}
+        found[f"layer_norm_residual/{name}"] = {"torch composite": lambda shape=shape: residual(*shape)}
+        found[f"layer_norm_backward/{name}"] = {"torch": lambda shape=shape: backward(*shape)}
+    return found

@@ -3,8 +3,6 @@
 import torch
 from torch.nn.functional import max_pool2d, relu
 
-SHAPES = {"256x26x26x32 by 2": ((256, 32, 26, 26), (2, 2, 0)), "256x11x11x64 by 2": ((256, 64, 11, 11), (2, 2, 0)),
-          "16x112x112x64 by 3": ((16, 64, 112, 112), (3, 2, 1))}
 ELEMENTS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -24,6 +22,9 @@ def backward(shape, pool, element):
     return make
 
 
-PEERS = {f"{name}/{element}/{size}": {"torch": make(shape, pool, dtype)}
-         for name, make in (("max_pool_relu", forward), ("max_pool_relu_backward", backward))
-         for element, dtype in ELEMENTS.items() for size, (shape, pool) in SHAPES.items()}
+def peers(gpu):
+    small, large = (4096, 128) if gpu else (256, 16)
+    shapes = [((small, 32, 26, 26), (2, 2, 0)), ((small, 64, 11, 11), (2, 2, 0)), ((large, 64, 112, 112), (3, 2, 1))]
+    return {f"{name}/{element}/{batch}x{size}x{size}x{channels} by {pool[0]}": {"torch": make((batch, channels, size, size), pool, dtype)}
+            for name, make in (("max_pool_relu", forward), ("max_pool_relu_backward", backward))
+            for element, dtype in ELEMENTS.items() for (batch, channels, size, _), pool in shapes}

@@ -16,7 +16,10 @@ def backward(element, rows, classes):
     return lambda: torch.autograd.grad(loss, logits, retain_graph=True)
 
 
-PEERS = {f"{name}/{element}/{rows}x{classes}":
-         {"torch": lambda make=make, shape=(element, rows, classes): make(*shape)}
-         for name, make in (("softmax_cross_entropy", forward), ("softmax_cross_entropy_backward", backward))
-         for element, rows, classes in (("float32", 1024, 50257), ("bfloat16", 1024, 50257), ("float32", 8192, 10))}
+def peers(gpu):
+    rows = 4096 if gpu else 1024
+    shapes = ("float32", rows, 50257), ("bfloat16", rows, 50257), ("float32", 1 << 22 if gpu else 8192, 10)
+    return {f"{name}/{element}/{rows}x{classes}": {contender: lambda make=make, shape=(element, rows, classes): make(*shape)}
+            for name, contender, make in (("softmax_cross_entropy", "torch composite", forward),
+                                          ("softmax_cross_entropy_backward", "torch", backward))
+            for element, rows, classes in shapes}

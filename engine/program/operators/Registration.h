@@ -5,10 +5,9 @@
 
 namespace lockstep {
 
-/// Their gradients have no gradients of their own: no program asks for one.
-/// Defines all of them under `lockstep::`, with their gradients; may be called again. A program calls them as
-/// `torch.ops.lockstep.bias_gelu.default` once register_operators has run. Explicit, not by a static initializer: those
-/// of an archive are dropped when nothing refers to their object file.
+/// Defines all of them under `lockstep::`, with their gradients, which have none of their own: no program asks for one;
+/// may be called again. A program calls them as `torch.ops.lockstep.bias_gelu.default` once register_operators has run.
+/// Explicit, not by a static initializer: those of an archive are dropped when nothing refers to their object file.
 void register_operators();
 
 // One per operator; the schema and its meaning are said where it is defined.

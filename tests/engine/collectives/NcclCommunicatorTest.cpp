@@ -418,6 +418,17 @@ TEST_F(NcclCommunicatorTest, ACommunicatorThatIsAtWorkIsNotAtFault) {
   EXPECT_NO_THROW(communicator.barrier());
 }
 
+// An abort ends what the device was at, as if it were done: a step that is replayed makes no other call that would
+// notice.
+TEST_F(NcclCommunicatorTest, WhatIsDoneAfterAnErrorIsNotTakenForDone) {
+  NcclCommunicator& communicator = start();
+  int asked = 0;
+  communicator.await([&] { return ++asked == 3; });
+  EXPECT_EQ(asked, 3);
+  fake_.set_async_error(ncclRemoteError);
+  EXPECT_ERROR(communicator.await([&] { return fake_.count("ncclCommAbort") > 0; }), PeerError, "remote error");
+}
+
 TEST_F(NcclCommunicatorTest, ADeviceThatStandsIsGivenUpAtTheDeadline) {
   deadlines_.wait = milliseconds(20);
   NcclCommunicator& communicator = start();

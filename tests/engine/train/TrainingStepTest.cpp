@@ -57,8 +57,11 @@ class ReplayingDevice : public Device {
   std::string description() const override { return "replaying"; }
   bool asynchronous() const override { return true; }
   std::int64_t peak_memory() const override { return 0; }
+  std::string watch(const std::function<void()>& enqueue) override {
+    enqueue();
+    return able_ ? "" : "an operator waits for the device";
+  }
   std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) override {
-    if (!able_) throw InputError("an operator waits for the device\nand more lines");
     return std::make_unique<Replay>(enqueue, replays_);
   }
   int replays() const { return replays_; }
@@ -103,10 +106,10 @@ class Job {
         reducer_(parameters_, communicator_, communicator_),
         optimizer_(make_optimizer(hyperparameters(), parameters_)),
         step_(device, executor_, Objective(Loss::kCrossEntropy), parameters_, reducer_, *optimizer_, communicator_,
-              options),
+              communicator_, options),
         loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, communicator_.size()),
                 communicator_.rank(), options.precision, 1),
-        inputs_(loader_, samples_.shape(), options.precision, device.place()) {}
+        inputs_(loader_, samples_.shape(), options.precision, device) {}
 
   void start(bool full = true) {
     const double learning_rate = 0.1 / static_cast<double>(1 + next_);
