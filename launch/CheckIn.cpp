@@ -24,7 +24,8 @@ HostReport HostReport::from_json(const json& json) {
                       .digest = json.at("digest"),
                       .secret = json.at("secret")};
     constexpr int kMost = 4096;
-    if (report.ranks < 1 || report.ranks > kMost || report.threads < 1 || report.threads > kMost || report.gpus < 0) {
+    if (report.ranks < 1 || report.ranks > kMost || report.threads < 1 || report.threads > kMost || report.gpus < 0 ||
+        report.gpus > kMost) {
       throw InputError("a host's report has impossible numbers");
     }
     return report;

@@ -28,9 +28,9 @@ class CheckIn {
   /// `hosts`: all of the job's, in order; `own`: the leader's report.
   CheckIn(std::vector<std::string> hosts, HostReport own);
 
-  /// Why this host cannot take part, or "" when it is admitted. `addresses`: what its name resolves to; `from`: where it
-  /// comes from. A stranger's report changes nothing; one of a listed host that is unlike the leader's is a reason to end
-  /// the job: `fatal` is set.
+  /// Why this host cannot take part, or "" when it is admitted. `addresses`: what its name resolves to; `from`: where
+  /// it comes from. A stranger's report changes nothing; one of a listed host that is unlike the leader's is a reason
+  /// to end the job: `fatal` is set.
   std::string admit(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from,
                     bool& fatal);
 

@@ -1,4 +1,5 @@
-// Messages between the launchers of a job's hosts, over TCP, and between a launcher and its helpers, over a local socket.
+// Messages between the launchers of a job's hosts, over TCP, and between a launcher and its helpers, over a local
+// socket.
 #pragma once
 
 #include <chrono>
@@ -11,8 +12,9 @@
 
 namespace lockstep {
 
-/// One end of a stream of messages, each a JSON object on a line of its own, at most 64 KiB. A peer that vanishes without
-/// a word (a cut link, a machine that is gone) counts as closed after about ten seconds, also when nobody speaks.
+/// One end of a stream of messages, each a JSON object on a line of its own, at most 64 KiB. A peer that vanishes
+/// without a word (a cut link, a machine that is gone) counts as closed after about ten seconds, also when nobody
+/// speaks.
 class Connection {
  public:
   /// Takes a connected socket. `peer`: its name in errors.

@@ -1,6 +1,6 @@
 #include "launch/RemoteStart.h"
 
-#include <array>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <string_view>
@@ -11,45 +11,43 @@
 
 namespace lockstep {
 
-std::vector<std::string> shell_words(const std::string& line) {
-  std::vector<std::string> words;
-  bool in_word = false;
+std::string unquoted(const std::string& word) {
+  std::string result;
   char quote = 0;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quote == 0 && (c == ' ' || c == '\t' || c == '\n')) {
-      in_word = false;
-      continue;
-    }
-    if (!in_word) words.emplace_back();
-    in_word = true;
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    const char c = word[i];
+    if (quote == 0 && (c == ' ' || c == '\t' || c == '\n')) throw InputError(in_quotes(word) + " is several words");
     if (quote == 0 && (c == '"' || c == '\'')) {
       quote = c;
     } else if (c == quote) {
       quote = 0;
-    } else if (c == '\\' && quote != '\'' && i + 1 < line.size()) {
-      words.back() += line[++i];
+    } else if (c == '\\' && quote != '\'' && i + 1 < word.size()) {
+      result += word[++i];
     } else {
-      words.back() += c;
+      result += c;
     }
   }
-  if (quote != 0) throw InputError("a quote of the command does not end: " + line);
-  return words;
+  if (quote != 0) throw InputError("a quote does not end: " + word);
+  return result;
 }
 
-std::vector<std::string> daemon_command(const std::string& line, const std::string& mpi_directory) {
-  const std::vector<std::string> words = shell_words(line);
-  const std::string program = words.empty() ? "" : words[0].substr(words[0].rfind('/') + 1);
+std::vector<std::string> daemon_command(const std::vector<std::string>& words, const std::string& mpi_directory) {
+  // Statements for ssh's shell may stand before it, in the same word; this host knows its own OpenMPI.
+  const std::string first = words.empty() ? "" : words[0];
+  const std::string program = first.substr(first.find_last_of(" /;") + 1);
   if (program != "orted" && program != "prted") {
-    throw InputError("this host starts OpenMPI's daemon and nothing else, not " + in_quotes(program));
+    throw InputError("this host starts OpenMPI's daemon and nothing else, not " + in_quotes(first));
   }
   std::vector<std::string> command = {mpi_directory + "/" + program};
-  constexpr std::array<std::string_view, 5> kPairs = {"-mca", "--mca", "--prtemca", "--pmixmca", "--gpmixmca"};
-  for (std::size_t i = 1; i < words.size(); i += 3) {
-    if (std::find(kPairs.begin(), kPairs.end(), words[i]) == kPairs.end() || i + 2 >= words.size()) {
+  constexpr std::string_view kFlags[] = {"--leave-session-attached", "--allow-run-as-root"};
+  constexpr std::string_view kParameters[] = {"-mca", "--mca", "--prtemca", "--pmixmca"};
+  for (std::size_t i = 1; i < words.size();) {
+    const bool flag = std::ranges::find(kFlags, words[i]) != std::end(kFlags);
+    const std::size_t end = i + (flag ? 1 : 3);
+    if ((!flag && std::ranges::find(kParameters, words[i]) == std::end(kParameters)) || end > words.size()) {
       throw InputError("OpenMPI's daemon is given " + in_quotes(words[i]) + ", which is no MCA parameter");
     }
-    command.insert(command.end(), {words[i], words[i + 1], words[i + 2]});
+    for (; i < end; ++i) command.push_back(unquoted(words[i]));
   }
   return command;
 }
@@ -62,9 +60,10 @@ int remote_start_command(const std::vector<std::string>& arguments) {
   Connection launcher(connect_locally(socket), "the launcher");
   launcher.send({{"type", "start"},
                  {"host", arguments[0]},
-                 {"line", join(std::vector<std::string>(arguments.begin() + 1, arguments.end()), " ")}});
+                 {"words", std::vector<std::string>(arguments.begin() + 1, arguments.end())}});
   const auto ended = launcher.wait_until(std::chrono::steady_clock::time_point::max());
-  return ended ? ended->value("code", kExitInternal + 0) : kExitInternal + 0;
+  constexpr int kUnknown = 1;
+  return ended ? ended->value("code", kUnknown) : kUnknown;
 }
 
 }  // namespace lockstep
