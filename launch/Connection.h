@@ -1,0 +1,59 @@
+// Messages between the launchers of a job's hosts, over TCP, and between a launcher and its helpers, over a local
+// socket.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/File.h"
+
+namespace lockstep {
+
+/// One end of a stream of messages, each a JSON object on a line of its own, at most 64 KiB. A peer that vanishes
+/// without a word (a cut link, a machine that is gone) counts as closed after about ten seconds, also when nobody
+/// speaks.
+class Connection {
+ public:
+  /// Takes a connected socket. `peer`: its name in errors.
+  Connection(FileDescriptor socket, std::string peer);
+
+  int file() const { return socket_.get(); }
+  const std::string& peer() const { return peer_; }
+  /// Throws PeerError when the peer does not take it.
+  void send(const nlohmann::json& message);
+  /// The messages that have come; does not wait.
+  std::vector<nlohmann::json> receive();
+  /// The next message, or nothing at the deadline or when the connection is closed.
+  std::optional<nlohmann::json> wait_until(std::chrono::steady_clock::time_point deadline);
+  /// Nothing more will come: the other end has closed, broken off or sent something that is no message.
+  bool closed() const { return closed_; }
+
+ private:
+  FileDescriptor socket_;
+  std::string peer_;
+  std::string partial_;
+  std::vector<nlohmann::json> early_;  ///< came with an earlier one
+  bool closed_ = false;
+};
+
+/// A listening socket on all addresses. Throws InputError when the port is taken.
+FileDescriptor listen_on_port(int port);
+/// A connected socket, and the peer's address; nothing when nobody is waiting.
+struct Accepted {
+  FileDescriptor socket;
+  std::string address;
+};
+std::optional<Accepted> accept_on(const FileDescriptor& listener);
+/// One attempt; nothing when the name does not resolve or nobody answers.
+std::optional<FileDescriptor> connect_to_port(const std::string& host, int port);
+/// The addresses that a name resolves to now.
+std::vector<std::string> addresses_of(const std::string& host);
+
+/// The same over a local socket, whose name is in the abstract name space: it goes with its last user.
+FileDescriptor listen_locally(const std::string& name);
+FileDescriptor connect_locally(const std::string& name);
+
+}  // namespace lockstep
