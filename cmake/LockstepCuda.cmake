@@ -1,8 +1,8 @@
 # Compiles CUDA sources by nvcc, without CMake's CUDA language: its checks want a whole toolkit, while the compiler from PyPI
 # (docker/install.sh full) and the runtime library of the torch wheel are enough.
 #
-# LOCKSTEP_CUDA says whether there is an nvcc, beside the wheel or on PATH, and NCCL's header. Without them everything is built
-# but what computes on GPUs.
+# LOCKSTEP_CUDA says whether there is an nvcc, beside the wheel or on PATH, and NCCL beside the wheel, as docker/install.sh gpu
+# has it: with it come all that PyTorch needs on a GPU. Without them everything is built but what computes on GPUs.
 file(GLOB wheel "${LOCKSTEP_PREFIX_PATH}/lib/python3*/site-packages/nvidia/cu13")
 if(wheel)
   list(GET wheel 0 wheel)
@@ -12,9 +12,6 @@ if(NOT NVCC)
   find_program(NVCC nvcc NO_CACHE)
 endif()
 find_path(NCCL_INCLUDE_DIR nccl.h PATHS ${wheel}/../nccl/include NO_DEFAULT_PATH NO_CACHE)
-if(NOT NCCL_INCLUDE_DIR)
-  find_path(NCCL_INCLUDE_DIR nccl.h NO_CACHE)
-endif()
 if(NVCC AND NCCL_INCLUDE_DIR)
   set(LOCKSTEP_CUDA ON)
 else()
@@ -40,9 +37,9 @@ if(LOCKSTEP_CUDA)
   get_filename_component(nccl ${NCCL_INCLUDE_DIR}/../lib ABSOLUTE)
   target_link_options(lockstep_nccl_headers INTERFACE "-Wl,-rpath,${nccl}")
 elseif(LOCKSTEP_TESTS)
-  message(FATAL_ERROR "the tests need nvcc and nccl.h: run docker/install.sh full")
+  message(FATAL_ERROR "the tests need nvcc and NCCL: run docker/install.sh full")
 else()
-  message(STATUS "CUDA: no nvcc or no nccl.h, so for CPUs only")
+  message(STATUS "CUDA: for CPUs only; docker/install.sh gpu installs what GPUs take")
 endif()
 
 # lockstep_cuda_library(NAME SOURCES file.cu...)
