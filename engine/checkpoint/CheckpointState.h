@@ -9,6 +9,7 @@
 
 #include "engine/checkpoint/CheckpointDirectory.h"
 #include "engine/data/Loader.h"
+#include "engine/optim/LossScale.h"
 
 namespace lockstep {
 
@@ -21,12 +22,6 @@ struct SavedEvaluation {
   std::map<std::string, double> metrics{};
 };
 
-struct SavedLossScale {
-  double value = 1;
-  std::int64_t steps_since_change = 0;
-  std::int64_t overflows = 0;
-};
-
 /// `state.json`: where training stands after a step. Numbers that are not finite are written as texts.
 struct CheckpointState {
   std::int64_t step = 0;
@@ -37,7 +32,7 @@ struct CheckpointState {
   std::int64_t evaluations_since_best = 0;
   std::optional<SavedEvaluation> best{};
   std::optional<SavedEvaluation> last{};
-  std::optional<SavedLossScale> loss_scale{};
+  std::optional<LossScale::State> loss_scale{};
   std::map<std::string, std::int64_t> optimizer_steps{};  ///< updates of each parameter
   /// What each rank has trained on since its running statistics were averaged; its length is the number of ranks.
   std::vector<std::int64_t> samples_since_average{};

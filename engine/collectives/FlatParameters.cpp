@@ -61,7 +61,6 @@ FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> paramete
   const at::Tensor gradients_and_riders = aligned_zeros(plan_.length() + kRiders, options.requires_grad(false));
   flat_gradients_ = gradients_and_riders.narrow(0, 0, plan_.length());
   riders_ = gradients_and_riders.narrow(0, plan_.length(), kRiders);
-  loss_ = riders_.select(0, kLoss);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     at::Tensor& parameter = parameters_[i];
     const std::int64_t offset = plan_.segments()[i].offset;

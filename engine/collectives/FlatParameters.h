@@ -32,7 +32,7 @@ class FlatParameters {
   at::Tensor& flat_parameters() { return flat_parameters_; }
   at::Tensor& flat_gradients() { return flat_gradients_; }
   at::Tensor& riders() { return riders_; }  ///< by Rider, right behind the flat gradients
-  at::Tensor& loss() { return loss_; }      ///< riders()[kLoss]
+  at::Tensor loss() { return riders_.select(0, kLoss); }
   at::ScalarType scalar_type() const { return flat_parameters_.scalar_type(); }
   c10::Device device() const { return flat_parameters_.device(); }
 
@@ -46,7 +46,6 @@ class FlatParameters {
   at::Tensor flat_parameters_;
   at::Tensor flat_gradients_;
   at::Tensor riders_;
-  at::Tensor loss_;
   DeviceArray<kernels::Segment> segments_;  ///< these three for the norm
   DeviceArray<kernels::Piece> pieces_;
   DeviceArray<kernels::GradientNorm> workspace_;

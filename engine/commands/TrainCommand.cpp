@@ -98,6 +98,7 @@ class RankJob {
   std::string test_channel_;  ///< evaluated once, at the end
   std::map<std::string, std::unique_ptr<Dataset>> datasets_;
   std::optional<Program> program_;
+  std::string program_digest_;
   std::optional<BucketPlan> buckets_;
   std::unique_ptr<Reporter> reporter_;
   fs::path metrics_path_;
@@ -122,13 +123,13 @@ void RankJob::load() {
     load_channels();
     program_ = load_program(datasets_.at(train_channel_)->shape());
   }
+  program_digest_ = program_->digest();
   if (evaluation_channel_.empty() && options().patience > 0) {
     throw InputError("hyperparameter patience does nothing in this job: there is no channel named validation or test");
   }
   // Of the graph that will run: a pass may change the order in which parameters are used.
-  Program rewritten = Trainer::rewritten(*program_, options());
+  const Program rewritten = Trainer::rewritten(*program_, options()).on(place());
   buckets_ = make_bucket_plan(options(), rewritten);
-  if (!place().is_cpu()) rewritten = rewritten.clone(place());
   check_fit(rewritten);
   if (leads()) {
     // Found out now, not after training; nothing of an earlier job is touched before the ranks agree.
@@ -175,11 +176,7 @@ Program RankJob::load_program(const SampleShape& shape) const {
     }
     return program;
   }
-  std::int64_t width = shape.classes;
-  if (!shape.class_labels) {
-    width = 1;
-    for (const std::int64_t size : shape.target) width *= size;
-  }
+  const std::int64_t width = shape.class_labels ? shape.classes : shape.target_numbers();
   return build_builtin_program(options().model, {.input_shape = shape.input,
                                                  .classes = width,
                                                  .channels = options().model_channels,
@@ -222,7 +219,7 @@ std::vector<std::pair<std::string, std::string>> RankJob::identity() const {
   for (const char* own : {"ranks_per_host", "threads_per_rank", "loader_threads"}) hyperparameters.erase(own);
   std::vector<std::pair<std::string, std::string>> items = {{"Lockstep version", LOCKSTEP_VERSION},
                                                             {"libtorch version", TORCH_VERSION},
-                                                            {"program", program_->digest()},
+                                                            {"program", program_digest_},
                                                             {"bucket plan", buckets_->digest()}};
   for (const auto& [name, value] : hyperparameters.items()) items.emplace_back("hyperparameter " + name, value.dump());
   for (const auto& [channel, dataset] : datasets_) items.emplace_back("data of channel " + channel, dataset->digest());
@@ -285,7 +282,7 @@ ExitCode RankJob::run() {
 void RankJob::open_checkpoints() {
   JobItems job = items_of(options());
   for (const auto& [channel, dataset] : datasets_) job["data of channel " + channel] = dataset->digest();
-  job["program"] = program_->digest();
+  job["program"] = program_digest_;
   checkpoints_.emplace(config_.checkpoint_dir, std::move(job));
   if (leads()) checkpoints_->remove_leftovers();
   restore(*checkpoints_);
@@ -366,7 +363,7 @@ ExitCode RankJob::finish(TrainingResult result) {
                                 make_probes(result.program, {first_inputs(1), first_inputs(kProbeSamples)}));
   });
   if (!test_channel_.empty() && !result.stopped) {
-    Evaluator evaluator(context_.device, Trainer::rewritten(result.program, options()).clone(place()),
+    Evaluator evaluator(context_.device, Trainer::rewritten(result.program, options()).on(place()),
                         Objective(options().loss, options().label_smoothing), options().precision,
                         Trainer::eval_batch_size(options(), context_.host.size()),
                         static_cast<int>(options().loader_threads), context_.host);

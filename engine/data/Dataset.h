@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +19,14 @@ struct SampleShape {
   bool class_labels = true;            ///< targets are class numbers (int64); else they are real numbers
   std::vector<std::int64_t> target{};  ///< of one sample; {} for one label or one number
   std::int64_t classes = 0;            ///< 1 + the largest class label; 0 without class labels
+
+  std::int64_t input_numbers() const { return product(input); }    ///< of one sample
+  std::int64_t target_numbers() const { return product(target); }  ///< of one sample
+
+ private:
+  static std::int64_t product(const std::vector<std::int64_t>& sizes) {
+    return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>());
+  }
 };
 
 /// How raw values become inputs: (raw / 255 - mean) / std for bytes, (raw - mean) / std for real numbers.

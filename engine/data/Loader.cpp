@@ -1,22 +1,12 @@
 #include "engine/data/Loader.h"
 
 #include <chrono>
-#include <functional>
-#include <numeric>
 #include <utility>
 
 #include "common/Error.h"
 #include "common/Text.h"
 
 namespace lockstep {
-
-namespace {
-
-std::size_t product(const std::vector<std::int64_t>& sizes) {
-  return static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>()));
-}
-
-}  // namespace
 
 Loader::Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
                LoaderPosition start, int ahead, const BufferPool::Allocate& allocate)
@@ -72,8 +62,8 @@ MicroBatch Loader::prepare(const Task& task) {
   const std::size_t real = precision_ == Precision::kFp64 ? sizeof(double) : sizeof(float);
   const std::size_t input = shape.vocabulary > 0 ? sizeof(std::int64_t) : real;
   const std::size_t target = shape.class_labels ? sizeof(std::int64_t) : real;
-  batch.inputs = input_buffers_.take(samples.size() * product(shape.input) * input);
-  batch.targets = target_buffers_.take(samples.size() * product(shape.target) * target);
+  batch.inputs = input_buffers_.take(samples.size() * static_cast<std::size_t>(shape.input_numbers()) * input);
+  batch.targets = target_buffers_.take(samples.size() * static_cast<std::size_t>(shape.target_numbers()) * target);
   dataset_.read(samples, precision_, batch.inputs.get(), batch.targets.get());
   return batch;
 }

@@ -47,9 +47,11 @@ struct MicroBatch {
 /// The destructor waits for the micro-batches being prepared, at most one a thread.
 class Loader {
  public:
+  static constexpr int kAhead = 4;
+
   /// InternalError for a plan without samples and for a start that is not in the plan.
   Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
-         LoaderPosition start = {}, int ahead = 4, const BufferPool::Allocate& allocate = {});
+         LoaderPosition start = {}, int ahead = kAhead, const BufferPool::Allocate& allocate = {});
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   ~Loader();

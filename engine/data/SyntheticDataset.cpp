@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <numeric>
 #include <utility>
 
 #include "common/Error.h"
@@ -15,10 +13,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::uint64_t kRow = 1 << 20;
-
-std::int64_t product(const std::vector<std::int64_t>& sizes) {
-  return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>());
-}
 
 double nearly_normal(std::uint64_t word) {
   static const double deviation = std::sqrt(4294967295.0 / 3);
@@ -34,8 +28,8 @@ SyntheticDataset::SyntheticDataset(SampleShape shape, std::int64_t size, std::ui
       seed_(seed),
       values_(splitmix(seed)),
       starts_(splitmix(values_)),
-      input_length_(product(shape_.input)),
-      target_length_(product(shape_.target)) {
+      input_length_(shape_.input_numbers()),
+      target_length_(shape_.target_numbers()) {
   if (shape_.vocabulary > 0 && shape_.class_labels) return;
   reals_.resize(kRow);
   for (std::uint64_t k = 0; k < kRow; ++k) reals_[k] = nearly_normal(splitmix(values_ + k));

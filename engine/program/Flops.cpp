@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "common/Error.h"
-#include "common/Text.h"
 
 namespace lockstep {
 
@@ -30,9 +29,7 @@ double multiply_adds(const Graph& graph, const Node& node) {
   static const std::map<std::string, const char*> products = {{"linear", "input"}, {"matmul", "self"},
                                                               {"mm", "self"},      {"bmm", "self"},
                                                               {"addmm", "mat1"},   {"baddbmm", "batch1"}};
-  const std::vector<std::string> parts = split(node.target, '.');  // torch.ops.aten.linear.default
-  if (parts.size() != 5 || parts[2] != "aten") return 0;
-  const std::string& name = parts[3];
+  const std::string name = node.aten_name();
   if (const auto found = products.find(name); found != products.end()) {
     const double summed = static_cast<double>(argument(graph, node, found->second, 1).back());
     return product(graph.example_sizes(node.output())) * summed;

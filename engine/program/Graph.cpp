@@ -278,6 +278,11 @@ void Node::set(std::string_view argument, Argument value) {
   }
 }
 
+std::string Node::aten_name() const {
+  const std::vector<std::string> parts = split(target, '.');  // torch.ops.aten.conv2d.default
+  return parts.size() == 5 && parts[2] == "aten" ? parts[3] : "";
+}
+
 bool Node::in_place() const {
   const std::string name = target.substr(0, target.rfind('.'));
   return name.ends_with("_") && !name.ends_with("__");

@@ -73,6 +73,8 @@ struct Node {
   nlohmann::json metadata = nlohmann::json::object();  ///< stack_trace, nn_module_stack, torch_fn: texts
   std::string name;
 
+  /// The name of the ATen operator, without overload (`conv2d`), or "" for anything else.
+  std::string aten_name() const;
   const Argument* find(std::string_view argument) const;
   /// Sets an argument, adding it by keyword when the node left it to its default.
   void set(std::string_view argument, Argument value);

@@ -154,6 +154,11 @@ Program Program::row_major() const {
   return Program(name_, graph_, copies(state_, ordered));
 }
 
+Program Program::on(const c10::Device& device) const {
+  const bool there = std::ranges::all_of(state_, [&](const auto& entry) { return entry.second.device() == device; });
+  return there ? *this : clone(device);
+}
+
 Program Program::clone(const c10::Device& device) const {
   const auto copy = [&](const at::Tensor& tensor) {
     return tensor.to(device, tensor.scalar_type(), /*non_blocking=*/false, /*copy=*/true);

@@ -47,6 +47,8 @@ class Program {
   Program with_graph(Graph graph) const;
   /// The same program with all tensors in row-major order; those that are not are copied.
   Program row_major() const;
+  /// The same program in the memory of `device`; a copy when it is elsewhere.
+  Program on(const c10::Device& device) const;
   /// A copy that shares no tensor with this one, in the memory of `device`.
   Program clone(const c10::Device& device = c10::Device(c10::kCPU)) const;
 

@@ -16,7 +16,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::int64_t kTop = 5;
-constexpr int kAhead = 4;  // batches that are made beyond the one in use
 
 struct Sums {
   double loss = 0;          ///< mean loss × samples
@@ -55,7 +54,7 @@ std::optional<Evaluation> Evaluator::evaluate(const Dataset& dataset, const Stop
   const c10::NoGradGuard no_grad;
   const BatchPlan plan(dataset.size(), batch_size_ * communicator_.size(), 0, communicator_.size());
   Loader loader(dataset, Order(0, dataset.size(), /*shuffle=*/false), plan, communicator_.rank(), precision_,
-                loader_threads_, {}, kAhead, Prefetcher::buffers_for(device_));
+                loader_threads_, {}, Loader::kAhead, Prefetcher::buffers_for(device_));
   Prefetcher inputs(loader, dataset.shape(), precision_, device_);
   const bool labels = dataset.shape().class_labels;
   Sums sums;

@@ -44,12 +44,11 @@ std::int64_t vocabulary_of(const Graph& graph, const std::string& input) {
   std::set<std::string> tokens = {input};
   std::int64_t vocabulary = 0;
   for (const Node& node : graph.nodes) {
-    const std::vector<std::string> parts = split(node.target, '.');  // torch.ops.aten.view.default
-    if (parts.size() != 5 || parts[2] != "aten") continue;
-    if (views.contains(parts[3]) && tokens.contains(node.tensor("self"))) {
+    const std::string name = node.aten_name();
+    if (views.contains(name) && tokens.contains(node.tensor("self"))) {
       tokens.insert(node.output());
     }
-    if (parts[3] != "embedding" || !tokens.contains(node.tensor("indices"))) continue;
+    if (name != "embedding" || !tokens.contains(node.tensor("indices"))) continue;
     const std::vector<Dimension> table = graph.sizes(node.tensor("weight"));
     const auto* rows = table.empty() ? nullptr : std::get_if<std::int64_t>(&table[0]);
     if (rows && *rows > 0) vocabulary = vocabulary == 0 ? *rows : std::min(vocabulary, *rows);

@@ -19,7 +19,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::int64_t kSmallestDefaultEvalBatch = 256;
-constexpr int kBatchesAhead = 4;
 
 std::vector<at::Tensor> tensors_of(const std::vector<StateTensor>& entries) {
   std::vector<at::Tensor> tensors;
@@ -159,10 +158,7 @@ void Trainer::restore(const Checkpoint& checkpoint) {
     samples_since_average_ = state.samples_since_average[static_cast<std::size_t>(rank)];
   }
   if (state.loss_scale && step_.loss_scale()) {
-    step_.set_loss_scale(LossScale({.value = state.loss_scale->value,
-                                    .steps_since_change = state.loss_scale->steps_since_change,
-                                    .overflows = state.loss_scale->overflows},
-                                   hyperparameters_.loss_scale_growth_interval));
+    step_.set_loss_scale(LossScale(*state.loss_scale, hyperparameters_.loss_scale_growth_interval));
   }
   global_step_ = state.step;
   position_ = state.position;
@@ -204,11 +200,7 @@ Checkpoint Trainer::make_checkpoint() {
   }
   if (best_evaluation_) state.best = saved(*best_evaluation_, best_step_);
   if (last_evaluation_) state.last = saved(*last_evaluation_, evaluated_step_);
-  if (const auto& scale = step_.loss_scale()) {
-    state.loss_scale = {.value = scale->value(),
-                        .steps_since_change = scale->state().steps_since_change,
-                        .overflows = scale->overflows()};
-  }
+  if (step_.loss_scale()) state.loss_scale = step_.loss_scale()->state();
   const std::vector<std::int64_t> steps = optimizer_->steps();
   for (std::size_t i = 0; i < steps.size(); ++i) state.optimizer_steps[parameters_.plan().names()[i]] = steps[i];
   return checkpoint;
@@ -250,7 +242,7 @@ TrainingResult Trainer::run(const TrainingSurroundings& surroundings) {
   const LoaderPosition start = position_.step < plan_.steps() ? position_ : LoaderPosition{position_.epoch + 1, 0};
   Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,
                 context_.host.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads),
-                start, kBatchesAhead, Prefetcher::buffers_for(context_.device));
+                start, Loader::kAhead, Prefetcher::buffers_for(context_.device));
   Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device);
   bool done = total_steps_ == evaluated_step_ || out_of_patience();
   while (!done && !stopped_) {
@@ -284,7 +276,7 @@ TrainingResult Trainer::run(const TrainingSurroundings& surroundings) {
 
   const bool best = best_.has_value();
   // The user's graph may ask for views that only the usual order of memory has.
-  TrainingResult result{.program = (best ? *best_ : inference_program_).clone().row_major(),
+  TrainingResult result{.program = (best ? *best_ : inference_program_).on(c10::Device(c10::kCPU)).row_major(),
                         .epochs = position_.epoch + (position_.step > 0 ? 1 : 0),
                         .steps = global_step_,
                         .state_step = best ? best_step_ : global_step_,

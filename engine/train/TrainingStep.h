@@ -15,9 +15,9 @@
 #include "engine/collectives/GradientReducer.h"
 #include "engine/device/Device.h"
 #include "engine/device/DeviceArray.h"
+#include "engine/optim/LossScale.h"
 #include "engine/optim/Optimizer.h"
 #include "engine/program/Executor.h"
-#include "engine/train/LossScale.h"
 #include "engine/train/Objective.h"
 #include "engine/train/Prefetcher.h"
 #include "job/Hyperparameters.h"
@@ -33,7 +33,8 @@ namespace lockstep {
 /// `start` enqueues a step on the device, `finish` waits for the oldest one that was started: between them the host may
 /// start the next. Whatever changes from step to step (learning rate, loss scale, whether the update is skipped) lies
 /// in the device's memory, so that a step can be captured once and replayed: that is done after a few steps have run,
-/// when `capture` asks for it and as long as steps are full. Steps that cannot be captured on every rank run as before.
+/// when `capture` asks for it and as long as steps are full. The last of those is watched: when something in it cannot
+/// be captured, on any rank, steps go on as before. The loss is summed in the parameters' type.
 class TrainingStep {
  public:
   struct Options {

@@ -22,7 +22,7 @@ CheckpointState example() {
           .evaluations_since_best = 2,
           .best = SavedEvaluation{.step = 800, .metrics = {{"loss", 1.0 / 3}, {"accuracy", std::nan("")}}},
           .last = SavedEvaluation{.step = 1200, .metrics = {{"loss", std::numeric_limits<double>::infinity()}}},
-          .loss_scale = SavedLossScale{.value = 0x1p-1000, .steps_since_change = 7, .overflows = 8},
+          .loss_scale = LossScale::State{.value = 0x1p-1000, .steps_since_change = 7, .overflows = 8},
           .optimizer_steps = {{"fc.weight", 1234}, {"fc.bias", 0}},
           .samples_since_average = {64, 0, 32},
           .job = {{"hyperparameter seed", "1"}}};

@@ -1,4 +1,4 @@
-#include "engine/train/LossScale.h"
+#include "engine/optim/LossScale.h"
 
 #include <gtest/gtest.h>
 
