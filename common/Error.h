@@ -13,6 +13,8 @@ enum ExitCode : int {
   kExitBadInput = 2,    ///< the job as given cannot run: nothing was started, or nothing was kept
   kExitRankFailed = 3,  ///< a rank failed while it trained
   kExitNotSaved = 4,    ///< the job was asked to stop, and nothing could be saved
+  kExitHostLost = 5,    ///< a host of the job is lost, or has not come
+  kExitSignal = 128,    ///< plus the signal that stopped the job: nothing was saved
 };
 
 /// Base of all errors that Lockstep raises. The text names the thing (file and offset, hyperparameter, rank), what was
@@ -50,6 +52,18 @@ class OutOfMemoryError : public Error {
 class PeerError : public Error {
  public:
   explicit PeerError(const std::string& message) : Error(kExitRankFailed, message) {}
+};
+
+/// A host of the job is lost, or has not come.
+class HostLostError : public Error {
+ public:
+  explicit HostLostError(const std::string& message) : Error(kExitHostLost, message) {}
+};
+
+/// The job was asked to stop by a signal before anything was there to save.
+class StopError : public Error {
+ public:
+  explicit StopError(int signal);
 };
 
 /// An error that every rank raises alike at the same point: one of them says so, and all leave in good order. After any

@@ -282,17 +282,43 @@ Row monitor_row() {
 }
 
 // Steps are a plain number; a time has its unit behind it.
+// Seconds.
+std::optional<double> duration(const std::string& text) {
+  for (const auto& [unit, seconds] : {std::pair{'s', 1.0}, {'m', 60.0}, {'h', 3600.0}}) {
+    if (!text.ends_with(unit)) continue;
+    const auto count = RawValue(text.substr(0, text.size() - 1)).number();
+    if (count && kPositive.contains(*count)) return *count * seconds;
+  }
+  return std::nullopt;
+}
+
+std::string duration_text(double seconds) { return format("%.15gs", seconds); }
+
+Row hosts_timeout_row() {
+  return {.name = "hosts_timeout",
+          .type = "time (30s, 10m, 1h)",
+          .help = "Several hosts: how long they wait for each other at the start.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const auto seconds = duration(raw.text());
+                constexpr double kDays = 30 * 24 * 3600.0;
+                if (!seconds || *seconds > kDays)
+                  throw InputError("expected a time of at most 30 days, as in 30s, 10m or 1h");
+                hyperparameters.hosts_timeout = *seconds;
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            return duration_text(hyperparameters.hosts_timeout);
+          },
+          .idle = {}};
+}
+
 std::optional<CheckpointEvery> checkpoint_interval(const RawValue& raw) {
   if (const auto steps = raw.integer()) {
     return *steps < 0 || *steps > kMany ? std::nullopt : std::optional(CheckpointEvery{.steps = *steps});
   }
   const std::string text = raw.text();
   if (text == "none") return CheckpointEvery{};
-  for (const auto& [unit, seconds] : {std::pair{'s', 1.0}, {'m', 60.0}, {'h', 3600.0}}) {
-    if (!text.ends_with(unit)) continue;
-    const auto count = RawValue(text.substr(0, text.size() - 1)).number();
-    if (count && kPositive.contains(*count)) return CheckpointEvery{.seconds = *count * seconds};
-  }
+  if (const auto seconds = duration(text)) return CheckpointEvery{.seconds = *seconds};
   return std::nullopt;
 }
 
@@ -309,7 +335,7 @@ Row checkpoint_every_row() {
           .get = [](const Hyperparameters& hyperparameters) -> json {
             const CheckpointEvery& every = hyperparameters.checkpoint_every;
             if (every.never()) return "none";
-            return every.steps > 0 ? std::to_string(every.steps) : format("%.15gs", every.seconds);
+            return every.steps > 0 ? std::to_string(every.steps) : duration_text(every.seconds);
           },
           .idle = {}};
 }
@@ -512,6 +538,9 @@ const std::vector<Row>& table() {
                           "Processes on each host; 0: one per GPU, on a CPU one."));
     all.push_back(integer("threads_per_rank", &H::threads_per_rank, 0, 4096,
                           "Compute threads of a rank; 0: the host's cores divided by its ranks."));
+    all.push_back(hosts_timeout_row());
+    all.push_back(integer("hosts_port", &H::hosts_port, 1, 65535,
+                          "Several hosts: the TCP port at which the first one waits for the others."));
     all.push_back(real("bucket_cap_mb", &H::bucket_cap_mb, kPositive, "MiB of gradients that are reduced at once."));
     all.push_back(real("log_every", &H::log_every, kPositive, "Seconds between two progress lines."));
     return all;

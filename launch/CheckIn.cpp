@@ -9,28 +9,42 @@ namespace lockstep {
 
 using nlohmann::json;
 
+namespace {
+
+const std::string& name_of(const HostReport& report) { return report.plan.name; }
+
+}  // namespace
+
 json HostReport::to_json() const {
-  return {{"host", host},       {"ranks", ranks},   {"gpus", gpus},    {"threads", threads},
-          {"version", version}, {"digest", digest}, {"secret", secret}};
+  return {{"host", plan.name},
+          {"ranks", plan.ranks},
+          {"gpus", plan.gpus},
+          {"threads_per_rank", plan.threads_per_rank},
+          {"version", version},
+          {"mpi", mpi},
+          {"digest", digest},
+          {"secret", secret},
+          {"interface_name", interface_name}};
 }
 
-HostReport HostReport::from_json(const json& json) {
+std::optional<HostReport> HostReport::from_json(const json& json) {
   try {
-    HostReport report{.host = json.at("host"),
-                      .ranks = json.at("ranks"),
-                      .gpus = json.at("gpus"),
-                      .threads = json.at("threads"),
+    HostReport report{.plan = {.name = json.at("host"),
+                               .gpus = json.at("gpus"),
+                               .ranks = json.at("ranks"),
+                               .threads_per_rank = json.at("threads_per_rank")},
                       .version = json.at("version"),
+                      .mpi = json.at("mpi"),
                       .digest = json.at("digest"),
-                      .secret = json.at("secret")};
+                      .secret = json.at("secret"),
+                      .interface_name = json.at("interface_name")};
     constexpr int kMost = 4096;
-    if (report.ranks < 1 || report.ranks > kMost || report.threads < 1 || report.threads > kMost || report.gpus < 0 ||
-        report.gpus > kMost) {
-      throw InputError("a host's report has impossible numbers");
-    }
-    return report;
-  } catch (const json::exception& error) {
-    throw InputError(std::string("a host's report is broken: ") + error.what());
+    const auto within = [](int value, int least) { return value >= least && value <= kMost; };
+    const bool possible =
+        within(report.plan.ranks, 1) && within(report.plan.threads_per_rank, 1) && within(report.plan.gpus, 0);
+    return possible ? std::optional(std::move(report)) : std::nullopt;
+  } catch (const json::exception&) {
+    return std::nullopt;
   }
 }
 
@@ -38,37 +52,54 @@ CheckIn::CheckIn(std::vector<std::string> hosts, HostReport own) : hosts_(std::m
   come_.push_back(own_);
 }
 
-std::string CheckIn::admit(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from,
-                           bool& fatal) {
-  fatal = false;
-  if (std::ranges::count(hosts_, report.host) == 0) return report.host + " is not a host of this job";
-  if (std::ranges::count(addresses, from) == 0) {
-    return from + " says that it is " + report.host + ", which resolves to " +
-           (addresses.empty() ? "nothing" : join(addresses, ", "));
+Admission CheckIn::admit(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from) {
+  Admission admission = judge(report, addresses, from);
+  if (admission.kind == Admission::Kind::kAdmitted) {
+    come_.push_back(report);
+    refusals_.erase(report.plan.name);
+  } else if (std::ranges::count(missing(), report.plan.name) > 0) {
+    refusals_[report.plan.name] = admission.refusal;
   }
-  if (report.secret != own_.secret) return report.host + " has another LOCKSTEP_JOB_SECRET";
-  if (std::ranges::count(come_, report.host, &HostReport::host) > 0) return report.host + " has come already";
-  fatal = true;
+  return admission;
+}
+
+Admission CheckIn::judge(const HostReport& report, const std::vector<std::string>& addresses,
+                         const std::string& from) const {
+  using enum Admission::Kind;
+  if (std::ranges::count(hosts_, report.plan.name) == 0)
+    return {kNever, report.plan.name + " is not a host of this job"};
+  if (std::ranges::count(addresses, from) == 0) {
+    return {kLater, from + " says that it is " + report.plan.name + ", which resolves to " +
+                        (addresses.empty() ? "nothing" : join(addresses, ", "))};
+  }
+  if (report.secret != own_.secret) return {kNever, report.plan.name + " has another LOCKSTEP_JOB_SECRET"};
+  if (std::ranges::count(come_, report.plan.name, name_of) > 0) {
+    return {kLater, report.plan.name + " has come already"};
+  }
   if (report.version != own_.version) {
-    return report.host + " runs Lockstep " + report.version + ", and " + own_.host + " " + own_.version;
+    return {kOtherJob,
+            report.plan.name + " runs Lockstep " + report.version + ", and " + own_.plan.name + " " + own_.version};
+  }
+  if (report.mpi != own_.mpi) {
+    return {kOtherJob, report.plan.name + " has OpenMPI " + report.mpi + ", and " + own_.plan.name + " " + own_.mpi};
   }
   if (report.digest != own_.digest) {
-    return report.host + " has another list of hosts or other hyperparameters than " + own_.host +
-           "; give all hosts the same job";
+    return {kOtherJob, report.plan.name + " has another list of hosts or other hyperparameters than " + own_.plan.name +
+                           "; give all hosts the same job"};
   }
-  if ((report.gpus > 0) != (own_.gpus > 0)) {
-    const std::string& without = report.gpus > 0 ? own_.host : report.host;
-    return without + " has no GPU, and other hosts compute on theirs; set device=cpu, or leave that host out";
+  if ((report.plan.gpus > 0) != (own_.plan.gpus > 0)) {
+    const std::string& without = report.plan.gpus > 0 ? own_.plan.name : report.plan.name;
+    return {kOtherJob, without +
+                           " has no GPU, and other hosts compute on theirs; set device=cpu, or leave that host "
+                           "out (instance_groups)"};
   }
-  fatal = false;
-  come_.push_back(report);
-  return "";
+  return {};
 }
 
 std::vector<std::string> CheckIn::missing() const {
   std::vector<std::string> names;
   for (const std::string& host : hosts_) {
-    if (std::ranges::count(come_, host, &HostReport::host) == 0) names.push_back(host);
+    if (std::ranges::count(come_, host, name_of) == 0) names.push_back(host);
   }
   return names;
 }
@@ -76,7 +107,7 @@ std::vector<std::string> CheckIn::missing() const {
 std::vector<HostReport> CheckIn::reports() const {
   std::vector<HostReport> ordered;
   for (const std::string& host : hosts_) {
-    const auto found = std::ranges::find(come_, host, &HostReport::host);
+    const auto found = std::ranges::find(come_, host, name_of);
     if (found != come_.end()) ordered.push_back(*found);
   }
   return ordered;

@@ -1,25 +1,40 @@
 // Which hosts of a job have come.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "launch/Topology.h"
 
 namespace lockstep {
 
 /// What a host says of itself when it meets the leader.
 struct HostReport {
-  std::string host;     ///< its name among the job's hosts
-  int ranks = 1;        ///< that it has room for
-  int gpus = 0;         ///< that they compute on
-  int threads = 1;      ///< of each rank
-  std::string version;  ///< of Lockstep
-  std::string digest;   ///< of what must be the same on all hosts: their order, the hyperparameters
-  std::string secret;   ///< LOCKSTEP_JOB_SECRET, or ""
+  HostPlan plan;               ///< its name among the job's hosts, and its ranks
+  std::string version;         ///< of Lockstep
+  std::string mpi;             ///< of OpenMPI
+  std::string digest;          ///< of what must be the same on all hosts: their order, the hyperparameters
+  std::string secret;          ///< LOCKSTEP_JOB_SECRET, or ""
+  std::string interface_name;  ///< of the network on which it reaches the other hosts
 
   nlohmann::json to_json() const;
-  /// Throws InputError for what is no report.
-  static HostReport from_json(const nlohmann::json& json);
+  /// Nothing for what is no report.
+  static std::optional<HostReport> from_json(const nlohmann::json& json);
+};
+
+/// What becomes of a host that reports.
+struct Admission {
+  enum class Kind {
+    kAdmitted,
+    kLater,     ///< it may try again: its name may not resolve yet
+    kNever,     ///< it is no host of this job; the job goes on without noticing
+    kOtherJob,  ///< it is a host of this job that was given another one: a reason to end it
+  };
+  Kind kind = Kind::kAdmitted;
+  std::string refusal{};  ///< why, unless admitted
 };
 
 /// The leader's list. A value: it knows nothing of sockets.
@@ -28,21 +43,26 @@ class CheckIn {
   /// `hosts`: all of the job's, in order; `own`: the leader's report.
   CheckIn(std::vector<std::string> hosts, HostReport own);
 
-  /// Why this host cannot take part, or "" when it is admitted. `addresses`: what its name resolves to; `from`: where
-  /// it comes from. A stranger's report changes nothing; one of a listed host that is unlike the leader's is a reason
-  /// to end the job: `fatal` is set.
-  std::string admit(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from,
-                    bool& fatal);
+  /// `addresses`: what the report's host name resolves to; `from`: where the report comes from.
+  Admission admit(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from);
+
+  /// Of the leader: known when the first host has come.
+  void set_interface(const std::string& name) { come_.front().interface_name = name; }
 
   bool complete() const { return missing().empty(); }
   std::vector<std::string> missing() const;
+  /// Why hosts that are missing were refused the last time, by their names.
+  const std::map<std::string, std::string>& refusals() const { return refusals_; }
   /// In the order of hosts; those that have come.
   std::vector<HostReport> reports() const;
 
  private:
+  Admission judge(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from) const;
+
   std::vector<std::string> hosts_;
   HostReport own_;
   std::vector<HostReport> come_;
+  std::map<std::string, std::string> refusals_;
 };
 
 }  // namespace lockstep

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <utility>
 
 #include "common/Error.h"
+#include "common/Text.h"
 
 namespace lockstep {
 
@@ -78,6 +80,13 @@ Connection::Connection(FileDescriptor socket, std::string peer) : socket_(std::m
   notice_a_lost_peer(socket_.get());
 }
 
+std::string Connection::own_address() const {
+  sockaddr_in address{};
+  socklen_t length = sizeof address;
+  const bool known = ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0;
+  return known && address.sin_family == AF_INET ? text_of(address) : "";
+}
+
 void Connection::send(const json& message) {
   const std::string line = message.dump() + "\n";
   for (std::size_t sent = 0; sent < line.size();) {
@@ -85,7 +94,8 @@ void Connection::send(const json& message) {
     if (count > 0) {
       sent += static_cast<std::size_t>(count);
     } else if (errno != EINTR && (errno != EAGAIN || !ready(socket_.get(), POLLOUT, kSendMilliseconds))) {
-      throw PeerError(with_errno("cannot reach " + peer_));
+      closed_ = true;
+      return;
     }
   }
 }
@@ -172,6 +182,12 @@ std::vector<std::string> addresses_of(const std::string& host) {
     found.push_back(text_of(*reinterpret_cast<const sockaddr_in*>(entry->ai_addr)));
   }
   return found;
+}
+
+std::string random_name() {
+  std::uint64_t bits = 0;
+  if (::getrandom(&bits, sizeof bits, 0) != sizeof bits) throw SystemError(with_errno("cannot draw a random number"));
+  return format("%016llx", static_cast<unsigned long long>(bits));
 }
 
 FileDescriptor listen_locally(const std::string& name) {

@@ -22,7 +22,9 @@ class Connection {
 
   int file() const { return socket_.get(); }
   const std::string& peer() const { return peer_; }
-  /// Throws PeerError when the peer does not take it.
+  /// This end's IPv4 address; "" for a local socket.
+  std::string own_address() const;
+  /// A peer that does not take it counts as closed.
   void send(const nlohmann::json& message);
   /// The messages that have come; does not wait.
   std::vector<nlohmann::json> receive();
@@ -39,6 +41,16 @@ class Connection {
   bool closed_ = false;
 };
 
+/// What a message says under `key`, or `otherwise` when it says nothing or something of another type.
+template <typename Value>
+Value field(const nlohmann::json& message, const char* key, Value otherwise) {
+  try {
+    return message.at(key).get<Value>();
+  } catch (const nlohmann::json::exception&) {
+    return otherwise;
+  }
+}
+
 /// A listening socket on all addresses. Throws InputError when the port is taken.
 FileDescriptor listen_on_port(int port);
 /// A connected socket, and the peer's address; nothing when nobody is waiting.
@@ -51,6 +63,9 @@ std::optional<Accepted> accept_on(const FileDescriptor& listener);
 std::optional<FileDescriptor> connect_to_port(const std::string& host, int port);
 /// The addresses that a name resolves to now.
 std::vector<std::string> addresses_of(const std::string& host);
+
+/// A name that nobody else chooses.
+std::string random_name();
 
 /// The same over a local socket, whose name is in the abstract name space: it goes with its last user.
 FileDescriptor listen_locally(const std::string& name);

@@ -15,6 +15,7 @@ struct Job {
   JobConfig config;                    ///< of this host; threads and terminal are not set here
   std::vector<std::string> hosts;      ///< in the order on which all hosts agree
   std::optional<int> gpus;             ///< that the container announces
+  std::string network_interface;       ///< that the container names, or ""
   RawHyperparameters hyperparameters;  ///< as given; `check_job` reads them into `config`
   std::vector<std::string> notes;      ///< lines for the log: what was decided and may surprise
 };

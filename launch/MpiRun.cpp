@@ -1,8 +1,12 @@
 #include "launch/MpiRun.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "common/Error.h"
@@ -10,23 +14,74 @@
 
 namespace lockstep {
 
+namespace fs = std::filesystem;
+
+namespace {
+
+// Where execvp would find a program; "" when it would not.
+std::string search_path(const std::string& program) {
+  const char* variable = std::getenv("PATH");
+  for (const std::string& directory : split(variable ? variable : "/usr/bin:/bin", ':')) {
+    const fs::path path = fs::path(directory.empty() ? "." : directory) / program;
+    if (::access(path.c_str(), X_OK) == 0) return fs::absolute(path);
+  }
+  return "";
+}
+
+}  // namespace
+
 MpiRun find_mpirun() {
+  const std::string path = search_path("mpirun");
+  if (path.empty()) throw InputError("mpirun is not on PATH; install OpenMPI (Debian: openmpi-bin)");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(::popen("mpirun --version 2>/dev/null", "r"), &::pclose);
   std::array<char, 256> line{};
   if (!pipe || !std::fgets(line.data(), line.size(), pipe.get())) {
-    throw InputError("mpirun is not on PATH; install OpenMPI (Debian: openmpi-bin)");
+    throw InputError(path + " --version says nothing; is OpenMPI installed completely?");
   }
-  const std::string text = line.data();  // "mpirun (Open MPI) 4.1.4"
-  const std::size_t version = text.find("(Open MPI) ");
-  if (version == std::string::npos) {
-    throw InputError("mpirun is not OpenMPI's; it says " + in_quotes(text) + ". OpenMPI 4.1 or 5 is needed");
+  std::string text = line.data();  // "mpirun (Open MPI) 4.1.4"
+  constexpr std::string_view kMark = "(Open MPI) ";
+  const std::size_t mark = text.find(kMark);
+  if (mark == std::string::npos) {
+    throw InputError(path + " is not OpenMPI's; it says " + in_quotes(text) + ". OpenMPI 4.1 or 5 is needed");
   }
-  MpiRun mpirun{.path = "mpirun", .major = std::atoi(text.c_str() + version + std::string("(Open MPI) ").size())};
+  MpiRun mpirun{.version = text.substr(mark + kMark.size()), .directory = fs::path(path).parent_path()};
+  mpirun.version = mpirun.version.substr(0, mpirun.version.find_first_of(" \n"));
+  mpirun.major = std::atoi(mpirun.version.c_str());
   if (mpirun.major != 4 && mpirun.major != 5) {
-    throw InputError("mpirun is of " + in_quotes(text) + "; OpenMPI 4.1 or 5 is needed");
+    throw InputError(path + " is of OpenMPI " + in_quotes(mpirun.version) + "; 4.1 or 5 is needed");
   }
   return mpirun;
 }
+
+namespace {
+
+void add(std::vector<std::string>& command, std::initializer_list<std::string> words) {
+  command.insert(command.end(), words.begin(), words.end());
+}
+
+void add_hosts(std::vector<std::string>& command, const MpiRun& mpirun, const Topology& topology,
+               const MpiRunOptions& options) {
+  const bool four = mpirun.major == 4;
+  const std::string parameter = four ? "--mca" : "--prtemca";  // of the daemons
+  std::string hosts;
+  for (const HostPlan& host : topology.hosts) {
+    // The container's own name may be none of the job's; mpirun must not look for itself elsewhere.
+    const std::string& name = hosts.empty() ? options.own_name : host.name;
+    hosts += (hosts.empty() ? "" : ",") + name + ":" + std::to_string(host.ranks);
+  }
+  add(command, {"--host", hosts, "--mca", "pml", "ob1", "--mca", "btl", four ? "self,vader,tcp" : "self,sm,tcp"});
+  if (!options.interfaces.empty()) {
+    add(command, {"--mca", "btl_tcp_if_include", options.interfaces});
+    add(command, {parameter, four ? "oob_tcp_if_include" : "prte_if_include", options.interfaces});
+  }
+  if (options.agent.empty()) return;
+  // Without the second, daemons would call the agent for other daemons; with it alone, they would leave the agent.
+  const std::string plm = four ? "plm_rsh_" : "plm_ssh_";
+  add(command, {parameter, plm + "agent", options.agent, parameter, plm + "no_tree_spawn", "1"});
+  add(command, {"--leave-session-attached"});
+}
+
+}  // namespace
 
 std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& topology, const MpiRunOptions& options,
                                         const std::vector<std::string>& rank_command) {
@@ -34,26 +89,23 @@ std::vector<std::string> mpirun_command(const MpiRun& mpirun, const Topology& to
     throw InputError(
         "the argument \":\" cannot reach the ranks: mpirun starts another program there. Write --NAME=: or ./:");
   }
-  std::vector<std::string> command = {mpirun.path, "-np", std::to_string(topology.ranks())};
-  const auto add = [&](std::initializer_list<const char*> words) {
-    command.insert(command.end(), words.begin(), words.end());
-  };
-  if (options.root) add({"--allow-run-as-root"});
+  std::vector<std::string> command = {"mpirun", "-np", std::to_string(topology.ranks())};
+  if (options.root) add(command, {"--allow-run-as-root"});
   // Ranks have threads of their own; mpirun would put all of a rank's on one core.
-  add({"--bind-to", "none"});
+  add(command, {"--bind-to", "none"});
   // As many ranks as the plan says, whatever mpirun thinks the host has room for.
-  add({"--map-by", mpirun.major == 4 ? "slot:OVERSUBSCRIBE" : "slot:oversubscribe"});
-  if (topology.hosts.size() == 1) {
+  add(command, {"--map-by", mpirun.major == 4 ? "slot:OVERSUBSCRIBE" : "slot:oversubscribe"});
+  if (topology.hosts.size() > 1) {
+    add_hosts(command, mpirun, topology, options);
+  } else {
     // Shared memory only: no interface is probed, and none needs to exist.
-    add({"--mca", "pml", "ob1", "--mca", "btl", mpirun.major == 4 ? "self,vader" : "self,sm"});
+    add(command, {"--mca", "pml", "ob1", "--mca", "btl", mpirun.major == 4 ? "self,vader" : "self,sm"});
     // Else OpenMPI 4 wants an ssh to be installed, though there is no other host to reach.
-    if (mpirun.major == 4) add({"--mca", "plm", "isolated"});
+    if (mpirun.major == 4) add(command, {"--mca", "plm", "isolated"});
   }
   // A rank that waits for a message gives its core to whoever works: other ranks, loader threads, other programs. Where
   // cores are free this costs nothing that we could measure; where they are not, spinning made steps ten times slower.
-  add({"--mca", "mpi_yield_when_idle", "1"});
-  add({"-x", options.terminal ? "LOCKSTEP_TERMINAL=1" : "LOCKSTEP_TERMINAL=0"});
-  command.insert(command.end(), {"-x", "LOCKSTEP_THREADS=" + std::to_string(options.threads)});
+  add(command, {"--mca", "mpi_yield_when_idle", "1"});
   command.insert(command.end(), rank_command.begin(), rank_command.end());
   return command;
 }

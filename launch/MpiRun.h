@@ -10,17 +10,19 @@ namespace lockstep {
 
 /// OpenMPI's mpirun, of which 4.1 and 5.x spell some options differently.
 struct MpiRun {
-  std::string path = "mpirun";
   int major = 4;
+  std::string version{};    ///< "4.1.4"
+  std::string directory{};  ///< of mpirun and of OpenMPI's daemon
 };
 
 /// Asks `mpirun --version`. Throws InputError when there is none or it is not OpenMPI 4 or 5.
 MpiRun find_mpirun();
 
 struct MpiRunOptions {
-  bool root = false;      ///< mpirun refuses to run as root unless told
-  int threads = 1;        ///< of each rank, as planned: a rank sees less of the host than its launcher
-  bool terminal = false;  ///< a person watches; the ranks cannot see it, since mpirun gives each a terminal of its own
+  bool root = false;         ///< mpirun refuses to run as root unless told
+  std::string own_name{};    ///< several hosts: what mpirun knows the first one, its own, by
+  std::string agent{};       ///< several hosts: what it calls as if it were ssh; "": ssh itself
+  std::string interfaces{};  ///< several hosts: names of the network interfaces to use, separated by commas; "": all
 };
 
 /// The whole argument vector: mpirun's options, then `rank_command`, which every rank runs. A pure function. Throws

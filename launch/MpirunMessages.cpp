@@ -29,7 +29,7 @@ void MpirunMessages::read_message() {
   // line.
   static const std::regex killed("process rank ([0-9]+) .* exited on signal ([0-9]+) \\(([^)]*)\\)");
   if (std::smatch match; std::regex_search(message_, match, killed)) {
-    killed_rank_ = "rank " + match[1].str() + " was ended by signal " + match[2].str() + " (" + match[3].str() + ")";
+    killed_rank_ = {.rank = std::stoi(match[1]), .signal = match[2].str() + " (" + match[3].str() + ")"};
   }
 }
 

@@ -14,8 +14,12 @@ class MpirunMessages {
   /// Takes the next line; returns the lines to show to the user, if any.
   std::vector<std::string> take(const std::string& line);
 
-  /// "rank 1 was ended by signal 9 (Killed)", when mpirun said so.
-  const std::optional<std::string>& killed_rank() const { return killed_rank_; }
+  /// A rank that a signal has ended, when mpirun said so.
+  struct KilledRank {
+    int rank = 0;
+    std::string signal;  ///< "9 (Killed)"
+  };
+  const std::optional<KilledRank>& killed_rank() const { return killed_rank_; }
 
  private:
   enum class State { kOutside, kAfterDashes, kInside };
@@ -25,7 +29,7 @@ class MpirunMessages {
   State state_ = State::kOutside;
   std::string dashes_;
   std::string message_;  ///< so far
-  std::optional<std::string> killed_rank_;
+  std::optional<KilledRank> killed_rank_;
 };
 
 }  // namespace lockstep

@@ -63,7 +63,7 @@ int remote_start_command(const std::vector<std::string>& arguments) {
                  {"words", std::vector<std::string>(arguments.begin() + 1, arguments.end())}});
   const auto ended = launcher.wait_until(std::chrono::steady_clock::time_point::max());
   constexpr int kUnknown = 1;
-  return ended ? ended->value("code", kUnknown) : kUnknown;
+  return ended ? field(*ended, "code", kUnknown) : kUnknown;
 }
 
 }  // namespace lockstep

@@ -8,19 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <chrono>
 #include <fstream>
 
 #include "common/Error.h"
-#include "common/File.h"
 
 namespace lockstep {
-
-namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// Blocks the signals a supervisor waits for, for as long as it lives, and makes them readable.
 class BlockedSignals {
@@ -50,31 +43,27 @@ class BlockedSignals {
   FileDescriptor file_;
 };
 
-struct Pipe {
-  Pipe() {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw SystemError(with_errno("cannot make a pipe"));
-    reader = FileDescriptor(ends[0]);
-    writer = FileDescriptor(ends[1]);
-  }
-  FileDescriptor reader;
-  FileDescriptor writer;
-};
-
-/// Cuts what comes through a pipe into lines.
+/// Owns the end of a pipe and cuts what comes through it into lines.
 class LineReader {
  public:
-  LineReader(int file, const std::function<void(const std::string&)>& sink) : file_(file), sink_(sink) {
-    ::fcntl(file_, F_SETFL, O_NONBLOCK);
+  LineReader(FileDescriptor pipe, std::function<void(const std::string&)> sink)
+      : pipe_(std::move(pipe)), sink_(std::move(sink)) {
+    ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
   }
 
-  /// Takes all that is there; false when the other end is closed.
-  bool read_available() {
+  /// -1 when the other end is closed.
+  int file() const { return pipe_.get(); }
+
+  /// Takes all that is there.
+  void read_available() {
     char buffer[4096];
-    for (;;) {
-      const ssize_t count = ::read(file_, buffer, sizeof buffer);
-      if (count < 0) return errno == EAGAIN || errno == EINTR;
-      if (count == 0) return false;
+    while (pipe_) {
+      const ssize_t count = ::read(pipe_.get(), buffer, sizeof buffer);
+      if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+      if (count <= 0) {
+        pipe_ = FileDescriptor();
+        return;
+      }
       partial_.append(buffer, static_cast<std::size_t>(count));
       for (std::size_t end; (end = partial_.find('\n')) != std::string::npos; partial_.erase(0, end + 1)) {
         sink_(partial_.substr(0, end));
@@ -88,16 +77,30 @@ class LineReader {
   }
 
  private:
-  int file_;
-  const std::function<void(const std::string&)>& sink_;
+  FileDescriptor pipe_;
+  std::function<void(const std::string&)> sink_;
   std::string partial_;
 };
 
+namespace {
+
+struct Pipe {
+  Pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw SystemError(with_errno("cannot make a pipe"));
+    reader = FileDescriptor(ends[0]);
+    writer = FileDescriptor(ends[1]);
+  }
+  FileDescriptor reader;
+  FileDescriptor writer;
+};
+
 // In the child: becomes the command. What fails is told through the pipe, as errno.
-[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, std::optional<int> ignored,
+[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, const Supervisor::Start& how,
                          int errors, int report) {
   ::setpgid(0, 0);
-  if (ignored) ::signal(*ignored, SIG_IGN);
+  if (how.ignored_signal) ::signal(*how.ignored_signal, SIG_IGN);
+  for (const auto& [name, value] : how.variables) ::setenv(name.c_str(), value.c_str(), 1);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when the supervisor itself is killed and can end nothing
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   ::dup2(errors, STDERR_FILENO);
@@ -112,7 +115,7 @@ class LineReader {
   ::_exit(127);
 }
 
-int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 // Everything that this process is the parent of, from the kernel's own list.
 std::vector<pid_t> children() {
@@ -122,75 +125,107 @@ std::vector<pid_t> children() {
   return all;
 }
 
-// Kills what the command left behind. The ranks of mpirun lead process groups of their own, so killing the command's
-// group is not enough; as a subreaper this process becomes the parent of all of them once their own has gone.
-void kill_descendants() {
-  for (int round = 0; round < 100; ++round) {
-    for (const pid_t child : children()) ::kill(child, SIGKILL);
-    pid_t reaped = 0;
-    while ((reaped = ::waitpid(-1, nullptr, WNOHANG)) > 0) {
-    }
-    if (reaped < 0 && errno == ECHILD) return;
-    ::usleep(10'000);
-  }
-}
-
 }  // namespace
 
-Ending supervise(const std::vector<std::string>& command, const std::function<void(const std::string&)>& error_line,
-                 const Stopping& stopping) {
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  const BlockedSignals signals;
+Supervisor::Supervisor() : signals_(std::make_unique<BlockedSignals>()) { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
+Supervisor::~Supervisor() { end(); }
+
+void Supervisor::start(const std::vector<std::string>& command, std::function<void(const std::string&)> error_line,
+                       const Start& how) {
   Pipe report;
   Pipe errors;
   const pid_t child = ::fork();
   if (child < 0) throw SystemError(with_errno("cannot start " + command[0]));
-  if (child == 0) {
-    become(command, signals.before(), stopping.gentle_signal, errors.writer.get(), report.writer.get());
-  }
+  if (child == 0) become(command, signals_->before(), how, errors.writer.get(), report.writer.get());
   ::setpgid(child, child);  // also here: whichever of the two comes first
   report.writer = FileDescriptor();
-  errors.writer = FileDescriptor();
   if (int error = 0; ::read(report.reader.get(), &error, sizeof error) == sizeof error) {
     ::waitpid(child, nullptr, 0);
     errno = error;
     throw SystemError(with_errno("cannot start " + command[0]));
   }
+  command_ = child;
+  errors_ = std::make_unique<LineReader>(std::move(errors.reader), std::move(error_line));
+}
 
-  LineReader lines(errors.reader.get(), error_line);
-  std::array<pollfd, 2> files = {pollfd{.fd = signals.file(), .events = POLLIN, .revents = 0},
-                                 pollfd{.fd = errors.reader.get(), .events = POLLIN, .revents = 0}};
-  Ending ending;
-  std::optional<Clock::time_point> deadline;
-  Clock::time_point told;
-  for (bool running = true; running;) {
-    constexpr int kPollMilliseconds = 100;
-    ::poll(files.data(), files.size(), kPollMilliseconds);
-    if (files[1].fd >= 0 && !lines.read_available()) files[1].fd = -1;
-    while (const auto number = signals.next()) {
-      if (*number == SIGCHLD) continue;
-      const bool again = ending.stopped_by.has_value();
-      if (!again) {
-        ending.stopped_by = number;
-        deadline = Clock::now() + std::chrono::milliseconds(static_cast<long>(stopping.grace_seconds * 1000));
-      }
-      if (again || !stopping.gentle_signal) ::kill(-child, again ? SIGKILL : SIGTERM);
-    }
-    if (ending.stopped_by && stopping.gentle_signal && Clock::now() >= told) {
-      ::kill(child, *stopping.gentle_signal);
-      told = Clock::now() + std::chrono::seconds(1);
-    }
-    if (deadline && Clock::now() >= *deadline) ::kill(-child, SIGKILL);
-    int status = 0;
-    for (pid_t reaped; (reaped = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-      if (reaped != child) continue;
-      ending.exit_code = exit_code(status);
-      running = false;
-    }
+std::vector<int> Supervisor::wait(std::span<const int> files, std::chrono::milliseconds limit) {
+  std::vector<pollfd> entries;
+  for (const int file : files) entries.push_back({.fd = file, .events = POLLIN, .revents = 0});
+  entries.push_back({.fd = signals_->file(), .events = POLLIN, .revents = 0});
+  if (errors_) entries.push_back({.fd = errors_->file(), .events = POLLIN, .revents = 0});
+  ::poll(entries.data(), entries.size(), static_cast<int>(limit.count()));
+  if (errors_) errors_->read_available();
+  std::vector<int> came;
+  while (const auto number = signals_->next()) {
+    if (*number != SIGCHLD) came.push_back(*number);
   }
-  kill_descendants();
-  lines.finish();
-  return ending;
+  reap();
+  return came;
+}
+
+void Supervisor::reap() {
+  int status = 0;
+  for (pid_t reaped; (reaped = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (reaped != command_) continue;
+    exit_code_ = exit_code_of(status);
+    command_ = 0;
+  }
+}
+
+void Supervisor::signal_command(int number) const {
+  if (running()) ::kill(command_, number);
+}
+
+void Supervisor::signal_group(int number) const {
+  if (running()) ::kill(-command_, number);
+}
+
+void Supervisor::end() {
+  signal_group(SIGKILL);
+  // The ranks of mpirun lead process groups of their own, so killing the command's group is not enough; as a subreaper
+  // this process becomes the parent of all of them once their own has gone.
+  for (int round = 0; round < 100; ++round) {
+    reap();
+    const std::vector<pid_t> left = children();
+    if (left.empty()) break;
+    for (const pid_t child : left) ::kill(child, SIGKILL);
+    ::usleep(10'000);
+  }
+  if (errors_) errors_->finish();
+  errors_.reset();
+}
+
+void Stopper::request(int signal) {
+  if (requested_) return;
+  requested_ = signal;
+  deadline_ = Clock::now() + std::chrono::milliseconds(static_cast<long>(stopping_.grace_seconds * 1000));
+  if (!stopping_.gentle_signal) supervisor_.signal_group(SIGTERM);
+}
+
+void Stopper::signalled(int signal) {
+  if (requested_) supervisor_.signal_group(SIGKILL);
+  request(signal);
+}
+
+void Stopper::drive() {
+  if (!requested_) return;
+  const auto now = Clock::now();
+  if (now >= deadline_) supervisor_.signal_group(SIGKILL);
+  if (stopping_.gentle_signal && now >= told_) {
+    supervisor_.signal_command(*stopping_.gentle_signal);
+    told_ = now + std::chrono::seconds(1);
+  }
+}
+
+Ending supervise(Supervisor& supervisor, const Stopping& stopping) {
+  Stopper stopper(supervisor, stopping);
+  while (supervisor.running()) {
+    for (const int signal : supervisor.wait({}, std::chrono::milliseconds(100))) stopper.signalled(signal);
+    stopper.drive();
+  }
+  supervisor.end();
+  return {.exit_code = supervisor.exit_code(), .stopped_by = stopper.requested()};
 }
 
 }  // namespace lockstep

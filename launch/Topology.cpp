@@ -104,11 +104,22 @@ int Topology::ranks() const {
   return total;
 }
 
-Topology plan_topology(const Job& job, const Machine& machine, std::optional<int> ranks_on_host) {
-  if (job.hosts.size() > 1) {
-    throw InputError("the job has " + std::to_string(job.hosts.size()) + " hosts (" + join(job.hosts, ", ") +
-                     "); this version trains on one");
+const std::string& Topology::host_of(int rank) const {
+  for (const HostPlan& host : hosts) {
+    if (rank < host.ranks) return host.name;
+    rank -= host.ranks;
   }
+  throw InternalError("the job has no rank " + std::to_string(rank + ranks()));
+}
+
+void require_data_for(const Topology& topology, const Hyperparameters& hyperparameters) {
+  if (hyperparameters.batch_size < topology.ranks()) {
+    throw InputError("batch_size=" + std::to_string(hyperparameters.batch_size) + " is less than the job's " +
+                     std::to_string(topology.ranks()) + " ranks: some would never have data");
+  }
+}
+
+Topology plan_topology(const Job& job, const Machine& machine, std::optional<int> ranks_on_host) {
   const Hyperparameters& options = job.config.hyperparameters;
   std::vector<std::string> warnings;
   const int gpus = gpus_to_use(job, machine, warnings);
@@ -128,13 +139,11 @@ Topology plan_topology(const Job& job, const Machine& machine, std::optional<int
   const int sharing = ranks_on_host && machine.bound ? 1 : ranks;
   const int threads =
       options.threads_per_rank > 0 ? static_cast<int>(options.threads_per_rank) : std::max(1, machine.cores / sharing);
-  Topology topology{.hosts = {{.name = job.hosts.front(), .gpus = gpus, .ranks = ranks, .threads_per_rank = threads}},
-                    .warnings = std::move(warnings),
-                    .oversubscribed = ranks > machine.cores};
-  if (options.batch_size < ranks) {
-    throw InputError("batch_size=" + std::to_string(options.batch_size) + " is less than the job's " +
-                     std::to_string(ranks) + " ranks: some would never have data");
+  Topology topology{.hosts = {}, .warnings = std::move(warnings), .oversubscribed = ranks > machine.cores};
+  for (const std::string& host : ranks_on_host ? std::vector{job.config.host} : job.hosts) {
+    topology.hosts.push_back({.name = host, .gpus = gpus, .ranks = ranks, .threads_per_rank = threads});
   }
+  require_data_for(topology, options);
   return topology;
 }
 

@@ -35,11 +35,17 @@ struct Topology {
   std::vector<std::string> warnings;  ///< to be seen: what the machine has and the job does not use
 
   int ranks() const;
+  /// The name of the host that has this rank.
+  const std::string& host_of(int rank) const;
   bool oversubscribed = false;  ///< some host has more ranks than cores
 };
 
+/// Throws InputError for a global batch that leaves ranks without data in every step.
+void require_data_for(const Topology& topology, const Hyperparameters& hyperparameters);
+
 /// One rank per GPU that is visible (SM_NUM_GPUS may ask for fewer), without GPUs `ranks_per_host`. Throws InputError,
-/// with the numbers, for a job that cannot be placed: GPUs are asked for and not there, or fewer than the ranks.
+/// with the numbers, for a job that cannot be placed: GPUs are asked for and not there, or fewer than the ranks. Of the
+/// job's other hosts this one knows the names only, and takes them to be like itself until they have reported.
 /// `ranks_on_host`: how many ranks mpirun or srun has already started on this host; the job's own number does not count
 /// then, and cores that a rank is bound to are its alone.
 Topology plan_topology(const Job& job, const Machine& machine, std::optional<int> ranks_on_host = std::nullopt);

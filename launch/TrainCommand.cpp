@@ -1,10 +1,8 @@
 #include "launch/TrainCommand.h"
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -13,9 +11,9 @@
 #include "common/FailureFile.h"
 #include "common/File.h"
 #include "launch/Job.h"
+#include "launch/JobDocument.h"
+#include "launch/JobLauncher.h"
 #include "launch/MpiRun.h"
-#include "launch/MpirunMessages.h"
-#include "launch/Supervisor.h"
 #include "launch/Topology.h"
 
 namespace lockstep {
@@ -24,7 +22,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path own_program() { return fs::read_symlink("/proc/self/exe"); }
+constexpr std::uint64_t kMaxJob = 64 << 20;
 
 // The first of these variables that is set, as a number.
 std::optional<int> number_in(const Environment& environment, std::initializer_list<const char*> names) {
@@ -65,86 +63,34 @@ void print_help() {
   }
 }
 
-/// The job and where it runs, of this host.
-struct Launch {
-  Job job;
-  Topology topology;
-  std::string document;  ///< the job as its ranks read it
-};
+/// What mpirun or srun says of the place of this process among the ranks.
+void place_rank(JobConfig& config, const Environment& environment) {
+  config.local_rank =
+      number_in(environment, {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}).value_or(-1);
+  config.announced_ranks = number_in(environment, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}).value_or(0);
+}
 
 Launch check(Job job, const Environment& environment) {
   check_job(job);
   const Machine machine = inspect_machine();
   const Topology topology = plan_topology(job, machine, ranks_on_host(environment));
-  // What our launcher has planned counts; a bare mpirun has planned nothing.
-  job.config.threads = number_in(environment, {"LOCKSTEP_THREADS"}).value_or(topology.hosts.front().threads_per_rank);
+  job.config.threads = topology.hosts.front().threads_per_rank;
   job.config.cores = machine.cores;
   job.config.gpus = topology.hosts.front().gpus;
-  job.config.local_rank =
-      number_in(environment, {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}).value_or(-1);
-  job.config.announced_ranks = number_in(environment, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}).value_or(0);
-  const auto terminal = environment.find("LOCKSTEP_TERMINAL");
-  job.config.terminal = terminal != environment.end() && terminal->second == "1";
-  std::string document = write_job_config(job.config);
-  return {.job = std::move(job), .topology = topology, .document = std::move(document)};
+  job.config.terminal = ::isatty(STDOUT_FILENO) == 1;
+  return {.job = std::move(job), .topology = topology};
 }
 
-std::vector<std::string> launch_command(const Launch& launch, const std::vector<std::string>& arguments) {
-  std::vector<std::string> rank_command = {own_program().string(), "train"};
-  rank_command.insert(rank_command.end(), arguments.begin(), arguments.end());
-  return mpirun_command(find_mpirun(), launch.topology,
-                        {.root = ::geteuid() == 0,
-                         .threads = launch.topology.hosts.front().threads_per_rank,
-                         .terminal = ::isatty(STDOUT_FILENO) == 1},
-                        rank_command);
-}
-
-// SageMaker kills a container 120 seconds after it has asked it to stop.
-constexpr double kSecondsToStop = 90;
-
-// Returns the job's exit code. A rank that fails leaves the reason itself; one that was killed cannot.
-int run_ranks(const std::vector<std::string>& command, const JobConfig& job) {
-  MpirunMessages messages;
-  // mpirun hands SIGUSR1 on to the ranks, which then stop in good order; SIGTERM would have it kill them.
-  const Ending ending = supervise(command,
-                                  [&](const std::string& line) {
-                                    for (const std::string& shown : messages.take(line))
-                                      std::cerr << shown << std::endl;
-                                  },
-                                  {.gentle_signal = SIGUSR1, .grace_seconds = kSecondsToStop});
-  const auto fail = [&](const std::string& reason, int code) {
-    remove_abandoned_staging(job.model_dir);  // a container's model directory is uploaded after a failure too
-    if (write_failure_file(job.output_dir, reason)) std::cerr << "lockstep: error: " << reason << std::endl;
-    return code;
-  };
-  if (ending.exit_code == kExitDone) return kExitDone;  // also when a signal came too late to stop it
-  const bool failed = ending.exit_code == kExitBadInput || ending.exit_code == kExitRankFailed;
-  if (ending.stopped_by && !failed) {
-    return fail("the job was stopped by signal " + std::to_string(*ending.stopped_by) + " (" +
-                    ::strsignal(*ending.stopped_by) + "); nothing was saved",
-                128 + *ending.stopped_by);
-  }
-  if (messages.killed_rank()) {
-    const std::string& rank = *messages.killed_rank();
-    return fail(rank + (rank.ends_with("(Killed)") ? "; the machine may have run out of memory" : ""), kExitRankFailed);
-  }
-  return fail("the ranks ended with exit code " + std::to_string(ending.exit_code), ending.exit_code);
-}
-
-// Hands the job over in memory: no file is left behind, and no argument or variable is too long.
-[[noreturn]] void become_rank_of(const std::string& document) {
-  const int memory = ::memfd_create("lockstep-job", 0);
-  if (memory < 0) throw SystemError(with_errno("cannot make a memory file"));
-  const std::string path = "/proc/self/fd/" + std::to_string(memory);
-  OutputFile file(path);
-  file.write(document);
-  become_rank({"train", path});
+[[noreturn]] void become_rank_of(JobConfig config, const Environment& environment) {
+  place_rank(config, environment);
+  const JobDocument document(config);
+  become_rank({"train", document.own_path()});
 }
 
 }  // namespace
 
 void become_rank(const std::vector<std::string>& arguments) {
-  const std::string program = (own_program().parent_path() / "lockstep-rank").string();
+  const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "lockstep-rank").string();
   std::vector<char*> words = {const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
   words.push_back(nullptr);
@@ -167,6 +113,9 @@ int train_command(const std::vector<std::string>& arguments) {
     return code;
   };
   try {
+    if (const auto job = environment.find(kJobVariable); rank && job != environment.end()) {
+      become_rank_of(read_job_config(read_file(job->second, kMaxJob)), environment);
+    }
     const JobArguments parsed = parse_job_arguments(arguments);
     if (parsed.help) {
       print_help();
@@ -185,11 +134,11 @@ int train_command(const std::vector<std::string>& arguments) {
       std::cout << to_json(launch.job.config.hyperparameters).dump(2) << "\n";
       return kExitDone;
     }
-    if (rank) become_rank_of(launch.document);
+    if (rank) become_rank_of(launch.job.config, environment);
     for (const std::string& note : launch.job.notes) std::cout << "lockstep: " << note << "\n";
     for (const std::string& warning : launch.topology.warnings) std::cout << "lockstep: " << warning << "\n";
     std::cout.flush();
-    return run_ranks(launch_command(launch, arguments), launch.job.config);
+    return run_job(launch, arguments);
   } catch (const Error& error) {
     return fail(error.what(), error.exit_code());
   } catch (const std::exception& error) {

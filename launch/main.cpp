@@ -9,6 +9,7 @@
 #include "common/Error.h"
 #include "job/Hyperparameters.h"
 #include "launch/JobEnvironment.h"
+#include "launch/RemoteStart.h"
 #include "launch/TrainCommand.h"
 
 namespace {
@@ -47,6 +48,7 @@ int run(std::vector<std::string> arguments) {
   if (!arguments.empty() && !flags_only) arguments.erase(arguments.begin());
   if (command == "train") return train_command(arguments);
   if (command == "plan") return plan_command(arguments);
+  if (command == "remote-start") return remote_start_command(arguments);  // mpirun calls it
   if (command == "inspect") {
     const auto passes = std::find(arguments.begin(), arguments.end(), "--passes");
     if (passes != arguments.end()) std::rotate(passes, passes + 1, arguments.end());  // last, as lockstep-rank takes it

@@ -352,10 +352,24 @@ TEST(Topology, RefusesGpusThatAreNotThere) {
   EXPECT_EQ(shared.hosts[0].gpus, 1);
 }
 
-TEST(Topology, RefusesWhatItCannotPlace) {
-  Job job = job_with({});
+TEST(Topology, TakesOtherHostsToBeLikeThisOne) {
+  Job job = job_with({{"batch_size", 8}, {"ranks_per_host", 3}});
   job.hosts = {"algo-1", "algo-2"};
-  EXPECT_ERROR(plan_topology(job, {}), InputError, "2 hosts", "algo-1, algo-2", "trains on one");
+  const Topology topology = plan_topology(job, {.cores = 6});
+  ASSERT_EQ(topology.hosts.size(), 2);
+  EXPECT_EQ(topology.ranks(), 6);
+  EXPECT_EQ(topology.hosts[1].name, "algo-2");
+  EXPECT_EQ(topology.hosts[1].threads_per_rank, 2);
+  EXPECT_EQ(topology.host_of(2), "algo-1");
+  EXPECT_EQ(topology.host_of(3), "algo-2");
+  EXPECT_THROW(topology.host_of(6), InternalError);
+  job.hosts.push_back("algo-3");
+  EXPECT_ERROR(plan_topology(job, {}), InputError, "batch_size=8", "9 ranks");
+  // Started by mpirun, this host's ranks are all that it knows of.
+  EXPECT_EQ(plan_topology(job, {}, 4).ranks(), 4);
+}
+
+TEST(Topology, RefusesWhatItCannotPlace) {
   EXPECT_ERROR(plan_topology(job_with({{"batch_size", 3}, {"ranks_per_host", 4}}), {}), InputError, "batch_size=3",
                "4 ranks");
 }

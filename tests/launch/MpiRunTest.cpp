@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "common/Error.h"
 #include "launch/MpirunMessages.h"
 #include "tests/support/ExpectError.h"
@@ -15,62 +17,34 @@ Topology topology(int ranks) {
 
 using Words = std::vector<std::string>;
 
-TEST(MpiRunCommand, OpenMpi4) {
-  EXPECT_EQ(mpirun_command({.path = "mpirun", .major = 4}, topology(2), {.root = true, .threads = 3, .terminal = true},
-                           {"/bin/lockstep", "train", "a b"}),
-            (Words{"mpirun",
-                   "-np",
-                   "2",
-                   "--allow-run-as-root",
-                   "--bind-to",
-                   "none",
-                   "--map-by",
-                   "slot:OVERSUBSCRIBE",
-                   "--mca",
-                   "pml",
-                   "ob1",
-                   "--mca",
-                   "btl",
-                   "self,vader",
-                   "--mca",
-                   "plm",
-                   "isolated",
-                   "--mca",
-                   "mpi_yield_when_idle",
-                   "1",
-                   "-x",
-                   "LOCKSTEP_TERMINAL=1",
-                   "-x",
-                   "LOCKSTEP_THREADS=3",
-                   "/bin/lockstep",
-                   "train",
-                   "a b"}));
+// As a person would type them.
+std::string line_of(int major, const Topology& topology, const MpiRunOptions& options) {
+  return shell_quoted(mpirun_command({.major = major}, topology, options, {"/bin/lockstep", "train", "a b"}));
 }
 
-TEST(MpiRunCommand, OpenMpi5) {
-  EXPECT_EQ(mpirun_command({.path = "mpirun", .major = 5}, topology(4), {}, {"/bin/lockstep", "train"}),
-            (Words{"mpirun",
-                   "-np",
-                   "4",
-                   "--bind-to",
-                   "none",
-                   "--map-by",
-                   "slot:oversubscribe",
-                   "--mca",
-                   "pml",
-                   "ob1",
-                   "--mca",
-                   "btl",
-                   "self,sm",
-                   "--mca",
-                   "mpi_yield_when_idle",
-                   "1",
-                   "-x",
-                   "LOCKSTEP_TERMINAL=0",
-                   "-x",
-                   "LOCKSTEP_THREADS=1",
-                   "/bin/lockstep",
-                   "train"}));
+TEST(MpiRunCommand, OneHost) {
+  EXPECT_EQ(line_of(4, topology(2), {.root = true}),
+            "mpirun -np 2 --allow-run-as-root --bind-to none --map-by slot:OVERSUBSCRIBE --mca pml ob1 --mca btl "
+            "self,vader --mca plm isolated --mca mpi_yield_when_idle 1 /bin/lockstep train 'a b'");
+  EXPECT_EQ(line_of(5, topology(4), {}),
+            "mpirun -np 4 --bind-to none --map-by slot:oversubscribe --mca pml ob1 --mca btl self,sm --mca "
+            "mpi_yield_when_idle 1 /bin/lockstep train 'a b'");
+}
+
+TEST(MpiRunCommand, SeveralHosts) {
+  const Topology hosts{.hosts = {{.name = "algo-1", .ranks = 2}, {.name = "algo-2", .ranks = 8}}, .warnings = {}};
+  const MpiRunOptions options{.own_name = "ip-10-0-0-1", .agent = "/bin/lockstep remote-start", .interfaces = "eth0"};
+  EXPECT_EQ(line_of(4, hosts, options),
+            "mpirun -np 10 --bind-to none --map-by slot:OVERSUBSCRIBE --host ip-10-0-0-1:2,algo-2:8 --mca pml ob1 "
+            "--mca btl self,vader,tcp --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 --mca plm_rsh_agent "
+            "'/bin/lockstep remote-start' --mca plm_rsh_no_tree_spawn 1 --leave-session-attached --mca "
+            "mpi_yield_when_idle 1 /bin/lockstep train 'a b'");
+  EXPECT_EQ(
+      line_of(5, hosts, options),
+      "mpirun -np 10 --bind-to none --map-by slot:oversubscribe --host ip-10-0-0-1:2,algo-2:8 --mca pml ob1 --mca "
+      "btl self,sm,tcp --mca btl_tcp_if_include eth0 --prtemca prte_if_include eth0 --prtemca plm_ssh_agent "
+      "'/bin/lockstep remote-start' --prtemca plm_ssh_no_tree_spawn 1 --leave-session-attached --mca "
+      "mpi_yield_when_idle 1 /bin/lockstep train 'a b'");
 }
 
 TEST(MpiRunCommand, RefusesTheWordThatStartsAnotherProgram) {
@@ -79,7 +53,12 @@ TEST(MpiRunCommand, RefusesTheWordThatStartsAnotherProgram) {
   EXPECT_EQ(mpirun_command({}, topology(1), {}, {"lockstep", "--output_dir=:"}).back(), "--output_dir=:");
 }
 
-TEST(FindMpirun, FindsTheOneThatIsInstalled) { EXPECT_TRUE(find_mpirun().major == 4 || find_mpirun().major == 5); }
+TEST(FindMpirun, FindsTheOneThatIsInstalled) {
+  const MpiRun mpirun = find_mpirun();
+  EXPECT_TRUE(mpirun.major == 4 || mpirun.major == 5);
+  EXPECT_TRUE(mpirun.version.starts_with(std::to_string(mpirun.major) + ".")) << mpirun.version;
+  EXPECT_TRUE(std::filesystem::exists(mpirun.directory + (mpirun.major == 4 ? "/orted" : "/prted")));
+}
 
 TEST(ShellQuoted, QuotesWhatAShellWouldChange) {
   EXPECT_EQ(shell_quoted({"mpirun", "--mca", "btl", "self,vader", "LOCKSTEP_TERMINAL=1"}),
@@ -117,14 +96,18 @@ TEST(MpirunMessages, KeepsWhichRankASignalEnded) {
                   {kDashes, "mpirun noticed that process rank 1 with PID 17722 on node vm exited on signal 9 (Killed).",
                    kDashes}),
             Words());
-  EXPECT_EQ(messages.killed_rank(), "rank 1 was ended by signal 9 (Killed)");
+  ASSERT_TRUE(messages.killed_rank());
+  EXPECT_EQ(messages.killed_rank()->rank, 1);
+  EXPECT_EQ(messages.killed_rank()->signal, "9 (Killed)");
 }
 
 TEST(MpirunMessages, AlsoWhenTheMessageIsBroken) {
   MpirunMessages messages;
   shown(messages, {kDashes, "prterun noticed that process rank 3 with PID 5 on node vm exited on",
                    "signal 11 (Segmentation fault).", kDashes});
-  EXPECT_EQ(messages.killed_rank(), "rank 3 was ended by signal 11 (Segmentation fault)");
+  ASSERT_TRUE(messages.killed_rank());
+  EXPECT_EQ(messages.killed_rank()->rank, 3);
+  EXPECT_EQ(messages.killed_rank()->signal, "11 (Segmentation fault)");
 }
 
 TEST(MpirunMessages, ShowsEverythingElse) {

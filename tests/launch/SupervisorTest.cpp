@@ -30,16 +30,21 @@ pid_t read_pid(const std::filesystem::path& path) {
 
 bool alive(pid_t pid) { return ::kill(pid, 0) == 0; }
 
+void ignore(const std::string&) {}
+
 int run(const std::vector<std::string>& command) {
-  return supervise(command, [](const std::string&) {}).exit_code;
+  Supervisor supervisor;
+  supervisor.start(command, ignore);
+  return supervise(supervisor, {}).exit_code;
 }
 
 /// Runs `supervise` in a process of its own, as a launcher is, and returns that process.
 pid_t start(const std::vector<std::string>& command, const Stopping& stopping = {}) {
   const pid_t launcher = ::fork();
   if (launcher == 0) {
-    const Ending ending = supervise(
-        command, [](const std::string&) {}, stopping);
+    Supervisor supervisor;
+    supervisor.start(command, ignore, {.variables = {}, .ignored_signal = stopping.gentle_signal});
+    const Ending ending = supervise(supervisor, stopping);
     ::_exit(ending.stopped_by ? 100 + *ending.stopped_by : ending.exit_code);
   }
   return launcher;
@@ -73,9 +78,44 @@ TEST(Supervise, StandardInputIsEmpty) { EXPECT_EQ(run(shell("read line && exit 1
 
 TEST(Supervise, HandsOverErrorsLineByLine) {
   std::vector<std::string> lines;
-  supervise(shell("echo one >&2; printf 'tw' >&2; sleep 0.2; printf 'o\\n\\nend' >&2"),
-            [&](const std::string& line) { lines.push_back(line); });
+  Supervisor supervisor;
+  supervisor.start(shell("echo one >&2; printf 'tw' >&2; sleep 0.2; printf 'o\\n\\nend' >&2"),
+                   [&](const std::string& line) { lines.push_back(line); });
+  supervise(supervisor, {});
   EXPECT_EQ(lines, (std::vector<std::string>{"one", "two", "", "end"}));
+}
+
+TEST(Supervise, VariablesAreTheCommandsAlone) {
+  Supervisor supervisor;
+  supervisor.start(shell("test \"$LOCKSTEP_TEST\" = 'a b' && test -n \"$PATH\""), ignore,
+                   {.variables = {{"LOCKSTEP_TEST", "a b"}}, .ignored_signal = {}});
+  EXPECT_EQ(supervise(supervisor, {}).exit_code, 0);
+  EXPECT_EQ(::getenv("LOCKSTEP_TEST"), nullptr);
+}
+
+TEST(Supervisor, WaitsForFilesAndSignalsAlsoWithoutACommand) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const FileDescriptor reader(ends[0]);
+  const FileDescriptor writer(ends[1]);
+  Supervisor supervisor;
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  EXPECT_TRUE(supervisor.wait({&ends[0], 1}, std::chrono::milliseconds(50)).empty());
+  EXPECT_GE(Clock::now() - start, std::chrono::milliseconds(45));
+  ASSERT_EQ(::write(ends[1], "x", 1), 1);
+  EXPECT_TRUE(supervisor.wait({&ends[0], 1}, std::chrono::minutes(5)).empty());
+  ::kill(::getpid(), SIGTERM);
+  EXPECT_EQ(supervisor.wait({}, std::chrono::minutes(5)), std::vector<int>{SIGTERM});
+}
+
+TEST(Supervisor, RunsOneCommandAfterAnother) {
+  Supervisor supervisor;
+  for (const int code : {3, 5}) {
+    supervisor.start(shell("exit " + std::to_string(code)), ignore);
+    EXPECT_EQ(supervise(supervisor, {}).exit_code, code);
+    EXPECT_FALSE(supervisor.running());
+  }
 }
 
 TEST(Supervise, KillsWhatTheCommandLeavesBehind) {

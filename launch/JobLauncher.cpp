@@ -1,0 +1,228 @@
+#include "launch/JobLauncher.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "common/Digest.h"
+#include "common/Error.h"
+#include "common/FailureFile.h"
+#include "common/File.h"
+#include "common/Text.h"
+#include "launch/JobDocument.h"
+#include "launch/Leader.h"
+#include "launch/Member.h"
+#include "launch/MpiRun.h"
+#include "launch/MpirunMessages.h"
+#include "launch/RemoteStart.h"
+#include "launch/Supervisor.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// SageMaker kills a container 120 seconds after it has asked it to stop.
+constexpr double kSecondsToStop = 90;
+constexpr std::uint64_t kMaxFailure = 64 << 10;
+
+fs::path own_program() { return fs::read_symlink("/proc/self/exe"); }
+
+// mpirun takes the agent's words apart at spaces.
+std::string remote_start_agent() {
+  std::string program = own_program().string();
+  const auto blank = [](unsigned char c) { return std::isspace(c) != 0; };
+  if (std::ranges::any_of(program, blank)) program = "/proc/" + std::to_string(::getpid()) + "/exe";
+  return program + " remote-start";
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
+}
+
+std::vector<std::string> command_for(const Topology& topology, const MpiRun& mpirun, const std::string& interfaces,
+                                     const std::vector<std::string>& arguments) {
+  std::vector<std::string> rank_command = {own_program().string(), "train"};
+  rank_command.insert(rank_command.end(), arguments.begin(), arguments.end());
+  return mpirun_command(
+      mpirun, topology,
+      {.root = ::geteuid() == 0, .own_name = host_name(), .agent = remote_start_agent(), .interfaces = interfaces},
+      rank_command);
+}
+
+// Usually all hosts call theirs the same.
+std::string interfaces_of(const std::vector<HostReport>& reports) {
+  std::set<std::string> names;
+  for (const HostReport& report : reports) names.insert(report.interface_name);
+  names.erase("");
+  return join(std::vector(names.begin(), names.end()), ",");
+}
+
+std::string failure_text(const fs::path& output_dir) {
+  try {
+    return read_file(output_dir / "failure", kMaxFailure);
+  } catch (const InputError&) {
+    return "";
+  }
+}
+
+/// One host's part in a job.
+class JobLauncher {
+ public:
+  JobLauncher(const Launch& launch, const std::vector<std::string>& arguments)
+      : launch_(launch),
+        config_(launch.job.config),
+        arguments_(arguments),
+        document_(config_),
+        mpirun_(find_mpirun()) {}
+
+  Outcome run() {
+    const std::vector<std::string>& hosts = launch_.job.hosts;
+    if (hosts.size() == 1) return run_alone();
+    return config_.host == hosts.front() ? lead() : follow();
+  }
+
+ private:
+  std::map<std::string, std::string> variables(const std::string& interface_name) const {
+    std::map<std::string, std::string> all = {{kJobVariable, document_.path()}};
+    // NCCL takes a bare name for the beginning of one.
+    if (!interface_name.empty() && !std::getenv("NCCL_SOCKET_IFNAME")) all["NCCL_SOCKET_IFNAME"] = "=" + interface_name;
+    return all;
+  }
+
+  void start_mpirun(const Topology& topology, const std::string& interfaces,
+                    std::map<std::string, std::string> variables) {
+    supervisor_.start(command_for(topology, mpirun_, interfaces, arguments_),
+                      [this](const std::string& line) {
+                        for (const std::string& shown : messages_.take(line)) std::cerr << shown << std::endl;
+                      },
+                      {.variables = std::move(variables), .ignored_signal = SIGUSR1});
+  }
+
+  // mpirun hands SIGUSR1 on to the ranks, which then stop in good order; SIGTERM would have it kill them.
+  static Stopping stopping() { return {.gentle_signal = SIGUSR1, .grace_seconds = kSecondsToStop}; }
+
+  Outcome run_alone() {
+    start_mpirun(launch_.topology, "", variables(""));
+    const Ending ending = supervise(supervisor_, stopping());
+    return outcome(ending.exit_code, ending.stopped_by, launch_.topology, "");
+  }
+
+  Outcome lead() {
+    Leader leader(supervisor_, meeting(), report());
+    Outcome ended;
+    try {
+      const std::vector<HostReport> reports = leader.gather();
+      Topology topology{.hosts = {}, .warnings = {}};
+      for (const HostReport& host : reports) topology.hosts.push_back(host.plan);
+      require_data_for(topology, config_.hyperparameters);
+      auto all = variables(reports.front().interface_name);
+      all[kRemoteStartSocket] = leader.socket_name();
+      start_mpirun(topology, interfaces_of(reports), std::move(all));
+      Stopper stopper(supervisor_, stopping());
+      leader.run(stopper);
+      ended = outcome(supervisor_.exit_code(), stopper.requested(), topology, leader.failure_of_a_host());
+    } catch (const Error& error) {
+      ended = {.code = error.exit_code(), .reason = error.what()};
+    }
+    supervisor_.end();
+    leader.dismiss(ended);
+    return ended;
+  }
+
+  Outcome follow() {
+    Member member(supervisor_, meeting(), report());
+    member.join();
+    return member.run({.mpi_directory = mpirun_.directory,
+                       .variables = variables(member.interface_name()),
+                       .failure_file = config_.output_dir / "failure"});
+  }
+
+  Meeting meeting() const {
+    return {.hosts = launch_.job.hosts,
+            .port = static_cast<int>(config_.hyperparameters.hosts_port),
+            .timeout = std::chrono::seconds(std::llround(config_.hyperparameters.hosts_timeout)),
+            .interface_name = launch_.job.network_interface};
+  }
+
+  HostReport report() const {
+    Digest digest;
+    for (const std::string& host : launch_.job.hosts) digest.update(host);
+    digest.update(to_json(config_.hyperparameters).dump());
+    const char* secret = std::getenv("LOCKSTEP_JOB_SECRET");
+    HostPlan here = launch_.topology.hosts.front();
+    here.name = config_.host;
+    return {.plan = here,
+            .version = LOCKSTEP_VERSION,
+            .mpi = mpirun_.version,
+            .digest = digest.hex(),
+            .secret = secret ? secret : "",
+            .interface_name = ""};
+  }
+
+  // A rank that fails leaves the reason itself, on its host; one that was killed cannot.
+  Outcome outcome(int code, std::optional<int> stopped_by, const Topology& topology, const std::string& elsewhere) {
+    supervisor_.end();
+    if (code == kExitDone) return {};  // also when a signal came too late to stop it
+    const bool failed = code == kExitBadInput || code == kExitRankFailed;
+    if (stopped_by && !failed) {
+      const StopError stopped(*stopped_by);
+      return {.code = stopped.exit_code(), .reason = stopped.what()};
+    }
+    if (const auto killed = messages_.killed_rank()) {
+      std::string reason = "rank " + std::to_string(killed->rank);
+      if (topology.hosts.size() > 1) reason += " on " + topology.host_of(killed->rank);
+      reason += " was ended by signal " + killed->signal;
+      if (killed->signal.ends_with("(Killed)")) reason += "; the machine may have run out of memory";
+      return {.code = kExitRankFailed, .reason = reason};
+    }
+    std::string reason = failure_text(config_.output_dir);
+    if (reason.empty()) reason = elsewhere;
+    if (reason.empty()) reason = "the ranks ended with exit code " + std::to_string(code);
+    return {.code = code, .reason = reason};
+  }
+
+  const Launch& launch_;
+  const JobConfig& config_;
+  const std::vector<std::string>& arguments_;
+  JobDocument document_;
+  MpiRun mpirun_;
+  MpirunMessages messages_;
+  Supervisor supervisor_;
+};
+
+}  // namespace
+
+std::vector<std::string> launch_command(const Launch& launch, const std::vector<std::string>& arguments) {
+  return command_for(launch.topology, find_mpirun(), launch.job.network_interface, arguments);
+}
+
+int run_job(const Launch& launch, const std::vector<std::string>& arguments) {
+  const JobConfig& config = launch.job.config;
+  Outcome outcome;
+  try {
+    outcome = JobLauncher(launch, arguments).run();
+  } catch (const Error& error) {
+    outcome = {.code = error.exit_code(), .reason = error.what()};
+  }
+  if (outcome.code == kExitDone) return kExitDone;
+  remove_abandoned_staging(config.model_dir);  // a container's model directory is uploaded after a failure too
+  std::error_code ignored;
+  const bool said = fs::exists(config.output_dir / "failure", ignored);
+  write_failure_file(config.output_dir, outcome.reason);
+  if (!said) std::cerr << "lockstep: error: " << outcome.reason << std::endl;
+  return outcome.code;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,209 @@
+#include "launch/Leader.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "launch/Network.h"
+
+namespace lockstep {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kTurn(100);
+constexpr seconds kToIntroduce(5);      // who connects must say by then who it is
+constexpr std::size_t kNewcomers = 64;  // at once; more are strangers
+constexpr seconds kToLeave(5);          // for daemons and hosts, after the job has ended
+constexpr seconds kBetweenNotes(30);
+
+void say(const std::string& text) { std::cout << "lockstep: " << text << std::endl; }
+
+}  // namespace
+
+/// Somebody who has connected and not yet been admitted.
+struct Leader::Newcomer {
+  Connection connection;
+  Clock::time_point deadline;
+};
+
+/// Another host's launcher.
+struct Leader::Member {
+  std::string host;
+  Connection connection;
+  bool daemon_runs = false;
+  std::string failure{};
+};
+
+/// `lockstep remote-start`, which mpirun waits for as it would for ssh.
+struct Leader::Agent {
+  Connection connection;
+  std::string host{};
+};
+
+Leader::Leader(Supervisor& supervisor, Meeting meeting, HostReport own)
+    : supervisor_(supervisor),
+      meeting_(std::move(meeting)),
+      check_in_(meeting_.hosts, std::move(own)),
+      listener_(listen_on_port(meeting_.port)),
+      socket_name_("lockstep-" + random_name()),
+      local_listener_(listen_locally(socket_name_)) {}
+
+Leader::~Leader() = default;
+
+std::vector<int> Leader::wait(milliseconds limit) {
+  std::vector<int> files = {local_listener_.get()};
+  if (listener_) files.push_back(listener_.get());
+  for (const auto& newcomer : newcomers_) files.push_back(newcomer->connection.file());
+  for (const auto& member : members_) files.push_back(member->connection.file());
+  for (const auto& agent : agents_) files.push_back(agent->connection.file());
+  return supervisor_.wait(files, limit);
+}
+
+std::vector<HostReport> Leader::gather() {
+  const auto start = Clock::now();
+  auto next_note = start + kBetweenNotes;
+  const auto waiting = [&] {
+    return join(check_in_.missing(), ", ") + " (" + std::to_string(members_.size() + 1) + " of " +
+           std::to_string(meeting_.hosts.size()) + " hosts are here)";
+  };
+  say(meeting_.hosts.front() + " leads " + std::to_string(meeting_.hosts.size()) + " hosts; port " +
+      std::to_string(meeting_.port));
+  while (!check_in_.complete()) {
+    for (const int signal : wait(kTurn)) throw StopError(signal);
+    hear_newcomers();
+    hear_members();
+    if (stop_) throw StopError(*stop_);
+    const auto now = Clock::now();
+    if (now >= start + meeting_.timeout) {
+      std::string reason =
+          "not all hosts have come within " + std::to_string(meeting_.timeout.count()) + " s; missing: " + waiting();
+      for (const auto& [host, refusal] : check_in_.refusals()) reason += "; " + refusal;
+      throw HostLostError(reason);
+    }
+    if (now >= next_note) {
+      say("waiting for " + waiting());
+      next_note = now + kBetweenNotes;
+    }
+  }
+  listener_ = FileDescriptor();
+  newcomers_.clear();
+  return check_in_.reports();
+}
+
+void Leader::hear_newcomers() {
+  while (auto accepted = accept_on(listener_)) {
+    if (newcomers_.size() >= kNewcomers) newcomers_.erase(newcomers_.begin());
+    newcomers_.push_back(std::make_unique<Newcomer>(Connection(std::move(accepted->socket), accepted->address),
+                                                    Clock::now() + kToIntroduce));
+  }
+  std::erase_if(newcomers_, [&](const auto& newcomer) { return hear(*newcomer); });
+}
+
+// Returns whether it is done with: admitted, sent away or gone.
+bool Leader::hear(Newcomer& newcomer) {
+  const auto messages = newcomer.connection.receive();
+  if (messages.empty()) return newcomer.connection.closed() || Clock::now() >= newcomer.deadline;
+  const auto report = HostReport::from_json(messages.front());
+  if (!report) return true;
+  // Nobody makes this host resolve a name that it does not know.
+  const bool listed = std::ranges::count(meeting_.hosts, report->plan.name) > 0;
+  const Admission admission = check_in_.admit(
+      *report, listed ? addresses_of(report->plan.name) : std::vector<std::string>(), newcomer.connection.peer());
+  if (admission.kind == Admission::Kind::kAdmitted) {
+    newcomer.connection.send({{"type", "welcome"}});
+    if (members_.empty())
+      check_in_.set_interface(choose_interface(meeting_.interface_name, newcomer.connection.own_address()));
+    members_.push_back(std::make_unique<Member>(report->plan.name, std::move(newcomer.connection)));
+    say(report->plan.name + " is here");
+    return true;
+  }
+  newcomer.connection.send(
+      {{"type", "refused"}, {"reason", admission.refusal}, {"again", admission.kind == Admission::Kind::kLater}});
+  if (admission.kind == Admission::Kind::kOtherJob) throw InputError(admission.refusal);
+  return true;
+}
+
+Leader::Member* Leader::member(const std::string& host) {
+  const auto found = std::ranges::find_if(members_, [&](const auto& member) { return member->host == host; });
+  return found == members_.end() ? nullptr : found->get();
+}
+
+bool Leader::daemons_run() const {
+  return std::ranges::any_of(members_, [](const auto& member) { return member->daemon_runs; });
+}
+
+void Leader::hear_members() {
+  for (const auto& member : members_) {
+    for (const auto& message : member->connection.receive()) {
+      const std::string type = field<std::string>(message, "type", "");
+      if (type == "stop") stop_ = field(message, "signal", 15);
+      if (type != "ended") continue;
+      member->daemon_runs = false;
+      member->failure = field<std::string>(message, "failure", "");
+      for (const auto& agent : agents_) {
+        if (agent->host == member->host) agent->connection.send({{"code", field(message, "code", 1)}});
+      }
+    }
+    if (member->connection.closed()) {
+      throw HostLostError("host " + member->host + " is lost: the connection to its launcher has broken off");
+    }
+  }
+}
+
+void Leader::hear_agents() {
+  while (auto accepted = accept_on(local_listener_)) {
+    agents_.push_back(std::make_unique<Agent>(Connection(std::move(accepted->socket), "lockstep remote-start")));
+  }
+  for (const auto& agent : agents_) {
+    for (const auto& message : agent->connection.receive()) {
+      agent->host = field<std::string>(message, "host", "");
+      Member* const host = member(agent->host);
+      if (!host)
+        throw InternalError("mpirun starts a daemon on " + in_quotes(agent->host) + ", which is no other host");
+      host->connection.send(message);
+      host->daemon_runs = true;
+    }
+  }
+  std::erase_if(agents_, [](const auto& agent) { return agent->connection.closed(); });
+}
+
+void Leader::run(Stopper& stopper) {
+  Clock::time_point end;
+  while (supervisor_.running() || (daemons_run() && Clock::now() < end)) {
+    if (supervisor_.running()) end = Clock::now() + kToLeave;
+    for (const int signal : wait(kTurn)) stopper.signalled(signal);
+    hear_agents();
+    hear_members();
+    if (stop_) stopper.request(*stop_);
+    stopper.drive();
+  }
+  hear_members();
+}
+
+std::string Leader::failure_of_a_host() const {
+  const auto found = std::ranges::find_if(members_, [](const auto& member) { return !member->failure.empty(); });
+  return found == members_.end() ? "" : (*found)->failure;
+}
+
+void Leader::dismiss(const Outcome& outcome) noexcept {
+  try {
+    for (const auto& member : members_) {
+      member->connection.send({{"type", "end"}, {"code", outcome.code}, {"reason", outcome.reason}});
+    }
+    const auto deadline = Clock::now() + kToLeave;
+    for (const auto& member : members_) {
+      while (!member->connection.closed() && Clock::now() < deadline) {
+        wait(kTurn);
+        member->connection.receive();
+      }
+    }
+  } catch (const std::exception&) {  // a message that cannot be made: the connections close, which ends the hosts
+  }
+  members_.clear();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,100 @@
+#include "launch/Member.h"
+
+#include <iostream>
+
+#include "common/Error.h"
+#include "launch/Network.h"
+#include "launch/RemoteStart.h"
+
+namespace lockstep {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kTurn(100);
+constexpr milliseconds kBetweenAttempts(500);
+constexpr seconds kToAnswer(60);  // it may wait for its name service
+constexpr std::uint64_t kMaxFailure = 64 << 10;
+
+}  // namespace
+
+Member::Member(Supervisor& supervisor, Meeting meeting, HostReport own)
+    : supervisor_(supervisor), meeting_(std::move(meeting)), own_(std::move(own)) {}
+
+void Member::join() {
+  const std::string& leader = meeting_.hosts.front();
+  const std::string place = leader + " at port " + std::to_string(meeting_.port);
+  std::cout << "lockstep: " << own_.plan.name << " looks for its leader, " << place << std::endl;
+  std::string last = "nobody answers there";
+  for (const auto deadline = Clock::now() + meeting_.timeout; Clock::now() < deadline;) {
+    for (const int signal : supervisor_.wait({}, kBetweenAttempts)) throw StopError(signal);
+    auto socket = connect_to_port(leader, meeting_.port);
+    if (!socket) continue;
+    connection_.emplace(std::move(*socket), "the leader " + leader);
+    own_.interface_name = choose_interface(meeting_.interface_name, connection_->own_address());
+    connection_->send(own_.to_json());
+    last = "what answers there does not behave as a leader";
+    const auto answer = connection_->wait_until(Clock::now() + kToAnswer);
+    if (!answer) continue;
+    if (field<std::string>(*answer, "type", "") == "welcome") return;
+    if (field<std::string>(*answer, "type", "") != "refused") continue;
+    last = field<std::string>(*answer, "reason", "");
+    if (!field(*answer, "again", true)) throw InputError("the leader " + leader + " refuses this host: " + last);
+  }
+  throw HostLostError(own_.plan.name + " could not join its leader, " + place + ", within " +
+                      std::to_string(meeting_.timeout.count()) + " s: " + last);
+}
+
+Outcome Member::run(const Daemon& daemon) {
+  bool stopping = false;
+  bool runs = false;
+  for (;;) {
+    const int file = connection_->file();
+    for (const int signal : supervisor_.wait({&file, 1}, kTurn)) {
+      if (stopping) throw StopError(signal);
+      stopping = true;
+      connection_->send({{"type", "stop"}, {"signal", signal}});
+    }
+    for (const auto& message : connection_->receive()) {
+      const std::string type = field<std::string>(message, "type", "");
+      if (type == "start") start(message, daemon);
+      if (type == "end") {
+        supervisor_.end();
+        return {.code = field(message, "code", static_cast<int>(kExitInternal)),
+                .reason = field<std::string>(message, "reason", "")};
+      }
+    }
+    if (connection_->closed()) {
+      throw HostLostError("the leader " + meeting_.hosts.front() +
+                          " is lost: the connection to its launcher has broken off");
+    }
+    if (runs && !supervisor_.running()) report_end(daemon);
+    runs = supervisor_.running();
+  }
+}
+
+void Member::start(const nlohmann::json& message, const Daemon& daemon) {
+  try {
+    const auto words = field(message, "words", std::vector<std::string>());
+    supervisor_.start(daemon_command(words, daemon.mpi_directory),
+                      [](const std::string& line) { std::cerr << line << std::endl; }, {.variables = daemon.variables});
+  } catch (const Error& error) {
+    connection_->send(
+        {{"type", "ended"}, {"code", error.exit_code()}, {"failure", own_.plan.name + ": " + error.what()}});
+  }
+}
+
+void Member::report_end(const Daemon& daemon) {
+  supervisor_.end();
+  std::string failure;
+  try {
+    failure = read_file(daemon.failure_file, kMaxFailure);
+  } catch (const InputError&) {  // nothing has failed here, or nobody could say
+  }
+  connection_->send({{"type", "ended"}, {"code", supervisor_.exit_code()}, {"failure", failure}});
+}
+
+}  // namespace lockstep

@@ -1,0 +1,51 @@
+// The launcher of a job's other hosts.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "launch/Connection.h"
+#include "launch/Leader.h"
+#include "launch/Supervisor.h"
+
+namespace lockstep {
+
+/// Meets the leader, runs OpenMPI's daemon when it is told to, and leaves as the leader says. When the leader is lost,
+/// all that it has started here ends.
+///
+/// First `join`, then `run`.
+class Member {
+ public:
+  /// `own`: this host's report.
+  Member(Supervisor& supervisor, Meeting meeting, HostReport own);
+
+  /// Returns when the leader has admitted this host. Throws HostLostError when it has not within the meeting's timeout;
+  /// InputError, with the leader's reason, when it never will; StopError after a signal.
+  void join();
+
+  /// This host's interface on the way to the leader. After `join`.
+  const std::string& interface_name() const { return own_.interface_name; }
+
+  /// What this host runs for its ranks.
+  struct Daemon {
+    std::string mpi_directory;                     ///< where OpenMPI's daemon is
+    std::map<std::string, std::string> variables;  ///< for the ranks of this host
+    std::filesystem::path failure_file;            ///< that a rank of this host may leave
+  };
+
+  /// Stays until the leader says how the job ended. A signal to this process is handed on to the leader, which stops
+  /// all hosts in good order. Throws HostLostError when the leader is lost; StopError after a second signal.
+  Outcome run(const Daemon& daemon);
+
+ private:
+  void start(const nlohmann::json& message, const Daemon& daemon);
+  void report_end(const Daemon& daemon);
+
+  Supervisor& supervisor_;
+  Meeting meeting_;
+  HostReport own_;
+  std::optional<Connection> connection_;
+};
+
+}  // namespace lockstep
