@@ -16,15 +16,11 @@ const std::string& name_of(const HostReport& report) { return report.plan.name; 
 }  // namespace
 
 json HostReport::to_json() const {
-  return {{"host", plan.name},
-          {"ranks", plan.ranks},
-          {"gpus", plan.gpus},
-          {"threads_per_rank", plan.threads_per_rank},
-          {"version", version},
-          {"mpi", mpi},
-          {"digest", digest},
-          {"secret", secret},
-          {"interface_name", interface_name}};
+  return {{"host", plan.name},          {"ranks", plan.ranks},
+          {"gpus", plan.gpus},          {"threads_per_rank", plan.threads_per_rank},
+          {"version", version},         {"mpi", mpi},
+          {"digest", digest},           {"secret", secret},
+          {"system_name", system_name}, {"interface_name", interface_name}};
 }
 
 std::optional<HostReport> HostReport::from_json(const json& json) {
@@ -37,6 +33,7 @@ std::optional<HostReport> HostReport::from_json(const json& json) {
                       .mpi = json.at("mpi"),
                       .digest = json.at("digest"),
                       .secret = json.at("secret"),
+                      .system_name = json.at("system_name"),
                       .interface_name = json.at("interface_name")};
     constexpr int kMost = 4096;
     const auto within = [](int value, int least) { return value >= least && value <= kMost; };
@@ -92,6 +89,12 @@ Admission CheckIn::judge(const HostReport& report, const std::vector<std::string
     return {kOtherJob, without +
                            " has no GPU, and other hosts compute on theirs; set device=cpu, or leave that host "
                            "out (instance_groups)"};
+  }
+  const auto namesake = std::ranges::find(come_, report.system_name, &HostReport::system_name);
+  if (namesake != come_.end() && own_.mpi.starts_with("5.")) {
+    return {kOtherJob, "OpenMPI 5 takes hosts of one name for one host, and the systems of " + namesake->plan.name +
+                           " and " + report.plan.name + " are both called " + in_quotes(report.system_name) +
+                           "; give them host names of their own (docker run --hostname), or use OpenMPI 4.1"};
   }
   return {};
 }

@@ -18,6 +18,7 @@ struct HostReport {
   std::string mpi;             ///< of OpenMPI
   std::string digest;          ///< of what must be the same on all hosts: their order, the hyperparameters
   std::string secret;          ///< LOCKSTEP_JOB_SECRET, or ""
+  std::string system_name;     ///< what the host's system calls it
   std::string interface_name;  ///< of the network on which it reaches the other hosts
 
   nlohmann::json to_json() const;

@@ -168,6 +168,7 @@ class JobLauncher {
             .mpi = mpirun_.version,
             .digest = digest.hex(),
             .secret = secret ? secret : "",
+            .system_name = host_name(),
             .interface_name = ""};
   }
 

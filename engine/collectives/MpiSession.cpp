@@ -20,6 +20,8 @@ MpiSession::MpiSession() {
   MPI_Comm_size(host, &ranks_on_this_host_);
   MPI_Comm_rank(host, &rank_on_this_host_);
   MPI_Comm_free(&host);
+  const int first = rank_on_this_host_ == 0 ? 1 : 0;
+  MPI_Allreduce(&first, &hosts_, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
 }
 
 MpiSession::~MpiSession() { MPI_Finalize(); }

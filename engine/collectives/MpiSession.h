@@ -13,11 +13,14 @@ class MpiSession {
   MpiSession& operator=(const MpiSession&) = delete;
   ~MpiSession();
 
+  /// On which the ranks are.
+  int hosts() const { return hosts_; }
   int ranks_on_this_host() const { return ranks_on_this_host_; }
   /// 0 … ranks_on_this_host-1: this rank's place among them, in the order of ranks.
   int rank_on_this_host() const { return rank_on_this_host_; }
 
  private:
+  int hosts_ = 1;
   int ranks_on_this_host_ = 1;
   int rank_on_this_host_ = 0;
 };

@@ -61,8 +61,8 @@ double in_mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 
 /// Everything a rank loads before it trains.
 class RankJob {
  public:
-  RankJob(JobConfig config, RankContext context, const StopSignal& stop)
-      : config_(std::move(config)), context_(context), stop_(stop) {}
+  RankJob(JobConfig config, RankContext context, int hosts, const StopSignal& stop)
+      : config_(std::move(config)), context_(context), hosts_(hosts), stop_(stop) {}
 
   /// Reads and checks all inputs of this rank; no collectives. Throws InputError for what cannot be used.
   void load();
@@ -91,6 +91,7 @@ class RankJob {
 
   JobConfig config_;
   RankContext context_;
+  int hosts_;
   const StopSignal& stop_;
   Clock::time_point start_ = Clock::now();
   std::string train_channel_;
@@ -231,7 +232,8 @@ Rows RankJob::header_rows() const {
   const BatchPlan plan = Trainer::batch_plan(options(), *datasets_.at(train_channel_), ranks);
   Rows rows = {
       {"lockstep", std::string(LOCKSTEP_VERSION) + (config_.job_name.empty() ? "" : ", job " + config_.job_name)},
-      {"ranks", std::to_string(ranks) + " on " + config_.host + ", " + context_.device.description()},
+      {"ranks", std::to_string(ranks) + " on " + (hosts_ > 1 ? std::to_string(hosts_) + " hosts, led by " : "") +
+                    config_.host + ", " + context_.device.description()},
       {"program", program_->name() + ", " + with_commas(program_->parameter_count()) + " parameters, " +
                       to_string(options().precision)},
       {"buckets",
@@ -443,7 +445,7 @@ int train_command(const fs::path& job_file) {
   std::optional<RankJob> job;
   try {
     device.emplace(config, session, communicator);
-    job.emplace(config, device->context(), stop);
+    job.emplace(config, device->context(), session.hosts(), stop);
     require_all_ok(communicator, [&] {
       try {
         job->load();

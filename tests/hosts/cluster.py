@@ -76,12 +76,12 @@ class Host:
         return ["ip", "netns", "exec", self.space, "unshare", "--uts", "--mount", *spaces, "/bin/sh", "-c",
                 f'hostname {uts or "ip-" + self.address.replace(".", "-")}; {mounts} exec "$0" "$@"', *map(str, command)]
 
-    def start(self, arguments=("train",), uts=None, pid=True, environment=None):
+    def start(self, arguments=("train",), uts=None, pid=True, environment=None, program=common.BIN / "lockstep"):
         self.log = (self.directory / "log").open("w+")
         self.pid_space = pid
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SM_", "SAGEMAKER_", "OMPI_", "PMIX_"))}
         self.process = subprocess.Popen(
-            self.inside([common.BIN / "lockstep", *arguments], uts, pid), stdin=subprocess.DEVNULL, stdout=self.log,
+            self.inside([program, *arguments], uts, pid), stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=subprocess.STDOUT,
             env={**kept, "SAGEMAKER_BASE_DIR": str(self.base), "TMPDIR": str(self.directory / "tmp"), **(environment or {})})
         return self

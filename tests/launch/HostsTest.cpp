@@ -131,6 +131,7 @@ HostReport report(const std::string& host) {
           .mpi = "4.1.4",
           .digest = "d",
           .secret = "s",
+          .system_name = "aws",
           .interface_name = "eth0"};
 }
 
@@ -180,6 +181,21 @@ TEST(CheckIn, StrangersChangeNothingAndAnotherJobEndsThisOne) {
   EXPECT_TRUE(check_in.refusals().empty());
   EXPECT_EQ(check_in.admit(report("algo-2"), {"10.0.0.2"}, "10.0.0.2").kind, Kind::kLater);
   EXPECT_EQ(check_in.reports().size(), 2);
+}
+
+TEST(CheckIn, HostsOfOneNameAreTooMuchForOpenMpi5) {
+  HostReport leader = report("algo-1");
+  EXPECT_EQ(CheckIn({"algo-1", "algo-2"}, leader).admit(report("algo-2"), {"10.0.0.2"}, "10.0.0.2").kind,
+            Kind::kAdmitted);
+  leader.mpi = "5.0.11";
+  HostReport other = report("algo-2");
+  other.mpi = "5.0.11";
+  CheckIn check_in({"algo-1", "algo-2"}, leader);
+  const Admission admission = check_in.admit(other, {"10.0.0.2"}, "10.0.0.2");
+  EXPECT_EQ(admission.kind, Kind::kOtherJob);
+  EXPECT_NE(admission.refusal.find("algo-1 and algo-2 are both called \"aws\""), std::string::npos);
+  other.system_name = "ip-10-0-0-2";
+  EXPECT_EQ(check_in.admit(other, {"10.0.0.2"}, "10.0.0.2").kind, Kind::kAdmitted);
 }
 
 TEST(HostReport, SurvivesTheWireAndRefusesWhatIsNone) {

@@ -1,0 +1,247 @@
+"""Whatever is lost, every host ends, with a code, a reason and no process left."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import cluster
+import common
+
+JOB = {"model": "mlp", "epochs": 100000, "batch_size": 8, "ranks_per_host": 2, "threads_per_rank": 1, "export": "none",
+       "hosts_timeout": "20s", "log_every": "0.2"}
+SECONDS = 15
+
+
+def training(made, **options):
+    """Starts a job that would go on for hours, and returns when its ranks train."""
+    channel = made.directory / "data"
+    common.write_channel(channel, *common.images(512))
+    made.configure({"train": channel}, JOB)
+    made.start(**options)
+    made.wait_for("step=")
+    return made
+
+
+def ends(made, codes, *texts, hosts=None):
+    """All hosts end in time with these codes and with every text in their reasons."""
+    start = time.monotonic()
+    for host, code in zip(hosts or made.hosts, codes):
+        found = host.wait(max(0.1, SECONDS - (time.monotonic() - start)))
+        assert found == code, f"{host.name}: {found}, expected {code}; {made.outputs()}"
+        for text in texts:
+            assert host.failure() and text in host.failure(), f"{host.name}: {host.failure()}"
+        assert not host.processes(), f"{host.name} has left processes"
+        assert not list((host.base / "model").iterdir()) if (host.base / "model").exists() else True
+
+
+def each(*kinds):
+    """Once with the launcher as PID 1 and once without a PID namespace, where orphans would live on."""
+    for pid in kinds or (True, False):
+        with cluster.cluster(("algo-1", "algo-2", "algo-3")) as made:
+            yield training(made, pid=pid)
+
+
+def a_killed_rank_is_named_on_every_host():
+    for made in each():
+        os.kill(made[1].ranks()[0], signal.SIGKILL)
+        ends(made, [3, 3, 3], "on algo-2 was ended by signal 9 (Killed)")
+
+
+def a_lost_launcher_of_a_host():
+    for made in each():
+        made[1].signal(signal.SIGKILL)
+        made[1].wait(5)
+        ends(made, [5, 5], "host algo-2 is lost", hosts=[made[0], made[2]])
+        time.sleep(1)
+        assert not made[1].processes(), "algo-2 has left processes"
+
+
+def a_lost_leader():
+    for made in each():
+        made[0].signal(signal.SIGKILL)
+        made[0].wait(5)
+        ends(made, [5, 5], "the leader algo-1 is lost", hosts=made.hosts[1:])
+        time.sleep(1)
+        assert not made[0].processes(), "algo-1 has left processes"
+
+
+def a_cut_link():
+    for made in each(True):
+        made[2].cut()
+        ends(made, [5, 5], "host algo-3 is lost", hosts=made.hosts[:2])
+        ends(made, [5], "the leader algo-1 is lost", hosts=[made[2]])
+
+
+def a_cut_link_of_the_leader():
+    for made in each(True):
+        made[0].cut()
+        ends(made, [5], "is lost", hosts=[made[0]])
+        ends(made, [5, 5], "the leader algo-1 is lost", hosts=made.hosts[1:])
+
+
+def a_host_lost_during_check_in():
+    with cluster.cluster(("algo-1", "algo-2", "algo-3")) as made:
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        made.configure({"train": channel}, JOB)
+        made[0].start()
+        made[1].start()
+        made.wait_for("algo-2 is here")
+        made[1].signal(signal.SIGKILL)
+        ends(made, [5], "host algo-2 is lost", hosts=[made[0]])
+
+
+def a_rank_that_leaves_early_with_success():
+    """A program in the place of lockstep-rank whose rank 3 ends at once, with exit code 0."""
+    with cluster.cluster() as made:
+        programs = made.directory / "programs"
+        programs.mkdir()
+        for name in os.listdir(common.BIN):
+            (programs / name).symlink_to(common.BIN / name)
+        for name in ("lockstep", "lockstep-rank"):
+            (programs / name).unlink()
+        (programs / "lockstep").hardlink_to(common.BIN / "lockstep")
+        script = programs / "lockstep-rank"
+        script.write_text(f'#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 3 ] && exit 0\nexec {common.BIN}/lockstep-rank "$@"\n')
+        script.chmod(0o755)
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        made.configure({"train": channel}, JOB)
+        for host in made.hosts:
+            host.start(arguments=("train",), program=programs / "lockstep")
+        start = time.monotonic()
+        codes = [host.wait(30) for host in made.hosts]
+        assert codes[0] == codes[1] != 0, f"{codes} {made.outputs()}"
+        assert time.monotonic() - start < SECONDS
+        for host in made.hosts:
+            assert "rank" in host.failure(), host.failure()
+
+
+def another_secret_is_refused():
+    with cluster.cluster() as made:
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        made.configure({"train": channel}, {**JOB, "hosts_timeout": "5s"})
+        made[0].start(environment={"LOCKSTEP_JOB_SECRET": "the right one"})
+        made[1].start(environment={"LOCKSTEP_JOB_SECRET": "a guess"})
+        ends(made, [2], "the leader algo-1 refuses this host: algo-2 has another LOCKSTEP_JOB_SECRET", hosts=[made[1]])
+        ends(made, [5], "missing: algo-2 (1 of 2 hosts are here); algo-2 has another LOCKSTEP_JOB_SECRET", hosts=[made[0]])
+        for host in made.hosts:
+            assert "the right one" not in host.output() + host.failure() and "a guess" not in host.output() + host.failure()
+
+
+def the_right_secret_is_accepted():
+    with cluster.cluster() as made:
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        made.configure({"train": channel}, {**JOB, "epochs": 1})
+        made.start(environment={"LOCKSTEP_JOB_SECRET": "the right one"}).finish(30)
+
+
+@contextlib.contextmanager
+def strangers(address, count=80):
+    """Connect again and again: with garbage, half a message, a message that is none, and nothing; and stay."""
+    stop = threading.Event()
+    sent = (b"GET / HTTP/1.1\r\n\r\n", b'{"host":"algo-2"', b'{"host":7}\n', b"[]\n", b"\xff\x00\n", b'{"host":"www.example.org"}\n', b"")
+    connected = []
+
+    def knock():
+        kept = []
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                one = socket.create_connection((address, 7788), timeout=1)
+                one.sendall(sent[len(connected) % len(sent)])
+                connected.append(1)
+                kept = (kept + [one])[-count:]
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=knock)
+    thread.start()
+    try:
+        yield connected
+    finally:
+        stop.set()
+        thread.join()
+
+
+def strangers_change_nothing():
+    with cluster.cluster() as made:
+        subprocess.run(["ip", "address", "add", f"{cluster.NETWORK}.1/24", "dev", made.bridge], check=True)
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        made.configure({"train": channel}, {**JOB, "epochs": 1})
+        made[0].start()
+        made.wait_for("leads")
+        with strangers(made[0].address) as connected:
+            time.sleep(1)
+            assert len(connected) > 70, "nobody has knocked"
+            start = time.monotonic()
+            made[1].start()
+            made.wait_for("algo-2 is here", seconds=5)
+            assert time.monotonic() - start < 5
+            made.finish(30)
+
+
+def a_stranger_is_never_admitted():
+    """Who sends the report of a host from another address is told so and waits for nothing."""
+    with cluster.cluster() as made:
+        subprocess.run(["ip", "address", "add", f"{cluster.NETWORK}.1/24", "dev", made.bridge], check=True)
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        made.configure({"train": channel}, {**JOB, "hosts_timeout": "4s"})
+        made[0].start()
+        made.wait_for("leads")
+        with socket.create_connection((made[0].address, 7788), timeout=5) as stranger:
+            stranger.sendall(b'{"host":"algo-2","ranks":1,"gpus":0,"threads_per_rank":1,"version":"","mpi":"","digest":"",'
+                             b'"secret":"","system_name":"","interface_name":""}\n')
+            answer = stranger.recv(4096).decode()
+        assert f"{cluster.NETWORK}.1 says that it is algo-2, which resolves to {made[1].address}" in answer, answer
+        ends(made, [5], "missing: algo-2", hosts=[made[0]])
+
+
+def a_taken_port():
+    with cluster.cluster() as made:
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        made.configure({"train": channel}, {**JOB, "hosts_timeout": "4s"})
+        taken = subprocess.Popen(made[0].inside(["python3", "-c", "import socket, time; s = socket.socket(); s.bind(('', 7788)); "
+                                                 "s.listen(); time.sleep(60)"], pid=False))
+        time.sleep(0.5)
+        made.start()
+        assert made[0].wait(SECONDS) == 2 and "cannot listen on port 7788: Address already in use" in made[0].failure()
+        assert made[1].wait(SECONDS) == 5 and "algo-2 could not join its leader, algo-1 at port 7788" in made[1].failure()
+        taken.kill()
+        taken.wait()
+
+
+def two_jobs_on_the_same_hosts():
+    """Each pair of launchers in the same network namespaces, at ports of their own, at the same time."""
+    with cluster.cluster() as made:
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(256))
+        made.configure({"train": channel}, {**JOB, "epochs": 5})
+        made.start(pid=False)
+        others = []
+        for host in made.hosts:
+            base = host.directory / "other"
+            (base / "input").mkdir(parents=True)
+            (base / "input" / "config").symlink_to(host.base / "input" / "config")
+            (base / "input" / "data").symlink_to(host.base / "input" / "data")
+            others.append(subprocess.Popen(
+                host.inside([common.BIN / "lockstep", "train", "--hosts_port", "7790"], pid=False),
+                env={**os.environ, "SAGEMAKER_BASE_DIR": str(base), "TMPDIR": str(host.directory / "tmp")},
+                stdout=subprocess.DEVNULL))
+        assert [host.wait(60) for host in made.hosts] == [0, 0], made.outputs()
+        assert [other.wait(60) for other in others] == [0, 0]
+
+
+if __name__ == "__main__":
+    cluster.isolated()
+    common.main(a_killed_rank_is_named_on_every_host, a_lost_launcher_of_a_host, a_lost_leader, a_cut_link, a_cut_link_of_the_leader,
+                a_host_lost_during_check_in, a_rank_that_leaves_early_with_success, another_secret_is_refused,
+                the_right_secret_is_accepted, strangers_change_nothing, a_stranger_is_never_admitted, a_taken_port,
+                two_jobs_on_the_same_hosts)
