@@ -229,6 +229,20 @@ Row integers(std::string name, Member<std::vector<std::int64_t>> member, std::st
           .idle = {}};
 }
 
+Row texts(std::string name, Member<std::vector<std::string>> member, std::string help) {
+  return {.name = std::move(name),
+          .type = "list of texts",
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<std::string> values;
+                for (const RawValue& item : raw.items()) values.push_back(item.text());
+                hyperparameters.*member = std::move(values);
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
 Row model_row() {
   return {.name = "model",
           .type = "mlp | cnn | path to a .pt2 file",
@@ -497,6 +511,8 @@ const std::vector<Row>& table() {
                           "fp16: steps without overflow after which the loss scale doubles.")
                       .unless(only_with_fp16));
     all.push_back(seed_row());
+    all.push_back(texts("instance_groups", &H::instance_groups,
+                        "SageMaker: the names of the instance groups whose hosts train; []: all hosts do."));
     all.push_back(choice("device", &H::device, "Where to compute; auto: on the host's GPUs when it has any."));
     all.push_back(boolean("cuda_graph", &H::cuda_graph,
                           "GPU: captures a full step as a CUDA graph, which spares the host's work in the next ones.")
