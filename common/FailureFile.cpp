@@ -20,19 +20,37 @@ std::string first_characters(const std::string& text, std::size_t count) {
   return text;
 }
 
+FileDescriptor new_file(const std::filesystem::path& output_dir, const char* name) {
+  std::error_code error;
+  std::filesystem::create_directories(output_dir, error);
+  return FileDescriptor(::open((output_dir / name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+}
+
 }  // namespace
 
 bool write_failure_file(const std::filesystem::path& output_dir, const std::string& text) noexcept {
   try {
-    std::error_code error;
-    std::filesystem::create_directories(output_dir, error);
-    const std::string path = (output_dir / "failure").string();
-    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    const FileDescriptor file = new_file(output_dir, "failure");
     if (!file) return false;
     const std::string cut = first_characters(text, kMaxCharacters);
     return ::write(file.get(), cut.data(), cut.size()) == static_cast<ssize_t>(cut.size());
   } catch (...) {
     return false;
+  }
+}
+
+void write_success_file(const std::filesystem::path& output_dir) noexcept {
+  try {
+    if (!std::filesystem::exists(output_dir / "failure")) new_file(output_dir, "success");
+  } catch (...) {  // NOLINT(bugprone-empty-catch): see the header
+  }
+}
+
+void remove_ending_files(const std::filesystem::path& output_dir) noexcept {
+  try {
+    std::error_code ignored;
+    for (const char* name : {"failure", "success"}) std::filesystem::remove(output_dir / name, ignored);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): what stays is only old
   }
 }
 

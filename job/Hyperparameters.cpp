@@ -229,6 +229,20 @@ Row integers(std::string name, Member<std::vector<std::int64_t>> member, std::st
           .idle = {}};
 }
 
+Row texts(std::string name, Member<std::vector<std::string>> member, std::string help) {
+  return {.name = std::move(name),
+          .type = "list of texts",
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<std::string> values;
+                for (const RawValue& item : raw.items()) values.push_back(item.text());
+                hyperparameters.*member = std::move(values);
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
 Row model_row() {
   return {.name = "model",
           .type = "mlp | cnn | path to a .pt2 file",
@@ -281,8 +295,7 @@ Row monitor_row() {
           .idle = {}};
 }
 
-// Steps are a plain number; a time has its unit behind it.
-// Seconds.
+// In seconds; as text it has its unit behind it.
 std::optional<double> duration(const std::string& text) {
   for (const auto& [unit, seconds] : {std::pair{'s', 1.0}, {'m', 60.0}, {'h', 3600.0}}) {
     if (!text.ends_with(unit)) continue;
@@ -312,6 +325,7 @@ Row hosts_timeout_row() {
           .idle = {}};
 }
 
+// Steps are a plain number, a time is not.
 std::optional<CheckpointEvery> checkpoint_interval(const RawValue& raw) {
   if (const auto steps = raw.integer()) {
     return *steps < 0 || *steps > kMany ? std::nullopt : std::optional(CheckpointEvery{.steps = *steps});
@@ -523,6 +537,8 @@ const std::vector<Row>& table() {
                           "fp16: steps without overflow after which the loss scale doubles.")
                       .unless(only_with_fp16));
     all.push_back(seed_row());
+    all.push_back(texts("instance_groups", &H::instance_groups,
+                        "SageMaker: the names of the instance groups whose hosts train; []: all hosts do."));
     all.push_back(choice("device", &H::device, "Where to compute; auto: on the host's GPUs when it has any."));
     all.push_back(boolean("cuda_graph", &H::cuda_graph,
                           "GPU: captures a full step as a CUDA graph, which spares the host's work in the next ones.")

@@ -109,6 +109,7 @@ struct Hyperparameters {
   double loss_scale = 65536;                       ///< fp16: in the first step
   std::int64_t loss_scale_growth_interval = 2000;  ///< fp16: steps without overflow after which it doubles
   std::uint64_t seed = 1;
+  std::vector<std::string> instance_groups;  ///< of a SageMaker job: whose hosts train; empty: all hosts
   DeviceKind device = DeviceKind::kAuto;
   bool cuda_graph = true;   ///< GPU: a full step is captured once and replayed
   bool tf32 = false;        ///< GPU: float32 products in TensorFloat-32

@@ -1,9 +1,12 @@
 #include "job/RawValue.h"
 
+#include <charconv>
 #include <cmath>
+#include <string_view>
 #include <utility>
 
 #include "common/Error.h"
+#include "common/Text.h"
 #include "job/Json.h"
 
 namespace lockstep {
@@ -12,8 +15,20 @@ using nlohmann::json;
 
 namespace {
 
-// Python's repr of lists, dictionaries, texts, True, False and None as JSON. What is not such a repr comes out as
-// something that does not parse, which is all the caller needs.
+// The escape at the beginning of `text`, \x1b or \U0001f600, as JSON writes it, if there is one that JSON does not
+// know.
+std::optional<std::string> python_escape(std::string_view text) {
+  const std::size_t digits = text.starts_with("\\x") ? 2 : text.starts_with("\\U") ? 8 : 0;
+  unsigned code = 0;
+  if (digits == 0 || text.size() < 2 + digits) return std::nullopt;
+  const char* end = text.data() + 2 + digits;
+  if (std::from_chars(text.data() + 2, end, code, 16).ptr != end) return std::nullopt;
+  if (code < 0x10000) return format("\\u%04x", code);
+  return format("\\u%04x\\u%04x", 0xD7C0 + (code >> 10), 0xDC00 + (code & 0x3FF));
+}
+
+// Python's repr of lists, tuples, dictionaries, texts, True, False and None as JSON. What is not such a repr comes out
+// as something that does not parse, which is all the caller needs.
 std::string python_to_json(const std::string& text) {
   std::string out;
   for (std::size_t i = 0; i < text.size();) {
@@ -22,7 +37,10 @@ std::string python_to_json(const std::string& text) {
       out += '"';
       for (++i; i < text.size() && text[i] != c; ++i) {
         if (text[i] == '\\' && i + 1 < text.size() && text[i + 1] == '\'') ++i;
-        if (text[i] == '"') {
+        if (const auto escape = python_escape(std::string_view(text).substr(i))) {
+          out += *escape;
+          i += text[i + 1] == 'x' ? 3 : 9;
+        } else if (text[i] == '"') {
           out += "\\\"";
         } else {
           out += text[i];
@@ -41,6 +59,7 @@ std::string python_to_json(const std::string& text) {
       out += "null";
       i += 4;
     } else {
+      if (c == ')' && out.ends_with(',')) out.pop_back();  // (64,)
       out += c == '(' ? '[' : c == ')' ? ']' : c;
       ++i;
     }
@@ -48,15 +67,18 @@ std::string python_to_json(const std::string& text) {
   return out;
 }
 
-// What a text means: JSON, Python's repr, or itself.
-json decode(const std::string& text) {
-  for (const std::string& candidate : {text, python_to_json(text)}) {
-    try {
-      return parse_json(candidate, "the value");
-    } catch (const InputError&) {
-    }
+json parsed_or(const std::string& text, json otherwise) {
+  try {
+    return parse_json(text, "the value");
+  } catch (const InputError&) {
+    return otherwise;
   }
-  return text;
+}
+
+// What a text means: JSON, Python's repr of anything but a text, or itself.
+json decode(const std::string& text) {
+  const json python = parsed_or(python_to_json(text), text);
+  return parsed_or(text, python.is_string() ? json(text) : python);
 }
 
 std::string trimmed(const std::string& text) {
@@ -68,14 +90,15 @@ std::string trimmed(const std::string& text) {
 
 RawValue::RawValue(json value) : meant_(std::move(value)) {
   text_ = meant_.is_string() ? meant_.get<std::string>() : meant_.dump();
-  // Twice, for what tuning jobs quote: "\"256\"".
-  for (int i = 0; i < 2 && meant_.is_string(); ++i) {
-    meant_ = decode(text_);
-    if (meant_.is_string()) text_ = meant_;
-  }
+  if (!meant_.is_string()) return;
+  meant_ = decode(text_);
+  if (!meant_.is_string()) return;
+  text_ = meant_;
+  // Once more, for numbers that tuning jobs quote, "\"256\""; quotes that are still there belong to the text.
+  if (json inner = decode(text_); !inner.is_string()) meant_ = std::move(inner);
 }
 
-bool RawValue::is_null() const { return meant_.is_null(); }
+bool RawValue::is_null() const { return meant_.is_null() || text_.empty(); }
 
 std::optional<std::int64_t> RawValue::integer() const {
   if (meant_.is_number_unsigned() && meant_.get<std::uint64_t>() > INT64_MAX) return std::nullopt;

@@ -16,7 +16,7 @@ class RawValue {
  public:
   explicit RawValue(nlohmann::json value);
 
-  bool is_null() const;                         ///< null, or None
+  bool is_null() const;  ///< null, None, or an empty text, as which SageMaker's toolkit hands None over
   std::optional<std::int64_t> integer() const;  ///< also 64.0 and "64"; nothing when it is no integer of 64 bits
   std::optional<double> number() const;
   std::optional<bool> boolean() const;

@@ -1,5 +1,6 @@
 #include "launch/Job.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "common/Error.h"
@@ -65,6 +66,38 @@ std::string take_model_dir(RawHyperparameters& hyperparameters) {
   return value.is_null() || value.text() == "/opt/ml/model" ? "" : value.text();
 }
 
+// The hosts of the groups that the job names; every host if it names none.
+void choose_hosts(Job& job) {
+  const std::vector<std::string>& wanted = job.config.hyperparameters.instance_groups;
+  if (wanted.empty()) return;
+  std::set<std::string> chosen;
+  for (const std::string& name : wanted) {
+    const auto group = std::ranges::find(job.instance_groups, name, &InstanceGroup::name);
+    if (group == job.instance_groups.end()) {
+      std::vector<std::string> names;
+      for (const InstanceGroup& known : job.instance_groups) names.push_back(known.name);
+      throw InputError("instance_groups: the job has no group " + in_quotes(name) + "; it has " +
+                       (names.empty() ? "none" : join(names, ", ")));
+    }
+    // Where there is one group, no list of its hosts is needed.
+    const std::vector<std::string>& hosts = job.instance_groups.size() == 1 ? job.hosts : group->hosts;
+    if (hosts.empty()) {
+      throw InputError("instance_groups: the resource configuration does not say which hosts are in " +
+                       in_quotes(name) + "; leave instance_groups out to train on all hosts");
+    }
+    chosen.insert(hosts.begin(), hosts.end());
+  }
+  std::erase_if(job.hosts, [&](const std::string& host) { return !chosen.contains(host); });
+  if (job.hosts.empty()) {
+    throw InputError("instance_groups: no host of " + join(wanted, ", ") + " is among the job's hosts");
+  }
+  job.takes_part = std::ranges::count(job.hosts, job.config.host) > 0;
+  if (!job.takes_part) {
+    job.notes = {"this host, " + job.config.host +
+                 ", takes no part: it is in none of the instance groups that train (" + join(wanted, ", ") + ")"};
+  }
+}
+
 void check_checkpoint_dir(const Job& job) {
   const fs::path& place = job.config.checkpoint_dir;
   if (!place.empty()) {
@@ -96,13 +129,24 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   job.config.checkpoint_dir = environment.checkpoint_dir;
   job.config.output_dir = environment.output_dir;
   job.config.output_data_dir = environment.output_data_dir;
+  job.container = environment.container;
   job.hosts = environment.hosts;
   job.gpus = environment.gpus;
+  job.network_interface = environment.network_interface;
+  job.instance_type = environment.instance_type;
+  job.instance_groups = environment.instance_groups;
+  job.piped_channels = environment.piped_channels;
+  job.sharded_channels = environment.sharded_channels;
   job.hyperparameters = environment.hyperparameters;
   std::string asked = take_model_dir(job.hyperparameters);
   if (!asked.empty() && !is_s3(asked)) job.config.model_dir = asked;
   if (arguments.job_file) read_job_file(*arguments.job_file, job);
   for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
+  for (std::set<std::string>* channels : {&job.piped_channels, &job.sharded_channels}) {
+    // Not where the job file or a flag has given another directory.
+    std::erase_if(*channels,
+                  [&](const auto& name) { return job.config.channels.at(name) != environment.channels.at(name); });
+  }
   for (const auto& [name, value] : arguments.hyperparameters) job.hyperparameters[name] = value;
   auto directories = arguments.directories;
   // SageMaker's toolkit hands the hyperparameters over as flags.
@@ -133,11 +177,21 @@ void check_job(Job& job) {
       parse_hyperparameters(job.hyperparameters, {"channel", "channels", "job_name", "model_dir", "checkpoint_dir",
                                                   "output_dir", "output_data_dir", "base_dir", "print_config"});
   check_checkpoint_dir(job);
+  choose_hosts(job);
+  if (!job.takes_part) return;
   const bool synthetic = job.config.hyperparameters.data == Data::kSynthetic;
   for (const auto& [name, path] : job.config.channels) {
     if (synthetic) {
       throw InputError("channel " + in_quotes(name) +
                        " does nothing in this job: data=synthetic makes its samples up; " + "leave out one of the two");
+    }
+    if (job.piped_channels.contains(name)) {
+      throw InputError("channel " + in_quotes(name) +
+                       ": its TrainingInputMode is Pipe, and Lockstep reads files; set it to File or FastFile");
+    }
+    if (job.sharded_channels.contains(name) && job.hosts.size() > 1) {
+      throw InputError("channel " + in_quotes(name) + ": its S3DistributionType is ShardedByS3Key, and each of the " +
+                       std::to_string(job.hosts.size()) + " hosts must see the same files; set it to FullyReplicated");
     }
     std::error_code error;
     if (!fs::is_directory(path, error)) {

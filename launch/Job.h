@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,16 @@
 namespace lockstep {
 
 struct Job {
-  JobConfig config;                    ///< of this host; threads and terminal are not set here
-  std::vector<std::string> hosts;      ///< in the order on which all hosts agree
-  std::optional<int> gpus;             ///< that the container announces
-  std::string network_interface;       ///< that the container names, or ""
+  JobConfig config;                ///< of this host; threads and terminal are not set here
+  bool container = false;          ///< SageMaker, or who stands in for it, reads what the job leaves
+  std::vector<std::string> hosts;  ///< that train, in the order on which all hosts agree
+  bool takes_part = true;          ///< this host is one of them
+  std::optional<int> gpus;         ///< that the container announces
+  std::string network_interface;   ///< that the container names, or ""
+  std::string instance_type;       ///< of this host, as the container names it, or ""
+  std::vector<InstanceGroup> instance_groups;
+  std::set<std::string> piped_channels;
+  std::set<std::string> sharded_channels;
   RawHyperparameters hyperparameters;  ///< as given; `check_job` reads them into `config`
   std::vector<std::string> notes;      ///< lines for the log: what was decided and may surprise
 };
@@ -25,8 +32,9 @@ struct Job {
 /// Throws InputError for a job file that cannot be read.
 Job gather_job(const JobEnvironment& environment, const JobArguments& arguments);
 
-/// Reads the hyperparameters into their types and checks the channels. Throws InputError for whatever cannot be a job.
-/// Two steps, so that a caller whose job is refused knows where to say so.
+/// Reads the hyperparameters into their types, leaves those hosts that train, and checks the channels if this host is
+/// one of them. Throws InputError for whatever cannot be a job. Two steps, so that a caller whose job is refused knows
+/// where to say so.
 void check_job(Job& job);
 
 }  // namespace lockstep

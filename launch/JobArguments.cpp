@@ -1,6 +1,7 @@
 #include "launch/JobArguments.h"
 
 #include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "common/Error.h"
@@ -16,18 +17,21 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
       parsed.help = true;
       continue;
     }
-    if (argument == "--" || (argument.size() > 1 && argument[0] == '-' && argument[1] != '-')) {
+    // SageMaker's toolkit hands a hyperparameter of one letter over as -x.
+    const bool letter = argument.size() == 2 && argument[0] == '-' && std::isalpha(argument[1]) != 0;
+    if (argument == "--" || (argument.size() > 1 && argument[0] == '-' && argument[1] != '-' && !letter)) {
       throw InputError("unknown flag " + in_quotes(argument) +
                        "; flags are --NAME VALUE, `lockstep train --help` lists them");
     }
-    if (!argument.starts_with("--")) {
+    if (!argument.starts_with("--") && !letter) {
       if (parsed.job_file)
         throw InputError("one job file is enough: " + parsed.job_file->string() + " and " + argument);
       parsed.job_file = argument;
       continue;
     }
     const std::size_t equals = argument.find('=');
-    std::string name = argument.substr(2, equals == std::string::npos ? equals : equals - 2);
+    const std::size_t dashes = letter ? 1 : 2;
+    std::string name = argument.substr(dashes, equals == std::string::npos ? equals : equals - dashes);
     std::ranges::replace(name, '-', '_');
     if (name == "print_config" && equals == std::string::npos) {
       parsed.print_config = true;
@@ -39,7 +43,7 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
     } else if (i + 1 < arguments.size()) {
       value = arguments[++i];
     } else {
-      throw InputError("--" + name + " needs a value");
+      throw InputError(argument + " needs a value");
     }
     const bool directory =
         name == "model_dir" || name == "checkpoint_dir" || name == "output_dir" || name == "output_data_dir";

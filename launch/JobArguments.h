@@ -12,8 +12,9 @@
 namespace lockstep {
 
 /// The arguments of `lockstep train` and `lockstep plan`: at most one job file; `--NAME VALUE` or `--NAME=VALUE` for
-/// every hyperparameter (dashes and underscores are alike); `--channel NAME=DIR`, once per channel; `--model_dir`,
-/// `--checkpoint_dir`, `--output_dir`, `--output_data_dir`, `--base_dir`; `--help`, `--print-config`.
+/// every hyperparameter (dashes and underscores are alike; `-x VALUE` for a name of one letter); `--channel NAME=DIR`,
+/// once per channel; `--model_dir`, `--checkpoint_dir`, `--output_dir`, `--output_data_dir`, `--base_dir`; `--help`,
+/// `--print-config`.
 struct JobArguments {
   std::optional<std::filesystem::path> job_file;
   std::optional<std::filesystem::path> base_dir;

@@ -43,6 +43,21 @@ class Source {
     return value ? std::optional(text_list(*value, origin_ + ": " + key)) : std::nullopt;
   }
 
+  /// The objects that this one holds by name, where null stands for an empty one.
+  std::map<std::string, Source> parts() const {
+    std::map<std::string, Source> parts;
+    for (const auto& [name, value] : object_.items()) parts.emplace(name, part(value, name));
+    return parts;
+  }
+
+  std::vector<Source> parts(const char* key) const {
+    const json* list = find(key);
+    if (list && !list->is_array()) throw InputError(origin_ + ": " + key + " must be a list, not " + list->dump());
+    std::vector<Source> parts;
+    for (const json& value : list ? *list : json::array()) parts.push_back(part(value, key));
+    return parts;
+  }
+
   static std::vector<std::string> text_list(const json& value, const std::string& origin) {
     try {
       return value.get<std::vector<std::string>>();
@@ -52,6 +67,10 @@ class Source {
   }
 
  private:
+  Source part(const json& value, const std::string& name) const {
+    return {value.is_null() ? json::object() : value, origin_ + ": " + name};
+  }
+
   const json* find(const char* key) const {
     const auto found = object_.find(key);
     return found == object_.end() || found->is_null() ? nullptr : &*found;
@@ -61,20 +80,40 @@ class Source {
   std::string origin_;
 };
 
-std::optional<Source> config_file(const fs::path& base, const char* name) {
-  const fs::path path = base / "input/config" / name;
-  std::error_code error;
-  const bool exists = fs::exists(path, error);
-  // Not to be taken for a missing file: the job would run without what it says.
-  if (error) throw InputError("cannot look at " + path.string() + ": " + error.message());
-  if (!exists) return std::nullopt;
-  return Source::parse(read_file(path, kMaxConfigFile), path.string());
-}
-
 // SageMaker's toolkit writes None as an empty text.
 std::optional<std::string> variable(const Environment& environment, const std::string& name) {
   const auto found = environment.find(name);
   return found == environment.end() || found->second.empty() ? std::nullopt : std::optional(found->second);
+}
+
+fs::path place(const Environment& environment, const char* name, const fs::path& otherwise) {
+  return variable(environment, name).value_or(otherwise.string());
+}
+
+fs::path base_directory(const Environment& environment, const std::optional<fs::path>& base_dir) {
+  return base_dir ? *base_dir : place(environment, "SAGEMAKER_BASE_DIR", "/opt/ml");
+}
+
+fs::path input_directory(const Environment& environment, const fs::path& base) {
+  return place(environment, "SM_INPUT_DIR", base / "input");
+}
+
+fs::path config_directory(const Environment& environment, const fs::path& base) {
+  return place(environment, "SM_INPUT_CONFIG_DIR", input_directory(environment, base) / "config");
+}
+
+// `copy`: the variable that repeats the file.
+std::optional<Source> config_file(const Environment& environment, const fs::path& path, const char* copy = "") {
+  std::error_code error;
+  const bool exists = fs::exists(path, error);
+  // Not to be taken for a missing file: the job would run without what it says.
+  if (error) {
+    throw InputError("cannot look at " + path.string() + ": " + error.message() +
+                     "; the container's user must be allowed to read it");
+  }
+  if (exists) return Source::parse(read_file(path, kMaxConfigFile), path.string());
+  const auto text = variable(environment, copy);
+  return text ? std::optional(Source::parse(*text, std::string("the variable ") + copy)) : std::nullopt;
 }
 
 std::string upper(std::string text) {
@@ -109,23 +148,55 @@ void read_hosts(const Environment& environment, const std::optional<Source>& res
   }
 }
 
-// A channel's directory, also where its name lost its case or its dashes on the way through a shell.
-void read_channels(const Environment& environment, const fs::path& base, const std::optional<Source>& inputs,
-                   JobEnvironment& job) {
-  std::vector<std::string> names;
-  if (inputs) {
-    for (const auto& [name, description] : inputs->object().items()) names.push_back(name);
+void read_groups(const Environment& environment, const std::optional<Source>& resources, JobEnvironment& job) {
+  std::vector<Source> groups;
+  if (const auto all = variable(environment, "SM_INSTANCE_GROUPS_DICT")) {
+    for (const auto& [name, group] : Source::parse(*all, "the variable SM_INSTANCE_GROUPS_DICT").parts()) {
+      groups.push_back(group);
+    }
+  } else if (resources) {
+    groups = resources->parts("instance_groups");
   }
+  for (const Source& group : groups) {
+    job.instance_groups.push_back({.name = group.text("instance_group_name").value_or(""),
+                                   .instance_type = group.text("instance_type").value_or(""),
+                                   .hosts = group.texts("hosts").value_or(std::vector<std::string>{})});
+  }
+  const auto own = [&](const char* name, const char* key) {
+    const auto set = variable(environment, name);
+    return set || !resources ? set.value_or("") : resources->text(key).value_or("");
+  };
+  job.network_interface = own("SM_NETWORK_INTERFACE_NAME", "network_interface_name");
+  job.instance_type = own("SM_CURRENT_INSTANCE_TYPE", "current_instance_type");
+  if (!job.instance_type.empty()) return;
+  const std::string current = own("SM_CURRENT_INSTANCE_GROUP", "current_group_name");
+  for (const InstanceGroup& group : job.instance_groups) {
+    if (group.name == current || std::ranges::count(group.hosts, job.current_host) > 0) {
+      job.instance_type = group.instance_type;
+    }
+  }
+}
+
+// A channel's directory, also where its name lost its case or its dashes on the way through a shell.
+void read_channels(const Environment& environment, const fs::path& data, const std::optional<Source>& inputs,
+                   JobEnvironment& job) {
+  const auto descriptions = inputs ? inputs->parts() : std::map<std::string, Source>{};
+  std::vector<std::string> names;
+  for (const auto& [name, description] : descriptions) names.push_back(name);
   if (const auto channels = variable(environment, "SM_CHANNELS")) {
     names = Source::text_list(parse_json(*channels, "the variable SM_CHANNELS"), "the variable SM_CHANNELS");
   }
   for (const std::string& name : names) {
     const auto path = variable(environment, "SM_CHANNEL_" + upper(name));
-    job.channels[name] = path ? fs::path(*path) : base / "input/data" / name;
+    job.channels[name] = path ? fs::path(*path) : data / name;
+    const auto found = descriptions.find(name);
+    if (found == descriptions.end()) continue;
+    if (found->second.text("TrainingInputMode") == "Pipe") job.piped_channels.insert(name);
+    if (found->second.text("S3DistributionType") == "ShardedByS3Key") job.sharded_channels.insert(name);
   }
   constexpr std::string_view prefix = "SM_CHANNEL_";
   for (const auto& [name, path] : environment) {
-    if (!name.starts_with(prefix)) continue;
+    if (!name.starts_with(prefix) || path.empty()) continue;
     std::string channel = name.substr(prefix.size());
     const bool known = std::ranges::any_of(names, [&](const std::string& other) { return upper(other) == channel; });
     std::ranges::transform(channel, channel.begin(),
@@ -144,10 +215,6 @@ void read_hyperparameters(const Environment& environment, const std::optional<So
     if (const auto value = variable(environment, "SM_HP_" + upper(known.name)))
       job.hyperparameters[known.name] = *value;
   }
-}
-
-fs::path base_directory(const Environment& environment, const std::optional<fs::path>& base_dir) {
-  return base_dir ? *base_dir : fs::path(variable(environment, "SAGEMAKER_BASE_DIR").value_or("/opt/ml"));
 }
 
 bool has_sm_variable(const Environment& environment) {
@@ -194,18 +261,20 @@ bool natural_less(const std::string& a, const std::string& b) {
 
 std::optional<fs::path> container_output_dir(const Environment& environment, const std::optional<fs::path>& base_dir) {
   const fs::path base = base_directory(environment, base_dir);
-  std::error_code ignored;
-  if (!has_sm_variable(environment) && !fs::exists(base / "input/config", ignored)) return std::nullopt;
-  const auto set = variable(environment, "SM_OUTPUT_DIR");
-  return set ? fs::path(*set) : base / "output";
+  std::error_code error;  // a directory that cannot be looked at is there
+  if (!has_sm_variable(environment) && !fs::exists(config_directory(environment, base), error) && !error) {
+    return std::nullopt;
+  }
+  return place(environment, "SM_OUTPUT_DIR", base / "output");
 }
 
 JobEnvironment read_job_environment(const Environment& environment, const std::optional<fs::path>& base_dir) {
   const fs::path base = base_directory(environment, base_dir);
-  const auto resources = config_file(base, "resourceconfig.json");
-  const auto inputs = config_file(base, "inputdataconfig.json");
-  const auto hyperparameters = config_file(base, "hyperparameters.json");
-  const auto checkpoints = config_file(base, "checkpointconfig.json");
+  const fs::path config = config_directory(environment, base);
+  const auto resources = config_file(environment, config / "resourceconfig.json", "SM_RESOURCE_CONFIG");
+  const auto inputs = config_file(environment, config / "inputdataconfig.json", "SM_INPUT_DATA_CONFIG");
+  const auto hyperparameters = config_file(environment, config / "hyperparameters.json");
+  const auto checkpoints = config_file(environment, config / "checkpointconfig.json");
 
   JobEnvironment job;
   const std::optional<fs::path> output_dir = container_output_dir(environment, base_dir);
@@ -213,17 +282,14 @@ JobEnvironment read_job_environment(const Environment& environment, const std::o
   job.job_name =
       variable(environment, "TRAINING_JOB_NAME").value_or(variable(environment, "SAGEMAKER_JOB_NAME").value_or(""));
   read_hosts(environment, resources, job);
-  read_channels(environment, base, inputs, job);
+  read_groups(environment, resources, job);
+  read_channels(environment, input_directory(environment, base) / "data", inputs, job);
   read_hyperparameters(environment, hyperparameters, job);
   if (checkpoints) job.checkpoint_dir = checkpoints->text("LocalPath").value_or("");
   if (job.container) {
-    const auto directory = [&](const char* name, const char* below) {
-      const auto set = variable(environment, name);
-      return set ? fs::path(*set) : base / below;
-    };
-    job.model_dir = directory("SM_MODEL_DIR", "model");
+    job.model_dir = place(environment, "SM_MODEL_DIR", base / "model");
     job.output_dir = *output_dir;
-    job.output_data_dir = directory("SM_OUTPUT_DATA_DIR", "output/data");
+    job.output_data_dir = place(environment, "SM_OUTPUT_DATA_DIR", *output_dir / "data");
   }
   return job;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,20 +17,32 @@ using Environment = std::map<std::string, std::string>;
 
 Environment process_environment();
 
+/// Hosts of one instance type in a heterogeneous job. An ordinary job has one group, or none.
+struct InstanceGroup {
+  std::string name;
+  std::string instance_type;       ///< "" when nothing says
+  std::vector<std::string> hosts;  ///< as written, in no order; empty when nothing says
+};
+
 /// Everything a container tells, resolved; empty outside a container.
 ///
 /// A bare container has no SM_* variable: all values come from hyperparameters.json, resourceconfig.json and
 /// inputdataconfig.json under BASE/input/config, and where checkpoints go (LocalPath) from checkpointconfig.json; each
-/// file, and each of its keys, may be missing or null. An SM_* variable that is set wins over the file: SM_HOSTS,
-/// SM_CURRENT_HOST, SM_NUM_GPUS, SM_CHANNELS and SM_CHANNEL_<NAME>, SM_MODEL_DIR, SM_OUTPUT_DIR, SM_OUTPUT_DATA_DIR,
-/// SM_HPS and SM_HP_<NAME>.
+/// file, and each of its keys, may be missing, null or unknown. An SM_* variable that says one thing, and is not empty,
+/// wins over the file; SM_RESOURCE_CONFIG and SM_INPUT_DATA_CONFIG, which repeat a file, count where there is none.
+/// docs/sagemaker.md has every variable.
 struct JobEnvironment {
-  bool container = false;          ///< a configuration directory or an SM_* variable was found
-  std::string job_name;            ///< TRAINING_JOB_NAME, SAGEMAKER_JOB_NAME, or ""
-  std::string current_host;        ///< `algo-1`, …; "localhost" when nothing says
-  std::vector<std::string> hosts;  ///< in natural order (algo-2 before algo-10); at least one
-  std::optional<int> gpus;         ///< SM_NUM_GPUS
+  bool container = false;                      ///< a configuration directory or an SM_* variable was found
+  std::string job_name;                        ///< TRAINING_JOB_NAME, SAGEMAKER_JOB_NAME, or ""
+  std::string current_host;                    ///< `algo-1`, …; "localhost" when nothing says
+  std::vector<std::string> hosts;              ///< in natural order (algo-2 before algo-10); at least one
+  std::vector<InstanceGroup> instance_groups;  ///< none when nothing says
+  std::string instance_type;      ///< of this host: `ml.p4d.24xlarge`, `local_gpu`, …; "" when nothing says
+  std::string network_interface;  ///< "" when nothing says
+  std::optional<int> gpus;        ///< SM_NUM_GPUS
   std::map<std::string, std::filesystem::path> channels;
+  std::set<std::string> piped_channels;    ///< TrainingInputMode is Pipe: there is no directory
+  std::set<std::string> sharded_channels;  ///< S3DistributionType is ShardedByS3Key: each host has files of its own
   std::filesystem::path model_dir;
   std::filesystem::path checkpoint_dir;  ///< "" when the container has no place for checkpoints
   std::filesystem::path output_dir;

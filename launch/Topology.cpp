@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <fstream>
 
@@ -59,15 +60,23 @@ int visible_gpus() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 }
 
+// SageMaker's P and G families have GPUs.
+bool has_gpus(const std::string& instance_type) {
+  return instance_type == "local_gpu" || ((instance_type.starts_with("ml.p") || instance_type.starts_with("ml.g")) &&
+                                          instance_type.size() > 4 && std::isdigit(instance_type[4]) != 0);
+}
+
 // How many GPUs of this host the job computes on; 0 for a job on CPUs.
 int gpus_to_use(const Job& job, const Machine& machine, std::vector<std::string>& warnings) {
   const DeviceKind wanted = job.config.hyperparameters.device;
-  if (wanted == DeviceKind::kCpu) return 0;
-  const std::string announced = job.gpus ? "; SM_NUM_GPUS is " + std::to_string(*job.gpus) : "";
+  if (wanted == DeviceKind::kCpu || !job.takes_part) return 0;
+  const bool gpu_instance = has_gpus(job.instance_type);
+  const std::string announced = (gpu_instance ? ", whose instance type is " + job.instance_type : "") +
+                                (job.gpus ? "; SM_NUM_GPUS is " + std::to_string(*job.gpus) : "");
   if (wanted == DeviceKind::kCuda && !machine.cuda) {
     throw InputError("device=cuda: this lockstep was built without CUDA; build it where nvcc is, or set device=cpu");
   }
-  if (machine.gpus == 0 && (wanted == DeviceKind::kCuda || job.gpus.value_or(0) > 0)) {
+  if (machine.gpus == 0 && (wanted == DeviceKind::kCuda || job.gpus.value_or(0) > 0 || gpu_instance)) {
     throw InputError("the job is to run on GPUs, and CUDA sees none on " + job.config.host + announced +
                      "; look at the driver (nvidia-smi), CUDA_VISIBLE_DEVICES and the container's GPU option, or set "
                      "device=cpu to train on its cores");

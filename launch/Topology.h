@@ -44,10 +44,10 @@ struct Topology {
 void require_data_for(const Topology& topology, const Hyperparameters& hyperparameters);
 
 /// One rank per GPU that is visible (SM_NUM_GPUS may ask for fewer), without GPUs `ranks_per_host`. Throws InputError,
-/// with the numbers, for a job that cannot be placed: GPUs are asked for and not there, or fewer than the ranks. Of the
-/// job's other hosts this one knows the names only, and takes them to be like itself until they have reported.
-/// `ranks_on_host`: how many ranks mpirun or srun has already started on this host; the job's own number does not count
-/// then, and cores that a rank is bound to are its alone.
+/// with the numbers, for a job that cannot be placed: GPUs are asked for, or the host's instance type has them, and
+/// none is there, or fewer than the ranks. Of the job's other hosts this one knows the names only, and takes them to be
+/// like itself until they have reported. `ranks_on_host`: how many ranks mpirun or srun has already started on this
+/// host; the job's own number does not count then, and cores that a rank is bound to are its alone.
 Topology plan_topology(const Job& job, const Machine& machine, std::optional<int> ranks_on_host = std::nullopt);
 
 }  // namespace lockstep

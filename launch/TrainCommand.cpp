@@ -127,8 +127,7 @@ int train_command(const std::vector<std::string>& arguments) {
     Job job = gather_job(read_job_environment(environment, parsed.base_dir), parsed);
     output_dir = job.config.output_dir;
     // Why an earlier job failed is not why this one does.
-    std::error_code ignored;
-    if (!rank && !parsed.print_config) fs::remove(output_dir / "failure", ignored);
+    if (!rank && !parsed.print_config) remove_ending_files(output_dir);
     const Launch launch = check(std::move(job), environment);
     if (parsed.print_config) {
       std::cout << to_json(launch.job.config.hyperparameters).dump(2) << "\n";
@@ -138,7 +137,10 @@ int train_command(const std::vector<std::string>& arguments) {
     for (const std::string& note : launch.job.notes) std::cout << "lockstep: " << note << "\n";
     for (const std::string& warning : launch.topology.warnings) std::cout << "lockstep: " << warning << "\n";
     std::cout.flush();
-    return run_job(launch, arguments);
+    if (!launch.job.takes_part) return kExitDone;
+    const int code = run_job(launch, arguments);
+    if (code == kExitDone && launch.job.container) write_success_file(output_dir);
+    return code;
   } catch (const Error& error) {
     return fail(error.what(), error.exit_code());
   } catch (const std::exception& error) {

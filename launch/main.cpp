@@ -42,8 +42,8 @@ int run(std::vector<std::string> arguments) {
     std::cerr << kUsage;
     return kExitBadInput;
   }
-  const bool flags_only =
-      !arguments.empty() && arguments[0].starts_with("--") && arguments[0] != "--help" && arguments[0] != "--version";
+  const bool flags_only = !arguments.empty() && arguments[0].starts_with("-") && arguments[0] != "--help" &&
+                          arguments[0] != "-h" && arguments[0] != "--version";
   const std::string command = arguments.empty() || flags_only ? "train" : arguments[0];
   if (!arguments.empty() && !flags_only) arguments.erase(arguments.begin());
   if (command == "train") return train_command(arguments);

@@ -11,7 +11,7 @@ constexpr const char* kFree[] = {
     "model",         "micro_batch_size", "eval_batch_size", "loader_threads", "patience",      "export",
     "passes",        "checkpoint_every", "checkpoint_keep", "resume",         "device",        "cuda_graph",
     "tf32",          "share_gpus",       "ranks_per_host",  "log_every",      "bucket_cap_mb", "threads_per_rank",
-    "hosts_timeout", "hosts_port",
+    "hosts_timeout", "hosts_port",       "instance_groups",
 };
 
 }  // namespace

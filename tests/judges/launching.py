@@ -151,6 +151,8 @@ def a_container_needs_no_argument(j):
          "model_dir": "\"s3://bucket/prefix/model\""}))
     (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1"], "topology": None}))
     (config / "inputdataconfig.json").write_text(json.dumps({"training": {"TrainingInputMode": "File"}}))
+    (base / "input" / "data" / "training-manifest").write_text("{}")
+    success, failure = base / "output" / "success", base / "output" / "failure"
     for arguments in ([], ["train"]):
         result = subprocess.run([common.BIN / "lockstep", *arguments], capture_output=True, text=True, timeout=120,
                                 env=os.environ | {"SAGEMAKER_BASE_DIR": str(base), "TRAINING_JOB_NAME": "a-job"})
@@ -159,7 +161,45 @@ def a_container_needs_no_argument(j):
         assert "s3://bucket/prefix/model is not written to" in result.stdout
         assert (base / "model" / "model.pt2").exists()
         assert (base / "output" / "data" / "metrics.jsonl").exists()
+        assert success.read_bytes() == b"" and not failure.exists()
         (base / "model" / "model.pt2").unlink()
+
+
+    common.run(["--epochs", "many"], expect=2, environment={"SAGEMAKER_BASE_DIR": str(base)})
+    assert failure.exists() and not success.exists()
+    common.run([*j.arguments, "--max_steps", 2])
+    assert not (j.directory / "output" / "success").exists()  # nobody looks for it there
+
+
+@job
+def a_container_need_not_be_root_nor_write_its_input(j):
+    """Started as somebody else (from a copy: the checkout may be root's alone), who may write to output only."""
+    base = j.directory / "ml"
+    config = base / "input" / "config"
+    config.mkdir(parents=True)
+    (base / "output").mkdir()
+    (config / "hyperparameters.json").write_text(json.dumps({"data": "synthetic"}))
+    program = shutil.copy(common.BIN / "lockstep", j.directory / "lockstep")
+    other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    if other:
+        os.chown(base / "output", 65534, 65534)
+    for directory in (config, base / "input", base):
+        directory.chmod(0o555)
+    j.directory.chmod(0o755)
+
+    def lockstep(command):
+        result = subprocess.run([program, command], capture_output=True, text=True, timeout=60, cwd="/",
+                                env=os.environ | {"SAGEMAKER_BASE_DIR": str(base)}, **other)
+        return result.returncode, result.stdout + result.stderr
+
+    code, output = lockstep("plan")
+    assert code == 0 and "data      synthetic" in output and "allow-run-as-root" not in output, output
+    config.chmod(0o444)  # as SageMaker has been seen to make it
+    code, output = lockstep("train")
+    assert code == 2 and "resourceconfig.json: Permission denied" in output, output
+    assert "Permission denied" in (base / "output" / "failure").read_text()
+    for directory in (base, base / "input", config):
+        directory.chmod(0o755)
 
 
 @job
@@ -206,5 +246,6 @@ def a_full_disk_is_an_error(j):
 if __name__ == "__main__":
     common.main(a_killed_rank_ends_the_job_and_is_named, a_signal_to_the_launcher_stops_all_ranks, under_mpirun_it_is_a_rank,
                 ranks_that_were_given_different_jobs_refuse, one_ranks_missing_file_is_everyones_error,
-                a_diverging_job_says_so_once, a_container_needs_no_argument, a_rank_that_finds_no_other_does_not_train_alone,
+                a_diverging_job_says_so_once, a_container_needs_no_argument,
+                a_container_need_not_be_root_nor_write_its_input, a_rank_that_finds_no_other_does_not_train_alone,
                 an_unwritable_model_directory_is_refused_at_once, a_plan_starts_nothing, one_host_needs_no_ssh, a_full_disk_is_an_error)

@@ -41,6 +41,43 @@ constexpr const char* kInputs =
     R"({"train-images":{"ContentType":"application/x-recordio","TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key"},
         "validation":{"TrainingInputMode":"FastFile"}})";
 
+// As real jobs, and SageMaker's local mode, have it.
+constexpr const char* kFourP4d =
+    R"({"current_host":"algo-2","current_instance_type":"ml.p4d.24xlarge","current_group_name":"homogeneousCluster",
+        "hosts":["algo-1","algo-2","algo-3","algo-4"],"instance_groups":[{"instance_group_name":"homogeneousCluster",
+        "instance_type":"ml.p4d.24xlarge","hosts":["algo-3","algo-1","algo-4","algo-2"]}],"network_interface_name":"eth0","topology":null})";
+constexpr const char* kHeterogeneous =
+    R"({"current_host":"algo-3","current_instance_type":"ml.p3dn.24xlarge","current_group_name":"gpu",
+        "hosts":["algo-1","algo-2","algo-3"],"instance_groups":[
+          {"instance_group_name":"cpu","instance_type":"ml.c5.18xlarge","hosts":["algo-2"]},
+          {"instance_group_name":"gpu","instance_type":"ml.p3dn.24xlarge","hosts":["algo-3","algo-1"]}],"network_interface_name":"eth0"})";
+constexpr const char* kLocalMode =
+    R"({"current_host":"algo-2-x9k2m","current_instance_type":"local_gpu","current_group_name":"homogeneousCluster",
+        "hosts":["algo-1-abcde","algo-2-x9k2m"],"instance_groups":[{"instance_group_name":"homogeneousCluster",
+        "instance_type":"local_gpu","hosts":["algo-1-abcde","algo-2-x9k2m"]}],"network_interface_name":"eth0"})";
+constexpr const char* kMinimal = R"({"current_host":"algo-1","hosts":["algo-1","algo-2"]})";
+constexpr const char* kTwelve =
+    R"({"current_host":"algo-12","hosts":["algo-1","algo-10","algo-11","algo-12","algo-2","algo-3","algo-4","algo-5","algo-6",
+        "algo-7","algo-8","algo-9"],"topology":[{"hostName":"algo-1","capacityUnitId":"cu-1"}]})";
+
+/// The same heterogeneous job as kHeterogeneous, as SageMaker's toolkit exports it on algo-3.
+const Environment kHeterogeneousVariables = {
+    {"SM_CURRENT_HOST", "algo-3"},
+    {"SM_HOSTS", R"(["algo-1","algo-2","algo-3"])"},
+    {"SM_CURRENT_INSTANCE_GROUP", "gpu"},
+    {"SM_CURRENT_INSTANCE_TYPE", "ml.p3dn.24xlarge"},
+    {"SM_INSTANCE_GROUPS_DICT",
+     R"({"cpu":{"hosts":["algo-2"],"instance_group_name":"cpu","instance_type":"ml.c5.18xlarge"},
+         "gpu":{"hosts":["algo-3","algo-1"],"instance_group_name":"gpu","instance_type":"ml.p3dn.24xlarge"}})"},
+    {"SM_NETWORK_INTERFACE_NAME", "eth0"},
+    {"SM_NUM_GPUS", "0"}};
+
+JobEnvironment with_resources(const std::string& resources, const Environment& environment = {}) {
+  Container container;
+  container.config("resourceconfig.json", resources);
+  return container.read(environment);
+}
+
 TEST(NaturalLess, CountsDigitsAsNumbers) {
   std::vector<std::string> hosts = {"algo-10", "algo-2", "algo-1", "b", "algo-2-x", "algo-02", "algo"};
   std::ranges::sort(hosts, natural_less);
@@ -123,6 +160,95 @@ TEST(JobEnvironment, AnEmptyVariableIsNone) {
   EXPECT_TRUE(job.hyperparameters.empty());
 }
 
+TEST(JobEnvironment, ReadsEveryFormOfTheResourceConfiguration) {
+  using Names = std::vector<std::string>;
+  const JobEnvironment four = with_resources(kFourP4d);
+  EXPECT_EQ(four.hosts, (Names{"algo-1", "algo-2", "algo-3", "algo-4"}));
+  ASSERT_EQ(four.instance_groups.size(), 1);
+  EXPECT_EQ(four.instance_groups[0].name, "homogeneousCluster");
+  EXPECT_EQ(four.instance_type, "ml.p4d.24xlarge");
+  EXPECT_EQ(four.network_interface, "eth0");
+  for (const JobEnvironment& mixed : {with_resources(kHeterogeneous), Container().read(kHeterogeneousVariables)}) {
+    EXPECT_EQ(mixed.current_host, "algo-3");
+    EXPECT_EQ(mixed.hosts, (Names{"algo-1", "algo-2", "algo-3"}));
+    ASSERT_EQ(mixed.instance_groups.size(), 2);
+    EXPECT_EQ(mixed.instance_groups[0].instance_type, "ml.c5.18xlarge");
+    EXPECT_EQ(mixed.instance_groups[1].name, "gpu");
+    EXPECT_EQ(mixed.instance_groups[1].hosts, (Names{"algo-3", "algo-1"}));
+    EXPECT_EQ(mixed.instance_type, "ml.p3dn.24xlarge");
+    EXPECT_EQ(mixed.network_interface, "eth0");
+  }
+  const JobEnvironment local = with_resources(kLocalMode);
+  EXPECT_EQ(local.hosts, (Names{"algo-1-abcde", "algo-2-x9k2m"}));
+  EXPECT_EQ(local.instance_type, "local_gpu");
+  const JobEnvironment minimal = with_resources(kMinimal);
+  EXPECT_EQ(minimal.hosts, (Names{"algo-1", "algo-2"}));
+  EXPECT_TRUE(minimal.instance_groups.empty());
+  EXPECT_EQ(minimal.instance_type + minimal.network_interface, "");
+  const JobEnvironment twelve = with_resources(kTwelve);
+  EXPECT_EQ(twelve.hosts.at(1), "algo-2");
+  EXPECT_EQ(twelve.hosts.back(), "algo-12");
+}
+
+TEST(JobEnvironment, AHostWithoutATypeHasItsGroups) {
+  const auto type = [](const std::string& more, const Environment& environment = {}) {
+    return with_resources(R"({"current_host":"b","hosts":["a","b"],"instance_groups":)" + more + "}", environment)
+        .instance_type;
+  };
+  EXPECT_EQ(type(R"([{"instance_type":"x","hosts":["a"]},{"instance_type":"y","hosts":["b"]}])"), "y");
+  const std::string unlisted =
+      R"([{"instance_group_name":"g","instance_type":"x","hosts":null},{"instance_group_name":"h","instance_type":"y"}])";
+  EXPECT_EQ(type(unlisted), "");
+  EXPECT_EQ(type(unlisted + R"(,"current_group_name":"g")"), "x");
+  EXPECT_EQ(type(unlisted + R"(,"current_group_name":"g")", {{"SM_CURRENT_INSTANCE_GROUP", "h"}}), "y");
+  EXPECT_EQ(type(unlisted + R"(,"current_instance_type":"z")"), "z");
+  EXPECT_EQ(type(unlisted, {{"SM_CURRENT_INSTANCE_TYPE", "v"}}), "v");
+  EXPECT_EQ(type("null"), "");
+}
+
+TEST(JobEnvironment, AVariableThatRepeatsAFileCountsWhereThereIsNone) {
+  const Environment copies = {{"SM_RESOURCE_CONFIG", kFourP4d},
+                              {"SM_INPUT_DATA_CONFIG", R"({"train":{"TrainingInputMode":"Pipe"}})"}};
+  const JobEnvironment none = Container().read(copies);
+  EXPECT_EQ(none.current_host, "algo-2");
+  EXPECT_TRUE(none.piped_channels.contains("train"));
+  Container container;
+  container.config("resourceconfig.json", kMinimal);
+  container.config("inputdataconfig.json", "{}");
+  EXPECT_EQ(container.read(copies).current_host, "algo-1");
+  EXPECT_TRUE(container.read(copies).channels.empty());
+  EXPECT_EQ(with_resources(kFourP4d, {{"SM_NETWORK_INTERFACE_NAME", "eth1"}}).network_interface, "eth1");
+  EXPECT_ERROR(Container().read({{"SM_RESOURCE_CONFIG", "{"}}), InputError, "the variable SM_RESOURCE_CONFIG",
+               "not JSON");
+}
+
+TEST(JobEnvironment, InputMayBeElsewhere) {
+  Container container;
+  container.config("inputdataconfig.json", kInputs);
+  const std::string input = (container / "input").string();
+  const JobEnvironment moved = read_job_environment({{"SM_INPUT_DIR", input}}, "/nowhere");
+  EXPECT_EQ(moved.channels.at("validation"), container / "input/data/validation");
+  EXPECT_EQ(moved.model_dir, "/nowhere/model");
+  const JobEnvironment config = read_job_environment({{"SM_INPUT_CONFIG_DIR", input + "/config"}}, "/nowhere");
+  EXPECT_EQ(config.channels.at("validation"), "/nowhere/input/data/validation");
+}
+
+TEST(JobEnvironment, ChannelsComeFromTheFileWhateverLiesInTheDirectory) {
+  Container container;
+  fs::create_directories(container / "input/data/train-images.v1");
+  std::ofstream(container / "input/data/train-images.v1-manifest") << "{}";
+  container.config(
+      "inputdataconfig.json",
+      R"({"train-images.v1":null,"a.b-c_d":{"S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"}})");
+  // A shell between the toolkit and this program drops variables whose name holds a dash.
+  const JobEnvironment job =
+      container.read({{"SM_CHANNELS", R"(["a.b-c_d","train-images.v1"])"}, {"SM_CHANNEL_X", ""}});
+  EXPECT_EQ(job.channels,
+            (std::map<std::string, fs::path>{{"a.b-c_d", container / "input/data/a.b-c_d"},
+                                             {"train-images.v1", container / "input/data/train-images.v1"}}));
+  EXPECT_EQ(job.sharded_channels, (std::set<std::string>{"a.b-c_d"}));
+}
+
 TEST(JobEnvironment, KnowsWhereToSayWhatItCannotRead) {
   Container container;
   EXPECT_FALSE(container_output_dir({}, container / ""));
@@ -151,7 +277,14 @@ TEST(JobEnvironment, RefusesWhatTheContractDoesNotAllow) {
   EXPECT_ERROR(container.read(), InputError, "algo-3", "algo-1, algo-2");
   container.config("resourceconfig.json", R"({"hosts":["algo-1","algo-1"]})");
   EXPECT_ERROR(container.read(), InputError, "algo-1 twice");
+  container.config("resourceconfig.json", R"({"instance_groups":{"gpu":["algo-1"]}})");
+  EXPECT_ERROR(container.read(), InputError, "resourceconfig.json: instance_groups", "list");
+  container.config("resourceconfig.json", R"({"instance_groups":[{"hosts":"algo-1"}]})");
+  EXPECT_ERROR(container.read(), InputError, "instance_groups: hosts", "list of texts");
   container.config("resourceconfig.json", "{}");
+  container.config("inputdataconfig.json", R"({"train":"File"})");
+  EXPECT_ERROR(container.read(), InputError, "inputdataconfig.json: train", "object");
+  container.config("inputdataconfig.json", "{}");
   EXPECT_ERROR(container.read({{"SM_NUM_GPUS", "many"}}), InputError, "SM_NUM_GPUS", "many");
   EXPECT_ERROR(container.read({{"SM_HPS", "{'a': 1}"}}), InputError, "SM_HPS");
 }
@@ -197,11 +330,49 @@ TEST(JobArguments, FlagsInEverySpelling) {
   EXPECT_TRUE(arguments.print_config);
 }
 
+// As captured from SageMaker's toolkit, which writes a text as it is, None as an empty one, and all else in Python's
+// repr.
+TEST(JobArguments, OfSageMakersToolkit) {
+  const JobArguments arguments = parse_job_arguments({"--batch-size", "32",
+                                                      "--big",        "12345678901234567890",
+                                                      "--empty",      "",
+                                                      "--epochs",     "5",
+                                                      "--flag",       "True",
+                                                      "--layers",     "[64, 128, 'x']",
+                                                      "--lr",         "0.001",
+                                                      "--nested",     "a={'b': 1.5},c=True",
+                                                      "--note",       "naïve café ☃ it's $HOME; echo hi",
+                                                      "--nothing",    "",
+                                                      "--optimizer",  "adam w",
+                                                      "--rawstring",  "hello world",
+                                                      "--sci",        "1e-05",
+                                                      "-x",           "1"});
+  EXPECT_EQ(arguments.hyperparameters, (RawHyperparameters{{"batch_size", "32"},
+                                                           {"big", "12345678901234567890"},
+                                                           {"empty", ""},
+                                                           {"epochs", "5"},
+                                                           {"flag", "True"},
+                                                           {"layers", "[64, 128, 'x']"},
+                                                           {"lr", "0.001"},
+                                                           {"nested", "a={'b': 1.5},c=True"},
+                                                           {"note", "naïve café ☃ it's $HOME; echo hi"},
+                                                           {"nothing", ""},
+                                                           {"optimizer", "adam w"},
+                                                           {"rawstring", "hello world"},
+                                                           {"sci", "1e-05"},
+                                                           {"x", "1"}}));
+  Job job = gather_job(Container().read(), parse_job_arguments({"--epochs", "", "--nesterov", "True"}));
+  check_job(job);
+  EXPECT_EQ(job.config.hyperparameters.epochs, Hyperparameters().epochs);
+  EXPECT_TRUE(job.config.hyperparameters.nesterov);
+}
+
 TEST(JobArguments, RefusesWhatItCannotRead) {
   EXPECT_ERROR(parse_job_arguments({"a.json", "b.json"}), InputError, "a.json", "b.json");
   EXPECT_ERROR(parse_job_arguments({"--epochs"}), InputError, "--epochs", "value");
   EXPECT_ERROR(parse_job_arguments({"--channel", "train"}), InputError, "NAME=DIRECTORY");
-  EXPECT_ERROR(parse_job_arguments({"-x"}), InputError, "unknown flag \"-x\"");
+  EXPECT_ERROR(parse_job_arguments({"-x"}), InputError, "-x needs a value");
+  EXPECT_ERROR(parse_job_arguments({"-xy"}), InputError, "unknown flag \"-xy\"");
   EXPECT_ERROR(parse_job_arguments({"--"}), InputError, "unknown flag \"--\"");
   EXPECT_ERROR(parse_job_arguments({"--model_dir="}), InputError, "--model_dir needs a value");
 }
@@ -279,6 +450,58 @@ TEST(CheckJob, RefusesAChannelBesideSyntheticData) {
   EXPECT_ERROR(check_job(job), InputError, "\"train\"", "data=synthetic");
 }
 
+Job checked(const JobEnvironment& environment, const std::vector<std::string>& flags = {}) {
+  Job job = gather_job(environment, parse_job_arguments(flags));
+  check_job(job);
+  return job;
+}
+
+TEST(CheckJob, TheHostsOfTheNamedGroupsTrain) {
+  using Names = std::vector<std::string>;
+  const JobEnvironment mixed = with_resources(kHeterogeneous);
+  EXPECT_EQ(checked(mixed).hosts, (Names{"algo-1", "algo-2", "algo-3"}));
+  EXPECT_TRUE(checked(mixed).takes_part);
+  EXPECT_EQ(checked(mixed, {"--instance_groups", "gpu"}).hosts, (Names{"algo-1", "algo-3"}));
+  EXPECT_TRUE(checked(mixed, {"--instance_groups", "[\"gpu\"]"}).takes_part);
+  EXPECT_EQ(checked(mixed, {"--instance_groups", "['gpu', 'cpu']"}).hosts, checked(mixed).hosts);
+  // One that does not train needs no data either.
+  const Job idle = checked(mixed, {"--instance_groups", "cpu", "--channel", "train=/nowhere", "--device", "cuda"});
+  EXPECT_FALSE(idle.takes_part);
+  EXPECT_EQ(idle.hosts, (Names{"algo-2"}));
+  ASSERT_EQ(idle.notes.size(), 1);
+  EXPECT_NE(idle.notes[0].find("algo-3, takes no part"), std::string::npos);
+  EXPECT_EQ(plan_topology(idle, {.gpus = 0}).hosts[0].name, "algo-2");
+  EXPECT_EQ(checked(with_resources(kFourP4d), {"--instance_groups", "homogeneousCluster"}).hosts.size(), 4);
+  const std::string unlisted =
+      R"({"current_host":"a","hosts":["a","b"],"instance_groups":[{"instance_group_name":"g"}]})";
+  EXPECT_EQ(checked(with_resources(unlisted), {"--instance_groups", "g"}).hosts.size(), 2);
+}
+
+TEST(CheckJob, RefusesGroupsThatItCannotFind) {
+  EXPECT_ERROR(checked(with_resources(kHeterogeneous), {"--instance_groups", "gpus"}), InputError, "\"gpus\"",
+               "cpu, gpu");
+  EXPECT_ERROR(checked(with_resources(kMinimal), {"--instance_groups", "gpu"}), InputError, "\"gpu\"", "it has none");
+  const std::string unlisted =
+      R"({"current_host":"a","hosts":["a","b"],"instance_groups":[{"instance_group_name":"g"},{"instance_group_name":"h"}]})";
+  EXPECT_ERROR(checked(with_resources(unlisted), {"--instance_groups", "g"}), InputError, "\"g\"", "does not say");
+  const JobEnvironment fewer = with_resources(kHeterogeneous, {{"SM_HOSTS", R"(["algo-3"])"}});
+  EXPECT_ERROR(checked(fewer, {"--instance_groups", "cpu"}), InputError, "no host of cpu");
+}
+
+TEST(CheckJob, RefusesChannelsThatAreNoFiles) {
+  Container container;
+  fs::create_directories(container / "input/data/train");
+  container.config("inputdataconfig.json", R"({"train":{"TrainingInputMode":"Pipe","RecordWrapperType":"RecordIO"}})");
+  EXPECT_ERROR(checked(container.read()), InputError, "\"train\"", "Pipe", "FastFile");
+  EXPECT_NO_THROW(checked(container.read(), {"--channel", "train=" + (container / "input").string()}));
+  container.config("inputdataconfig.json",
+                   R"({"train":{"TrainingInputMode":"FastFile","S3DistributionType":"ShardedByS3Key"}})");
+  EXPECT_NO_THROW(checked(container.read()));  // one host has all files
+  container.config("resourceconfig.json", kHeterogeneous);
+  EXPECT_ERROR(checked(container.read()), InputError, "\"train\"", "ShardedByS3Key", "3 hosts", "FullyReplicated");
+  EXPECT_NO_THROW(checked(container.read({{"SM_CURRENT_HOST", "algo-2"}}), {"--instance_groups", "cpu"}));
+}
+
 Job job_with(const RawHyperparameters& hyperparameters) {
   Job job;
   job.hosts = {"localhost"};
@@ -350,6 +573,25 @@ TEST(Topology, RefusesGpusThatAreNotThere) {
   const Topology shared = plan_topology(job_with({{"share_gpus", true}, {"ranks_per_host", 2}}), {.gpus = 1});
   EXPECT_EQ(shared.hosts[0].ranks, 2);
   EXPECT_EQ(shared.hosts[0].gpus, 1);
+}
+
+TEST(Topology, AGpuInstanceTypeWithoutGpusIsRefused) {
+  const auto plan = [](const std::string& type, const Machine& machine,
+                       const RawHyperparameters& hyperparameters = {}) {
+    Job job = job_with(hyperparameters);
+    job.instance_type = type;
+    return plan_topology(job, machine).hosts[0];
+  };
+  for (const char* type : {"ml.p4d.24xlarge", "ml.g5.48xlarge", "ml.p6e-gb200.36xlarge", "local_gpu"}) {
+    EXPECT_ERROR(plan(type, {.gpus = 0}), InputError, "whose instance type is " + std::string(type), "CUDA sees none",
+                 "device=cpu");
+    EXPECT_EQ(plan(type, {.gpus = 0}, {{"device", "cpu"}}).gpus, 0);
+    EXPECT_EQ(plan(type, {.gpus = 1}).gpus, 1);
+  }
+  for (const char* type :
+       {"ml.c5.18xlarge", "ml.m5.large", "local", "local_cpu", "ml.trn1.32xlarge", "ml.p", "ml.geo1"}) {
+    EXPECT_EQ(plan(type, {.gpus = 0}).ranks, 1) << type;
+  }
 }
 
 TEST(Topology, TakesOtherHostsToBeLikeThisOne) {
