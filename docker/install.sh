@@ -32,6 +32,7 @@ debian_full=(
   libgtest-dev libbenchmark-dev
   clang-format clang-tidy
   iproute2                 # hosts as network namespaces
+  python3-dev              # SageMaker's toolkit has a C extension
 )
 torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
 pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  # all that libtorch_cpu.so loads

@@ -18,11 +18,13 @@
 #include "common/FailureFile.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "launch/Efa.h"
 #include "launch/JobDocument.h"
 #include "launch/Leader.h"
 #include "launch/Member.h"
 #include "launch/MpiRun.h"
 #include "launch/MpirunMessages.h"
+#include "launch/Network.h"
 #include "launch/RemoteStart.h"
 #include "launch/Supervisor.h"
 
@@ -46,19 +48,17 @@ std::string remote_start_agent() {
   return program + " remote-start";
 }
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
-}
-
-std::vector<std::string> command_for(const Topology& topology, const MpiRun& mpirun, const std::string& interfaces,
-                                     const std::vector<std::string>& arguments) {
+std::vector<std::string> command_for(const Job& job, const Topology& topology, const MpiRun& mpirun,
+                                     const std::string& interfaces, const std::vector<std::string>& arguments) {
+  const bool connection = job.launcher == Launcher::kConnection;
   std::vector<std::string> rank_command = {own_program().string(), "train"};
   rank_command.insert(rank_command.end(), arguments.begin(), arguments.end());
-  return mpirun_command(
-      mpirun, topology,
-      {.root = ::geteuid() == 0, .own_name = host_name(), .agent = remote_start_agent(), .interfaces = interfaces},
-      rank_command);
+  return mpirun_command(mpirun, topology,
+                        {.root = ::geteuid() == 0,
+                         .own_name = connection ? system_name() : job.hosts.front(),
+                         .agent = connection ? remote_start_agent() : "",
+                         .interfaces = interfaces},
+                        rank_command);
 }
 
 // Usually all hosts call theirs the same.
@@ -67,6 +67,15 @@ std::string interfaces_of(const std::vector<HostReport>& reports) {
   for (const HostReport& report : reports) names.insert(report.interface_name);
   names.erase("");
   return join(std::vector(names.begin(), names.end()), ",");
+}
+
+std::vector<fs::path> library_directories() {
+  const char* variable = std::getenv("LD_LIBRARY_PATH");
+  std::vector<fs::path> directories = {"/usr/lib/x86_64-linux-gnu", "/usr/local/lib"};
+  for (const std::string& directory : split(variable ? variable : "", ':')) {
+    if (!directory.empty()) directories.emplace_back(directory);
+  }
+  return directories;
 }
 
 std::string failure_text(const fs::path& output_dir) {
@@ -89,7 +98,7 @@ class JobLauncher {
 
   Outcome run() {
     const std::vector<std::string>& hosts = launch_.job.hosts;
-    if (hosts.size() == 1) return run_alone();
+    if (hosts.size() == 1 || launch_.job.launcher == Launcher::kSsh) return run_alone();
     return config_.host == hosts.front() ? lead() : follow();
   }
 
@@ -97,13 +106,21 @@ class JobLauncher {
   std::map<std::string, std::string> variables(const std::string& interface_name) const {
     std::map<std::string, std::string> all = {{kJobVariable, document_.path()}};
     // NCCL takes a bare name for the beginning of one.
-    if (!interface_name.empty() && !std::getenv("NCCL_SOCKET_IFNAME")) all["NCCL_SOCKET_IFNAME"] = "=" + interface_name;
+    if (!interface_name.empty()) all["NCCL_SOCKET_IFNAME"] = "=" + interface_name;
+    if (launch_.job.hosts.size() > 1 && config_.gpus > 0) {
+      const Efa efa = find_efa(library_directories());
+      if (!efa.description().empty()) std::cout << "lockstep: " << efa.description() << std::endl;
+      all.merge(efa.variables());
+    }
+    // What a user has set for these libraries is meant.
+    std::erase_if(all,
+                  [](const auto& entry) { return entry.first != kJobVariable && std::getenv(entry.first.c_str()); });
     return all;
   }
 
   void start_mpirun(const Topology& topology, const std::string& interfaces,
                     std::map<std::string, std::string> variables) {
-    supervisor_.start(command_for(topology, mpirun_, interfaces, arguments_),
+    supervisor_.start(command_for(launch_.job, topology, mpirun_, interfaces, arguments_),
                       [this](const std::string& line) {
                         for (const std::string& shown : messages_.take(line)) std::cerr << shown << std::endl;
                       },
@@ -144,8 +161,11 @@ class JobLauncher {
   Outcome follow() {
     Member member(supervisor_, meeting(), report());
     member.join();
+    auto all = variables(member.interface_name());
+    // As mpirun calls this host. Its system may call itself as the leader's does, and PMIx would take the two for one.
+    all["PMIX_HOSTNAME"] = config_.host;
     return member.run({.mpi_directory = mpirun_.directory,
-                       .variables = variables(member.interface_name()),
+                       .variables = std::move(all),
                        .failure_file = config_.output_dir / "failure"});
   }
 
@@ -168,7 +188,7 @@ class JobLauncher {
             .mpi = mpirun_.version,
             .digest = digest.hex(),
             .secret = secret ? secret : "",
-            .system_name = host_name(),
+            .system_name = system_name(),
             .interface_name = ""};
   }
 
@@ -181,11 +201,11 @@ class JobLauncher {
       const StopError stopped(*stopped_by);
       return {.code = stopped.exit_code(), .reason = stopped.what()};
     }
-    if (const auto killed = messages_.killed_rank()) {
-      std::string reason = "rank " + std::to_string(killed->rank);
-      if (topology.hosts.size() > 1) reason += " on " + topology.host_of(killed->rank);
-      reason += " was ended by signal " + killed->signal;
-      if (killed->signal.ends_with("(Killed)")) reason += "; the machine may have run out of memory";
+    if (const auto lost = messages_.lost_rank()) {
+      std::string reason = "rank " + std::to_string(lost->rank);
+      if (topology.hosts.size() > 1) reason += " on " + topology.host_of(lost->rank);
+      reason += " " + lost->how;
+      if (lost->how.ends_with("(Killed)")) reason += "; the machine may have run out of memory";
       return {.code = kExitRankFailed, .reason = reason};
     }
     std::string reason = failure_text(config_.output_dir);
@@ -206,7 +226,7 @@ class JobLauncher {
 }  // namespace
 
 std::vector<std::string> launch_command(const Launch& launch, const std::vector<std::string>& arguments) {
-  return command_for(launch.topology, find_mpirun(), launch.job.network_interface, arguments);
+  return command_for(launch.job, launch.topology, find_mpirun(), launch.job.network_interface, arguments);
 }
 
 int run_job(const Launch& launch, const std::vector<std::string>& arguments) {

@@ -16,9 +16,16 @@ bool is_dashes(const std::string& line) {
 
 // How the messages begin that say no more than that a rank has ended, in OpenMPI 4.1 and 5.
 bool is_about_an_ended_rank(const std::string& line) {
-  constexpr std::array<std::string_view, 8> beginnings = {
-      "Primary job",          "mpirun noticed that",       "mpirun has exited due to", "mpirun detected that",
-      "prterun noticed that", "prterun has exited due to", "prterun detected that",    "MPI_ABORT was invoked on rank"};
+  constexpr std::array<std::string_view, 9> beginnings = {
+      "Primary job",
+      "mpirun noticed that",
+      "mpirun has exited due to",
+      "mpirun detected that",
+      "prterun noticed that",
+      "prterun has exited due to",
+      "prterun detected that",
+      "MPI_ABORT was invoked on rank",
+      "An MPI communication peer process has unexpectedly disconnected"};
   return std::ranges::any_of(beginnings, [&](std::string_view beginning) { return line.starts_with(beginning); });
 }
 
@@ -29,7 +36,13 @@ void MpirunMessages::read_message() {
   // line.
   static const std::regex killed("process rank ([0-9]+) .* exited on signal ([0-9]+) \\(([^)]*)\\)");
   if (std::smatch match; std::regex_search(message_, match, killed)) {
-    killed_rank_ = {.rank = std::stoi(match[1]), .signal = match[2].str() + " (" + match[3].str() + ")"};
+    lost_rank_ = {.rank = std::stoi(match[1]),
+                  .how = "was ended by signal " + match[2].str() + " (" + match[3].str() + ")"};
+  }
+  // "mpirun has exited due to process rank 3 with PID 0 on node vm exiting improperly. There are …"
+  static const std::regex left("due to process rank ([0-9]+) .* exiting improperly");
+  if (std::smatch match; std::regex_search(message_, match, left)) {
+    lost_rank_ = {.rank = std::stoi(match[1]), .how = "has ended without telling the others (no MPI_Finalize)"};
   }
 }
 
@@ -47,6 +60,7 @@ std::vector<std::string> MpirunMessages::take(const std::string& line) {
         message_ = line;
         return {};
       }
+      if (is_dashes(line)) return {line};  // the end of a message that is shown, then the beginning of another
       state_ = State::kOutside;
       return {dashes_, line};
     case State::kInside:
