@@ -17,6 +17,7 @@
 #include "common/Error.h"
 #include "common/FailureFile.h"
 #include "common/File.h"
+#include "common/RankStatus.h"
 #include "common/Text.h"
 #include "launch/Efa.h"
 #include "launch/JobDocument.h"
@@ -86,6 +87,11 @@ std::string failure_text(const fs::path& output_dir) {
   }
 }
 
+JobConfig with_status_file(JobConfig config, const std::string& path) {
+  config.status_file = path;
+  return config;
+}
+
 /// One host's part in a job.
 class JobLauncher {
  public:
@@ -93,7 +99,7 @@ class JobLauncher {
       : launch_(launch),
         config_(launch.job.config),
         arguments_(arguments),
-        document_(config_),
+        document_(with_status_file(config_, status_.path())),
         mpirun_(find_mpirun()) {}
 
   Outcome run() {
@@ -119,18 +125,29 @@ class JobLauncher {
   }
 
   void start_mpirun(const Topology& topology, const std::string& interfaces,
-                    std::map<std::string, std::string> variables) {
-    supervisor_.start(command_for(launch_.job, topology, mpirun_, interfaces, arguments_),
-                      [this](const std::string& line) {
-                        for (const std::string& shown : messages_.take(line)) std::cerr << shown << std::endl;
-                      },
-                      {.variables = std::move(variables), .ignored_signal = SIGUSR1});
+                    const std::map<std::string, std::string>& variables) {
+    supervisor_.start(
+        command_for(launch_.job, topology, mpirun_, interfaces, arguments_),
+        [this](const std::string& line) {
+          for (const std::string& shown : messages_.take(line)) std::cerr << shown << std::endl;
+        },
+        variables);
   }
 
   // mpirun hands SIGUSR1 on to the ranks, which then stop in good order; SIGTERM would have it kill them.
-  static Stopping stopping() { return {.gentle_signal = SIGUSR1, .grace_seconds = kSecondsToStop}; }
+  // One that comes before it has reached all its daemons breaks it, and it ends with 0.
+  Stopping stopping() const {
+    return {.gentle_signal = SIGUSR1,
+            .listens = [this] { return status_.read() != RankStatus::kStarting; },
+            .grace_seconds = kSecondsToStop};
+  }
 
+  // mpirun starts all ranks: on this host, or on others by ssh.
   Outcome run_alone() {
+    if (config_.host != launch_.job.hosts.front()) {
+      throw InputError("launcher=ssh: start the job on " + launch_.job.hosts.front() +
+                       ", the first of its hosts, not on " + config_.host);
+    }
     start_mpirun(launch_.topology, "", variables(""));
     const Ending ending = supervise(supervisor_, stopping());
     return outcome(ending.exit_code, ending.stopped_by, launch_.topology, "");
@@ -146,7 +163,7 @@ class JobLauncher {
       require_data_for(topology, config_.hyperparameters);
       auto all = variables(reports.front().interface_name);
       all[kRemoteStartSocket] = leader.socket_name();
-      start_mpirun(topology, interfaces_of(reports), std::move(all));
+      start_mpirun(topology, interfaces_of(reports), all);
       Stopper stopper(supervisor_, stopping());
       leader.run(stopper);
       ended = outcome(supervisor_.exit_code(), stopper.requested(), topology, leader.failure_of_a_host());
@@ -195,7 +212,7 @@ class JobLauncher {
   // A rank that fails leaves the reason itself, on its host; one that was killed cannot.
   Outcome outcome(int code, std::optional<int> stopped_by, const Topology& topology, const std::string& elsewhere) {
     supervisor_.end();
-    if (code == kExitDone) return {};  // also when a signal came too late to stop it
+    if (code == kExitDone && status_.read() == RankStatus::kEnded) return {};  // also when a signal came too late
     const bool failed = code == kExitBadInput || code == kExitRankFailed;
     if (stopped_by && !failed) {
       const StopError stopped(*stopped_by);
@@ -210,13 +227,17 @@ class JobLauncher {
     }
     std::string reason = failure_text(config_.output_dir);
     if (reason.empty()) reason = elsewhere;
-    if (reason.empty()) reason = "the ranks ended with exit code " + std::to_string(code);
-    return {.code = code, .reason = reason};
+    if (reason.empty()) {
+      reason = code == kExitDone ? "mpirun has ended before the ranks have: the job is not done"
+                                 : "the ranks ended with exit code " + std::to_string(code);
+    }
+    return {.code = code == kExitDone ? kExitRankFailed : code, .reason = reason};
   }
 
   const Launch& launch_;
   const JobConfig& config_;
   const std::vector<std::string>& arguments_;
+  RankStatusFile status_;
   JobDocument document_;
   MpiRun mpirun_;
   MpirunMessages messages_;

@@ -20,6 +20,7 @@
 #include "common/Error.h"
 #include "common/FailureFile.h"
 #include "common/File.h"
+#include "common/RankStatus.h"
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
 #include "engine/checkpoint/Checkpoint.h"
@@ -438,6 +439,10 @@ int train_command(const fs::path& job_file) {
       session, config.gpus > 0 ? MpiMode::kInline
                                : choose_mpi_mode(static_cast<int>(config.cores), session.ranks_on_this_host(),
                                                  static_cast<int>(config.threads)));
+  const auto report = [&](RankStatus status) {
+    if (communicator.rank() == 0) report_status(config.status_file, status);
+  };
+  report(RankStatus::kListening);
   const std::string me = "rank " + std::to_string(communicator.rank()) + " on " + config.host + ": ";
   if (config.announced_ranks > 0 && config.announced_ranks != communicator.size()) {
     // Each would train the whole job and write the same artifacts.
@@ -463,6 +468,7 @@ int train_command(const fs::path& job_file) {
     require_agreement(communicator, job->identity());
     const ExitCode code = job->run();
     communicator.barrier();
+    report(RankStatus::kEnded);
     return code;
   } catch (const CollectiveError& error) {
     if (communicator.rank() == 0) fail(error.what());

@@ -89,7 +89,7 @@ def stopped_at_any_moment():
                 assert code in (0, 128 + signal.SIGTERM, 128 + signal.SIGINT, 5), f"{found} {made.outputs()}"
                 assert (code == 0) == (host.failure() is None), f"{found} {host.failure()}"
                 if code == 0:
-                    assert result(made)
+                    assert (made[0].base / "model" / "model.safetensors").exists(), made.outputs()
                 elif code != 5:
                     assert "was stopped by signal" in host.failure() and "nothing was saved" in host.failure()
                 else:
@@ -183,7 +183,7 @@ def a_second_signal_ends_everything_at_once():
 
 if __name__ == "__main__":
     cluster.isolated()
-    seed = int.from_bytes(os.urandom(4), "little")
+    seed = int(os.environ.get("LOCKSTEP_SEED", int.from_bytes(os.urandom(4), "little")))
     print(f"seed {seed}", flush=True)
     random.seed(seed)
     common.main(checkpoints_are_the_leaders, stopped_at_any_moment, stopped_and_resumed_is_undisturbed,

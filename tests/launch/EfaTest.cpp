@@ -46,7 +46,8 @@ TEST(Efa, DevicesWithoutThePluginAreALoudWarning) {
 
 TEST(Efa, DevicesWithThePluginAreUsed) {
   const TemporaryDirectory root;
-  for (const char* name : {"uverbs0", "uverbs1", "uverbs2", "uverbs3"}) add_device(root.path(), name, "0x1d0f", "0xefa1");
+  for (const char* name : {"uverbs0", "uverbs1", "uverbs2", "uverbs3"})
+    add_device(root.path(), name, "0x1d0f", "0xefa1");
   write(root / "lib/libnccl-net.so");
   const fs::path plugin = root / "lib/libnccl-net.so";
   const Efa efa = find_efa({root / "lib"}, root.path());
