@@ -158,6 +158,27 @@ def resumed_on_another_number_of_ranks():
             assert common.relative_difference(result(alone), undisturbed) < 1e-12
 
 
+def hosts_with_disks_of_their_own_go_on():
+    """Nobody copies the leader's checkpoints to the other hosts: it brings them."""
+    with cluster.cluster(("algo-1", "algo-2", "algo-3")) as made:
+        configure(made, ranks_per_host=1, epochs=20)
+        made.start().finish(120)
+        undisturbed = result(made)
+        for host in made.hosts:
+            shutil.rmtree(host.base / "checkpoints", ignore_errors=True)
+        made.start()
+        made.wait_for("epoch=2 ")
+        made[2].signal(signal.SIGTERM)
+        made.finish(90)
+        assert not list((made[1].base / "checkpoints").glob("step-*"))
+        name = newest(made).name
+        made.start().finish(120)
+        assert f"checkpoint {name} was brought to 2 hosts" in made[0].output(), made[0].output()
+        assert f"resumed from {made[0].base}/checkpoints/{name}" in made[0].output()
+        final = result(made)
+        assert all(np.array_equal(final[name], undisturbed[name]) for name in undisturbed)
+
+
 def checkpoints_are_the_leaders():
     with cluster.cluster() as made:
         configure(made, epochs=2)
@@ -190,4 +211,4 @@ if __name__ == "__main__":
     print(f"seed {seed}", flush=True)
     random.seed(seed)
     common.main(checkpoints_are_the_leaders, stopped_at_any_moment, stopped_and_resumed_is_undisturbed,
-                resumed_on_another_number_of_ranks, a_second_signal_ends_everything_at_once)
+                resumed_on_another_number_of_ranks, hosts_with_disks_of_their_own_go_on, a_second_signal_ends_everything_at_once)
