@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "common/Error.h"
 #include "common/File.h"
 
 namespace lockstep {
@@ -46,11 +47,14 @@ void write_success_file(const std::filesystem::path& output_dir) noexcept {
   }
 }
 
-void remove_ending_files(const std::filesystem::path& output_dir) noexcept {
-  try {
-    std::error_code ignored;
-    for (const char* name : {"failure", "success"}) std::filesystem::remove(output_dir / name, ignored);
-  } catch (...) {  // NOLINT(bugprone-empty-catch): what stays is only old
+void remove_ending_files(const std::filesystem::path& output_dir) {
+  for (const char* name : {"failure", "success"}) {
+    std::error_code error;
+    std::filesystem::remove(output_dir / name, error);
+    if (error) {
+      throw InputError("cannot remove an earlier job's " + (output_dir / name).string() + ": " + error.message() +
+                       "; it would be taken for this one's");
+    }
   }
 }
 

@@ -17,4 +17,7 @@ void write_success_file(const std::filesystem::path& output_dir) noexcept;
 /// Removes both, of an earlier job.
 void remove_ending_files(const std::filesystem::path& output_dir) noexcept;
 
+/// What it says, or "".
+std::string read_failure_file(const std::filesystem::path& output_dir);
+
 }  // namespace lockstep

@@ -16,11 +16,17 @@ const std::string& name_of(const HostReport& report) { return report.plan.name; 
 }  // namespace
 
 json HostReport::to_json() const {
-  return {{"host", plan.name},          {"ranks", plan.ranks},
-          {"gpus", plan.gpus},          {"threads_per_rank", plan.threads_per_rank},
-          {"version", version},         {"mpi", mpi},
-          {"digest", digest},           {"secret", secret},
-          {"system_name", system_name}, {"interface_name", interface_name}};
+  return {{"host", plan.name},
+          {"ranks", plan.ranks},
+          {"gpus", plan.gpus},
+          {"threads_per_rank", plan.threads_per_rank},
+          {"version", version},
+          {"mpi", mpi},
+          {"job", job},
+          {"digest", digest},
+          {"secret", secret},
+          {"system_name", system_name},
+          {"interface_name", interface_name}};
 }
 
 std::optional<HostReport> HostReport::from_json(const json& json) {
@@ -31,6 +37,7 @@ std::optional<HostReport> HostReport::from_json(const json& json) {
                                .threads_per_rank = json.at("threads_per_rank")},
                       .version = json.at("version"),
                       .mpi = json.at("mpi"),
+                      .job = json.at("job"),
                       .digest = json.at("digest"),
                       .secret = json.at("secret"),
                       .system_name = json.at("system_name"),
@@ -49,8 +56,8 @@ CheckIn::CheckIn(std::vector<std::string> hosts, HostReport own) : hosts_(std::m
   come_.push_back(own_);
 }
 
-Admission CheckIn::admit(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from) {
-  Admission admission = judge(report, addresses, from);
+Admission CheckIn::admit(const HostReport& report, const std::string& from, const Resolve& resolve) {
+  Admission admission = judge(report, from, resolve);
   if (admission.kind == Admission::Kind::kAdmitted) {
     come_.push_back(report);
     refusals_.erase(report.plan.name);
@@ -60,18 +67,17 @@ Admission CheckIn::admit(const HostReport& report, const std::vector<std::string
   return admission;
 }
 
-Admission CheckIn::judge(const HostReport& report, const std::vector<std::string>& addresses,
-                         const std::string& from) const {
+Admission CheckIn::judge(const HostReport& report, const std::string& from, const Resolve& resolve) const {
   using enum Admission::Kind;
-  if (std::ranges::count(hosts_, report.plan.name) == 0)
-    return {kNever, report.plan.name + " is not a host of this job"};
+  const std::string& name = report.plan.name;
+  if (std::ranges::count(hosts_, name) == 0) return {kNever, name + " is not a host of this job"};
+  if (report.job != own_.job) return {kNever, name + " has a job of another name or with other hosts"};
+  if (report.secret != own_.secret) return {kNever, name + " has another LOCKSTEP_JOB_SECRET"};
+  if (std::ranges::count(come_, name, name_of) > 0) return {kLater, name + " has come already"};
+  const std::vector<std::string> addresses = resolve(name);
   if (std::ranges::count(addresses, from) == 0) {
-    return {kLater, from + " says that it is " + report.plan.name + ", which resolves to " +
+    return {kLater, from + " says that it is " + name + ", which resolves to " +
                         (addresses.empty() ? "nothing" : join(addresses, ", "))};
-  }
-  if (report.secret != own_.secret) return {kNever, report.plan.name + " has another LOCKSTEP_JOB_SECRET"};
-  if (std::ranges::count(come_, report.plan.name, name_of) > 0) {
-    return {kLater, report.plan.name + " has come already"};
   }
   if (report.version != own_.version) {
     return {kOtherJob,
@@ -81,8 +87,8 @@ Admission CheckIn::judge(const HostReport& report, const std::vector<std::string
     return {kOtherJob, report.plan.name + " has OpenMPI " + report.mpi + ", and " + own_.plan.name + " " + own_.mpi};
   }
   if (report.digest != own_.digest) {
-    return {kOtherJob, report.plan.name + " has another list of hosts or other hyperparameters than " + own_.plan.name +
-                           "; give all hosts the same job"};
+    return {kOtherJob,
+            report.plan.name + " has other hyperparameters than " + own_.plan.name + "; give all hosts the same job"};
   }
   if ((report.plan.gpus > 0) != (own_.plan.gpus > 0)) {
     const std::string& without = report.plan.gpus > 0 ? own_.plan.name : report.plan.name;

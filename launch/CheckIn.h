@@ -1,6 +1,7 @@
 // Which hosts of a job have come.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,7 +17,8 @@ struct HostReport {
   HostPlan plan;               ///< its name among the job's hosts, and its ranks
   std::string version;         ///< of Lockstep
   std::string mpi;             ///< of OpenMPI
-  std::string digest;          ///< of what must be the same on all hosts: their order, the hyperparameters
+  std::string job;             ///< digest of the job's name and hosts
+  std::string digest;          ///< of its hyperparameters
   std::string secret;          ///< LOCKSTEP_JOB_SECRET, or ""
   std::string system_name;     ///< what the host's system calls it
   std::string interface_name;  ///< of the network on which it reaches the other hosts
@@ -41,11 +43,14 @@ struct Admission {
 /// The leader's list. A value: it knows nothing of sockets.
 class CheckIn {
  public:
+  using Resolve = std::function<std::vector<std::string>(const std::string& host)>;
+
   /// `hosts`: all of the job's, in order; `own`: the leader's report.
   CheckIn(std::vector<std::string> hosts, HostReport own);
 
-  /// `addresses`: what the report's host name resolves to; `from`: where the report comes from.
-  Admission admit(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from);
+  /// `from`: where the report comes from; `resolve`: the addresses of a host's name, asked when nothing else speaks
+  /// against the report.
+  Admission admit(const HostReport& report, const std::string& from, const Resolve& resolve);
 
   /// Of the leader: known when the first host has come.
   void set_interface(const std::string& name) { come_.front().interface_name = name; }
@@ -58,7 +63,7 @@ class CheckIn {
   std::vector<HostReport> reports() const;
 
  private:
-  Admission judge(const HostReport& report, const std::vector<std::string>& addresses, const std::string& from) const;
+  Admission judge(const HostReport& report, const std::string& from, const Resolve& resolve) const;
 
   std::vector<std::string> hosts_;
   HostReport own_;

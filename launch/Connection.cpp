@@ -88,7 +88,7 @@ std::string Connection::own_address() const {
 }
 
 void Connection::send(const json& message) {
-  const std::string line = message.dump() + "\n";
+  const std::string line = message.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   for (std::size_t sent = 0; sent < line.size();) {
     const ssize_t count = ::send(socket_.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
     if (count > 0) {
@@ -103,7 +103,7 @@ void Connection::send(const json& message) {
 std::vector<json> Connection::receive() {
   std::vector<json> messages = std::exchange(early_, {});
   char buffer[4096];
-  while (!closed_) {
+  for (std::size_t taken = 0; !closed_ && taken < kMaxMessage;) {
     const ssize_t count = ::recv(socket_.get(), buffer, sizeof buffer, 0);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) break;
@@ -111,6 +111,7 @@ std::vector<json> Connection::receive() {
       closed_ = true;
       break;
     }
+    taken += static_cast<std::size_t>(count);
     partial_.append(buffer, static_cast<std::size_t>(count));
     for (std::size_t end; (end = partial_.find('\n')) != std::string::npos; partial_.erase(0, end + 1)) {
       json message = json::parse(partial_.begin(), partial_.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
@@ -209,6 +210,12 @@ FileDescriptor connect_locally(const std::string& name) {
     throw SystemError(with_errno("cannot reach this host's launcher"));
   }
   return socket;
+}
+
+bool is_own(const FileDescriptor& socket) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  return ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == ::geteuid();
 }
 
 }  // namespace lockstep

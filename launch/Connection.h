@@ -26,7 +26,7 @@ class Connection {
   std::string own_address() const;
   /// A peer that does not take it counts as closed.
   void send(const nlohmann::json& message);
-  /// The messages that have come; does not wait.
+  /// Messages that have come; does not wait, nor stay with a peer that never pauses.
   std::vector<nlohmann::json> receive();
   /// The next message, or nothing at the deadline or when the connection is closed.
   std::optional<nlohmann::json> wait_until(std::chrono::steady_clock::time_point deadline);
@@ -67,8 +67,11 @@ std::vector<std::string> addresses_of(const std::string& host);
 /// A name that nobody else chooses.
 std::string random_name();
 
-/// The same over a local socket, whose name is in the abstract name space: it goes with its last user.
+/// The same over a local socket, whose name is in the abstract name space: it goes with its last user, and anybody on
+/// the machine may connect.
 FileDescriptor listen_locally(const std::string& name);
 FileDescriptor connect_locally(const std::string& name);
+/// Whether the other end of a local socket is a process of this user.
+bool is_own(const FileDescriptor& socket);
 
 }  // namespace lockstep

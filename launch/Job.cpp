@@ -8,7 +8,6 @@
 #include "common/Text.h"
 #include "job/Json.h"
 #include "job/RawValue.h"
-#include "launch/Network.h"
 
 namespace lockstep {
 
@@ -29,12 +28,6 @@ fs::path below(const fs::path& directory, const json& value, const std::string& 
   return (directory / path).lexically_normal();
 }
 
-// On a cluster: which of them this machine is, its own name and addresses tell.
-void set_hosts(Job& job, const std::vector<std::string>& hosts) {
-  job.hosts = in_natural_order(hosts);
-  if (std::ranges::count(job.hosts, job.config.host) == 0) job.config.host = own_name_among(job.hosts);
-}
-
 void read_job_file(const fs::path& file, Job& job) {
   const json document = parse_json(read_file(file, kMaxJobFile), file.string());
   if (!document.is_object()) throw InputError(file.string() + " must hold a JSON object");
@@ -51,7 +44,7 @@ void read_job_file(const fs::path& file, Job& job) {
     } else if (key == "output_data_dir") {
       job.config.output_data_dir = below(directory, value, key, file);
     } else if (key == "hosts") {
-      set_hosts(job, text_list(value, file.string() + ": hosts"));
+      job.hosts = in_natural_order(text_list(value, file.string() + ": hosts"));
     } else if (key == "launcher") {
       job.launcher = launcher_named(value.is_string() ? value.get<std::string>() : value.dump());
     } else if (key == "channels") {
@@ -152,7 +145,7 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   std::string asked = take_model_dir(job.hyperparameters);
   if (!asked.empty() && !is_s3(asked)) job.config.model_dir = asked;
   if (arguments.job_file) read_job_file(*arguments.job_file, job);
-  if (!arguments.hosts.empty()) set_hosts(job, arguments.hosts);
+  if (!arguments.hosts.empty()) job.hosts = in_natural_order(arguments.hosts);
   if (arguments.launcher) job.launcher = *arguments.launcher;
   for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
   for (std::set<std::string>* channels : {&job.piped_channels, &job.sharded_channels}) {

@@ -35,16 +35,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// SageMaker kills a container 120 seconds after it has asked it to stop.
-constexpr double kSecondsToStop = 90;
-constexpr std::uint64_t kMaxFailure = 64 << 10;
+// SageMaker kills a container 120 seconds after it has asked it to stop. All is over within 90: the last of them are
+// for what is killed then to go, and for telling the other hosts.
+constexpr double kSecondsToStop = 75;
 
 fs::path own_program() { return fs::read_symlink("/proc/self/exe"); }
 
-// mpirun takes the agent's words apart at spaces.
+// mpirun takes the agent's words apart at spaces, and several agents at colons.
 std::string remote_start_agent() {
   std::string program = own_program().string();
-  const auto blank = [](unsigned char c) { return std::isspace(c) != 0; };
+  const auto blank = [](unsigned char c) { return std::isspace(c) != 0 || c == ':'; };
   if (std::ranges::any_of(program, blank)) program = "/proc/" + std::to_string(::getpid()) + "/exe";
   return program + " remote-start";
 }
@@ -79,14 +79,6 @@ std::vector<fs::path> library_directories() {
   return directories;
 }
 
-std::string failure_text(const fs::path& output_dir) {
-  try {
-    return read_file(output_dir / "failure", kMaxFailure);
-  } catch (const InputError&) {
-    return "";
-  }
-}
-
 JobConfig with_status_file(JobConfig config, const std::string& path) {
   config.status_file = path;
   return config;
@@ -95,12 +87,13 @@ JobConfig with_status_file(JobConfig config, const std::string& path) {
 /// One host's part in a job.
 class JobLauncher {
  public:
-  JobLauncher(const Launch& launch, const std::vector<std::string>& arguments)
+  JobLauncher(Supervisor& supervisor, const Launch& launch, const std::vector<std::string>& arguments)
       : launch_(launch),
         config_(launch.job.config),
         arguments_(arguments),
         document_(with_status_file(config_, status_.path())),
-        mpirun_(find_mpirun()) {}
+        mpirun_(find_mpirun()),
+        supervisor_(supervisor) {}
 
   Outcome run() {
     const std::vector<std::string>& hosts = launch_.job.hosts;
@@ -138,7 +131,7 @@ class JobLauncher {
   // One that comes before it has reached all its daemons breaks it, and it ends with 0.
   Stopping stopping() const {
     return {.gentle_signal = SIGUSR1,
-            .listens = [this] { return status_.read() != RankStatus::kStarting; },
+            .listens = [this] { return status_.read() == RankStatus::kListening; },
             .grace_seconds = kSecondsToStop};
   }
 
@@ -170,7 +163,7 @@ class JobLauncher {
     } catch (const Error& error) {
       ended = {.code = error.exit_code(), .reason = error.what()};
     }
-    supervisor_.end();
+    supervisor_.signal_group(SIGKILL);  // after an error it still runs; the hosts need not wait until all of it is gone
     leader.dismiss(ended);
     return ended;
   }
@@ -181,9 +174,8 @@ class JobLauncher {
     auto all = variables(member.interface_name());
     // As mpirun calls this host. Its system may call itself as the leader's does, and PMIx would take the two for one.
     all["PMIX_HOSTNAME"] = config_.host;
-    return member.run({.mpi_directory = mpirun_.directory,
-                       .variables = std::move(all),
-                       .failure_file = config_.output_dir / "failure"});
+    return member.run(
+        {.mpi_directory = mpirun_.directory, .variables = std::move(all), .output_dir = config_.output_dir});
   }
 
   Meeting meeting() const {
@@ -194,15 +186,18 @@ class JobLauncher {
   }
 
   HostReport report() const {
+    Digest job;
+    job.update(config_.job_name);
+    for (const std::string& host : launch_.job.hosts) job.update(host);
     Digest digest;
-    for (const std::string& host : launch_.job.hosts) digest.update(host);
-    digest.update(to_json(config_.hyperparameters).dump());
+    digest.update(to_json(config_.hyperparameters).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     const char* secret = std::getenv("LOCKSTEP_JOB_SECRET");
     HostPlan here = launch_.topology.hosts.front();
     here.name = config_.host;
     return {.plan = here,
             .version = LOCKSTEP_VERSION,
             .mpi = mpirun_.version,
+            .job = job.hex(),
             .digest = digest.hex(),
             .secret = secret ? secret : "",
             .system_name = system_name(),
@@ -212,6 +207,8 @@ class JobLauncher {
   // A rank that fails leaves the reason itself, on its host; one that was killed cannot.
   Outcome outcome(int code, std::optional<int> stopped_by, const Topology& topology, const std::string& elsewhere) {
     supervisor_.end();
+    if (code != kExitDone)
+      remove_abandoned_staging(config_.model_dir);  // SageMaker uploads what is there after a failure too
     if (code == kExitDone && status_.read() == RankStatus::kEnded) return {};  // also when a signal came too late
     const bool failed = code == kExitBadInput || code == kExitRankFailed;
     if (stopped_by && !failed) {
@@ -225,7 +222,7 @@ class JobLauncher {
       if (lost->how.ends_with("(Killed)")) reason += "; the machine may have run out of memory";
       return {.code = kExitRankFailed, .reason = reason};
     }
-    std::string reason = failure_text(config_.output_dir);
+    std::string reason = read_failure_file(config_.output_dir);
     if (reason.empty()) reason = elsewhere;
     if (reason.empty()) {
       reason = code == kExitDone ? "mpirun has ended before the ranks have: the job is not done"
@@ -241,7 +238,7 @@ class JobLauncher {
   JobDocument document_;
   MpiRun mpirun_;
   MpirunMessages messages_;
-  Supervisor supervisor_;
+  Supervisor& supervisor_;
 };
 
 }  // namespace
@@ -250,18 +247,17 @@ std::vector<std::string> launch_command(const Launch& launch, const std::vector<
   return command_for(launch.job, launch.topology, find_mpirun(), launch.job.network_interface, arguments);
 }
 
-int run_job(const Launch& launch, const std::vector<std::string>& arguments) {
+int run_job(Supervisor& supervisor, const Launch& launch, const std::vector<std::string>& arguments) {
   const JobConfig& config = launch.job.config;
   Outcome outcome;
   try {
-    outcome = JobLauncher(launch, arguments).run();
+    outcome = JobLauncher(supervisor, launch, arguments).run();
   } catch (const Error& error) {
+    supervisor.end();
     outcome = {.code = error.exit_code(), .reason = error.what()};
   }
   if (outcome.code == kExitDone) return kExitDone;
-  remove_abandoned_staging(config.model_dir);  // a container's model directory is uploaded after a failure too
-  std::error_code ignored;
-  const bool said = fs::exists(config.output_dir / "failure", ignored);
+  const bool said = !read_failure_file(config.output_dir).empty();
   write_failure_file(config.output_dir, outcome.reason);
   if (!said) std::cerr << "lockstep: error: " << outcome.reason << std::endl;
   return outcome.code;

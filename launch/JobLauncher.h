@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "launch/Job.h"
+#include "launch/Supervisor.h"
 #include "launch/Topology.h"
 
 namespace lockstep {
@@ -24,6 +25,6 @@ std::vector<std::string> launch_command(const Launch& launch, const std::vector<
 
 /// Starts the ranks of this host, of all hosts when it leads them, and stays until the job has ended everywhere.
 /// Returns the job's exit code, the same on all hosts; when it is not 0, output_dir/failure says why.
-int run_job(const Launch& launch, const std::vector<std::string>& arguments);
+int run_job(Supervisor& supervisor, const Launch& launch, const std::vector<std::string>& arguments);
 
 }  // namespace lockstep

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <utility>
 
 #include "common/Error.h"
 #include "common/Text.h"
@@ -17,7 +18,8 @@ using std::chrono::seconds;
 constexpr milliseconds kTurn(100);
 constexpr seconds kToIntroduce(5);      // who connects must say by then who it is
 constexpr std::size_t kNewcomers = 64;  // at once; more are strangers
-constexpr seconds kToLeave(5);          // for daemons and hosts, after the job has ended
+constexpr seconds kToEnd(5);            // for daemons, after mpirun
+constexpr seconds kToLeave(2);          // for hosts, after the job
 constexpr seconds kBetweenNotes(30);
 
 void say(const std::string& text) { std::cout << "lockstep: " << text << std::endl; }
@@ -109,10 +111,7 @@ bool Leader::hear(Newcomer& newcomer) {
   if (messages.empty()) return newcomer.connection.closed() || Clock::now() >= newcomer.deadline;
   const auto report = HostReport::from_json(messages.front());
   if (!report) return true;
-  // Nobody makes this host resolve a name that it does not know.
-  const bool listed = std::ranges::count(meeting_.hosts, report->plan.name) > 0;
-  const Admission admission = check_in_.admit(
-      *report, listed ? addresses_of(report->plan.name) : std::vector<std::string>(), newcomer.connection.peer());
+  const Admission admission = check_in_.admit(*report, newcomer.connection.peer(), addresses_of);
   if (admission.kind == Admission::Kind::kAdmitted) {
     newcomer.connection.send({{"type", "welcome"}});
     if (members_.empty())
@@ -141,6 +140,7 @@ void Leader::hear_members() {
     for (const auto& message : member->connection.receive()) {
       const std::string type = field<std::string>(message, "type", "");
       if (type == "stop") stop_ = field(message, "signal", 15);
+      if (type == "stop" && field(message, "now", false)) stop_now_ = true;
       if (type != "ended") continue;
       member->daemon_runs = false;
       member->failure = field<std::string>(message, "failure", "");
@@ -156,6 +156,7 @@ void Leader::hear_members() {
 
 void Leader::hear_agents() {
   while (auto accepted = accept_on(local_listener_)) {
+    if (!is_own(accepted->socket)) continue;
     agents_.push_back(std::make_unique<Agent>(Connection(std::move(accepted->socket), "lockstep remote-start")));
   }
   for (const auto& agent : agents_) {
@@ -174,11 +175,12 @@ void Leader::hear_agents() {
 void Leader::run(Stopper& stopper) {
   Clock::time_point end;
   while (supervisor_.running() || (daemons_run() && Clock::now() < end)) {
-    if (supervisor_.running()) end = Clock::now() + kToLeave;
+    if (supervisor_.running()) end = Clock::now() + kToEnd;
     for (const int signal : wait(kTurn)) stopper.signalled(signal);
     hear_agents();
     hear_members();
     if (stop_) stopper.request(*stop_);
+    if (std::exchange(stop_now_, false)) stopper.signalled(*stop_);
     stopper.drive();
   }
   hear_members();

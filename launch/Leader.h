@@ -78,6 +78,7 @@ class Leader {
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Agent>> agents_;
   std::optional<int> stop_;  ///< a signal that another host's launcher got
+  bool stop_now_ = false;    ///< it got a second one
 };
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "common/Error.h"
+#include "common/FailureFile.h"
 #include "launch/Network.h"
 #include "launch/RemoteStart.h"
 
@@ -18,7 +19,6 @@ using std::chrono::seconds;
 constexpr milliseconds kTurn(100);
 constexpr milliseconds kBetweenAttempts(500);
 constexpr seconds kToAnswer(60);  // it may wait for its name service
-constexpr std::uint64_t kMaxFailure = 64 << 10;
 
 }  // namespace
 
@@ -64,9 +64,8 @@ Outcome Member::run(const Daemon& daemon) {
   for (;;) {
     const int file = connection_->file();
     for (const int signal : supervisor_.wait({&file, 1}, kTurn)) {
-      if (stopping) throw StopError(signal);
+      connection_->send({{"type", "stop"}, {"signal", signal}, {"now", stopping}});
       stopping = true;
-      connection_->send({{"type", "stop"}, {"signal", signal}});
     }
     for (const auto& message : connection_->receive()) {
       const std::string type = field<std::string>(message, "type", "");
@@ -100,12 +99,8 @@ void Member::start(const nlohmann::json& message, const Daemon& daemon) {
 
 void Member::report_end(const Daemon& daemon) {
   supervisor_.end();
-  std::string failure;
-  try {
-    failure = read_file(daemon.failure_file, kMaxFailure);
-  } catch (const InputError&) {  // nothing has failed here, or nobody could say
-  }
-  connection_->send({{"type", "ended"}, {"code", supervisor_.exit_code()}, {"failure", failure}});
+  connection_->send(
+      {{"type", "ended"}, {"code", supervisor_.exit_code()}, {"failure", read_failure_file(daemon.output_dir)}});
 }
 
 }  // namespace lockstep

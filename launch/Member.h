@@ -31,11 +31,11 @@ class Member {
   struct Daemon {
     std::string mpi_directory;                     ///< where OpenMPI's daemon is
     std::map<std::string, std::string> variables;  ///< for the ranks of this host
-    std::filesystem::path failure_file;            ///< that a rank of this host may leave
+    std::filesystem::path output_dir;              ///< where a rank of this host may leave why it failed
   };
 
   /// Stays until the leader says how the job ended. A signal to this process is handed on to the leader, which stops
-  /// all hosts in good order. Throws HostLostError when the leader is lost; StopError after a second signal.
+  /// all hosts in good order, after a second one at once. Throws HostLostError when the leader is lost.
   Outcome run(const Daemon& daemon);
 
  private:

@@ -74,6 +74,7 @@ void add_hosts(std::vector<std::string>& command, const MpiRun& mpirun, const To
     add(command, {"--mca", "btl_tcp_if_include", options.interfaces});
     add(command, {parameter, four ? "oob_tcp_if_include" : "prte_if_include", options.interfaces});
   }
+  if (four) add(command, {"--mca", "orte_keep_fqdn_hostnames", "1"});  // else it asks for node1 of node1.cluster
   if (options.agent.empty()) return;
   // Without the second, daemons would call the agent for other daemons; with it alone, they would leave the agent.
   const std::string plm = four ? "plm_rsh_" : "plm_ssh_";

@@ -21,14 +21,22 @@ class BlockedSignals {
   BlockedSignals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&set, number);
+    sigaddset(&set, SIGCHLD);
+    // One that is ignored stays so: nohup means it.
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+      if (!is_ignored(number)) sigaddset(&set, number);
+    }
     pthread_sigmask(SIG_BLOCK, &set, &before_);
     file_ = FileDescriptor(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
     if (!file_) throw SystemError(with_errno("cannot wait for signals"));
   }
   BlockedSignals(const BlockedSignals&) = delete;
   BlockedSignals& operator=(const BlockedSignals&) = delete;
-  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  ~BlockedSignals() {
+    while (next()) {  // too late for what is over
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
 
   const sigset_t& before() const { return before_; }
   int file() const { return file_.get(); }
@@ -39,6 +47,11 @@ class BlockedSignals {
   }
 
  private:
+  static bool is_ignored(int number) {
+    struct sigaction action {};
+    return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+  }
+
   sigset_t before_;
   FileDescriptor file_;
 };
@@ -126,7 +139,10 @@ std::vector<pid_t> children() {
 
 }  // namespace
 
-Supervisor::Supervisor() : signals_(std::make_unique<BlockedSignals>()) { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
+Supervisor::Supervisor() : signals_(std::make_unique<BlockedSignals>()) {
+  ::signal(SIGCHLD, SIG_DFL);  // where it is ignored, children vanish and nobody can wait for them
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
 
 Supervisor::~Supervisor() { end(); }
 
@@ -184,7 +200,7 @@ void Supervisor::end() {
   signal_group(SIGKILL);
   // The ranks of mpirun lead process groups of their own, so killing the command's group is not enough; as a subreaper
   // this process becomes the parent of all of them once their own has gone.
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     reap();
     const std::vector<pid_t> left = children();
     if (left.empty()) break;

@@ -152,7 +152,8 @@ Topology plan_topology(const Job& job, const Machine& machine, std::optional<int
   for (const std::string& host : ranks_on_host ? std::vector{job.config.host} : job.hosts) {
     topology.hosts.push_back({.name = host, .gpus = gpus, .ranks = ranks, .threads_per_rank = threads});
   }
-  require_data_for(topology, options);
+  // Hosts that meet count their ranks then.
+  if (topology.hosts.size() == 1 || job.launcher == Launcher::kSsh) require_data_for(topology, options);
   return topology;
 }
 

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -51,6 +52,10 @@ void print_help() {
 
 Launch check(Job job, const std::optional<RankPlace>& place) {
   check_job(job);
+  // On a cluster it is this machine's name and addresses that tell which host it is.
+  if (!place && std::ranges::count(job.hosts, job.config.host) == 0 && job.takes_part) {
+    job.config.host = own_name_among(job.hosts);
+  }
   // Two hosts must not have one name in messages, nor where ranks compare their GPUs.
   if (place && job.config.host == "localhost") job.config.host = system_name();
   const Machine machine = inspect_machine();
@@ -83,12 +88,14 @@ void become_rank(const std::vector<std::string>& arguments) {
 int train_command(const std::vector<std::string>& arguments) {
   const Environment environment = process_environment();
   const std::optional<RankPlace> place = rank_place(environment);
+  std::optional<Supervisor> supervisor;
+  if (!place) supervisor.emplace();       // first of all: PID 1 has no other way to hear a signal
   if (place) ::signal(SIGUSR1, SIG_IGN);  // until lockstep-rank listens: it would end this process
   // Where to say why the job is refused: better known with every step.
   fs::path output_dir = container_output_dir(environment, std::nullopt).value_or("");
   const auto fail = [&](const std::string& message, int code) {
-    // Every rank meets the same error; one of them says it.
-    if (!place || place->rank == 0) {
+    // The ranks of a host meet the same error; one of them says it.
+    if (!place || (place->local_rank >= 0 ? place->local_rank : place->rank) == 0) {
       std::cerr << "lockstep: error: " << message << std::endl;
       if (!output_dir.empty()) write_failure_file(output_dir, message);
     }
@@ -120,7 +127,7 @@ int train_command(const std::vector<std::string>& arguments) {
     for (const std::string& warning : launch.topology.warnings) std::cout << "lockstep: " << warning << "\n";
     std::cout.flush();
     if (!launch.job.takes_part) return kExitDone;
-    const int code = run_job(launch, arguments);
+    const int code = run_job(*supervisor, launch, arguments);
     if (code == kExitDone && launch.job.container) write_success_file(output_dir);
     return code;
   } catch (const Error& error) {

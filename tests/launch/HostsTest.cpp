@@ -73,6 +73,27 @@ TEST(Connection, AMessageWithoutEndIsNotKept) {
   writer.join();
 }
 
+TEST(Connection, APeerThatNeverPausesDoesNotHoldIt) {
+  Pair pair;
+  std::thread writer([&] {
+    std::string text;
+    for (int i = 0; i < 1000; ++i) text += "{}\n";
+    while (::send(pair.other.get(), text.data(), text.size(), MSG_NOSIGNAL) > 0) {
+    }
+  });
+  for (int i = 0; i < 20; ++i) EXPECT_LE(pair.connection->receive().size(), 30'000);
+  pair.connection.reset();
+  writer.join();
+}
+
+TEST(Connection, TextThatIsNotUtf8IsSent) {
+  Pair pair;
+  pair.connection->send({{"reason", "caf\xe9"}});
+  char buffer[64] = {};
+  ASSERT_GT(::recv(pair.other.get(), buffer, sizeof buffer, 0), 0);
+  EXPECT_EQ(std::string(buffer), "{\"reason\":\"caf\xEF\xBF\xBD\"}\n");
+}
+
 TEST(Connection, SendingToNobodyClosesIt) {
   Pair pair;
   pair.other = FileDescriptor();
@@ -119,6 +140,7 @@ TEST(Connection, MeetsLocallyByName) {
   Connection agent(connect_locally(name), "the launcher");
   auto accepted = accept_on(listener);
   ASSERT_TRUE(accepted);
+  EXPECT_TRUE(is_own(accepted->socket));
   Connection launcher(std::move(accepted->socket), "the agent");
   agent.send({{"a", 1}});
   EXPECT_EQ(launcher.wait_until(soon())->at("a"), 1);
@@ -129,6 +151,7 @@ HostReport report(const std::string& host) {
   return {.plan = {.name = host, .gpus = 0, .ranks = 2, .threads_per_rank = 3},
           .version = "1",
           .mpi = "4.1.4",
+          .job = "j",
           .digest = "d",
           .secret = "s",
           .system_name = "aws",
@@ -137,13 +160,18 @@ HostReport report(const std::string& host) {
 
 using Kind = Admission::Kind;
 
+CheckIn::Resolve resolves_to(const Words& addresses) {
+  return [addresses](const std::string&) { return addresses; };
+}
+
 TEST(CheckIn, KnowsWhoIsMissing) {
   CheckIn check_in({"algo-1", "algo-2", "algo-10"}, report("algo-1"));
   EXPECT_EQ(check_in.missing(), (Words{"algo-2", "algo-10"}));
-  EXPECT_EQ(check_in.admit(report("algo-10"), {"10.0.0.9", "10.0.0.10"}, "10.0.0.10").kind, Kind::kAdmitted);
+  EXPECT_EQ(check_in.admit(report("algo-10"), "10.0.0.10", resolves_to({"10.0.0.9", "10.0.0.10"})).kind,
+            Kind::kAdmitted);
   EXPECT_EQ(check_in.missing(), Words{"algo-2"});
   EXPECT_FALSE(check_in.complete());
-  EXPECT_EQ(check_in.admit(report("algo-2"), {"10.0.0.2"}, "10.0.0.2").kind, Kind::kAdmitted);
+  EXPECT_EQ(check_in.admit(report("algo-2"), "10.0.0.2", resolves_to({"10.0.0.2"})).kind, Kind::kAdmitted);
   EXPECT_TRUE(check_in.complete());
   ASSERT_EQ(check_in.reports().size(), 3);
   EXPECT_EQ(check_in.reports()[1].plan.name, "algo-2");
@@ -153,7 +181,7 @@ TEST(CheckIn, KnowsWhoIsMissing) {
 TEST(CheckIn, StrangersChangeNothingAndAnotherJobEndsThisOne) {
   CheckIn check_in({"algo-1", "algo-2"}, report("algo-1"));
   const auto expect = [&](const HostReport& from, const std::string& address, Kind kind, const std::string& text) {
-    const Admission admission = check_in.admit(from, {"10.0.0.2"}, address);
+    const Admission admission = check_in.admit(from, address, resolves_to({"10.0.0.2"}));
     EXPECT_NE(admission.refusal.find(text), std::string::npos) << admission.refusal;
     EXPECT_EQ(admission.kind, kind) << admission.refusal;
     EXPECT_FALSE(check_in.complete());
@@ -174,28 +202,40 @@ TEST(CheckIn, StrangersChangeNothingAndAnotherJobEndsThisOne) {
   other = report("algo-2");
   other.digest = "e";
   expect(other, "10.0.0.2", Kind::kOtherJob, "other hyperparameters");
+  expect(other, "10.0.0.3", Kind::kLater, "10.0.0.3 says");  // a stranger ends nothing
+  other.job = "k";
+  expect(other, "10.0.0.2", Kind::kNever, "a job of another name or with other hosts");
   other = report("algo-2");
   other.plan.gpus = 8;
   expect(other, "10.0.0.2", Kind::kOtherJob, "algo-1 has no GPU");
-  EXPECT_EQ(check_in.admit(report("algo-2"), {"10.0.0.2"}, "10.0.0.2").kind, Kind::kAdmitted);
+  EXPECT_EQ(check_in.admit(report("algo-2"), "10.0.0.2", resolves_to({"10.0.0.2"})).kind, Kind::kAdmitted);
   EXPECT_TRUE(check_in.refusals().empty());
-  EXPECT_EQ(check_in.admit(report("algo-2"), {"10.0.0.2"}, "10.0.0.2").kind, Kind::kLater);
+  EXPECT_EQ(check_in.admit(report("algo-2"), "10.0.0.2", resolves_to({"10.0.0.2"})).kind, Kind::kLater);
   EXPECT_EQ(check_in.reports().size(), 2);
+}
+
+TEST(CheckIn, ResolvesNoNameThatNobodyHasListed) {
+  CheckIn check_in({"algo-1", "algo-2"}, report("algo-1"));
+  const auto resolve = [](const std::string&) -> Words { throw std::runtime_error("asked"); };
+  EXPECT_EQ(check_in.admit(report("www.example.org"), "10.0.0.2", resolve).kind, Kind::kNever);
+  HostReport other = report("algo-2");
+  other.secret = "guess";
+  EXPECT_EQ(check_in.admit(other, "10.0.0.2", resolve).kind, Kind::kNever);
 }
 
 TEST(CheckIn, HostsOfOneNameAreTooMuchForOpenMpi5) {
   HostReport leader = report("algo-1");
-  EXPECT_EQ(CheckIn({"algo-1", "algo-2"}, leader).admit(report("algo-2"), {"10.0.0.2"}, "10.0.0.2").kind,
+  EXPECT_EQ(CheckIn({"algo-1", "algo-2"}, leader).admit(report("algo-2"), "10.0.0.2", resolves_to({"10.0.0.2"})).kind,
             Kind::kAdmitted);
   leader.mpi = "5.0.11";
   HostReport other = report("algo-2");
   other.mpi = "5.0.11";
   CheckIn check_in({"algo-1", "algo-2"}, leader);
-  const Admission admission = check_in.admit(other, {"10.0.0.2"}, "10.0.0.2");
+  const Admission admission = check_in.admit(other, "10.0.0.2", resolves_to({"10.0.0.2"}));
   EXPECT_EQ(admission.kind, Kind::kOtherJob);
   EXPECT_NE(admission.refusal.find("algo-1 and algo-2 are both called \"aws\""), std::string::npos);
   other.system_name = "ip-10-0-0-2";
-  EXPECT_EQ(check_in.admit(other, {"10.0.0.2"}, "10.0.0.2").kind, Kind::kAdmitted);
+  EXPECT_EQ(check_in.admit(other, "10.0.0.2", resolves_to({"10.0.0.2"})).kind, Kind::kAdmitted);
 }
 
 TEST(HostReport, SurvivesTheWireAndRefusesWhatIsNone) {

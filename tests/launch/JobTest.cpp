@@ -606,6 +606,8 @@ TEST(Topology, TakesOtherHostsToBeLikeThisOne) {
   EXPECT_EQ(topology.host_of(3), "algo-2");
   EXPECT_THROW(topology.host_of(6), InternalError);
   job.hosts.push_back("algo-3");
+  EXPECT_EQ(plan_topology(job, {}).ranks(), 9);  // the others may have fewer
+  job.launcher = Launcher::kSsh;
   EXPECT_ERROR(plan_topology(job, {}), InputError, "batch_size=8", "9 ranks");
   // Started by mpirun, this host's ranks are all that it knows of.
   EXPECT_EQ(plan_topology(job, {}, 4).ranks(), 4);

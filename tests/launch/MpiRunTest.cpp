@@ -36,7 +36,8 @@ TEST(MpiRunCommand, SeveralHosts) {
   const MpiRunOptions options{.own_name = "ip-10-0-0-1", .agent = "/bin/lockstep remote-start", .interfaces = "eth0"};
   EXPECT_EQ(line_of(4, hosts, options),
             "mpirun -np 10 --bind-to none --map-by slot:OVERSUBSCRIBE --host ip-10-0-0-1:2,algo-2:8 --mca pml ob1 "
-            "--mca btl self,vader,tcp --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 --mca plm_rsh_agent "
+            "--mca btl self,vader,tcp --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 --mca "
+            "orte_keep_fqdn_hostnames 1 --mca plm_rsh_agent "
             "'/bin/lockstep remote-start' --mca plm_rsh_no_tree_spawn 1 --leave-session-attached --mca "
             "mpi_yield_when_idle 1 /bin/lockstep train 'a b'");
   EXPECT_EQ(

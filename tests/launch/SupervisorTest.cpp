@@ -108,6 +108,26 @@ TEST(Supervisor, WaitsForFilesAndSignalsAlsoWithoutACommand) {
   EXPECT_EQ(supervisor.wait({}, std::chrono::minutes(5)), std::vector<int>{SIGTERM});
 }
 
+TEST(Supervisor, WaitsForItsCommandAlsoWhereChildrenWereIgnored) {
+  ::signal(SIGCHLD, SIG_IGN);
+  EXPECT_EQ(run(shell("exit 3")), 3);
+}
+
+TEST(Supervisor, WhatWasIgnoredStaysSo) {
+  ::signal(SIGHUP, SIG_IGN);
+  {
+    Supervisor supervisor;
+    ::kill(::getpid(), SIGHUP);
+    EXPECT_TRUE(supervisor.wait({}, std::chrono::milliseconds(20)).empty());
+  }
+  ::signal(SIGHUP, SIG_DFL);
+}
+
+TEST(Supervisor, ASignalThatComesTooLateEndsNothing) {
+  Supervisor supervisor;
+  ::kill(::getpid(), SIGTERM);
+}
+
 TEST(Supervisor, RunsOneCommandAfterAnother) {
   Supervisor supervisor;
   for (const int code : {3, 5}) {
