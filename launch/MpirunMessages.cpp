@@ -4,6 +4,7 @@
 #include <array>
 #include <regex>
 #include <string_view>
+#include <utility>
 
 namespace lockstep {
 
@@ -16,9 +17,16 @@ bool is_dashes(const std::string& line) {
 
 // How the messages begin that say no more than that a rank has ended, in OpenMPI 4.1 and 5.
 bool is_about_an_ended_rank(const std::string& line) {
-  constexpr std::array<std::string_view, 8> beginnings = {
-      "Primary job",          "mpirun noticed that",       "mpirun has exited due to", "mpirun detected that",
-      "prterun noticed that", "prterun has exited due to", "prterun detected that",    "MPI_ABORT was invoked on rank"};
+  constexpr std::array<std::string_view, 9> beginnings = {
+      "Primary job",
+      "mpirun noticed that",
+      "mpirun has exited due to",
+      "mpirun detected that",
+      "prterun noticed that",
+      "prterun has exited due to",
+      "prterun detected that",
+      "MPI_ABORT was invoked on rank",
+      "An MPI communication peer process has unexpectedly disconnected"};
   return std::ranges::any_of(beginnings, [&](std::string_view beginning) { return line.starts_with(beginning); });
 }
 
@@ -47,6 +55,8 @@ std::vector<std::string> MpirunMessages::take(const std::string& line) {
         message_ = line;
         return {};
       }
+      // The end of another message, and now the next one begins.
+      if (is_dashes(line)) return {std::exchange(dashes_, line)};
       state_ = State::kOutside;
       return {dashes_, line};
     case State::kInside:

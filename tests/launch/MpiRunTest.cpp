@@ -110,6 +110,22 @@ TEST(MpirunMessages, AlsoWhenTheMessageIsBroken) {
   EXPECT_EQ(messages.killed_rank()->signal, "11 (Segmentation fault)");
 }
 
+TEST(MpirunMessages, AlsoRightAfterAnother) {
+  const Words other = {kDashes, "WARNING: Open MPI failed to TCP connect to a peer MPI process.", kDashes};
+  const Words ended = {
+      kDashes, "mpirun noticed that process rank 2 with PID 5 on node algo-2 exited on signal 9 (Killed).", kDashes};
+  const Words peer = {kDashes, "An MPI communication peer process has unexpectedly disconnected.  This", "usually",
+                      kDashes};
+  for (const Words& first : {other, peer}) {
+    MpirunMessages messages;
+    Words lines = first;
+    lines.insert(lines.end(), ended.begin(), ended.end());
+    EXPECT_EQ(shown(messages, lines), first == other ? other : Words());
+    ASSERT_TRUE(messages.killed_rank());
+    EXPECT_EQ(messages.killed_rank()->rank, 2);
+  }
+}
+
 TEST(MpirunMessages, ShowsEverythingElse) {
   MpirunMessages messages;
   const Words other = {kDashes, "There are not enough slots available in the system to satisfy the 2", "slots", kDashes,
