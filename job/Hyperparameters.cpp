@@ -310,7 +310,7 @@ std::string duration_text(double seconds) { return format("%.15gs", seconds); }
 Row hosts_timeout_row() {
   return {.name = "hosts_timeout",
           .type = "time (30s, 10m, 1h)",
-          .help = "Several hosts: how long they wait for each other at the start.",
+          .help = "How long hosts, and then ranks, wait for each other at the start.",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 const auto seconds = duration(raw.text());

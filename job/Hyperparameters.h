@@ -120,8 +120,8 @@ struct Hyperparameters {
   std::int64_t threads_per_rank = 0;  ///< 0: the host's cores divided by its ranks
   double hosts_timeout = 900;         ///< seconds
   std::int64_t hosts_port = 7788;
-  double bucket_cap_mb = 25;          ///< MiB of gradients reduced at once
-  double log_every = 5;               ///< seconds between two progress lines
+  double bucket_cap_mb = 25;  ///< MiB of gradients reduced at once
+  double log_every = 5;       ///< seconds between two progress lines
 };
 
 /// Raw hyperparameters as they arrive: name → the text or JSON value given. SageMaker hands every value over as text in

@@ -23,6 +23,7 @@ std::string write_job_config(const JobConfig& config) {
                          {"gpus", config.gpus},
                          {"local_rank", config.local_rank},
                          {"announced_ranks", config.announced_ranks},
+                         {"status_file", config.status_file.string()},
                          {"terminal", config.terminal},
                          {"hyperparameters", to_json(config.hyperparameters)}};
   try {
@@ -48,6 +49,7 @@ JobConfig read_job_config(const std::string& text) {
     config.gpus = document.at("gpus");
     config.local_rank = document.at("local_rank");
     config.announced_ranks = document.at("announced_ranks");
+    config.status_file = document.at("status_file").get<std::string>();
     config.terminal = document.at("terminal");
     config.hyperparameters = hyperparameters_from_json(document.at("hyperparameters"));
     return config;

@@ -22,10 +22,11 @@ struct JobConfig {
   std::filesystem::path output_dir;                       ///< `failure` goes here (SM_OUTPUT_DIR)
   std::int64_t threads = 1;                               ///< compute threads of a rank on this host
   std::int64_t cores = 1;                                 ///< of this host that the job may use
-  std::int64_t gpus = 0;             ///< of this host that the job computes on; 0: it computes on the cores
-  std::int64_t local_rank = -1;      ///< among the ranks of this host, as mpirun or srun says; -1 when it says nothing
-  std::int64_t announced_ranks = 0;  ///< that mpirun or srun says it started; 0 when it says nothing
-  bool terminal = false;             ///< a person watches: progress lines may be redrawn
+  std::int64_t gpus = 0;              ///< of this host that the job computes on; 0: it computes on the cores
+  std::int64_t local_rank = -1;       ///< among the ranks of this host, as mpirun or srun says; -1 when it says nothing
+  std::int64_t announced_ranks = 0;   ///< that mpirun or srun says it started; 0 when it says nothing
+  std::filesystem::path status_file;  ///< of the launcher (RankStatus); "" when there is none of ours
+  bool terminal = false;              ///< a person watches: progress lines may be redrawn
   Hyperparameters hyperparameters;
 };
 

@@ -24,4 +24,12 @@ json parse_json(const std::string& text, const std::string& origin) {
   }
 }
 
+std::vector<std::string> text_list(const json& value, const std::string& origin) {
+  try {
+    return value.get<std::vector<std::string>>();
+  } catch (const json::exception&) {
+    throw InputError(origin + " must be a list of texts, not " + value.dump());
+  }
+}
+
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 #include "common/Text.h"
 #include "job/Json.h"
 #include "job/RawValue.h"
+#include "launch/Network.h"
 
 namespace lockstep {
 
@@ -28,6 +29,12 @@ fs::path below(const fs::path& directory, const json& value, const std::string& 
   return (directory / path).lexically_normal();
 }
 
+// On a cluster: which of them this machine is, its own name and addresses tell.
+void set_hosts(Job& job, const std::vector<std::string>& hosts) {
+  job.hosts = in_natural_order(hosts);
+  if (std::ranges::count(job.hosts, job.config.host) == 0) job.config.host = own_name_among(job.hosts);
+}
+
 void read_job_file(const fs::path& file, Job& job) {
   const json document = parse_json(read_file(file, kMaxJobFile), file.string());
   if (!document.is_object()) throw InputError(file.string() + " must hold a JSON object");
@@ -43,6 +50,10 @@ void read_job_file(const fs::path& file, Job& job) {
       job.config.output_dir = below(directory, value, key, file);
     } else if (key == "output_data_dir") {
       job.config.output_data_dir = below(directory, value, key, file);
+    } else if (key == "hosts") {
+      set_hosts(job, text_list(value, file.string() + ": hosts"));
+    } else if (key == "launcher") {
+      job.launcher = launcher_named(value.is_string() ? value.get<std::string>() : value.dump());
     } else if (key == "channels") {
       if (!value.is_object()) throw InputError(file.string() + ": channels must be an object, name → directory");
       for (const auto& [name, path] : value.items()) {
@@ -141,6 +152,8 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   std::string asked = take_model_dir(job.hyperparameters);
   if (!asked.empty() && !is_s3(asked)) job.config.model_dir = asked;
   if (arguments.job_file) read_job_file(*arguments.job_file, job);
+  if (!arguments.hosts.empty()) set_hosts(job, arguments.hosts);
+  if (arguments.launcher) job.launcher = *arguments.launcher;
   for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
   for (std::set<std::string>* channels : {&job.piped_channels, &job.sharded_channels}) {
     // Not where the job file or a flag has given another directory.
@@ -173,9 +186,9 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
 }
 
 void check_job(Job& job) {
-  job.config.hyperparameters =
-      parse_hyperparameters(job.hyperparameters, {"channel", "channels", "job_name", "model_dir", "checkpoint_dir",
-                                                  "output_dir", "output_data_dir", "base_dir", "print_config"});
+  job.config.hyperparameters = parse_hyperparameters(
+      job.hyperparameters, {"channel", "channels", "hosts", "launcher", "job_name", "model_dir", "checkpoint_dir",
+                            "output_dir", "output_data_dir", "base_dir", "print_config"});
   check_checkpoint_dir(job);
   choose_hosts(job);
   if (!job.takes_part) return;

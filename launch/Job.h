@@ -16,10 +16,11 @@ struct Job {
   JobConfig config;                ///< of this host; threads and terminal are not set here
   bool container = false;          ///< SageMaker, or who stands in for it, reads what the job leaves
   std::vector<std::string> hosts;  ///< that train, in the order on which all hosts agree
-  bool takes_part = true;          ///< this host is one of them
-  std::optional<int> gpus;         ///< that the container announces
-  std::string network_interface;   ///< that the container names, or ""
-  std::string instance_type;       ///< of this host, as the container names it, or ""
+  Launcher launcher = Launcher::kConnection;
+  bool takes_part = true;         ///< this host is one of them
+  std::optional<int> gpus;        ///< that the container announces
+  std::string network_interface;  ///< that the container names, or ""
+  std::string instance_type;      ///< of this host, as the container names it, or ""
   std::vector<InstanceGroup> instance_groups;
   std::set<std::string> piped_channels;
   std::set<std::string> sharded_channels;

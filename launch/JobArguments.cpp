@@ -9,6 +9,12 @@
 
 namespace lockstep {
 
+Launcher launcher_named(const std::string& name) {
+  if (name == "connection") return Launcher::kConnection;
+  if (name == "ssh") return Launcher::kSsh;
+  throw InputError("launcher: expected connection or ssh, found " + in_quotes(name));
+}
+
 JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
   JobArguments parsed;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -52,6 +58,10 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
       parsed.base_dir = value;
     } else if (directory) {
       parsed.directories[name] = value;
+    } else if (name == "hosts") {
+      parsed.hosts = split(value, ',');
+    } else if (name == "launcher") {
+      parsed.launcher = launcher_named(value);
     } else if (name == "channel") {
       const std::size_t split = value.find('=');
       if (split == std::string::npos || split == 0 || split + 1 == value.size()) {

@@ -11,6 +11,15 @@
 
 namespace lockstep {
 
+/// How ranks are started on several hosts.
+enum class Launcher {
+  kConnection,  ///< `lockstep train` runs on every host, and they meet
+  kSsh,         ///< it runs on one, and mpirun reaches the others by ssh
+};
+
+/// Throws InputError for a text that names none.
+Launcher launcher_named(const std::string& name);
+
 /// The arguments of `lockstep train` and `lockstep plan`: at most one job file; `--NAME VALUE` or `--NAME=VALUE` for
 /// every hyperparameter (dashes and underscores are alike; `-x VALUE` for a name of one letter); `--channel NAME=DIR`,
 /// once per channel; `--model_dir`, `--checkpoint_dir`, `--output_dir`, `--output_data_dir`, `--base_dir`; `--help`,
@@ -19,6 +28,8 @@ struct JobArguments {
   std::optional<std::filesystem::path> job_file;
   std::optional<std::filesystem::path> base_dir;
   std::map<std::string, std::filesystem::path> channels;
+  std::vector<std::string> hosts;                            ///< `--hosts a,b`; none: what else says
+  std::optional<Launcher> launcher;                          ///< `--launcher`
   std::map<std::string, std::filesystem::path> directories;  ///< by flag: model_dir, checkpoint_dir, …
   RawHyperparameters hyperparameters;
   bool help = false;

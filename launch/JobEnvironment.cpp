@@ -58,14 +58,6 @@ class Source {
     return parts;
   }
 
-  static std::vector<std::string> text_list(const json& value, const std::string& origin) {
-    try {
-      return value.get<std::vector<std::string>>();
-    } catch (const json::exception&) {
-      throw InputError(origin + " must be a list of texts, not " + value.dump());
-    }
-  }
-
  private:
   Source part(const json& value, const std::string& name) const {
     return {value.is_null() ? json::object() : value, origin_ + ": " + name};
@@ -127,15 +119,12 @@ void read_hosts(const Environment& environment, const std::optional<Source>& res
     job.hosts = resources->texts("hosts").value_or(std::vector<std::string>{});
   }
   if (const auto hosts = variable(environment, "SM_HOSTS")) {
-    job.hosts = Source::text_list(parse_json(*hosts, "the variable SM_HOSTS"), "the variable SM_HOSTS");
+    job.hosts = text_list(parse_json(*hosts, "the variable SM_HOSTS"), "the variable SM_HOSTS");
   }
   if (const auto host = variable(environment, "SM_CURRENT_HOST")) job.current_host = *host;
   if (job.hosts.empty()) job.hosts = {job.current_host.empty() ? "localhost" : job.current_host};
   if (job.current_host.empty()) job.current_host = job.hosts.front();
-  std::ranges::sort(job.hosts, natural_less);
-  if (std::ranges::adjacent_find(job.hosts) != job.hosts.end()) {
-    throw InputError("the job's hosts name " + *std::ranges::adjacent_find(job.hosts) + " twice");
-  }
+  job.hosts = in_natural_order(std::move(job.hosts));
   if (std::ranges::count(job.hosts, job.current_host) == 0) {
     throw InputError("this host, " + job.current_host + ", is not among the job's hosts: " + join(job.hosts, ", "));
   }
@@ -184,7 +173,7 @@ void read_channels(const Environment& environment, const fs::path& data, const s
   std::vector<std::string> names;
   for (const auto& [name, description] : descriptions) names.push_back(name);
   if (const auto channels = variable(environment, "SM_CHANNELS")) {
-    names = Source::text_list(parse_json(*channels, "the variable SM_CHANNELS"), "the variable SM_CHANNELS");
+    names = text_list(parse_json(*channels, "the variable SM_CHANNELS"), "the variable SM_CHANNELS");
   }
   for (const std::string& name : names) {
     const auto path = variable(environment, "SM_CHANNEL_" + upper(name));
@@ -231,6 +220,13 @@ Environment process_environment() {
     if (equals != std::string::npos) environment[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return environment;
+}
+
+std::vector<std::string> in_natural_order(std::vector<std::string> hosts) {
+  std::ranges::sort(hosts, natural_less);
+  const auto twice = std::ranges::adjacent_find(hosts);
+  if (twice != hosts.end()) throw InputError("the job's hosts name " + *twice + " twice");
+  return hosts;
 }
 
 bool natural_less(const std::string& a, const std::string& b) {

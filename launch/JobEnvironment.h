@@ -60,6 +60,9 @@ JobEnvironment read_job_environment(const Environment& environment,
 std::optional<std::filesystem::path> container_output_dir(const Environment& environment,
                                                           const std::optional<std::filesystem::path>& base_dir);
 
+/// Natural order; throws InputError for a list that names a host twice.
+std::vector<std::string> in_natural_order(std::vector<std::string> hosts);
+
 /// Whether `a` comes before `b` when runs of digits count as numbers: algo-2 before algo-10.
 bool natural_less(const std::string& a, const std::string& b);
 

@@ -17,12 +17,15 @@
 #include "common/Error.h"
 #include "common/FailureFile.h"
 #include "common/File.h"
+#include "common/RankStatus.h"
 #include "common/Text.h"
+#include "launch/Efa.h"
 #include "launch/JobDocument.h"
 #include "launch/Leader.h"
 #include "launch/Member.h"
 #include "launch/MpiRun.h"
 #include "launch/MpirunMessages.h"
+#include "launch/Network.h"
 #include "launch/RemoteStart.h"
 #include "launch/Supervisor.h"
 
@@ -46,19 +49,17 @@ std::string remote_start_agent() {
   return program + " remote-start";
 }
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
-}
-
-std::vector<std::string> command_for(const Topology& topology, const MpiRun& mpirun, const std::string& interfaces,
-                                     const std::vector<std::string>& arguments) {
+std::vector<std::string> command_for(const Job& job, const Topology& topology, const MpiRun& mpirun,
+                                     const std::string& interfaces, const std::vector<std::string>& arguments) {
+  const bool connection = job.launcher == Launcher::kConnection;
   std::vector<std::string> rank_command = {own_program().string(), "train"};
   rank_command.insert(rank_command.end(), arguments.begin(), arguments.end());
-  return mpirun_command(
-      mpirun, topology,
-      {.root = ::geteuid() == 0, .own_name = host_name(), .agent = remote_start_agent(), .interfaces = interfaces},
-      rank_command);
+  return mpirun_command(mpirun, topology,
+                        {.root = ::geteuid() == 0,
+                         .own_name = connection ? system_name() : job.hosts.front(),
+                         .agent = connection ? remote_start_agent() : "",
+                         .interfaces = interfaces},
+                        rank_command);
 }
 
 // Usually all hosts call theirs the same.
@@ -69,12 +70,26 @@ std::string interfaces_of(const std::vector<HostReport>& reports) {
   return join(std::vector(names.begin(), names.end()), ",");
 }
 
+std::vector<fs::path> library_directories() {
+  const char* variable = std::getenv("LD_LIBRARY_PATH");
+  std::vector<fs::path> directories = {"/usr/lib/x86_64-linux-gnu", "/usr/local/lib"};
+  for (const std::string& directory : split(variable ? variable : "", ':')) {
+    if (!directory.empty()) directories.emplace_back(directory);
+  }
+  return directories;
+}
+
 std::string failure_text(const fs::path& output_dir) {
   try {
     return read_file(output_dir / "failure", kMaxFailure);
   } catch (const InputError&) {
     return "";
   }
+}
+
+JobConfig with_status_file(JobConfig config, const std::string& path) {
+  config.status_file = path;
+  return config;
 }
 
 /// One host's part in a job.
@@ -84,12 +99,12 @@ class JobLauncher {
       : launch_(launch),
         config_(launch.job.config),
         arguments_(arguments),
-        document_(config_),
+        document_(with_status_file(config_, status_.path())),
         mpirun_(find_mpirun()) {}
 
   Outcome run() {
     const std::vector<std::string>& hosts = launch_.job.hosts;
-    if (hosts.size() == 1) return run_alone();
+    if (hosts.size() == 1 || launch_.job.launcher == Launcher::kSsh) return run_alone();
     return config_.host == hosts.front() ? lead() : follow();
   }
 
@@ -97,23 +112,42 @@ class JobLauncher {
   std::map<std::string, std::string> variables(const std::string& interface_name) const {
     std::map<std::string, std::string> all = {{kJobVariable, document_.path()}};
     // NCCL takes a bare name for the beginning of one.
-    if (!interface_name.empty() && !std::getenv("NCCL_SOCKET_IFNAME")) all["NCCL_SOCKET_IFNAME"] = "=" + interface_name;
+    if (!interface_name.empty()) all["NCCL_SOCKET_IFNAME"] = "=" + interface_name;
+    if (launch_.job.hosts.size() > 1 && config_.gpus > 0) {
+      const Efa efa = find_efa(library_directories());
+      if (!efa.description().empty()) std::cout << "lockstep: " << efa.description() << std::endl;
+      all.merge(efa.variables());
+    }
+    // What a user has set for these libraries is meant.
+    std::erase_if(all,
+                  [](const auto& entry) { return entry.first != kJobVariable && std::getenv(entry.first.c_str()); });
     return all;
   }
 
   void start_mpirun(const Topology& topology, const std::string& interfaces,
-                    std::map<std::string, std::string> variables) {
-    supervisor_.start(command_for(topology, mpirun_, interfaces, arguments_),
-                      [this](const std::string& line) {
-                        for (const std::string& shown : messages_.take(line)) std::cerr << shown << std::endl;
-                      },
-                      {.variables = std::move(variables), .ignored_signal = SIGUSR1});
+                    const std::map<std::string, std::string>& variables) {
+    supervisor_.start(
+        command_for(launch_.job, topology, mpirun_, interfaces, arguments_),
+        [this](const std::string& line) {
+          for (const std::string& shown : messages_.take(line)) std::cerr << shown << std::endl;
+        },
+        variables);
   }
 
   // mpirun hands SIGUSR1 on to the ranks, which then stop in good order; SIGTERM would have it kill them.
-  static Stopping stopping() { return {.gentle_signal = SIGUSR1, .grace_seconds = kSecondsToStop}; }
+  // One that comes before it has reached all its daemons breaks it, and it ends with 0.
+  Stopping stopping() const {
+    return {.gentle_signal = SIGUSR1,
+            .listens = [this] { return status_.read() != RankStatus::kStarting; },
+            .grace_seconds = kSecondsToStop};
+  }
 
+  // mpirun starts all ranks: on this host, or on others by ssh.
   Outcome run_alone() {
+    if (config_.host != launch_.job.hosts.front()) {
+      throw InputError("launcher=ssh: start the job on " + launch_.job.hosts.front() +
+                       ", the first of its hosts, not on " + config_.host);
+    }
     start_mpirun(launch_.topology, "", variables(""));
     const Ending ending = supervise(supervisor_, stopping());
     return outcome(ending.exit_code, ending.stopped_by, launch_.topology, "");
@@ -129,7 +163,7 @@ class JobLauncher {
       require_data_for(topology, config_.hyperparameters);
       auto all = variables(reports.front().interface_name);
       all[kRemoteStartSocket] = leader.socket_name();
-      start_mpirun(topology, interfaces_of(reports), std::move(all));
+      start_mpirun(topology, interfaces_of(reports), all);
       Stopper stopper(supervisor_, stopping());
       leader.run(stopper);
       ended = outcome(supervisor_.exit_code(), stopper.requested(), topology, leader.failure_of_a_host());
@@ -144,8 +178,11 @@ class JobLauncher {
   Outcome follow() {
     Member member(supervisor_, meeting(), report());
     member.join();
+    auto all = variables(member.interface_name());
+    // As mpirun calls this host. Its system may call itself as the leader's does, and PMIx would take the two for one.
+    all["PMIX_HOSTNAME"] = config_.host;
     return member.run({.mpi_directory = mpirun_.directory,
-                       .variables = variables(member.interface_name()),
+                       .variables = std::move(all),
                        .failure_file = config_.output_dir / "failure"});
   }
 
@@ -168,35 +205,39 @@ class JobLauncher {
             .mpi = mpirun_.version,
             .digest = digest.hex(),
             .secret = secret ? secret : "",
-            .system_name = host_name(),
+            .system_name = system_name(),
             .interface_name = ""};
   }
 
   // A rank that fails leaves the reason itself, on its host; one that was killed cannot.
   Outcome outcome(int code, std::optional<int> stopped_by, const Topology& topology, const std::string& elsewhere) {
     supervisor_.end();
-    if (code == kExitDone) return {};  // also when a signal came too late to stop it
+    if (code == kExitDone && status_.read() == RankStatus::kEnded) return {};  // also when a signal came too late
     const bool failed = code == kExitBadInput || code == kExitRankFailed;
     if (stopped_by && !failed) {
       const StopError stopped(*stopped_by);
       return {.code = stopped.exit_code(), .reason = stopped.what()};
     }
-    if (const auto killed = messages_.killed_rank()) {
-      std::string reason = "rank " + std::to_string(killed->rank);
-      if (topology.hosts.size() > 1) reason += " on " + topology.host_of(killed->rank);
-      reason += " was ended by signal " + killed->signal;
-      if (killed->signal.ends_with("(Killed)")) reason += "; the machine may have run out of memory";
+    if (const auto lost = messages_.lost_rank()) {
+      std::string reason = "rank " + std::to_string(lost->rank);
+      if (topology.hosts.size() > 1) reason += " on " + topology.host_of(lost->rank);
+      reason += " " + lost->how;
+      if (lost->how.ends_with("(Killed)")) reason += "; the machine may have run out of memory";
       return {.code = kExitRankFailed, .reason = reason};
     }
     std::string reason = failure_text(config_.output_dir);
     if (reason.empty()) reason = elsewhere;
-    if (reason.empty()) reason = "the ranks ended with exit code " + std::to_string(code);
-    return {.code = code, .reason = reason};
+    if (reason.empty()) {
+      reason = code == kExitDone ? "mpirun has ended before the ranks have: the job is not done"
+                                 : "the ranks ended with exit code " + std::to_string(code);
+    }
+    return {.code = code == kExitDone ? kExitRankFailed : code, .reason = reason};
   }
 
   const Launch& launch_;
   const JobConfig& config_;
   const std::vector<std::string>& arguments_;
+  RankStatusFile status_;
   JobDocument document_;
   MpiRun mpirun_;
   MpirunMessages messages_;
@@ -206,7 +247,7 @@ class JobLauncher {
 }  // namespace
 
 std::vector<std::string> launch_command(const Launch& launch, const std::vector<std::string>& arguments) {
-  return command_for(launch.topology, find_mpirun(), launch.job.network_interface, arguments);
+  return command_for(launch.job, launch.topology, find_mpirun(), launch.job.network_interface, arguments);
 }
 
 int run_job(const Launch& launch, const std::vector<std::string>& arguments) {

@@ -1,5 +1,6 @@
 #include "launch/Member.h"
 
+#include <algorithm>
 #include <iostream>
 
 #include "common/Error.h"
@@ -37,15 +38,24 @@ void Member::join() {
     own_.interface_name = choose_interface(meeting_.interface_name, connection_->own_address());
     connection_->send(own_.to_json());
     last = "what answers there does not behave as a leader";
-    const auto answer = connection_->wait_until(Clock::now() + kToAnswer);
-    if (!answer) continue;
-    if (field<std::string>(*answer, "type", "") == "welcome") return;
-    if (field<std::string>(*answer, "type", "") != "refused") continue;
-    last = field<std::string>(*answer, "reason", "");
-    if (!field(*answer, "again", true)) throw InputError("the leader " + leader + " refuses this host: " + last);
+    const auto said = answer(std::min(deadline, Clock::now() + kToAnswer));
+    if (!said) continue;
+    if (field<std::string>(*said, "type", "") == "welcome") return;
+    if (field<std::string>(*said, "type", "") != "refused") continue;
+    last = field<std::string>(*said, "reason", "");
+    if (!field(*said, "again", true)) throw InputError("the leader " + leader + " refuses this host: " + last);
   }
   throw HostLostError(own_.plan.name + " could not join its leader, " + place + ", within " +
                       std::to_string(meeting_.timeout.count()) + " s: " + last);
+}
+
+std::optional<nlohmann::json> Member::answer(Clock::time_point deadline) {
+  while (!connection_->closed() && Clock::now() < deadline) {
+    const int file = connection_->file();
+    for (const int signal : supervisor_.wait({&file, 1}, kTurn)) throw StopError(signal);
+    if (auto message = connection_->wait_until(Clock::now())) return message;
+  }
+  return std::nullopt;
 }
 
 Outcome Member::run(const Daemon& daemon) {
@@ -79,8 +89,9 @@ Outcome Member::run(const Daemon& daemon) {
 void Member::start(const nlohmann::json& message, const Daemon& daemon) {
   try {
     const auto words = field(message, "words", std::vector<std::string>());
-    supervisor_.start(daemon_command(words, daemon.mpi_directory),
-                      [](const std::string& line) { std::cerr << line << std::endl; }, {.variables = daemon.variables});
+    supervisor_.start(
+        daemon_command(words, daemon.mpi_directory), [](const std::string& line) { std::cerr << line << std::endl; },
+        daemon.variables);
   } catch (const Error& error) {
     connection_->send(
         {{"type", "ended"}, {"code", error.exit_code()}, {"failure", own_.plan.name + ": " + error.what()}});

@@ -39,6 +39,7 @@ class Member {
   Outcome run(const Daemon& daemon);
 
  private:
+  std::optional<nlohmann::json> answer(std::chrono::steady_clock::time_point deadline);
   void start(const nlohmann::json& message, const Daemon& daemon);
   void report_end(const Daemon& daemon);
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <regex>
 #include <string_view>
-#include <utility>
 
 namespace lockstep {
 
@@ -37,7 +36,13 @@ void MpirunMessages::read_message() {
   // line.
   static const std::regex killed("process rank ([0-9]+) .* exited on signal ([0-9]+) \\(([^)]*)\\)");
   if (std::smatch match; std::regex_search(message_, match, killed)) {
-    killed_rank_ = {.rank = std::stoi(match[1]), .signal = match[2].str() + " (" + match[3].str() + ")"};
+    lost_rank_ = {.rank = std::stoi(match[1]),
+                  .how = "was ended by signal " + match[2].str() + " (" + match[3].str() + ")"};
+  }
+  // "mpirun has exited due to process rank 3 with PID 0 on node vm exiting improperly. There are …"
+  static const std::regex left("due to process rank ([0-9]+) .* exiting improperly");
+  if (std::smatch match; std::regex_search(message_, match, left)) {
+    lost_rank_ = {.rank = std::stoi(match[1]), .how = "has ended without telling the others (no MPI_Finalize)"};
   }
 }
 
@@ -55,8 +60,7 @@ std::vector<std::string> MpirunMessages::take(const std::string& line) {
         message_ = line;
         return {};
       }
-      // The end of another message, and now the next one begins.
-      if (is_dashes(line)) return {std::exchange(dashes_, line)};
+      if (is_dashes(line)) return {line};  // the end of a message that is shown, then the beginning of another
       state_ = State::kOutside;
       return {dashes_, line};
     case State::kInside:

@@ -96,11 +96,10 @@ struct Pipe {
 };
 
 // In the child: becomes the command. What fails is told through the pipe, as errno.
-[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, const Supervisor::Start& how,
-                         int errors, int report) {
+[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask,
+                         const std::map<std::string, std::string>& variables, int errors, int report) {
   ::setpgid(0, 0);
-  if (how.ignored_signal) ::signal(*how.ignored_signal, SIG_IGN);
-  for (const auto& [name, value] : how.variables) ::setenv(name.c_str(), value.c_str(), 1);
+  for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when the supervisor itself is killed and can end nothing
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   ::dup2(errors, STDERR_FILENO);
@@ -132,12 +131,12 @@ Supervisor::Supervisor() : signals_(std::make_unique<BlockedSignals>()) { ::prct
 Supervisor::~Supervisor() { end(); }
 
 void Supervisor::start(const std::vector<std::string>& command, std::function<void(const std::string&)> error_line,
-                       const Start& how) {
+                       const std::map<std::string, std::string>& variables) {
   Pipe report;
   Pipe errors;
   const pid_t child = ::fork();
   if (child < 0) throw SystemError(with_errno("cannot start " + command[0]));
-  if (child == 0) become(command, signals_->before(), how, errors.writer.get(), report.writer.get());
+  if (child == 0) become(command, signals_->before(), variables, errors.writer.get(), report.writer.get());
   ::setpgid(child, child);  // also here: whichever of the two comes first
   report.writer = FileDescriptor();
   if (int error = 0; ::read(report.reader.get(), &error, sizeof error) == sizeof error) {
@@ -212,9 +211,9 @@ void Stopper::drive() {
   if (!requested_) return;
   const auto now = Clock::now();
   if (now >= deadline_) supervisor_.signal_group(SIGKILL);
-  if (stopping_.gentle_signal && now >= told_) {
+  if (stopping_.gentle_signal && !told_ && stopping_.listens()) {
     supervisor_.signal_command(*stopping_.gentle_signal);
-    told_ = now + std::chrono::seconds(1);
+    told_ = true;
   }
 }
 

@@ -31,20 +31,11 @@ class Supervisor {
   Supervisor& operator=(const Supervisor&) = delete;
   ~Supervisor();
 
-  /// How a command is started, besides its words.
-  struct Start {
-    std::map<std::string, std::string> variables{};  ///< added to its environment
-    std::optional<int> ignored_signal{};             ///< until the command itself listens
-  };
-
-  /// Runs `command` in a process group of its own with standard input from /dev/null. Its standard error comes line by
-  /// line to `error_line`, from `wait`. When this process is killed, the command gets SIGTERM. Throws SystemError when
-  /// it cannot be started.
+  /// Runs `command` in a process group of its own with standard input from /dev/null and `variables` added to its
+  /// environment. Its standard error comes line by line to `error_line`, from `wait`. When this process is killed, the
+  /// command gets SIGTERM. Throws SystemError when it cannot be started.
   void start(const std::vector<std::string>& command, std::function<void(const std::string&)> error_line,
-             const Start& how);
-  void start(const std::vector<std::string>& command, std::function<void(const std::string&)> error_line) {
-    start(command, std::move(error_line), Start{});
-  }
+             const std::map<std::string, std::string>& variables = {});
   bool running() const { return command_ > 0; }
   /// Of the command that ended last: its own code, or 128 + the signal that ended it.
   int exit_code() const { return exit_code_; }
@@ -70,9 +61,10 @@ class Supervisor {
 
 /// How a command is ended when this process gets a signal.
 struct Stopping {
-  /// With a signal of its own the command alone gets it, again and again until it ends: one that comes before the
-  /// command listens would be lost, and is ignored until then. Without one its whole group gets SIGTERM.
+  /// With a signal of its own the command alone gets it, once, as soon as `listens` says that it will not be lost.
+  /// Without one its whole group gets SIGTERM.
   std::optional<int> gentle_signal{};
+  std::function<bool()> listens{};
   double grace_seconds = 5;
 };
 
@@ -80,7 +72,7 @@ struct Stopping {
 /// it has not ended after the grace.
 class Stopper {
  public:
-  Stopper(const Supervisor& supervisor, const Stopping& stopping) : supervisor_(supervisor), stopping_(stopping) {}
+  Stopper(const Supervisor& supervisor, Stopping stopping) : supervisor_(supervisor), stopping_(std::move(stopping)) {}
 
   /// The first request counts; `signal` says what it came from.
   void request(int signal);
@@ -98,7 +90,7 @@ class Stopper {
   Stopping stopping_;
   std::optional<int> requested_;
   Clock::time_point deadline_;
-  Clock::time_point told_;
+  bool told_ = false;
 };
 
 /// How a supervised command ended.

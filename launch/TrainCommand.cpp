@@ -14,6 +14,7 @@
 #include "launch/JobDocument.h"
 #include "launch/JobLauncher.h"
 #include "launch/MpiRun.h"
+#include "launch/Network.h"
 #include "launch/Topology.h"
 
 namespace lockstep {
@@ -44,19 +45,22 @@ std::optional<int> ranks_on_host(const Environment& environment) {
 }
 
 void print_help() {
-  std::cout << "usage: lockstep train [JOB.json] [--NAME VALUE ...]\n\n"
-               "Trains a program across ranks. The job comes from the container (SageMaker's files and SM_* "
-               "variables), a job\n"
-               "file and flags; flags win over the file, the file over the container.\n\n"
-               "  --channel NAME=DIR        a directory of data; train (or training) is needed, validation and test "
-               "are used\n"
-               "  --model_dir DIR           where artifacts go\n"
-               "  --checkpoint_dir DIR      where checkpoints go, and where a restarted job finds them\n"
-               "  --output_dir DIR          where `failure` and data/metrics.jsonl go\n"
-               "  --output_data_dir DIR     where metrics.jsonl goes\n"
-               "  --base_dir DIR            in place of /opt/ml\n"
-               "  --print-config            prints every hyperparameter's value and ends\n\n"
-               "Hyperparameters, as flags and as keys of the job file:\n\n";
+  std::cout
+      << "usage: lockstep train [JOB.json] [--NAME VALUE ...]\n\n"
+         "Trains a program across ranks. The job comes from the container (SageMaker's files and SM_* "
+         "variables), a job\n"
+         "file and flags; flags win over the file, the file over the container.\n\n"
+         "  --hosts A,B,C             a cluster's machines; `lockstep train` is to run on each of them, and they meet\n"
+         "  --launcher ssh            with --hosts: it is to run on one of them, and mpirun reaches the others by ssh\n"
+         "  --channel NAME=DIR        a directory of data; train (or training) is needed, validation and test "
+         "are used\n"
+         "  --model_dir DIR           where artifacts go\n"
+         "  --checkpoint_dir DIR      where checkpoints go, and where a restarted job finds them\n"
+         "  --output_dir DIR          where `failure` and data/metrics.jsonl go\n"
+         "  --output_data_dir DIR     where metrics.jsonl goes\n"
+         "  --base_dir DIR            in place of /opt/ml\n"
+         "  --print-config            prints every hyperparameter's value and ends\n\n"
+         "Hyperparameters, as flags and as keys of the job file:\n\n";
   for (const HyperparameterDescription& row : describe_hyperparameters()) {
     std::cout << "  --" << row.name << " (" << row.type << "; default " << row.default_value << ")\n      " << row.help
               << "\n";
@@ -72,6 +76,8 @@ void place_rank(JobConfig& config, const Environment& environment) {
 
 Launch check(Job job, const Environment& environment) {
   check_job(job);
+  // Two hosts must not have one name in messages, nor where ranks compare their GPUs.
+  if (rank_of_process(environment) && !job.container) job.config.host = system_name();
   const Machine machine = inspect_machine();
   const Topology topology = plan_topology(job, machine, ranks_on_host(environment));
   job.config.threads = topology.hosts.front().threads_per_rank;

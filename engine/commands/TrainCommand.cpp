@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "common/Error.h"
 #include "common/FailureFile.h"
 #include "common/File.h"
+#include "common/RankStatus.h"
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
 #include "engine/checkpoint/Checkpoint.h"
@@ -420,17 +422,27 @@ int train_command(const fs::path& job_file) {
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   at::set_num_threads(static_cast<int>(config.threads));
   at::set_num_interop_threads(1);
-  MpiSession session;
-  // For GPUs it only carries what the host must know.
-  MpiCommunicator communicator(
-      session, config.gpus > 0 ? MpiMode::kInline
-                               : choose_mpi_mode(static_cast<int>(config.cores), session.ranks_on_this_host(),
-                                                 static_cast<int>(config.threads)));
   const auto fail = [&](const std::string& message) {
     std::fprintf(stderr, "lockstep: error: %s\n", message.c_str());
     std::fflush(stderr);
     write_failure_file(config.output_dir, message);
   };
+  const double patience = config.hyperparameters.hosts_timeout;
+  MpiSession session(std::chrono::duration<double>(patience), [&] {
+    fail("a rank on " + config.host + ": MPI has not started within " + format("%g", patience) +
+         " s: not all ranks have come, or their hosts cannot reach each other's ports; look for a rank that has "
+         "ended, and for a firewall between the hosts");
+    std::_Exit(kExitRankFailed);
+  });
+  // For GPUs it only carries what the host must know.
+  MpiCommunicator communicator(
+      session, config.gpus > 0 ? MpiMode::kInline
+                               : choose_mpi_mode(static_cast<int>(config.cores), session.ranks_on_this_host(),
+                                                 static_cast<int>(config.threads)));
+  const auto report = [&](RankStatus status) {
+    if (communicator.rank() == 0) report_status(config.status_file, status);
+  };
+  report(RankStatus::kListening);
   const std::string me = "rank " + std::to_string(communicator.rank()) + " on " + config.host + ": ";
   if (config.announced_ranks > 0 && config.announced_ranks != communicator.size()) {
     // Each would train the whole job and write the same artifacts.
@@ -456,6 +468,7 @@ int train_command(const fs::path& job_file) {
     require_agreement(communicator, job->identity());
     const ExitCode code = job->run();
     communicator.barrier();
+    report(RankStatus::kEnded);
     return code;
   } catch (const CollectiveError& error) {
     if (communicator.rank() == 0) fail(error.what());

@@ -6,6 +6,7 @@
 
 #include "common/Error.h"
 #include "common/FailureFile.h"
+#include "common/RankStatus.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
 
@@ -85,6 +86,17 @@ TEST(FailureFile, KeepsTheFirstCauseAndCutsBetweenCharacters) {
   EXPECT_TRUE(write_failure_file(directory / "output", text));
   EXPECT_FALSE(write_failure_file(directory / "output", "second"));
   EXPECT_EQ(read_file(directory / "output/failure", 9999), text.substr(0, 2048));
+}
+
+TEST(RankStatus, ReachesTheLauncher) {
+  const RankStatusFile file;
+  EXPECT_EQ(file.read(), RankStatus::kStarting);
+  report_status(file.path(), RankStatus::kListening);
+  EXPECT_EQ(file.read(), RankStatus::kListening);
+  report_status(file.path(), RankStatus::kEnded);
+  EXPECT_EQ(file.read(), RankStatus::kEnded);
+  report_status("", RankStatus::kListening);  // a rank that no launcher of ours has started
+  report_status("/proc/1/fd/none", RankStatus::kListening);
 }
 
 }  // namespace

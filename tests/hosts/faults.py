@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -95,30 +97,47 @@ def a_host_lost_during_check_in():
         ends(made, [5], "host algo-2 is lost", hosts=[made[0]])
 
 
-def a_rank_that_leaves_early_with_success():
-    """A program in the place of lockstep-rank whose rank 3 ends at once, with exit code 0."""
+@contextlib.contextmanager
+def with_rank_3(script):
+    """A job of 2 hosts × 2 ranks in which a shell script stands in front of rank 3."""
     with cluster.cluster() as made:
         programs = made.directory / "programs"
         programs.mkdir()
         for name in os.listdir(common.BIN):
-            (programs / name).symlink_to(common.BIN / name)
-        for name in ("lockstep", "lockstep-rank"):
-            (programs / name).unlink()
-        (programs / "lockstep").hardlink_to(common.BIN / "lockstep")
-        script = programs / "lockstep-rank"
-        script.write_text(f'#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 3 ] && exit 0\nexec {common.BIN}/lockstep-rank "$@"\n')
-        script.chmod(0o755)
+            if name not in ("lockstep", "lockstep-rank"):
+                (programs / name).symlink_to(common.BIN / name)
+        shutil.copy(common.BIN / "lockstep", programs)
+        rank = programs / "lockstep-rank"
+        rank.write_text(f'#!/bin/sh\nif [ "$OMPI_COMM_WORLD_RANK" = 3 ]; then {script}; fi\nexec {common.BIN}/lockstep-rank "$@"\n')
+        rank.chmod(0o755)
         channel = made.directory / "data"
         common.write_channel(channel, *common.images(64))
-        made.configure({"train": channel}, JOB)
+        made.configure({"train": channel}, {**JOB, "hosts_timeout": "6s"})
         for host in made.hosts:
-            host.start(arguments=("train",), program=programs / "lockstep")
-        start = time.monotonic()
-        codes = [host.wait(30) for host in made.hosts]
-        assert codes[0] == codes[1] != 0, f"{codes} {made.outputs()}"
-        assert time.monotonic() - start < SECONDS
-        for host in made.hosts:
-            assert "rank" in host.failure(), host.failure()
+            host.start(program=programs / "lockstep")
+        yield made
+
+
+def a_rank_that_leaves_with_success_before_it_has_met_the_others():
+    with with_rank_3("exit 0") as made:
+        ends(made, [3, 3], "MPI has not started within 6 s: not all ranks have come")
+
+
+def a_rank_that_leaves_with_success_while_it_trains():
+    with common.temporary_directory() as directory:
+        source = pathlib.Path(directory) / "leave.c"
+        source.write_text("#include <pthread.h>\n#include <unistd.h>\n"
+                          "static void* leave(void* unused) { sleep(3); _exit(0); }\n"
+                          "__attribute__((constructor)) static void start(void) {\n"
+                          "  pthread_t thread; pthread_create(&thread, 0, leave, 0); }\n")
+        library = source.with_suffix(".so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-pthread"], check=True)
+        with with_rank_3(f"export LD_PRELOAD={library}") as made:
+            made.wait_for("step=")
+            codes = [host.wait(SECONDS) for host in made.hosts]
+            assert codes[0] == codes[1] != 0, f"{codes} {made.outputs()}"
+            for host in made.hosts:
+                assert "rank 3 on algo-2 has ended without telling the others" in host.failure(), f"{host.failure()} {made.outputs()}"
 
 
 def another_secret_is_refused():
@@ -242,6 +261,7 @@ def two_jobs_on_the_same_hosts():
 if __name__ == "__main__":
     cluster.isolated()
     common.main(a_killed_rank_is_named_on_every_host, a_lost_launcher_of_a_host, a_lost_leader, a_cut_link, a_cut_link_of_the_leader,
-                a_host_lost_during_check_in, a_rank_that_leaves_early_with_success, another_secret_is_refused,
+                a_host_lost_during_check_in, a_rank_that_leaves_with_success_before_it_has_met_the_others,
+                a_rank_that_leaves_with_success_while_it_trains, another_secret_is_refused,
                 the_right_secret_is_accepted, strangers_change_nothing, a_stranger_is_never_admitted, a_taken_port,
                 two_jobs_on_the_same_hosts)

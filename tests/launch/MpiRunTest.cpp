@@ -82,7 +82,7 @@ TEST(MpirunMessages, HidesWhatOnlySaysThatARankHasEnded) {
       shown(messages, {"lockstep: error: why", kDashes, "Primary job  terminated normally, but 1 process returned",
                        "a non-zero exit code. Per user-direction, the job has been aborted.", kDashes, "after"}),
       (Words{"lockstep: error: why", "after"}));
-  EXPECT_FALSE(messages.killed_rank().has_value());
+  EXPECT_FALSE(messages.lost_rank().has_value());
 }
 
 TEST(MpirunMessages, HidesThatASignalWasHandedOn) {
@@ -96,34 +96,43 @@ TEST(MpirunMessages, KeepsWhichRankASignalEnded) {
                   {kDashes, "mpirun noticed that process rank 1 with PID 17722 on node vm exited on signal 9 (Killed).",
                    kDashes}),
             Words());
-  ASSERT_TRUE(messages.killed_rank());
-  EXPECT_EQ(messages.killed_rank()->rank, 1);
-  EXPECT_EQ(messages.killed_rank()->signal, "9 (Killed)");
+  ASSERT_TRUE(messages.lost_rank());
+  EXPECT_EQ(messages.lost_rank()->rank, 1);
+  EXPECT_EQ(messages.lost_rank()->how, "was ended by signal 9 (Killed)");
 }
 
 TEST(MpirunMessages, AlsoWhenTheMessageIsBroken) {
   MpirunMessages messages;
   shown(messages, {kDashes, "prterun noticed that process rank 3 with PID 5 on node vm exited on",
                    "signal 11 (Segmentation fault).", kDashes});
-  ASSERT_TRUE(messages.killed_rank());
-  EXPECT_EQ(messages.killed_rank()->rank, 3);
-  EXPECT_EQ(messages.killed_rank()->signal, "11 (Segmentation fault)");
+  ASSERT_TRUE(messages.lost_rank());
+  EXPECT_EQ(messages.lost_rank()->rank, 3);
+  EXPECT_EQ(messages.lost_rank()->how, "was ended by signal 11 (Segmentation fault)");
 }
 
-TEST(MpirunMessages, AlsoRightAfterAnother) {
-  const Words other = {kDashes, "WARNING: Open MPI failed to TCP connect to a peer MPI process.", kDashes};
-  const Words ended = {
-      kDashes, "mpirun noticed that process rank 2 with PID 5 on node algo-2 exited on signal 9 (Killed).", kDashes};
-  const Words peer = {kDashes, "An MPI communication peer process has unexpectedly disconnected.  This", "usually",
-                      kDashes};
-  for (const Words& first : {other, peer}) {
-    MpirunMessages messages;
-    Words lines = first;
-    lines.insert(lines.end(), ended.begin(), ended.end());
-    EXPECT_EQ(shown(messages, lines), first == other ? other : Words());
-    ASSERT_TRUE(messages.killed_rank());
-    EXPECT_EQ(messages.killed_rank()->rank, 2);
-  }
+TEST(MpirunMessages, KeepsWhichRankHasLeftWithoutAWord) {
+  MpirunMessages messages;
+  shown(messages, {kDashes, "mpirun has exited due to process rank 3 with PID 0 on",
+                   "node algo-2 exiting improperly. There are three reasons this could occur:", kDashes});
+  ASSERT_TRUE(messages.lost_rank());
+  EXPECT_EQ(messages.lost_rank()->rank, 3);
+  EXPECT_NE(messages.lost_rank()->how.find("MPI_Finalize"), std::string::npos);
+  MpirunMessages other;
+  shown(other,
+        {kDashes, "mpirun has exited due to process rank 3 with PID 0 on", "node algo-2 calling \"abort\".", kDashes});
+  EXPECT_FALSE(other.lost_rank());
+}
+
+TEST(MpirunMessages, KnowsOneMessageAfterAnother) {
+  MpirunMessages messages;
+  EXPECT_EQ(
+      shown(messages, {kDashes, "something else", kDashes, kDashes,
+                       "mpirun noticed that process rank 2 with PID 12 on node algo-2 exited on signal 9 (Killed).",
+                       kDashes, kDashes, "An MPI communication peer process has unexpectedly disconnected.  This",
+                       "usually indicates a failure", kDashes, "end"}),
+      (Words{kDashes, "something else", kDashes, "end"}));
+  ASSERT_TRUE(messages.lost_rank());
+  EXPECT_EQ(messages.lost_rank()->rank, 2);
 }
 
 TEST(MpirunMessages, ShowsEverythingElse) {

@@ -43,7 +43,7 @@ pid_t start(const std::vector<std::string>& command, const Stopping& stopping = 
   const pid_t launcher = ::fork();
   if (launcher == 0) {
     Supervisor supervisor;
-    supervisor.start(command, ignore, {.variables = {}, .ignored_signal = stopping.gentle_signal});
+    supervisor.start(command, ignore);
     const Ending ending = supervise(supervisor, stopping);
     ::_exit(ending.stopped_by ? 100 + *ending.stopped_by : ending.exit_code);
   }
@@ -87,8 +87,7 @@ TEST(Supervise, HandsOverErrorsLineByLine) {
 
 TEST(Supervise, VariablesAreTheCommandsAlone) {
   Supervisor supervisor;
-  supervisor.start(shell("test \"$LOCKSTEP_TEST\" = 'a b' && test -n \"$PATH\""), ignore,
-                   {.variables = {{"LOCKSTEP_TEST", "a b"}}, .ignored_signal = {}});
+  supervisor.start(shell("test \"$LOCKSTEP_TEST\" = 'a b' && test -n \"$PATH\""), ignore, {{"LOCKSTEP_TEST", "a b"}});
   EXPECT_EQ(supervise(supervisor, {}).exit_code, 0);
   EXPECT_EQ(::getenv("LOCKSTEP_TEST"), nullptr);
 }
@@ -161,31 +160,36 @@ TEST(Supervise, ACommandThatIgnoresTheSignalIsKilledAfterTheGrace) {
   EXPECT_FALSE(alive(grandchild));
 }
 
-/// A command that ignores SIGUSR1 as it was told, listens after a while, and ends well when it has been told to.
+/// A command that listens to SIGUSR1 after a while, and says so in a file.
 std::vector<std::string> listener(const TemporaryDirectory& directory, const std::string& when_told) {
-  // A shell cannot listen to a signal that was ignored when it started.
   return {"perl", "-e",
           "system('sleep 100 & echo $! > " + (directory / "pid").string() +
-              "'); select(undef, undef, undef, 0.5); $SIG{USR1} = sub { " + when_told + " }; sleep 1 while 1"};
+              "'); select(undef, undef, undef, 0.5); $SIG{USR1} = sub { " + when_told + " }; system('touch " +
+              (directory / "listens").string() + "'); sleep 1 while 1"};
 }
 
-TEST(Supervise, AGentleSignalReachesTheCommandAloneAndAsSoonAsItListens) {
+Stopping gently(const TemporaryDirectory& directory, double grace_seconds) {
+  return {.gentle_signal = SIGUSR1,
+          .listens = [file = directory / "listens"] { return std::filesystem::exists(file); },
+          .grace_seconds = grace_seconds};
+}
+
+TEST(Supervise, AGentleSignalReachesTheCommandAloneAndNotBeforeItListens) {
   const TemporaryDirectory directory;
   const std::string told = (directory / "told").string();
   const pid_t launcher = start(listener(directory, "system('kill -0 $(cat " + (directory / "pid").string() +
-                                                       ") && touch " + told + "'); exit 0"),
-                               {.gentle_signal = SIGUSR1, .grace_seconds = 20});
+                                                       ") && echo >> " + told + "'); sleep 1; exit 0"),
+                               gently(directory, 20));
   read_pid(directory / "pid");
   ::kill(launcher, SIGTERM);
   EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);
-  EXPECT_TRUE(std::filesystem::exists(told));
+  EXPECT_EQ(std::filesystem::file_size(told), 1);  // once
 }
 
 TEST(Supervise, AfterTheGraceOrASecondSignalACommandThatWasToldGentlyIsKilled) {
   for (const bool again : {false, true}) {
     const TemporaryDirectory directory;
-    const pid_t launcher =
-        start(listener(directory, ""), {.gentle_signal = SIGUSR1, .grace_seconds = again ? 90 : 0.3});
+    const pid_t launcher = start(listener(directory, ""), gently(directory, again ? 90 : 0.3));
     const pid_t grandchild = read_pid(directory / "pid");
     ::kill(launcher, SIGTERM);
     std::this_thread::sleep_for(std::chrono::milliseconds(200));

@@ -1,0 +1,33 @@
+// What rank 0 tells the launcher of its host.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "common/File.h"
+
+namespace lockstep {
+
+/// How far the ranks are. mpirun's exit code alone does not tell: it may be 0 though no rank has trained.
+enum class RankStatus : char {
+  kStarting,
+  kListening,  ///< all ranks stop in good order when they get SIGUSR1
+  kEnded,      ///< all ranks have done what they had to, or have stopped on request
+};
+
+/// The launcher's side: a file in memory, which is gone with it.
+class RankStatusFile {
+ public:
+  RankStatusFile();
+  /// For the ranks of this host.
+  std::string path() const;
+  RankStatus read() const;
+
+ private:
+  FileDescriptor memory_;
+};
+
+/// Rank 0's side; does nothing without a file. A launcher that is gone needs no report.
+void report_status(const std::filesystem::path& file, RankStatus status) noexcept;
+
+}  // namespace lockstep

@@ -1,0 +1,190 @@
+"""Jobs on several hosts that are stopped at any moment, and what they go on to."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+
+import cluster
+import common
+import numpy as np
+from safetensors.numpy import load_file
+
+SOAK = "LOCKSTEP_SOAK" in os.environ
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# All that must survive: dropout, batch norm, momentum, a schedule, the place in an epoch.
+JOB = {"model": "cnn", "momentum": 0.9, "learning_rate": 0.02, "schedule": "cosine", "warmup_steps": 5, "clip_norm": 1,
+       "batch_size": 32, "epochs": 12, "threads_per_rank": 1, "ranks_per_host": 2, "export": "safetensors", "hosts_timeout": "30s",
+       "artifact_state": "last", "log_every": 1000}
+
+
+def configure(made, checkpoints="ml/checkpoints", **changes):
+    channel = made.directory / "data"
+    if not channel.exists():
+        common.write_channel(channel, *common.images(331))
+        common.write_channel(made.directory / "test", *common.images(100, seed=3))
+    made.configure({"train": channel, "test": made.directory / "test"}, {**JOB, **changes})
+    for host in made.hosts:
+        host.write("checkpointconfig", {"LocalPath": str(host.directory / checkpoints)})
+
+
+def result(made):
+    return load_file(made[0].base / "model" / "model.safetensors")
+
+
+def newest(made):
+    return sorted((made[0].base / "checkpoints").glob("step-*"))[-1]
+
+
+def synchronize(made):
+    """As SageMaker does before a job starts again: every host gets all hosts' files, into a new container."""
+    for host in made.hosts[1:]:
+        shutil.rmtree(host.base / "checkpoints", ignore_errors=True)
+        if (made[0].base / "checkpoints").exists():
+            shutil.copytree(made[0].base / "checkpoints", host.base / "checkpoints")
+    for host in made.hosts:
+        for name in ("output", "model"):
+            shutil.rmtree(host.base / name, ignore_errors=True)
+
+
+def nothing_half_written(made):
+    for host in made.hosts:
+        for place in ("model", "checkpoints"):
+            left = [path.name for path in (host.base / place).glob(".*")] if (host.base / place).exists() else []
+            assert not left, f"{host.name}: {left}"
+        for checkpoint in (host.base / "checkpoints").glob("step-*"):
+            assert (checkpoint / "manifest.json").exists()
+
+
+def stopped_at_any_moment():
+    """From start-up to the writing of artifacts, by a signal to one host or to all: code and reason are the same everywhere, and
+    what is there is whole."""
+    codes = []
+    with cluster.cluster() as made:
+        configure(made, epochs=4)
+        start = time.monotonic()
+        made.start().finish(60)
+        seconds = time.monotonic() - start
+        for trial in range(60 if SOAK else 20):
+            for host in made.hosts:
+                shutil.rmtree(host.base / "checkpoints", ignore_errors=True)
+            synchronize(made)
+            made.start(pid=trial % 2 == 0)
+            time.sleep(random.uniform(0.05, seconds * 1.1))
+            told = made.hosts if trial % 3 == 0 else [random.choice(made.hosts)]
+            for host in told:
+                try:
+                    if host.process.poll() is None:
+                        host.signal(random.choice(SIGNALS))
+                except (AssertionError, ProcessLookupError):
+                    pass  # it has ended
+            start_of_stop = time.monotonic()
+            found = [host.wait(90) for host in made.hosts]
+            assert time.monotonic() - start_of_stop < 90
+            assert found[0] == found[1] or told != made.hosts, f"{found} {made.outputs()}"
+            nothing_half_written(made)
+            for host, code in zip(made.hosts, found):
+                assert code in (0, 128 + signal.SIGTERM, 128 + signal.SIGINT, 5), f"{found} {made.outputs()}"
+                assert (code == 0) == (host.failure() is None), f"{found} {host.failure()}"
+                if code == 0:
+                    assert (made[0].base / "model" / "model.safetensors").exists(), made.outputs()
+                elif code != 5:
+                    assert "was stopped by signal" in host.failure() and "nothing was saved" in host.failure()
+                else:
+                    assert "could not join" in host.failure() or "is lost" in host.failure() or "missing" in host.failure()
+                assert not host.processes()
+            codes.append(found)
+    assert [0, 0] in codes
+
+
+def stopped_and_resumed_is_undisturbed():
+    """Ten times over: as if nothing had been, bit for bit."""
+    with cluster.cluster() as made:
+        configure(made, epochs=30)
+        made.start().finish(120)
+        undisturbed = result(made)
+        shutil.rmtree(made[0].base / "checkpoints")
+        synchronize(made)
+        stops = 0
+        for _ in range(10):
+            made.start()
+            made.wait_for("epoch=")
+            time.sleep(random.uniform(0, 0.3))
+            random.choice(made.hosts).signal(random.choice(SIGNALS))
+            made.finish(90)
+            stops += "stopped on request" in made[0].output()
+            assert "stopped on request" not in made[0].output() or result(made)
+            synchronize(made)
+        made.start().finish(120)
+        assert "resumed from" in made[0].output()
+        final = result(made)
+        assert stops >= 3, f"{stops} stops"
+        assert final.keys() == undisturbed.keys()
+        for name in final:
+            assert np.array_equal(final[name], undisturbed[name]), name
+
+
+def resumed_on_another_number_of_ranks():
+    """On 1 host × 3 ranks: right after loading the state is the same bytes, and the next samples are the same."""
+    exact = {"model_norm": "none", "model_dropout": 0, "precision": "fp64"}
+    with cluster.cluster() as made:
+        configure(made, epochs=30, **exact)
+        made.start().finish(120)
+        undisturbed = result(made)
+        shutil.rmtree(made[0].base / "checkpoints")
+        synchronize(made)
+        made.start()
+        made.wait_for("epoch=3 ")
+        made[1].signal(signal.SIGTERM)
+        made.finish(90)
+        saved = {path.name: load_file(path) for path in newest(made).glob("*.safetensors")}
+        step = int(newest(made).name.removeprefix("step-"))
+        with cluster.cluster(["algo-1"]) as alone:
+            configure(alone, epochs=30, ranks_per_host=3, **exact)
+            shutil.copytree(made[0].base / "checkpoints", alone[0].base / "checkpoints")
+            # Stopped before its first step, it writes what it has loaded.
+            (alone[0].base / "input" / "data" / "train").unlink()
+            (alone[0].base / "input" / "data" / "train").symlink_to(made.directory / "data")
+            (alone[0].base / "input" / "data" / "test").unlink()
+            (alone[0].base / "input" / "data" / "test").symlink_to(made.directory / "test")
+            alone.start().finish(120)
+            assert f"resumed from {alone[0].base}/checkpoints/step-{step:09}" in alone[0].output()
+            assert common.relative_difference(result(alone), undisturbed) < 1e-12
+        assert saved
+
+
+def checkpoints_are_the_leaders():
+    with cluster.cluster() as made:
+        configure(made, epochs=2)
+        made.start().finish(60)
+        state = json.loads((newest(made) / "state.json").read_text())
+        assert state["step"] == 22
+        assert not (made[1].base / "checkpoints").exists() or not list((made[1].base / "checkpoints").iterdir())
+
+
+def a_second_signal_ends_everything_at_once():
+    with cluster.cluster() as made:
+        configure(made, epochs=100000)
+        made.start()
+        made.wait_for("epoch=")
+        os.kill(made[1].ranks()[0], signal.SIGSTOP)  # so that no step ends any more
+        made[0].signal(signal.SIGTERM)
+        time.sleep(1)
+        assert made[0].process.poll() is None
+        start = time.monotonic()
+        made[0].signal(signal.SIGTERM)
+        made.finish(15, expect=128 + signal.SIGTERM)
+        assert time.monotonic() - start < 10
+        for host in made.hosts:
+            assert "was stopped by signal 15" in host.failure()
+
+
+if __name__ == "__main__":
+    cluster.isolated()
+    seed = int(os.environ.get("LOCKSTEP_SEED", int.from_bytes(os.urandom(4), "little")))
+    print(f"seed {seed}", flush=True)
+    random.seed(seed)
+    common.main(checkpoints_are_the_leaders, stopped_at_any_moment, stopped_and_resumed_is_undisturbed,
+                resumed_on_another_number_of_ranks, a_second_signal_ends_everything_at_once)
