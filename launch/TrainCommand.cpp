@@ -15,6 +15,7 @@
 #include "launch/JobLauncher.h"
 #include "launch/MpiRun.h"
 #include "launch/Network.h"
+#include "launch/RankPlace.h"
 #include "launch/Topology.h"
 
 namespace lockstep {
@@ -24,25 +25,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kMaxJob = 64 << 20;
-
-// The first of these variables that is set, as a number.
-std::optional<int> number_in(const Environment& environment, std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    const auto found = environment.find(name);
-    if (found != environment.end()) return std::atoi(found->second.c_str());
-  }
-  return std::nullopt;
-}
-
-// The rank that mpirun (OMPI_…), or srun through PMIx or PMI, gave this process, or nothing outside of them.
-std::optional<int> rank_of_process(const Environment& environment) {
-  return number_in(environment, {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
-}
-
-std::optional<int> ranks_on_host(const Environment& environment) {
-  if (!rank_of_process(environment)) return std::nullopt;
-  return number_in(environment, {"OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE"});
-}
 
 void print_help() {
   std::cout
@@ -67,23 +49,16 @@ void print_help() {
   }
 }
 
-/// What mpirun or srun says of the place of this process among the ranks.
-void place_rank(JobConfig& config, const Environment& environment) {
-  config.local_rank =
-      number_in(environment, {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}).value_or(-1);
-  config.announced_ranks = number_in(environment, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}).value_or(0);
-}
-
-Launch check(Job job, const Environment& environment) {
+Launch check(Job job, const std::optional<RankPlace>& place) {
   check_job(job);
   // Two hosts must not have one name in messages, nor where ranks compare their GPUs.
-  if (rank_of_process(environment) && !job.container) job.config.host = system_name();
+  if (place && job.config.host == "localhost") job.config.host = system_name();
   const Machine machine = inspect_machine();
-  const Topology topology = plan_topology(job, machine, ranks_on_host(environment));
+  const Topology topology = plan_topology(job, machine, place ? place->ranks_on_host : std::nullopt);
   job.config.threads = topology.hosts.front().threads_per_rank;
   job.config.cores = machine.cores;
   job.config.gpus = topology.hosts.front().gpus;
-  job.config.terminal = ::isatty(STDOUT_FILENO) == 1;
+  job.config.terminal = !place && ::isatty(STDOUT_FILENO) == 1;  // mpirun gives a rank a terminal of its own, always
   return {.job = std::move(job), .topology = topology};
 }
 
@@ -108,8 +83,9 @@ void print_meeting(const Job& job) {
   std::cout << "the one by which the hosts reach the leader, when they have met\n";
 }
 
-[[noreturn]] void become_rank_of(JobConfig config, const Environment& environment) {
-  place_rank(config, environment);
+[[noreturn]] void become_rank_of(JobConfig config, const RankPlace& place) {
+  config.local_rank = place.local_rank;
+  config.announced_ranks = place.ranks;
   const JobDocument document(config);
   become_rank({"train", document.own_path()});
 }
@@ -127,21 +103,21 @@ void become_rank(const std::vector<std::string>& arguments) {
 
 int train_command(const std::vector<std::string>& arguments) {
   const Environment environment = process_environment();
-  const std::optional<int> rank = rank_of_process(environment);
-  if (rank) ::signal(SIGUSR1, SIG_IGN);  // until lockstep-rank listens: it would end this process
+  const std::optional<RankPlace> place = rank_place(environment);
+  if (place) ::signal(SIGUSR1, SIG_IGN);  // until lockstep-rank listens: it would end this process
   // Where to say why the job is refused: better known with every step.
   fs::path output_dir = container_output_dir(environment, std::nullopt).value_or("");
   const auto fail = [&](const std::string& message, int code) {
     // Every rank meets the same error; one of them says it.
-    if (rank.value_or(0) == 0) {
+    if (!place || place->rank == 0) {
       std::cerr << "lockstep: error: " << message << std::endl;
       if (!output_dir.empty()) write_failure_file(output_dir, message);
     }
     return code;
   };
   try {
-    if (const auto job = environment.find(kJobVariable); rank && job != environment.end()) {
-      become_rank_of(read_job_config(read_file(job->second, kMaxJob)), environment);
+    if (const auto job = environment.find(kJobVariable); place && job != environment.end()) {
+      become_rank_of(read_job_config(read_file(job->second, kMaxJob)), *place);
     }
     const JobArguments parsed = parse_job_arguments(arguments);
     if (parsed.help) {
@@ -154,13 +130,13 @@ int train_command(const std::vector<std::string>& arguments) {
     Job job = gather_job(read_job_environment(environment, parsed.base_dir), parsed);
     output_dir = job.config.output_dir;
     // Why an earlier job failed is not why this one does.
-    if (!rank && !parsed.print_config) remove_ending_files(output_dir);
-    const Launch launch = check(std::move(job), environment);
+    if (!place && !parsed.print_config) remove_ending_files(output_dir);
+    const Launch launch = check(std::move(job), place);
     if (parsed.print_config) {
       std::cout << to_json(launch.job.config.hyperparameters).dump(2) << "\n";
       return kExitDone;
     }
-    if (rank) become_rank_of(launch.job.config, environment);
+    if (place) become_rank_of(launch.job.config, *place);
     for (const std::string& note : launch.job.notes) std::cout << "lockstep: " << note << "\n";
     for (const std::string& warning : launch.topology.warnings) std::cout << "lockstep: " << warning << "\n";
     std::cout.flush();
@@ -182,7 +158,8 @@ int plan_command(const std::vector<std::string>& arguments) {
     return kExitDone;
   }
   const Environment environment = process_environment();
-  const Launch launch = check(gather_job(read_job_environment(environment, parsed.base_dir), parsed), environment);
+  const Launch launch =
+      check(gather_job(read_job_environment(environment, parsed.base_dir), parsed), rank_place(environment));
   const JobConfig& config = launch.job.config;
   if (!launch.job.takes_part) {  // it knows nothing of those that do but their names
     for (const std::string& host : launch.job.hosts) std::cout << "host      " << host << ": trains\n";

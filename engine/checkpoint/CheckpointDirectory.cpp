@@ -39,18 +39,17 @@ std::optional<std::int64_t> step_of(const std::string& name) {
   return step >= 0 && checkpoint_name(step) == name ? std::optional(step) : std::nullopt;
 }
 
-/// A file as a manifest lists it.
-struct ListedFile {
-  std::string name;
-  std::uint64_t bytes = 0;
-  std::string crc32c;
-};
-
 struct Manifest {
   std::string job;
-  std::vector<ListedFile> files;
+  std::vector<CheckpointFile> files;
   std::string digest;
 };
+
+std::string digest_of(const std::string& manifest) {
+  Digest digest;
+  digest.update(manifest);
+  return digest.hex();
+}
 
 Manifest read_manifest(const fs::path& checkpoint) {
   const fs::path path = checkpoint / kManifest;
@@ -70,9 +69,7 @@ Manifest read_manifest(const fs::path& checkpoint) {
       }
       manifest.files.push_back({.name = name, .bytes = file.at("bytes"), .crc32c = file.at("crc32c")});
     }
-    Digest digest;
-    digest.update(text);
-    manifest.digest = digest.hex();
+    manifest.digest = digest_of(text);
     return manifest;
   } catch (const json::exception& error) {
     throw InputError(path.string() + " is not a checkpoint's manifest: " + error.what());
@@ -96,7 +93,7 @@ std::string crc32c_of(const fs::path& path) {
 
 // What the files of the manifest are like from outside.
 void check_sizes(const fs::path& checkpoint, const Manifest& manifest) {
-  for (const ListedFile& file : manifest.files) {
+  for (const CheckpointFile& file : manifest.files) {
     const fs::path path = checkpoint / file.name;
     std::error_code error;
     const std::uint64_t bytes = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
@@ -150,11 +147,15 @@ std::vector<ListedCheckpoint> CheckpointDirectory::list() const {
   return found;
 }
 
+std::vector<CheckpointFile> CheckpointDirectory::files(std::int64_t step) const {
+  return read_manifest(path_of(step)).files;
+}
+
 void CheckpointDirectory::verify(std::int64_t step) const {
   const fs::path checkpoint = path_of(step);
   const Manifest manifest = read_manifest(checkpoint);
   check_sizes(checkpoint, manifest);
-  for (const ListedFile& file : manifest.files) {
+  for (const CheckpointFile& file : manifest.files) {
     const std::string found = crc32c_of(checkpoint / file.name);
     if (found != file.crc32c) {
       throw InputError((checkpoint / file.name).string() + " has the checksum " + found + "; what was written has " +
@@ -163,7 +164,8 @@ void CheckpointDirectory::verify(std::int64_t step) const {
   }
 }
 
-void CheckpointDirectory::write(std::int64_t step, const std::function<void(const fs::path&)>& fill) const {
+void CheckpointDirectory::write(std::int64_t step, const std::function<void(const fs::path&)>& fill,
+                                const std::string& expected) const {
   StagingDirectory staging(path_, hidden_prefix());
   const fs::path made = staging.path() / checkpoint_name(step);
   fs::create_directory(made);
@@ -172,8 +174,14 @@ void CheckpointDirectory::write(std::int64_t step, const std::function<void(cons
   for (const auto& entry : fs::directory_iterator(made)) {
     files[entry.path().filename().string()] = {{"bytes", entry.file_size()}, {"crc32c", crc32c_of(entry.path())}};
   }
+  const std::string text =
+      json({{"format", kFormat}, {"version", kVersion}, {"job", job_digest_}, {"files", files}}).dump();
+  if (!expected.empty() && digest_of(text) != expected) {
+    throw SystemError(path_of(step).string() + " has not come out as it was: its manifest has the digest " +
+                      digest_of(text) + ", not " + expected);
+  }
   OutputFile manifest(made / kManifest);
-  manifest.write(json({{"format", kFormat}, {"version", kVersion}, {"job", job_digest_}, {"files", files}}).dump());
+  manifest.write(text);
   manifest.close();
   staging.publish();
 }
@@ -185,6 +193,7 @@ void CheckpointDirectory::keep_newest(std::int64_t count, std::int64_t step) con
     const fs::path hidden = path_ / (hidden_prefix() + checkpoint_name(checkpoint.step));
     std::error_code error;
     fs::rename(path_of(checkpoint.step), hidden, error);
+    if (error == std::errc::no_such_file_or_directory) continue;  // another host has, in a directory that they share
     if (!error) fs::remove_all(hidden, error);
     if (error) throw SystemError("cannot remove " + path_of(checkpoint.step).string() + ": " + error.message());
   }

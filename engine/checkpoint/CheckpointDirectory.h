@@ -19,6 +19,13 @@ struct ListedCheckpoint {
   std::string problem;  ///< why it cannot be used, as far as a look at its manifest tells; "" when nothing is wrong
 };
 
+/// A file of a checkpoint, as the manifest lists it.
+struct CheckpointFile {
+  std::string name;
+  std::uint64_t bytes = 0;
+  std::string crc32c;
+};
+
 /// The checkpoints of a job in a directory that may hold other things too. A checkpoint is a directory
 /// `step-000001200` of plain files and of `manifest.json`:
 ///
@@ -40,13 +47,17 @@ class CheckpointDirectory {
 
   /// All of any job, newest first; a directory that is not there has none. Reads manifests and no other file.
   std::vector<ListedCheckpoint> list() const;
+  /// All but the manifest. Throws InputError when that cannot be used.
+  std::vector<CheckpointFile> files(std::int64_t step) const;
   /// Reads every file that the manifest lists. Throws InputError, naming the file, when one is missing, or has other
   /// bytes than were written.
   void verify(std::int64_t step) const;
 
   /// `fill` writes the files into the directory it is given. Replaces a checkpoint of this name. Throws SystemError and
-  /// leaves what was there when something cannot be written.
-  void write(std::int64_t step, const std::function<void(const std::filesystem::path&)>& fill) const;
+  /// leaves what was there when something cannot be written, or when the manifest does not come out with the digest
+  /// that `expected` names.
+  void write(std::int64_t step, const std::function<void(const std::filesystem::path&)>& fill,
+             const std::string& expected = "") const;
   /// Removes all of this job but the `count` newest up to `step`: older ones, and newer ones, which a job that goes on
   /// from `step` will write again.
   void keep_newest(std::int64_t count, std::int64_t step) const;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -17,22 +16,6 @@ namespace lockstep {
 using nlohmann::json;
 
 namespace {
-
-/// Of one rank.
-using Listing = std::map<std::int64_t, ListedCheckpoint>;
-
-std::vector<Listing> exchange_listings(Communicator& communicator, const std::vector<ListedCheckpoint>& mine) {
-  json list = json::array();
-  for (const ListedCheckpoint& one : mine) list.push_back({one.step, one.job, one.digest, one.problem});
-  std::vector<Listing> all;
-  for (const std::string& text : communicator.all_gather(list.dump(-1, ' ', false, json::error_handler_t::replace))) {
-    Listing& listing = all.emplace_back();
-    for (const json& entry : json::parse(text)) {
-      listing[entry[0]] = {.step = entry[0], .job = entry[1], .digest = entry[2], .problem = entry[3]};
-    }
-  }
-  return all;
-}
 
 // Why the ranks cannot all use the checkpoint, by what they have listed; "" when they may.
 std::string objection(const std::vector<Listing>& listings, std::int64_t step) {
@@ -63,10 +46,23 @@ void refuse_other_jobs(const CheckpointDirectory& directory, const Listing& list
 
 }  // namespace
 
-ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirectory& directory) {
+std::vector<Listing> list_on_all_ranks(Communicator& communicator, const CheckpointDirectory& directory) {
   std::vector<ListedCheckpoint> mine;
   require_all_ok(communicator, [&] { mine = directory.list(); });
-  const std::vector<Listing> listings = exchange_listings(communicator, mine);
+  json list = json::array();
+  for (const ListedCheckpoint& one : mine) list.push_back({one.step, one.job, one.digest, one.problem});
+  std::vector<Listing> all;
+  for (const std::string& text : communicator.all_gather(list.dump(-1, ' ', false, json::error_handler_t::replace))) {
+    Listing& listing = all.emplace_back();
+    for (const json& entry : json::parse(text)) {
+      listing[entry[0]] = {.step = entry[0], .job = entry[1], .digest = entry[2], .problem = entry[3]};
+    }
+  }
+  return all;
+}
+
+ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirectory& directory) {
+  const std::vector<Listing> listings = list_on_all_ranks(communicator, directory);
   std::set<std::int64_t, std::greater<>> steps;
   bool own = false;
   bool others = false;

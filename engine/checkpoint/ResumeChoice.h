@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,12 @@
 #include "engine/collectives/Communicator.h"
 
 namespace lockstep {
+
+/// What a rank finds in its directory, by step.
+using Listing = std::map<std::int64_t, ListedCheckpoint>;
+
+/// Of every rank, in the order of ranks. Throws CollectiveError when one cannot read its directory. A collective.
+std::vector<Listing> list_on_all_ranks(Communicator& communicator, const CheckpointDirectory& directory);
 
 struct ResumeChoice {
   std::optional<std::int64_t> step;      ///< nothing: the job starts anew

@@ -24,11 +24,14 @@ class MpiSession {
   int ranks_on_this_host() const { return ranks_on_this_host_; }
   /// 0 … ranks_on_this_host-1: this rank's place among them, in the order of ranks.
   int rank_on_this_host() const { return rank_on_this_host_; }
+  /// Tells hosts apart, whatever they are called.
+  int first_rank_on_this_host() const { return first_rank_on_this_host_; }
 
  private:
   int hosts_ = 1;
   int ranks_on_this_host_ = 1;
   int rank_on_this_host_ = 0;
+  int first_rank_on_this_host_ = 0;
 };
 
 }  // namespace lockstep

@@ -24,6 +24,7 @@
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
 #include "engine/checkpoint/Checkpoint.h"
+#include "engine/checkpoint/CheckpointSharing.h"
 #include "engine/checkpoint/ResumeChoice.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/collectives/MpiCommunicator.h"
@@ -63,8 +64,8 @@ double in_mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 
 /// Everything a rank loads before it trains.
 class RankJob {
  public:
-  RankJob(JobConfig config, RankContext context, int hosts, const StopSignal& stop)
-      : config_(std::move(config)), context_(context), hosts_(hosts), stop_(stop) {}
+  RankJob(JobConfig config, RankContext context, const MpiSession& session, const StopSignal& stop)
+      : config_(std::move(config)), context_(context), session_(session), stop_(stop) {}
 
   /// Reads and checks all inputs of this rank; no collectives. Throws InputError for what cannot be used.
   void load();
@@ -93,7 +94,7 @@ class RankJob {
 
   JobConfig config_;
   RankContext context_;
-  int hosts_;
+  const MpiSession& session_;
   const StopSignal& stop_;
   Clock::time_point start_ = Clock::now();
   std::string train_channel_;
@@ -234,8 +235,9 @@ Rows RankJob::header_rows() const {
   const BatchPlan plan = Trainer::batch_plan(options(), *datasets_.at(train_channel_), ranks);
   Rows rows = {
       {"lockstep", std::string(LOCKSTEP_VERSION) + (config_.job_name.empty() ? "" : ", job " + config_.job_name)},
-      {"ranks", std::to_string(ranks) + " on " + (hosts_ > 1 ? std::to_string(hosts_) + " hosts, led by " : "") +
-                    config_.host + ", " + context_.device.description()},
+      {"ranks", std::to_string(ranks) + " on " +
+                    (session_.hosts() > 1 ? std::to_string(session_.hosts()) + " hosts, led by " : "") + config_.host +
+                    ", " + context_.device.description()},
       {"program", program_->name() + ", " + with_commas(program_->parameter_count()) + " parameters, " +
                       to_string(options().precision)},
       {"buckets",
@@ -293,11 +295,19 @@ void RankJob::open_checkpoints() {
 }
 
 void RankJob::restore(const CheckpointDirectory& checkpoints) {
-  const ResumeChoice choice = choose_checkpoint(context_.host, checkpoints);
   const bool wanted = options().resume == Resume::kAuto;
+  std::optional<BroughtCheckpoint> brought;
+  if (wanted) {
+    brought = bring_checkpoint(context_.host, checkpoints, session_.first_rank_on_this_host());
+  }
+  const ResumeChoice choice = choose_checkpoint(context_.host, checkpoints);
   const auto note = [&](const std::string& text) {
     if (leads()) reporter_->note(text);
   };
+  if (brought) {
+    note("checkpoint " + checkpoint_name(brought->step) + " was brought to " + std::to_string(brought->hosts) +
+         (brought->hosts == 1 ? " host" : " hosts") + " that did not have it");
+  }
   if (wanted) {
     for (const std::string& passed : choice.passed_over) note("checkpoint passed over: " + passed);
   } else if (choice.step) {
@@ -312,6 +322,8 @@ void RankJob::restore(const CheckpointDirectory& checkpoints) {
     } catch (const InputError& error) {
       throw InputError(path.string() + ": " + error.what());
     }
+    // Rank 0 does so in its own directory when it writes the next one.
+    if (brought && brought->here) checkpoints.keep_newest(options().checkpoint_keep, *choice.step);
   });
   note("resumed from " + path.string() + ": " + with_commas(*choice.step) + " steps are done");
 }
@@ -457,7 +469,7 @@ int train_command(const fs::path& job_file) {
   std::optional<RankJob> job;
   try {
     device.emplace(config, session, communicator);
-    job.emplace(config, device->context(), session.hosts(), stop);
+    job.emplace(config, device->context(), session, stop);
     require_all_ok(communicator, [&] {
       try {
         job->load();

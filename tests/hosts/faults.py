@@ -258,10 +258,44 @@ def two_jobs_on_the_same_hosts():
         assert [other.wait(60) for other in others] == [0, 0]
 
 
+def ssh_starts_a_clusters_ranks():
+    """launcher=ssh: one command on one machine, here with an `ssh` that enters the other's namespace."""
+    with cluster.cluster(("node-1", "node-2")) as made:
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        programs = made.directory / "programs"
+        programs.mkdir()
+        ssh = programs / "ssh"
+        ssh.write_text('#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nhost=$1; shift\n'
+                       f'[ "$host" = node-2 ] || exit 1\nexec ip netns exec {made[1].space} unshare --uts /bin/sh -c "hostname $host; $*"\n')
+        ssh.chmod(0o755)
+        shutil.rmtree(made[0].base / "input")
+        made[0].start(uts="node-1", environment={"PATH": f"{programs}:{os.environ['PATH']}"}, arguments=[
+            "train", "--hosts", "node-2,node-1", "--launcher", "ssh", "--channel", f"train={channel}", "--model", "mlp",
+            "--epochs", "1", "--batch_size", "8", "--ranks_per_host", "2", "--threads_per_rank", "1", "--export", "none",
+            "--output_dir", made.directory / "output"])
+        assert made[0].wait(60) == 0, made[0].output()
+        assert "4 on 2 hosts, led by node-1" in made[0].output(), made[0].output()
+
+
+def hosts_that_a_command_names_meet():
+    """Without SageMaker's files: the same command on each machine."""
+    with cluster.cluster(("node-1", "node-2")) as made:
+        channel = made.directory / "data"
+        common.write_channel(channel, *common.images(64))
+        for host in made.hosts:
+            shutil.rmtree(host.base / "input")
+            host.start(arguments=[
+                "train", "--hosts", "node-1,node-2", "--channel", f"train={channel}", "--model", "mlp", "--epochs", "1",
+                "--batch_size", "8", "--threads_per_rank", "1", "--export", "none", "--output_dir", host.directory / "output"])
+        made.finish(60)
+        assert "2 on 2 hosts, led by node-1" in made[0].output()
+
+
 if __name__ == "__main__":
     cluster.isolated()
     common.main(a_killed_rank_is_named_on_every_host, a_lost_launcher_of_a_host, a_lost_leader, a_cut_link, a_cut_link_of_the_leader,
                 a_host_lost_during_check_in, a_rank_that_leaves_with_success_before_it_has_met_the_others,
                 a_rank_that_leaves_with_success_while_it_trains, another_secret_is_refused,
                 the_right_secret_is_accepted, strangers_change_nothing, a_stranger_is_never_admitted, a_taken_port,
-                two_jobs_on_the_same_hosts)
+                two_jobs_on_the_same_hosts, ssh_starts_a_clusters_ranks, hosts_that_a_command_names_meet)

@@ -1,5 +1,6 @@
 """Jobs on several hosts that are stopped at any moment, and what they go on to."""
 
+import contextlib
 import json
 import os
 import random
@@ -28,6 +29,13 @@ def configure(made, checkpoints="ml/checkpoints", **changes):
     made.configure({"train": channel, "test": made.directory / "test"}, {**JOB, **changes})
     for host in made.hosts:
         host.write("checkpointconfig", {"LocalPath": str(host.directory / checkpoints)})
+
+
+def stop(host):
+    """Unless it has ended by itself."""
+    with contextlib.suppress(AssertionError, ProcessLookupError):
+        if host.process.poll() is None:
+            host.signal(random.choice(SIGNALS))
 
 
 def result(made):
@@ -75,11 +83,7 @@ def stopped_at_any_moment():
             time.sleep(random.uniform(0.05, seconds * 1.1))
             told = made.hosts if trial % 3 == 0 else [random.choice(made.hosts)]
             for host in told:
-                try:
-                    if host.process.poll() is None:
-                        host.signal(random.choice(SIGNALS))
-                except (AssertionError, ProcessLookupError):
-                    pass  # it has ended
+                stop(host)
             start_of_stop = time.monotonic()
             found = [host.wait(90) for host in made.hosts]
             assert time.monotonic() - start_of_stop < 90
@@ -102,7 +106,7 @@ def stopped_at_any_moment():
 def stopped_and_resumed_is_undisturbed():
     """Ten times over: as if nothing had been, bit for bit."""
     with cluster.cluster() as made:
-        configure(made, epochs=30)
+        configure(made, epochs=100)
         made.start().finish(120)
         undisturbed = result(made)
         shutil.rmtree(made[0].base / "checkpoints")
@@ -112,7 +116,7 @@ def stopped_and_resumed_is_undisturbed():
             made.start()
             made.wait_for("epoch=")
             time.sleep(random.uniform(0, 0.3))
-            random.choice(made.hosts).signal(random.choice(SIGNALS))
+            stop(random.choice(made.hosts))
             made.finish(90)
             stops += "stopped on request" in made[0].output()
             assert "stopped on request" not in made[0].output() or result(made)
@@ -127,10 +131,10 @@ def stopped_and_resumed_is_undisturbed():
 
 
 def resumed_on_another_number_of_ranks():
-    """On 1 host × 3 ranks: right after loading the state is the same bytes, and the next samples are the same."""
-    exact = {"model_norm": "none", "model_dropout": 0, "precision": "fp64"}
+    """On 1 host × 3 ranks: what is loaded is what was saved, byte for byte, and the job goes on with the same samples."""
+    exact = {"model_norm": "none", "model_dropout": 0, "precision": "fp64", "schedule": "constant", "warmup_steps": 0, "epochs": 30}
     with cluster.cluster() as made:
-        configure(made, epochs=30, **exact)
+        configure(made, **exact)
         made.start().finish(120)
         undisturbed = result(made)
         shutil.rmtree(made[0].base / "checkpoints")
@@ -139,20 +143,40 @@ def resumed_on_another_number_of_ranks():
         made.wait_for("epoch=3 ")
         made[1].signal(signal.SIGTERM)
         made.finish(90)
-        saved = {path.name: load_file(path) for path in newest(made).glob("*.safetensors")}
         step = int(newest(made).name.removeprefix("step-"))
+        saved = load_file(newest(made) / "model.safetensors")
         with cluster.cluster(["algo-1"]) as alone:
-            configure(alone, epochs=30, ranks_per_host=3, **exact)
-            shutil.copytree(made[0].base / "checkpoints", alone[0].base / "checkpoints")
-            # Stopped before its first step, it writes what it has loaded.
-            (alone[0].base / "input" / "data" / "train").unlink()
-            (alone[0].base / "input" / "data" / "train").symlink_to(made.directory / "data")
-            (alone[0].base / "input" / "data" / "test").unlink()
-            (alone[0].base / "input" / "data" / "test").symlink_to(made.directory / "test")
-            alone.start().finish(120)
-            assert f"resumed from {alone[0].base}/checkpoints/step-{step:09}" in alone[0].output()
+            for steps in (step, 0):  # no more, then all
+                configure(alone, ranks_per_host=3, max_steps=steps, **exact)
+                shutil.rmtree(alone[0].base / "checkpoints", ignore_errors=True)
+                shutil.copytree(made[0].base / "checkpoints", alone[0].base / "checkpoints")
+                alone.start().finish(120)
+                assert f"resumed from {alone[0].base}/checkpoints/step-{step:09}" in alone[0].output()
+                if steps:
+                    loaded = result(alone)
+                    assert loaded.keys() == saved.keys() and all(np.array_equal(loaded[name], saved[name]) for name in saved)
             assert common.relative_difference(result(alone), undisturbed) < 1e-12
-        assert saved
+
+
+def hosts_with_disks_of_their_own_go_on():
+    """Nobody copies the leader's checkpoints to the other hosts: it brings them."""
+    with cluster.cluster(("algo-1", "algo-2", "algo-3")) as made:
+        configure(made, ranks_per_host=1, epochs=20)
+        made.start().finish(120)
+        undisturbed = result(made)
+        for host in made.hosts:
+            shutil.rmtree(host.base / "checkpoints", ignore_errors=True)
+        made.start()
+        made.wait_for("epoch=2 ")
+        made[2].signal(signal.SIGTERM)
+        made.finish(90)
+        assert not list((made[1].base / "checkpoints").glob("step-*"))
+        name = newest(made).name
+        made.start().finish(120)
+        assert f"checkpoint {name} was brought to 2 hosts" in made[0].output(), made[0].output()
+        assert f"resumed from {made[0].base}/checkpoints/{name}" in made[0].output()
+        final = result(made)
+        assert all(np.array_equal(final[name], undisturbed[name]) for name in undisturbed)
 
 
 def checkpoints_are_the_leaders():
@@ -187,4 +211,4 @@ if __name__ == "__main__":
     print(f"seed {seed}", flush=True)
     random.seed(seed)
     common.main(checkpoints_are_the_leaders, stopped_at_any_moment, stopped_and_resumed_is_undisturbed,
-                resumed_on_another_number_of_ranks, a_second_signal_ends_everything_at_once)
+                resumed_on_another_number_of_ranks, hosts_with_disks_of_their_own_go_on, a_second_signal_ends_everything_at_once)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -290,6 +291,75 @@ def a_finished_job_can_be_extended(j):
     assert "beyond the job's end at step 11; give more epochs" in j.run(expect=2, epochs=1)
 
 
+class Mounted:
+    """A small file system at a place."""
+
+    def __init__(self, place, size):
+        self.place, self.size = place, size
+
+    def __enter__(self):
+        self.place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.size}", "tmpfs", self.place], check=True)
+        return self
+
+    def remount(self, *options):
+        subprocess.run(["mount", "-o", ",".join(("remount", *options)), self.place], check=True)
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", self.place], check=True)
+
+
+def everything_in(directory):
+    return {path.relative_to(directory): path.is_file() and path.read_bytes() for path in directory.rglob("*")}
+
+
+@job
+def ranks_that_do_not_see_rank_0s_directory_get_its_checkpoint(j):
+    """As hosts have it whose directories are their own; the second rank's lacks all, has older ones, and cannot be written."""
+    j.with_options(model="cnn", learning_rate=0.02, momentum=0.9, epochs=4, checkpoint_every=10)
+    expected = j.undisturbed()
+    there = j.directory / "there"
+
+    def run(place=there, expect=0, **more):
+        own, other = ([common.BIN / "lockstep", *j.command(checkpoint_dir=directory, **more)] for directory in (j.checkpoints, place))
+        return launching.mpirun("-np", 1, *own, ":", "-np", 1, *other, expect=expect)
+
+    run(max_steps=15)
+    assert j.steps() == [10, 15] and not there.exists()
+    before = everything_in(j.newest())
+    output = run(max_steps=25)
+    assert output.count("was brought") == 1 and "checkpoint step-000000015 was brought to 1 host that did not" in output, output
+    assert f"resumed from {j.checkpoints}/step-000000015: 15 steps" in output and "passed over" not in output, output
+    assert everything_in(there / "step-000000015") == before and len(list(there.iterdir())) == 1
+
+    shutil.copytree(there / "step-000000015", there / "step-000000041")  # of an earlier life, and ahead
+    before = everything_in(there)
+    output = run(expect=2, learning_rate=0.5)
+    assert "learning_rate was 0.02 and is 0.5" in output and "was brought" not in output, output
+    assert everything_in(there) == before
+
+    with Mounted(j.directory / "small", "64k") as small:
+        for options, cause in ((), "No space left on device"), (("ro",), "Read-only file system"):
+            if options:
+                small.remount(*options)
+            before = everything_in(j.checkpoints)
+            output = run(small.place, expect=3 if not options else 2)
+            assert "rank 1 of 2: the checkpoint step-000000025 of rank 0 cannot be brought to " in output, output
+            assert str(small.place) in output and cause in output and output.count("lockstep: error:") == 1, output
+            assert not any(small.place.iterdir()) and everything_in(j.checkpoints) == before
+
+    output = run()
+    assert "step-000000025 was brought to 1 host" in output and "passed over: step-000000041: rank 0 does not" in output, output
+    assert sorted(path.name for path in there.iterdir()) == ["step-000000015", "step-000000025"]
+    same(j.result(), expected)
+    run(place=j.checkpoints)  # both see all of it
+    shutil.rmtree(there)
+    output = run(resume="never")
+    assert "was brought" not in output and "resumed" not in output and not there.exists(), output
+    same(j.result(), expected)
+    j.clean()
+
+
 @job
 def never_resuming_starts_anew(j):
     j.with_options(**JOBS["sgd"], epochs=3)
@@ -336,15 +406,11 @@ def a_place_for_checkpoints_is_needed(j):
 
 @job
 def a_full_disk_ends_the_job_and_leaves_no_half_checkpoint(j):
-    j.checkpoints.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", j.checkpoints], check=True)
-    try:
+    with Mounted(j.checkpoints, "1m"):
         output = j.run(expect=3, model="cnn", checkpoint_every=4, checkpoint_keep=9, epochs=2)
         assert "No space left" in output and output.count("lockstep: error:") == 1, output
         j.clean()
         assert j.steps(), output
-    finally:
-        subprocess.run(["umount", j.checkpoints], check=True)
 
 
 @job
@@ -414,7 +480,7 @@ if __name__ == "__main__":
                 a_killed_job_goes_on_from_its_last_checkpoint,
                 other_ranks_buckets_and_passes_go_on_too, batch_statistics_become_the_average_on_other_ranks,
                 a_damaged_checkpoint_is_passed_over, what_matters_must_stay, a_finished_job_can_be_extended,
-                never_resuming_starts_anew, patience_and_the_best_state_are_remembered, minutes_are_a_measure_too,
+                ranks_that_do_not_see_rank_0s_directory_get_its_checkpoint, never_resuming_starts_anew, patience_and_the_best_state_are_remembered, minutes_are_a_measure_too,
                 a_place_for_checkpoints_is_needed, a_full_disk_ends_the_job_and_leaves_no_half_checkpoint,
                 a_job_without_a_place_keeps_artifacts_or_says_that_nothing_is_kept, stopped_at_any_moment,
                 a_second_signal_ends_at_once)
