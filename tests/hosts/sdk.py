@@ -68,6 +68,7 @@ class Sdk:
         """What the SDK has put into model.tar.gz or output.tar.gz, unpacked."""
         packed = self.root / ("output" if self.what == "estimator" else "compressed_artifacts") / f"{name}.tar.gz"
         unpacked = self.directory / name
+        unpacked.mkdir()
         with tarfile.open(packed) as file:
             file.extractall(unpacked)
         return unpacked
@@ -131,8 +132,7 @@ def trains(what, *texts):
         check_model(made.archive("model"))
         output = made.archive("output")
         assert (output / "success").exists() and not (output / "failure").exists()
-        events = [json.loads(line)["event"] for line in (output / "data" / "metrics.jsonl").read_text().splitlines()]
-        assert "end" in events or len(events) > 3, events
+        assert len((output / "data" / "metrics.jsonl").read_text().splitlines()) > JOB["epochs"]
 
 
 def an_estimator_trains():
@@ -153,7 +153,7 @@ def fails(made, code, *texts):
     for text in texts:
         assert text in failure, f"lacks {text!r}: {failure}"
     assert not (output / "success").exists()
-    assert not list(made.archive("model").glob("*")) if (made.root / "model").exists() else True
+    assert not list(made.archive("model").iterdir())
 
 
 def a_wrong_hyperparameter_is_the_reason():
