@@ -88,13 +88,17 @@ std::string trimmed(const std::string& text) {
 
 }  // namespace
 
-RawValue::RawValue(json value) : meant_(std::move(value)) {
+RawValue::RawValue(json value) {
+  json meant = value.is_string() ? decode(value.get<std::string>()) : value;
+  const bool text = meant.is_string();
+  *this = RawValue(std::move(meant), Decoded{});
+  if (value.is_string() && !text) text_ = value;
+}
+
+RawValue::RawValue(json value, Decoded) : meant_(std::move(value)) {
   text_ = meant_.is_string() ? meant_.get<std::string>() : meant_.dump();
   if (!meant_.is_string()) return;
-  meant_ = decode(text_);
-  if (!meant_.is_string()) return;
-  text_ = meant_;
-  // Once more, for numbers that tuning jobs quote, "\"256\""; quotes that are still there belong to the text.
+  // Numbers that tuning jobs quote, "\"256\"", or that a list holds as texts. Quotes that are there belong to the text.
   if (json inner = decode(text_); !inner.is_string()) meant_ = std::move(inner);
 }
 
@@ -123,7 +127,7 @@ std::string RawValue::text() const { return text_; }
 std::vector<RawValue> RawValue::items() const {
   std::vector<RawValue> items;
   if (meant_.is_array()) {
-    for (const json& item : meant_) items.emplace_back(item);
+    for (const json& item : meant_) items.push_back(RawValue(item, Decoded{}));
     return items;
   }
   const std::string all = trimmed(text());

@@ -25,6 +25,9 @@ class RawValue {
   nlohmann::json structure() const;     ///< lists and objects
 
  private:
+  struct Decoded {};
+  RawValue(nlohmann::json value, Decoded);  ///< of a value that is no longer encoded
+
   nlohmann::json meant_;  ///< after decoding
   std::string text_;
 };

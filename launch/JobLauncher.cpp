@@ -54,12 +54,13 @@ std::vector<std::string> command_for(const Job& job, const Topology& topology, c
   const bool connection = job.launcher == Launcher::kConnection;
   std::vector<std::string> rank_command = {own_program().string(), "train"};
   rank_command.insert(rank_command.end(), arguments.begin(), arguments.end());
-  return mpirun_command(mpirun, topology,
-                        {.root = ::geteuid() == 0,
-                         .own_name = connection ? system_name() : job.hosts.front(),
-                         .agent = connection ? remote_start_agent() : "",
-                         .interfaces = interfaces},
-                        rank_command);
+  return mpirun_command(
+      mpirun, topology,
+      {.root = ::geteuid() == 0,
+       .own_name = connection && job.config.host == job.hosts.front() ? system_name() : job.hosts.front(),
+       .agent = connection ? remote_start_agent() : "",
+       .interfaces = interfaces},
+      rank_command);
 }
 
 // Usually all hosts call theirs the same.
@@ -244,7 +245,9 @@ class JobLauncher {
 }  // namespace
 
 std::vector<std::string> launch_command(const Launch& launch, const std::vector<std::string>& arguments) {
-  return command_for(launch.job, launch.topology, find_mpirun(), launch.job.network_interface, arguments);
+  const bool connection = launch.job.launcher == Launcher::kConnection;
+  return command_for(launch.job, launch.topology, find_mpirun(),
+                     connection ? choose_interface(launch.job.network_interface, "") : "", arguments);
 }
 
 int run_job(Supervisor& supervisor, const Launch& launch, const std::vector<std::string>& arguments) {

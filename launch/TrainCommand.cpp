@@ -67,6 +67,27 @@ Launch check(Job job, const std::optional<RankPlace>& place) {
   return {.job = std::move(job), .topology = topology};
 }
 
+// How several hosts come together.
+void print_meeting(const Job& job) {
+  const std::string& leader = job.hosts.front();
+  const std::string& here = job.config.host;
+  std::cout << "hosts     " << job.hosts.size() << "; this one is " << here
+            << ", and the others are taken to be like it\n"
+            << "leader    " << leader << (leader == here ? " (this host)" : "") << ", runs the command below";
+  if (job.launcher != Launcher::kConnection) {
+    std::cout << "; mpirun reaches the others by ssh\n";
+    return;
+  }
+  std::cout << "; the others come to its port " << job.config.hyperparameters.hosts_port << " within "
+            << to_json(job.config.hyperparameters).at("hosts_timeout").get<std::string>() << "\ninterface ";
+  if (const std::string found = choose_interface(job.network_interface, ""); !found.empty()) {
+    std::cout << found << "\n";
+    return;
+  }
+  if (!job.network_interface.empty()) std::cout << job.network_interface << " is not on this host: ";
+  std::cout << "the one by which the hosts reach the leader, when they have met\n";
+}
+
 [[noreturn]] void become_rank_of(JobConfig config, const RankPlace& place) {
   config.local_rank = place.local_rank;
   config.announced_ranks = place.ranks;
@@ -147,7 +168,13 @@ int plan_command(const std::vector<std::string>& arguments) {
   const Launch launch =
       check(gather_job(read_job_environment(environment, parsed.base_dir), parsed), rank_place(environment));
   const JobConfig& config = launch.job.config;
+  if (!launch.job.takes_part) {  // it knows nothing of those that do but their names
+    for (const std::string& host : launch.job.hosts) std::cout << "host      " << host << ": trains\n";
+    for (const std::string& note : launch.job.notes) std::cout << "note      " << note << "\n";
+    return kExitDone;
+  }
   for (const std::string& warning : launch.topology.warnings) std::cout << warning << "\n";
+  if (launch.job.hosts.size() > 1) print_meeting(launch.job);
   for (const HostPlan& host : launch.topology.hosts) {
     std::cout << "host      " << host.name << ": " << host.ranks << (host.ranks == 1 ? " rank" : " ranks")
               << (host.gpus == 0   ? " on the CPU, "

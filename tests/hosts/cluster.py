@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -34,6 +35,19 @@ def ip(*words):
     subprocess.run(["ip", *map(str, words)], check=True)
 
 
+def processes_in(space):
+    return [int(pid) for pid in subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True).stdout.split()]
+
+
+def ranks_in(space):
+    def is_rank(pid):
+        try:
+            return os.readlink(f"/proc/{pid}/exe").endswith("lockstep-rank")
+        except OSError:
+            return False
+    return [pid for pid in processes_in(space) if is_rank(pid)]
+
+
 class Host:
     def __init__(self, cluster, name, number):
         self.cluster, self.name, self.number = cluster, name, number
@@ -41,7 +55,8 @@ class Host:
         self.base = self.directory / "ml"
         self.address = f"{NETWORK}.{number + 10}"
         self.space = f"{cluster.bridge}-{number}"
-        self.process = None
+        self.process, self.pid_space = None, True
+        self.volumes = {}  # place below the base directory → the directory that is mounted there
         (self.base / "input" / "config").mkdir(parents=True)
         (self.directory / "tmp").mkdir()
         self.hosts_file = self.directory / "hosts"
@@ -72,6 +87,9 @@ class Host:
         """The words that run `command` on this host."""
         mounts = (f"mount --bind {self.hosts_file} /etc/hosts; mount --bind {self.directory}/resolv.conf /etc/resolv.conf; "
                   "mount -t tmpfs tmpfs /dev/shm; ")
+        for place, source in sorted(self.volumes.items()):  # outer ones first
+            place = shlex.quote(str(self.base / place))
+            mounts += f"mkdir -p {place}; mount --bind {shlex.quote(str(source))} {place}; "
         spaces = ["--pid", "--fork", "--kill-child", "--mount-proc"] if pid else []
         return ["ip", "netns", "exec", self.space, "unshare", "--uts", "--mount", *spaces, "/bin/sh", "-c",
                 f'hostname {uts or "ip-" + self.address.replace(".", "-")}; {mounts} exec "$0" "$@"', *map(str, command)]
@@ -102,15 +120,10 @@ class Host:
         os.kill(self.launcher(), number)
 
     def processes(self):
-        return [int(pid) for pid in subprocess.run(["ip", "netns", "pids", self.space], capture_output=True, text=True).stdout.split()]
+        return processes_in(self.space)
 
     def ranks(self):
-        def is_rank(pid):
-            try:
-                return os.readlink(f"/proc/{pid}/exe").endswith("lockstep-rank")
-            except OSError:
-                return False
-        return [pid for pid in self.processes() if is_rank(pid)]
+        return ranks_in(self.space)
 
     def output(self):
         self.log.flush()

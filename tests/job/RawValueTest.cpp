@@ -104,6 +104,11 @@ TEST(RawValue, QuotesAreTakenOffOnce) {
   EXPECT_EQ(RawValue(R"("\"quoted\"")").text(), "\"quoted\"");
   EXPECT_EQ(RawValue(R"("256")").integer(), 256);  // as tuning jobs write it
   EXPECT_EQ(RawValue(R"("256")").text(), "256");
+  const auto items = RawValue(R"(["\"quoted\"", "256", "1e-05"])").items();
+  ASSERT_EQ(items.size(), 3u);
+  EXPECT_EQ(items[0].text(), "\"quoted\"");
+  EXPECT_EQ(items[1].integer(), 256);
+  EXPECT_EQ(items[2].text(), "1e-05");
 }
 
 TEST(RawValue, NumbersThatNobodyCanHoldAreNoIntegers) {
