@@ -58,4 +58,13 @@ void remove_ending_files(const std::filesystem::path& output_dir) {
   }
 }
 
+std::string read_failure_file(const std::filesystem::path& output_dir) {
+  constexpr std::uint64_t kMost = 64 << 10;
+  try {
+    return read_file(output_dir / "failure", kMost);
+  } catch (const InputError&) {
+    return "";
+  }
+}
+
 }  // namespace lockstep

@@ -14,10 +14,10 @@ bool write_failure_file(const std::filesystem::path& output_dir, const std::stri
 /// the job has succeeded also where this cannot be written.
 void write_success_file(const std::filesystem::path& output_dir) noexcept;
 
-/// Removes both, of an earlier job.
-void remove_ending_files(const std::filesystem::path& output_dir) noexcept;
+/// Removes both, of an earlier job. Throws InputError when one stays: it would be taken for this job's.
+void remove_ending_files(const std::filesystem::path& output_dir);
 
-/// What it says, or "".
+/// What `failure` says, or "".
 std::string read_failure_file(const std::filesystem::path& output_dir);
 
 }  // namespace lockstep
