@@ -48,6 +48,237 @@ case = common.in_directory(Case)
 
 
 @case
+def a_good_job_runs(c):
+    common.run([*c.arguments, "--ranks_per_host", 2])
+    assert {p.name for p in (c.directory / "model").iterdir()} == {"1", "model.pt2", "model.safetensors"}
+
+
+@case
+def no_channel(c):
+    del c.arguments[1:3]
+    c.refused("no data to train on", "channel", "train")
+
+
+@case
+def wrong_channel_name(c):
+    c.arguments[2] = f"data={c.train}"
+    c.refused("train", "data")
+
+
+@case
+def missing_channel_directory(c):
+    shutil.rmtree(c.train)
+    c.refused(str(c.train), "not a directory")
+
+
+@case
+def empty_channel_directory(c):
+    shutil.rmtree(c.train)
+    c.train.mkdir()
+    (c.train / "readme.txt").write_text("no data here")
+    c.refused(str(c.train), "no IDX file", "readme.txt")
+
+
+@case
+def truncated_gzip(c):
+    whole = gzip.compress((c.train / "inputs").read_bytes())
+    (c.train / "inputs").write_bytes(whole[: len(whole) // 2])
+    c.refused("inputs", "truncated")
+
+
+@case
+def corrupted_gzip(c):
+    whole = bytearray(gzip.compress((c.train / "inputs").read_bytes()))
+    whole[len(whole) // 2] ^= 0xFF
+    (c.train / "inputs").write_bytes(whole)
+    c.refused("inputs", "gzip")
+
+
+@case
+def truncated_file(c):
+    (c.train / "inputs").write_bytes((c.train / "inputs").read_bytes()[:-1])
+    c.refused("inputs", "truncated")
+
+
+@case
+def bytes_after_the_end(c):
+    with open(c.train / "targets", "ab") as file:
+        file.write(b"x")
+    c.refused("targets", "more bytes")
+
+
+@case
+def wrong_magic(c):
+    raw = bytearray((c.train / "inputs").read_bytes())
+    raw[0] = 7
+    (c.train / "inputs").write_bytes(raw)
+    c.refused("inputs", "IDX")
+
+
+@case
+def different_counts(c):
+    common.write_idx(c.train / "targets", c.labels[:63])
+    c.refused("64 samples", "63")
+
+
+@case
+def label_out_of_range(c):
+    models.export(models.Mlp(), c.model)
+    with_program(c, c.model)
+    for sample in (5, 0):
+        c.labels[sample] = 12
+        common.write_idx(c.train / "targets", c.labels)
+        c.refused("targets", f"sample {sample} is 12", "10 classes")
+        (c.directory / "output" / "failure").unlink()
+
+
+@case
+def real_targets_for_cross_entropy(c):
+    common.write_idx(c.train / "targets", c.labels.astype("float32"))
+    c.refused("class labels", "loss=mse")
+
+
+@case
+def a_layer_larger_than_memory(c):
+    c.arguments[c.arguments.index("--model_hidden") + 1] = "100000000000"
+    output = common.run([*c.arguments], expect=3)
+    assert "out of memory" in output and output.count("lockstep: error:") == 1 and "frame #" not in output, output
+
+
+@case
+def a_program_without_gradient(c):
+    class Detached(models.Mlp):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    models.export(Detached(), c.model)
+    with_program(c, c.model)
+    c.refused("no gradient flows")
+
+
+@case
+def a_program_that_changes_a_buffer_in_inference(c):
+    class Average(models.Mlp):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("average", torch.zeros(10))
+
+        def forward(self, x):
+            y = super().forward(x)
+            self.average.mul_(0.9).add_(y.detach().mean(0))
+            return y - self.average
+
+    models.export(Average(), c.model)
+    with_program(c, c.model)
+    c.refused("average", "mul_", "in inference")
+
+
+@case
+def unknown_hyperparameter(c):
+    c.refused("learningrate", "learning_rate", extra=["--learningrate", "0.1"])
+
+
+@case
+def value_out_of_range(c):
+    c.refused("momentum", "1.5", extra=["--momentum", "1.5"])
+
+
+@case
+def value_of_the_wrong_type(c):
+    c.refused("epochs", "many", extra=["--epochs", "many"])
+
+
+@case
+def a_value_that_does_nothing(c):
+    c.refused("beta1", "sgd", extra=["--beta1", "0.5"])
+
+
+@case
+def missing_program(c):
+    with_program(c, c.directory / "none.pt2")
+    c.refused("none.pt2", "not a file")
+
+
+@case
+def truncated_program(c):
+    models.export(models.Mlp(), c.model)
+    c.model.write_bytes(c.model.read_bytes()[:-2000])
+    with_program(c, c.model)
+    c.refused("in.pt2")
+
+
+@case
+def not_a_program(c):
+    torch.save({"a": torch.ones(3)}, c.model)
+    with_program(c, c.model)
+    c.refused("in.pt2", "torch.export")
+
+
+@case
+def unknown_operator(c):
+    """An operator of a Python library: the engine cannot have it."""
+
+    @torch.library.custom_op("judges::double", mutates_args=())
+    def double(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    double.register_fake(lambda x: torch.empty_like(x))
+
+    class Custom(models.Mlp):
+        def forward(self, x):
+            return double(super().forward(x))
+
+    models.export(Custom(), c.model)
+    with_program(c, c.model)
+    c.refused("judges.double.default", "refusals.py", "line")
+
+
+@case
+def fixed_batch_size(c):
+    models.export(models.Mlp(), c.model, dynamic=False)
+    with_program(c, c.model)
+    c.refused("fixed batch size of 4", "torch.export.Dim")
+
+
+@case
+def program_that_does_not_take_the_data(c):
+    models.export(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 10)), c.model, torch.rand(4, 1, 3, 3))
+    with_program(c, c.model)
+    c.refused("train", "in", "linear")
+
+
+@case
+def random_program_cannot_be_an_artifact(c):
+    class Noisy(models.Mlp):
+        def forward(self, x):
+            return super().forward(x) + torch.randn(x.shape[0], 10)
+
+    models.export(Noisy(), c.model)
+    with_program(c, c.model)
+    c.refused("randn", "random", "refusals.py")
+
+
+@case
+def model_directory_that_cannot_be_made(c):
+    (c.directory / "file").write_text("in the way")
+    c.arguments[c.arguments.index("--model_dir") + 1] = c.directory / "file" / "model"
+    c.refused("file/model")
+
+
+@case
+def more_ranks_than_samples_of_a_step(c):
+    c.refused("batch_size=16", "17 ranks", ranks=17)
+
+
+@case
+def broken_job_file(c):
+    path = c.directory / "job.json"
+    path.write_text('{"epochs": 3,')
+    c.arguments.insert(1, path)
+    c.refused("job.json", "not JSON")
+
+
+@case
 def gpus_where_there_are_none(c):
     c.refused("CUDA sees none", "device=cpu", extra=["--device", "cuda"])
     c.environment["SM_NUM_GPUS"] = "4"
