@@ -31,11 +31,11 @@ def configure(made, checkpoints="ml/checkpoints", **changes):
         host.write("checkpointconfig", {"LocalPath": str(host.directory / checkpoints)})
 
 
-def stop(host):
+def stop(host, number):
     """Unless it has ended by itself."""
     with contextlib.suppress(AssertionError, ProcessLookupError):
         if host.process.poll() is None:
-            host.signal(random.choice(SIGNALS))
+            host.signal(number)
 
 
 def result(made):
@@ -84,8 +84,9 @@ def stopped_at_any_moment():
             made.start(pid=trial % 2 == 0)
             time.sleep(random.uniform(0.05, seconds * 1.1) if trial > 1 else 0.05)
             told = made.hosts if trial % 3 == 0 else [random.choice(made.hosts)]
+            number = random.choice(SIGNALS)
             for host in told:
-                stop(host)
+                stop(host, number)
             start_of_stop = time.monotonic()
             found = [host.wait(90) for host in made.hosts]
             assert time.monotonic() - start_of_stop < 90
@@ -118,7 +119,7 @@ def stopped_and_resumed_is_undisturbed():
             made.start()
             made.wait_for("epoch=")
             time.sleep(random.uniform(0, 0.3))
-            stop(random.choice(made.hosts))
+            stop(random.choice(made.hosts), random.choice(SIGNALS))
             made.finish(90)
             stops += "stopped on request" in made[0].output()
             assert "stopped on request" not in made[0].output() or result(made)
