@@ -30,6 +30,7 @@ void Member::join() {
   const std::string place = leader + " at port " + std::to_string(meeting_.port);
   std::cout << "lockstep: " << own_.plan.name << " looks for its leader, " << place << std::endl;
   std::string last = "nobody answers there";
+  bool refused = false;
   for (const auto deadline = Clock::now() + meeting_.timeout; Clock::now() < deadline;) {
     for (const int signal : supervisor_.wait({}, kBetweenAttempts)) throw StopError(signal);
     auto socket = connect_to_port(leader, meeting_.port);
@@ -37,11 +38,14 @@ void Member::join() {
     connection_.emplace(std::move(*socket), "the leader " + leader);
     own_.interface_name = choose_interface(meeting_.interface_name, connection_->own_address());
     connection_->send(own_.to_json());
-    last = "what answers there does not behave as a leader";
     const auto said = answer(std::min(deadline, Clock::now() + kToAnswer));
-    if (!said) continue;
-    if (field<std::string>(*said, "type", "") == "welcome") return;
-    if (field<std::string>(*said, "type", "") != "refused") continue;
+    const std::string type = said ? field<std::string>(*said, "type", "") : "";
+    if (type == "welcome") return;
+    if (type != "refused") {
+      if (!refused) last = "what answers there does not behave as a leader";
+      continue;
+    }
+    refused = true;
     last = field<std::string>(*said, "reason", "");
     if (!field(*said, "again", true)) throw InputError("the leader " + leader + " refuses this host: " + last);
   }

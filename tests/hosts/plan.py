@@ -51,7 +51,7 @@ def command(hosts, ranks, interface):
     """What mpirun is given; OpenMPI 5 is not on this PATH."""
     root = "--allow-run-as-root " if os.geteuid() == 0 else ""
     over = f"--mca btl_tcp_if_include {interface} --mca oob_tcp_if_include {interface} " if interface else ""
-    where = (f"--host {hosts} --mca pml ob1 --mca btl self,vader,tcp {over}--mca plm_rsh_agent '{common.BIN}/lockstep remote-start' --mca "
+    where = (f"--host {hosts} --mca pml ob1 --mca btl self,vader,tcp {over}--mca orte_keep_fqdn_hostnames 1 --mca plm_rsh_agent '{common.BIN}/lockstep remote-start' --mca "
              "plm_rsh_no_tree_spawn 1 --leave-session-attached ") if hosts else "--mca pml ob1 --mca btl self,vader --mca plm isolated "
     return [f"mpirun -np {ranks} {root}--bind-to none --map-by slot:OVERSUBSCRIBE {where}--mca mpi_yield_when_idle 1 {common.BIN}/lockstep train"]
 

@@ -103,7 +103,18 @@ def stopped_at_any_moment():
                     assert "could not join" in host.failure() or "is lost" in host.failure() or "missing" in host.failure()
                 assert not host.processes()
             codes.append(found)
-    assert [0, 0] in codes and any(code > 128 for found in codes for code in found), codes
+    assert [0, 0] in codes, codes
+
+
+def stopped_while_hosts_are_missing():
+    for number, text in ((0, "leads"), (1, "looks for its leader")):
+        with cluster.cluster() as made:
+            configure(made)
+            host = made[number].start()
+            made.wait_for(text, number)
+            host.signal(signal.SIGTERM)
+            assert host.wait(5) == 128 + signal.SIGTERM, host.output()
+            assert "the job was stopped by signal 15 (Terminated); nothing was saved" in host.failure()
 
 
 def stopped_and_resumed_is_undisturbed():
@@ -214,5 +225,5 @@ if __name__ == "__main__":
     seed = int(os.environ.get("LOCKSTEP_SEED", int.from_bytes(os.urandom(4), "little")))
     print(f"seed {seed}", flush=True)
     random.seed(seed)
-    common.main(checkpoints_are_the_leaders, stopped_at_any_moment, stopped_and_resumed_is_undisturbed,
+    common.main(checkpoints_are_the_leaders, stopped_while_hosts_are_missing, stopped_at_any_moment, stopped_and_resumed_is_undisturbed,
                 resumed_on_another_number_of_ranks, hosts_with_disks_of_their_own_go_on, a_second_signal_ends_everything_at_once)
