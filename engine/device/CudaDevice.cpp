@@ -4,6 +4,9 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
+
+#include <string>
 
 #include "common/Error.h"
 #include "common/Text.h"
@@ -134,5 +137,9 @@ class CudaDevice : public Device {
 }  // namespace lockstep
 
 void lockstep_make_cuda_device(const lockstep::CudaOptions& options, std::unique_ptr<lockstep::Device>& device) {
+  // NVRTC looks for it by its name alone, and finds it where it is loaded already: the wheel's own folder is on no
+  // path.
+  const std::string version = std::to_string(CUDART_VERSION / 1000) + "." + std::to_string(CUDART_VERSION % 1000 / 10);
+  ::dlopen(("libnvrtc-builtins.so." + version).c_str(), RTLD_NOW);
   device = std::make_unique<lockstep::CudaDevice>(options);
 }
