@@ -208,8 +208,8 @@ class JobLauncher {
   // A rank that fails leaves the reason itself, on its host; one that was killed cannot.
   Outcome outcome(int code, std::optional<int> stopped_by, const Topology& topology, const std::string& elsewhere) {
     supervisor_.end();
-    if (code != kExitDone)
-      remove_abandoned_staging(config_.model_dir);  // SageMaker uploads what is there after a failure too
+    // SageMaker uploads what is there after a failure too.
+    if (code != kExitDone) remove_abandoned_staging(config_.model_dir);
     if (code == kExitDone && status_.read() == RankStatus::kEnded) return {};  // also when a signal came too late
     const bool failed = code == kExitBadInput || code == kExitRankFailed;
     if (stopped_by && !failed) {
