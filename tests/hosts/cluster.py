@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "judges"))
@@ -20,15 +21,37 @@ NETWORK = "10.77.0"
 
 def isolated():
     """Runs this program again in namespaces of its own, where it may make interfaces and mounts."""
-    own, outside = os.readlink("/proc/self/ns/net"), os.environ.get("LOCKSTEP_OUTSIDE")
+    own, outside, root = os.readlink("/proc/self/ns/net"), os.environ.get("LOCKSTEP_OUTSIDE"), os.environ.get("LOCKSTEP_ROOT")
     if outside:
         assert own != outside, "unshare has not made a network namespace"
+        if root:
+            here = os.getcwd()
+            subprocess.run(["mount", "--rbind", "/", root], check=True)
+            os.chroot(root)
+            os.chdir(here)
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        for name in ("hosts", "resolv.conf"):  # what a host's own are mounted over; a bare system has none
+            if not os.path.exists(f"/etc/{name}"):
+                layers = [f"/run/etc-{name}-{layer}" for layer in ("upper", "work")]
+                for layer in layers:
+                    os.mkdir(layer)
+                subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/etc,upperdir={layers[0]},workdir={layers[1]}",
+                                "/etc"], check=True)
+                pathlib.Path(f"/etc/{name}").touch()
         return
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    command = ["unshare", *user, "--net", "--mount", sys.executable, *sys.argv]
-    sys.exit(subprocess.run(command, env=os.environ | {"LOCKSTEP_OUTSIDE": own}).returncode)
+    spaces = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net", "--mount"]
+    environment = os.environ | {"LOCKSTEP_OUTSIDE": own}
+    if subprocess.run([*spaces, "true"], stderr=subprocess.DEVNULL).returncode == 0:
+        sys.exit(subprocess.run([*spaces, sys.executable, *sys.argv], env=environment).returncode)
+    # In a chroot, whose root is no mount point: there it has to become one before mounts can be kept from the outside.
+    if " shared:" in pathlib.Path("/proc/self/mountinfo").read_text():
+        sys.exit("no namespaces can be made here without leaving mounts behind; run this test outside of the chroot")
+    root = tempfile.mkdtemp(prefix="lockstep-root-")
+    code = subprocess.run([*spaces, "--propagation", "unchanged", sys.executable, *sys.argv],
+                          env=environment | {"LOCKSTEP_ROOT": root}).returncode
+    os.rmdir(root)
+    sys.exit(code)
 
 
 def ip(*words):
