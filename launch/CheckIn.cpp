@@ -80,18 +80,16 @@ Admission CheckIn::judge(const HostReport& report, const std::string& from, cons
                         (addresses.empty() ? "nothing" : join(addresses, ", "))};
   }
   if (report.version != own_.version) {
-    return {kOtherJob,
-            report.plan.name + " runs Lockstep " + report.version + ", and " + own_.plan.name + " " + own_.version};
+    return {kOtherJob, name + " runs Lockstep " + report.version + ", and " + own_.plan.name + " " + own_.version};
   }
   if (report.mpi != own_.mpi) {
-    return {kOtherJob, report.plan.name + " has OpenMPI " + report.mpi + ", and " + own_.plan.name + " " + own_.mpi};
+    return {kOtherJob, name + " has OpenMPI " + report.mpi + ", and " + own_.plan.name + " " + own_.mpi};
   }
   if (report.digest != own_.digest) {
-    return {kOtherJob,
-            report.plan.name + " has other hyperparameters than " + own_.plan.name + "; give all hosts the same job"};
+    return {kOtherJob, name + " has other hyperparameters than " + own_.plan.name + "; give all hosts the same job"};
   }
   if ((report.plan.gpus > 0) != (own_.plan.gpus > 0)) {
-    const std::string& without = report.plan.gpus > 0 ? own_.plan.name : report.plan.name;
+    const std::string& without = report.plan.gpus > 0 ? own_.plan.name : name;
     return {kOtherJob, without +
                            " has no GPU, and other hosts compute on theirs; set device=cpu, or leave that host "
                            "out (instance_groups)"};
@@ -99,7 +97,7 @@ Admission CheckIn::judge(const HostReport& report, const std::string& from, cons
   const auto namesake = std::ranges::find(come_, report.system_name, &HostReport::system_name);
   if (namesake != come_.end() && own_.mpi.starts_with("5.")) {
     return {kOtherJob, "OpenMPI 5 takes hosts of one name for one host, and the systems of " + namesake->plan.name +
-                           " and " + report.plan.name + " are both called " + in_quotes(report.system_name) +
+                           " and " + name + " are both called " + in_quotes(report.system_name) +
                            "; give them host names of their own (docker run --hostname), or use OpenMPI 4.1"};
   }
   return {};

@@ -56,13 +56,13 @@ Leader::Leader(Supervisor& supervisor, Meeting meeting, HostReport own)
 
 Leader::~Leader() = default;
 
-std::vector<int> Leader::wait(milliseconds limit) {
+std::vector<int> Leader::wait() {
   std::vector<int> files = {local_listener_.get()};
   if (listener_) files.push_back(listener_.get());
   for (const auto& newcomer : newcomers_) files.push_back(newcomer->connection.file());
   for (const auto& member : members_) files.push_back(member->connection.file());
   for (const auto& agent : agents_) files.push_back(agent->connection.file());
-  return supervisor_.wait(files, limit);
+  return supervisor_.wait(files, kTurn);
 }
 
 std::vector<HostReport> Leader::gather() {
@@ -75,7 +75,7 @@ std::vector<HostReport> Leader::gather() {
   say(meeting_.hosts.front() + " leads " + std::to_string(meeting_.hosts.size()) + " hosts; port " +
       std::to_string(meeting_.port));
   while (!check_in_.complete()) {
-    for (const int signal : wait(kTurn)) throw StopError(signal);
+    for (const int signal : wait()) throw StopError(signal);
     hear_newcomers();
     hear_members();
     if (stop_) throw StopError(*stop_);
@@ -176,7 +176,7 @@ void Leader::run(Stopper& stopper) {
   Clock::time_point end;
   while (supervisor_.running() || (daemons_run() && Clock::now() < end)) {
     if (supervisor_.running()) end = Clock::now() + kToEnd;
-    for (const int signal : wait(kTurn)) stopper.signalled(signal);
+    for (const int signal : wait()) stopper.signalled(signal);
     hear_agents();
     hear_members();
     if (stop_) stopper.request(*stop_);
@@ -199,7 +199,7 @@ void Leader::dismiss(const Outcome& outcome) noexcept {
     const auto deadline = Clock::now() + kToLeave;
     for (const auto& member : members_) {
       while (!member->connection.closed() && Clock::now() < deadline) {
-        wait(kTurn);
+        wait();
         member->connection.receive();
       }
     }

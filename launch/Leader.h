@@ -60,7 +60,7 @@ class Leader {
   struct Agent;
   using Clock = std::chrono::steady_clock;
 
-  std::vector<int> wait(std::chrono::milliseconds limit);
+  std::vector<int> wait();
   void hear_newcomers();
   bool hear(Newcomer& newcomer);
   void hear_members();

@@ -18,11 +18,15 @@ JOB = {"model": "mlp", "epochs": 100000, "batch_size": 8, "ranks_per_host": 2, "
 SECONDS = 15
 
 
+def configure(made, samples, **changes):
+    channel = made.directory / "data"
+    common.write_channel(channel, *common.images(samples))
+    made.configure({"train": channel}, {**JOB, **changes})
+
+
 def training(made, **options):
     """Starts a job that would go on for hours, and returns when its ranks train."""
-    channel = made.directory / "data"
-    common.write_channel(channel, *common.images(512))
-    made.configure({"train": channel}, JOB)
+    configure(made, 512)
     made.start(**options)
     made.wait_for("step=")
     return made
@@ -89,9 +93,7 @@ def a_cut_link_of_the_leader():
 
 def a_host_lost_during_check_in():
     with cluster.cluster(("algo-1", "algo-2", "algo-3")) as made:
-        channel = made.directory / "data"
-        common.write_channel(channel, *common.images(64))
-        made.configure({"train": channel}, JOB)
+        configure(made, 64)
         made[0].start()
         made[1].start()
         made.wait_for("algo-2 is here")
@@ -112,9 +114,7 @@ def with_rank_3(script):
         rank = programs / "lockstep-rank"
         rank.write_text(f'#!/bin/sh\nif [ "$OMPI_COMM_WORLD_RANK" = 3 ]; then {script}; fi\nexec {common.BIN}/lockstep-rank "$@"\n')
         rank.chmod(0o755)
-        channel = made.directory / "data"
-        common.write_channel(channel, *common.images(64))
-        made.configure({"train": channel}, {**JOB, "hosts_timeout": "6s"})
+        configure(made, 64, hosts_timeout="6s")
         for host in made.hosts:
             host.start(program=programs / "lockstep")
         yield made
@@ -144,9 +144,7 @@ def a_rank_that_leaves_with_success_while_it_trains():
 
 def another_secret_is_refused():
     with cluster.cluster() as made:
-        channel = made.directory / "data"
-        common.write_channel(channel, *common.images(64))
-        made.configure({"train": channel}, {**JOB, "hosts_timeout": "5s"})
+        configure(made, 64, hosts_timeout="5s")
         made[0].start(environment={"LOCKSTEP_JOB_SECRET": "the right one"})
         made[1].start(environment={"LOCKSTEP_JOB_SECRET": "a guess"})
         ends(made, [2], "the leader algo-1 refuses this host: algo-2 has another LOCKSTEP_JOB_SECRET", hosts=[made[1]])
@@ -157,9 +155,7 @@ def another_secret_is_refused():
 
 def the_right_secret_is_accepted():
     with cluster.cluster() as made:
-        channel = made.directory / "data"
-        common.write_channel(channel, *common.images(64))
-        made.configure({"train": channel}, {**JOB, "epochs": 1})
+        configure(made, 64, epochs=1)
         made.start(environment={"LOCKSTEP_JOB_SECRET": "the right one"}).finish(30)
 
 
@@ -192,9 +188,7 @@ def strangers(address, count=80):
 def strangers_change_nothing():
     with cluster.cluster() as made:
         subprocess.run(["ip", "address", "add", f"{cluster.NETWORK}.1/24", "dev", made.bridge], check=True)
-        channel = made.directory / "data"
-        common.write_channel(channel, *common.images(64))
-        made.configure({"train": channel}, {**JOB, "epochs": 1})
+        configure(made, 64, epochs=1)
         made[0].start()
         made.wait_for("leads")
         with strangers(made[0].address) as connected:
@@ -223,9 +217,7 @@ def a_stranger_is_never_admitted():
 
 def a_taken_port():
     with cluster.cluster() as made:
-        channel = made.directory / "data"
-        common.write_channel(channel, *common.images(64))
-        made.configure({"train": channel}, {**JOB, "hosts_timeout": "4s"})
+        configure(made, 64, hosts_timeout="4s")
         taken = subprocess.Popen(made[0].inside(["python3", "-c", "import socket, time; s = socket.socket(); s.bind(('', 7788)); "
                                                  "s.listen(); time.sleep(60)"], pid=False))
         time.sleep(0.5)
@@ -239,9 +231,7 @@ def a_taken_port():
 def two_jobs_on_the_same_hosts():
     """Each pair of launchers in the same network namespaces, at ports of their own, at the same time."""
     with cluster.cluster() as made:
-        channel = made.directory / "data"
-        common.write_channel(channel, *common.images(256))
-        made.configure({"train": channel}, {**JOB, "epochs": 5})
+        configure(made, 256, epochs=5)
         made.start(pid=False)
         others = []
         for host in made.hosts:
