@@ -32,6 +32,8 @@ debian_full=(
   libgtest-dev libbenchmark-dev
   clang-format clang-tidy
   iproute2                 # hosts as network namespaces
+  slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins  # a real Slurm, which the tests start themselves
+  libpmix-dev              # Slurm's PMIx plugin opens libpmix.so by the link that this package has
   python3-dev              # SageMaker's toolkit has a C extension
 )
 torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
@@ -56,15 +58,32 @@ prefix=${LOCKSTEP_PREFIX:-${XDG_CACHE_HOME:-$HOME/.cache}/lockstep}/$(sha256sum 
 
 as_root() { if [[ $EUID == 0 ]]; then "$@"; else sudo "$@"; fi; }
 
+# Runs a command during which packages start no service.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d code=0 own=
+  if [[ ! -e $policy ]]; then
+    own=yes
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  "$@" || code=$?
+  if [[ $own ]]; then as_root rm "$policy"; fi
+  return "$code"
+}
+
 install_debian() {
-  local missing=()
+  local missing=() service
   for package in "$@"; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
   echo "install.sh: Debian packages: ${missing[*]}"
   as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  without_services as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  for service in munge slurmctld slurmd; do
+    [[ " ${missing[*]} " != *" $service "* ]] || as_root systemctl --quiet disable "$service" 2>/dev/null || true
+  done
 }
 
 install_pypi() { # ENVIRONMENT NAME PIP_OPTIONS... : one stamp per set, so that an interrupted installation is repeated
