@@ -6,8 +6,11 @@ ResNet-50 is v1.5 (He et al. 2016, with the stride in the 3×3 convolution); GPT
 """
 
 import argparse
+import json
 import math
 import pathlib
+import tempfile
+import zipfile
 from dataclasses import dataclass, replace
 
 import torch
@@ -135,6 +138,36 @@ class Program:
         if not self.vocabulary:
             example = example.to(next(model.parameters()).dtype)
         torch.export.save(torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)), path)
+
+    def export_graph(self, path):
+        """What export() writes, less the weights: few bytes, from which complete() makes the rest."""
+        with tempfile.TemporaryDirectory(prefix="lockstep-graph-") as directory:
+            whole = pathlib.Path(directory) / path.name
+            self.export(whole)
+            with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+                weights = {file for _, file in weight_files(source)}
+                for entry in source.namelist():
+                    if entry not in weights:
+                        target.writestr(entry, source.read(entry))
+
+    def complete(self, graph, path):
+        """The program that export() writes, of what export_graph() wrote: tracing a model takes seconds, drawing its weights does not."""
+        state = self.build().state_dict()
+        with zipfile.ZipFile(graph) as source, zipfile.ZipFile(path, "w") as target:
+            for entry in source.namelist():
+                target.writestr(entry, source.read(entry))
+            written = set()
+            for name, file in weight_files(source):
+                if file not in written:  # tied ones are in one
+                    target.writestr(file, state[name].contiguous().numpy().tobytes())
+                written.add(file)
+
+
+def weight_files(archive):
+    """The names of a program's parameters and buffers, each with the entry of the archive that holds it."""
+    configuration, = (entry for entry in archive.namelist() if entry.endswith("/data/weights/model_weights_config.json"))
+    for name, weight in json.loads(archive.read(configuration))["config"].items():
+        yield name, configuration.replace("model_weights_config.json", weight["path_name"])
 
 
 def gpt2(length=1024, **sizes):

@@ -1,5 +1,7 @@
 """What every benchmark says about itself: where it ran, a table for people, a file for programs."""
 
+import contextlib
+import ctypes
 import datetime
 import importlib.metadata
 import json
@@ -34,6 +36,32 @@ def environment(*packages):
     }
 
 
+def gpu():
+    """The card that CUDA counts first, and its driver. RuntimeError says why there is none."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        raise RuntimeError(f"no driver: {error}")
+    count, version, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
+    if (error := driver.cuInit(0)) != 0 or (error := driver.cuDeviceGetCount(ctypes.byref(count))) != 0:
+        raise RuntimeError(f"CUDA's driver answers with error {error}")
+    if count.value == 0:
+        raise RuntimeError("CUDA's driver sees no card")
+    driver.cuDeviceGetName(name, len(name), 0)
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    return {"card": name.value.decode(), "driver": driver_version(),
+            "driver_for_cuda": f"{version.value // 1000}.{version.value % 1000 // 10}"}
+
+
+def driver_version():
+    """As the kernel's module tells it; where there is none to be seen, as nvidia-smi does."""
+    for path in ("/sys/module/nvidia/version", "/proc/driver/nvidia/version"):
+        with contextlib.suppress(OSError):
+            if found := re.search(r"\b\d{3}\.\d+(\.\d+)?\b", pathlib.Path(path).read_text()):
+                return found.group()
+    return first_line("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or "unknown"
+
+
 def print_table(rows):
     """Markdown; `rows`: dicts of texts with the same keys."""
     columns = list(rows[0])
@@ -45,5 +73,7 @@ def print_table(rows):
 
 def write_json(path, **content):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    whole = path.with_name(path.name + ".part")
+    whole.write_text(json.dumps(content, indent=1) + "\n")
+    whole.rename(path)
     print(f"\n{path}")

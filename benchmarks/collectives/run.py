@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from report import BIN, ROOT, environment, first_line, print_table, write_json  # noqa: E402
+from children import none_left, started  # noqa: E402
+from report import BIN, ROOT, environment, gpu, print_table, write_json  # noqa: E402
 
 # The options are those that `lockstep train` starts its ranks with (`lockstep plan` shows them).
 MPIRUN = ["mpirun", "--quiet", "--allow-run-as-root", "--bind-to", "none", "--map-by", "slot:OVERSUBSCRIBE",
@@ -40,12 +41,13 @@ def on_gpus(ranks, share):
 
 
 def measure(command):
-    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if run.returncode == 77:
-        sys.stdout.write(run.stdout)
-        sys.exit(77)
-    run.check_returncode()
-    return {int(size): float(seconds) for size, seconds in map(str.split, run.stdout.splitlines())}
+    with started(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        output, _ = process.communicate()
+    if process.returncode == 77:
+        sys.stdout.write(output)
+    if process.returncode != 0:
+        sys.exit(process.returncode)
+    return {int(size): float(seconds) for size, seconds in map(str.split, output.splitlines())}
 
 
 def main():
@@ -75,9 +77,9 @@ def main():
     name = "all_reduce_nccl.json" if options.gpus else "all_reduce.json"
     about = environment("torch")
     if options.gpus:
-        about["gpu"] = first_line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
-        about["shared"] = options.share
+        about |= gpu() | {"shared": options.share}
     write_json(options.output or ROOT / "benchmarks" / "results" / name, environment=about, ranks=ranks, seconds=seconds)
 
 
-main()
+with none_left():
+    main()

@@ -2,7 +2,7 @@
 
 Lockstep trains on synthetic samples that its loader copies to the device; PyTorch on one batch that is already there, with
 autocast, channels last for images, fused optimizers, TF32, as it comes and compiled. Contenders take turns, each a process of its own.
-A figure is the median of all windows of all turns, after a warm-up.
+A figure is the median of all windows of all turns, after a warm-up. A contender that fails, or whose turn is over, has none.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import math
 import os
 import pathlib
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -21,12 +20,17 @@ import time
 import task
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from report import BIN, ROOT, environment, first_line, print_table, write_json  # noqa: E402
+from children import none_left, started  # noqa: E402
+from report import BIN, ROOT, environment, gpu, print_table, write_json  # noqa: E402
 
 PEER = pathlib.Path(__file__).resolve().parent / "torch_peer.py"
 ENDLESS = 1 << 40
-TIME_LIMIT = 600  # seconds of one turn
-POLL = 0.05       # seconds
+POLL = 0.05  # seconds
+TAIL = 3000  # characters that are shown of what failed
+
+
+class Failed(Exception):
+    """A turn gave no figure."""
 
 
 class Lockstep:
@@ -35,10 +39,10 @@ class Lockstep:
     def __init__(self, options):
         self.options = options
 
-    def turn(self, name, job, directory):
+    def turn(self, name, job, directory, seconds):
         options, output = self.options, directory / "output"
         shutil.rmtree(output, ignore_errors=True)
-        command = [options.bin / "lockstep", "train", "--model", options.programs / program_file(name, options),
+        command = [options.bin / "lockstep", "train", "--model", options.programs / task.program_file(name, options),
                    "--data", "synthetic", "--synthetic_samples", ENDLESS, "--shuffle", "false", "--export", "none",
                    "--model_dir", directory / "model", "--output_dir", output, "--device", options.device,
                    "--precision", job.precision, "--batch_size", job.batch, "--log_every", options.seconds,
@@ -47,47 +51,48 @@ class Lockstep:
             command += ["--tf32", "true"]  # as the peer may
         for hyperparameter, value in job.optimizer.items():
             command += [f"--{hyperparameter}", value]
-        with open(directory / "log", "w+") as log, subprocess.Popen(
-                list(map(str, command)), stdout=log, stderr=log, start_new_session=True) as process:
+        with open(directory / "log", "w+", errors="replace") as log:
             try:
-                lines = self.progress(process, output / "data" / "metrics.jsonl")
-            except RuntimeError as error:
+                with started(command, stdout=log, stderr=log) as process:
+                    lines = self.progress(process, output / "data" / "metrics.jsonl", seconds)
+            except Failed as error:
                 log.seek(0)
-                raise SystemExit(f"{' '.join(map(str, command))}\n{error}:\n{log.read()[-3000:]}")
-            finally:
-                process.send_signal(signal.SIGTERM)  # the launcher ends its ranks
+                raise Failed(f"{error}\n{' '.join(map(str, command))}\n{log.read()[-TAIL:]}")
         return {"mode": "", "windows": [line["samples_per_second"] for line in lines],
                 "loss": float(lines[-1]["train_loss"])}
 
-    def progress(self, process, metrics):
+    def progress(self, process, metrics, seconds):
         """The lines of the windows, without the first, in which the machine warms up."""
-        deadline = time.monotonic() + TIME_LIMIT
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise RuntimeError(f"ended with {process.returncode}")
+                raise Failed(f"ended with {process.returncode}")
             whole = metrics.read_text().rpartition("\n")[0].splitlines() if metrics.exists() else []
             lines = [line for line in map(json.loads, whole) if line["event"] == "progress"][1:]
             if len(lines) >= self.options.windows:
                 return lines[:self.options.windows]
             time.sleep(POLL)
-        raise RuntimeError(f"no result within {TIME_LIMIT} s")
+        raise Failed(f"no result within {seconds:.0f} s")
 
 
 class PyTorch:
     def __init__(self, options, mode):
         self.options, self.mode = options, mode
 
-    def turn(self, name, job, directory):
+    def turn(self, name, job, directory, seconds):
         options = self.options
         command = [sys.executable, PEER, "--model", name, "--device", options.device, "--mode", self.mode,
                    "--windows", options.windows, "--seconds", options.seconds, "--gpt2_batch", options.gpt2_batch,
                    *(["--small"] if options.small else [])]
         threads = {"OMP_NUM_THREADS": str(options.threads)} if options.threads else {}
-        result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT,
-                                env={**os.environ, **threads})
-        if result.returncode != 0:
-            raise SystemExit(f"{' '.join(map(str, command))}\nended with {result.returncode}")
-        return json.loads(result.stdout.splitlines()[-1])
+        with started(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **threads}) as process:
+            try:
+                output, _ = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                raise Failed(f"no result within {seconds:.0f} s\n{' '.join(map(str, command))}")
+        if process.returncode != 0:
+            raise Failed(f"ended with {process.returncode}\n{' '.join(map(str, command))}")
+        return json.loads(output.splitlines()[-1])
 
 
 def contenders(options):
@@ -97,23 +102,35 @@ def contenders(options):
     return everyone
 
 
-def program_file(name, options):
-    return f"{name}-small.pt2" if options.small else f"{name}-benchmark.pt2"
-
-
-def export_missing(jobs, options):
+def make_program(name, job, options):
+    """Where it is missing: of its graph, or exported."""
     options.programs.mkdir(parents=True, exist_ok=True)
-    for name, job in jobs.items():
-        path = options.programs / program_file(name, options)
-        if not path.exists():
-            job.program.export(path)
+    file = task.program_file(name, options)
+    if (options.programs / file).exists():
+        return
+    if options.graphs:
+        job.program.complete(options.graphs / file, options.programs / file)
+    else:
+        job.program.export(options.programs / file)
 
 
-def compare(name, job, options, directory):
+def compare(name, job, options, directory, failed):
+    """Adds to `failed` whoever gave no figure. One that fails does not take the others along, and has no other turn."""
+    deadline = time.monotonic() + options.limit
+    make_program(name, job, options)
     turns = {contender: [] for contender in contenders(options)}
     for repeat in range(options.repeats):
         for contender, who in contenders(options).items():
-            turn = who.turn(name, job, directory)
+            if contender not in turns:
+                continue
+            try:
+                left = (options.repeats - repeat) * len(turns) - sum(len(each) > repeat for each in turns.values())
+                turn = who.turn(name, job, directory, max(1, (deadline - time.monotonic()) / left))
+            except Failed as error:
+                print(f"{name}, {contender}: {error}", file=sys.stderr, flush=True)
+                failed.append(f"{name}, {contender}: {str(error).splitlines()[0]}")
+                del turns[contender]
+                continue
             turns[contender].append(turn)
             rate = statistics.median(turn["windows"]) * job.per_sample
             print(f"{name}, {contender} {turn['mode']}, {repeat + 1} of {options.repeats}: {rate:,.0f} {job.unit}/s, "
@@ -127,18 +144,15 @@ def compare(name, job, options, directory):
 
 def table(results):
     lockstep = {result["model"]: result["rate"] for result in results if result["contender"] == "lockstep"}
+
+    def ratio(result):
+        return f"{lockstep[result['model']] / result['rate']:.2f}" if result["model"] in lockstep else "–"
+
     return [{"model": result["model"], "batch": str(result["batch"]), "precision": result["precision"],
              "contender": result["contender"], "mode": result["mode"], "rate": f"{result['rate']:,.0f} {result['unit']}",
              "min–max": f"{min(result['windows']):,.0f}–{max(result['windows']):,.0f}",
-             "lockstep ÷ it": f"{lockstep[result['model']] / result['rate']:.2f}", "loss": f"{result['loss']:.4f}"}
+             "lockstep ÷ it": ratio(result), "loss": f"{result['loss']:.4f}"}
             for result in results]
-
-
-def device(options):
-    if options.device == "cpu":
-        return {"device": "cpu"}
-    name, _, driver = first_line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").partition(", ")
-    return {"device": name, "driver": driver}
 
 
 def main():
@@ -147,12 +161,14 @@ def main():
     parser.add_argument("--bin", type=pathlib.Path, default=BIN, help="folder of lockstep and lockstep-rank")
     parser.add_argument("--programs", type=pathlib.Path,
                         help="folder of the exported programs; what is missing is exported into it")
+    parser.add_argument("--graphs", type=pathlib.Path, help="folder that task.py wrote; of its graphs the missing programs are made")
     parser.add_argument("--models", nargs="+", choices=list(task.programs.FULL), default=list(task.programs.FULL))
     parser.add_argument("--compile", choices=("default", "reduce-overhead", "max-autotune", "none"),
                         help="torch.compile's mode; max-autotune, on a CPU none")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each contender")
     parser.add_argument("--windows", type=int, default=5, help="measured in each turn")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a window, at least")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds of a model, at most: a turn has its share of what is left")
     parser.add_argument("--loader_threads", type=int, default=4)
     parser.add_argument("--threads", type=int, default=0, help="compute threads of a contender; 0: its own choice")
     parser.add_argument("--output", type=pathlib.Path, help="JSON; benchmarks/results/gpu_training.json, with --small none")
@@ -162,19 +178,22 @@ def main():
     if not options.small and options.output is None:
         options.output = ROOT / "benchmarks" / "results" / "gpu_training.json"
     jobs = {name: job for name, job in task.jobs(options).items() if name in options.models}
-    results = []
+    about = environment("torch") | ({"card": "none: on the CPU"} if options.device == "cpu" else gpu())
+    results, failed = [], []
     with tempfile.TemporaryDirectory(prefix="lockstep-benchmark-") as name:
         directory = pathlib.Path(name)
         options.programs = options.programs or directory
-        export_missing(jobs, options)
         for model, job in jobs.items():
-            results += compare(model, job, options, directory)
-    print_table(table(results))
-    if options.output:
-        about = environment("torch") | device(options)
-        write_json(options.output, environment=about, results=results)
-    if diverged := [result["contender"] for result in results if not math.isfinite(result["loss"])]:
-        raise SystemExit(f"the loss is not finite: {', '.join(diverged)}")
+            results += compare(model, job, options, directory, failed)
+            if options.output and results:
+                write_json(options.output, environment=about, results=results)
+    if results:
+        print_table(table(results))
+    failed += [f"{result['model']}, {result['contender']}: the loss is not finite" for result in results
+               if not math.isfinite(result["loss"])]
+    if failed:
+        raise SystemExit("; ".join(failed))
 
 
-main()
+with none_left():
+    main()

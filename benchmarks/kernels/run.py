@@ -8,18 +8,17 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import statistics
 import subprocess
 import sys
-import sysconfig
 import time
 
 import torch
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
-from report import BIN, ROOT, environment, first_line, print_table, write_json  # noqa: E402
+from children import none_left, started  # noqa: E402
+from report import BIN, ROOT, environment, gpu, print_table, write_json  # noqa: E402
 
 THREADS = 2
 CACHES, MOST_SETS, WARM_UP, LAUNCHES = 8, 32, 10, 50  # as GpuCases.cpp has them
@@ -64,8 +63,7 @@ class Gpu:
         torch.set_default_device("cuda")
         torch.backends.cuda.matmul.allow_tf32 = True
         self.cache = torch.cuda.get_device_properties(0).L2_cache_size
-        self.compiles = bool(shutil.which("gcc") or shutil.which("clang")) and os.path.exists(
-            os.path.join(sysconfig.get_path("include"), "Python.h"))  # what torch.compile needs
+        self.compiles = options.compile
         self.measured = lockstep("--gpu", f"--benchmark_filter={options.filter or '.'}")
 
     def median_seconds(self, make, moved):
@@ -96,19 +94,18 @@ class Gpu:
         return min(self.median_seconds(make, 2 << 30) for make in copies(256 << 20))
 
     def about(self):
-        return {"gpu": torch.cuda.get_device_name(),
-                "driver": first_line("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"), "compiled": self.compiles}
+        return {**gpu(), "compiled": self.compiles}
 
 
 def lockstep(*arguments):
     """Of each benchmark: seconds of one run, and the bytes it must move."""
-    run = subprocess.run([BIN / "kernels_benchmark", *arguments, "--benchmark_format=json"], stdout=subprocess.PIPE,
-                         env={**os.environ, "OMP_NUM_THREADS": str(THREADS)})
-    if run.returncode == 77:
-        raise SystemExit(77)
-    run.check_returncode()
+    with started([BIN / "kernels_benchmark", *arguments, "--benchmark_format=json"], stdout=subprocess.PIPE, text=True,
+                 env={**os.environ, "OMP_NUM_THREADS": str(THREADS)}) as process:
+        output, _ = process.communicate()
+    if process.returncode != 0:
+        raise SystemExit(process.returncode)
     found = {}
-    for benchmark in json.loads(run.stdout)["benchmarks"]:
+    for benchmark in json.loads(output)["benchmarks"]:
         assert benchmark["time_unit"] == "ns", benchmark
         seconds = benchmark["real_time"] * 1e-9
         found[re.sub(r"/(real_time|iterations:1/manual_time)$", "", benchmark["name"])] = seconds, benchmark["bytes_per_second"] * seconds
@@ -149,6 +146,7 @@ def main():
     parser.add_argument("--repeats", type=int, help="turns of each contender; 3, on a GPU 1")
     parser.add_argument("--seconds", type=float, default=0.5, help="of measuring each contender on the CPU, each time")
     parser.add_argument("--filter", default="", help="a regular expression that benchmarks' names must contain")
+    parser.add_argument("--compile", action="store_true", help="on a GPU: torch.compile beside them, which needs a C compiler and Python.h")
     parser.add_argument("--output", type=pathlib.Path, help="default: benchmarks/results/kernels[_gpu].json")
     options = parser.parse_args()
     gpu = options.device == "cuda"
@@ -162,23 +160,27 @@ def main():
         peers.update(importlib.import_module(f"peers.{module.stem}").peers(gpu))
     if gpu:
         peers = {**peers, **{name: {} for name in device.measured if name not in peers}}
+    output = options.output or ROOT / "benchmarks" / "results" / ("kernels_gpu.json" if gpu else "kernels.json")
     copy = 2 * 4 * (256 << 20 if gpu else 64 << 20) / device.copy_seconds()
     table, results = [], []
-    for name, makes in peers.items():
-        if not re.search(options.filter, name):
-            continue
-        seconds, moved = compare(name, device.contenders(makes), device, options.repeats or (1 if gpu else 3))
-        ours = statistics.median(seconds["lockstep"])
-        for contender, times in seconds.items():
-            median = statistics.median(times)
-            results.append({"benchmark": name, "contender": contender, "bytes": moved, "seconds": times})
-            table.append({"benchmark": name, "contender": contender, "ms": f"{median * 1e3:.3f}",
-                          "min–max": f"{min(times) * 1e3:.3f}–{max(times) * 1e3:.3f}", "GB/s": f"{moved / median / 1e9:.1f}",
-                          "of copy": f"{moved / median / copy:.2f}", "its time ÷ lockstep's": f"{median / ours:.2f}"})
-    print_table(table)
-    print(f"a copy moves {copy / 1e9:.1f} GB/s")
-    output = options.output or ROOT / "benchmarks" / "results" / ("kernels_gpu.json" if gpu else "kernels.json")
-    write_json(output, environment=environment("torch"), **device.about(), copy_bytes_per_second=copy, results=results)
+    try:
+        for name, makes in peers.items():
+            if not re.search(options.filter, name):
+                continue
+            seconds, moved = compare(name, device.contenders(makes), device, options.repeats or (1 if gpu else 3))
+            ours = statistics.median(seconds["lockstep"])
+            for contender, times in seconds.items():
+                median = statistics.median(times)
+                results.append({"benchmark": name, "contender": contender, "bytes": moved, "seconds": times})
+                table.append({"benchmark": name, "contender": contender, "ms": f"{median * 1e3:.3f}",
+                              "min–max": f"{min(times) * 1e3:.3f}–{max(times) * 1e3:.3f}", "GB/s": f"{moved / median / 1e9:.1f}",
+                              "of copy": f"{moved / median / copy:.2f}", "its time ÷ lockstep's": f"{median / ours:.2f}"})
+    finally:  # also what was measured when a signal ended it
+        if table:
+            print_table(table)
+        print(f"a copy moves {copy / 1e9:.1f} GB/s")
+        write_json(output, environment=environment("torch"), **device.about(), copy_bytes_per_second=copy, results=results)
 
 
-main()
+with none_left():
+    main()

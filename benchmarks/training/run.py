@@ -24,6 +24,7 @@ import numpy as np
 import task
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from children import none_left, started  # noqa: E402
 from report import BIN, ROOT, environment, print_table, write_json  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -110,8 +111,8 @@ def measure(command, job):
     """Runs one contender; it prints a line `step N … loss X` for the first step and every tenth, or more."""
     shutil.rmtree(job.path("output"), ignore_errors=True)
     start, times, losses, peak, ended = time.monotonic(), {}, {}, [0.0], threading.Event()
-    with open(job.path("errors"), "w+") as errors, subprocess.Popen(
-            [str(part) for part in command], stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
+    with open(job.path("errors"), "w+") as errors, started(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}) as process:
 
         def watch():
@@ -127,9 +128,6 @@ def measure(command, job):
                 if found := re.search(r"\bstep (\d+)\S*\s+loss (\S+)", line):
                     times[int(found.group(1))] = time.monotonic() - start
                     losses[int(found.group(1))] = float(found.group(2))
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
         finally:
             ended.set()
             watcher.join()
@@ -239,4 +237,5 @@ def main():
                              f"{difference:.1e}, more than {TOLERANCE}: the contenders do not train the same thing")
 
 
-main()
+with none_left():
+    main()
