@@ -27,11 +27,14 @@ bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in b
 bench-gpu: set-up-full  ## the same on this machine's GPU; a quarter of an hour
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
 	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank lockstep-cuda kernels_benchmark
-	$(PREFIX)/bin/python3 benchmarks/kernels/run.py --device cuda
+	$(PREFIX)/bin/python3 benchmarks/kernels/run.py --device cuda --compile
 	$(PREFIX)/bin/python3 benchmarks/gpu/training.py
 
-soak: test  ## the long forms of what `make test` runs short
+soak: test  ## the long forms of what `make test` runs short; hostile input under AddressSanitizer, too
 	LOCKSTEP_SOAK=1 ctest --test-dir build --output-on-failure -L soak
+	cmake --preset asan -DLOCKSTEP_PREFIX_PATH=$(PREFIX) >/dev/null
+	cmake --build build-asan -j $(JOBS) --target launch_hostile_jobs_test artifacts_hostile_test checkpoint_hostile_test
+	LOCKSTEP_SOAK=1 ctest --test-dir build-asan --output-on-failure -R hostile
 
 sanitize: sanitize-asan sanitize-tsan  ## unit and MPI tests under AddressSanitizer and UBSan, those without libtorch under ThreadSanitizer
 
@@ -40,7 +43,7 @@ sanitize-%: set-up-full
 	cmake --build --preset $* -j $(JOBS)
 	ctest --test-dir build-$* --output-on-failure -j $(JOBS)
 
-docs: build  ## writes the table of hyperparameters into the README
+docs: build  ## writes what documents repeat of `lockstep`: hyperparameters, exit codes
 	LOCKSTEP_BIN=build/bin $(PREFIX)/bin/python3 tests/judges/readme.py --write
 
 # Not over benchmarks: clang-tidy 14 takes Google Benchmark's registration for a leak, in its header. Nor over the emulator

@@ -12,7 +12,7 @@ add_custom_target(gpu_tests)
 
 if(LOCKSTEP_SANITIZE)
   set(LOCKSTEP_UNIT_ENVIRONMENT
-    "ASAN_OPTIONS=detect_stack_use_after_return=1" "UBSAN_OPTIONS=print_stacktrace=1"
+    "ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1" "UBSAN_OPTIONS=print_stacktrace=1"
     "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/sanitizers/lsan.supp:print_suppressions=0")
   # OpenMPI has no frame pointers: only the slow unwinder finds the functions that lsan.supp names.
   list(TRANSFORM LOCKSTEP_UNIT_ENVIRONMENT REPLACE "^ASAN_.*" "\\0:fast_unwind_on_malloc=0" OUTPUT_VARIABLE LOCKSTEP_MPI_ENVIRONMENT)

@@ -10,10 +10,11 @@ namespace lockstep {
 enum ExitCode : int {
   kExitDone = 0,        ///< the job is done, or was asked to stop and its state is saved
   kExitInternal = 1,    ///< a bug of ours, or an error nobody classified
-  kExitBadInput = 2,    ///< the job as given cannot run: nothing was started, or nothing was kept
+  kExitBadInput = 2,    ///< the job as given cannot run: nothing was started
   kExitRankFailed = 3,  ///< a rank failed while it trained
   kExitNotSaved = 4,    ///< the job was asked to stop, and nothing could be saved
   kExitHostLost = 5,    ///< a host of the job is lost, or has not come
+  kExitNotStarted = 6,  ///< the ranks could not be started: mpirun, the loader or this system refused
   kExitSignal = 128,    ///< plus the signal that stopped the job: nothing was saved
 };
 
@@ -58,6 +59,12 @@ class PeerError : public Error {
 class HostLostError : public Error {
  public:
   explicit HostLostError(const std::string& message) : Error(kExitHostLost, message) {}
+};
+
+/// The ranks could not be started: mpirun or the loader failed, or this system lacks what they need.
+class LaunchError : public Error {
+ public:
+  explicit LaunchError(const std::string& message) : Error(kExitNotStarted, message) {}
 };
 
 /// The job was asked to stop by a signal before anything was there to save.

@@ -33,7 +33,8 @@ bool write_failure_file(const std::filesystem::path& output_dir, const std::stri
   try {
     const FileDescriptor file = new_file(output_dir, "failure");
     if (!file) return false;
-    const std::string cut = first_characters(text, kMaxCharacters);
+    const std::string cut =
+        first_characters(text.empty() ? "the job failed, and nothing said why" : text, kMaxCharacters);
     return ::write(file.get(), cut.data(), cut.size()) == static_cast<ssize_t>(cut.size());
   } catch (...) {
     return false;
@@ -50,6 +51,10 @@ void write_success_file(const std::filesystem::path& output_dir) noexcept {
 void remove_ending_files(const std::filesystem::path& output_dir) {
   for (const char* name : {"failure", "success"}) {
     std::error_code error;
+    // A directory that is mounted read-only refuses also to remove what is not there.
+    if (std::filesystem::symlink_status(output_dir / name, error).type() == std::filesystem::file_type::not_found) {
+      continue;
+    }
     std::filesystem::remove(output_dir / name, error);
     if (error) {
       throw InputError("cannot remove an earlier job's " + (output_dir / name).string() + ": " + error.message() +

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/Error.h"
+#include "common/RegularFile.h"
 
 namespace lockstep {
 
@@ -20,6 +21,22 @@ namespace {
 void sync_path(const fs::path& path, int flags) {
   FileDescriptor fd(::open(path.c_str(), flags | O_CLOEXEC));
   if (!fd || ::fsync(fd.get()) != 0) throw SystemError(with_errno("cannot sync " + path.string()));
+}
+
+// A directory that its owner may not read can still be removed by its owner.
+void remove_as_owner(const fs::path& path) noexcept {
+  std::error_code ignored;
+  fs::permissions(path, fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow, ignored);
+  fs::remove_all(path, ignored);
+}
+
+// Returns false when there is nothing (any more).
+bool rename_if_there(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error == std::errc::no_such_file_or_directory) return false;
+  if (error) throw SystemError("cannot rename " + from.string() + " to " + to.string() + ": " + error.message());
+  return true;
 }
 
 }  // namespace
@@ -39,11 +56,9 @@ FileDescriptor::~FileDescriptor() {
 int FileDescriptor::release() { return std::exchange(fd_, -1); }
 
 std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) throw InputError(with_errno("cannot open " + path.string()));
+  const FileDescriptor fd = open_regular_file(path);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw InputError(with_errno("cannot stat " + path.string()));
-  if (!S_ISREG(info.st_mode)) throw InputError(path.string() + " is not a regular file");
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > max_bytes) {
     throw InputError(path.string() + " has " + std::to_string(size) + " bytes; at most " + std::to_string(max_bytes) +
@@ -73,8 +88,13 @@ std::uintmax_t bytes_below(const fs::path& path) {
 }
 
 OutputFile::OutputFile(fs::path path) : path_(std::move(path)) {
-  fd_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  // A pipe in its place would wait for a reader, now or when it is full.
+  fd_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
   if (!fd_) throw SystemError(with_errno("cannot create " + path_.string()));
+  struct stat info {};
+  if (::fstat(fd_.get(), &info) != 0 || S_ISFIFO(info.st_mode)) {
+    throw SystemError("cannot write " + path_.string() + ": it is a pipe (FIFO), not a file");
+  }
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
@@ -116,7 +136,7 @@ void remove_abandoned_staging(const fs::path& destination, std::string_view pref
     for (const auto& entry : fs::directory_iterator(destination)) {
       if (entry.path().filename().string().starts_with(prefix)) abandoned.push_back(entry.path());
     }
-    for (const fs::path& path : abandoned) fs::remove_all(path);
+    for (const fs::path& path : abandoned) remove_as_owner(path);
   } catch (const std::exception&) {
     return;  // there is no such directory, or it is not ours to change
   }
@@ -128,12 +148,18 @@ void StagingDirectory::publish() {
   }
   for (const auto& entry : fs::directory_iterator(path_)) {
     const fs::path target = destination_ / entry.path().filename();
+    // rename(2) replaces only files by files. A directory that may not be read cannot be removed either, but its name
+    // can be taken from it: it goes where leftovers are.
+    const fs::path old = path_.string() + "-" + target.filename().string();
+    std::error_code ignored;
+    const bool aside = (entry.is_directory() || fs::is_directory(target, ignored)) && rename_if_there(target, old);
     std::error_code error;
-    if (entry.is_directory()) fs::remove_all(target, error);  // rename(2) replaces only empty directories
     fs::rename(entry.path(), target, error);
     if (error) {
+      if (aside && !fs::exists(target, ignored)) fs::rename(old, target, ignored);
       throw SystemError("cannot rename " + entry.path().string() + " to " + target.string() + ": " + error.message());
     }
+    if (aside) remove_as_owner(old);
   }
   sync_path(destination_, O_RDONLY | O_DIRECTORY);
 }

@@ -12,7 +12,8 @@ namespace lockstep {
 enum class RankStatus : char {
   kStarting,
   kListening,  ///< all ranks stop in good order when they get SIGUSR1
-  kEnded,      ///< all ranks have done what they had to, or have stopped on request
+  kEnded,      ///< all ranks have done what they had to
+  kStopped,    ///< all ranks have stopped on request, and what they had done is kept
 };
 
 /// The launcher's side: a file in memory, which is gone with it.

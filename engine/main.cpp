@@ -1,5 +1,7 @@
 // lockstep-rank: the program that links libtorch. `lockstep` starts it; people start `lockstep`.
 
+#include <signal.h>
+
 #include <exception>
 #include <iostream>
 #include <string>
@@ -13,7 +15,12 @@ int main(int argc, char** argv) {
   using namespace lockstep;
   const std::string command = argc > 1 ? argv[1] : "";
   try {
-    if (command == "train" && argc == 3) return train_command(argv[2]);
+    if (command == "train" && argc == 3) {
+      // A reader that goes away must not end a job, and a limit of files' sizes shall be an error of the write.
+      ::signal(SIGPIPE, SIG_IGN);
+      ::signal(SIGXFSZ, SIG_IGN);
+      return train_command(argv[2]);
+    }
     if (command == "model") return model_command(argc - 1, argv + 1);
     if (command == "inspect" && argc == 3) return inspect_command(argv[2], false);
     if (command == "inspect" && argc == 4 && argv[3] == std::string("--passes")) return inspect_command(argv[2], true);

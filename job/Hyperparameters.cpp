@@ -10,6 +10,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "job/Json.h"
 #include "job/RawValue.h"
 
 namespace lockstep {
@@ -243,6 +244,15 @@ Row texts(std::string name, Member<std::vector<std::string>> member, std::string
           .idle = {}};
 }
 
+Row path_row(std::string name, Member<std::string> member, std::string help) {
+  return {.name = std::move(name),
+          .type = "path",
+          .help = std::move(help),
+          .set = [=](Hyperparameters& hyperparameters, const RawValue& raw) { hyperparameters.*member = raw.text(); },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
 Row model_row() {
   return {.name = "model",
           .type = "mlp | cnn | path to a .pt2 file",
@@ -404,7 +414,7 @@ Row parameter_groups_row() {
                     } else if (key == "learning_rate_factor" && value.is_number() && value >= 0) {
                       group.learning_rate_factor = value;
                     } else {
-                      throw InputError(std::string(expected) + "; found " + in_quotes(key) + ": " + value.dump());
+                      throw InputError(std::string(expected) + "; found " + in_quotes(key) + ": " + excerpt(value));
                     }
                   }
                   groups.push_back(group);
@@ -465,6 +475,11 @@ const std::vector<Row>& table() {
         choice("model_norm", &H::model_norm, "cnn: normalization after each convolution.").unless(only_with_cnn));
     all.push_back(real("model_dropout", &H::model_dropout, kShare, "mlp, cnn: probability of dropping an activation.")
                       .unless(only_with_builtin));
+    all.push_back(
+        texts("allow_operators", &H::allow_operators,
+              "Operators of a .pt2 program, as in aten.foo.default, that run although Lockstep does not know "
+              "that they only compute on tensors.")
+            .unless([](const H& h) { return h.model.ends_with(".pt2") ? "" : "a built-in program does not use it"; }));
     all.push_back(integer("epochs", &H::epochs, 1, kMany, "Passes over the training data."));
     all.push_back(integer("max_steps", &H::max_steps, 0, kMany,
                           "Ends the job after so many steps; 0: when the epochs are done."));
@@ -557,6 +572,14 @@ const std::vector<Row>& table() {
     all.push_back(hosts_timeout_row());
     all.push_back(integer("hosts_port", &H::hosts_port, 1, 65535,
                           "Several hosts: the TCP port at which the first one waits for the others."));
+    all.push_back(path_row("secret_file", &H::secret_file,
+                           "Several hosts: a file with the secret that every host of the job must have; it may lie in "
+                           "a channel. Without it, LOCKSTEP_JOB_SECRET is the secret if it is set."));
+    all.push_back(boolean("allow_tcp", &H::allow_tcp,
+                          "GPU: lets hosts that have EFA train over TCP, which is slower, when NCCL does not use EFA.")
+                      .unless(on_cpu));
+    all.push_back(integer("exit_code_when_stopped", &H::exit_code_when_stopped, 0, 255,
+                          "The exit code of a job that stopped on request and saved its state."));
     all.push_back(real("bucket_cap_mb", &H::bucket_cap_mb, kPositive, "MiB of gradients that are reduced at once."));
     all.push_back(real("log_every", &H::log_every, kPositive, "Seconds between two progress lines."));
     return all;
@@ -583,7 +606,7 @@ void set(Hyperparameters& hyperparameters, const Row& row, const json& value) {
     row.set(hyperparameters, RawValue(value));
   } catch (const InputError& error) {
     throw InputError("hyperparameter " + row.name + ": " + error.what() + "; found " +
-                     (value.is_string() ? in_quotes(value.get<std::string>()) : value.dump()));
+                     (value.is_string() ? in_quotes(value.get<std::string>()) : excerpt(value)));
   }
 }
 
@@ -591,6 +614,12 @@ void set(Hyperparameters& hyperparameters, const Row& row, const json& value) {
 void check_together(const Hyperparameters& h) {
   if (h.schedule == ScheduleKind::kStep && h.schedule_step_size == 0) {
     throw InputError("schedule=step needs schedule_step_size: the steps between two decays");
+  }
+  const std::int64_t stopped = h.exit_code_when_stopped;
+  if ((stopped >= kExitInternal && stopped <= kExitNotStarted) || stopped >= 126) {
+    throw InputError("exit_code_when_stopped=" + std::to_string(stopped) +
+                     " has another meaning (`lockstep --help`); take 0, or a number from " +
+                     std::to_string(kExitNotStarted + 1) + " to 125");
   }
   if (h.loss == Loss::kMse && h.monitor.metric != "loss") {
     throw InputError("monitor=" + h.monitor.metric + ": with loss=mse only the loss is measured");

@@ -63,6 +63,7 @@ struct Hyperparameters {
   std::vector<std::int64_t> model_hidden{128};       ///< mlp and cnn
   Norm model_norm = Norm::kBatch;                    ///< cnn
   double model_dropout = 0.25;                       ///< mlp and cnn
+  std::vector<std::string> allow_operators;          ///< .pt2: that run though they are not known to be pure
   // How long, and how much at once.
   std::int64_t epochs = 10;
   std::int64_t max_steps = 0;         ///< 0: no limit but `epochs`
@@ -120,8 +121,11 @@ struct Hyperparameters {
   std::int64_t threads_per_rank = 0;  ///< 0: the host's cores divided by its ranks
   double hosts_timeout = 900;         ///< seconds
   std::int64_t hosts_port = 7788;
-  double bucket_cap_mb = 25;  ///< MiB of gradients reduced at once
-  double log_every = 5;       ///< seconds between two progress lines
+  std::string secret_file;  ///< several hosts: its content is the job's secret; "": LOCKSTEP_JOB_SECRET, if it is set
+  bool allow_tcp = false;   ///< GPU: an instance that has EFA may train over TCP
+  std::int64_t exit_code_when_stopped = 0;  ///< of a job that stopped on request and saved its state
+  double bucket_cap_mb = 25;                ///< MiB of gradients reduced at once
+  double log_every = 5;                     ///< seconds between two progress lines
 };
 
 /// Raw hyperparameters as they arrive: name → the text or JSON value given. SageMaker hands every value over as text in

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/Error.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -24,6 +25,7 @@ std::string write_job_config(const JobConfig& config) {
                          {"local_rank", config.local_rank},
                          {"announced_ranks", config.announced_ranks},
                          {"status_file", config.status_file.string()},
+                         {"efa", config.efa},
                          {"terminal", config.terminal},
                          {"hyperparameters", to_json(config.hyperparameters)}};
   try {
@@ -35,7 +37,7 @@ std::string write_job_config(const JobConfig& config) {
 
 JobConfig read_job_config(const std::string& text) {
   try {
-    const json document = json::parse(text);
+    const json document = parse_json(text, "this is not a job that `lockstep` wrote: it");
     JobConfig config;
     config.job_name = document.at("job_name");
     config.host = document.at("host");
@@ -50,6 +52,7 @@ JobConfig read_job_config(const std::string& text) {
     config.local_rank = document.at("local_rank");
     config.announced_ranks = document.at("announced_ranks");
     config.status_file = document.at("status_file").get<std::string>();
+    config.efa = document.at("efa");
     config.terminal = document.at("terminal");
     config.hyperparameters = hyperparameters_from_json(document.at("hyperparameters"));
     return config;

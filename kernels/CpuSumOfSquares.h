@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/CpuElements.h"
 #include "kernels/gradient_norm/GradientNorm.h"
@@ -12,37 +12,27 @@ namespace lockstep::kernels {
 
 // Independent sums, side by side in vector registers: the compiler may not reorder additions, so the source
 // does.
-inline constexpr std::int64_t kSquareLanes = 8;
-inline constexpr std::int64_t kSquareVectors = 4;
-template <typename Element>
-using SquareLanes [[gnu::vector_size(kSquareLanes * sizeof(Element))]] = Element;
+inline constexpr std::int64_t kSquareLanes = 32;
 
 template <typename Real>
 LOCKSTEP_INLINE GradientNorm sum_of_squares(const Real* values, std::int64_t n) {
-  SquareLanes<double> squares[kSquareVectors] = {};
-  SquareLanes<std::int64_t> non_finite[kSquareVectors] = {};
+  double squares[kSquareLanes] = {};
   const auto add = [&](const Real* from) __attribute__((always_inline)) {
-    for (int i = 0; i < kSquareVectors; ++i) {
-      SquareLanes<Real> raw;
-      std::memcpy(&raw, from + i * kSquareLanes, sizeof raw);
-      const SquareLanes<double> value = __builtin_convertvector(raw, SquareLanes<double>);
-      squares[i] += value * value;
-      // value · 0 is 0 but for NaN and infinities; a comparison that holds is -1.
-      non_finite[i] -= (value * 0.0) != 0.0;
+    for (std::int64_t lane = 0; lane < kSquareLanes; ++lane) {
+      const double value = from[lane];
+      squares[lane] += value * value;
     }
   };
-  constexpr std::int64_t kBlock = kSquareLanes * kSquareVectors;
-  const std::int64_t whole = n - n % kBlock;
-  for (std::int64_t i = 0; i < whole; i += kBlock) add(values + i);
-  Real rest[kBlock] = {};
+  const std::int64_t whole = n - n % kSquareLanes;
+  for (std::int64_t i = 0; i < whole; i += kSquareLanes) add(values + i);
+  Real rest[kSquareLanes] = {};
   std::copy(values + whole, values + n, rest);
   add(rest);
   GradientNorm total;
-  for (int i = 0; i < kSquareVectors; ++i) {
-    for (int lane = 0; lane < kSquareLanes; ++lane) {
-      total.sum_of_squares += squares[i][lane];
-      total.non_finite += non_finite[i][lane];
-    }
+  for (const double square : squares) total.sum_of_squares += square;
+  // What is not finite makes the sum so: there is nothing to count in the usual case.
+  if (!std::isfinite(total.sum_of_squares)) {
+    total.non_finite = std::count_if(values, values + n, [](Real value) { return !std::isfinite(value); });
   }
   return total;
 }

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "common/Error.h"
+#include "kernels/CudaError.h"
 #include "kernels/ElementTypes.h"
 #include "kernels/Stream.h"
 
@@ -41,7 +42,7 @@ void launch(const char* name, void (*kernel)(Parameters...), std::int64_t blocks
   if (blocks > kMostBlocks) throw InternalError(std::string(name) + " of " + std::to_string(blocks) + " blocks");
   LOCKSTEP_START(kernel, static_cast<unsigned>(blocks), static_cast<unsigned>(threads), stream, arguments...);
   if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) {
-    throw SystemError(std::string("launching ") + name + ": " + cudaGetErrorString(error));
+    throw_cuda_error(std::string("launching ") + name, error);
   }
 }
 

@@ -72,7 +72,7 @@ Admission CheckIn::judge(const HostReport& report, const std::string& from, cons
   const std::string& name = report.plan.name;
   if (std::ranges::count(hosts_, name) == 0) return {kNever, name + " is not a host of this job"};
   if (report.job != own_.job) return {kNever, name + " has a job of another name or with other hosts"};
-  if (report.secret != own_.secret) return {kNever, name + " has another LOCKSTEP_JOB_SECRET"};
+  if (report.secret != own_.secret) return {kNever, name + " has another secret (secret_file, LOCKSTEP_JOB_SECRET)"};
   if (std::ranges::count(come_, name, name_of) > 0) return {kLater, name + " has come already"};
   const std::vector<std::string> addresses = resolve(name);
   if (std::ranges::count(addresses, from) == 0) {

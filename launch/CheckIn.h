@@ -19,7 +19,7 @@ struct HostReport {
   std::string mpi;             ///< of OpenMPI
   std::string job;             ///< digest of the job's name and hosts
   std::string digest;          ///< of its hyperparameters
-  std::string secret;          ///< LOCKSTEP_JOB_SECRET, or ""
+  std::string secret;          ///< of the job, or ""
   std::string system_name;     ///< what the host's system calls it
   std::string interface_name;  ///< of the network on which it reaches the other hosts
 

@@ -18,6 +18,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -114,7 +115,11 @@ std::vector<json> Connection::receive() {
     taken += static_cast<std::size_t>(count);
     partial_.append(buffer, static_cast<std::size_t>(count));
     for (std::size_t end; (end = partial_.find('\n')) != std::string::npos; partial_.erase(0, end + 1)) {
-      json message = json::parse(partial_.begin(), partial_.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+      json message;
+      try {
+        message = parse_json(std::string_view(partial_).substr(0, end), "a message");
+      } catch (const InputError&) {  // no host of ours: what it sends is not answered
+      }
       if (!message.is_object()) {
         closed_ = true;
         return messages;

@@ -17,18 +17,20 @@ using nlohmann::json;
 namespace {
 
 constexpr std::uint64_t kMaxJobFile = 16 << 20;
+constexpr std::uint64_t kMaxSecret = 4096;
 
 bool is_s3(const std::string& path) { return path.starts_with("s3://"); }
 
 fs::path below(const fs::path& directory, const json& value, const std::string& key, const fs::path& file) {
   const std::string path = value.is_string() ? value.get<std::string>() : "";
-  if (path.empty() || is_s3(path)) {
-    throw InputError(file.string() + ": " + key + " must be a path on this host, not " + value.dump());
+  if (path.empty() || is_address(path)) {
+    throw InputError(file.string() + ": " + key + " must be a path on this host, not " + excerpt(value));
   }
   return (directory / path).lexically_normal();
 }
 
-void read_job_file(const fs::path& file, Job& job) {
+// Returns whether it says where metrics go.
+bool read_job_file(const fs::path& file, Job& job) {
   const json document = parse_json(read_file(file, kMaxJobFile), file.string());
   if (!document.is_object()) throw InputError(file.string() + " must hold a JSON object");
   const fs::path directory = fs::absolute(file).parent_path();
@@ -44,7 +46,7 @@ void read_job_file(const fs::path& file, Job& job) {
     } else if (key == "output_data_dir") {
       job.config.output_data_dir = below(directory, value, key, file);
     } else if (key == "hosts") {
-      job.hosts = in_natural_order(text_list(value, file.string() + ": hosts"));
+      job.hosts = in_natural_order(text_list(value, file.string() + ": hosts"), file.string());
     } else if (key == "launcher") {
       job.launcher = launcher_named(value.is_string() ? value.get<std::string>() : value.dump());
     } else if (key == "channels") {
@@ -52,12 +54,15 @@ void read_job_file(const fs::path& file, Job& job) {
       for (const auto& [name, path] : value.items()) {
         job.config.channels[name] = below(directory, path, "channel " + name, file);
       }
-    } else if (key == "model" && value.is_string() && value.get<std::string>().ends_with(".pt2")) {
+    } else if ((key == "model" && value.is_string() && value.get<std::string>().ends_with(".pt2")) ||
+               (key == "secret_file" && !RawValue(value).is_null())) {
       job.hyperparameters[key] = below(directory, value, key, file).string();
     } else {
       job.hyperparameters[key] = value;
     }
   }
+  if (document.contains("output_dir") && !document.contains("output_data_dir")) job.config.output_data_dir.clear();
+  return document.contains("output_data_dir");
 }
 
 // SageMaker's framework estimators send `model_dir` among the hyperparameters: an S3 address, which the container
@@ -122,6 +127,57 @@ void check_checkpoint_dir(const Job& job) {
   }
 }
 
+// What a job file or the flags have besides hyperparameters, and how it is given.
+constexpr std::pair<const char*, const char*> kNoHyperparameters[] = {
+    {"channel", "--channel NAME=DIR among the flags, channels in a job file"},
+    {"channels", "--channel NAME=DIR among the flags, channels (an object, name → directory) in a job file"},
+    {"hosts", "--hosts A,B among the flags, hosts in a job file"},
+    {"launcher", "--launcher ssh among the flags, launcher in a job file"},
+    {"job_name",
+     "--job_name NAME among the flags, job_name in a job file, the variable TRAINING_JOB_NAME in a container"},
+    {"model_dir", "--model_dir DIR among the flags, model_dir in a job file"},
+    {"checkpoint_dir",
+     "--checkpoint_dir DIR among the flags, checkpoint_dir in a job file, a checkpoint configuration (LocalPath) in "
+     "SageMaker"},
+    {"output_dir", "--output_dir DIR among the flags, output_dir in a job file"},
+    {"output_data_dir", "--output_data_dir DIR among the flags, output_data_dir in a job file"},
+    {"base_dir", "--base_dir DIR among the flags, or the variable SAGEMAKER_BASE_DIR"},
+    {"print_config", "--print-config among the flags"},
+};
+
+// The file wins over the variable: who names it means it.
+void read_secret(Job& job) {
+  const std::string& file = job.config.hyperparameters.secret_file;
+  std::string origin = "the variable LOCKSTEP_JOB_SECRET";
+  if (!file.empty()) {
+    origin = "secret_file " + file;
+    std::error_code error;
+    if (fs::status(file, error).type() == fs::file_type::not_found) {
+      job.absent.push_back(origin + " is not there: every host of the job must have this file");
+      return;
+    }
+    try {
+      job.secret = read_file(file, kMaxSecret);
+    } catch (const InputError& unreadable) {
+      throw InputError(std::string("secret_file: ") + unreadable.what());
+    }
+    if (job.secret.ends_with('\n')) job.secret.pop_back();  // that an editor leaves
+    if (job.secret.empty()) throw InputError(origin + " is empty: it must hold the job's secret");
+  }
+  try {
+    static_cast<void>(json(job.secret).dump());
+  } catch (const json::exception&) {
+    throw InputError(origin + " does not hold a text: a secret must be UTF-8, as base64 is");
+  }
+}
+
+bool holds_secret(const Job& job, const fs::path& channel) {
+  const std::string& file = job.config.hyperparameters.secret_file;
+  if (file.empty()) return false;
+  const fs::path inside = fs::absolute(file).lexically_normal().lexically_relative(channel.lexically_normal());
+  return !inside.empty() && *inside.begin() != "..";
+}
+
 }  // namespace
 
 Job gather_job(const JobEnvironment& environment, const JobArguments& arguments) {
@@ -144,8 +200,10 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   job.hyperparameters = environment.hyperparameters;
   std::string asked = take_model_dir(job.hyperparameters);
   if (!asked.empty() && !is_s3(asked)) job.config.model_dir = asked;
-  if (arguments.job_file) read_job_file(*arguments.job_file, job);
-  if (!arguments.hosts.empty()) job.hosts = in_natural_order(arguments.hosts);
+  job.secret = environment.secret;
+  const bool file_says_metrics = arguments.job_file && read_job_file(*arguments.job_file, job);
+  if (arguments.job_name && !arguments.job_name->empty()) job.config.job_name = *arguments.job_name;
+  if (!arguments.hosts.empty()) job.hosts = in_natural_order(arguments.hosts, "--hosts");
   if (arguments.launcher) job.launcher = *arguments.launcher;
   for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
   for (std::set<std::string>* channels : {&job.piped_channels, &job.sharded_channels}) {
@@ -164,8 +222,13 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
     const auto flag = directories.find(name);
     if (flag != directories.end()) place = flag->second;
     if (place.empty()) place = otherwise;
+    if (is_address(place)) {
+      throw InputError(std::string(name) + " must be a directory on this host, not " + in_quotes(place.string()));
+    }
     if (!place.empty()) place = fs::absolute(place);
   };
+  // With the directory that it is below, unless something names it itself.
+  if (directories.contains("output_dir") && !file_says_metrics) job.config.output_data_dir.clear();
   directory("model_dir", job.config.model_dir, "model");
   if (is_s3(asked)) {
     job.notes.push_back("model_dir=" + asked + " is not written to: artifacts go to " + job.config.model_dir.string() +
@@ -174,20 +237,32 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   directory("checkpoint_dir", job.config.checkpoint_dir, "");
   directory("output_dir", job.config.output_dir, "output");
   directory("output_data_dir", job.config.output_data_dir, job.config.output_dir / "data");
-  for (auto& [name, path] : job.config.channels) path = fs::absolute(path);
+  for (auto& [name, path] : job.config.channels) {
+    if (name.empty() || is_address(path)) {
+      throw InputError("channel " + in_quotes(name) + ": expected a name and a directory on this host, not " +
+                       in_quotes(path.string()));
+    }
+    path = fs::absolute(path);
+  }
   return job;
 }
 
 void check_job(Job& job) {
-  job.config.hyperparameters = parse_hyperparameters(
-      job.hyperparameters, {"channel", "channels", "hosts", "launcher", "job_name", "model_dir", "checkpoint_dir",
-                            "output_dir", "output_data_dir", "base_dir", "print_config"});
+  std::vector<std::string> others;
+  for (const auto& [name, where] : kNoHyperparameters) {
+    others.emplace_back(name);
+    if (job.hyperparameters.contains(name)) {
+      throw InputError(in_quotes(name) + " does nothing where it was given: it is no hyperparameter. Give " + where);
+    }
+  }
+  job.config.hyperparameters = parse_hyperparameters(job.hyperparameters, others);
   check_checkpoint_dir(job);
   choose_hosts(job);
   if (!job.takes_part) return;
+  read_secret(job);
   const bool synthetic = job.config.hyperparameters.data == Data::kSynthetic;
   for (const auto& [name, path] : job.config.channels) {
-    if (synthetic) {
+    if (synthetic && !holds_secret(job, path)) {
       throw InputError("channel " + in_quotes(name) +
                        " does nothing in this job: data=synthetic makes its samples up; " + "leave out one of the two");
     }
@@ -201,10 +276,16 @@ void check_job(Job& job) {
     }
     std::error_code error;
     if (!fs::is_directory(path, error)) {
-      throw InputError("channel " + in_quotes(name) + ": " + path.string() + " is not a directory" +
-                       (error ? ": " + error.message() : ""));
+      job.absent.push_back("channel " + in_quotes(name) + ": " + path.string() + " is not a directory" +
+                           (is_dead_link(path) ? ": it is a link whose target is not there"
+                            : error            ? ": " + error.message()
+                                               : ""));
     }
   }
+}
+
+void require_present(const std::vector<std::string>& absent) {
+  if (!absent.empty()) throw InputError(absent.front());
 }
 
 }  // namespace lockstep

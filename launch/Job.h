@@ -19,13 +19,17 @@ struct Job {
   Launcher launcher = Launcher::kConnection;
   bool takes_part = true;         ///< this host is one of them
   std::optional<int> gpus;        ///< that the container announces
+  int scheduled_gpus = 0;         ///< of this host, that a cluster's scheduler has given to the job; not set here
   std::string network_interface;  ///< that the container names, or ""
   std::string instance_type;      ///< of this host, as the container names it, or ""
   std::vector<InstanceGroup> instance_groups;
   std::set<std::string> piped_channels;
   std::set<std::string> sharded_channels;
   RawHyperparameters hyperparameters;  ///< as given; `check_job` reads them into `config`
+  std::string secret;                  ///< that the job's hosts show each other, or ""
   std::vector<std::string> notes;      ///< lines for the log: what was decided and may surprise
+  /// What the job needs and is not on this machine. Such a job can be planned here, and not run.
+  std::vector<std::string> absent;
 };
 
 /// Brings together what is said about the job. Flags win over the job file, which wins over the container. Paths in a
@@ -33,9 +37,12 @@ struct Job {
 /// Throws InputError for a job file that cannot be read.
 Job gather_job(const JobEnvironment& environment, const JobArguments& arguments);
 
-/// Reads the hyperparameters into their types, leaves those hosts that train, and checks the channels if this host is
-/// one of them. Throws InputError for whatever cannot be a job. Two steps, so that a caller whose job is refused knows
-/// where to say so.
+/// Reads the hyperparameters into their types and the job's secret, leaves those hosts that train, and checks the
+/// channels if this host is one of them. Throws InputError for whatever cannot be a job; what is only not here goes to
+/// `absent`. Two steps, so that a caller whose job is refused knows where to say so.
 void check_job(Job& job);
+
+/// Throws InputError, with the first of them, when something is absent.
+void require_present(const std::vector<std::string>& absent);
 
 }  // namespace lockstep

@@ -15,6 +15,20 @@ Launcher launcher_named(const std::string& name) {
   throw InputError("launcher: expected connection or ssh, found " + in_quotes(name));
 }
 
+namespace {
+
+// The names of a,b or "a, b". What is no name among them is found when all hosts are known.
+std::vector<std::string> trimmed_names(const std::string& list) {
+  std::vector<std::string> names = split(list, ',');
+  for (std::string& name : names) {
+    const std::size_t first = name.find_first_not_of(' ');
+    name = first == std::string::npos ? "" : name.substr(first, name.find_last_not_of(' ') - first + 1);
+  }
+  return names;
+}
+
+}  // namespace
+
 JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
   JobArguments parsed;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -59,7 +73,9 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
     } else if (directory) {
       parsed.directories[name] = value;
     } else if (name == "hosts") {
-      parsed.hosts = split(value, ',');
+      parsed.hosts = trimmed_names(value);
+    } else if (name == "job_name") {
+      parsed.job_name = value;
     } else if (name == "launcher") {
       parsed.launcher = launcher_named(value);
     } else if (name == "channel") {
@@ -73,6 +89,17 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
     }
   }
   return parsed;
+}
+
+std::optional<std::filesystem::path> output_dir_among(const std::vector<std::string>& arguments) {
+  std::optional<std::filesystem::path> found;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    for (const char* flag : {"--output_dir", "--output-dir"}) {
+      if (arguments[i] == flag && i + 1 < arguments.size()) found = arguments[i + 1];
+      if (arguments[i].starts_with(std::string(flag) + "=")) found = arguments[i].substr(std::string(flag).size() + 1);
+    }
+  }
+  return found && found->empty() ? std::nullopt : found;
 }
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "common/Error.h"
@@ -34,7 +35,7 @@ class Source {
   std::optional<std::string> text(const char* key) const {
     const json* value = find(key);
     if (!value) return std::nullopt;
-    if (!value->is_string()) throw InputError(origin_ + ": " + key + " must be a text, not " + value->dump());
+    if (!value->is_string()) throw InputError(origin_ + ": " + key + " must be a text, not " + excerpt(*value));
     return value->get<std::string>();
   }
 
@@ -52,7 +53,7 @@ class Source {
 
   std::vector<Source> parts(const char* key) const {
     const json* list = find(key);
-    if (list && !list->is_array()) throw InputError(origin_ + ": " + key + " must be a list, not " + list->dump());
+    if (list && !list->is_array()) throw InputError(origin_ + ": " + key + " must be a list, not " + excerpt(*list));
     std::vector<Source> parts;
     for (const json& value : list ? *list : json::array()) parts.push_back(part(value, key));
     return parts;
@@ -82,6 +83,11 @@ fs::path place(const Environment& environment, const char* name, const fs::path&
   return variable(environment, name).value_or(otherwise.string());
 }
 
+fs::path here(const fs::path& place, const std::string& origin) {
+  if (!is_address(place)) return place;
+  throw InputError(origin + " must be a directory on this host, not " + in_quotes(place.string()));
+}
+
 fs::path base_directory(const Environment& environment, const std::optional<fs::path>& base_dir) {
   return base_dir ? *base_dir : place(environment, "SAGEMAKER_BASE_DIR", "/opt/ml");
 }
@@ -98,6 +104,10 @@ fs::path config_directory(const Environment& environment, const fs::path& base) 
 std::optional<Source> config_file(const Environment& environment, const fs::path& path, const char* copy = "") {
   std::error_code error;
   const bool exists = fs::exists(path, error);
+  if (!exists && is_dead_link(path)) {
+    throw InputError(path.string() + " is a link to " + fs::read_symlink(path, error).string() +
+                     ", which is not there; mount what it leads to as well, or remove the link");
+  }
   // Not to be taken for a missing file: the job would run without what it says.
   if (error) {
     throw InputError("cannot look at " + path.string() + ": " + error.message() +
@@ -124,16 +134,17 @@ void read_hosts(const Environment& environment, const std::optional<Source>& res
   if (const auto host = variable(environment, "SM_CURRENT_HOST")) job.current_host = *host;
   if (job.hosts.empty()) job.hosts = {job.current_host.empty() ? "localhost" : job.current_host};
   if (job.current_host.empty()) job.current_host = job.hosts.front();
-  job.hosts = in_natural_order(std::move(job.hosts));
+  job.hosts = in_natural_order(std::move(job.hosts), "the container");
   if (std::ranges::count(job.hosts, job.current_host) == 0) {
     throw InputError("this host, " + job.current_host + ", is not among the job's hosts: " + join(job.hosts, ", "));
   }
   if (const auto gpus = variable(environment, "SM_NUM_GPUS")) {
-    const json count = json::parse(*gpus, nullptr, false);
-    if (!count.is_number_unsigned() || count > 1024) {
+    int count = -1;
+    const auto [end, error] = std::from_chars(gpus->data(), gpus->data() + gpus->size(), count);
+    if (error != std::errc() || end != gpus->data() + gpus->size() || count < 0 || count > 1024) {
       throw InputError("the variable SM_NUM_GPUS must be a count, not " + in_quotes(*gpus));
     }
-    job.gpus = count.get<int>();
+    job.gpus = count;
   }
 }
 
@@ -222,11 +233,30 @@ Environment process_environment() {
   return environment;
 }
 
-std::vector<std::string> in_natural_order(std::vector<std::string> hosts) {
+std::vector<std::string> in_natural_order(std::vector<std::string> hosts, const std::string& origin) {
+  // mpirun would take a comma for the next name and a colon for a number of ranks.
+  const auto foreign = [](unsigned char c) { return c <= ' ' || c == ',' || c == ':' || c == '/' || c == 0x7f; };
+  for (const std::string& host : hosts) {
+    if (host.empty() || host.starts_with("-") || std::ranges::any_of(host, foreign)) {
+      throw InputError(origin + ": expected names of hosts, as in a,b; found " +
+                       (host.empty() ? "an empty name" : in_quotes(host)));
+    }
+  }
   std::ranges::sort(hosts, natural_less);
   const auto twice = std::ranges::adjacent_find(hosts);
-  if (twice != hosts.end()) throw InputError("the job's hosts name " + *twice + " twice");
+  if (twice != hosts.end()) throw InputError(origin + ": the job's hosts name " + *twice + " twice");
   return hosts;
+}
+
+bool is_address(const std::string& text) {
+  const std::size_t mark = text.find("://");
+  return mark != std::string::npos && mark > 0 &&
+         std::ranges::all_of(text.substr(0, mark), [](unsigned char c) { return std::isalnum(c) != 0; });
+}
+
+bool is_dead_link(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_symlink(path, ignored) && !fs::exists(path, ignored);
 }
 
 bool natural_less(const std::string& a, const std::string& b) {
@@ -257,16 +287,19 @@ bool natural_less(const std::string& a, const std::string& b) {
 
 std::optional<fs::path> container_output_dir(const Environment& environment, const std::optional<fs::path>& base_dir) {
   const fs::path base = base_directory(environment, base_dir);
-  std::error_code error;  // a directory that cannot be looked at is there
-  if (!has_sm_variable(environment) && !fs::exists(config_directory(environment, base), error) && !error) {
-    return std::nullopt;
-  }
-  return place(environment, "SM_OUTPUT_DIR", base / "output");
+  std::error_code ignored;  // a directory that cannot be looked at is there, and so is a link that leads nowhere
+  const fs::file_status config = fs::symlink_status(config_directory(environment, base), ignored);
+  if (!has_sm_variable(environment) && config.type() == fs::file_type::not_found) return std::nullopt;
+  const fs::path output = place(environment, "SM_OUTPUT_DIR", base / "output");
+  return is_address(output) ? base / "output" : output;
 }
 
 JobEnvironment read_job_environment(const Environment& environment, const std::optional<fs::path>& base_dir) {
-  const fs::path base = base_directory(environment, base_dir);
-  const fs::path config = config_directory(environment, base);
+  const fs::path base = here(base_directory(environment, base_dir), "the base directory");
+  const fs::path config = here(config_directory(environment, base), "the configuration directory");
+  for (const fs::path& directory : {base, base / "input", config}) {
+    if (is_dead_link(directory)) throw InputError(directory.string() + " is a link whose target is not there");
+  }
   const auto resources = config_file(environment, config / "resourceconfig.json", "SM_RESOURCE_CONFIG");
   const auto inputs = config_file(environment, config / "inputdataconfig.json", "SM_INPUT_DATA_CONFIG");
   const auto hyperparameters = config_file(environment, config / "hyperparameters.json");
@@ -281,11 +314,18 @@ JobEnvironment read_job_environment(const Environment& environment, const std::o
   read_groups(environment, resources, job);
   read_channels(environment, input_directory(environment, base) / "data", inputs, job);
   read_hyperparameters(environment, hyperparameters, job);
-  if (checkpoints) job.checkpoint_dir = checkpoints->text("LocalPath").value_or("");
+  if (checkpoints) {
+    job.checkpoint_dir =
+        here(checkpoints->text("LocalPath").value_or(""), (config / "checkpointconfig.json").string() + ": LocalPath");
+  }
+  job.secret = variable(environment, "LOCKSTEP_JOB_SECRET").value_or("");
   if (job.container) {
-    job.model_dir = place(environment, "SM_MODEL_DIR", base / "model");
-    job.output_dir = *output_dir;
-    job.output_data_dir = place(environment, "SM_OUTPUT_DATA_DIR", *output_dir / "data");
+    const auto own = [&](const char* name, const fs::path& otherwise) {
+      return here(place(environment, name, otherwise), std::string("the variable ") + name);
+    };
+    job.model_dir = own("SM_MODEL_DIR", base / "model");
+    job.output_dir = own("SM_OUTPUT_DIR", *output_dir);
+    job.output_data_dir = own("SM_OUTPUT_DATA_DIR", *output_dir / "data");
   }
   return job;
 }

@@ -48,6 +48,7 @@ struct JobEnvironment {
   std::filesystem::path output_dir;
   std::filesystem::path output_data_dir;
   RawHyperparameters hyperparameters;
+  std::string secret;  ///< LOCKSTEP_JOB_SECRET, or ""
 };
 
 /// Reads it. The base directory is `base_dir`, else SAGEMAKER_BASE_DIR, else /opt/ml. Throws InputError, naming file or
@@ -60,8 +61,14 @@ JobEnvironment read_job_environment(const Environment& environment,
 std::optional<std::filesystem::path> container_output_dir(const Environment& environment,
                                                           const std::optional<std::filesystem::path>& base_dir);
 
-/// Natural order; throws InputError for a list that names a host twice.
-std::vector<std::string> in_natural_order(std::vector<std::string> hosts);
+/// Natural order; throws InputError, with `origin`, for a list that names a host twice, or one by what is no name.
+std::vector<std::string> in_natural_order(std::vector<std::string> hosts, const std::string& origin);
+
+/// Whether a text is an address, as s3://bucket/x is, and no directory or file of this host.
+bool is_address(const std::string& text);
+
+/// Whether a link is at `path` whose target is not there, so that whoever follows it sees nothing.
+bool is_dead_link(const std::filesystem::path& path);
 
 /// Whether `a` comes before `b` when runs of digits count as numbers: algo-2 before algo-10.
 bool natural_less(const std::string& a, const std::string& b);

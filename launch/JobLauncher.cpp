@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -26,6 +27,7 @@
 #include "launch/MpiRun.h"
 #include "launch/MpirunMessages.h"
 #include "launch/Network.h"
+#include "launch/Preflight.h"
 #include "launch/RemoteStart.h"
 #include "launch/Supervisor.h"
 
@@ -38,6 +40,8 @@ namespace {
 // SageMaker kills a container 120 seconds after it has asked it to stop. All is over within 90: the last of them are
 // for what is killed then to go, and for telling the other hosts.
 constexpr double kSecondsToStop = 75;
+// For ranks that give up waiting for each other, beyond the time that they have for it.
+constexpr double kSecondsToSayWhy = 15;
 
 fs::path own_program() { return fs::read_symlink("/proc/self/exe"); }
 
@@ -63,21 +67,19 @@ std::vector<std::string> command_for(const Job& job, const Topology& topology, c
       rank_command);
 }
 
+// What mpirun knows the hosts of a job by, its own first.
+std::vector<std::string> node_names(const Job& job) {
+  std::vector<std::string> names = job.hosts;
+  if (names.size() == 1 || job.config.host == names.front()) names.front() = system_name();
+  return names;
+}
+
 // Usually all hosts call theirs the same.
 std::string interfaces_of(const std::vector<HostReport>& reports) {
   std::set<std::string> names;
   for (const HostReport& report : reports) names.insert(report.interface_name);
   names.erase("");
   return join(std::vector(names.begin(), names.end()), ",");
-}
-
-std::vector<fs::path> library_directories() {
-  const char* variable = std::getenv("LD_LIBRARY_PATH");
-  std::vector<fs::path> directories = {"/usr/lib/x86_64-linux-gnu", "/usr/local/lib"};
-  for (const std::string& directory : split(variable ? variable : "", ':')) {
-    if (!directory.empty()) directories.emplace_back(directory);
-  }
-  return directories;
 }
 
 JobConfig with_status_file(JobConfig config, const std::string& path) {
@@ -88,13 +90,20 @@ JobConfig with_status_file(JobConfig config, const std::string& path) {
 /// One host's part in a job.
 class JobLauncher {
  public:
-  JobLauncher(Supervisor& supervisor, const Launch& launch, const std::vector<std::string>& arguments)
+  JobLauncher(Supervisor& supervisor, const Launch& launch, const std::vector<std::string>& arguments, MpiRun mpirun)
       : launch_(launch),
         config_(launch.job.config),
         arguments_(arguments),
         document_(with_status_file(config_, status_.path())),
-        mpirun_(find_mpirun()),
-        supervisor_(supervisor) {}
+        mpirun_(std::move(mpirun)),
+        preflight_(mpirun_, launch.topology.hosts.front(), node_names(launch.job)),
+        supervisor_(supervisor) {
+    for (const std::string& note : preflight_.notes()) std::cout << "lockstep: " << note << std::endl;
+  }
+  JobLauncher(const JobLauncher&) = delete;
+  JobLauncher& operator=(const JobLauncher&) = delete;
+  /// Ends what it has started, whose lines come to this object and whose directories go with it.
+  ~JobLauncher() { supervisor_.end(); }
 
   Outcome run() {
     const std::vector<std::string>& hosts = launch_.job.hosts;
@@ -102,19 +111,20 @@ class JobLauncher {
     return config_.host == hosts.front() ? lead() : follow();
   }
 
+  /// Whether a rank of this host has said it on standard error.
+  bool has_shown(const std::string& reason) const { return !reason.empty() && messages_.error() == reason; }
+
  private:
   std::map<std::string, std::string> variables(const std::string& interface_name) const {
     std::map<std::string, std::string> all = {{kJobVariable, document_.path()}};
-    // NCCL takes a bare name for the beginning of one.
-    if (!interface_name.empty()) all["NCCL_SOCKET_IFNAME"] = "=" + interface_name;
+    // NCCL takes a bare name for the beginning of one. What a user has set for it is meant.
+    if (!interface_name.empty() && !std::getenv("NCCL_SOCKET_IFNAME")) all["NCCL_SOCKET_IFNAME"] = "=" + interface_name;
     if (launch_.job.hosts.size() > 1 && config_.gpus > 0) {
-      const Efa efa = find_efa(library_directories());
+      const Efa efa = find_efa(process_environment());
       if (!efa.description().empty()) std::cout << "lockstep: " << efa.description() << std::endl;
-      all.merge(efa.variables());
+      all.insert(efa.variables.begin(), efa.variables.end());
     }
-    // What a user has set for these libraries is meant.
-    std::erase_if(all,
-                  [](const auto& entry) { return entry.first != kJobVariable && std::getenv(entry.first.c_str()); });
+    for (const auto& [name, value] : preflight_.variables()) all[name] = value;
     return all;
   }
 
@@ -125,15 +135,16 @@ class JobLauncher {
         [this](const std::string& line) {
           for (const std::string& shown : messages_.take(line)) std::cerr << shown << std::endl;
         },
-        variables);
+        variables, true);
   }
 
   // mpirun hands SIGUSR1 on to the ranks, which then stop in good order; SIGTERM would have it kill them.
   // One that comes before it has reached all its daemons breaks it, and it ends with 0.
   Stopping stopping() const {
     return {.gentle_signal = SIGUSR1,
-            .listens = [this] { return status_.read() == RankStatus::kListening; },
-            .grace_seconds = kSecondsToStop};
+            .listens = [this] { return status_.read() >= RankStatus::kListening; },
+            .grace_seconds = kSecondsToStop,
+            .seconds_to_listen = config_.hyperparameters.hosts_timeout + kSecondsToSayWhy};
   }
 
   // mpirun starts all ranks: on this host, or on others by ssh.
@@ -144,6 +155,7 @@ class JobLauncher {
     }
     start_mpirun(launch_.topology, "", variables(""));
     const Ending ending = supervise(supervisor_, stopping());
+    if (ending.never_listened) never_started();
     return outcome(ending.exit_code, ending.stopped_by, launch_.topology, "");
   }
 
@@ -160,6 +172,7 @@ class JobLauncher {
       start_mpirun(topology, interfaces_of(reports), all);
       Stopper stopper(supervisor_, stopping());
       leader.run(stopper);
+      if (stopper.never_listened()) never_started();
       ended = outcome(supervisor_.exit_code(), stopper.requested(), topology, leader.failure_of_a_host());
     } catch (const Error& error) {
       ended = {.code = error.exit_code(), .reason = error.what()};
@@ -191,8 +204,9 @@ class JobLauncher {
     job.update(config_.job_name);
     for (const std::string& host : launch_.job.hosts) job.update(host);
     Digest digest;
-    digest.update(to_json(config_.hyperparameters).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    const char* secret = std::getenv("LOCKSTEP_JOB_SECRET");
+    nlohmann::json hyperparameters = to_json(config_.hyperparameters);
+    hyperparameters.erase("secret_file");  // its content is compared, and may lie elsewhere on each host
+    digest.update(hyperparameters.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     HostPlan here = launch_.topology.hosts.front();
     here.name = config_.host;
     return {.plan = here,
@@ -200,9 +214,22 @@ class JobLauncher {
             .mpi = mpirun_.version,
             .job = job.hex(),
             .digest = digest.hex(),
-            .secret = secret ? secret : "",
+            .secret = launch_.job.secret,
             .system_name = system_name(),
             .interface_name = ""};
+  }
+
+  [[noreturn]] void never_started() {
+    supervisor_.end();
+    throw LaunchError("the ranks have not started within " +
+                      format("%g s", config_.hyperparameters.hosts_timeout + kSecondsToSayWhy) + told());
+  }
+
+  // What was said of it, as the end of a sentence.
+  std::string told() const {
+    if (!messages_.error().empty()) return ": " + messages_.error();
+    const std::string text = messages_.telling();
+    return text.empty() ? "; mpirun has not said why" : "; mpirun says: " + text;
   }
 
   // A rank that fails leaves the reason itself, on its host; one that was killed cannot.
@@ -210,7 +237,14 @@ class JobLauncher {
     supervisor_.end();
     // SageMaker uploads what is there after a failure too.
     if (code != kExitDone) remove_abandoned_staging(config_.model_dir);
-    if (code == kExitDone && status_.read() == RankStatus::kEnded) return {};  // also when a signal came too late
+    const RankStatus status = status_.read();
+    // Also when a signal came too late, or ended an mpirun that had nothing left to do.
+    const bool over = status == RankStatus::kEnded || status == RankStatus::kStopped;
+    if (over && !messages_.lost_rank() && read_failure_file(config_.output_dir).empty()) {
+      const bool stopped = status == RankStatus::kStopped;
+      return {.code = stopped ? static_cast<int>(config_.hyperparameters.exit_code_when_stopped) : kExitDone,
+              .reason = ""};
+    }
     const bool failed = code == kExitBadInput || code == kExitRankFailed;
     if (stopped_by && !failed) {
       const StopError stopped(*stopped_by);
@@ -223,13 +257,21 @@ class JobLauncher {
       if (lost->how.ends_with("(Killed)")) reason += "; the machine may have run out of memory";
       return {.code = kExitRankFailed, .reason = reason};
     }
+    const bool of_ranks = code >= kExitInternal && code <= kExitHostLost;
     std::string reason = read_failure_file(config_.output_dir);
     if (reason.empty()) reason = elsewhere;
-    if (reason.empty()) {
-      reason = code == kExitDone ? "mpirun has ended before the ranks have: the job is not done"
-                                 : "the ranks ended with exit code " + std::to_string(code);
+    if (reason.empty() && of_ranks) reason = messages_.error();  // where output_dir cannot be written
+    if (!reason.empty()) return {.code = of_ranks ? code : kExitRankFailed, .reason = reason};
+    if (status == RankStatus::kStarting && code != kExitDone) {
+      return {.code = kExitNotStarted, .reason = "the ranks could not be started: mpirun " + ended(code) + told()};
     }
-    return {.code = code == kExitDone ? kExitRankFailed : code, .reason = reason};
+    return {.code = kExitRankFailed,
+            .reason = "mpirun " + ended(code) + " before the ranks have done the job" + told()};
+  }
+
+  static std::string ended(int code) {
+    if (code <= kExitSignal || code >= kExitSignal + NSIG) return "has ended with exit code " + std::to_string(code);
+    return "was ended by signal " + std::to_string(code - kExitSignal) + " (" + ::strsignal(code - kExitSignal) + ")";
   }
 
   const Launch& launch_;
@@ -238,6 +280,7 @@ class JobLauncher {
   RankStatusFile status_;
   JobDocument document_;
   MpiRun mpirun_;
+  Preflight preflight_;
   MpirunMessages messages_;
   Supervisor& supervisor_;
 };
@@ -250,17 +293,28 @@ std::vector<std::string> launch_command(const Launch& launch, const std::vector<
                      connection ? choose_interface(launch.job.network_interface, "") : "", arguments);
 }
 
-int run_job(Supervisor& supervisor, const Launch& launch, const std::vector<std::string>& arguments) {
+int run_job(Supervisor& supervisor, EarlyStop& early, const Launch& launch, const std::vector<std::string>& arguments) {
   const JobConfig& config = launch.job.config;
   Outcome outcome;
+  bool said = false;
   try {
-    outcome = JobLauncher(supervisor, launch, arguments).run();
+    const std::string note = drop_foreign_settings(launch.job.launcher);
+    if (!note.empty()) std::cout << "lockstep: " << note << std::endl;
+    MpiRun mpirun = find_mpirun();
+    early.over();  // what follows leaves files while it runs
+    JobLauncher launcher(supervisor, launch, arguments, std::move(mpirun));
+    outcome = launcher.run();
+    said = launcher.has_shown(outcome.reason);
   } catch (const Error& error) {
     supervisor.end();
     outcome = {.code = error.exit_code(), .reason = error.what()};
   }
-  if (outcome.code == kExitDone) return kExitDone;
-  const bool said = !read_failure_file(config.output_dir).empty();
+  const bool stopped = outcome.code == config.hyperparameters.exit_code_when_stopped;
+  if (outcome.code != kExitDone && !stopped && outcome.reason.empty()) {
+    outcome.reason = "the job has ended with exit code " + std::to_string(outcome.code) + ", and nothing says why";
+  }
+  if (outcome.reason.empty()) return outcome.code;
+  said = said || !read_failure_file(config.output_dir).empty();
   write_failure_file(config.output_dir, outcome.reason);
   if (!said) std::cerr << "lockstep: error: " << outcome.reason << std::endl;
   return outcome.code;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "launch/EarlyStop.h"
 #include "launch/Job.h"
 #include "launch/Supervisor.h"
 #include "launch/Topology.h"
@@ -24,7 +25,8 @@ struct Launch {
 std::vector<std::string> launch_command(const Launch& launch, const std::vector<std::string>& arguments);
 
 /// Starts the ranks of this host, of all hosts when it leads them, and stays until the job has ended everywhere.
-/// Returns the job's exit code, the same on all hosts; when it is not 0, output_dir/failure says why.
-int run_job(Supervisor& supervisor, const Launch& launch, const std::vector<std::string>& arguments);
+/// Returns the job's exit code, the same on all hosts; when it is not 0, output_dir/failure says why. `early` is over
+/// when the supervisor waits.
+int run_job(Supervisor& supervisor, EarlyStop& early, const Launch& launch, const std::vector<std::string>& arguments);
 
 }  // namespace lockstep

@@ -16,7 +16,7 @@ namespace lockstep {
 /// How a job has ended on one of its hosts.
 struct Outcome {
   int code = 0;
-  std::string reason;  ///< why, when the code is not 0
+  std::string reason;  ///< why it failed; "": it is done, or has stopped as it was asked to
 };
 
 /// Where the hosts of a job meet, and how long they wait for each other.

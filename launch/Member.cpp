@@ -96,8 +96,11 @@ void Member::start(const nlohmann::json& message, const Daemon& daemon) {
   try {
     const auto words = field(message, "words", std::vector<std::string>());
     supervisor_.start(
-        daemon_command(words, daemon.mpi_directory), [](const std::string& line) { std::cerr << line << std::endl; },
-        daemon.variables);
+        daemon_command(words, daemon.mpi_directory),
+        [this](const std::string& line) {
+          for (const std::string& shown : messages_.take(line)) std::cerr << shown << std::endl;
+        },
+        daemon.variables, true);
   } catch (const Error& error) {
     connection_->send(
         {{"type", "ended"}, {"code", error.exit_code()}, {"failure", own_.plan.name + ": " + error.what()}});
@@ -106,8 +109,12 @@ void Member::start(const nlohmann::json& message, const Daemon& daemon) {
 
 void Member::report_end(const Daemon& daemon) {
   supervisor_.end();
-  connection_->send(
-      {{"type", "ended"}, {"code", supervisor_.exit_code()}, {"failure", read_failure_file(daemon.output_dir)}});
+  std::string failure = read_failure_file(daemon.output_dir);
+  if (failure.empty()) failure = messages_.error();
+  if (const std::string told = messages_.telling(); failure.empty() && supervisor_.exit_code() != 0 && !told.empty()) {
+    failure = own_.plan.name + ": OpenMPI's daemon says: " + told;
+  }
+  connection_->send({{"type", "ended"}, {"code", supervisor_.exit_code()}, {"failure", failure}});
 }
 
 }  // namespace lockstep

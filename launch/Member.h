@@ -7,6 +7,7 @@
 
 #include "launch/Connection.h"
 #include "launch/Leader.h"
+#include "launch/MpirunMessages.h"
 #include "launch/Supervisor.h"
 
 namespace lockstep {
@@ -19,6 +20,10 @@ class Member {
  public:
   /// `own`: this host's report.
   Member(Supervisor& supervisor, Meeting meeting, HostReport own);
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+  /// Ends what it has started, whose lines come to this object.
+  ~Member() { supervisor_.end(); }
 
   /// Returns when the leader has admitted this host. Throws HostLostError when it has not within the meeting's timeout;
   /// InputError, with the leader's reason, when it never will; StopError after a signal.
@@ -47,6 +52,7 @@ class Member {
   Meeting meeting_;
   HostReport own_;
   std::optional<Connection> connection_;
+  MpirunMessages messages_;
 };
 
 }  // namespace lockstep

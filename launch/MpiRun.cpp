@@ -1,25 +1,27 @@
 #include "launch/MpiRun.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
 
 #include "common/Error.h"
+#include "common/File.h"
 #include "common/Text.h"
 
 namespace lockstep {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-// Where execvp would find a program; "" when it would not.
-std::string search_path(const std::string& program) {
+std::string find_program(const std::string& program) {
   const char* variable = std::getenv("PATH");
   for (const std::string& directory : split(variable ? variable : "/usr/bin:/bin", ':')) {
     const fs::path path = fs::path(directory.empty() ? "." : directory) / program;
@@ -28,21 +30,57 @@ std::string search_path(const std::string& program) {
   return "";
 }
 
+namespace {
+
+// What `program --version` prints, on both streams.
+std::string version_text(const std::string& program) {
+  constexpr std::chrono::seconds kPatience(30);
+  constexpr std::size_t kMost = 4096;
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw LaunchError(with_errno("cannot make a pipe"));
+  const FileDescriptor reader(ends[0]);
+  FileDescriptor writer(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) throw LaunchError(with_errno("cannot start " + program));
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::dup2(writer.get(), STDOUT_FILENO);
+    ::dup2(writer.get(), STDERR_FILENO);
+    ::execl(program.c_str(), program.c_str(), "--version", nullptr);
+    ::_exit(127);
+  }
+  writer = FileDescriptor();
+  std::string text;
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  for (pollfd entry{.fd = reader.get(), .events = POLLIN, .revents = 0}; text.size() < kMost;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    std::array<char, 256> piece{};
+    const bool ready = ::poll(&entry, 1, static_cast<int>(std::max<long>(left.count(), 0))) > 0;
+    const ssize_t count = ready ? ::read(reader.get(), piece.data(), piece.size()) : 0;
+    if (count <= 0) break;
+    text.append(piece.data(), static_cast<std::size_t>(count));
+  }
+  const bool late = std::chrono::steady_clock::now() >= deadline;
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  if (late)
+    throw LaunchError(program + " --version does not answer within " + std::to_string(kPatience.count()) + " s");
+  return text;
+}
+
 }  // namespace
 
 MpiRun find_mpirun() {
-  const std::string path = search_path("mpirun");
+  const std::string path = find_program("mpirun");
   if (path.empty()) throw InputError("mpirun is not on PATH; install OpenMPI (Debian: openmpi-bin)");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(::popen("mpirun --version 2>/dev/null", "r"), &::pclose);
-  std::array<char, 256> line{};
-  if (!pipe || !std::fgets(line.data(), line.size(), pipe.get())) {
-    throw InputError(path + " --version says nothing; is OpenMPI installed completely?");
-  }
-  std::string text = line.data();  // "mpirun (Open MPI) 4.1.4"
+  const std::string text = version_text(path);  // "mpirun (Open MPI) 4.1.4"
+  if (text.empty()) throw InputError(path + " --version says nothing; is OpenMPI installed completely?");
   constexpr std::string_view kMark = "(Open MPI) ";
   const std::size_t mark = text.find(kMark);
   if (mark == std::string::npos) {
-    throw InputError(path + " is not OpenMPI's; it says " + in_quotes(text) + ". OpenMPI 4.1 or 5 is needed");
+    throw InputError(path + " is not OpenMPI's; it says " + in_quotes(text.substr(0, text.find('\n'))) +
+                     ". OpenMPI 4.1 or 5 is needed");
   }
   MpiRun mpirun{.version = text.substr(mark + kMark.size()), .directory = fs::path(path).parent_path()};
   mpirun.version = mpirun.version.substr(0, mpirun.version.find_first_of(" \n"));
@@ -75,6 +113,7 @@ void add_hosts(std::vector<std::string>& command, const MpiRun& mpirun, const To
     add(command, {parameter, four ? "oob_tcp_if_include" : "prte_if_include", options.interfaces});
   }
   if (four) add(command, {"--mca", "orte_keep_fqdn_hostnames", "1"});  // else it asks for node1 of node1.cluster
+  add(command, {parameter, "plm", four ? "rsh" : "ssh"});  // whatever the scheduler of this machine would start them by
   if (options.agent.empty()) return;
   // Without the second, daemons would call the agent for other daemons; with it alone, they would leave the agent.
   const std::string plm = four ? "plm_rsh_" : "plm_ssh_";

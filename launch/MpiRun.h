@@ -15,7 +15,11 @@ struct MpiRun {
   std::string directory{};  ///< of mpirun and of OpenMPI's daemon
 };
 
-/// Asks `mpirun --version`. Throws InputError when there is none or it is not OpenMPI 4 or 5.
+/// Where PATH has this program; "" when it has not.
+std::string find_program(const std::string& name);
+
+/// Asks `mpirun --version`. Throws InputError when there is none or it is not OpenMPI 4 or 5, and LaunchError when it
+/// does not answer.
 MpiRun find_mpirun();
 
 struct MpiRunOptions {

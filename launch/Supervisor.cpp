@@ -8,37 +8,70 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fstream>
+#include <iostream>
+#include <string_view>
 
 #include "common/Error.h"
+#include "launch/PatientOutput.h"
 
 namespace lockstep {
+
+namespace {
+
+// A write that they are about fails as well, and who writes deals with that.
+constexpr std::array kSignalsOfWrites = {SIGPIPE, SIGXFSZ};
+
+bool is_ignored(int number) {
+  struct sigaction action {};
+  return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+}  // namespace
+
+sigset_t ending_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGXCPU,
+                           SIGIO, SIGPWR, SIGSTKFLT}) {
+    if (!is_ignored(number)) sigaddset(&set, number);
+  }
+  for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) {
+    if (!is_ignored(number)) sigaddset(&set, number);
+  }
+  return set;
+}
 
 /// Blocks the signals a supervisor waits for, for as long as it lives, and makes them readable.
 class BlockedSignals {
  public:
   BlockedSignals() {
-    sigset_t set;
-    sigemptyset(&set);
+    sigset_t set = ending_signals();
     sigaddset(&set, SIGCHLD);
-    // One that is ignored stays so: nohup means it.
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
-      if (!is_ignored(number)) sigaddset(&set, number);
-    }
-    pthread_sigmask(SIG_BLOCK, &set, &before_);
     file_ = FileDescriptor(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
-    if (!file_) throw SystemError(with_errno("cannot wait for signals"));
+    if (!file_) throw LaunchError(with_errno("cannot wait for signals"));
+    pthread_sigmask(SIG_BLOCK, &set, &before_);
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    for (std::size_t i = 0; i < kSignalsOfWrites.size(); ++i) ::sigaction(kSignalsOfWrites[i], &ignore, &writes_[i]);
   }
   BlockedSignals(const BlockedSignals&) = delete;
   BlockedSignals& operator=(const BlockedSignals&) = delete;
   ~BlockedSignals() {
     while (next()) {  // too late for what is over
     }
+    restore();
+  }
+
+  /// As it was: also for a child of this process.
+  void restore() const {
+    for (std::size_t i = 0; i < kSignalsOfWrites.size(); ++i) ::sigaction(kSignalsOfWrites[i], &writes_[i], nullptr);
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
 
-  const sigset_t& before() const { return before_; }
   int file() const { return file_.get(); }
   /// The next signal that has come, or nothing.
   std::optional<int> next() const {
@@ -47,52 +80,51 @@ class BlockedSignals {
   }
 
  private:
-  static bool is_ignored(int number) {
-    struct sigaction action {};
-    return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
-  }
-
   sigset_t before_;
+  std::array<struct sigaction, kSignalsOfWrites.size()> writes_{};
   FileDescriptor file_;
 };
 
-/// Owns the end of a pipe and cuts what comes through it into lines.
-class LineReader {
+/// Owns the end of a pipe and hands over what comes through it.
+class PipeReader {
  public:
-  LineReader(FileDescriptor pipe, std::function<void(const std::string&)> sink)
-      : pipe_(std::move(pipe)), sink_(std::move(sink)) {
+  using Sink = std::function<void(std::string_view)>;
+
+  PipeReader(FileDescriptor pipe, Sink sink) : pipe_(std::move(pipe)), sink_(std::move(sink)) {
     ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
   }
 
   /// -1 when the other end is closed.
   int file() const { return pipe_.get(); }
 
-  /// Takes all that is there.
-  void read_available() {
+  /// Takes what is there, up to a limit: who writes without end must not keep this process from all else. Returns
+  /// whether there may be more.
+  bool read_available() {
+    constexpr int kMostReads = 64;
     char buffer[4096];
-    while (pipe_) {
+    for (int i = 0; pipe_ && i < kMostReads; ++i) {
       const ssize_t count = ::read(pipe_.get(), buffer, sizeof buffer);
-      if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+      if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
       if (count <= 0) {
         pipe_ = FileDescriptor();
-        return;
-      }
-      partial_.append(buffer, static_cast<std::size_t>(count));
-      for (std::size_t end; (end = partial_.find('\n')) != std::string::npos; partial_.erase(0, end + 1)) {
-        sink_(partial_.substr(0, end));
+      } else {
+        sink_({buffer, static_cast<std::size_t>(count)});
       }
     }
+    return static_cast<bool>(pipe_);
   }
 
+  /// To be called when nobody writes any more.
   void finish() {
-    read_available();
-    if (!partial_.empty()) sink_(partial_);
+    while (read_available()) {
+    }
+    pipe_ = FileDescriptor();
+    sink_({});
   }
 
  private:
   FileDescriptor pipe_;
-  std::function<void(const std::string&)> sink_;
-  std::string partial_;
+  Sink sink_;
 };
 
 namespace {
@@ -100,7 +132,7 @@ namespace {
 struct Pipe {
   Pipe() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw SystemError(with_errno("cannot make a pipe"));
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw LaunchError(with_errno("cannot make a pipe"));
     reader = FileDescriptor(ends[0]);
     writer = FileDescriptor(ends[1]);
   }
@@ -108,13 +140,35 @@ struct Pipe {
   FileDescriptor writer;
 };
 
+/// A sink of pieces that hands over lines. An empty piece is the end.
+PipeReader::Sink by_line(std::function<void(const std::string&)> line) {
+  return [line = std::move(line), partial = std::string()](std::string_view piece) mutable {
+    constexpr std::size_t kLongest = 64 << 10;
+    partial += piece;
+    for (std::size_t end; (end = partial.find('\n')) != std::string::npos; partial.erase(0, end + 1)) {
+      line(partial.substr(0, end));
+    }
+    if (partial.empty() || (!piece.empty() && partial.size() < kLongest)) return;
+    line(partial);
+    partial.clear();
+  };
+}
+
 // In the child: becomes the command. What fails is told through the pipe, as errno.
-[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask,
-                         const std::map<std::string, std::string>& variables, int errors, int report) {
+[[noreturn]] void become(const std::vector<std::string>& command, const BlockedSignals& signals,
+                         const std::map<std::string, std::string>& variables, bool shielded, int output, int errors,
+                         int report) {
   ::setpgid(0, 0);
   for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when the supervisor itself is killed and can end nothing
-  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+  ::prctl(PR_SET_PDEATHSIG, shielded ? SIGINT : SIGTERM);  // when the supervisor itself is killed and can end nothing
+  signals.restore();
+  if (shielded) {
+    sigset_t terminate;
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &terminate, nullptr);
+  }
+  ::dup2(output, STDOUT_FILENO);
   ::dup2(errors, STDERR_FILENO);
   const int null = ::open("/dev/null", O_RDONLY);
   if (null >= 0) ::dup2(null, STDIN_FILENO);
@@ -147,30 +201,44 @@ Supervisor::Supervisor() : signals_(std::make_unique<BlockedSignals>()) {
 Supervisor::~Supervisor() { end(); }
 
 void Supervisor::start(const std::vector<std::string>& command, std::function<void(const std::string&)> error_line,
-                       const std::map<std::string, std::string>& variables) {
+                       const std::map<std::string, std::string>& variables, bool shielded) {
   Pipe report;
+  Pipe output;
   Pipe errors;
   const pid_t child = ::fork();
-  if (child < 0) throw SystemError(with_errno("cannot start " + command[0]));
-  if (child == 0) become(command, signals_->before(), variables, errors.writer.get(), report.writer.get());
+  if (child < 0) throw LaunchError(with_errno("cannot start " + command[0]));
+  if (child == 0) {
+    become(command, *signals_, variables, shielded, output.writer.get(), errors.writer.get(), report.writer.get());
+  }
   ::setpgid(child, child);  // also here: whichever of the two comes first
   report.writer = FileDescriptor();
   if (int error = 0; ::read(report.reader.get(), &error, sizeof error) == sizeof error) {
     ::waitpid(child, nullptr, 0);
     errno = error;
-    throw SystemError(with_errno("cannot start " + command[0]));
+    throw LaunchError(with_errno("cannot start " + command[0]));
   }
   command_ = child;
-  errors_ = std::make_unique<LineReader>(std::move(errors.reader), std::move(error_line));
+  output_ = std::make_unique<PipeReader>(std::move(output.reader), [](std::string_view piece) {
+    if (!piece.empty()) std::cout << piece << std::flush;
+  });
+  errors_ = std::make_unique<PipeReader>(std::move(errors.reader), by_line(std::move(error_line)));
 }
 
 std::vector<int> Supervisor::wait(std::span<const int> files, std::chrono::milliseconds limit) {
   std::vector<pollfd> entries;
   for (const int file : files) entries.push_back({.fd = file, .events = POLLIN, .revents = 0});
   entries.push_back({.fd = signals_->file(), .events = POLLIN, .revents = 0});
-  if (errors_) entries.push_back({.fd = errors_->file(), .events = POLLIN, .revents = 0});
+  for (const auto& pipe : {output_.get(), errors_.get()}) {
+    if (pipe != nullptr) entries.push_back({.fd = pipe->file(), .events = POLLIN, .revents = 0});
+  }
+  for (const PatientOutput* output : outputs_) {
+    entries.push_back({.fd = output->waiting_file(), .events = POLLOUT, .revents = 0});
+  }
   ::poll(entries.data(), entries.size(), static_cast<int>(limit.count()));
-  if (errors_) errors_->read_available();
+  for (const auto& pipe : {output_.get(), errors_.get()}) {
+    if (pipe != nullptr) pipe->read_available();
+  }
+  for (PatientOutput* output : outputs_) output->drain();
   std::vector<int> came;
   while (const auto number = signals_->next()) {
     if (*number != SIGCHLD) came.push_back(*number);
@@ -207,27 +275,61 @@ void Supervisor::end() {
     for (const pid_t child : left) ::kill(child, SIGKILL);
     ::usleep(10'000);
   }
-  if (errors_) errors_->finish();
+  for (const auto& pipe : {output_.get(), errors_.get()}) {
+    if (pipe != nullptr) pipe->finish();
+  }
+  output_.reset();
   errors_.reset();
 }
+
+void Supervisor::flush(std::chrono::milliseconds limit) {
+  const auto waits = [](const PatientOutput* output) { return output->waiting_file() >= 0; };
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (std::ranges::any_of(outputs_, waits) && std::chrono::steady_clock::now() < deadline) {
+    if (!wait({}, std::chrono::milliseconds(100)).empty()) return;
+  }
+}
+
+namespace {
+
+std::chrono::milliseconds milliseconds_of(double seconds) {
+  return std::chrono::milliseconds(static_cast<long long>(seconds * 1000));
+}
+
+}  // namespace
+
+Stopper::Stopper(const Supervisor& supervisor, Stopping stopping)
+    : supervisor_(supervisor),
+      stopping_(std::move(stopping)),
+      to_listen_(Clock::now() + milliseconds_of(stopping_.seconds_to_listen)) {}
 
 void Stopper::request(int signal) {
   if (requested_) return;
   requested_ = signal;
-  deadline_ = Clock::now() + std::chrono::milliseconds(static_cast<long>(stopping_.grace_seconds * 1000));
+  requested_at_ = Clock::now();
+  deadline_ = requested_at_ + milliseconds_of(stopping_.grace_seconds);
+  to_listen_ = std::min(to_listen_, requested_at_ + milliseconds_of(stopping_.seconds_to_listen_yet));
   if (!stopping_.gentle_signal) supervisor_.signal_group(SIGTERM);
 }
 
 void Stopper::signalled(int signal) {
-  if (requested_) supervisor_.signal_group(SIGKILL);
+  // A scheduler and what it has started may both send one.
+  constexpr std::chrono::milliseconds kOneRequest(500);
+  if (requested_ && Clock::now() > requested_at_ + kOneRequest) supervisor_.signal_group(SIGKILL);
   request(signal);
 }
 
 void Stopper::drive() {
-  if (!requested_) return;
   const auto now = Clock::now();
+  const bool listens = stopping_.gentle_signal && stopping_.listens();
+  listened_ = listened_ || listens;
+  if (stopping_.gentle_signal && !listened_ && now >= to_listen_) {
+    never_listened_ = never_listened_ || !requested_;
+    supervisor_.signal_group(SIGKILL);
+  }
+  if (!requested_) return;
   if (now >= deadline_) supervisor_.signal_group(SIGKILL);
-  if (stopping_.gentle_signal && !told_ && stopping_.listens()) {
+  if (listens && !told_) {
     supervisor_.signal_command(*stopping_.gentle_signal);
     told_ = true;
   }
@@ -240,7 +342,9 @@ Ending supervise(Supervisor& supervisor, const Stopping& stopping) {
     stopper.drive();
   }
   supervisor.end();
-  return {.exit_code = supervisor.exit_code(), .stopped_by = stopper.requested()};
+  return {.exit_code = supervisor.exit_code(),
+          .stopped_by = stopper.requested(),
+          .never_listened = stopper.never_listened()};
 }
 
 }  // namespace lockstep

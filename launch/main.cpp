@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "common/Error.h"
+#include "common/ExitCodes.h"
+#include "common/FailureFile.h"
 #include "job/Hyperparameters.h"
 #include "launch/JobEnvironment.h"
 #include "launch/RemoteStart.h"
@@ -25,6 +27,14 @@ constexpr const char* kUsage =
     "  version\n"
     "\n"
     "`lockstep COMMAND --help` says more.\n";
+
+void print_help() {
+  std::cout << kUsage << "\nExit codes:\n";
+  for (const auto& row : lockstep::describe_exit_codes()) {
+    std::cout << "  " << row.code << std::string(9 - row.code.size(), ' ') << row.meaning << "\n";
+  }
+  std::cout << "After every code but 0 and exit_code_when_stopped, the output directory's `failure` says why.\n";
+}
 
 void print_hyperparameters() {
   std::cout << "| name | values | default | what it does |\n|---|---|---|---|\n";
@@ -74,9 +84,17 @@ int run(std::vector<std::string> arguments) {
     std::cout << "lockstep " LOCKSTEP_VERSION "\n";
     return kExitDone;
   }
-  const bool help = command == "help" || command == "--help" || command == "-h";
-  (help ? std::cout : std::cerr) << (help ? "" : "lockstep: error: unknown command " + command + "\n") << kUsage;
-  return help ? kExitDone : kExitBadInput;
+  if (command == "help" || command == "--help" || command == "-h") {
+    print_help();
+    return kExitDone;
+  }
+  std::cerr << "lockstep: error: unknown command " << command << "\n" << kUsage;
+  // The image may have been started with words of another program's.
+  if (const auto output_dir = container_output_dir(process_environment(), std::nullopt)) {
+    write_failure_file(*output_dir,
+                       "unknown command " + command + "; a container is started with `train`, or with none");
+  }
+  return kExitBadInput;
 }
 
 }  // namespace

@@ -57,10 +57,15 @@ std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
 
 }  // namespace
 
-std::vector<Probe> make_probes(const Program& inference_program, const std::vector<at::Tensor>& batches) {
-  const Artifact::Model model = make_model(inference_program);
+std::vector<Probe> make_probes(const Program& inference_program, const std::vector<at::Tensor>& batches,
+                               bool check_sizes) {
+  const c10::NoGradGuard no_grad;
+  Executor executor(inference_program);
   std::vector<Probe> probes;
-  for (const at::Tensor& batch : batches) probes.push_back({{batch}, copies(model(copies({batch})))});
+  for (const at::Tensor& batch : batches) {
+    SizeCheck check(inference_program.graph());
+    probes.push_back({{batch}, copies(executor.run(copies({batch}), check_sizes ? &check : nullptr))});
+  }
   return probes;
 }
 

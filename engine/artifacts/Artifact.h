@@ -18,8 +18,10 @@ struct Probe {
   std::vector<at::Tensor> outputs;
 };
 
-/// Runs the program, in its inference form, on a copy of each batch of inputs.
-std::vector<Probe> make_probes(const Program& inference_program, const std::vector<at::Tensor>& batches);
+/// Runs the program, in its inference form, on a copy of each batch of inputs. Throws InputError also when a value is
+/// not as the graph says: passes, artifacts and figures rely on that afterwards.
+std::vector<Probe> make_probes(const Program& inference_program, const std::vector<at::Tensor>& batches,
+                               bool check_sizes = false);
 
 /// One artifact format.
 class Artifact {

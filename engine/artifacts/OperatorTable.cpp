@@ -31,7 +31,7 @@ void bind_with_bias(Lowering& lowering, const Node& node, Value y) {
   y.sizes = lowering.output_sizes(node);
   if (!bias) {
     lowering.bind(node, y);
-  } else if (bias->sizes.size() != 1 || bias->sizes[0] != (y.channels_last ? y.sizes.at(1) : y.sizes.back())) {
+  } else if (bias->sizes.size() != 1 || bias->sizes[0] != y.sizes.at(y.channels_last ? 1 : y.sizes.size() - 1)) {
     lowering.bind(node, lowering.sum(node, y, *bias));
   } else if (y.grouped) {
     lowering.bind(node, lowering.add("AddV2", {y, *bias}));
@@ -124,8 +124,9 @@ void max_pool2d(Lowering& lowering, const Node& node) {
       const auto* in_size = std::get_if<std::int64_t>(&x.sizes[2 + i]);
       const auto* out_size = std::get_if<std::int64_t>(&out.at(2 + i));
       if (!in_size || !out_size) lowering.refuse(node, "ceil_mode needs images of known size");
-      before_after[2 * i + 3] =
-          std::max<std::int64_t>(0, (*out_size - 1) * stride[i] + kernel[i] - *in_size - padding[i]);
+      const __int128 missing = (static_cast<__int128>(*out_size) - 1) * stride[i] + kernel[i] - *in_size - padding[i];
+      if (missing > std::numeric_limits<std::int32_t>::max()) lowering.refuse(node, "its window is of impossible size");
+      before_after[2 * i + 3] = std::max<std::int64_t>(0, static_cast<std::int64_t>(missing));
     }
   }
   if (std::ranges::count(before_after, 0) != 8) {

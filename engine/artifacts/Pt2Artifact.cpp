@@ -1,5 +1,7 @@
 #include "engine/artifacts/Pt2Artifact.h"
 
+#include <algorithm>
+
 #include "engine/program/Archive.h"
 
 namespace lockstep {
@@ -8,8 +10,12 @@ void Pt2Artifact::write(const Program& program, const std::filesystem::path& dir
   write_archive(program, directory / entry());
 }
 
-Artifact::Model Pt2Artifact::read_back(const Program&, const std::filesystem::path& directory) const {
-  return make_model(read_archive(directory / entry()));
+Artifact::Model Pt2Artifact::read_back(const Program& program, const std::filesystem::path& directory) const {
+  std::vector<std::string> operators;  // what was trained may be read
+  for (const Node& node : program.graph().nodes) {
+    operators.push_back(node.target.substr(std::min(node.target.size(), std::string("torch.ops.").size())));
+  }
+  return make_model(read_archive(directory / entry(), operators));
 }
 
 }  // namespace lockstep

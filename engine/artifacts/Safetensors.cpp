@@ -6,7 +6,6 @@
 #include <bit>
 #include <cstring>
 #include <fstream>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
@@ -14,7 +13,9 @@
 
 #include "common/Error.h"
 #include "common/File.h"
+#include "common/RegularFile.h"
 #include "common/Text.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -25,7 +26,7 @@ static_assert(std::endian::native == std::endian::little);
 
 namespace {
 
-constexpr std::uint64_t kMaxHeader = 100'000'000;  // the reference reader's own limit
+constexpr JsonLimits kHeader{.bytes = 100'000'000};  // the reference reader's own limit
 
 constexpr std::pair<const char*, at::ScalarType> kTypes[] = {
     {"BOOL", at::kBool}, {"U8", at::kByte},  {"I8", at::kChar},       {"I16", at::kShort}, {"I32", at::kInt},
@@ -42,14 +43,19 @@ at::Tensor read_tensor(const json& entry, std::ifstream& file, std::uint64_t dat
   const std::string type = entry.at("dtype");
   const auto* found = std::ranges::find_if(kTypes, [&](const auto& row) { return row.first == type; });
   if (found == std::end(kTypes)) throw InputError("element type " + in_quotes(type) + " is not supported");
-  const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
-  const auto begin = entry.at("data_offsets").at(0).get<std::uint64_t>();
-  const auto end = entry.at("data_offsets").at(1).get<std::uint64_t>();
-  __int128 bytes = static_cast<__int128>(c10::elementSize(found->second));
+  std::vector<std::int64_t> shape;
+  for (const json& size : entry.at("shape")) shape.push_back(read_int(size));
+  const auto begin = static_cast<std::uint64_t>(read_int(entry.at("data_offsets").at(0), 0));
+  const auto end = static_cast<std::uint64_t>(read_int(entry.at("data_offsets").at(1), 0));
+  // A size of 0 makes a tensor of no bytes; the other sizes are multiplied all the same, by libtorch as well.
+  constexpr __int128 kMostBytes = __int128{1} << 50;
+  const auto item = static_cast<__int128>(c10::elementSize(found->second));
+  __int128 bytes = item;
   for (const std::int64_t size : shape) {
-    if (size < 0 || bytes > std::numeric_limits<std::int64_t>::max()) throw InputError("impossible shape");
-    bytes *= size;
+    bytes *= std::max<std::int64_t>(size, 1);
+    if (size < 0 || bytes > kMostBytes) throw InputError("impossible shape " + excerpt(entry.at("shape")));
   }
+  if (std::ranges::count(shape, 0) > 0) bytes = 0;
   if (begin > end || end > data_size || bytes != static_cast<__int128>(end - begin)) {
     throw InputError("its shape and its offsets " + entry.at("data_offsets").dump() + " do not fit the file's " +
                      std::to_string(data_size) + " bytes of data");
@@ -89,6 +95,7 @@ void write_safetensors(const NamedTensors& tensors, const std::map<std::string, 
 
 NamedTensors read_safetensors(const fs::path& path) {
   const auto refuse = [&](const std::string& why) { return InputError(path.string() + ": " + why); };
+  open_regular_file(path);  // a stream would wait for what it can read from a pipe
   std::ifstream file(path, std::ios::binary);
   std::error_code error;
   const std::uint64_t size = fs::file_size(path, error);
@@ -96,7 +103,7 @@ NamedTensors read_safetensors(const fs::path& path) {
   if (!file || error || !file.read(reinterpret_cast<char*>(&length), sizeof length)) {
     throw refuse("it cannot be read as a safetensors file");
   }
-  if (length > kMaxHeader || length > size - sizeof length) {
+  if (length > kHeader.bytes || length > size - sizeof length) {
     throw refuse("its header claims " + std::to_string(length) + " bytes; the file has " + std::to_string(size));
   }
   std::string text(length, '\0');
@@ -104,7 +111,7 @@ NamedTensors read_safetensors(const fs::path& path) {
   const std::uint64_t data_start = sizeof length + length;
   NamedTensors tensors;
   try {
-    const json header = json::parse(text);
+    const json header = parse_json(text, path.string() + ": its header", kHeader);
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") continue;
       try {

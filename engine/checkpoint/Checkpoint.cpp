@@ -45,17 +45,21 @@ Checkpoint read_checkpoint(const fs::path& directory) {
           .best = optional("best.safetensors")};
 }
 
-void restore_tensors(const NamedTensors& saved, const NamedTensors& into) {
-  const c10::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : into) {
+void require_tensors(const NamedTensors& saved, const NamedTensors& like) {
+  for (const auto& [name, tensor] : like) {
     const auto found = saved.find(name);
     if (found == saved.end()) throw InputError("the checkpoint lacks the tensor " + in_quotes(name));
     if (found->second.scalar_type() != tensor.scalar_type() || found->second.sizes() != tensor.sizes()) {
       throw InputError("the checkpoint's tensor " + in_quotes(name) + " is " + description(found->second) +
                        "; the job's is " + description(tensor));
     }
-    tensor.copy_(found->second);
   }
+}
+
+void restore_tensors(const NamedTensors& saved, const NamedTensors& into) {
+  require_tensors(saved, into);
+  const c10::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : into) tensor.copy_(saved.at(name));
 }
 
 }  // namespace lockstep

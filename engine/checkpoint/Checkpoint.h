@@ -33,8 +33,11 @@ void write_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path&
 /// Throws InputError for files that write_checkpoint did not write.
 Checkpoint read_checkpoint(const std::filesystem::path& directory);
 
-/// Copies what was saved into tensors of the same names, types and sizes, on any device. Throws InputError, naming the
-/// tensor, when the saved ones are not like them.
+/// Throws InputError, naming the tensor, unless there is one of the same name, type and size for each of `like`.
+void require_tensors(const NamedTensors& saved, const NamedTensors& like);
+
+/// Copies what was saved into tensors of the same names, types and sizes, on any device. Throws InputError as
+/// require_tensors does, before anything is copied.
 void restore_tensors(const NamedTensors& saved, const NamedTensors& into);
 
 }  // namespace lockstep

@@ -1,6 +1,5 @@
 #include "engine/checkpoint/CheckpointDirectory.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/File.h"
+#include "common/RegularFile.h"
 #include "common/Text.h"
 #include "job/Json.h"
 
@@ -78,8 +78,7 @@ Manifest read_manifest(const fs::path& checkpoint) {
 
 // In pieces: a file may be larger than memory has room for.
 std::string crc32c_of(const fs::path& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) throw InputError(with_errno("cannot open " + path.string()));
+  const FileDescriptor file = open_regular_file(path);
   std::vector<std::byte> piece(std::size_t{1} << 20);
   std::uint32_t checksum = 0;
   for (;;) {
@@ -186,17 +185,29 @@ void CheckpointDirectory::write(std::int64_t step, const std::function<void(cons
   staging.publish();
 }
 
-void CheckpointDirectory::keep_newest(std::int64_t count, std::int64_t step) const {
-  for (const ListedCheckpoint& checkpoint : list()) {
+std::vector<std::string> CheckpointDirectory::keep_newest(std::int64_t count, std::int64_t step) const {
+  std::vector<std::string> kept;
+  std::vector<ListedCheckpoint> found;
+  try {
+    found = list();
+  } catch (const InputError& error) {
+    kept.emplace_back(error.what());
+  }
+  for (const ListedCheckpoint& checkpoint : found) {
     if (checkpoint.job != job_digest_ || (checkpoint.step <= step && count-- > 0)) continue;
     // Hidden first: should this process be killed, what is half removed is a leftover and no checkpoint.
     const fs::path hidden = path_ / (hidden_prefix() + checkpoint_name(checkpoint.step));
+    const fs::path path = path_of(checkpoint.step);
     std::error_code error;
-    fs::rename(path_of(checkpoint.step), hidden, error);
+    fs::rename(path, hidden, error);
     if (error == std::errc::no_such_file_or_directory) continue;  // another host has, in a directory that they share
-    if (!error) fs::remove_all(hidden, error);
-    if (error) throw SystemError("cannot remove " + path_of(checkpoint.step).string() + ": " + error.message());
+    if (error) {
+      kept.push_back("cannot remove " + path.string() + ": " + error.message());
+    } else if (fs::remove_all(hidden, error); error) {
+      kept.push_back("cannot remove " + hidden.string() + ": " + error.message());
+    }
   }
+  return kept;
 }
 
 void CheckpointDirectory::remove_leftovers() const { remove_abandoned_staging(path_, hidden_prefix()); }

@@ -53,14 +53,14 @@ class CheckpointDirectory {
   /// bytes than were written.
   void verify(std::int64_t step) const;
 
-  /// `fill` writes the files into the directory it is given. Replaces a checkpoint of this name. Throws SystemError and
-  /// leaves what was there when something cannot be written, or when the manifest does not come out with the digest
-  /// that `expected` names.
+  /// `fill` writes the files into the directory it is given. Replaces whatever has this name, readable or not. Throws,
+  /// and leaves what was there, when something cannot be written (SystemError; InputError when the directory cannot
+  /// be), or when the manifest does not come out with the digest that `expected` names (SystemError).
   void write(std::int64_t step, const std::function<void(const std::filesystem::path&)>& fill,
              const std::string& expected = "") const;
   /// Removes all of this job but the `count` newest up to `step`: older ones, and newer ones, which a job that goes on
-  /// from `step` will write again.
-  void keep_newest(std::int64_t count, std::int64_t step) const;
+  /// from `step` will write again. Returns what cannot be removed, each with the reason: nothing is lost by it.
+  [[nodiscard]] std::vector<std::string> keep_newest(std::int64_t count, std::int64_t step) const;
   /// Removes what a process of this job that was killed has left half-written.
   void remove_leftovers() const;
 

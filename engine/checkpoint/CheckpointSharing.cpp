@@ -15,8 +15,9 @@
 
 #include "common/Error.h"
 #include "common/File.h"
-#include "engine/checkpoint/ResumeChoice.h"
+#include "common/RegularFile.h"
 #include "engine/collectives/Agreement.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -68,15 +69,10 @@ std::set<int> first_of_each_place(const std::vector<bool>& without, const std::v
   return ranks;
 }
 
-// Whether it is whole on all ranks that have it.
-bool whole(Communicator& communicator, const CheckpointDirectory& directory, std::int64_t step, bool here) {
-  std::string problem;
-  try {
-    if (here) directory.verify(step);
-  } catch (const InputError& error) {
-    problem = error.what();
-  }
-  const std::vector<std::string> all = communicator.all_gather(problem);
+// Whether all ranks that have it can use it.
+bool usable(Communicator& communicator, const CheckpointDirectory& directory, std::int64_t step,
+            const CheckpointCheck& check, bool here) {
+  const std::vector<std::string> all = communicator.all_gather(here ? problem_with(directory, step, check) : "");
   return std::ranges::all_of(all, [](const std::string& text) { return text.empty(); });
 }
 
@@ -89,15 +85,14 @@ std::vector<CheckpointFile> share_files(Communicator& communicator, const Checkp
     for (const CheckpointFile& file : directory.files(step)) list.push_back({file.name, file.bytes, file.crc32c});
   });
   std::vector<CheckpointFile> files;
-  for (const json& file : json::parse(communicator.all_gather(list.dump()).at(0))) {
+  for (const json& file : parse_json(communicator.all_gather(list.dump()).at(0), "rank 0's list of files")) {
     files.push_back({.name = file[0], .bytes = file[1], .crc32c = file[2]});
   }
   return files;
 }
 
 void read_piece(const fs::path& path, std::uint64_t at, std::span<std::byte> piece) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) throw InputError(with_errno("cannot open " + path.string()));
+  const FileDescriptor file = open_regular_file(path);
   while (!piece.empty()) {
     const ssize_t count = ::pread(file.get(), piece.data(), piece.size(), static_cast<off_t>(at));
     if (count < 0 && errno == EINTR) continue;
@@ -199,7 +194,7 @@ bool bring(Communicator& communicator, const CheckpointDirectory& directory, con
 }  // namespace
 
 std::optional<BroughtCheckpoint> bring_checkpoint(Communicator& communicator, const CheckpointDirectory& directory,
-                                                  int host, std::size_t piece_bytes) {
+                                                  const CheckpointCheck& check, int host, std::size_t piece_bytes) {
   const std::vector<Listing> listings = list_on_all_ranks(communicator, directory);
   const std::vector<ListedCheckpoint> found = candidates(listings, directory.job_digest());
   // Else there is no need to read them: so it is where all see one directory.
@@ -208,7 +203,7 @@ std::optional<BroughtCheckpoint> bring_checkpoint(Communicator& communicator, co
   const int rank = communicator.rank();
   for (const ListedCheckpoint& checkpoint : found) {
     const std::vector<bool> without = ranks_without(listings, checkpoint.step);
-    if (!whole(communicator, directory, checkpoint.step, !without[static_cast<std::size_t>(rank)])) continue;
+    if (!usable(communicator, directory, checkpoint.step, check, !without[static_cast<std::size_t>(rank)])) continue;
     const std::set<int> writers = first_of_each_place(without, places);
     if (writers.empty()) return {};
     // Before any rank begins to write: the directory may be another writer's too.

@@ -8,10 +8,31 @@ namespace {
 
 // `model` among them: the program itself is compared, wherever its file lies.
 constexpr const char* kFree[] = {
-    "model",         "micro_batch_size", "eval_batch_size", "loader_threads", "patience",      "export",
-    "passes",        "checkpoint_every", "checkpoint_keep", "resume",         "device",        "cuda_graph",
-    "tf32",          "share_gpus",       "ranks_per_host",  "log_every",      "bucket_cap_mb", "threads_per_rank",
-    "hosts_timeout", "hosts_port",       "instance_groups",
+    "model",
+    "micro_batch_size",
+    "eval_batch_size",
+    "loader_threads",
+    "patience",
+    "export",
+    "passes",
+    "checkpoint_every",
+    "checkpoint_keep",
+    "resume",
+    "device",
+    "cuda_graph",
+    "tf32",
+    "share_gpus",
+    "ranks_per_host",
+    "log_every",
+    "bucket_cap_mb",
+    "threads_per_rank",
+    "hosts_timeout",
+    "hosts_port",
+    "instance_groups",
+    "allow_operators",
+    "secret_file",
+    "allow_tcp",
+    "exit_code_when_stopped",
 };
 
 }  // namespace

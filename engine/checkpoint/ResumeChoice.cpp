@@ -10,6 +10,7 @@
 #include "common/Text.h"
 #include "engine/checkpoint/CheckpointState.h"
 #include "engine/collectives/Agreement.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -37,7 +38,12 @@ void refuse_other_jobs(const CheckpointDirectory& directory, const Listing& list
   for (auto entry = listing.rbegin(); entry != listing.rend(); ++entry) {
     if (!entry->second.problem.empty()) continue;
     const std::filesystem::path path = directory.path_of(entry->first);
-    const CheckpointState state = read_state(read_file(path / kStateFile, kMaxStateFile), path / kStateFile);
+    CheckpointState state;
+    try {
+      state = read_state(read_file(path / kStateFile, kMaxStateFile), path / kStateFile);
+    } catch (const InputError&) {
+      continue;  // its manifest says whose it is, but not what it is
+    }
     throw InputError("the checkpoint " + path.string() +
                      " was written by another job: " + difference(state.job, directory.job()) +
                      ". Give what it had to go on from there, or another checkpoint_dir to start anew");
@@ -54,14 +60,25 @@ std::vector<Listing> list_on_all_ranks(Communicator& communicator, const Checkpo
   std::vector<Listing> all;
   for (const std::string& text : communicator.all_gather(list.dump(-1, ' ', false, json::error_handler_t::replace))) {
     Listing& listing = all.emplace_back();
-    for (const json& entry : json::parse(text)) {
+    for (const json& entry : parse_json(text, "a rank's list of checkpoints")) {
       listing[entry[0]] = {.step = entry[0], .job = entry[1], .digest = entry[2], .problem = entry[3]};
     }
   }
   return all;
 }
 
-ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirectory& directory) {
+std::string problem_with(const CheckpointDirectory& directory, std::int64_t step, const CheckpointCheck& check) {
+  try {
+    directory.verify(step);
+    check(step);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirectory& directory,
+                               const CheckpointCheck& check) {
   const std::vector<Listing> listings = list_on_all_ranks(communicator, directory);
   std::set<std::int64_t, std::greater<>> steps;
   bool own = false;
@@ -82,13 +99,7 @@ ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirec
     std::string reason = objection(listings, step);
     if (reason.empty() && listings[0].at(step).job != directory.job_digest()) reason = "it is another job's";
     if (reason.empty()) {
-      std::string found;
-      try {
-        directory.verify(step);
-      } catch (const InputError& error) {
-        found = error.what();
-      }
-      const std::vector<std::string> all = communicator.all_gather(found);
+      const std::vector<std::string> all = communicator.all_gather(problem_with(directory, step, check));
       const auto damaged = std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); });
       if (damaged == all.end()) {
         choice.step = step;

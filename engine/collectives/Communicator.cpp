@@ -1,9 +1,8 @@
 #include "engine/collectives/Communicator.h"
 
-#include <thread>
-
 #include <algorithm>
 #include <cstdint>
+#include <thread>
 
 #include "common/Error.h"
 
@@ -37,7 +36,37 @@ const char* name_of(DataType type) {
 }
 
 void Communicator::await(const std::function<bool()>& done) {
-  while (!done()) std::this_thread::yield();
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kAttentive(1);
+  constexpr std::chrono::microseconds kNap(50);
+  const auto start = Clock::now();
+  for (;;) {
+    bool finished = false;
+    try {
+      finished = done();
+    } catch (...) {
+      check();
+      throw;
+    }
+    // After the question: an abort also ends what is enqueued, and nothing good comes of it.
+    check();
+    if (finished) return;
+    const auto waited = Clock::now() - start;
+    if (waited > wait_deadline()) {
+      give_up("the device has not done within " +
+              std::to_string(std::chrono::duration_cast<std::chrono::seconds>(wait_deadline()).count()) +
+              " s what was enqueued");
+    }
+    if (waited < kAttentive) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(kNap);
+    }
+  }
+}
+
+void Communicator::give_up(const std::string& text) {
+  throw SystemError(text + ": it may be stuck; its driver's messages (dmesg) may say why");
 }
 
 std::vector<std::string> Communicator::all_gather(std::string_view text) {

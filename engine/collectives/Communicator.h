@@ -1,6 +1,7 @@
 // What ranks say to each other.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -46,9 +47,13 @@ class Communicator {
   /// buffer becomes root's, on all ranks.
   virtual std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) = 0;
   virtual void barrier() = 0;
-  /// Blocks the host until `done` says that the device has come to some point; throws PeerError, and what else goes
-  /// wrong between the ranks meanwhile. What the device has computed is good only when this returns.
-  virtual void await(const std::function<bool()>& done);
+  /// Throws what has gone wrong between the ranks, if anything has. Does not wait.
+  virtual void check() {}
+  /// Blocks the host until `done` says that the device has come to some point: what the device has computed is good
+  /// only when this returns. Throws what `check` throws meanwhile, before anything that `done` throws: a device may
+  /// fail because a connection has. Throws after half an hour, for the device may be stuck. The host rests while it
+  /// waits.
+  void await(const std::function<bool()>& done);
   /// Ends every rank of the job with this exit code. Does not return.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 
@@ -60,6 +65,12 @@ class Communicator {
 
   /// Every rank's text, in rank order, on all ranks.
   virtual std::vector<std::string> all_gather(std::string_view text);
+
+ protected:
+  /// How long `await` waits.
+  virtual std::chrono::milliseconds wait_deadline() const { return std::chrono::minutes(30); }
+  /// `await` has waited in vain: throws an error of this text.
+  [[noreturn]] virtual void give_up(const std::string& text);
 };
 
 }  // namespace lockstep

@@ -72,19 +72,25 @@ FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> paramete
   }
 }
 
-void FlatParameters::find_gradient_norm(kernels::GradientNorm* norm) {
-  const auto find = [&]<typename Real>(const Real* gradients) {
+void FlatParameters::find_norm(const at::Tensor& flat, kernels::GradientNorm* norm) {
+  const auto find = [&]<typename Real>(const Real* numbers) {
     with_kernel_form(device(), [&](auto... stream) {
       kernels::gradient_norm(
-          kernels::GradientNormPass<Real>{gradients,
+          kernels::GradientNormPass<Real>{numbers,
                                           {segments_.data(), pieces_.data(), static_cast<std::int64_t>(pieces_.size())},
                                           workspace_.data(),
                                           norm},
           stream...);
     });
   };
-  scalar_type() == at::kFloat ? find(flat_gradients_.const_data_ptr<float>())
-                              : find(flat_gradients_.const_data_ptr<double>());
+  scalar_type() == at::kFloat ? find(flat.const_data_ptr<float>()) : find(flat.const_data_ptr<double>());
+}
+
+std::optional<std::size_t> FlatParameters::first_not_finite(const at::Tensor& flat) {
+  DeviceArray<kernels::GradientNorm> norm(1, device());
+  find_norm(flat, norm.data());
+  const std::int64_t segment = norm.read().wait().front().segment;
+  return segment < 0 ? std::nullopt : std::optional(static_cast<std::size_t>(segment));
 }
 
 }  // namespace lockstep

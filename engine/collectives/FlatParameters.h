@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/collectives/BucketPlan.h"
@@ -37,9 +38,14 @@ class FlatParameters {
   c10::Device device() const { return flat_parameters_.device(); }
 
   /// Enqueues finding the norm of all gradients; `norm` is in the device's memory.
-  void find_gradient_norm(kernels::GradientNorm* norm);
+  void find_gradient_norm(kernels::GradientNorm* norm) { find_norm(flat_gradients_, norm); }
+  /// The first parameter whose numbers in `flat`, a storage of the parameters' layout and type, are not all finite;
+  /// nothing when all are. Waits for what is enqueued.
+  std::optional<std::size_t> first_not_finite(const at::Tensor& flat);
 
  private:
+  void find_norm(const at::Tensor& flat, kernels::GradientNorm* norm);
+
   BucketPlan plan_;
   std::vector<at::Tensor> parameters_;
   std::vector<at::Tensor> gradients_;

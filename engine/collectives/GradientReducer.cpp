@@ -53,6 +53,7 @@ void GradientReducer::begin_step() {
   // Without a gradient to add to, autograd hands its own over, and `ready` copies it into the bucket.
   for (const at::Tensor& parameter : parameters_.parameters()) parameter.mutable_grad() = at::Tensor();
   received_here_.assign(received_.size(), false);
+  arrived_.assign(parameters_.plan().buckets().size(), {});
   pending_.assign(parameters_.plan().buckets().size(), 0);
   for (std::size_t i = 0; i < bucket_of_.size(); ++i) {
     if (!agreed_ || received_[i]) ++pending_[bucket_of_[i]];
@@ -75,18 +76,34 @@ void GradientReducer::ready(std::size_t parameter) {
                         " came after its bucket's all-reduce had begun: a step's last backward must be one call");
   }
   if (!received_here_[parameter]) {
-    const c10::NoGradGuard no_grad;
-    at::Tensor& gradient = parameters_.parameters()[parameter].mutable_grad();
-    parameters_.gradients()[parameter].copy_(gradient);
-    gradient = parameters_.gradients()[parameter];
     received_here_[parameter] = true;
+    arrived_[bucket].push_back(parameter);
+    if (!agreed_ || arrived_[bucket].size() == expected_[bucket]) take_in(bucket);
   }
   if (!last_micro_batch_) return;
   --pending_[bucket];
   while (next_bucket_ < pending_.size() && pending_[next_bucket_] == 0) start_bucket();
 }
 
+// Autograd has left the gradients in tensors of its own; from now on it adds to the bucket's.
+void GradientReducer::take_in(std::size_t bucket) {
+  if (arrived_[bucket].empty()) return;
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> places;
+  std::vector<at::Tensor> gradients;
+  for (const std::size_t parameter : arrived_[bucket]) {
+    places.push_back(parameters_.gradients()[parameter]);
+    gradients.push_back(parameters_.parameters()[parameter].grad());
+  }
+  at::_foreach_copy_(places, gradients);
+  for (const std::size_t parameter : arrived_[bucket]) {
+    parameters_.parameters()[parameter].mutable_grad() = parameters_.gradients()[parameter];
+  }
+  arrived_[bucket].clear();
+}
+
 void GradientReducer::start_bucket() {
+  take_in(next_bucket_);
   const Bucket& bucket = parameters_.plan().buckets()[next_bucket_++];
   for (std::size_t i = bucket.first_segment; i < bucket.end_segment; ++i) {
     if (received_here_[i]) continue;
@@ -129,6 +146,8 @@ void GradientReducer::agree() {
   }
   received_.assign(flags.begin(), flags.end());
   agreed_ = std::ranges::find(received_, true) != received_.end();
+  expected_.assign(parameters_.plan().buckets().size(), 0);
+  for (std::size_t i = 0; i < received_.size(); ++i) expected_[bucket_of_[i]] += received_[i] ? 1 : 0;
 }
 
 }  // namespace lockstep

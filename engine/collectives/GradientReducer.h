@@ -16,7 +16,8 @@ namespace lockstep {
 /// While the last backward runs, a bucket's all-reduce starts when the last of its gradients is ready and all
 /// buckets before it have started: every rank enqueues all buckets, in plan order. Which parameters receive a
 /// gradient is a property of the program, so the ranks agree on it once, in the first step in which any rank
-/// has data, and each checks that it stays so. Alone, a rank makes no collective at all.
+/// has data, and each checks that it stays so; from then on the gradients of a bucket are copied into it at once.
+/// Alone, a rank makes no collective at all.
 ///
 /// Errors come out of `backward` or of `finish`. Most are of one rank alone, which must then abort the job.
 class GradientReducer {
@@ -46,6 +47,7 @@ class GradientReducer {
   struct Hooks;
 
   void ready(std::size_t parameter);
+  void take_in(std::size_t bucket);
   void start_bucket();
   void agree();
 
@@ -55,10 +57,12 @@ class GradientReducer {
   std::shared_ptr<Hooks> hooks_;
   std::vector<std::size_t> bucket_of_;  ///< parameter → bucket
   std::vector<bool> received_;
+  std::vector<std::size_t> expected_;  ///< per bucket: how many of its parameters receive a gradient
   bool agreed_ = false;
 
-  std::vector<bool> received_here_;   ///< in this step, on this rank
-  std::vector<std::size_t> pending_;  ///< per bucket: gradients that the last backward still owes
+  std::vector<bool> received_here_;                ///< in this step, on this rank
+  std::vector<std::vector<std::size_t>> arrived_;  ///< per bucket: parameters whose gradients are not yet in it
+  std::vector<std::size_t> pending_;               ///< per bucket: gradients that the last backward still owes
   bool last_micro_batch_ = false;
   std::size_t next_bucket_ = 0;
   std::vector<std::unique_ptr<Work>> works_;

@@ -96,7 +96,7 @@ std::unique_ptr<Work> MpiCommunicator::run(std::function<void()> collective) {
   return result;
 }
 
-void MpiCommunicator::check(int code, const char* operation, std::size_t count) const {
+void MpiCommunicator::require(int code, const char* operation, std::size_t count) const {
   if (code == MPI_SUCCESS) return;
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
@@ -116,9 +116,9 @@ void MpiCommunicator::in_parts(std::size_t count, const Part& part) const {
 std::unique_ptr<Work> MpiCommunicator::all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
   return run([=, this] {
     in_parts(count, [&](std::size_t first, int part) {
-      check(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type),
-                          mpi_op(op), comm_),
-            "all_reduce", count);
+      require(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type),
+                            mpi_op(op), comm_),
+              "all_reduce", count);
     });
   });
 }
@@ -128,16 +128,16 @@ std::unique_ptr<Work> MpiCommunicator::reduce_scatter(const void* buffer, void* 
   return run([=, this] {
     const auto ranks = static_cast<std::size_t>(size_);
     if (count <= max_count_ / ranks) {
-      check(MPI_Reduce_scatter_block(buffer, output, static_cast<int>(count), mpi_type(type), mpi_op(op), comm_),
-            "reduce_scatter", count);
+      require(MPI_Reduce_scatter_block(buffer, output, static_cast<int>(count), mpi_type(type), mpi_op(op), comm_),
+              "reduce_scatter", count);
       return;
     }
     for (std::size_t owner = 0; owner < ranks; ++owner) {
       in_parts(count, [&](std::size_t first, int part) {
-        check(MPI_Reduce(static_cast<const std::byte*>(buffer) + (owner * count + first) * size_of(type),
-                         static_cast<std::byte*>(output) + first * size_of(type), part, mpi_type(type), mpi_op(op),
-                         static_cast<int>(owner), comm_),
-              "reduce_scatter", count);
+        require(MPI_Reduce(static_cast<const std::byte*>(buffer) + (owner * count + first) * size_of(type),
+                           static_cast<std::byte*>(output) + first * size_of(type), part, mpi_type(type), mpi_op(op),
+                           static_cast<int>(owner), comm_),
+                "reduce_scatter", count);
       });
     }
   });
@@ -148,8 +148,8 @@ std::unique_ptr<Work> MpiCommunicator::all_gather(const void* input, void* outpu
     const auto ranks = static_cast<std::size_t>(size_);
     if (count <= max_count_ / ranks) {
       const auto elements = static_cast<int>(count);
-      check(MPI_Allgather(input, elements, mpi_type(type), output, elements, mpi_type(type), comm_), "all_gather",
-            count);
+      require(MPI_Allgather(input, elements, mpi_type(type), output, elements, mpi_type(type), comm_), "all_gather",
+              count);
       return;
     }
     const std::size_t bytes = count * size_of(type);
@@ -157,9 +157,9 @@ std::unique_ptr<Work> MpiCommunicator::all_gather(const void* input, void* outpu
     std::memcpy(all + static_cast<std::size_t>(rank_) * bytes, input, bytes);
     for (std::size_t owner = 0; owner < ranks; ++owner) {
       in_parts(count, [&](std::size_t first, int part) {
-        check(MPI_Bcast(all + owner * bytes + first * size_of(type), part, mpi_type(type), static_cast<int>(owner),
-                        comm_),
-              "all_gather", count);
+        require(MPI_Bcast(all + owner * bytes + first * size_of(type), part, mpi_type(type), static_cast<int>(owner),
+                          comm_),
+                "all_gather", count);
       });
     }
   });
@@ -168,14 +168,14 @@ std::unique_ptr<Work> MpiCommunicator::all_gather(const void* input, void* outpu
 std::unique_ptr<Work> MpiCommunicator::broadcast(void* buffer, std::size_t count, DataType type, int root) {
   return run([=, this] {
     in_parts(count, [&](std::size_t first, int part) {
-      check(MPI_Bcast(static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type), root, comm_),
-            "broadcast", count);
+      require(MPI_Bcast(static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type), root, comm_),
+              "broadcast", count);
     });
   });
 }
 
 void MpiCommunicator::barrier() {
-  run([this] { check(MPI_Barrier(comm_), "barrier", 0); })->wait();
+  run([this] { require(MPI_Barrier(comm_), "barrier", 0); })->wait();
 }
 
 void MpiCommunicator::abort(int exit_code) {

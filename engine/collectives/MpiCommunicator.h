@@ -61,7 +61,7 @@ class MpiCommunicator : public Communicator {
   std::unique_ptr<Work> run(std::function<void()> collective);
   template <typename Part>
   void in_parts(std::size_t count, const Part& part) const;
-  void check(int code, const char* operation, std::size_t count) const;
+  void require(int code, const char* operation, std::size_t count) const;
   void work();
 
   MPI_Comm comm_ = MPI_COMM_NULL;

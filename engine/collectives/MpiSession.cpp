@@ -2,47 +2,11 @@
 
 #include <mpi.h>
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-#include <utility>
-
 #include "common/Error.h"
 
 namespace lockstep {
 
-namespace {
-
-/// Calls something in a thread of its own, unless it is destroyed before the time.
-class Alarm {
- public:
-  Alarm(std::chrono::duration<double> deadline, std::function<void()> late)
-      : thread_([this, deadline, late = std::move(late)] {
-          std::unique_lock lock(mutex_);
-          if (!changed_.wait_for(lock, deadline, [this] { return over_; }) && late) late();
-        }) {}
-  Alarm(const Alarm&) = delete;
-  Alarm& operator=(const Alarm&) = delete;
-  ~Alarm() {
-    {
-      const std::lock_guard lock(mutex_);
-      over_ = true;
-    }
-    changed_.notify_one();
-    thread_.join();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool over_ = false;
-  std::thread thread_;
-};
-
-}  // namespace
-
-MpiSession::MpiSession(std::chrono::duration<double> deadline, std::function<void()> late) {
-  const Alarm alarm(deadline, std::move(late));
+MpiSession::MpiSession() {
   int provided = 0;
   if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
     throw PeerError("MPI cannot start");

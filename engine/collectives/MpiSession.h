@@ -1,20 +1,15 @@
 // MPI, from its start to its end.
 #pragma once
 
-#include <chrono>
-#include <functional>
-
 namespace lockstep {
 
 /// Starts MPI on construction and ends it on destruction; one per process. MPI's own end waits for all ranks:
 /// a rank that leaves alone must end the others with MpiCommunicator::abort instead.
 class MpiSession {
  public:
-  /// Throws PeerError when MPI cannot start or offers too little thread support. MPI starts when all ranks are there;
-  /// when that takes longer than `deadline`, `late` is called in another thread, and must end the process: nothing
-  /// else can be done with MPI then.
-  explicit MpiSession(std::chrono::duration<double> deadline, std::function<void()> late);
-  MpiSession() : MpiSession(std::chrono::hours(24 * 365), {}) {}
+  /// Throws PeerError when MPI offers too little thread support. MPI starts when all ranks are there, and waits for
+  /// them without a deadline: an Alarm gives one.
+  MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
   ~MpiSession();

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/Error.h"
+#include "kernels/CudaError.h"
 
 namespace lockstep {
 
@@ -45,9 +46,8 @@ void NcclApi::check(const NcclOperation& operation, const char* call, ncclResult
 
 void NcclApi::check(const NcclOperation& operation, const char* call, cudaError_t result) const {
   if (result == cudaSuccess) return;
-  const std::string text = operation.text() + ": " + call + ": " + cuda_error_string.function(result);
-  if (result == cudaErrorMemoryAllocation) throw OutOfMemoryError(text);
-  throw SystemError(text);
+  clear_error.function();
+  kernels::throw_cuda_error(operation.text() + ": " + call, result);
 }
 
 CudaOwner<CUstream_st> NcclApi::make_stream(int rank) const {
@@ -82,6 +82,12 @@ bool NcclApi::is_done(const NcclOperation& operation, cudaStream_t stream) const
   return true;
 }
 
+bool NcclApi::is_capturing(const NcclOperation& operation, cudaStream_t stream) const {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  run(operation, stream_is_capturing, stream, &status);
+  return status != cudaStreamCaptureStatusNone;
+}
+
 std::shared_ptr<const NcclApi> load_nccl(const std::string& library) {
   void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) throw InputError("NCCL cannot be loaded: " + std::string(::dlerror()) + kRemedy);
@@ -100,6 +106,7 @@ std::shared_ptr<const NcclApi> load_nccl(const std::string& library) {
   api->stream_create.function = cudaStreamCreateWithPriority;
   api->stream_wait_event.function = cudaStreamWaitEvent;
   api->stream_query.function = cudaStreamQuery;
+  api->stream_is_capturing.function = cudaStreamIsCapturing;
   api->stream_destroy.function = cudaStreamDestroy;
   api->event_create.function = cudaEventCreateWithFlags;
   api->event_record.function = cudaEventRecord;
@@ -108,7 +115,6 @@ std::shared_ptr<const NcclApi> load_nccl(const std::string& library) {
   api->device_malloc.function = static_cast<cudaError_t (*)(void**, std::size_t)>(cudaMalloc);
   api->device_free.function = cudaFree;
   api->clear_error.function = cudaGetLastError;
-  api->cuda_error_string.function = cudaGetErrorString;
   return api;
 }
 

@@ -23,7 +23,8 @@ struct NamedCall {
 template <typename T>
 using CudaOwner = std::unique_ptr<T, std::function<void(T*)>>;
 
-/// Arguments and meanings are those of the functions so named. `run` makes a call and turns its result into an error:
+/// Arguments and meanings are those of the functions so named. `run` makes a call and turns its result into an error.
+/// What CUDA's mean, kernels/CudaError.h says; CUDA's last error is cleared. NCCL's are
 /// - OutOfMemoryError: the host's or the device's memory is at its end;
 /// - PeerError: another rank exited or cannot be reached;
 /// - InternalError: an argument or a usage is wrong, or NCCL found a fault of its own;
@@ -53,6 +54,7 @@ struct NcclApi {
   NamedCall<decltype(cudaStreamCreateWithPriority)> stream_create{"cudaStreamCreateWithPriority"};
   NamedCall<decltype(cudaStreamWaitEvent)> stream_wait_event{"cudaStreamWaitEvent"};
   NamedCall<decltype(cudaStreamQuery)> stream_query{"cudaStreamQuery"};
+  NamedCall<decltype(cudaStreamIsCapturing)> stream_is_capturing{"cudaStreamIsCapturing"};
   NamedCall<decltype(cudaStreamDestroy)> stream_destroy{"cudaStreamDestroy"};
   NamedCall<decltype(cudaEventCreateWithFlags)> event_create{"cudaEventCreateWithFlags"};
   NamedCall<decltype(cudaEventRecord)> event_record{"cudaEventRecord"};
@@ -61,7 +63,6 @@ struct NcclApi {
   NamedCall<cudaError_t(void**, std::size_t)> device_malloc{"cudaMalloc"};
   NamedCall<decltype(cudaFree)> device_free{"cudaFree"};
   NamedCall<decltype(cudaGetLastError)> clear_error{"cudaGetLastError"};
-  NamedCall<decltype(cudaGetErrorString)> cuda_error_string{"cudaGetErrorString"};
 
   /// Calls `visit` for every call of NCCL, then `visit_cuda` for every call of CUDA.
   template <typename Visit, typename VisitCuda>
@@ -70,9 +71,9 @@ struct NcclApi {
     all(visit, get_version, get_error_string, get_last_error, get_unique_id, init_rank, finalize, destroy, abort,
         get_async_error, all_reduce, reduce_scatter, all_gather, broadcast, group_start, group_end, register_buffer,
         deregister_buffer);
-    all(visit_cuda, set_device, stream_priorities, stream_create, stream_wait_event, stream_query, stream_destroy,
-        event_create, event_record, event_query, event_destroy, device_malloc, device_free, clear_error,
-        cuda_error_string);
+    all(visit_cuda, set_device, stream_priorities, stream_create, stream_wait_event, stream_query, stream_is_capturing,
+        stream_destroy, event_create, event_record, event_query, event_destroy, device_malloc, device_free,
+        clear_error);
   }
 
   template <typename Signature, typename... Arguments>
@@ -92,6 +93,8 @@ struct NcclApi {
 
   /// Whether the stream's work is done. Not while this thread captures.
   bool is_done(const NcclOperation& operation, cudaStream_t stream) const;
+  /// Whether what is enqueued on the stream now becomes part of a graph.
+  bool is_capturing(const NcclOperation& operation, cudaStream_t stream) const;
 };
 
 /// Loads NCCL: `library` is a path, or a name for the loader to find, which it also does beside the libtorch that this

@@ -1,9 +1,7 @@
 #include "engine/collectives/NcclCommunicator.h"
 
-#include <chrono>
 #include <cstdlib>
 #include <exception>
-#include <thread>
 #include <utility>
 
 #include "common/Error.h"
@@ -12,8 +10,6 @@
 namespace lockstep {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int kFirstWithRegistration = NCCL_VERSION(2, 19, 1);
 
@@ -172,27 +168,12 @@ void NcclCommunicator::abort(int exit_code) {
 
 std::vector<std::string> NcclCommunicator::all_gather(std::string_view text) { return bootstrap_.all_gather(text); }
 
-void NcclCommunicator::await(const std::function<bool()>& done) {
+void NcclCommunicator::check() {
   if (in_group_) throw InternalError("a rank may not wait for the device inside a group");
-  const auto start = Clock::now();
-  for (;;) {
-    // Asked before: an abort also ends what is enqueued, and nothing good comes of it.
-    const bool finished = done();
-    connection_->use([](ncclComm_t) {});
-    if (finished) return;
-    const auto waited = Clock::now() - start;
-    if (waited > deadlines_.wait) {
-      connection_->fail("the device has not done within " +
-                        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(deadlines_.wait).count()) +
-                        " s what was enqueued: another rank may have stopped");
-    }
-    if (waited < std::chrono::milliseconds(1)) {
-      std::this_thread::yield();
-    } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-    }
-  }
+  connection_->check();
 }
+
+void NcclCommunicator::give_up(const std::string& text) { connection_->fail(text + ": another rank may have stopped"); }
 
 void NcclCommunicator::synchronize() {
   for (const cudaStream_t stream : {static_cast<cudaStream_t>(compute_), stream_.get()}) {

@@ -23,7 +23,8 @@ namespace lockstep {
 ///
 /// Collectives, groups and `wait` are legal while the compute stream is captured into a CUDA graph, `barrier` and
 /// `synchronize` are not. Every Work must be waited for before the capture ends, and a step should have run uncaptured
-/// before it, for NCCL connects ranks when they first need it. A graph must go before the communicator.
+/// before it, for NCCL connects ranks when they first need it. A graph must go before the communicator, and as soon as
+/// anything fails: until then NCCL does not come back from an abort.
 ///
 /// When a rank fails, or NCCL reports an error, the communicator is aborted, which ends its kernels, and the call under
 /// way and all later ones throw the first error: of types that NcclApi lists, or PeerError for what came in between
@@ -55,12 +56,16 @@ class NcclCommunicator : public Communicator {
   /// Over `bootstrap`, from host memory.
   std::vector<std::string> all_gather(std::string_view text) override;
 
-  /// Throws what NCCL reports meanwhile, or PeerError after the deadline, naming the collective under way.
-  void await(const std::function<bool()>& done) override;
+  /// Throws what NCCL reports. `await` throws PeerError after the deadline, naming the collective under way.
+  void check() override;
   /// Awaits all that is enqueued on the compute stream and here.
   void synchronize();
   /// When NCCL's version can.
   bool register_buffer(void* buffer, std::size_t bytes) override;
+
+ protected:
+  std::chrono::milliseconds wait_deadline() const override { return deadlines_.wait; }
+  [[noreturn]] void give_up(const std::string& text) override;
 
  private:
   class LaunchWork;

@@ -36,10 +36,11 @@ struct NcclConnection::State {
     changed.notify_all();
   }
 
+  template <typename E>
   void fail(const std::string& text) {
     const std::string under_way = launches->under_way();
-    fail(std::make_exception_ptr(PeerError("rank " + std::to_string(rank) + ": " + text +
-                                           (under_way.empty() ? "" : "; under way: " + under_way))));
+    fail(std::make_exception_ptr(
+        E("rank " + std::to_string(rank) + ": " + text + (under_way.empty() ? "" : "; under way: " + under_way))));
   }
 
   void ask_for_errors() {
@@ -52,8 +53,13 @@ struct NcclConnection::State {
   void report(ncclResult_t error) {
     if (error == ncclSuccess || error == ncclInProgress) return;
     const char* last = api->get_last_error.function(comm);
-    fail(std::string("a collective failed, as when another rank exits: ") + api->get_error_string.function(error) +
-         (last == nullptr || *last == '\0' ? "" : std::string("; NCCL's last error: ") + last));
+    const std::string text = std::string(api->get_error_string.function(error)) +
+                             (last == nullptr || *last == '\0' ? "" : std::string("; NCCL's last error: ") + last);
+    if (error == ncclUnhandledCudaError) {
+      fail<SystemError>("a collective failed: " + text);
+    } else {
+      fail<PeerError>("a collective failed, as when another rank exits: " + text);
+    }
   }
 };
 
@@ -66,7 +72,7 @@ NcclConnection::NcclConnection(std::shared_ptr<const NcclApi> api, std::shared_p
       state_->changed.wait_for(lock, deadlines.start, [this] { return state_->comm != nullptr || state_->failure; });
   if (!in_time) {
     const double seconds = std::chrono::duration<double>(deadlines.start).count();
-    state_->fail(
+    state_->fail<PeerError>(
         "NCCL has not brought " + std::to_string(size) + " ranks together within " +
         std::to_string(static_cast<long>(seconds)) +
         " s: one has not come, or cannot be reached. Look at the network interface (NCCL_SOCKET_IFNAME names one) "
@@ -121,21 +127,31 @@ void NcclConnection::use(const std::function<void(ncclComm_t)>& calls) {
   state_->check();
   try {
     calls(state_->comm);
+  } catch (const SystemError&) {
+    if (!state_->failure) state_->ask_for_errors();  // a device may fail because a connection has
+    state_->fail(std::current_exception());
+    state_->check();
   } catch (...) {
     state_->fail(std::current_exception());
     throw;
   }
 }
 
+void NcclConnection::check() {
+  const std::lock_guard lock(state_->mutex);
+  if (!state_->failure) state_->ask_for_errors();
+  state_->check();
+}
+
 void NcclConnection::fail(const std::string& text) {
   const std::lock_guard lock(state_->mutex);
-  if (!state_->failure) state_->fail(text);
+  if (!state_->failure) state_->fail<PeerError>(text);
   std::rethrow_exception(state_->failure);
 }
 
 void NcclConnection::abort() {
   std::unique_lock lock(state_->mutex);
-  if (!state_->failure) state_->fail("aborted by this rank");
+  if (!state_->failure) state_->fail<PeerError>("aborted by this rank");
   constexpr std::chrono::milliseconds kPatience = std::chrono::seconds(5);
   state_->changed.wait_for(lock, std::min(kPatience, state_->deadlines.end), [this] { return state_->ended; });
 }

@@ -19,8 +19,9 @@ namespace lockstep {
 /// its kernels.
 ///
 /// What fails first, here or at the thread, is the failure: the thread aborts the communicator, and all calls throw the
-/// failure from then on. When NCCL does not come back from starting, finalizing or aborting in time, the thread is left
-/// behind, and the process should soon end.
+/// failure from then on. An abort ends what NCCL has on the device at once, but comes back only when no graph is left
+/// that has captured its collectives. When NCCL does not come back from starting, finalizing or aborting in time, the
+/// thread is left behind, and the process should soon end.
 class NcclConnection {
  public:
   /// Blocks until all `size` ranks have come with this id. Throws PeerError after the deadline, or what NCCL says.
@@ -32,8 +33,10 @@ class NcclConnection {
   ~NcclConnection();
 
   /// Runs `calls`, with the launches and the communicator to themselves; they may `use` again. What they throw is the
-  /// failure.
+  /// failure, unless NCCL knows of one that explains it.
   void use(const std::function<void(ncclComm_t)>& calls);
+  /// Asks NCCL for errors, and throws the failure if there is one.
+  void check();
   /// Makes this the failure, unless there is one; the operation under way is added. Throws the failure.
   [[noreturn]] void fail(const std::string& text);
   /// Aborts the communicator and waits for it, but not long.

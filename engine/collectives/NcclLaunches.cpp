@@ -18,8 +18,9 @@ std::uint64_t NcclLaunches::add(const NcclOperation& operation) {
 }
 
 void NcclLaunches::launched(cudaStream_t stream) {
-  const Launch& launch = at(next_);
+  Launch& launch = at(next_);
   if (launch.operations == 0) return;
+  launch.captured = api_->is_capturing(launch.operation, stream);
   api_->run(launch.operation, api_->event_record, launch.event.get(), stream);
   ++next_;
   at(next_).operations = 0;
@@ -36,7 +37,8 @@ std::string NcclLaunches::under_way() const {
   const std::uint64_t oldest_known = next_ - std::min<std::uint64_t>(next_, kEvents - 1);
   for (std::uint64_t launch = std::max(done_, oldest_known); launch < next_; ++launch) {
     const Launch& oldest = at(launch);
-    if (api_->event_query.function(oldest.event.get()) == cudaSuccess) continue;
+    if (oldest.captured || api_->event_query.function(oldest.event.get()) == cudaSuccess) continue;
+    api_->clear_error.function();  // "not ready" counts as an error
     std::string text = oldest.operation.what();
     if (oldest.operations > 1) text += " and " + std::to_string(oldest.operations - 1) + " more of its group";
     return text;

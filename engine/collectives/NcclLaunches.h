@@ -28,7 +28,8 @@ class NcclLaunches {
 
   /// All launches are known to be done.
   void all_done() { done_ = next_; }
-  /// The oldest launch that is not done, for errors: "" when all are. What a replayed graph launches is not known here.
+  /// The oldest launch that is not done, for errors: "" when all are. Those that became part of a graph are left out,
+  /// and what a replayed graph launches is not known here. Not while this thread captures.
   std::string under_way() const;
 
  private:
@@ -37,6 +38,7 @@ class NcclLaunches {
     CudaOwner<CUevent_st> event;
     NcclOperation operation;  ///< the first
     int operations = 0;
+    bool captured = false;  ///< its event is one of a graph's, and never done
   };
 
   Launch& at(std::uint64_t launch) { return launches_[launch % kEvents]; }

@@ -1,6 +1,8 @@
 #include "engine/commands/RankDevice.h"
 
+#include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "common/Error.h"
 #include "engine/collectives/Agreement.h"
@@ -8,6 +10,7 @@
 #if LOCKSTEP_CUDA
 #include "engine/collectives/DevicePlacement.h"
 #include "engine/collectives/NcclCommunicator.h"
+#include "engine/collectives/NcclNetwork.h"
 #include "engine/device/CudaModule.h"
 #include "engine/device/KernelForm.h"
 #endif
@@ -35,7 +38,17 @@ RankDevice::RankDevice(const JobConfig& config, [[maybe_unused]] const MpiSessio
   });
   const std::string host_id = require_distinct_devices(host, config.host, device_->pci_bus_id(), shared);
   if (!host_id.empty()) ::setenv("NCCL_HOSTID", host_id.c_str(), 1);
-  if (host.size() > 1) communicator_ = std::make_unique<NcclCommunicator>(load_nccl(), host, index, current_stream());
+  if (host.size() == 1) return;
+  const auto api = load_nccl();
+  std::optional<NcclLog> log;
+  if (session.hosts() > 1) log.emplace();
+  communicator_ = std::make_unique<NcclCommunicator>(api, host, index, current_stream());
+  if (!log) return;
+  const NcclNetwork network = read_nccl_network(log->take().value_or(""));
+  for (const std::string& line : agree_on_network(host, network, config.efa && !config.hyperparameters.allow_tcp)) {
+    if (host.rank() == 0) std::printf("lockstep: %s\n", line.c_str());
+  }
+  std::fflush(stdout);
 #else
   throw InternalError("a job for GPUs reached a rank that was built without CUDA");
 #endif

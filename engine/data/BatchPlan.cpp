@@ -39,4 +39,17 @@ std::vector<Slice> BatchPlan::micro_batches(std::int64_t step, int rank) const {
   return parts;
 }
 
+Share BatchPlan::smallest_share(std::int64_t steps) const {
+  Share smallest{.samples = samples_ + 1};
+  // Only the last step of an epoch has a batch of another size.
+  for (const std::int64_t step : {std::int64_t{0}, std::min(steps, this->steps()) - 1}) {
+    for (int rank = 0; rank < ranks_; ++rank) {
+      for (const Slice& part : micro_batches(step, rank)) {
+        if (part.size() < smallest.samples) smallest = {.samples = part.size(), .step = step, .rank = rank};
+      }
+    }
+  }
+  return smallest;
+}
+
 }  // namespace lockstep

@@ -13,6 +13,13 @@ struct Slice {
   std::int64_t size() const { return end - begin; }
 };
 
+/// What one rank computes at once in a step.
+struct Share {
+  std::int64_t samples = 0;
+  std::int64_t step = 0;
+  int rank = 0;
+};
+
 /// Cuts an epoch of `samples` into global batches of `batch_size` (the last may be smaller: nothing is
 /// dropped, padded or repeated), a global batch into one contiguous slice per rank (sizes differ by at most
 /// one), and a slice into micro-batches of at most `micro_batch_size`. A rank's slice is empty, and has no
@@ -26,6 +33,8 @@ class BatchPlan {
   Slice batch(std::int64_t step) const;
   Slice slice(std::int64_t step, int rank) const;
   std::vector<Slice> micro_batches(std::int64_t step, int rank) const;
+  /// The smallest micro-batch with samples of the first `steps` steps (at least one) of an epoch, and who has it first.
+  Share smallest_share(std::int64_t steps) const;
 
  private:
   std::int64_t samples_;

@@ -1,5 +1,6 @@
 #include "engine/data/BufferPool.h"
 
+#include <algorithm>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -35,9 +36,14 @@ std::shared_ptr<std::byte> BufferPool::take(std::size_t bytes) {
   Buffer buffer;
   {
     const std::lock_guard lock(returned_->mutex);
-    if (!returned_->buffers.empty()) {
-      buffer = std::move(returned_->buffers.back());
-      returned_->buffers.pop_back();
+    std::vector<Buffer>& buffers = returned_->buffers;
+    // The smallest that will do, else the largest, to be replaced.
+    const auto found = std::ranges::min_element(buffers, {}, [bytes](const Buffer& candidate) {
+      return candidate.size >= bytes ? std::pair(0, candidate.size) : std::pair(1, -candidate.size);
+    });
+    if (found != buffers.end()) {
+      buffer = std::move(*found);
+      buffers.erase(found);
     }
   }
   if (buffer.size < bytes || buffer.memory == nullptr) {

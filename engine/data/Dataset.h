@@ -41,10 +41,14 @@ class Dataset {
 
   virtual std::int64_t size() const = 0;
   virtual const SampleShape& shape() const = 0;
+  /// Gives the inputs the sizes that the program takes, where they differ from their own in sizes of 1 only: pictures
+  /// of 28×28 serve a program of 1×28×28 and one of 28×28. To be called before anything reads.
+  virtual void fit_inputs(const std::vector<std::int64_t>& /*sizes*/) {}
   /// Identifies the content: ranks compare it at start.
   virtual std::string digest() const = 0;
-  /// Throws InputError, naming the sample, when a class label is not below `classes`.
-  virtual void require_classes(std::int64_t classes) const = 0;
+  /// Throws InputError, naming the first such sample, when a class label is not below `classes`. `reason` says where
+  /// that bound comes from: "the program has 10 classes".
+  virtual void require_classes(std::int64_t classes, const std::string& reason) const = 0;
 
   /// Writes the inputs of `samples` one after another into `inputs`, and their targets into `targets`: tokens and class
   /// labels as int64, real numbers as double with precision fp64, else as float. Thread-safe.

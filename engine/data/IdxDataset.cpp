@@ -1,6 +1,7 @@
 #include "engine/data/IdxDataset.h"
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "common/Digest.h"
@@ -19,6 +20,12 @@ std::string describe(const Found& file) {
   return file.first.filename().string() + " (" + file.second.dimensions_text() + ")";
 }
 
+bool named_targets(const Found& file) {
+  std::string name = file.first.filename().string();
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+  return name.find("targets") != std::string::npos || name.find("labels") != std::string::npos;
+}
+
 /// The channel's two IDX files, inputs first.
 std::pair<Found, Found> find_arrays(const fs::path& directory) {
   std::vector<Found> found;
@@ -26,7 +33,16 @@ std::pair<Found, Found> find_arrays(const fs::path& directory) {
   try {
     for (const auto& entry : fs::directory_iterator(directory)) {
       const std::string name = entry.path().filename().string();
-      if (!entry.is_regular_file() || name.starts_with(".")) continue;
+      if (name.starts_with(".")) continue;
+      std::error_code error;
+      const fs::file_status what = entry.status(error);
+      if (what.type() == fs::file_type::not_found && entry.is_symlink()) {
+        others.push_back(name + " (a link whose target is not there)");
+      }
+      if (what.type() == fs::file_type::none) {
+        throw InputError("cannot look at " + entry.path().string() + " in the channel directory: " + error.message());
+      }
+      if (!fs::is_regular_file(what)) continue;
       if (const auto header = read_idx_header(entry.path())) {
         found.emplace_back(entry.path(), *header);
       } else {
@@ -36,20 +52,23 @@ std::pair<Found, Found> find_arrays(const fs::path& directory) {
   } catch (const fs::filesystem_error& error) {
     throw InputError("cannot read the channel directory " + directory.string() + ": " + error.code().message());
   }
-  const auto dimensions = [](const Found& file) { return file.second.dimensions.size(); };
-  std::ranges::sort(found, [&](const Found& a, const Found& b) {
-    return dimensions(a) != dimensions(b) ? dimensions(a) > dimensions(b) : a.first < b.first;
-  });
-  if (found.size() == 2 && dimensions(found[0]) > dimensions(found[1]) && dimensions(found[1]) <= 2) {
-    return {found[0], found[1]};
+  std::ranges::sort(found, {}, &Found::first);
+  if (found.size() == 2) {
+    // Of inputs, less than of targets.
+    const auto rank = [](const Found& file) {
+      return std::pair(named_targets(file), -static_cast<int>(file.second.dimensions.size()));
+    };
+    if (rank(found[0]) < rank(found[1])) return {found[0], found[1]};
+    if (rank(found[1]) < rank(found[0])) return {found[1], found[0]};
   }
   std::vector<std::string> names(found.size());
   std::ranges::transform(found, names.begin(), describe);
   std::ranges::sort(others);
   throw InputError(
       "the channel directory " + directory.string() +
-      " must hold, plain or gzip, one IDX file of inputs (for images it begins with the bytes 00 00 08 03) "
-      "and one of targets with fewer dimensions, one or two (for labels 00 00 08 01); it holds " +
+      " must hold, plain or gzip, one IDX file of inputs (for images it begins with the bytes 00 00 08 03) and one of "
+      "targets (for labels 00 00 08 01), which has fewer dimensions or \"targets\" or \"labels\" in its name; it "
+      "holds " +
       (names.empty() ? "no IDX file" : join(names, ", ")) +
       (others.empty() ? "" : " and other files: " + join(others, ", ")));
 }
@@ -106,13 +125,20 @@ void IdxDataset::refuse_label(std::int64_t sample, double label, const std::stri
                    format("%.0f", label) + "; " + expected);
 }
 
-void IdxDataset::require_classes(std::int64_t classes) const {
+void IdxDataset::fit_inputs(const std::vector<std::int64_t>& sizes) {
+  const auto without_ones = [](std::vector<std::int64_t> all) {
+    std::erase(all, 1);
+    return all;
+  };
+  if (without_ones(sizes) == without_ones(shape_.input)) shape_.input = sizes;
+}
+
+void IdxDataset::require_classes(std::int64_t classes, const std::string& reason) const {
   if (shape_.classes <= classes) return;
   const auto first =
       std::ranges::find_if(targets_, [&](double label) { return label >= static_cast<double>(classes); });
-  refuse_label(
-      (first - targets_.begin()) / target_length_, *first,
-      "the program has " + std::to_string(classes) + " classes, so labels must be 0 … " + std::to_string(classes - 1));
+  refuse_label((first - targets_.begin()) / target_length_, *first,
+               reason + ", so labels must be 0 … " + std::to_string(classes - 1));
 }
 
 template <typename Real>

@@ -14,10 +14,10 @@ namespace lockstep {
 /// Holds a channel in memory (inputs as they are stored: images as bytes) and turns samples into normalized
 /// numbers when they are read.
 ///
-/// Files are found by what they are, not by name: the IDX array with more dimensions holds the inputs, the
-/// other, of one or two, the targets; files of other formats are passed over. N × H × W arrays become inputs
+/// The one of two IDX arrays whose file name holds "targets" or "labels" holds the targets; where both names do, or
+/// neither, the one with fewer dimensions. Files of other formats are passed over. N × H × W arrays become inputs
 /// {1, H, W}; others keep their sizes as stored: {C, H, W} for four dimensions, {D} for two. Targets of integers are
-/// class labels, with two dimensions a row of them for each sample; all other targets are real numbers.
+/// class labels, with more dimensions than one an array of them for each sample; all other targets are real numbers.
 class IdxDataset : public Dataset {
  public:
   /// `real_targets`: class labels are taken as numbers to regress on. Throws InputError for a directory that
@@ -27,8 +27,9 @@ class IdxDataset : public Dataset {
 
   std::int64_t size() const override { return size_; }
   const SampleShape& shape() const override { return shape_; }
+  void fit_inputs(const std::vector<std::int64_t>& sizes) override;
   std::string digest() const override { return digest_; }
-  void require_classes(std::int64_t classes) const override;
+  void require_classes(std::int64_t classes, const std::string& reason) const override;
   void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override;
 
  private:

@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <new>
 #include <numeric>
 
 #include "common/Error.h"
+#include "common/RegularFile.h"
 #include "common/Text.h"
 
 namespace lockstep {
@@ -23,6 +24,8 @@ namespace {
 constexpr int kMostDimensions = 8;
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 48;
 constexpr std::size_t kChunk = 1 << 20;
+constexpr std::array<std::uint8_t, 2> kGzipMagic = {0x1f, 0x8b};
+constexpr int kGzipWindow = 15 + 16;               // the largest, and gzip's header and checksum around it
 constexpr std::uintmax_t kMostCompression = 1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
 
 std::int64_t size_of(IdxType type) {
@@ -41,29 +44,35 @@ std::int64_t size_of(IdxType type) {
   throw InternalError("unknown IDX type");
 }
 
-/// Reads a plain or gzip file from its start; zlib tells the two apart by content.
+/// Reads a plain or gzip file from its start; its first two bytes tell the two apart. A gzip file is one member or
+/// several, and nothing else: zlib's own reader would pass over what follows them in silence.
 class Input {
  public:
-  explicit Input(const fs::path& path) : path_(path), file_(::gzopen(path.c_str(), "rbe"), &::gzclose) {
+  explicit Input(const fs::path& path) : path_(path), file_(nullptr, &std::fclose) {
+    FileDescriptor file = open_regular_file(path);
+    file_.reset(::fdopen(file.get(), "rb"));
     if (!file_) throw InputError(with_errno("cannot open " + path.string()));
-    ::gzbuffer(file_.get(), kChunk);
+    file.release();  // the stream closes it
+    fill();
+    gzip_ = stream_.avail_in >= kGzipMagic.size() && std::ranges::equal(kGzipMagic, std::span(buffer_).first(2));
+    if (gzip_ && ::inflateInit2(&stream_, kGzipWindow) != Z_OK) throw std::bad_alloc();
   }
+  ~Input() {
+    if (gzip_) ::inflateEnd(&stream_);
+  }
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
 
   /// Fewer than `count` bytes only at the end of the file.
   std::size_t read(void* out, std::size_t count) {
-    errno = 0;
-    const int got = ::gzread(file_.get(), out, static_cast<unsigned>(count));
-    int code = Z_OK;
-    const std::string cause = ::gzerror(file_.get(), &code);
-    if (code == Z_ERRNO) throw InputError(with_errno("cannot read " + path_.string()));
-    // Z_BUF_ERROR: the file ends within a gzip member.
-    if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-      throw InputError(path_.string() + " is not an intact gzip file: after " + std::to_string(offset_) +
-                       " bytes of content, " + (code == Z_BUF_ERROR ? "it is truncated" : cause) +
-                       "; copy or compress it again");
+    stream_.next_out = static_cast<Bytef*>(out);
+    stream_.avail_out = static_cast<uInt>(count);
+    while (stream_.avail_out > 0) {
+      if (stream_.avail_in == 0) fill();
+      if (stream_.avail_in == 0 && (!gzip_ || member_ended_)) break;
+      gzip_ ? inflate_some() : copy_some();
     }
-    offset_ += static_cast<std::size_t>(got);
-    return static_cast<std::size_t>(got);
+    return count - stream_.avail_out;
   }
 
   /// Bytes of content read so far.
@@ -74,12 +83,52 @@ class Input {
     std::error_code error;
     const std::uintmax_t size = fs::file_size(path_, error);
     if (error) throw InputError("cannot read the size of " + path_.string() + ": " + error.message());
-    return ::gzdirect(file_.get()) != 0 ? size : size * kMostCompression;
+    return gzip_ ? size * kMostCompression : size;
   }
 
  private:
+  void fill() {
+    stream_.next_in = buffer_.data();
+    stream_.avail_in = static_cast<uInt>(std::fread(buffer_.data(), 1, buffer_.size(), file_.get()));
+    if (std::ferror(file_.get()) != 0) throw InputError(with_errno("cannot read " + path_.string()));
+  }
+
+  void copy_some() {
+    const uInt count = std::min(stream_.avail_in, stream_.avail_out);
+    stream_.next_out = std::copy_n(stream_.next_in, count, stream_.next_out);
+    stream_.next_in += count;
+    stream_.avail_in -= count;
+    stream_.avail_out -= count;
+    offset_ += count;
+  }
+
+  void inflate_some() {
+    if (member_ended_) {
+      if (*stream_.next_in != kGzipMagic[0]) refuse("bytes follow that are no gzip");
+      ::inflateReset(&stream_);
+      member_ended_ = false;
+    }
+    const uInt room = stream_.avail_out;
+    const int code = ::inflate(&stream_, Z_NO_FLUSH);
+    offset_ += room - stream_.avail_out;
+    member_ended_ = code == Z_STREAM_END;
+    if (code == Z_OK || member_ended_) return;
+    if (code == Z_MEM_ERROR) throw std::bad_alloc();
+    // Z_BUF_ERROR: the file ends within a member.
+    refuse(code == Z_BUF_ERROR ? "it is truncated" : stream_.msg != nullptr ? stream_.msg : "it is damaged");
+  }
+
+  [[noreturn]] void refuse(const std::string& cause) const {
+    throw InputError(path_.string() + " is not an intact gzip file: after " + std::to_string(offset_) +
+                     " bytes of content, " + cause + "; copy or compress it again");
+  }
+
   const fs::path& path_;
-  std::unique_ptr<gzFile_s, int (*)(gzFile)> file_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  std::vector<std::uint8_t> buffer_ = std::vector<std::uint8_t>(kChunk);
+  z_stream stream_{};  ///< of a plain file, too, its input and output
+  bool gzip_ = false;
+  bool member_ended_ = false;
   std::size_t offset_ = 0;
 };
 
@@ -154,6 +203,8 @@ void IdxArray::read(std::int64_t first, std::span<double> numbers) const {
 }
 
 std::optional<IdxHeader> read_idx_header(const fs::path& path) {
+  // What /proc calls files has no size; reading some of it waits, or never ends.
+  if (std::error_code error; fs::file_size(path, error) == 0) return std::nullopt;
   Input input(path);
   return read_header(input, path);
 }

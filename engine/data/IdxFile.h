@@ -47,8 +47,8 @@ struct IdxArray {
 std::optional<IdxHeader> read_idx_header(const std::filesystem::path& path);
 
 /// The whole array. InputError, naming the file and offset, also for a file that is no IDX file, is
-/// truncated, has bytes after its elements, or is not an intact gzip file. Touches no more memory than the
-/// file fills, whatever its header says.
+/// truncated, has bytes after its elements or after its gzip members, or is not an intact gzip file. Touches no more
+/// memory than the file fills, whatever its header says.
 IdxArray read_idx(const std::filesystem::path& path);
 
 }  // namespace lockstep

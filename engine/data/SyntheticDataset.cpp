@@ -41,10 +41,9 @@ std::string SyntheticDataset::digest() const {
          std::to_string(size_) + " of seed " + std::to_string(seed_);
 }
 
-void SyntheticDataset::require_classes(std::int64_t classes) const {
+void SyntheticDataset::require_classes(std::int64_t classes, const std::string& reason) const {
   if (shape_.classes <= classes) return;
-  throw InputError("synthetic labels of " + std::to_string(shape_.classes) + " classes do not fit a program of " +
-                   std::to_string(classes));
+  throw InputError("synthetic labels are of " + std::to_string(shape_.classes) + " classes, but " + reason);
 }
 
 void SyntheticDataset::read_windows(std::span<const std::int64_t> samples, bool targets, std::int64_t length,

@@ -27,7 +27,7 @@ class SyntheticDataset : public Dataset {
   std::int64_t size() const override { return size_; }
   const SampleShape& shape() const override { return shape_; }
   std::string digest() const override;
-  void require_classes(std::int64_t classes) const override;
+  void require_classes(std::int64_t classes, const std::string& reason) const override;
   void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override;
 
  private:

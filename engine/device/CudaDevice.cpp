@@ -1,5 +1,6 @@
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <ATen/native/ConvUtils.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
@@ -11,21 +12,20 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/device/CudaModule.h"
+#include "kernels/CudaError.h"
 
 namespace lockstep {
 
 namespace {
 
-constexpr double kGiB = 1024.0 * 1024 * 1024;
+constexpr double kMiB = 1024.0 * 1024;
+constexpr double kGiB = 1024 * kMiB;
 
-void check(cudaError_t error, const std::string& what) {
-  if (error == cudaSuccess) return;
-  throw InputError(what + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
-}
+using kernels::check_cuda;
 
 cudaDeviceProp properties(int index) {
   cudaDeviceProp found{};
-  check(cudaGetDeviceProperties(&found, index), "cudaGetDeviceProperties of device " + std::to_string(index));
+  check_cuda("cudaGetDeviceProperties of device " + std::to_string(index), cudaGetDeviceProperties(&found, index));
   return found;
 }
 
@@ -49,11 +49,33 @@ class WaitWatcher : public c10::WarningHandler {
   c10::WarningUtils::WarningHandlerGuard guard_;
 };
 
+// While it lives, what is allocated on the current stream, by whatever thread, comes from a graph's pool.
+class AllocationsFromPool {
+ public:
+  explicit AllocationsFromPool(c10::MempoolId_t pool) : stream_(c10::cuda::getCurrentCUDAStream()), pool_(pool) {
+    const cudaStream_t own = stream_.stream();
+    c10::cuda::CUDACachingAllocator::beginAllocateToPool(stream_.device_index(), pool_,
+                                                         [own](cudaStream_t stream) { return stream == own; });
+    // cuDNN's autotuning gives the cache back, which the allocator refuses meanwhile.
+    at::native::_cudnn_set_conv_benchmark_empty_cache(false);
+  }
+  AllocationsFromPool(const AllocationsFromPool&) = delete;
+  AllocationsFromPool& operator=(const AllocationsFromPool&) = delete;
+  ~AllocationsFromPool() {
+    at::native::_cudnn_set_conv_benchmark_empty_cache(true);
+    c10::cuda::CUDACachingAllocator::endAllocateToPool(stream_.device_index(), pool_);
+    c10::cuda::CUDACachingAllocator::releasePool(stream_.device_index(), pool_);  // the graph still holds it
+  }
+
+ private:
+  c10::cuda::CUDAStream stream_;
+  c10::MempoolId_t pool_;
+};
+
 class CudaGraph : public CapturedWork {
  public:
   explicit CudaGraph(const std::function<void()>& enqueue) {
     // What is cached for uncaptured steps would lie idle beside the graph's own memory.
-    c10::cuda::getCurrentCUDAStream().synchronize();
     c10::cuda::CUDACachingAllocator::emptyCache();
     // Other threads (the loader's, NCCL's) may go on allocating and asking.
     graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
@@ -62,6 +84,11 @@ class CudaGraph : public CapturedWork {
   }
 
   void replay() override { graph_.replay(); }
+
+  void beside(const std::function<void()>& work) override {
+    const AllocationsFromPool scope(graph_.pool());
+    work();
+  }
 
  private:
   at::cuda::CUDAGraph graph_;
@@ -72,14 +99,14 @@ class CudaDevice : public Device {
   explicit CudaDevice(const CudaOptions& options)
       : place_(c10::kCUDA, static_cast<c10::DeviceIndex>(options.index)), tf32_(options.tf32) {
     int count = 0;
-    check(cudaGetDeviceCount(&count), "CUDA cannot be used");
+    check_cuda("CUDA cannot be used", cudaGetDeviceCount(&count));
     if (options.index >= count) {
       throw InputError("this rank is to use GPU " + std::to_string(options.index) + ", and CUDA sees " +
                        std::to_string(count));
     }
     at::Context& context = at::globalContext();
     context.lazyInitDevice(c10::kCUDA);
-    check(cudaSetDevice(options.index), "cudaSetDevice of device " + std::to_string(options.index));
+    make_current();
     c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, place_.index()));
     copy_stream_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, place_.index());
     context.setAllowTF32CuBLAS(tf32_);
@@ -95,8 +122,8 @@ class CudaDevice : public Device {
     const cudaDeviceProp found = properties(place_.index());
     int driver = 0;
     int runtime = 0;
-    check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
-    check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+    check_cuda("cudaDriverGetVersion", cudaDriverGetVersion(&driver));
+    check_cuda("cudaRuntimeGetVersion", cudaRuntimeGetVersion(&runtime));
     const auto version = [](int number) { return format("%d.%d", number / 1000, number % 1000 / 10); };
     return std::string(found.name) + format(", %.1f GiB", static_cast<double>(found.totalGlobalMem) / kGiB) +
            ", CUDA " + version(runtime) + " on a driver for " + version(driver) + ", TF32 " + (tf32_ ? "on" : "off") +
@@ -105,7 +132,7 @@ class CudaDevice : public Device {
 
   std::string pci_bus_id() const override {
     char text[32] = {};
-    check(cudaDeviceGetPCIBusId(text, sizeof text, place_.index()), "cudaDeviceGetPCIBusId");
+    check_cuda("cudaDeviceGetPCIBusId", cudaDeviceGetPCIBusId(text, sizeof text, place_.index()));
     return text;
   }
 
@@ -115,6 +142,17 @@ class CudaDevice : public Device {
   }
 
   std::optional<c10::Stream> copy_stream() const override { return copy_stream_; }
+
+  // Not from PyTorch's allocator, which rounds up to powers of two.
+  std::shared_ptr<std::byte> pinned_memory(std::size_t bytes) const override {
+    make_current();  // a thread that has none would make a context on device 0
+    void* memory = nullptr;
+    check_cuda(format("pinning %.1f MiB of the host's memory", static_cast<double>(bytes) / kMiB),
+               cudaHostAlloc(&memory, bytes, cudaHostAllocDefault));
+    return {static_cast<std::byte*>(memory), [](std::byte* pinned) {
+              if (cudaFreeHost(pinned) != cudaSuccess) static_cast<void>(cudaGetLastError());
+            }};
+  }
 
   std::string watch(const std::function<void()>& enqueue) override {
     const WaitWatcher waits;
@@ -127,6 +165,10 @@ class CudaDevice : public Device {
   }
 
  private:
+  void make_current() const {
+    check_cuda("cudaSetDevice of device " + std::to_string(place_.index()), cudaSetDevice(place_.index()));
+  }
+
   c10::Device place_;
   bool tf32_;
   std::optional<c10::Stream> copy_stream_;

@@ -4,6 +4,7 @@
 #include <c10/core/Device.h>
 #include <c10/core/Stream.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +18,10 @@ class CapturedWork {
  public:
   virtual ~CapturedWork() = default;
   virtual void replay() = 0;
+  /// Calls `work`, and lets what it allocates on the current stream have the memory of the captured work, which lies
+  /// idle between replays: the two need the larger of both, not the sum. What `work` leaves behind the next replay
+  /// overwrites.
+  virtual void beside(const std::function<void()>& work) = 0;
 };
 
 /// One per rank, made before any tensor. Work is enqueued by one thread, and done when something that waits says so; on
@@ -37,10 +42,14 @@ class Device {
   virtual std::int64_t peak_memory() const = 0;
   /// Where copies from the host may overlap with what is computed; nothing on a CPU.
   virtual std::optional<c10::Stream> copy_stream() const { return std::nullopt; }
+  /// Memory of the host for such copies, of no more than these bytes and what makes the last page full; the device must
+  /// outlive it. Any thread may call. Null where there is no copy stream.
+  virtual std::shared_ptr<std::byte> pinned_memory(std::size_t /*bytes*/) const { return nullptr; }
   /// Calls `enqueue` and says what of it cannot be captured; "" when nothing was found.
   virtual std::string watch(const std::function<void()>& enqueue) = 0;
   /// Calls `enqueue` once, without anything being computed. Throws what kept it from being captured; the process can
-  /// then do no more than end.
+  /// then do no more than end. Before, all that is enqueued must be done (see await_device), for the memory that lies
+  /// idle is given back, which blocks the host until then.
   virtual std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) = 0;
 };
 

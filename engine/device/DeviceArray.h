@@ -72,6 +72,20 @@ class DeviceArray {
     std::memcpy(host.mutable_data_ptr(), values.data(), values.size_bytes());
     if (!bytes_.is_cpu()) bytes_.copy_(host, /*non_blocking=*/true);
   }
+  /// The number at `offset` bytes of each value: as many numbers as values. They may go when this returns.
+  template <typename Number>
+  void write_column(std::size_t offset, std::span<const Number> numbers) {
+    if (numbers.empty()) return;
+    const at::ScalarType type = c10::CppTypeToScalarType<Number>::value;
+    const at::Tensor host =
+        at::empty({static_cast<std::int64_t>(numbers.size())}, at::TensorOptions(type).pinned_memory(!bytes_.is_cpu()));
+    std::memcpy(host.mutable_data_ptr(), numbers.data(), numbers.size_bytes());
+    bytes_.view({static_cast<std::int64_t>(size()), static_cast<std::int64_t>(sizeof(T))})
+        .narrow(1, static_cast<std::int64_t>(offset), static_cast<std::int64_t>(sizeof(Number)))
+        .view(type)
+        .squeeze(1)
+        .copy_(host, /*non_blocking=*/true);
+  }
   Readback<T> read() const { return Readback<T>(bytes_); }
 
   /// The `type` numbers from `offset` bytes on, as a tensor that shares this memory.

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/zeros_like.h>
 
+#include <cstddef>
 #include <utility>
 
 #include "common/Error.h"
@@ -127,9 +128,10 @@ Optimizer::Optimizer(FlatStorage storage, std::vector<kernels::Segment> segments
 void Optimizer::step(const kernels::FlatStep* step, const std::vector<bool>& received) {
   if (received.size() != segments_.size()) throw InternalError("the flags are not of this optimizer's segments");
   if (received != received_) {
-    std::vector<kernels::Segment> segments = segments_.read().wait();
-    for (std::size_t i = 0; i < segments.size(); ++i) segments[i].skip = !received[i];
-    segments_.write(segments);
+    std::vector<std::uint8_t> skip(received.size());
+    for (std::size_t i = 0; i < skip.size(); ++i) skip[i] = received[i] ? 0 : 1;
+    static_assert(sizeof(kernels::Segment::skip) == sizeof(std::uint8_t));
+    segments_.write_column<std::uint8_t>(offsetof(kernels::Segment, skip), skip);
     received_ = received;
   }
   with_kernel_form(device(), [&](auto... stream) {
@@ -146,9 +148,7 @@ std::vector<std::int64_t> Optimizer::steps() const {
 
 void Optimizer::set_steps(const std::vector<std::int64_t>& steps) {
   if (steps.size() != segments_.size()) throw InternalError("the steps are not of this optimizer's segments");
-  std::vector<kernels::Segment> segments = segments_.read().wait();
-  for (std::size_t i = 0; i < steps.size(); ++i) segments[i].step = steps[i];
-  segments_.write(segments);
+  segments_.write_column<std::int64_t>(offsetof(kernels::Segment, step), steps);
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatStorage storage,

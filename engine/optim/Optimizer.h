@@ -33,14 +33,14 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// One update, enqueued. `step` is in the device's memory and read when the update runs. `received` says, per
-  /// segment, whether it has a gradient: one that has none keeps its value and its state, without weight decay, as in
-  /// PyTorch.
+  /// One update, enqueued; the host does not wait. `step` is in the device's memory and read when the update runs.
+  /// `received` says, per segment, whether it has a gradient: one that has none keeps its value and its state, without
+  /// weight decay, as in PyTorch.
   void step(const kernels::FlatStep* step, const std::vector<bool>& received);
 
   /// Its storages, zero at first, to be read and written between steps. They live as long as the optimizer.
   virtual std::vector<OptimizerState> state() = 0;
-  /// Updates each segment has had. Waits for those that are enqueued.
+  /// Updates each segment has had. Blocks the host until those that are enqueued are done: see await_device.
   std::vector<std::int64_t> steps() const;
   void set_steps(const std::vector<std::int64_t>& steps);
 

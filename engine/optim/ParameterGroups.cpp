@@ -30,12 +30,14 @@ bool matches(const std::string& pattern, const std::string& name) {
   return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(), [](char c) { return c == '*'; });
 }
 
-std::vector<ParameterGroup> assign_groups(const std::vector<std::string>& names,
+std::vector<ParameterGroup> assign_groups(const std::vector<std::vector<std::string>>& parameters,
                                           const std::vector<ParameterGroup>& groups, double weight_decay) {
   std::vector<bool> used(groups.size(), false);
   std::vector<ParameterGroup> assigned;
-  for (const std::string& name : names) {
-    const auto found = std::ranges::find_if(groups, [&](const auto& group) { return matches(group.match, name); });
+  for (const std::vector<std::string>& names : parameters) {
+    const auto found = std::ranges::find_if(groups, [&](const ParameterGroup& group) {
+      return std::ranges::any_of(names, [&](const std::string& name) { return matches(group.match, name); });
+    });
     if (found == groups.end()) {
       assigned.push_back({.match = "*", .weight_decay = weight_decay, .learning_rate_factor = 1});
     } else {
@@ -45,10 +47,11 @@ std::vector<ParameterGroup> assign_groups(const std::vector<std::string>& names,
     }
   }
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (!used[i]) {
-      throw InputError("parameter_groups: no parameter belongs to the group " + in_quotes(groups[i].match) +
-                       "; the parameters are: " + join(names, ", "));
-    }
+    if (used[i]) continue;
+    std::vector<std::string> all;
+    for (const std::vector<std::string>& names : parameters) all.push_back(join(names, " = "));
+    throw InputError("parameter_groups: no parameter belongs to the group " + in_quotes(groups[i].match) +
+                     ", or a group before it has them; the parameters are: " + join(all, ", "));
   }
   return assigned;
 }

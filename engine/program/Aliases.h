@@ -8,12 +8,17 @@
 
 namespace lockstep {
 
+/// Whether what the node returns may lie in the memory of what it reads. So it is for every operator that is not known
+/// to make new tensors: schemas do not say it of all (meshgrid, unsafe_split).
+bool may_share_memory(const Node& node);
+
 /// A node in place that writes into memory which is read later under another name than the node's own two (what it
 /// writes into and what it returns). Whoever computes with values in place of memory must not lose such a write.
 struct AliasedWrite {
   const Node* node = nullptr;
   std::string name;  ///< what is read later; parameters, buffers and constants are, by the next run
-  /// Whether the two share memory only because of how values lie in it: flatten copies where it cannot make a view.
+  /// Whether the two share memory only because of how values lie in it, as far as is known: flatten copies where it
+  /// cannot make a view.
   bool depends_on_strides = false;
 };
 

@@ -5,20 +5,21 @@
 
 #include <algorithm>
 #include <exception>
-#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <set>
 #include <span>
 #include <utility>
 
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "engine/program/PureOperators.h"
+#include "engine/program/ZipFile.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
-using caffe2::serialize::PyTorchStreamReader;
 using caffe2::serialize::PyTorchStreamWriter;
 using nlohmann::json;
 namespace fs = std::filesystem;
@@ -39,82 +40,143 @@ constexpr Section kConstants{"data/constants/", "data/constants/model_constants_
 // c10 appends a C++ stack trace to what(); people need the first line.
 std::string reason(const c10::Error& error) { return error.what_without_backtrace(); }
 
-std::string text_record(PyTorchStreamReader& archive, const std::string& name) {
-  auto [data, size] = archive.getRecord(name);
-  return {static_cast<const char*>(data.get()), size};
-}
-
 std::vector<std::int64_t> int_list(const json& list) {
   std::vector<std::int64_t> values;
-  for (const json& entry : list) values.push_back(entry.at("as_int").get<std::int64_t>());
+  for (const json& entry : list) values.push_back(read_int(entry.at("as_int")));
   return values;
 }
 
-// The number of elements from the start of the storage that a view of these sizes and strides may touch, or nothing
-// when it does not fit into 64 bits.
-std::optional<std::int64_t> extent(std::int64_t offset, const std::vector<std::int64_t>& sizes,
-                                   const std::vector<std::int64_t>& strides) {
-  __int128 last = offset;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] < 0 || strides[i] < 0) return std::nullopt;
-    if (sizes[i] == 0) return 0;
-    last += static_cast<__int128>(sizes[i] - 1) * strides[i];
-    if (last > std::numeric_limits<std::int64_t>::max() / 16) return std::nullopt;
+constexpr std::int64_t kMostElements = std::int64_t{1} << 50;
+
+struct View {
+  at::ScalarType type = at::kFloat;
+  std::vector<std::int64_t> sizes;
+  std::vector<std::int64_t> strides;
+  std::int64_t offset = 0;
+  std::int64_t bytes = 0;   ///< of its elements
+  std::int64_t extent = 0;  ///< bytes from the start of its storage that it may touch
+};
+
+View read_view(const json& meta) {
+  View view{.type = scalar_type_from_archive(static_cast<int>(read_int(meta.at("dtype"), 0, 255))),
+            .sizes = int_list(meta.at("sizes")),
+            .strides = int_list(meta.at("strides")),
+            .offset = read_int(meta.at("storage_offset").at("as_int"))};
+  if (meta.at("layout") != kStrided) throw InputError("it is not a strided tensor");
+  // A size of 0 makes a tensor of no bytes; the other sizes are multiplied all the same, by libtorch as well.
+  __int128 elements = 1;
+  __int128 last = view.offset;
+  bool possible = view.sizes.size() == view.strides.size() && view.offset >= 0;
+  for (std::size_t i = 0; possible && i < view.sizes.size(); ++i) {
+    elements *= std::max<std::int64_t>(view.sizes[i], 1);
+    last += static_cast<__int128>(std::max<std::int64_t>(view.sizes[i], 1) - 1) * view.strides[i];
+    possible = view.sizes[i] >= 0 && view.strides[i] >= 0 && elements <= kMostElements && last <= kMostElements;
   }
-  return offset < 0 ? std::nullopt : std::optional(static_cast<std::int64_t>(last) + 1);
+  if (!possible || last > kMostElements) throw InputError("it has impossible sizes " + excerpt(meta));
+  const auto item = static_cast<std::int64_t>(c10::elementSize(view.type));
+  if (std::ranges::count(view.sizes, 0) == 0) {
+    view.bytes = static_cast<std::int64_t>(elements) * item;
+    view.extent = (static_cast<std::int64_t>(last) + 1) * item;
+  }
+  return view;
 }
 
-// `most_bytes`: of the whole archive. Strides of 0 could make a small record stand for a tensor of any size.
-at::Tensor read_tensor(PyTorchStreamReader& archive, std::uint64_t most_bytes, const std::string& record,
-                       const json& meta) {
-  const auto sizes = int_list(meta.at("sizes"));
-  const auto strides = int_list(meta.at("strides"));
-  const auto offset = meta.at("storage_offset").at("as_int").get<std::int64_t>();
-  const at::ScalarType type = scalar_type_from_archive(meta.at("dtype"));
-  if (meta.at("layout") != kStrided) throw InputError(record + " is not a strided tensor");
-  const auto needed = sizes.size() == strides.size() ? extent(offset, sizes, strides) : std::nullopt;
-  if (!needed) throw InputError(record + " has impossible sizes " + meta.dump());
-  if (!archive.hasRecord(record)) throw InputError(record + " is missing");
-  auto [data, bytes] = archive.getRecord(record);
-  const auto item = static_cast<std::int64_t>(c10::elementSize(type));
-  if (*needed * item > static_cast<std::int64_t>(bytes)) {
-    throw InputError(record + " has " + std::to_string(bytes) + " bytes; its sizes need " +
-                     std::to_string(*needed * item));
-  }
-  if (*needed == 0) return at::empty(sizes, type);
-  __int128 size = item;
-  for (const std::int64_t dimension : sizes) size = std::min<__int128>(size * dimension, __int128{1} << 62);
-  if (size > static_cast<__int128>(most_bytes)) {
-    throw InputError(record + " stands for a tensor larger than the archive: " + meta.at("sizes").dump());
-  }
-  const at::Tensor storage = at::from_blob(data.get(), {static_cast<std::int64_t>(bytes) / item}, type);
-  return storage.as_strided(sizes, strides, offset).clone();
-}
+// Reads those tensors of one section that the graph wants.
+class SectionReader {
+ public:
+  // What may be read: strides of 0, many views of one record, and records that unpack to more than they are packed into
+  // could make a small file stand for any number of bytes.
+  SectionReader(const ZipFile& archive, const Section& section, std::uint64_t archive_bytes)
+      : archive_(archive), section_(section), most_(archive_bytes), left_(kCopies * archive_bytes) {}
 
-// Reads the tensors of one section into `state`, by name. Two names of one file, offset, sizes and strides are tied.
-void read_section(PyTorchStreamReader& archive, std::uint64_t most_bytes, const Section& section,
-                  std::map<std::string, at::Tensor>& state) {
-  if (!archive.hasRecord(section.config)) return;
-  std::map<std::string, at::Tensor> by_view;
-  const json document = json::parse(text_record(archive, section.config));
-  for (const auto& [name, entry] : document.at("config").items()) {
-    try {
-      const json& meta = entry.at("tensor_meta");
-      if (entry.at("use_pickle").get<bool>() || meta.is_null()) {
-        throw InputError("it is stored as a pickle; only plain tensors are read");
+  // Adds them to `state` by name. Two names of one file, offset, sizes and strides are tied.
+  void read(const std::set<std::string>& wanted, std::map<std::string, at::Tensor>& state) {
+    if (!archive_.has(section_.config)) return;
+    const json document = parse_json(archive_.text(section_.config, JsonLimits{}.bytes), section_.config);
+    for (const auto& [name, entry] : document.at("config").items()) {
+      if (!wanted.contains(name)) continue;
+      try {
+        state[name] = tensor(entry);
+      } catch (const InputError& error) {
+        throw InputError("tensor " + in_quotes(name) + ": " + error.what());
       }
-      const std::string record = section.folder + entry.at("path_name").get<std::string>();
-      const std::string view =
-          record + meta.at("storage_offset").dump() + meta.at("sizes").dump() + meta.at("strides").dump();
-      at::Tensor& tensor = by_view[view];
-      if (!tensor.defined() || tensor.numel() == 0) {
-        tensor = read_tensor(archive, most_bytes, record, meta);
-        tensor.set_requires_grad(entry.at("is_param").get<bool>() && meta.at("requires_grad").get<bool>());
-      }
-      state[name] = tensor;
-    } catch (const InputError& error) {
-      throw InputError("tensor " + in_quotes(name) + ": " + error.what());
     }
+  }
+
+ private:
+  static constexpr std::uint64_t kCopies = 4;  // of one storage, for names that view it in several ways
+
+  at::Tensor tensor(const json& entry) {
+    const json& meta = entry.at("tensor_meta");
+    if (entry.at("use_pickle").get<bool>() || meta.is_null()) {
+      throw InputError("it is stored as a pickle; only plain tensors are read");
+    }
+    const std::string record = section_.folder + entry.at("path_name").get<std::string>();
+    const View view = read_view(meta);
+    at::Tensor& tensor =
+        by_view_[record + meta.at("storage_offset").dump() + meta.at("sizes").dump() + meta.at("strides").dump()];
+    if (!tensor.defined() || tensor.numel() == 0) {
+      tensor = make(record, view);
+      tensor.set_requires_grad(entry.at("is_param").get<bool>() && meta.at("requires_grad").get<bool>());
+    }
+    if (tensor.scalar_type() != view.type) throw InputError("another name of it is of another type");
+    return tensor;
+  }
+
+  at::Tensor make(const std::string& record, const View& view) {
+    const std::uint64_t bytes = archive_.size(record);
+    if (view.extent > static_cast<std::int64_t>(std::min<std::uint64_t>(bytes, kMostElements))) {
+      throw InputError(record + " has " + std::to_string(bytes) + " bytes; its sizes need " +
+                       std::to_string(view.extent));
+    }
+    if (view.extent == 0) return at::empty(view.sizes, view.type);
+    take(static_cast<std::uint64_t>(view.bytes));
+    at::Tensor tensor = at::empty_strided(view.sizes, view.strides, view.type);
+    if (bytes == tensor.storage().nbytes() && tensor.is_non_overlapping_and_dense()) {  // the view is the whole storage
+      archive_.read(record, {static_cast<std::byte*>(tensor.mutable_data_ptr()), bytes});
+      return tensor;
+    }
+    at::Tensor& storage = storages_[record];
+    if (!storage.defined()) {
+      take(bytes);
+      storage = at::empty({static_cast<std::int64_t>(bytes)}, at::kByte);
+      archive_.read(record, {static_cast<std::byte*>(storage.mutable_data_ptr()), bytes});
+    }
+    const auto item = static_cast<std::int64_t>(c10::elementSize(view.type));
+    return at::from_blob(storage.mutable_data_ptr(), {static_cast<std::int64_t>(bytes) / item}, view.type)
+        .as_strided(view.sizes, view.strides, view.offset)
+        .clone();
+  }
+
+  void take(std::uint64_t bytes) {
+    if (bytes > most_) {
+      throw InputError("it stands for a tensor larger than the archive: " + std::to_string(bytes) + " bytes");
+    }
+    if (bytes > left_) throw InputError("with it the archive's tensors are many times larger than the archive");
+    left_ -= bytes;
+  }
+
+  const ZipFile& archive_;
+  const Section& section_;
+  std::uint64_t most_;
+  std::uint64_t left_;
+  std::map<std::string, at::Tensor> by_view_;
+  std::map<std::string, at::Tensor> storages_;  // by record, of those of which a view is a part
+};
+
+// What the graph says of its parameters, buffers and constants is what the archive holds.
+void check_state(const Graph& graph, const std::map<std::string, at::Tensor>& state) {
+  for (const GraphInput& input : graph.inputs) {
+    const auto found = input.kind == InputKind::kUserInput ? state.end() : state.find(input.state_name);
+    if (found == state.end()) continue;
+    const at::Tensor& tensor = found->second;
+    std::vector<Dimension> sizes(tensor.sizes().begin(), tensor.sizes().end());
+    if (graph.sizes(input.value) == sizes &&
+        scalar_type_from_archive(graph.scalar_type(input.value)) == tensor.scalar_type()) {
+      continue;
+    }
+    throw InputError("tensor " + in_quotes(input.state_name) + " is " + c10::toString(tensor.scalar_type()) + " [" +
+                     join(tensor.sizes(), ", ") + "]; the graph says otherwise of its value " + in_quotes(input.value));
   }
 }
 
@@ -176,30 +238,32 @@ class SectionWriter {
 
 }  // namespace
 
-Program read_archive(const fs::path& path) {
+Program read_archive(const fs::path& path, const std::vector<std::string>& allowed_operators) {
   const std::string file = path.string();
   if (std::error_code error; !fs::is_regular_file(path, error)) {
     throw InputError(file + " is not a file: a program is a .pt2 archive that torch.export.save wrote");
   }
   try {
-    PyTorchStreamReader archive(file);
-    if (!archive.hasRecord(kModel)) {
+    const ZipFile archive(path);
+    if (!archive.has(kModel)) {
       throw InputError("it has no " + std::string(kModel) + ": it is not an archive that torch.export.save wrote");
     }
-    if (archive.hasRecord("byteorder") && text_record(archive, "byteorder") != "little") {
+    if (archive.has("byteorder") && archive.text("byteorder", 16) != "little") {
       throw InputError("its tensors are not little-endian");
     }
-    Graph graph = read_graph(text_record(archive, kModel), file);
+    Graph graph = read_graph(archive.text(kModel, JsonLimits{}.bytes), file);
     check_inputs(graph);
-    for (const Node& node : graph.nodes) {  // passes put them in, and check first what they take
-      if (node.target.starts_with("torch.ops.lockstep.")) throw InputError(describe(node) + " is not one of PyTorch's");
-    }
+    require_pure(graph, allowed_operators);
+    std::set<std::string> wanted;
+    for (const GraphInput& input : graph.inputs) wanted.insert(input.state_name);
     std::map<std::string, at::Tensor> state;
-    read_section(archive, fs::file_size(path), kWeights, state);
-    read_section(archive, fs::file_size(path), kConstants, state);
+    for (const Section& section : {kWeights, kConstants}) {
+      SectionReader(archive, section, fs::file_size(path)).read(wanted, state);
+    }
+    check_state(graph, state);
     return Program(path.stem().string(), std::move(graph), std::move(state));
   } catch (const c10::Error& error) {
-    throw InputError(file + " cannot be read as a .pt2 archive (truncated?): " + reason(error));
+    throw InputError(file + " cannot be read as a .pt2 archive: " + reason(error));
   } catch (const json::exception& error) {
     throw InputError(file + ": a part of the archive is not what torch.export.save writes: " + error.what());
   } catch (const InputError& error) {

@@ -11,9 +11,10 @@
 
 namespace lockstep {
 
-/// Throws InputError naming the file for one that is missing, truncated, inconsistent or of a version we do not know.
-/// Every size is checked against the archive before it is used.
-Program read_archive(const std::filesystem::path& path);
+/// Throws InputError naming the file for one that is missing, truncated, inconsistent or of a version we do not know,
+/// and for one with an operator that may do more than compute (require_pure), unless it is among `allowed_operators`.
+/// Every size is checked against the archive before it is used; only tensors that the graph names are read.
+Program read_archive(const std::filesystem::path& path, const std::vector<std::string>& allowed_operators = {});
 
 /// Writes all tensors contiguous, tied ones once. Throws SystemError; the file may then be incomplete.
 void write_archive(const Program& program, const std::filesystem::path& path);

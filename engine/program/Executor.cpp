@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <new>
 #include <set>
+#include <stdexcept>
 
 #include "common/Error.h"
 #include "common/Text.h"
-#include "engine/program/Operators.h"
 #include "engine/program/TorchError.h"
 
 namespace lockstep {
@@ -63,6 +64,45 @@ std::int64_t power(std::int64_t base, std::int64_t exponent) {
   return result;
 }
 
+// "layer stem.norm, operator …": by what the node's parameters and buffers are called.
+std::string describe_with_layer(const Node& node, const Graph& graph) {
+  for (const char* argument : {"running_var", "weight"}) {
+    const std::string value = node.tensor(argument);
+    for (const GraphInput& input : graph.inputs) {
+      if (value.empty() || input.value != value) continue;
+      return "layer " + input.state_name.substr(0, input.state_name.rfind('.')) + ", " + describe(node);
+    }
+  }
+  return describe(node);
+}
+
+// The exporter writes down the type of every tensor that the model converts, and autocast, or a factory that knows its
+// type from no other tensor, gives another. The conversion that follows takes any.
+bool names_real_type(const Argument& argument) {
+  const auto* number = std::get_if<ScalarTypeNumber>(&argument);
+  return number && c10::isFloatingType(scalar_type_from_archive(number->value));
+}
+
+// Whether the dispatcher passes an enumeration as a plain integer, which operators believe whatever it is.
+bool is_enumeration(const c10::Argument& argument) {
+  auto type = argument.real_type();
+  if (auto optional = type->cast<c10::OptionalType>()) type = optional->getElementType();
+  return type->kind() == c10::TypeKind::ScalarTypeType || type->kind() == c10::TypeKind::LayoutType ||
+         type->kind() == c10::TypeKind::MemoryFormatType;
+}
+
+// A schema that wants int[6] is held to it by nothing else: operators read six. One integer stands for all of them.
+template <typename Integer>
+std::vector<Integer> of_stated_length(const std::vector<Integer>& given, const c10::Argument* schema) {
+  const std::int64_t wanted = schema ? schema->N().value_or(0) : 0;
+  if (wanted < 2 || std::ssize(given) == wanted) return given;
+  if (given.size() == 1) return std::vector<Integer>(static_cast<std::size_t>(wanted), given[0]);
+  const std::optional<c10::IValue>& usual = schema->default_value();
+  if (given.empty() && usual && usual->isIntList() && usual->toIntList().empty()) return given;
+  throw InputError("its argument " + in_quotes(schema->name()) + " takes " + std::to_string(wanted) +
+                   " integers, not " + std::to_string(given.size()));
+}
+
 c10::Device device_of(const Program& program) {
   const std::vector<StateTensor> state = program.state();
   return state.empty() ? c10::Device(c10::kCPU) : state[0].tensor.device();
@@ -70,9 +110,9 @@ c10::Device device_of(const Program& program) {
 
 }  // namespace
 
-Executor::Executor(const Program& program) : device_(device_of(program)) {
+Executor::Executor(const Program& program, bool trains) : trains_(trains), device_(device_of(program)) {
   for (const GraphInput& input : program.graph().inputs) {
-    const Slot slot = slots_.try_emplace(input.value, slots_.size()).first->second;
+    const Slot slot = define(input.value);
     if (input.kind == InputKind::kUserInput) {
       inputs_.push_back(slot);
     } else {
@@ -80,12 +120,12 @@ Executor::Executor(const Program& program) : device_(device_of(program)) {
     }
   }
   for (const Node& node : program.graph().nodes) {
-    descriptions_.push_back(describe(node));
+    descriptions_.push_back(batch_statistics(node) ? describe_with_layer(node, program.graph()) : describe(node));
     instructions_.push_back(compile(node));
   }
   for (const std::string& output : program.graph().outputs) outputs_.push_back(slot_of(output));
   mark_last_uses();
-  values_.resize(slots_.size());
+  values_.resize(names_.size());
   for (const auto& [slot, tensor] : state_) values_[slot] = tensor;
 }
 
@@ -95,10 +135,25 @@ Executor::Slot Executor::slot_of(const std::string& value) const {
   return found->second;
 }
 
+Executor::Slot Executor::define(const std::string& value) {
+  const Slot slot = names_.size();
+  // A list may hold tensors without a name, which nothing can read.
+  if (!value.empty() && !slots_.emplace(value, slot).second) {
+    throw InputError("the graph defines " + in_quotes(value) + " twice");
+  }
+  names_.push_back(value);
+  return slot;
+}
+
 Executor::Source Executor::source(const Argument& argument, const c10::Argument* schema) const {
   // The type the operator wants, without its optional. Arithmetic on sizes has no schema and wants integers.
   c10::TypePtr type = schema ? schema->type() : c10::TypePtr(c10::IntType::get());
   if (auto optional = type->cast<c10::OptionalType>()) type = optional->getElementType();
+  if (schema && is_enumeration(*schema) && !std::holds_alternative<NoneArgument>(argument) &&
+      !std::holds_alternative<ScalarTypeNumber>(argument) && !std::holds_alternative<LayoutNumber>(argument) &&
+      !std::holds_alternative<MemoryFormatNumber>(argument)) {
+    throw InputError("its argument " + in_quotes(schema->name()) + " is no type of elements, layout or order");
+  }
   const bool wants_tensor = type->kind() == c10::TypeKind::TensorType;
   const bool wants_float = type->kind() == c10::TypeKind::FloatType;
   const auto number = [&](const c10::Scalar& value) -> Source {
@@ -136,7 +191,8 @@ Executor::Source Executor::source(const Argument& argument, const c10::Argument*
       return wants_tensor ? Source(c10::IValue(wrapped_number(value))) : Source(c10::IValue(value));
     }
     Source operator()(const std::string& value) const { return c10::IValue(value); }
-    Source operator()(const std::vector<std::int64_t>& values) const {
+    Source operator()(const std::vector<std::int64_t>& given) const {
+      const std::vector<std::int64_t> values = of_stated_length(given, schema);
       if (auto list = type->cast<c10::ListType>(); list && list->getElementType()->kind() == c10::TypeKind::FloatType) {
         return c10::IValue(std::vector<double>(values.begin(), values.end()));
       }
@@ -153,9 +209,9 @@ Executor::Source Executor::source(const Argument& argument, const c10::Argument*
       const Slot slot = self.slot_of(std::get<std::string>(value));
       return wants_tensor ? Source(WrappedNumber{slot}) : Source(slot);
     }
-    Source operator()(const std::vector<SymInt>& values) const {
+    Source operator()(const std::vector<SymInt>& given) const {
       IntList list;
-      for (const SymInt& value : values) {
+      for (const SymInt& value : of_stated_length(given, schema)) {
         if (const auto* known = std::get_if<std::int64_t>(&value)) {
           list.entries.emplace_back(std::in_place_index<0>, *known);
         } else {
@@ -226,7 +282,8 @@ Executor::Instruction Executor::compile(const Node& node) {
         if (of_nothing && is_of(wanted, c10::TypeKind::DeviceObjType)) {
           arguments.emplace_back(c10::IValue(device_));
         } else if (const Argument* given = node.find(wanted.name())) {
-          arguments.push_back(source(*given, &wanted));
+          const bool open = wanted.name() == "dtype" && node.asserts_metadata() && names_real_type(*given);
+          arguments.push_back(open ? Source(c10::IValue()) : source(*given, &wanted));
         } else if (wanted.default_value()) {
           arguments.emplace_back(*wanted.default_value());
         } else {
@@ -237,13 +294,15 @@ Executor::Instruction Executor::compile(const Node& node) {
         if (!known.contains(input.name)) throw InputError("it takes no argument " + in_quotes(input.name));
       }
     }
+    const auto* called = std::get_if<c10::OperatorHandle>(&operation);
     Instruction instruction{.operation = operation,
+                            .guard = called ? argument_guard(called->schema().name()) : nullptr,
                             .arguments = std::move(arguments),
                             .outputs = {},
                             .output_is_list = {},
                             .last_uses = {},
+                            .statistics = batch_statistics(node),
                             .node = instructions_.size()};
-    const auto define = [&](const std::string& name) { return slots_.try_emplace(name, slots_.size()).first->second; };
     for (const Argument& output : node.outputs) {
       std::vector<Slot> slots;
       bool list = false;
@@ -270,7 +329,7 @@ Executor::Instruction Executor::compile(const Node& node) {
 
 void Executor::mark_last_uses() {
   // Parameters, buffers and constants stay; what the program returns goes when it is returned.
-  std::vector<bool> settled(slots_.size(), false);
+  std::vector<bool> settled(names_.size(), false);
   for (const auto& [slot, tensor] : state_) settled[slot] = true;
   for (const Slot slot : outputs_) settled[slot] = true;
   for (auto instruction = instructions_.rbegin(); instruction != instructions_.rend(); ++instruction) {
@@ -343,17 +402,42 @@ void Executor::store(const Instruction& instruction, std::vector<c10::IValue>& s
   stack.clear();
 }
 
-std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) {
+void Executor::require_statistics(const Instruction& instruction, const std::vector<c10::IValue>& stack) const {
+  // Without running statistics only the output is made of the variance, and inference may do with that.
+  if (!instruction.statistics->running && !trains_) return;
+  const auto tensor = stack.at(0).toTensor().sizes();
+  const std::span sizes(tensor.data(), tensor.size());
+  if (instruction.statistics->values(sizes) != 1) return;
+  throw SingleValueError(descriptions_[instruction.node], *instruction.statistics, sizes);
+}
+
+void Executor::check_arguments(const Instruction& instruction, const std::vector<c10::IValue>& stack,
+                               SizeCheck& check) const {
+  std::vector<std::vector<std::string>> results;
+  for (const std::vector<Slot>& slots : instruction.outputs) {
+    std::vector<std::string>& names = results.emplace_back();
+    for (const Slot slot : slots) names.push_back(names_[slot]);
+  }
+  check.before(std::get<c10::OperatorHandle>(instruction.operation), stack, results);
+}
+
+std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs, SizeCheck* check) {
   if (inputs.size() != inputs_.size()) {
     throw InputError("the program takes " + std::to_string(inputs_.size()) + " inputs, not " +
                      std::to_string(inputs.size()));
   }
-  for (std::size_t i = 0; i < inputs.size(); ++i) values_[inputs_[i]] = inputs[i];
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    values_[inputs_[i]] = inputs[i];
+    if (check) check->found(names_[inputs_[i]], inputs[i]);
+  }
   std::vector<c10::IValue> stack;
   for (const Instruction& instruction : instructions_) {
     try {
       for (const Source& argument : instruction.arguments) stack.push_back(load(argument));
+      if (instruction.statistics) require_statistics(instruction, stack);
       if (const auto* handle = std::get_if<c10::OperatorHandle>(&instruction.operation)) {
+        if (check) check_arguments(instruction, stack, *check);
+        if (instruction.guard) instruction.guard(stack);
         handle->callBoxed(&stack);
       } else {
         const std::int64_t a = stack[0].toInt();
@@ -402,15 +486,33 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) {
         }
       }
       store(instruction, stack);
+      for (const std::vector<Slot>& slots : instruction.outputs) {
+        for (const Slot slot : slots) {
+          if (check && values_[slot].isTensor()) check->found(names_[slot], values_[slot].toTensor());
+        }
+      }
     } catch (const c10::Error& error) {
       rethrow(error, descriptions_[instruction.node] + " failed");
+    } catch (const SingleValueError&) {
+      throw;
     } catch (const InputError& error) {
+      throw InputError(descriptions_[instruction.node] + " failed: " + error.what());
+    } catch (const std::bad_alloc&) {
+      throw OutOfMemoryError(descriptions_[instruction.node] + " failed");
+    } catch (const std::length_error& error) {  // of a list of sizes or tensors that libtorch makes
+      throw InputError(descriptions_[instruction.node] + " failed: " + error.what());
+    } catch (const std::out_of_range& error) {
       throw InputError(descriptions_[instruction.node] + " failed: " + error.what());
     }
     for (const Slot slot : instruction.last_uses) values_[slot] = {};
   }
   std::vector<at::Tensor> outputs;
-  for (const Slot slot : outputs_) outputs.push_back(values_[slot].toTensor());
+  for (const Slot slot : outputs_) {
+    if (!values_[slot].isTensor()) {
+      throw InputError("the program returns " + in_quotes(names_[slot]) + ", which is no tensor");
+    }
+    outputs.push_back(values_[slot].toTensor());
+  }
   for (const Slot slot : outputs_) {
     if (std::ranges::find(state_, slot, &std::pair<Slot, at::Tensor>::first) == state_.end()) values_[slot] = {};
   }

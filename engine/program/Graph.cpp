@@ -1,11 +1,13 @@
 #include "engine/program/Graph.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -31,17 +33,41 @@ json write_float(double value) {
 
 SymInt read_sym_int(const json& value) {
   if (value.contains("as_name")) return value.at("as_name").get<std::string>();
-  return value.at("as_int").get<std::int64_t>();
+  return read_int(value.at("as_int"));
 }
+
+std::vector<std::int64_t> read_ints(const json& values) {
+  std::vector<std::int64_t> ints;
+  for (const json& value : values) ints.push_back(read_int(value));
+  return ints;
+}
+
+int read_number(const json& value) { return static_cast<int>(read_int(value, 0, 1000)); }
 
 json write_sym_int(const SymInt& value) {
   if (const auto* name = std::get_if<std::string>(&value)) return {{"as_name", *name}};
   return {{"as_int", std::get<std::int64_t>(value)}};
 }
 
+// The exporter's form of an argument, {"as_int": 3}, as people say it.
+std::string in_words(const json& argument) {
+  if (!argument.is_object()) return std::string("a JSON ") + argument.type_name();
+  if (argument.size() != 1) return std::to_string(argument.size()) + " kinds at once";
+  const std::string kind = argument.begin().key();
+  const json& value = argument.begin().value();
+  if (kind == "as_none") return "None";
+  if (kind == "as_bool" && value.is_boolean()) return value.get<bool>() ? "True" : "False";
+  if ((kind == "as_int" || kind == "as_float") && value.is_number()) return "the number " + value.dump();
+  if (kind == "as_string" && value.is_string()) return "the text " + in_quotes(value.get<std::string>());
+  if (kind == "as_tensor") return "a tensor";
+  std::string what = kind.starts_with("as_") ? kind.substr(3) : kind;
+  std::ranges::replace(what, '_', ' ');
+  return "of kind " + in_quotes(what);
+}
+
 Argument read_argument(const json& argument) {
   if (!argument.is_object() || argument.size() != 1) {
-    throw InputError("expected an argument of one kind, found " + in_quotes(argument.dump()));
+    throw InputError("expected an argument of one kind, found " + in_words(argument));
   }
   const std::string kind = argument.begin().key();
   const json& value = argument.begin().value();
@@ -64,8 +90,8 @@ Argument read_argument(const json& argument) {
     }
     return tensors;
   }
-  if (kind == "as_int") return value.get<std::int64_t>();
-  if (kind == "as_ints") return value.get<std::vector<std::int64_t>>();
+  if (kind == "as_int") return read_int(value);
+  if (kind == "as_ints") return read_ints(value);
   if (kind == "as_float") return read_float(value);
   if (kind == "as_floats") {
     std::vector<double> floats;
@@ -81,12 +107,12 @@ Argument read_argument(const json& argument) {
     for (const json& entry : value) ints.push_back(read_sym_int(entry));
     return ints;
   }
-  if (kind == "as_scalar_type") return ScalarTypeNumber{value.get<int>()};
-  if (kind == "as_layout") return LayoutNumber{value.get<int>()};
-  if (kind == "as_memory_format") return MemoryFormatNumber{value.get<int>()};
+  if (kind == "as_scalar_type") return ScalarTypeNumber{read_number(value)};
+  if (kind == "as_layout") return LayoutNumber{read_number(value)};
+  if (kind == "as_memory_format") return MemoryFormatNumber{read_number(value)};
   if (kind == "as_device") {
     DeviceArgument device{.type = value.at("type"), .index = std::nullopt};
-    if (value.contains("index") && !value.at("index").is_null()) device.index = value.at("index").get<std::int64_t>();
+    if (value.contains("index") && !value.at("index").is_null()) device.index = read_int(value.at("index"));
     return device;
   }
   return OpaqueArgument{argument};
@@ -173,7 +199,7 @@ constexpr std::string_view kHowToExport =
 // A specification is an object of one key: its kind.
 void require_one_kind(const json& spec) {
   if (!spec.is_object() || spec.size() != 1) {
-    throw InputError("expected an input or output of one kind, found " + in_quotes(spec.dump()));
+    throw InputError("expected an input or output of one kind, found " + in_words(spec));
   }
 }
 
@@ -193,8 +219,11 @@ GraphInput read_input_spec(const json& spec) {
   if (kind == "user_input" && value.at("arg").contains("as_tensor")) {
     return {InputKind::kUserInput, value.at("arg").at("as_tensor").at("name"), "", true};
   }
-  throw InputError("an input of kind " + in_quotes(kind) + " (" + in_quotes(value.dump()) +
-                   ") is not supported: inputs must be tensors");
+  if (kind == "user_input") {
+    throw InputError("an input of the program is " + in_words(value.at("arg")) + ": inputs must be tensors" +
+                     "; leave out of example_inputs what is none");
+  }
+  throw InputError("an input of kind " + in_quotes(kind) + " is not supported: inputs must be tensors");
 }
 
 json write_input_spec(const GraphInput& input) {
@@ -210,6 +239,29 @@ json write_input_spec(const GraphInput& input) {
       return {{"user_input", {{"arg", {{"as_tensor", argument}}}}}};
   }
   throw InternalError("unknown input kind");
+}
+
+// What the graph says of its values is read piece by piece later: all of it is of the right kind.
+void check_tensor_values(const json& values) {
+  if (!values.is_object()) throw InputError("tensor_values is not an object");
+  for (const auto& [name, value] : values.items()) {
+    try {
+      read_number(value.at("dtype"));
+      static_cast<void>(value.at("requires_grad").get<bool>());
+      if (!value.at("sizes").is_array()) throw InputError("its sizes are no list");
+      for (const json& size : value.at("sizes")) {
+        if (size.contains("as_int")) {
+          read_int(size.at("as_int"), 0, std::numeric_limits<std::int64_t>::max());
+        } else {
+          static_cast<void>(size.at("as_expr").at("expr_str").get<std::string>());
+        }
+      }
+    } catch (const json::exception& error) {
+      throw InputError("tensor_values, of " + in_quotes(name) + ": " + error.what());
+    } catch (const InputError& error) {
+      throw InputError("tensor_values, of " + in_quotes(name) + ": " + error.what());
+    }
+  }
 }
 
 Graph read_document(json document) {
@@ -230,15 +282,18 @@ Graph read_document(json document) {
     }
     const json& argument = spec.begin().value().at("arg");
     if (!argument.contains("as_tensor")) {
-      throw InputError("an output " + in_quotes(argument.dump()) + " is not a tensor: return tensors only");
+      throw InputError("an output of the program is " + in_words(argument) + ": return tensors only");
     }
     graph.outputs.push_back(argument.at("as_tensor").at("name"));
   }
   json& body = module.at("graph");
+  check_tensor_values(body.at("tensor_values"));
   for (std::size_t i = 0; i < body.at("nodes").size(); ++i) {
     try {
       graph.nodes.push_back(read_node(body.at("nodes").at(i)));
     } catch (const json::exception& error) {
+      throw InputError("node " + std::to_string(i) + ": " + error.what());
+    } catch (const InputError& error) {
       throw InputError("node " + std::to_string(i) + ": " + error.what());
     }
   }
@@ -260,6 +315,15 @@ std::string symbol_name(const std::string& expression) {
   constexpr std::string_view prefix = "Symbol('";
   if (!expression.starts_with(prefix)) return expression;
   return expression.substr(prefix.size(), expression.find('\'', prefix.size()) - prefix.size());
+}
+
+void add_tensors(const Argument& argument, std::vector<std::string>& names) {
+  if (const auto* one = std::get_if<TensorName>(&argument)) names.push_back(one->name);
+  if (const auto* many = std::get_if<TensorNames>(&argument)) {
+    for (const auto& entry : many->names) {
+      if (entry) names.push_back(*entry);
+    }
+  }
 }
 
 }  // namespace
@@ -285,8 +349,12 @@ std::string Node::aten_name() const {
 
 bool Node::in_place() const {
   const std::string name = target.substr(0, target.rfind('.'));
-  return name.ends_with("_") && !name.ends_with("__");
+  if (!name.ends_with("__")) return name.ends_with("_");
+  return std::ranges::any_of(std::array{".__iand__", ".__ior__", ".__ixor__", ".__ilshift__", ".__irshift__"},
+                             [&](const char* operation) { return name.ends_with(operation); });
 }
+
+bool Node::asserts_metadata() const { return aten_name() == "_assert_tensor_metadata"; }
 
 std::string Node::tensor(std::string_view argument) const {
   const Argument* found = find(argument);
@@ -296,20 +364,19 @@ std::string Node::tensor(std::string_view argument) const {
 
 std::vector<std::string> Node::tensors() const {
   std::vector<std::string> read;
-  for (const NamedArgument& input : inputs) {
-    if (const auto* one = std::get_if<TensorName>(&input.value)) read.push_back(one->name);
-    if (const auto* many = std::get_if<TensorNames>(&input.value)) {
-      for (const auto& entry : many->names) {
-        if (entry) read.push_back(*entry);
-      }
-    }
-  }
+  for (const NamedArgument& input : inputs) add_tensors(input.value, read);
   return read;
 }
 
 std::string Node::output() const {
   const auto* one = outputs.size() == 1 ? std::get_if<TensorName>(&outputs[0]) : nullptr;
   return one ? one->name : "";
+}
+
+std::vector<std::string> Node::results() const {
+  std::vector<std::string> made;
+  for (const Argument& output : outputs) add_tensors(output, made);
+  return made;
 }
 
 std::string Node::source_line() const {
@@ -354,10 +421,10 @@ std::vector<std::int64_t> Graph::example_sizes(const std::string& value) const {
   std::vector<std::int64_t> known;
   for (const json& size : tensor_value(*this, value).at("sizes")) {
     try {
-      known.push_back((size.contains("as_int") ? size : size.at("as_expr").at("hint")).at("as_int"));
+      known.push_back(read_int((size.contains("as_int") ? size : size.at("as_expr").at("hint")).at("as_int"), 0,
+                               std::numeric_limits<std::int64_t>::max()));
     } catch (const json::exception&) {
-      throw InputError("the program does not say how large " + in_quotes(value) +
-                       " was in the example: " + size.dump());
+      throw InputError("the program does not say how large " + in_quotes(value) + " was in the example");
     }
   }
   return known;
@@ -379,7 +446,7 @@ std::vector<const GraphInput*> Graph::user_inputs() const {
 
 Graph read_graph(const std::string& text, const std::string& origin) {
   try {
-    return read_document(json::parse(text));
+    return read_document(parse_json(text, "models/model.json"));
   } catch (const InputError& error) {
     throw InputError(origin + ": " + error.what());
   } catch (const json::exception& error) {

@@ -78,14 +78,18 @@ struct Node {
   const Argument* find(std::string_view argument) const;
   /// Sets an argument, adding it by keyword when the node left it to its default.
   void set(std::string_view argument, Argument value);
-  /// Whether the operator writes into its `self`: add_, but not __and__.
+  /// Whether the operator writes into its `self`: add_ and __iand__, but not __and__.
   bool in_place() const;
+  /// Whether it only states what the exporter found of a tensor: its type, device, sizes.
+  bool asserts_metadata() const;
   /// The name of the tensor in this argument, or "" when it holds none.
   std::string tensor(std::string_view argument) const;
   /// The names of all tensors it reads, in order; a list's None is left out.
   std::vector<std::string> tensors() const;
   /// The name of the one tensor it returns, or "" when it returns something else.
   std::string output() const;
+  /// The names of all tensors it returns.
+  std::vector<std::string> results() const;
   /// The user's source line, the innermost that the archive recorded, or "" when there is none.
   std::string source_line() const;
 };

@@ -11,6 +11,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/TorchError.h"
 
 namespace lockstep {
 
@@ -91,7 +92,11 @@ std::string GraphBuilder::state(const std::string& name, InputKind kind, const a
 
 // torch.nn.Conv2d and Linear draw weight and bias from U(-1/√fan_in, 1/√fan_in): kaiming_uniform_ with a = √5.
 std::string GraphBuilder::parameter(const std::string& name, const Sizes& sizes, double bound) {
-  return state(name, InputKind::kParameter, at::empty(sizes).uniform_(-bound, bound, generator_));
+  try {
+    return state(name, InputKind::kParameter, at::empty(sizes).uniform_(-bound, bound, generator_));
+  } catch (const c10::Error& error) {
+    rethrow(error, "the parameter " + name + " of " + join(sizes, " × ") + " numbers cannot be made");
+  }
 }
 
 GraphBuilder::Value GraphBuilder::add(const std::string& op, const std::string& overload,

@@ -129,10 +129,16 @@ std::int64_t Program::parameter_count() const {
 Program Program::to(at::ScalarType type) const {
   const int from = scalar_type_to_archive(at::kFloat);
   const int into = scalar_type_to_archive(type);
-  if (from == into) return *this;
+  const std::vector<StateTensor> held = state();
+  const auto converts = [](const StateTensor& entry) {
+    return entry.kind == InputKind::kParameter && entry.tensor.scalar_type() == at::kFloat;
+  };
+  if (from == into || std::ranges::none_of(held, converts)) return *this;
   Graph graph = graph_;
   for (Node& node : graph.nodes) {
     for (NamedArgument& input : node.inputs) retype(input.value, from, into);
+    // What makes a tensor of nothing makes it float32 still.
+    if (node.asserts_metadata() && node.find("dtype")) node.set("dtype", NoneArgument{});
   }
   for (auto& value : graph.document.at("graph_module").at("graph").at("tensor_values")) {
     if (value.at("dtype") == from) value["dtype"] = into;

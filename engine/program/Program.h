@@ -42,6 +42,8 @@ class Program {
   std::int64_t parameter_count() const;
 
   /// The same program with every float32 tensor, and every float32 that the graph names, as `type` (kFloat, kDouble).
+  /// One without float32 parameters was exported in another type, and names float32 where it means it: it stays as it
+  /// is.
   Program to(at::ScalarType type) const;
   /// The same state under another graph.
   Program with_graph(Graph graph) const;

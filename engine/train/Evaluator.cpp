@@ -4,10 +4,12 @@
 #include <c10/core/GradMode.h>
 
 #include <array>
+#include <cstddef>
 
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/Loader.h"
+#include "engine/device/DeviceArray.h"
 #include "engine/train/Forward.h"
 #include "engine/train/Prefetcher.h"
 
@@ -17,6 +19,7 @@ namespace {
 
 constexpr std::int64_t kTop = 5;
 
+/// On the device.
 struct Sums {
   double loss = 0;          ///< mean loss × samples
   double correct = 0;       ///< share of a sample's positions × samples
@@ -41,23 +44,29 @@ double Evaluation::metric(const std::string& name) const {
 }
 
 Evaluator::Evaluator(const Device& device, const Program& inference_program, Objective objective, Precision precision,
-                     std::int64_t batch_size, int loader_threads, Communicator& communicator)
+                     std::int64_t batch_size, int loader_threads, Communicator& communicator, Communicator& host)
     : device_(device),
       executor_(inference_program),
       objective_(objective),
       precision_(precision),
       batch_size_(batch_size),
       loader_threads_(loader_threads),
-      communicator_(communicator) {}
+      communicator_(communicator),
+      host_(host),
+      buffers_(Prefetcher::buffers_for(device)) {}
 
 std::optional<Evaluation> Evaluator::evaluate(const Dataset& dataset, const StopRequested& stop) {
   const c10::NoGradGuard no_grad;
-  const BatchPlan plan(dataset.size(), batch_size_ * communicator_.size(), 0, communicator_.size());
-  Loader loader(dataset, Order(0, dataset.size(), /*shuffle=*/false), plan, communicator_.rank(), precision_,
-                loader_threads_, {}, Loader::kAhead, Prefetcher::buffers_for(device_));
-  Prefetcher inputs(loader, dataset.shape(), precision_, device_);
+  const BatchPlan plan(dataset.size(), batch_size_ * host_.size(), 0, host_.size());
+  Loader loader(dataset, Order(0, dataset.size(), /*shuffle=*/false), plan, host_.rank(), precision_, loader_threads_,
+                {}, Loader::kAhead, buffers_);
+  Prefetcher inputs(loader, dataset.shape(), precision_, device_, communicator_);
   const bool labels = dataset.shape().class_labels;
-  Sums sums;
+  const Sums zeros;
+  DeviceArray<Sums> on_device(std::span(&zeros, 1), device_.place());
+  const auto add = [&](std::size_t offset, const at::Tensor& sum, double positions) {
+    on_device.number(offset, at::kDouble).add_(sum.to(at::kDouble).div(positions));
+  };
   bool top5 = false;
   bool stopped = false;
   for (std::int64_t step = 0; step < plan.steps() && !(stopped = stop()); ++step) {
@@ -67,17 +76,20 @@ std::optional<Evaluation> Evaluator::evaluate(const Dataset& dataset, const Stop
     const at::Tensor output = forward(executor_, batch.inputs, precision_);
     inputs.prefetch();
     const double positions = objective_.denominator(1, output);
-    sums.loss += objective_.sum(output, targets).item<double>() / positions;
+    add(offsetof(Sums, loss), objective_.sum(output, targets), positions);
     if (!labels) continue;
-    sums.correct += output.argmax(-1).eq(targets).sum().item<double>() / positions;
+    add(offsetof(Sums, correct), output.argmax(-1).eq(targets).sum(), positions);
     top5 = output.size(-1) >= kTop;
     if (top5) {
       const at::Tensor best = std::get<1>(output.topk(kTop, -1));
-      sums.correct_top5 += best.eq(targets.unsqueeze(-1)).sum().item<double>() / positions;
+      add(offsetof(Sums, correct_top5), best.eq(targets.unsqueeze(-1)).sum(), positions);
     }
   }
+  const Readback<Sums> read = on_device.read();
+  communicator_.await([&] { return read.arrived(); });
+  const Sums sums = read.wait().front();
   std::array<double, 5> all = {sums.loss, sums.correct, sums.correct_top5, top5 ? 1.0 : 0.0, stopped ? 1.0 : 0.0};
-  communicator_.all_reduce(all.data(), all.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
+  host_.all_reduce(all.data(), all.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
   if (all[4] > 0) return std::nullopt;
   const auto count = static_cast<double>(dataset.size());
   Evaluation result{.loss = all[0] / count, .accuracy = {}, .top5 = {}};

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/collectives/Communicator.h"
+#include "engine/data/BufferPool.h"
 #include "engine/data/Dataset.h"
 #include "engine/device/Device.h"
 #include "engine/program/Executor.h"
@@ -29,12 +30,12 @@ struct Evaluation {
 };
 
 /// Runs a program of a device, in its inference form, over a data set split over the ranks. Sees changes made to the
-/// program's tensors in place.
+/// program's tensors in place. The host enqueues batch after batch and reads the sums once, at the end.
 class Evaluator {
  public:
-  /// `batch_size`: samples a rank runs at once. `communicator`: for the host's memory.
+  /// `batch_size`: samples a rank runs at once. `communicator`: for the memory of the device; `host`: for the host's.
   Evaluator(const Device& device, const Program& inference_program, Objective objective, Precision precision,
-            std::int64_t batch_size, int loader_threads, Communicator& communicator);
+            std::int64_t batch_size, int loader_threads, Communicator& communicator, Communicator& host);
 
   /// A collective: every rank must call it with the same data set, and gets the same result: nothing when `stop` ended
   /// it early on any of them.
@@ -48,6 +49,8 @@ class Evaluator {
   std::int64_t batch_size_;
   int loader_threads_;
   Communicator& communicator_;
+  Communicator& host_;
+  BufferPool::Allocate buffers_;
 };
 
 }  // namespace lockstep

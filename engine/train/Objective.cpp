@@ -12,6 +12,9 @@ namespace {
 
 std::string sizes_of(const at::Tensor& tensor) { return "[" + join(tensor.sizes().vec(), ", ") + "]"; }
 
+// Of the dimensions that are longer than one.
+std::vector<std::int64_t> lengths(const at::Tensor& tensor) { return tensor.squeeze().sizes().vec(); }
+
 }  // namespace
 
 at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) const {
@@ -28,9 +31,10 @@ at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) c
     }
     return softmax_cross_entropy(output.flatten(0, -2), targets.flatten(), label_smoothing_);
   }
-  if (output.numel() != targets.numel()) {
-    throw InputError("mse takes as many targets as outputs; the program returned " + sizes_of(output) +
-                     " for targets " + sizes_of(targets));
+  // One number or a row of numbers a sample is taken in the outputs' own order, whatever their sizes.
+  if (output.numel() != targets.numel() || (targets.dim() > 2 && lengths(output) != lengths(targets))) {
+    throw InputError("mse takes as many targets as outputs, in the same sizes; the program returned " +
+                     sizes_of(output) + " for targets " + sizes_of(targets));
   }
   const bool reduced = output.scalar_type() == at::kBFloat16 || output.scalar_type() == at::kHalf;
   return at::mse_loss(reduced ? output.to(at::kFloat) : output, targets.view_as(output), at::Reduction::Sum);
@@ -38,7 +42,7 @@ at::Tensor Objective::sum(const at::Tensor& output, const at::Tensor& targets) c
 
 double Objective::denominator(std::int64_t samples, const at::Tensor& output) const {
   const auto count = static_cast<double>(samples);
-  if (output.numel() == 0) return count;
+  if (output.numel() == 0 || output.dim() == 0) return count;
   const std::int64_t elements = output.numel() / output.size(0);
   return count * static_cast<double>(loss_ == Loss::kCrossEntropy ? elements / output.size(-1) : elements);
 }

@@ -18,7 +18,8 @@ class Objective {
 
   /// The loss summed over the samples of `output` [N, …]: cross-entropy of logits [N, …, C] and a class label for each
   /// position [N, …] (none but the sample itself for [N, C]), or the squared error of `output` and `targets` of the
-  /// same number of elements. In float32 when the output is bf16 or fp16. Throws InputError when shapes do not fit.
+  /// same number of elements, and of the same sizes but for ones where a sample's target has more than one dimension.
+  /// In float32 when the output is bf16 or fp16. Throws InputError when shapes do not fit.
   at::Tensor sum(const at::Tensor& output, const at::Tensor& targets) const;
 
   /// What PyTorch's mean divides by for `samples` samples whose outputs look like `output`: positions for

@@ -11,17 +11,27 @@ namespace {
 
 constexpr double kMiB = 1024 * 1024;
 
+// The parameter's own name first, then those that it is tied to.
+std::vector<std::string> names_of(const StateTensor& parameter, const std::vector<StateTensor>& state) {
+  std::vector<std::string> names = {parameter.name};
+  for (const StateTensor& entry : state) {
+    if (entry.tensor.is_same(parameter.tensor) && entry.name != parameter.name) names.push_back(entry.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program) {
   const std::vector<StateTensor> parameters = program.trained_parameters();
   if (parameters.empty()) throw InputError("the program " + program.name() + " has no parameter to train");
-  std::vector<std::string> names;
-  for (const StateTensor& parameter : parameters) names.push_back(parameter.name);
+  const std::vector<StateTensor> state = program.state();
+  std::vector<std::vector<std::string>> names;
+  for (const StateTensor& parameter : parameters) names.push_back(names_of(parameter, state));
   const auto groups = assign_groups(names, hyperparameters.parameter_groups, hyperparameters.weight_decay);
   std::vector<ParameterLayout> layouts;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    layouts.push_back({.name = names[i],
+    layouts.push_back({.name = parameters[i].name,
                        .elements = parameters[i].tensor.numel(),
                        .weight_decay = groups[i].weight_decay.value(),
                        .learning_rate_factor = groups[i].learning_rate_factor});

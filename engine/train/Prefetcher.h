@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/collectives/Communicator.h"
 #include "engine/data/Loader.h"
 #include "engine/device/Device.h"
 
@@ -23,10 +24,16 @@ struct DeviceBatch {
 /// On a CPU it hands over the loader's micro-batches in place. For a GPU they are copied on the device's copy stream
 /// into one of two places, one ahead of the one in use: call `prefetch` when the work over what `next` returned is
 /// enqueued. What `next` returns is good for work that is enqueued before the next call.
+///
+/// The places are memory of the compute stream, the current one where `next` and `prefetch` are called: PyTorch's
+/// allocator may hand out what kernels there still work on, for they come before all that is enqueued there later. On
+/// the copy stream they do not: each copy waits for what was enqueued before the place was made, or last used.
 class Prefetcher {
  public:
-  /// Keeps a reference to the loader, whose buffers should be those of `buffers_for`.
-  Prefetcher(Loader& loader, const SampleShape& shape, Precision precision, const Device& device);
+  /// Keeps references to the loader, whose buffers should be those of `buffers_for`, and to the communicator for the
+  /// device's memory, through which the host waits.
+  Prefetcher(Loader& loader, const SampleShape& shape, Precision precision, const Device& device,
+             Communicator& communicator);
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
   ~Prefetcher();
@@ -34,7 +41,8 @@ class Prefetcher {
   DeviceBatch next();
   void prefetch();
 
-  /// What a Loader for this device should allocate its buffers with: pinned memory for a GPU.
+  /// What Loaders for this device should allocate their buffers with: pinned memory for a GPU, which is lent again to
+  /// the next Loader, for pinning is slow. The device must outlive it.
   static BufferPool::Allocate buffers_for(const Device& device);
 
  private:
@@ -45,13 +53,16 @@ class Prefetcher {
     at::Tensor inputs;  ///< the memory that batches take a part of
     at::Tensor targets;
     c10::Event copied;
-    c10::Event used;  ///< by all that was enqueued over it
+    c10::Event used;  ///< by all that was enqueued over it, or over what its memory was before
   };
   DeviceBatch on_host(const MicroBatch& batch) const;
-  at::Tensor copy(const at::Tensor& source, at::Tensor& memory) const;
+  bool make_room(at::Tensor& memory, const at::Tensor& source) const;
+  at::Tensor copy(const at::Tensor& source, const at::Tensor& memory) const;
+  void await(const c10::Event& event);
   c10::Stream compute_stream() const;
 
   Loader& loader_;
+  Communicator& communicator_;
   SampleShape shape_;
   Precision precision_;
   c10::Device device_;

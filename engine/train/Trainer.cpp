@@ -19,6 +19,9 @@ namespace lockstep {
 namespace {
 
 constexpr std::int64_t kSmallestDefaultEvalBatch = 256;
+// Enqueued beyond the one whose outcome is awaited: so that the device has the next one when it ends the short one
+// before sooner than the host awakes.
+constexpr std::size_t kStepsInFlight = 2;
 
 std::vector<at::Tensor> tensors_of(const std::vector<StateTensor>& entries) {
   std::vector<at::Tensor> tensors;
@@ -96,7 +99,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program,
       context_(context),
       plan_(batch_plan(hyperparameters, *train_.dataset, context.host.size())),
       total_steps_(total_steps(hyperparameters, plan_)),
-      executor_(program_),
+      executor_(program_, /*trains=*/true),
       parameters_(std::move(buckets), tensors_of(program_.trained_parameters())),
       reducer_(parameters_, context.communicator, context.host),
       optimizer_(make_optimizer(hyperparameters, parameters_)),
@@ -111,7 +114,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, const Program& program,
       evaluator_(context.device, program_.with_graph(eval_form(program_.graph())),
                  Objective(hyperparameters.loss, hyperparameters.label_smoothing), hyperparameters.precision,
                  eval_batch_size(hyperparameters, context.host.size()),
-                 static_cast<int>(hyperparameters.loader_threads), context.host) {}
+                 static_cast<int>(hyperparameters.loader_threads), context.communicator, context.host) {}
 
 MemoryUse Trainer::memory() {
   const auto bytes = [](const at::Tensor& tensor) { return static_cast<std::int64_t>(tensor.nbytes()); };
@@ -120,40 +123,77 @@ MemoryUse Trainer::memory() {
   return use;
 }
 
+void Trainer::check(const Checkpoint& checkpoint) {
+  const CheckpointState& state = checkpoint.state;
+  if (state.position.step > plan_.steps() || state.position.epoch > state.step / plan_.steps() ||
+      state.position.epoch * plan_.steps() + state.position.step != state.step) {
+    throw InputError("the checkpoint's step " + std::to_string(state.step) + " is not step " +
+                     std::to_string(state.position.step) + " of epoch " + std::to_string(state.position.epoch) +
+                     ", as it says, in epochs of " + std::to_string(plan_.steps()) + " steps");
+  }
+  require_tensors(checkpoint.model, tensors_of(inference_program_));
+  require_tensors(checkpoint.optimizer, optimizer_tensors(*optimizer_, parameters_));
+  for (const std::string& name : parameters_.plan().names()) {
+    if (!state.optimizer_steps.contains(name)) throw InputError("the checkpoint lacks the updates of " + name);
+  }
+  if (has_statistics_of_ranks(checkpoint)) {
+    for (const StateTensor& entry : statistics_of_rank(program_)) {
+      const auto all = checkpoint.statistics.find(entry.name);
+      if (all == checkpoint.statistics.end()) {
+        throw InputError("the checkpoint lacks the statistics " + in_quotes(entry.name));
+      }
+      if (all->second.dim() == 0 || all->second.size(0) != context_.host.size()) {
+        throw InputError("the checkpoint's statistics " + in_quotes(entry.name) + " are not of " +
+                         std::to_string(context_.host.size()) + " ranks");
+      }
+      require_tensors({{entry.name, all->second[0]}}, {{entry.name, entry.tensor}});
+    }
+  }
+  if (state.last) evaluation_of(*state.last);
+  const bool best = state.best && hyperparameters_.artifact_state == ArtifactState::kBest;
+  if (state.best) evaluation_of(*state.best);
+  if (best) require_tensors(checkpoint.best, tensors_of(inference_program_));
+  std::vector<StateTensor> numbers;
+  for (const StateTensor& entry : trained_state(program_)) {
+    numbers.push_back({entry.name, entry.kind, checkpoint.model.at(entry.name)});
+    if (best) numbers.push_back({"the best state's " + entry.name, entry.kind, checkpoint.best.at(entry.name)});
+  }
+  for (const auto& [name, tensor] : checkpoint.optimizer) numbers.push_back({name, InputKind::kBuffer, tensor});
+  for (const auto& [name, tensor] : checkpoint.statistics) {
+    numbers.push_back({"the ranks' " + name, InputKind::kBuffer, tensor});
+  }
+  if (const std::string found = find_not_finite(numbers); !found.empty()) {
+    throw InputError(found + ": nothing good comes of going on from there");
+  }
+  if (state.loss_scale && !(std::isfinite(state.loss_scale->value) && state.loss_scale->value > 0)) {
+    throw InputError(format("its loss scale is %g", state.loss_scale->value));
+  }
+}
+
+// Whether each rank gets its own back; else all begin with the average.
+bool Trainer::has_statistics_of_ranks(const Checkpoint& checkpoint) const {
+  return checkpoint.state.samples_since_average.size() == static_cast<std::size_t>(context_.host.size());
+}
+
 void Trainer::restore(const Checkpoint& checkpoint) {
   const CheckpointState& state = checkpoint.state;
   if (state.step > total_steps_) {
     throw InputError("the checkpoint is of step " + std::to_string(state.step) + ", beyond the job's end at step " +
                      std::to_string(total_steps_) + "; give more epochs or max_steps");
   }
-  if (state.position.step > plan_.steps() || state.position.epoch > state.step ||
-      state.position.epoch * plan_.steps() + state.position.step != state.step) {
-    throw InputError("the checkpoint's step " + std::to_string(state.step) + " is not step " +
-                     std::to_string(state.position.step) + " of epoch " + std::to_string(state.position.epoch) +
-                     ", as it says, in epochs of " + std::to_string(plan_.steps()) + " steps");
-  }
   restore_tensors(checkpoint.model, tensors_of(inference_program_));
   restore_tensors(checkpoint.optimizer, optimizer_tensors(*optimizer_, parameters_));
   std::vector<std::int64_t> steps;
-  for (const std::string& name : parameters_.plan().names()) {
-    const auto found = state.optimizer_steps.find(name);
-    if (found == state.optimizer_steps.end()) throw InputError("the checkpoint lacks the updates of " + name);
-    steps.push_back(found->second);
-  }
+  for (const std::string& name : parameters_.plan().names()) steps.push_back(state.optimizer_steps.at(name));
   optimizer_->set_steps(steps);
-  // On as many ranks each gets its own statistics back; on others all begin with the average.
-  if (state.samples_since_average.size() == static_cast<std::size_t>(context_.host.size())) {
+  if (has_statistics_of_ranks(checkpoint)) {
     const int rank = context_.host.rank();
     NamedTensors rows;
-    for (const auto& [name, all] : checkpoint.statistics) {
-      if (all.dim() == 0 || all.size(0) != context_.host.size()) {
-        throw InputError("the checkpoint's statistics " + in_quotes(name) + " are not of " +
-                         std::to_string(context_.host.size()) + " ranks");
-      }
-      rows[name] = all[rank];
-    }
     NamedTensors mine;
-    for (const StateTensor& entry : statistics_of_rank(program_)) mine[entry.name] = entry.tensor;
+    for (const StateTensor& entry : statistics_of_rank(program_)) {
+      rows[entry.name] = checkpoint.statistics.at(entry.name)[rank];
+      mine[entry.name] = entry.tensor;
+    }
     restore_tensors(rows, mine);
     samples_since_average_ = state.samples_since_average[static_cast<std::size_t>(rank)];
   }
@@ -211,18 +251,25 @@ void Trainer::save_checkpoint() {
   if (saved_ == std::pair(global_step_, evaluated_step_)) return;
   const auto start = Clock::now();
   const CheckpointDirectory& directory = *surroundings_.checkpoints;
+  require_finite_state();
+  step_.drain();
   const Checkpoint checkpoint = make_checkpoint();
+  std::vector<std::string> not_pruned;
   require_all_ok(context_.host, [&] {
     if (context_.host.rank() != 0) return;
     directory.write(global_step_, [&](const std::filesystem::path& place) { write_checkpoint(checkpoint, place); });
-    directory.keep_newest(hyperparameters_.checkpoint_keep, global_step_);
+    not_pruned = directory.keep_newest(hyperparameters_.checkpoint_keep, global_step_);
   });
   saved_ = {global_step_, evaluated_step_};
   last_checkpoint_ = Clock::now();
   if (Reporter* reporter = surroundings_.reporter) {
     reporter->note("checkpoint " + directory.path_of(global_step_).string() +
                    format(", written in %.2f s", seconds_since(start)));
+    if (not_pruned != not_pruned_) {
+      for (const std::string& text : not_pruned) reporter->note("WARNING: older checkpoints take up room: " + text);
+    }
   }
+  not_pruned_ = std::move(not_pruned);
 }
 
 // Whether this rank's clock says that it is time for a checkpoint: one clock counts.
@@ -240,10 +287,11 @@ TrainingResult Trainer::run(const TrainingSurroundings& surroundings) {
   surroundings_ = surroundings;
   last_checkpoint_ = Clock::now();
   const LoaderPosition start = position_.step < plan_.steps() ? position_ : LoaderPosition{position_.epoch + 1, 0};
-  Loader loader(*train_.dataset, Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle), plan_,
-                context_.host.rank(), hyperparameters_.precision, static_cast<int>(hyperparameters_.loader_threads),
-                start, Loader::kAhead, Prefetcher::buffers_for(context_.device));
-  Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device);
+  Loader loader(*train_.dataset, order(), plan_, context_.host.rank(), hyperparameters_.precision,
+                static_cast<int>(hyperparameters_.loader_threads), start, Loader::kAhead,
+                Prefetcher::buffers_for(context_.device));
+  Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device,
+                    context_.communicator);
   bool done = total_steps_ == evaluated_step_ || out_of_patience();
   while (!done && !stopped_) {
     const auto epoch_start = Clock::now();
@@ -265,6 +313,7 @@ TrainingResult Trainer::run(const TrainingSurroundings& surroundings) {
     }
     if (checkpoint_due_) save_checkpoint();
   }
+  require_finite_state();
   if (surroundings_.checkpoints) save_checkpoint();
   if (stopped_) average_running_statistics(program_, samples_since_average_, context_.communicator, context_.host);
   if (!stopped_ && global_step_ > 0 && step_.loss_scale() && step_.loss_scale()->overflows() == global_step_) {
@@ -274,6 +323,7 @@ TrainingResult Trainer::run(const TrainingSurroundings& surroundings) {
   double wait = loader.seconds_waited();
   context_.host.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
 
+  step_.drain();
   const bool best = best_.has_value();
   // The user's graph may ask for views that only the usual order of memory has.
   TrainingResult result{.program = (best ? *best_ : inference_program_).on(c10::Device(c10::kCPU)).row_major(),
@@ -300,7 +350,19 @@ void Trainer::train_epoch(Prefetcher& inputs) {
   const auto finish_step = [&] {
     Progress progress = started.front();
     started.pop_front();
-    const TrainingStep::Result result = step_.finish();
+    const LoaderPosition position{progress.epoch - 1, progress.step - 1};
+    TrainingStep::Result result;
+    try {
+      result = step_.finish();
+    } catch (const NotFiniteError& error) {
+      throw CollectiveError(kExitRankFailed, error.what() + cause_of(error, position));
+    }
+    if (result.skipped) {
+      // No loss scale mends data.
+      const std::string bad = find_bad_sample(position);
+      if (!bad.empty())
+        throw CollectiveError(kExitRankFailed, "step " + std::to_string(progress.global_step) + ": " + bad);
+    }
     progress.loss = result.loss;
     stopped_ |= result.stop;
     checkpoint_due_ |= result.save;
@@ -317,7 +379,7 @@ void Trainer::train_epoch(Prefetcher& inputs) {
     }
   };
   // While the device computes a step the host enqueues the next; but a loss scale must be known before its step.
-  const std::size_t in_flight = context_.device.asynchronous() && !step_.loss_scale() ? 1 : 0;
+  const std::size_t in_flight = context_.device.asynchronous() && !step_.loss_scale() ? kStepsInFlight : 0;
   const int ranks = context_.host.size();
   const std::int64_t interval = surroundings_.checkpoints ? hyperparameters_.checkpoint_every.steps : 0;
   const auto going_on = [&] { return position_.step < plan_.steps() && global_step_ < total_steps_ && !stopped_; };
@@ -356,6 +418,87 @@ void Trainer::train_epoch(Prefetcher& inputs) {
   while (!started.empty()) finish_step();
 }
 
+Order Trainer::order() const { return Order(hyperparameters_.seed, train_.dataset->size(), hyperparameters_.shuffle); }
+
+// What the data of a step has that is not finite, on whichever rank; "" when it has nothing. A collective.
+std::string Trainer::find_bad_sample(const LoaderPosition& position) {
+  const Slice slice = plan_.slice(position.step, context_.host.rank());
+  std::vector<std::int64_t> samples;
+  for (std::int64_t i = slice.begin; i < slice.end; ++i) samples.push_back(order()(position.epoch, i));
+  const std::string found = find_not_finite(*train_.dataset, samples, hyperparameters_.precision, context_.host);
+  return found.empty() ? "" : not_finite_data(train_.channel, found);
+}
+
+// Looks where it may be: in the step's data, in the state before the step, in the gradient. A collective.
+std::string Trainer::cause_of(const NotFiniteError& error, const LoaderPosition& position) {
+  step_.drain();
+  if (const std::string bad = find_bad_sample(position); !bad.empty()) return "; " + bad;
+  for (const StateTensor& entry : program_.state()) {
+    if (entry.kind != InputKind::kParameter) continue;
+    const std::string found = find_not_finite(entry.tensor);
+    if (!found.empty()) return "; before it, " + entry.name + found + "; " + advice(error);
+  }
+  std::string place;
+  if (error.parameter()) {
+    // A step that was enqueued meanwhile may have written over it.
+    const std::string found = find_not_finite(parameters_.gradients()[*error.parameter()]);
+    if (!found.empty()) place = " (" + parameters_.plan().names()[*error.parameter()] + found + ")";
+  }
+  return place + "; " + advice(error);
+}
+
+std::string Trainer::advice(const NotFiniteError& error) const {
+  if (step_.loss_scale()) return "float16 ends at 65504, and no loss scale helps any more. Try precision=bf16";
+  const std::string look =
+      "look for a root, a norm, a logarithm or a division of 0 in the program, or for an exponential, and at the size "
+      "of its inputs (input_mean, input_std)";
+  if (error.step() == 0) return "its data is finite, and nothing has been learnt yet: " + look;
+  std::string text = "training has diverged. Try a lower learning_rate";
+  if (hyperparameters_.warmup_steps == 0) text += ", warmup_steps";
+  if (hyperparameters_.clip_norm == 0) text += ", clip_norm";
+  return error.finite_loss() ? text + "; or " + look : text;
+}
+
+// Gradients are looked at in each step; what came of them before it can be saved or become the best state. A
+// collective.
+void Trainer::require_finite_state() {
+  if (finite_step_ == global_step_) return;
+  step_.drain();
+  require_all_ok(context_.host, [&] {
+    const auto end = [&](const std::string& what, const std::string& advice) {
+      throw Error(kExitRankFailed, "after step " + std::to_string(global_step_) + ", " + what +
+                                       ", and nothing of that state is saved; " + advice);
+    };
+    if (const auto bad = parameters_.first_not_finite(parameters_.flat_parameters())) {
+      end("the parameter " + parameters_.plan().names()[*bad] + find_not_finite(parameters_.parameters()[*bad]),
+          "training has diverged: an update was too large for the number's type. Try a lower learning_rate");
+    }
+    for (const OptimizerState& state : optimizer_->state()) {
+      const auto bad = parameters_.first_not_finite(state.values);
+      if (!bad) continue;
+      const std::string name = state.name + "/" + parameters_.plan().names()[*bad];
+      end("the optimizer's " + name + find_not_finite(optimizer_tensors(*optimizer_, parameters_).at(name)),
+          "a gradient was too large for it. Try clip_norm, or make the loss smaller (targets of the order of 1)");
+    }
+    if (const std::string found = find_not_finite(program_.running_statistics()); !found.empty()) {
+      end("the statistic " + found, "what its layer is given is not finite or too large; look at what comes before it");
+    }
+  });
+  finite_step_ = global_step_;
+}
+
+// The loss alone need not matter: what is monitored must be a number.
+void Trainer::require_finite(const Evaluation& evaluation) {
+  if (std::isfinite(evaluation.loss)) return;
+  const std::string found = find_not_finite(*evaluation_->dataset, hyperparameters_.precision, context_.host);
+  const std::string what = "after step " + std::to_string(global_step_) + ", " +
+                           not_finite_loss(evaluation_->channel, evaluation.loss, found);
+  if (!found.empty() && !std::isfinite(evaluation.metric(hyperparameters_.monitor.metric))) {
+    throw CollectiveError(kExitRankFailed, what);
+  }
+  if (surroundings_.reporter) surroundings_.reporter->note("WARNING: " + what);
+}
+
 void Trainer::report_capture_failure() {
   if (step_.capture_failure().empty() || capture_failure_reported_) return;
   capture_failure_reported_ = true;
@@ -377,16 +520,19 @@ bool Trainer::improves(const Evaluation& evaluation) const {
 void Trainer::evaluate(double samples_per_second) {
   average_running_statistics(program_, samples_since_average_, context_.communicator, context_.host);
   samples_since_average_ = 0;
+  require_finite_state();
   Metrics metrics;
   const double train_loss = epoch_loss_ / static_cast<double>(epoch_samples_);
   if (std::isfinite(train_loss)) metrics.emplace_back("train_loss", train_loss);
   metrics.emplace_back("train_samples_per_second", samples_per_second);
   if (evaluation_) {
-    const auto evaluation = evaluator_.evaluate(*evaluation_->dataset, surroundings_.stop_requested);
+    std::optional<Evaluation> evaluation;
+    step_.beside([&] { evaluation = evaluator_.evaluate(*evaluation_->dataset, surroundings_.stop_requested); });
     if (!evaluation) {
       stopped_ = true;
       return;
     }
+    require_finite(*evaluation);
     std::ranges::copy(evaluation->metrics(evaluation_->channel), std::back_inserter(metrics));
     last_evaluation_ = evaluation;
     if (improves(*evaluation)) {

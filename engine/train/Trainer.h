@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include "engine/program/Program.h"
 #include "engine/report/Reporter.h"
 #include "engine/train/Evaluator.h"
+#include "engine/train/NotFinite.h"
 #include "engine/train/StopSignal.h"
 #include "engine/train/TrainingStep.h"
 #include "job/Hyperparameters.h"
@@ -70,8 +72,8 @@ struct RankContext {
 
 /// Trains a program. All ranks make one with the same arguments, call `restore` to go on from a checkpoint, and `run`
 /// once. Checkpoints are written after steps, as `checkpoint_every` says; at the end of training; and when a rank was
-/// asked to stop. That request travels with the gradients: all ranks stop after the same step, at the latest one after
-/// the next.
+/// asked to stop. That request travels with the gradients: all ranks stop after the same step, on a GPU a few steps
+/// later, those that were enqueued meanwhile.
 class Trainer {
  public:
   /// `evaluation`: the channel that is evaluated every `eval_every` epochs, if there is one.
@@ -79,10 +81,17 @@ class Trainer {
   Trainer(const Hyperparameters& hyperparameters, const Program& program, Program rewritten, BucketPlan buckets,
           NamedDataset train, std::optional<NamedDataset> evaluation, RankContext context);
 
-  /// Not a collective. Throws InputError for a checkpoint that does not fit the job.
+  /// Not a collective. Throws InputError, and changes nothing, for a checkpoint of this job that does not hold what a
+  /// Trainer has written: a tensor is missing or not finite, or its step is not where it says.
+  void check(const Checkpoint& checkpoint);
+  /// Not a collective. Takes what `check` accepts. Throws InputError when the job has an earlier end.
   void restore(const Checkpoint& checkpoint);
-  /// A collective. Throws alike on all ranks when training diverges, or a checkpoint cannot be written.
+  /// A collective. Throws alike on all ranks when something comes out that is not finite, or a checkpoint cannot be
+  /// written.
   TrainingResult run(const TrainingSurroundings& surroundings);
+
+  /// After `run`: calls `work`, whose memory may be that of the captured step, as TrainingStep::beside does.
+  void beside(const std::function<void()>& work) { step_.beside(work); }
 
   MemoryUse memory();
 
@@ -97,9 +106,16 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
 
   void train_epoch(Prefetcher& inputs);
+  Order order() const;
+  std::string cause_of(const NotFiniteError& error, const LoaderPosition& position);
+  std::string find_bad_sample(const LoaderPosition& position);
+  std::string advice(const NotFiniteError& error) const;
+  void require_finite_state();
+  void require_finite(const Evaluation& evaluation);
   void evaluate(double samples_per_second);
   bool out_of_patience() const;
   bool wants_checkpoint() const;
+  bool has_statistics_of_ranks(const Checkpoint& checkpoint) const;
   Checkpoint make_checkpoint();
   void save_checkpoint();
   void report_capture_failure();
@@ -131,6 +147,8 @@ class Trainer {
   bool checkpoint_due_ = false;
   std::pair<std::int64_t, std::int64_t> saved_{-1, -1};  ///< global_step_ and evaluated_step_ of the last checkpoint
   Clock::time_point last_checkpoint_;
+  std::int64_t finite_step_ = -1;        ///< after which the state was last found to be finite
+  std::vector<std::string> not_pruned_;  ///< what the last checkpoint could not remove
   bool capture_failure_reported_ = false;
   double training_seconds_ = 0;
   std::int64_t trained_samples_ = 0;  ///< over all ranks

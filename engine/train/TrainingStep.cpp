@@ -8,9 +8,11 @@
 #include "common/Error.h"
 #include "common/SplitMix.h"
 #include "common/Text.h"
+#include "engine/collectives/DeviceWait.h"
 #include "engine/device/KernelForm.h"
 #include "engine/program/TorchError.h"
 #include "engine/train/Forward.h"
+#include "engine/train/NotFinite.h"
 
 namespace lockstep {
 
@@ -27,12 +29,6 @@ std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micr
     mixed = splitmix(mixed ^ static_cast<std::uint64_t>(part));
   }
   return mixed;
-}
-
-[[noreturn]] void diverged(std::int64_t step, const char* what, double value) {
-  throw CollectiveError(kExitRankFailed,
-                        "step " + std::to_string(step + 1) + ": the " + what + " is " + format("%g", value) +
-                            "; training has diverged. Try a lower learning_rate, warmup_steps or clip_norm");
 }
 
 }  // namespace
@@ -54,6 +50,16 @@ TrainingStep::TrainingStep(Device& device, Executor& executor, Objective objecti
       state_riders_(state_.numbers(offsetof(State, riders), kRiders, at::kDouble)),
       state_scale_(state_.number(offsetof(State, loss_scale), at::kDouble)) {}
 
+template <typename Work>
+auto TrainingStep::letting_go_on_error(const Work& work) {
+  try {
+    return work();
+  } catch (...) {
+    captured_.reset();
+    throw;
+  }
+}
+
 void TrainingStep::start(Prefetcher& inputs, const Step& step) {
   const double scale = options_.loss_scale ? options_.loss_scale->value() : 1;
   const State state = {.step = {.learning_rate = step.learning_rate},
@@ -61,10 +67,20 @@ void TrainingStep::start(Prefetcher& inputs, const Step& step) {
                        .loss_scale = scale,
                        .unscale = 1 / scale,
                        .riders = {0, step.stop ? 1.0 : 0.0, step.save ? 1.0 : 0.0}};
-  state_.write({&state, 1});
-  run(inputs, step);
-  started_.push_back({.global_step = step.global_step, .loss_scale = scale, .state = state_.read()});
-  inputs.prefetch();
+  letting_go_on_error([&] {
+    state_.write({&state, 1});
+    run(inputs, step);
+    started_.push_back({.global_step = step.global_step, .loss_scale = scale, .state = state_.read()});
+    inputs.prefetch();
+  });
+}
+
+void TrainingStep::beside(const std::function<void()>& work) {
+  letting_go_on_error([&] { captured_ ? captured_->beside(work) : work(); });
+}
+
+void TrainingStep::drain() {
+  letting_go_on_error([&] { await_device(communicator_, device_.place()); });
 }
 
 void TrainingStep::run(Prefetcher& inputs, const Step& step) {
@@ -74,7 +90,7 @@ void TrainingStep::run(Prefetcher& inputs, const Step& step) {
   for (std::int64_t micro_batch = 0;; ++micro_batch, batch = inputs.next()) {
     if (batch.size > 0) {
       seed(step, micro_batch);
-      accumulate(batch, step);
+      beside([&] { accumulate(batch, step); });
     }
     if (batch.last_of_step) break;
     inputs.prefetch();
@@ -90,6 +106,8 @@ void TrainingStep::run_full(const DeviceBatch& batch, const Step& step) {
     return;
   }
   if (!captured_) capture(batch, step);
+  // What is replayed asks nobody: after an abort it would take rubbish for the other ranks' gradients.
+  communicator_.check();
   static_.inputs.copy_(batch.inputs);
   static_.targets.copy_(batch.targets);
   captured_->replay();
@@ -127,14 +145,13 @@ void TrainingStep::accumulate(const DeviceBatch& batch, const Step& step) {
 void TrainingStep::update() {
   reducer_.finish();
   State* state = state_.data();
-  if (options_.clip_norm > 0 || options_.loss_scale) {
-    parameters_.find_gradient_norm(&state->norm);
-    with_kernel_form(device_.place(), [&](auto... stream) {
-      kernels::clip_gradients(
-          {.norm = &state->norm, .unscale = &state->unscale, .clip_norm = options_.clip_norm, .step = &state->step},
-          stream...);
-    });
-  }
+  // Also without clipping: what is not finite must not reach parameters that a checkpoint will hold.
+  parameters_.find_gradient_norm(&state->norm);
+  with_kernel_form(device_.place(), [&](auto... stream) {
+    kernels::clip_gradients(
+        {.norm = &state->norm, .unscale = &state->unscale, .clip_norm = options_.clip_norm, .step = &state->step},
+        stream...);
+  });
   // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
   optimizer_.step(&state->step, reducer_.received());
   state_riders_.copy_(parameters_.riders());
@@ -155,6 +172,7 @@ void TrainingStep::capture(const DeviceBatch& batch, const Step& step) {
   // What differs from step to step must not be read while capturing.
   const Step any = {.batch_size = step.batch_size, .global_step = -1, .learning_rate = std::nan(""), .full = true};
   const std::string context = "a step could not be captured as a CUDA graph; cuda_graph=false does without";
+  await_device(communicator_, device_.place());
   try {
     captured_ = device_.capture([this, any] { compute(static_, any); });
   } catch (const c10::Error& error) {
@@ -167,14 +185,25 @@ void TrainingStep::capture(const DeviceBatch& batch, const Step& step) {
 TrainingStep::Result TrainingStep::finish() {
   const Started started = std::move(started_.front());
   started_.pop_front();
-  communicator_.await([&] { return started.state.arrived(); });
+  letting_go_on_error([&] { communicator_.await([&] { return started.state.arrived(); }); });
   const State state = started.state.wait().front();
   const double norm = std::sqrt(state.norm.sum_of_squares) * state.unscale;
-  const bool overflow = state.step.skip || !std::isfinite(norm);
+  // Gradients of float64 may be finite and their squares not: then nothing is wrong unless the norm is used.
+  const bool uses_norm = options_.clip_norm > 0 || options_.loss_scale;
+  const bool overflow = state.step.skip || (uses_norm && !std::isfinite(norm));
   const bool mendable = overflow && started.loss_scale > 1;
   const double loss = state.riders[kLoss];
-  if (!std::isfinite(loss) && !mendable) diverged(started.global_step, "loss", loss);
-  if (overflow && !mendable) diverged(started.global_step, "gradient's norm", norm);
+  if (!mendable && (overflow || !std::isfinite(loss))) {
+    const bool finite_loss = std::isfinite(loss);
+    const std::int64_t wrong = state.norm.segment;
+    const std::string what =
+        !finite_loss ? "the loss is " + number_text(loss)
+        : wrong < 0
+            ? "the gradient's norm is " + number_text(norm)
+            : "the gradient of " + parameters_.plan().names().at(static_cast<std::size_t>(wrong)) + " is not finite";
+    throw NotFiniteError(started.global_step, what, finite_loss,
+                         wrong < 0 ? std::nullopt : std::optional(static_cast<std::size_t>(wrong)));
+  }
   if (options_.loss_scale) options_.loss_scale->update(overflow);
   return {.loss = loss, .skipped = overflow, .stop = state.riders[kStop] > 0, .save = state.riders[kSave] > 0};
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ namespace lockstep {
 /// in the device's memory, so that a step can be captured once and replayed: that is done after a few steps have run,
 /// when `capture` asks for it and as long as steps are full. The last of those is watched: when something in it cannot
 /// be captured, on any rank, steps go on as before. The loss is summed in the parameters' type.
+///
+/// What throws here lets go of what was captured, for NCCL does not come back from an abort before.
 class TrainingStep {
  public:
   struct Options {
@@ -68,9 +71,13 @@ class TrainingStep {
   /// Takes the micro-batches of the step from `inputs`. With a loss scale the step before must be finished: it decides
   /// the scale.
   void start(Prefetcher& inputs, const Step& step);
-  /// Throws on all ranks alike when the loss, or with clip_norm or fp16 the gradient, is not finite and no smaller loss
-  /// scale mends it.
+  /// Throws NotFiniteError when the loss or the gradient is not finite and no smaller loss scale mends it.
   Result finish();
+  /// Calls `work`, such as an evaluation, between steps: what it allocates may be the captured step's memory, so that
+  /// nothing of it may be used when the next step has started.
+  void beside(const std::function<void()>& work);
+  /// Blocks the host until the device has done all that was enqueued, as await_device does.
+  void drain();
 
   const std::optional<LossScale>& loss_scale() const { return options_.loss_scale; }
   /// Between steps, when all are finished.
@@ -94,6 +101,8 @@ class TrainingStep {
     Readback<State> state;
   };
 
+  template <typename Work>
+  auto letting_go_on_error(const Work& work);
   void run(Prefetcher& inputs, const Step& step);
   void run_full(const DeviceBatch& batch, const Step& step);
   void compute(const DeviceBatch& batch, const Step& step);

@@ -22,6 +22,7 @@ void gradient_norm(const GradientNormPass<Real>& args) {
   });
   GradientNorm total;
   for (std::int64_t i = 0; i < args.work.piece_count; ++i) {
+    if (total.non_finite == 0 && args.workspace[i].non_finite > 0) total.segment = args.work.pieces[i].segment;
     total.sum_of_squares += args.workspace[i].sum_of_squares;
     total.non_finite += args.workspace[i].non_finite;
   }

@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kFlatThreads) gradient_norm_kernel(GradientNor
 }
 
 __global__ void __launch_bounds__(kSumThreads)
-    sum_norms_kernel(const GradientNorm* parts, std::int64_t count, GradientNorm* norm) {
+    sum_norms_kernel(const GradientNorm* parts, const Piece* pieces, std::int64_t count, GradientNorm* norm) {
   GradientNorm sums;
   for (std::int64_t i = threadIdx.x; i < count; i += kSumThreads) {
     sums.sum_of_squares += parts[i].sum_of_squares;
@@ -40,7 +40,13 @@ __global__ void __launch_bounds__(kSumThreads)
   }
   sums.sum_of_squares = block_sum<kSumThreads>(sums.sum_of_squares);
   sums.non_finite = block_sum<kSumThreads>(sums.non_finite);
-  if (threadIdx.x == 0) *norm = sums;
+  if (threadIdx.x != 0) return;
+  if (sums.non_finite > 0) {  // rare: one thread may look for it
+    std::int64_t first = 0;
+    while (parts[first].non_finite == 0) ++first;
+    sums.segment = pieces[first].segment;
+  }
+  *norm = sums;
 }
 
 __global__ void clip_gradients_kernel(GradientClip args) {
@@ -56,7 +62,7 @@ template <typename Real>
 void gradient_norm(const GradientNormPass<Real>& args, Stream stream) {
   launch("gradient_norm", gradient_norm_kernel<Real>, args.work.piece_count, kFlatThreads, stream, args);
   launch("gradient_norm's sum", sum_norms_kernel, 1, kSumThreads, stream,
-         static_cast<const GradientNorm*>(args.workspace), args.work.piece_count, args.norm);
+         static_cast<const GradientNorm*>(args.workspace), args.work.pieces, args.work.piece_count, args.norm);
 }
 
 template void gradient_norm(const GradientNormPass<float>&, Stream);

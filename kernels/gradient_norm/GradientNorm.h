@@ -11,6 +11,7 @@ namespace lockstep::kernels {
 struct GradientNorm {
   double sum_of_squares = 0;    ///< in float64, whatever the gradient's type; not finite when an element is not
   std::int64_t non_finite = 0;  ///< how many elements are NaN or infinite
+  std::int64_t segment = -1;    ///< the first that holds such an element; -1: none does
 };
 
 /// Over the segments that are not skipped.

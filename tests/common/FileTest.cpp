@@ -1,12 +1,16 @@
 #include "common/File.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+
+#include <sys/stat.h>
 
 #include <fstream>
 
 #include "common/Error.h"
 #include "common/FailureFile.h"
 #include "common/RankStatus.h"
+#include "common/RegularFile.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
 
@@ -29,6 +33,28 @@ TEST(ReadFile, RefusesWhatIsMissingTooLargeOrNoFile) {
   EXPECT_ERROR(read_file(directory / "b", 9), InputError, "/b", "No such file");
   EXPECT_ERROR(read_file(directory / "a", 3), InputError, "4 bytes", "at most 3");
   EXPECT_ERROR(read_file(directory.path(), 9), InputError, "not a regular file");
+}
+
+// Opening a pipe would wait for its other end for ever.
+TEST(RegularFile, APipeInTheFilesPlaceIsRefused) {
+  const TemporaryDirectory directory;
+  ASSERT_EQ(::mkfifo((directory / "pipe").c_str(), 0600), 0);
+  EXPECT_ERROR(open_regular_file(directory / "pipe"), InputError, "/pipe is not a regular file: it is a pipe");
+  EXPECT_ERROR(read_file(directory / "pipe", 9), InputError, "it is a pipe");
+  EXPECT_ERROR(OutputFile(directory / "pipe"), SystemError, "/pipe");
+  const FileDescriptor reader(::open((directory / "pipe").c_str(), O_RDONLY | O_NONBLOCK));
+  EXPECT_ERROR(OutputFile(directory / "pipe"), SystemError, "it is a pipe");
+  EXPECT_EQ(read_failure_file(directory.path()), "");
+  fs::rename(directory / "pipe", directory / "failure");
+  EXPECT_EQ(read_failure_file(directory.path()), "");
+  EXPECT_FALSE(write_failure_file(directory.path(), "why"));
+}
+
+TEST(RegularFile, NamesWhatIsThere) {
+  const TemporaryDirectory directory;
+  EXPECT_ERROR(open_regular_file(directory.path()), InputError, "it is a directory");
+  EXPECT_ERROR(open_regular_file("/dev/null"), InputError, "/dev/null", "it is a device");
+  EXPECT_ERROR(open_regular_file(directory / "none"), InputError, "cannot open", "No such file");
 }
 
 TEST(OutputFile, ReportsAFullDisk) {
@@ -60,6 +86,26 @@ TEST(StagingDirectory, PublishReplacesEntriesAndKeepsOthers) {
   EXPECT_EQ(read_file(directory / "model/other", 9), "kept");
   EXPECT_TRUE(fs::exists(directory / "model/1/new"));
   EXPECT_FALSE(fs::exists(directory / "model/1/old"));
+}
+
+TEST(StagingDirectory, PublishReplacesWhateverHasTheName) {
+  const TemporaryDirectory directory;
+  fs::create_directories(directory / "model/model.pt2/deep");
+  write_text(directory / "model/model.pt2/deep/file", "old");
+  write_text(directory / "model/1", "a file");
+  fs::create_directory(directory / "elsewhere");
+  fs::create_symlink(directory / "elsewhere", directory / "model/2");
+  StagingDirectory staging(directory / "model");
+  write_text(staging.path() / "model.pt2", "new");
+  for (const char* name : {"1", "2"}) {
+    fs::create_directory(staging.path() / name);
+    write_text(staging.path() / name / "file", "new");
+  }
+  staging.publish();
+  EXPECT_EQ(read_file(directory / "model/model.pt2", 9), "new");
+  for (const char* name : {"1", "2"}) EXPECT_EQ(read_file(directory / "model" / name / "file", 9), "new");
+  EXPECT_TRUE(fs::is_empty(directory / "elsewhere"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory / "model"), {}), 4) << "these and the staging directory";
 }
 
 TEST(StagingDirectory, WhatAKilledProcessLeftCanBeRemoved) {

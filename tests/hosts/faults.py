@@ -147,8 +147,8 @@ def another_secret_is_refused():
         configure(made, 64, hosts_timeout="5s")
         made[0].start(environment={"LOCKSTEP_JOB_SECRET": "the right one"})
         made[1].start(environment={"LOCKSTEP_JOB_SECRET": "a guess"})
-        ends(made, [2], "the leader algo-1 refuses this host: algo-2 has another LOCKSTEP_JOB_SECRET", hosts=[made[1]])
-        ends(made, [5], "missing: algo-2 (1 of 2 hosts are here); algo-2 has another LOCKSTEP_JOB_SECRET", hosts=[made[0]])
+        ends(made, [2], "the leader algo-1 refuses this host: algo-2 has another secret", hosts=[made[1]])
+        ends(made, [5], "missing: algo-2 (1 of 2 hosts are here); algo-2 has another secret", hosts=[made[0]])
         for host in made.hosts:
             assert "the right one" not in host.output() + host.failure() and "a guess" not in host.output() + host.failure()
 
@@ -157,6 +157,24 @@ def the_right_secret_is_accepted():
     with cluster.cluster() as made:
         configure(made, 64, epochs=1)
         made.start(environment={"LOCKSTEP_JOB_SECRET": "the right one"}).finish(30)
+
+
+def the_secret_may_be_a_file_in_a_channel():
+    """As a tuning job gives it, whose environment does not arrive; each host has the file in a place of its own."""
+    for guess, codes in (("the right one", [0, 0]), ("a guess", [5, 2])):
+        with cluster.cluster() as made:
+            secrets = made.directory / "secrets"
+            secrets.mkdir()
+            common.write_channel(made.directory / "data", *common.images(64))
+            made.configure({"train": made.directory / "data", "secret": secrets}, {})
+            for host, content in zip(made.hosts, ("the right one\n", guess)):
+                (secrets / host.name).write_text(content)
+                job = {**JOB, "epochs": 1, "hosts_timeout": "5s", "secret_file": str(host.base / "input" / "data" / "secret" / host.name)}
+                host.write("hyperparameters", {name: str(value) for name, value in job.items()})
+            made.start().finish(30, expect=codes)
+            if guess == "a guess":
+                assert "algo-2 has another secret" in made[0].failure(), made.outputs()
+            assert not any(word in made.outputs() for word in ("the right one", "a guess")), made.outputs()
 
 
 @contextlib.contextmanager
@@ -219,8 +237,9 @@ def a_taken_port():
     with cluster.cluster() as made:
         configure(made, 64, hosts_timeout="4s")
         taken = subprocess.Popen(made[0].inside(["python3", "-c", "import socket, time; s = socket.socket(); s.bind(('', 7788)); "
-                                                 "s.listen(); time.sleep(60)"], pid=False))
-        time.sleep(0.5)
+                                                 "s.listen(); print('taken', flush=True); time.sleep(60)"], pid=False),
+                                 stdout=subprocess.PIPE)
+        taken.stdout.readline()
         made.start()
         assert made[0].wait(SECONDS) == 2 and "cannot listen on port 7788: Address already in use" in made[0].failure()
         assert made[1].wait(SECONDS) == 5 and "algo-2 could not join its leader, algo-1 at port 7788" in made[1].failure()
@@ -256,7 +275,8 @@ def ssh_starts_a_clusters_ranks():
         programs.mkdir()
         ssh = programs / "ssh"
         ssh.write_text('#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nhost=$1; shift\n'
-                       f'[ "$host" = node-2 ] || exit 1\nexec ip netns exec {made[1].space} unshare --uts /bin/sh -c "hostname $host; $*"\n')
+                       f'[ "$host" = node-2 ] || exit 1\nexec ip netns exec {made[1].space} unshare --uts '
+                       'env -i PATH="$PATH" HOME="$HOME" /bin/sh -c "hostname $host; $*"\n')  # sshd hands nothing on
         ssh.chmod(0o755)
         shutil.rmtree(made[0].base / "input")
         made[0].start(uts="node-1", environment={"PATH": f"{programs}:{os.environ['PATH']}"}, arguments=[
@@ -286,5 +306,5 @@ if __name__ == "__main__":
     common.main(a_killed_rank_is_named_on_every_host, a_lost_launcher_of_a_host, a_lost_leader, a_cut_link, a_cut_link_of_the_leader,
                 a_host_lost_during_check_in, a_rank_that_leaves_with_success_before_it_has_met_the_others,
                 a_rank_that_leaves_with_success_while_it_trains, another_secret_is_refused,
-                the_right_secret_is_accepted, strangers_change_nothing, a_stranger_is_never_admitted, a_taken_port,
+                the_right_secret_is_accepted, the_secret_may_be_a_file_in_a_channel, strangers_change_nothing, a_stranger_is_never_admitted, a_taken_port,
                 two_jobs_on_the_same_hosts, ssh_starts_a_clusters_ranks, hosts_that_a_command_names_meet)

@@ -169,7 +169,7 @@ def resumed_on_another_number_of_ranks():
                 if steps:
                     loaded = result(alone)
                     assert loaded.keys() == saved.keys() and all(np.array_equal(loaded[name], saved[name]) for name in saved)
-            assert common.relative_difference(result(alone), undisturbed) < 1e-12
+            assert common.relative_difference(result(alone), undisturbed) <= common.tolerance(steps=30 * 11)  # epochs of 331 samples
 
 
 def hosts_with_disks_of_their_own_go_on():

@@ -99,7 +99,7 @@ def values_with_blanks_and_quotes():
             made.finish(expect=1)  # the toolkit's own, whatever the program's is
             for host in made.hosts:
                 text = json.dumps(pattern, ensure_ascii=False).replace("\\t", "\\x09").replace("\\n", "\\x0a")
-                assert f"no parameter belongs to the group {text};" in host.failure(), host.failure()
+                assert f"no parameter belongs to the group {text}, " in host.failure(), host.failure()
 
 
 def its_failure_is_the_programs():

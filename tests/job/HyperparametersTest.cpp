@@ -125,6 +125,17 @@ TEST(Hyperparameters, ValuesOfTheWrongTypeOrRangeAreRefused) {
   refused("parameter_groups", R"([{"match": "*", "lr": 1}])", "\"lr\"");
 }
 
+// A script that queues stopped jobs again must tell them from failed ones.
+TEST(Hyperparameters, TheExitCodeOfAStoppedJobHasNoOtherMeaning) {
+  for (const int code : {0, 7, 85, 125}) {
+    EXPECT_EQ(parse_hyperparameters({{"exit_code_when_stopped", code}}).exit_code_when_stopped, code);
+  }
+  for (const int code : {1, 2, 3, 4, 5, 6, 126, 143}) {
+    EXPECT_ERROR(parse_hyperparameters({{"exit_code_when_stopped", code}}), InputError, "exit_code_when_stopped",
+                 std::to_string(code), "7 to 125");
+  }
+}
+
 TEST(Hyperparameters, AValueThatDoesNothingIsRefused) {
   const auto idle = [](const RawHyperparameters& raw, const std::string& name) {
     EXPECT_ERROR(parse(raw), InputError, "hyperparameter " + name + " does nothing in this job");

@@ -38,10 +38,10 @@ def torch_loads_the_programs():
             module = torch.export.load(directory / "model" / "model.pt2").module()
             all_at_once = logits(module, pixels)
             for batch in (1, 7):
-                assert torch.allclose(logits(module, pixels, batch), all_at_once, atol=1e-4)
-            accuracy = (all_at_once.argmax(1).numpy() == labels).mean()
-            reported = float(re.findall(r"test_accuracy=([0-9.]+)", output)[-1])
-            assert abs(accuracy - reported) < 1e-5, f"PyTorch {accuracy}, the engine {reported}"
+                close = common.compare_outputs(logits(module, pixels, batch).numpy(), all_at_once.numpy())
+            right = (all_at_once.argmax(1).numpy() == labels).sum()
+            reported = float(re.findall(r"test_accuracy=([0-9.]+)", output)[-1]) * len(labels)
+            assert abs(right - reported) < close + 0.1, f"right: PyTorch {right}, the engine {reported}"
 
 
 def safetensors_hold_the_state():
@@ -69,8 +69,7 @@ def exported_models_come_back():
             common.train(directory, {"train": directory / "train"}, 2, model=directory / "in.pt2", epochs=1, batch_size=16)
             model.load_state_dict(load_file(directory / "model" / "model.safetensors"))
             artifact = torch.export.load(directory / "model" / "model.pt2").module()
-            difference = (logits(model.eval(), pixels) - logits(artifact, pixels)).abs().max()
-            assert difference < 1e-5, f"{type(model).__name__}: {difference}"
+            common.compare_outputs(logits(model.eval(), pixels).numpy(), logits(artifact, pixels).numpy())
 
 
 def lockstep_model_writes_what_torch_loads():

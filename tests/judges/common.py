@@ -43,6 +43,9 @@ def run(arguments, expect=0, cwd=None, environment=None):
                             env={**os.environ, **(environment or {})})
     output = result.stdout + result.stderr
     assert result.returncode == expect, f"exit code {result.returncode}, expected {expect}:\n{output}"
+    if expect and "--output_dir" in arguments and arguments[0] != "plan":  # a job that has ended badly says why, where others look
+        failure = pathlib.Path(cwd or ".", arguments[arguments.index("--output_dir") + 1], "failure")
+        assert not os.access(failure.parent, os.W_OK) or failure.read_text(), f"exit code {expect} without a reason:\n{output}"
     return output
 
 
@@ -70,6 +73,18 @@ def temporary_directory():
     return tempfile.TemporaryDirectory(prefix="lockstep-judge-")
 
 
+def running_with(text):
+    """The command lines of processes that have `text` in their environment."""
+    found = {}
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if str(text).encode() in (process / "environ").read_bytes():
+                found[process.name] = (process / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            pass  # another's, or it has just ended
+    return found
+
+
 def in_directory(kind):
     """A decorator: the check is run on a new `kind(directory)`."""
 
@@ -95,6 +110,40 @@ def relative_difference(a, b):
         difference = np.linalg.norm(a[name].astype(np.float64).ravel() - b[name].astype(np.float64).ravel())
         worst = max(worst, difference / max(np.linalg.norm(b[name].astype(np.float64).ravel()), 1e-6))
     return worst
+
+
+UNITS = {"fp64": 2.0**-53, "fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8}  # the largest relative error of one rounding
+
+
+def tolerance(precision="fp64", steps=1, optimizer="sgd", learning_rate=0.0, epsilon=1e-8, **_):
+    """How far two right computations of the same numbers may lie apart, relative to their size, on any processor; for
+    parameters, after `steps` steps of a job of these hyperparameters.
+
+    They differ in the order of their sums. n roundings to u, of either sign, put a sum off by some √n·u of its terms (Higham
+    and Mary 2019): no gradient here is a sum of much more than 4096 (samples × pixels or positions). Each step adds as much,
+    as these jobs are too short for differences to feed on themselves. SGD moves a parameter by its gradient; Adam divides the
+    gradient by its size + ε: where it is zero but for rounding, as that of the biases of attention's keys, the rounding moves
+    the parameter lr/ε times as far. Eight is room for what is left out: several layers, several terms in a norm.
+    """
+    gain = max(1, learning_rate / epsilon) if optimizer in ("adamw", "lamb") else 1
+    bound = 8 * 4096**0.5 * UNITS[precision] * steps * gain
+    lower = {"fp64": "fp32", "fp32": "fp16"}[precision]
+    assert bound <= UNITS[lower] / 10, f"{bound:.3g}: this job is no test, {lower} would pass; give it fewer steps or a larger epsilon"
+    return bound
+
+
+def compare_outputs(found, expected):
+    """Of one model, rows of class scores, float32 or float64: the same to rounding, and with them the predictions, but where
+    the best two are that close. Returns how many are."""
+    assert found.shape == expected.shape and found.dtype == expected.dtype, (found.shape, found.dtype, expected.shape, expected.dtype)
+    most = tolerance({"float64": "fp64", "float32": "fp32"}[str(expected.dtype)])
+    size = np.median(np.abs(expected))
+    difference = np.max(np.abs(found - expected) / (np.abs(expected) + size))
+    assert difference <= most, f"outputs differ by {difference:.3g}, at most {most:.3g} was expected"
+    best = np.sort(expected, axis=-1)[..., -2:]
+    close = best[..., 1] - best[..., 0] <= 2 * most * (np.abs(best[..., 1]) + size)
+    assert (close | (found.argmax(-1) == expected.argmax(-1))).all(), "other predictions"
+    return int(close.sum())
 
 
 def main(*checks):

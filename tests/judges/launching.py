@@ -32,12 +32,12 @@ class Job:
         raise AssertionError("the job ended before its first step")
 
     @contextlib.contextmanager
-    def model_directory_on_tmpfs(self, options):
+    def model_directory_on_tmpfs(self, options, flag="--model_dir"):
         place = self.directory / "tmpfs"
         place.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
         try:
-            self.arguments[self.arguments.index("--model_dir") + 1] = place
+            self.arguments[self.arguments.index(flag) + 1] = place
             yield place
         finally:
             subprocess.run(["umount", place], check=True)
@@ -101,10 +101,57 @@ def a_signal_to_the_launcher_stops_all_ranks(j):
 
 
 @job
+def ranks_that_nobody_watches_leave_a_reason(j):
+    """Started by a bare mpirun, as by srun: no launcher of ours can say later why they have ended."""
+    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+    process = subprocess.Popen(["mpirun", *root, "--oversubscribe", "-np", "2", common.BIN / "lockstep", *map(str, j.arguments), "--epochs",
+                                "1000000", "--log_every", "0.1", "--export", "none"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, start_new_session=True)
+    next(line for line in process.stdout if line.startswith("epoch"))
+    process.send_signal(signal.SIGUSR1)  # mpirun hands it on
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 4 and "and nothing was saved" in j.failure(), output
+    # What all ranks share is said once, and written on every host: each may have a disk of its own.
+    empty = j.directory / "empty"
+    empty.mkdir()
+    command = [common.BIN / "lockstep", *j.arguments, "--channel", f"validation={empty}"]
+    places = [j.directory / "first", j.directory / "second"]
+    output = mpirun("-np", 1, *command, "--output_dir", places[0], ":", "-np", 1, *command, "--output_dir", places[1], expect=2)
+    assert output.count("lockstep: error:") == 1, output
+    for place in places:
+        assert "no IDX file" in (place / "failure").read_text()
+
+
+@job
 def under_mpirun_it_is_a_rank(j):
+    (j.directory / "output").mkdir()
+    (j.directory / "output" / "failure").write_text("of an earlier job")
     output = mpirun("-np", 3, common.BIN / "lockstep", *j.arguments, "--max_steps", 4)
     assert f"3 on {socket.gethostname()}" in output
     assert len([line for line in output.splitlines() if "read back and compared" in line]) == 3
+    assert not (j.directory / "output" / "failure").exists()
+
+
+@job
+def a_rank_killed_under_mpirun_alone_is_named(j):
+    """mpirun ends the others, and none of Lockstep's launchers is there to say why."""
+    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+    process = subprocess.Popen(["mpirun", *root, "--oversubscribe", "-np", "2", common.BIN / "lockstep", *map(str, j.arguments),
+                                "--epochs", "1000000", "--log_every", "0.1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert any(line.startswith("epoch") for line in iter(process.stdout.readline, ""))
+    os.kill(ranks_of(process)[1], signal.SIGKILL)
+    output, _ = process.communicate(timeout=15)
+    assert process.returncode != 0 and f"rank 1 on {socket.gethostname()} is gone" in j.failure(), output
+
+
+@job
+def a_stopped_job_may_have_an_exit_code_of_its_own(j):
+    process = j.start("--exit_code_when_stopped", "85")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 85 and "stopped on request" in output, output
+    assert not (j.directory / "output" / "failure").exists()
+    common.run([*j.arguments, "--exit_code_when_stopped", 85, "--max_steps", 2])
 
 
 @job
@@ -204,13 +251,19 @@ def a_container_need_not_be_root_nor_write_its_input(j):
 
 
 @job
-def a_rank_that_finds_no_other_does_not_train_alone(j):
-    """As another MPI's launcher starts it: the variables say four ranks, MPI sees one."""
-    result = subprocess.run([common.BIN / "lockstep", *map(str, j.arguments)], capture_output=True, text=True, timeout=60,
-                            env=os.environ | {"PMI_RANK": "1", "PMI_SIZE": "4"})
-    output = result.stdout + result.stderr
-    assert result.returncode == 2 and "4 ranks were started, but MPI sees 1" in output, output
+def variables_of_a_rank_that_do_not_agree_are_refused(j):
+    """As an interactive shell of a cluster has them: a job that believed them would train alone what several ranks should, or end
+    in MPI without a `failure`."""
+    for variables, text in (({"PMI_RANK": "1", "PMI_SIZE": "4"}, "PMI_RANK=1"), ({"PMIX_RANK": "0"}, "PMIX_NAMESPACE is not set"),
+                            ({"OMPI_COMM_WORLD_RANK": "0"}, "PMIX_RANK is not set"),
+                            ({"PMIX_RANK": "0", "PMIX_NAMESPACE": "7", "PMIX_SERVER_URI2": "7.0;tcp4://127.0.0.1:1"},
+                             "nobody answers there"),
+                            ({"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}, "srun --mpi=pmix")):
+        output = common.run(j.arguments, expect=2, environment=variables)
+        assert text in output and text in j.failure(), output
     assert not (j.directory / "model" / "model.pt2").exists()
+    output = mpirun("-np", 2, common.BIN / "lockstep", *j.arguments, "--ranks_per_host", 3, expect=2)
+    assert "ranks_per_host=3, and this process is rank 0 of 2" in output and output.count("lockstep: error:") == 1, output
 
 
 @job
@@ -218,6 +271,14 @@ def an_unwritable_model_directory_is_refused_at_once(j):
     with j.model_directory_on_tmpfs("ro") as place:
         output = common.run([*j.arguments, "--ranks_per_host", 2], expect=2)
         assert str(place) in output and "Read-only" in output and "epoch" not in output, output
+
+
+@job
+def a_read_only_output_directory_is_named(j):
+    """For what it is, not for a file of an earlier job that is not in it."""
+    with j.model_directory_on_tmpfs("ro", "--output_dir") as place:
+        output = common.run([*j.arguments, "--ranks_per_host", 2], expect=2)
+        assert f"cannot write into the directory {place}: Read-only file system" in output and "earlier" not in output, output
 
 
 @job
@@ -236,6 +297,17 @@ def one_host_needs_no_ssh(j):
 
 
 @job
+def a_schedulers_variables_do_not_reach_mpirun(j):
+    """In an allocation that names other hosts, or whose plugin mpirun would ask for them."""
+    (j.directory / "hosts").write_text("elsewhere 2 all.q UNDEFINED\n")
+    for variables in ({"SLURM_JOB_ID": "7", "SLURM_JOBID": "7", "SLURM_NODELIST": "elsewhere[1-2]", "SLURM_TASKS_PER_NODE": "1(x2)",
+                       "SLURM_JOB_NUM_NODES": "2"},
+                      {"SGE_ROOT": "/sge", "ARC": "lx-amd64", "JOB_ID": "7", "PE_HOSTFILE": str(j.directory / "hosts")}):
+        output = common.run([*j.arguments, "--ranks_per_host", 2, "--max_steps", 2], environment=variables)
+        assert "2 on localhost" in output, output
+
+
+@job
 def a_full_disk_is_an_error(j):
     """The model directory on a file system too small for the artifacts."""
     with j.model_directory_on_tmpfs("size=64k") as place:
@@ -245,8 +317,10 @@ def a_full_disk_is_an_error(j):
 
 
 if __name__ == "__main__":
-    common.main(a_killed_rank_ends_the_job_and_is_named, a_signal_to_the_launcher_stops_all_ranks, under_mpirun_it_is_a_rank,
-                ranks_that_were_given_different_jobs_refuse, one_ranks_missing_file_is_everyones_error,
-                a_diverging_job_says_so_once, a_container_needs_no_argument,
-                a_container_need_not_be_root_nor_write_its_input, a_rank_that_finds_no_other_does_not_train_alone,
-                an_unwritable_model_directory_is_refused_at_once, a_plan_starts_nothing, one_host_needs_no_ssh, a_full_disk_is_an_error)
+    common.main(a_killed_rank_ends_the_job_and_is_named, a_signal_to_the_launcher_stops_all_ranks,
+                ranks_that_nobody_watches_leave_a_reason, under_mpirun_it_is_a_rank, a_rank_killed_under_mpirun_alone_is_named,
+                a_stopped_job_may_have_an_exit_code_of_its_own, ranks_that_were_given_different_jobs_refuse,
+                one_ranks_missing_file_is_everyones_error, a_diverging_job_says_so_once, a_container_needs_no_argument,
+                a_container_need_not_be_root_nor_write_its_input, variables_of_a_rank_that_do_not_agree_are_refused,
+                an_unwritable_model_directory_is_refused_at_once, a_read_only_output_directory_is_named, a_plan_starts_nothing,
+                one_host_needs_no_ssh, a_schedulers_variables_do_not_reach_mpirun, a_full_disk_is_an_error)

@@ -87,6 +87,35 @@ class Tied(nn.Module):
         return self.head(rows.view(batch, 8, 8).mean(dim=1))
 
 
+class RmsNorm(nn.Module):
+    """Llama's: in float32 whatever comes in, and back."""
+
+    def __init__(self, width, wide, back):
+        super().__init__()
+        self.weight, self.wide, self.back = nn.Parameter(torch.ones(width)), wide, back
+
+    def forward(self, x):
+        y = x.to(self.wide)
+        y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + 1e-6)
+        return self.weight * y.to(self.back or x.dtype)
+
+
+class Converting(nn.Module):
+    """Conversions of type in the forward: what they meet is float32 at export, and another type under a lower precision, or
+    float32 still where all else is float64. `back`: what is converted back; None, to the type of what came in."""
+
+    def __init__(self, wide=torch.float32, back=None):
+        super().__init__()
+        self.embed, self.up, self.head = nn.Linear(8, 12), nn.Linear(12, 16), nn.Linear(16, 10)
+        self.norm, self.wide, self.back = RmsNorm(12, wide, back), wide, back
+
+    def forward(self, x):
+        rows = self.embed(x.reshape(-1, 8, 8))
+        positions = (torch.arange(8, device=x.device) / 8).to(self.back or rows.dtype).unsqueeze(1)
+        rows = self.norm(rows + positions) + torch.zeros(12, device=x.device).to(self.back or rows.dtype)
+        return self.head(torch.tanh(self.up(rows)).to(self.wide).mean(1).to(x.dtype))
+
+
 def export(model, path, example=None, dynamic=True):
     example = torch.rand(4, 1, 8, 8, dtype=next(model.parameters()).dtype) if example is None else example
     shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None

@@ -36,24 +36,30 @@ def every_pass_computes_the_same():
         torch.manual_seed(3)
         model = make()
         pixels, labels = common.images(96, seed=5)
+        steps, batch = 24, 16
+        adamw = dict(optimizer="adamw", learning_rate=0.01, epsilon=1e-4)
         with common.temporary_directory() as name:
             directory = pathlib.Path(name)
             models.export(model, directory / "model.pt2")
             common.write_channel(directory / "train", pixels, labels)
 
-            def trained(passes, precision, optimizer="adamw"):
+            def trained(passes, precision, **optimizer):
                 job = directory / f"{passes}-{precision}"
-                _, state = common.train(job, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=16, epochs=4,
-                                        eval_every=100, optimizer=optimizer, learning_rate=0.01, precision=precision, passes=passes)
+                _, state = common.train(job, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=batch,
+                                        epochs=steps * batch // len(pixels), eval_every=100, precision=precision, passes=passes, **optimizer)
                 return state
 
-            expected = trained("none", "fp64")
+            expected = trained("none", "fp64", **adamw)
             for passes in (",".join(PASSES), *places):
-                difference = common.relative_difference(trained(passes, "fp64"), expected)
-                assert difference <= 1e-9, f"{make.__name__}, passes={passes}: parameters differ by {difference:.3g}"
-            # They round at other places; AdamW would make a whole step of what is rounding alone.
-            difference = common.relative_difference(trained(",".join(PASSES), "bf16", "sgd"), trained("none", "bf16", "sgd"))
-            assert difference <= 0.03, f"{make.__name__}, bf16: parameters differ by {difference:.3g}"
+                difference = common.relative_difference(trained(passes, "fp64", **adamw), expected)
+                assert difference <= common.tolerance(steps=steps, **adamw), f"{make.__name__}, passes={passes}: parameters differ by {difference:.3g}"
+            # They round to bf16 at other places: as far from one another as bf16 is from float32. AdamW would make a whole step of
+            # what is rounding alone.
+            sgd = dict(optimizer="sgd", learning_rate=0.01)
+            plain = trained("none", "bf16", **sgd)
+            difference = common.relative_difference(trained(",".join(PASSES), "bf16", **sgd), plain)
+            most = 8 * common.relative_difference(plain, trained("none", "fp32", **sgd))
+            assert difference <= most, f"{make.__name__}, bf16: parameters differ by {difference:.3g}, at most {most:.3g} was expected"
 
             lines = [line for line in common.run(["inspect", directory / "model.pt2", "--passes"]).splitlines() if line.startswith("pass ")]
             found = {name: sum(f" {name}: " in line for line in lines) for name in PASSES}
@@ -89,7 +95,7 @@ def parameter_groups_follow_their_parameters():
         states = [common.train(directory / passes, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=16,
                                epochs=2, eval_every=100, learning_rate=0.1, precision="fp64", passes=passes, parameter_groups=groups)[1]
                   for passes in ("none", "fuse_bias_gelu,fuse_layer_norm")]
-    assert common.relative_difference(*states) <= 1e-10
+    assert common.relative_difference(*states) <= common.tolerance(steps=2 * 64 // 16)
     assert (states[1]["first.weight"] == 1).all() and not (states[1]["second.weight"] == 1).all()
 
 

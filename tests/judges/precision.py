@@ -1,4 +1,4 @@
-"""Lower precision on Fashion-MNIST: the test accuracy that float32 reaches, to half a point. One epoch (the demo's ten in `make soak`)."""
+"""Lower precision on Fashion-MNIST: the test accuracy that float32 reaches, to chance. One epoch (the demo's ten in `make soak`)."""
 
 import os
 import pathlib
@@ -8,6 +8,9 @@ import subprocess
 import common
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+# Roundings alone make another training of it. Two equally good models of nine right answers in ten disagree on at most a tenth of the
+# 10,000 images, each a coin: their accuracies differ by √1000 / 10000 (a third of a point) in one standard deviation. This is three.
+CHANCE = 0.01
 EPOCHS = 10 if "LOCKSTEP_SOAK" in os.environ else 1
 
 
@@ -24,7 +27,7 @@ def accuracy(precision, **hyperparameters):
 def bf16_reaches_the_accuracy_of_fp32():
     lower, _ = accuracy("bf16")
     full, _ = accuracy("fp32")
-    assert lower >= full - 0.005, f"bf16 {lower}, fp32 {full}"
+    assert lower >= full - CHANCE, f"bf16 {lower}, fp32 {full}"
 
 
 # fp16 convolutions are ten times slower than float32 on CPUs: the mlp. A loss scale that is too large at first comes down.
@@ -32,7 +35,7 @@ def fp16_reaches_the_accuracy_of_fp32():
     lower, output = accuracy("fp16", model="mlp", loss_scale=2**30)
     full, _ = accuracy("fp32", model="mlp")
     assert "overflowed; the loss scale is now" in output and re.search(r"loss scale +\d+.* steps skipped", output), output
-    assert lower >= full - 0.005, f"fp16 {lower}, fp32 {full}"
+    assert lower >= full - CHANCE, f"fp16 {lower}, fp32 {full}"
 
 
 if __name__ == "__main__":

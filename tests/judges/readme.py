@@ -1,4 +1,5 @@
-"""The README's table of hyperparameters is what the program prints. `readme.py --write` makes it so."""
+"""What the documents repeat is what the program prints: the README's table of hyperparameters, and the exit codes. `readme.py --write` makes
+it so. Every exit code that a test expects is among them."""
 
 import pathlib
 import re
@@ -6,16 +7,60 @@ import sys
 
 import common
 
-README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
-TABLE = re.compile(r"(?<=<!-- hyperparameters -->\n).*?(?=<!-- end -->)", re.DOTALL)
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def table_is_the_programs():
-    assert TABLE.search(README.read_text()).group() == common.run(["hyperparameters"]), "run `make docs`"
+def exit_codes():
+    return common.run(["--help"]).split("Exit codes:\n")[1]
+
+
+def indented(text):
+    return "".join(f"    {line.strip()}\n" for line in text.splitlines())
+
+
+PARTS = {"README.md": ("hyperparameters", lambda: common.run(["hyperparameters"])),
+         "docs/sagemaker.md": ("exit codes", lambda: "\n" + indented(exit_codes()) + "\n")}
+
+
+def part(name):
+    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def documents_say_what_the_program_says():
+    for file, (name, text) in PARTS.items():
+        assert part(name).search((ROOT / file).read_text()).group() == text(), f"{file}: run `make docs`"
+
+
+# What tests expect of other programs than ours.
+OTHERS = {"judges/bundle.py", "hosts/toolkit.py", "hosts/values.py", "hosts/standin_docker.py", "kernels/mutations.py"}
+EXPECTATIONS = (r"expect=\[([^\]]*)\]", r"expect=(\d+)", r"expect=(?:[^,()]*?)(\d+) if .*? else \d+", r"expect=(?:\d+) if .*? else (\d+)",
+                r"returncode (?:==|in) \(?([\d, ]+)", r"\bcode (?:==|in) \(?([\d, ]+)", r"\bends\(\w+, \[([^\]]*)\]",
+                r"_command\([^;]*\), (\d+)\);")
+
+
+def every_exit_code_that_tests_expect_is_documented():
+    documented = {line.split()[0] for line in exit_codes().splitlines() if line.startswith("  ")}
+    expected = {}
+    for path in sorted((ROOT / "tests").rglob("*")):
+        if path.suffix not in (".py", ".cpp") or str(path.relative_to(ROOT / "tests")) in OTHERS:
+            continue
+        text = path.read_text()
+        own = set(map(int, re.findall(r"exit_code_when_stopped\W+(\d+)", text)))  # the test's choice
+        for pattern in EXPECTATIONS:
+            for match in re.finditer(pattern, text):
+                for code in re.findall(r"(?<![\w.+])\d+(?![\w.])", match.group(1)):
+                    if int(code) not in own:
+                        expected.setdefault(int(code), []).append(path.name)
+    assert {0, 2, 3, 5} <= expected.keys(), f"the tests are read wrongly: {expected}"
+    for code, where in expected.items():
+        known = str(code) in documented or (128 < code <= 128 + 64 and "128" in documented)
+        assert known, f"exit code {code}, which {', '.join(sorted(set(where)))} expects, is not in `lockstep --help`"
 
 
 if __name__ == "__main__":
     if "--write" in sys.argv:
-        README.write_text(TABLE.sub(lambda _: common.run(["hyperparameters"]), README.read_text()))
+        for file, (name, text) in PARTS.items():
+            words = text()
+            (ROOT / file).write_text(part(name).sub(lambda _: words, (ROOT / file).read_text()))
     else:
-        common.main(table_is_the_programs)
+        common.main(documents_say_what_the_program_says, every_exit_code_that_tests_expect_is_documented)

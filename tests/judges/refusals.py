@@ -5,7 +5,9 @@ import json
 import pathlib
 import shutil
 import subprocess
+import zipfile
 
+import numpy as np
 import torch
 
 import common
@@ -108,6 +110,24 @@ def bytes_after_the_end(c):
 
 
 @case
+def bytes_after_a_gzip_stream(c):
+    with open(c.train / "targets", "rb") as file:
+        whole = gzip.compress(file.read())
+    (c.train / "targets").write_bytes(whole + b"of another file")
+    c.refused("targets", "after 72 bytes of content", "no gzip")
+
+
+# One label that is another kind of number, as an id or a missing value is: a built-in model would have an output for each below it.
+@case
+def a_label_beyond_all_classes(c):
+    for label in (2**31 - 1, 65536):
+        labels = c.labels.astype(np.int32)
+        labels[5] = label
+        common.write_idx(c.train / "targets", labels)
+        c.refused(f"{c.train}/targets: the label of sample 5 is {label}", "a built-in model has an output for every number", "0 … 65535")
+
+
+@case
 def wrong_magic(c):
     raw = bytearray((c.train / "inputs").read_bytes())
     raw[0] = 7
@@ -142,7 +162,8 @@ def real_targets_for_cross_entropy(c):
 def a_layer_larger_than_memory(c):
     c.arguments[c.arguments.index("--model_hidden") + 1] = "100000000000"
     output = common.run([*c.arguments], expect=3)
-    assert "out of memory" in output and output.count("lockstep: error:") == 1 and "frame #" not in output, output
+    assert "the parameter fc1.weight of 100000000000 × 64 numbers" in output and "out of memory" in output, output
+    assert output.count("lockstep: error:") == 1 and "frame #" not in output, output
 
 
 @case
@@ -194,6 +215,27 @@ def a_value_that_does_nothing(c):
 
 
 @case
+def a_group_may_name_a_tied_parameter_either_way(c):
+    """torch.export uses the one name in the graph, PyTorch's own named_parameters() the other."""
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(64, 64, bias=False)
+            self.second = torch.nn.Linear(64, 64, bias=False)
+            self.second.weight = self.first.weight
+            self.head = torch.nn.Linear(64, 10)
+
+        def forward(self, x):
+            return self.head(self.second(torch.relu(self.first(x.flatten(1)))))
+
+    models.export(Tied(), c.model)
+    with_program(c, c.model)
+    for name in ("first.weight", "second.*"):
+        common.run([*c.arguments, "--max_steps", 1, "--export", "none", "--parameter_groups", json.dumps([{"match": name, "weight_decay": 0}])])
+    c.refused("no parameter belongs to the group", "third", " = ", extra=["--parameter_groups", '[{"match": "third.*"}]'])
+
+
+@case
 def missing_program(c):
     with_program(c, c.directory / "none.pt2")
     c.refused("none.pt2", "not a file")
@@ -240,11 +282,56 @@ def fixed_batch_size(c):
     c.refused("fixed batch size of 4", "torch.export.Dim")
 
 
+def change_graph(path, change):
+    """Applies a change to the graph inside an archive."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    name = next(name for name in entries if name.endswith("models/model.json"))
+    document = json.loads(entries[name])
+    change(document["graph_module"]["graph"])
+    entries[name] = json.dumps(document)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+@case
+def a_program_that_writes_a_file(c):
+    """It made the file, or wrote over one that was there. Whoever trusts a program may let an operator of it run."""
+    written = c.directory / "written"
+
+    def write_a_file(graph):
+        node = next(node for node in graph["nodes"] if node["target"] == "torch.ops.aten.tanh.default")
+        node["target"] = "torch.ops.aten.from_file.default"
+        node["inputs"] = [{"name": "filename", "arg": {"as_string": str(written)}, "kind": 1},
+                          {"name": "shared", "arg": {"as_bool": True}, "kind": 1},
+                          {"name": "size", "arg": {"as_int": 64}, "kind": 1}]
+
+    models.export(models.Mlp(), c.model)
+    change_graph(c.model, write_a_file)
+    with_program(c, c.model)
+    c.refused("in.pt2", "aten.from_file.default", "maps a file into memory", "allow_operators=aten.from_file.default")
+    assert not written.exists()
+    c.refused("its value", "has the sizes [64]", extra=["--allow_operators", "aten.from_file.default"])
+    assert written.exists()
+
+
+@case
+def a_program_whose_values_are_not_as_it_says(c):
+    def describe_otherwise(graph):
+        graph["tensor_values"]["tanh"]["sizes"][1]["as_int"] = 25
+
+    models.export(models.Mlp(), c.model)
+    change_graph(c.model, describe_otherwise)
+    with_program(c, c.model)
+    c.refused("does not fit the program in", "tanh", "24]; the program says", "25]")
+
+
 @case
 def program_that_does_not_take_the_data(c):
     models.export(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 10)), c.model, torch.rand(4, 1, 3, 3))
     with_program(c, c.model)
-    c.refused("train", "in", "linear")
+    c.refused("train", "in", "has the sizes [2, 1, 8, 8]; the program says [", "1, 3, 3]")
 
 
 @case
@@ -301,10 +388,11 @@ def a_driver_that_cannot_compute(c):
 
 if __name__ == "__main__":
     common.main(a_good_job_runs, no_channel, wrong_channel_name, missing_channel_directory, empty_channel_directory,
-                truncated_gzip, corrupted_gzip, truncated_file, bytes_after_the_end, wrong_magic, different_counts,
-                label_out_of_range, real_targets_for_cross_entropy, a_layer_larger_than_memory,
+                truncated_gzip, corrupted_gzip, truncated_file, bytes_after_the_end, bytes_after_a_gzip_stream, wrong_magic, different_counts,
+                label_out_of_range, a_label_beyond_all_classes, real_targets_for_cross_entropy, a_layer_larger_than_memory,
                 a_program_without_gradient, a_program_that_changes_a_buffer_in_inference, unknown_hyperparameter, value_out_of_range, value_of_the_wrong_type,
-                a_value_that_does_nothing, missing_program, truncated_program, not_a_program, unknown_operator,
-                fixed_batch_size, program_that_does_not_take_the_data, random_program_cannot_be_an_artifact,
+                a_value_that_does_nothing, a_group_may_name_a_tied_parameter_either_way, missing_program, truncated_program, not_a_program, unknown_operator,
+                fixed_batch_size, a_program_that_writes_a_file, a_program_whose_values_are_not_as_it_says,
+                program_that_does_not_take_the_data, random_program_cannot_be_an_artifact,
                 model_directory_that_cannot_be_made, more_ranks_than_samples_of_a_step, broken_job_file,
                 gpus_where_there_are_none, a_driver_that_cannot_compute)

@@ -187,7 +187,8 @@ def a_killed_job_goes_on_from_its_last_checkpoint(j):
 @job
 def other_ranks_buckets_and_passes_go_on_too(j):
     """From 2 ranks to 3 and to 1, in float64: the same samples come next, or the result would be another."""
-    j.with_options(**EXACT, momentum=0.9, epochs=6)
+    epochs = 6
+    j.with_options(**EXACT, momentum=0.9, epochs=epochs, artifact_state="last")
     expected = j.undisturbed()
     j.run(max_steps=2 * STEPS + 4)
     assert j.state()["epoch_step"] == 4 and j.state()["ranks"] == 2
@@ -196,7 +197,7 @@ def other_ranks_buckets_and_passes_go_on_too(j):
     assert j.state()["ranks"] == 3
     j.run(ranks_per_host=1)
     difference = common.relative_difference(j.result(), expected)
-    assert difference < 1e-9, difference
+    assert difference <= common.tolerance(steps=epochs * STEPS), difference
 
 
 @job
@@ -219,7 +220,7 @@ def batch_statistics_become_the_average_on_other_ranks(j):
         name = "block1.norm.running_mean"
         assert not np.array_equal(rows[name][0], rows[name][1]), "the ranks saw the same"
         average = (rows[name].astype(np.float64) * (weights / weights.sum())[:, None]).sum(0)
-        assert np.allclose(saved[name], average, rtol=1e-6, atol=1e-8)
+        assert np.allclose(saved[name], average, rtol=common.tolerance("fp32"), atol=0)
     j.run(ranks_per_host=3)
     assert common.metrics(j.directory, "epoch")[-1]["train_loss"] < 1, common.metrics(j.directory, "epoch")[-1]
 
@@ -414,6 +415,43 @@ def a_full_disk_ends_the_job_and_leaves_no_half_checkpoint(j):
 
 
 @job
+def a_place_that_becomes_read_only_is_a_failure_of_a_rank(j):
+    """Of checkpoints or of artifacts: exit code 2 would say that nothing was started."""
+    j.with_options(model="mlp", epochs=100000)
+    with Mounted(j.checkpoints, "4m") as checkpoints, Mounted(j.model, "4m") as model:
+        for place, options in (checkpoints, dict(checkpoint_every="0.3s")), (model, dict(checkpoint_dir=None)):
+            process = j.start(**options)
+            after_first_epoch(process, 0)
+            for _ in range(200):
+                if subprocess.run(["mount", "-o", "remount,ro", place.place], stderr=subprocess.DEVNULL).returncode == 0:
+                    break
+                time.sleep(0.01)  # a file of it is being written
+            if place is model:
+                process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=60)
+            assert process.returncode == 3 and "Read-only file system" in output and str(place.place) in output, output
+            assert output.count("lockstep: error:") == 1, output
+            place.remount("rw")
+
+
+@job
+def what_cannot_be_removed_does_not_end_a_job(j):
+    """An older checkpoint that is in the way of nothing."""
+    j.with_options(model="cnn", learning_rate=0.02, epochs=3, checkpoint_every=10, checkpoint_keep=1)
+    j.run(max_steps=10)
+    (j.model / "model.safetensors").unlink()
+    busy = j.checkpoints / "step-000000010"
+    subprocess.run(["mount", "--bind", busy, busy], check=True)
+    try:
+        output = j.run()
+    finally:
+        subprocess.run(["umount", busy], check=True)
+    assert output.count(f"WARNING: older checkpoints take up room: cannot remove {busy}: Device or resource busy") == 1, output
+    assert j.result()
+    assert j.steps() == [10, 33], j.steps()
+
+
+@job
 def a_job_without_a_place_keeps_artifacts_or_says_that_nothing_is_kept(j):
     j.with_options(**JOBS["sgd"], checkpoint_dir=None, epochs=100000)
     process = j.start()
@@ -467,7 +505,7 @@ def a_second_signal_ends_at_once(j):
     for rank in ranks:
         os.kill(rank, signal.SIGSTOP)
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    time.sleep(1)  # two at once are one request
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
@@ -482,5 +520,6 @@ if __name__ == "__main__":
                 a_damaged_checkpoint_is_passed_over, what_matters_must_stay, a_finished_job_can_be_extended,
                 ranks_that_do_not_see_rank_0s_directory_get_its_checkpoint, never_resuming_starts_anew, patience_and_the_best_state_are_remembered, minutes_are_a_measure_too,
                 a_place_for_checkpoints_is_needed, a_full_disk_ends_the_job_and_leaves_no_half_checkpoint,
+                a_place_that_becomes_read_only_is_a_failure_of_a_rank, what_cannot_be_removed_does_not_end_a_job,
                 a_job_without_a_place_keeps_artifacts_or_says_that_nothing_is_kept, stopped_at_any_moment,
                 a_second_signal_ends_at_once)

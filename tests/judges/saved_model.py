@@ -117,8 +117,8 @@ def in_double_precision():
 def the_old_tensorflow_and_the_one_without_onednn():
     with common.temporary_directory() as directory:
         files = prepared("cnn", pathlib.Path(directory))
-        consume("2.13", *files, "compare", "fine_tune")
-        consume("2.21", *files, "compare", "fine_tune", "dotted_names", "refuse_damage", onednn=False)
+        consume("2.13", *files, "compare", "fine_tune", "by_position")
+        consume("2.21", *files, "compare", "fine_tune", "dotted_names", "by_position", "refuse_damage", onednn=False)
     with common.temporary_directory() as directory:
         files = prepared(Depthwise(), pathlib.Path(directory))
         for version in VERSIONS:
@@ -134,8 +134,7 @@ def the_command_line_shows_and_runs_it():
             assert text in shown, shown
         subprocess.run([*cli, "run", "--dir", model, "--tag_set", "serve", "--signature_def", "serving_default", "--inputs",
                         f"x={inputs}", "--outdir", directory], check=True, capture_output=True)
-        difference = np.abs(np.load(pathlib.Path(directory) / "output_0.npy") - np.load(logits)).max()
-        assert difference <= 1e-4, difference
+        common.compare_outputs(np.load(pathlib.Path(directory) / "output_0.npy"), np.load(logits))
 
 
 class TfOutput(ctypes.Structure):
@@ -178,8 +177,7 @@ def run_through_the_c_api(model, inputs, logits):
     succeed()
     output = np.empty_like(logits)
     ctypes.memmove(output.ctypes.data, tf.TF_TensorData(fetched), output.nbytes)
-    difference = np.abs(output - logits).max()
-    assert difference <= 1e-4, difference
+    common.compare_outputs(output, logits)
 
 
 class ReadThroughAnotherName(torch.nn.Module):

@@ -228,11 +228,18 @@ TYPED_TEST(FlatKernels, GradientNormCountsWhatIsNotFinite) {
                                     std::pair(4500, kNan), std::pair(4502, -kNan), std::pair(4540, kInfinity)}) {
       storages.gradients[static_cast<std::size_t>(at)] = value;
     }
-    EXPECT_EQ(Buffers<Real>(*form, storages, segments_of(flat), {}, kStep).find_norm().non_finite, 6) << form->name();
+    const GradientNorm six = Buffers<Real>(*form, storages, segments_of(flat), {}, kStep).find_norm();
+    EXPECT_EQ(six.non_finite, 6) << form->name();
+    EXPECT_EQ(six.segment, 0) << form->name();
+    for (const std::size_t at : {1, 2, 4097, 4500}) storages.gradients[at] = 1;
+    const GradientNorm two = Buffers<Real>(*form, storages, segments_of(flat), {}, kStep).find_norm();
+    EXPECT_EQ(two.non_finite, 2) << form->name();
+    EXPECT_EQ(two.segment, 1) << form->name();
     constexpr Real kHuge = sizeof(Real) == 4 ? 1e30 : 1e150;  // its squares overflow float32, not the sum
     storages.gradients.assign(storages.gradients.size(), kHuge);
     const GradientNorm norm = Buffers<Real>(*form, storages, segments_of(flat), {}, kStep).find_norm();
     EXPECT_EQ(norm.non_finite, 0);
+    EXPECT_EQ(norm.segment, -1);
     EXPECT_NEAR(norm.sum_of_squares / kHuge / kHuge, 4539, 1e-2);
   }
 }

@@ -42,8 +42,9 @@ TEST(TrainCommand, AnEarlierFailureGivesWay) {
   EXPECT_EQ(train_command({"--output_dir", output, "--print-config"}), 0);
   EXPECT_EQ(failure(output), "of an earlier job");
   std::ofstream(directory / "output/success").flush();
-  EXPECT_EQ(train_command({"--output_dir", output, "--channel", "train=/nowhere"}), 2);
-  EXPECT_NE(failure(output).find("/nowhere is not a directory"), std::string::npos);
+  const std::string absent = (directory / "absent").string();
+  EXPECT_EQ(train_command({"--output_dir", output, "--channel", "train=" + absent}), 2);
+  EXPECT_NE(failure(output).find(absent + " is not a directory"), std::string::npos);
   EXPECT_FALSE(fs::exists(directory / "output/success"));
   write_success_file(output);
   EXPECT_FALSE(fs::exists(directory / "output/success"));
@@ -63,6 +64,62 @@ TEST(TrainCommand, AHostThatTakesNoPartLeavesAtOnce) {
   EXPECT_FALSE(fs::exists(base / "output"));
   EXPECT_FALSE(fs::exists(base / "model"));
   EXPECT_EQ(train_command({"--base_dir", base.path().string(), "--instance_groups", "a"}), 2);
+}
+
+std::string planned(const std::vector<std::string>& arguments) {
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(plan_command(arguments), 0);
+  return testing::internal::GetCapturedStdout();
+}
+
+// Planning is done on laptops: data, a program, GPUs, the hosts' names and mpirun may all be elsewhere.
+TEST(PlanCommand, WarnsOfWhatIsMissingHereAndTrainRefusesIt) {
+  const TemporaryDirectory directory;
+  const std::string channel = "train=" + (directory / "data").string();
+  const std::string output = (directory / "output").string();
+  const std::vector<std::string> job = {"--channel", channel, "--output_dir", output};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), job.begin(), job.end());
+    return more;
+  };
+  const std::string data = planned(job);
+  EXPECT_NE(data.find("WARNING: not here, and `lockstep train` needs it: channel \"train\""), std::string::npos)
+      << data;
+  EXPECT_NE(data.find("\ncommand   mpirun -np 1 "), std::string::npos) << data;
+  EXPECT_EQ(train_command(job), 2);
+  EXPECT_NE(failure(output).find("data is not a directory"), std::string::npos);
+
+  const std::string gpus = planned(with({"--device", "cuda", "--ranks_per_host", "8"}));
+  EXPECT_NE(gpus.find("WARNING: not here"), std::string::npos) << gpus;
+  EXPECT_NE(gpus.find(": 8 ranks on 8 GPUs, "), std::string::npos) << gpus;
+
+  const std::string model = planned(with({"--model", (directory / "m.pt2").string()}));
+  EXPECT_NE(model.find("m.pt2 is not a file"), std::string::npos) << model;
+
+  const std::string hosts = planned(with({"--hosts", "there-1.invalid,there-2.invalid"}));
+  EXPECT_NE(hosts.find("none of the hosts there-1.invalid, there-2.invalid is this machine"), std::string::npos);
+  EXPECT_NE(hosts.find("host      there-2.invalid: 1 rank on the CPU"), std::string::npos) << hosts;
+
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", directory.path().c_str(), 1);
+  const std::string tools = planned(job);
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_NE(tools.find("command   not known here: mpirun is not on PATH"), std::string::npos) << tools;
+}
+
+// Whatever is refused says so in `failure`, also when the arguments make no job.
+TEST(TrainCommand, ArgumentsThatMakeNoJobLeaveAFailure) {
+  const TemporaryDirectory directory;
+  const std::string output = (directory / "output").string();
+  EXPECT_EQ(train_command({"--output_dir", output, "--epochs"}), 2);
+  EXPECT_NE(failure(output).find("--epochs needs a value"), std::string::npos);
+  fs::remove_all(output);
+  fs::create_directory(output);
+  std::ofstream(fs::path(output) / "failure") << "of an earlier job";
+  EXPECT_EQ(train_command({(directory / "none.json").string(), "--output_dir=" + output}), 2);
+  EXPECT_NE(failure(output).find("none.json"), std::string::npos);
+  EXPECT_TRUE(write_failure_file(directory / "empty", ""));
+  EXPECT_NE(failure(directory / "empty"), "");
 }
 
 TEST(TrainCommand, ATextThatIsNotUtf8IsBadInput) {

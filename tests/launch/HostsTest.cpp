@@ -191,7 +191,7 @@ TEST(CheckIn, StrangersChangeNothingAndAnotherJobEndsThisOne) {
   expect(report("algo-2"), "10.0.0.3", Kind::kLater, "10.0.0.3 says that it is algo-2, which resolves to 10.0.0.2");
   HostReport other = report("algo-2");
   other.secret = "guess";
-  expect(other, "10.0.0.2", Kind::kNever, "another LOCKSTEP_JOB_SECRET");
+  expect(other, "10.0.0.2", Kind::kNever, "another secret (secret_file, LOCKSTEP_JOB_SECRET)");
   EXPECT_NE(check_in.refusals().at("algo-2").find("LOCKSTEP_JOB_SECRET"), std::string::npos);
   other = report("algo-2");
   other.version = "2";

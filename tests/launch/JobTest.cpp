@@ -226,11 +226,12 @@ TEST(JobEnvironment, InputMayBeElsewhere) {
   Container container;
   container.config("inputdataconfig.json", kInputs);
   const std::string input = (container / "input").string();
-  const JobEnvironment moved = read_job_environment({{"SM_INPUT_DIR", input}}, "/nowhere");
+  const std::string base = (container / "another base").string();
+  const JobEnvironment moved = read_job_environment({{"SM_INPUT_DIR", input}}, base);
   EXPECT_EQ(moved.channels.at("validation"), container / "input/data/validation");
-  EXPECT_EQ(moved.model_dir, "/nowhere/model");
-  const JobEnvironment config = read_job_environment({{"SM_INPUT_CONFIG_DIR", input + "/config"}}, "/nowhere");
-  EXPECT_EQ(config.channels.at("validation"), "/nowhere/input/data/validation");
+  EXPECT_EQ(moved.model_dir, base + "/model");
+  const JobEnvironment config = read_job_environment({{"SM_INPUT_CONFIG_DIR", input + "/config"}}, base);
+  EXPECT_EQ(config.channels.at("validation"), base + "/input/data/validation");
 }
 
 TEST(JobEnvironment, ChannelsComeFromTheFileWhateverLiesInTheDirectory) {
@@ -263,6 +264,18 @@ TEST(JobEnvironment, AConfigurationThatCannotBeReachedIsNotAMissingOne) {
   fs::remove(container / "input/config/resourceconfig.json");
   fs::create_symlink("resourceconfig.json", container / "input/config/resourceconfig.json");  // to itself
   EXPECT_ERROR(container.read(), InputError, "resourceconfig.json");
+  for (const char* name : {"hyperparameters.json", "inputdataconfig.json", "checkpointconfig.json"}) {
+    Container other;
+    other.config(name, "{}");
+    fs::remove(other / "input/config" / name);
+    fs::create_symlink("gone", other / "input/config" / name);
+    EXPECT_ERROR(other.read(), InputError, name, "a link to gone", "not there");
+  }
+  const TemporaryDirectory base;
+  fs::create_directory(base / "input");
+  fs::create_symlink("/proc/none", base / "input/config");
+  EXPECT_EQ(container_output_dir({}, base.path()), base / "output");
+  EXPECT_ERROR(read_job_environment({}, base.path()), InputError, "input/config", "not there");
 }
 
 TEST(JobEnvironment, RefusesWhatTheContractDoesNotAllow) {
@@ -367,6 +380,25 @@ TEST(JobArguments, OfSageMakersToolkit) {
   EXPECT_TRUE(job.config.hyperparameters.nesterov);
 }
 
+// Names that hold nothing, and names that stand for something else to mpirun.
+TEST(JobArguments, HostsAreNames) {
+  const auto hosts = [](const std::string& value) {
+    return gather_job(Container().read(), parse_job_arguments({"--hosts", value})).hosts;
+  };
+  EXPECT_EQ(hosts("b, a"), (std::vector<std::string>{"a", "b"}));
+  for (const char* none : {",", "", "a,", "a,,b", " ", "a b,c", "a:2,b", "-x,b", "a/b"}) {
+    EXPECT_ERROR(hosts(none), InputError, "--hosts: expected names of hosts");
+  }
+  EXPECT_ERROR(hosts("a,b,a"), InputError, "--hosts", "a twice");
+  EXPECT_ERROR(with_resources(R"({"current_host":"a","hosts":["a",""]})"), InputError, "expected names of hosts");
+}
+
+TEST(JobArguments, TheOutputDirectoryIsFoundAmongWhatIsRefused) {
+  EXPECT_EQ(output_dir_among({"a.json", "b.json", "--output_dir", "/o"}), "/o");
+  EXPECT_EQ(output_dir_among({"--output-dir=/p", "--epochs"}), "/p");
+  EXPECT_EQ(output_dir_among({"--epochs", "--output_dir"}), std::nullopt);
+}
+
 TEST(JobArguments, RefusesWhatItCannotRead) {
   EXPECT_ERROR(parse_job_arguments({"a.json", "b.json"}), InputError, "a.json", "b.json");
   EXPECT_ERROR(parse_job_arguments({"--epochs"}), InputError, "--epochs", "value");
@@ -395,7 +427,7 @@ TEST(GatherJob, FlagsWinOverTheFileAndTheFileOverTheContainer) {
   EXPECT_EQ(job.config.model_dir, elsewhere / "out");
   EXPECT_EQ(job.config.checkpoint_dir, elsewhere / "c");
   EXPECT_EQ(job.config.output_dir, "/o");
-  EXPECT_EQ(job.config.output_data_dir, container / "output/data");
+  EXPECT_EQ(job.config.output_data_dir, "/o/data");
 }
 
 TEST(GatherJob, RefusesAJobFileThatIsNone) {
@@ -413,6 +445,115 @@ TEST(GatherJob, RefusesAJobFileThatIsNone) {
                "job.json", "deep");
   Job job = gather(R"({"chanels": {}})");
   EXPECT_ERROR(check_job(job), InputError, "chanels", "did you mean channels?");
+}
+
+// They follow --output_dir, in a container too, unless something names their own directory.
+TEST(GatherJob, MetricsGoBelowTheOutputDirectoryThatIsGiven) {
+  Container container;
+  container.config("hyperparameters.json", "{}");
+  const TemporaryDirectory directory;
+  const auto metrics = [&](const std::string& file, const std::vector<std::string>& flags = {},
+                           const Environment& environment = {}) {
+    std::ofstream(directory / "job.json") << file;
+    std::vector<std::string> words = {(directory / "job.json").string()};
+    words.insert(words.end(), flags.begin(), flags.end());
+    return gather_job(container.read(environment), parse_job_arguments(words)).config.output_data_dir;
+  };
+  EXPECT_EQ(metrics("{}"), container / "output/data");
+  EXPECT_EQ(metrics("{}", {"--output_dir", "/o"}), "/o/data");
+  EXPECT_EQ(metrics("{}", {"--output_dir", "/o"}, {{"SM_OUTPUT_DATA_DIR", "/v"}}), "/o/data");
+  EXPECT_EQ(metrics("{}", {"--output_dir", "/o", "--output_data_dir", "/d"}), "/d");
+  EXPECT_EQ(metrics(R"({"output_dir": "o"})"), directory / "o/data");
+  EXPECT_EQ(metrics(R"({"output_dir": "o"})", {"--output_dir", "/o"}), "/o/data");
+  EXPECT_EQ(metrics(R"({"output_data_dir": "d"})", {"--output_dir", "/o"}), directory / "d");
+  EXPECT_EQ(metrics("{}", {}, {{"SM_OUTPUT_DATA_DIR", "/v"}}), "/v");
+}
+
+// s3:// and the like, wherever a directory of this host is meant.
+TEST(GatherJob, AddressesAreNoDirectories) {
+  Container container;
+  container.config("checkpointconfig.json", R"({"S3Uri":"s3://bucket/x","LocalPath":"s3://bucket/x"})");
+  EXPECT_ERROR(container.read(), InputError, "checkpointconfig.json: LocalPath", "directory on this host",
+               "s3://bucket/x");
+  EXPECT_ERROR(Container().read({{"SM_MODEL_DIR", "s3://b/m"}}), InputError, "SM_MODEL_DIR", "s3://b/m");
+  EXPECT_ERROR(Container().read({{"SM_OUTPUT_DIR", "s3://b/o"}}), InputError, "SM_OUTPUT_DIR", "s3://b/o");
+  EXPECT_ERROR(read_job_environment({}, "s3://b"), InputError, "base directory", "s3://b");
+  const auto gather = [](const std::vector<std::string>& flags, const Environment& environment = {}) {
+    return gather_job(Container().read(environment), parse_job_arguments(flags));
+  };
+  for (const char* name : {"checkpoint_dir", "output_dir", "output_data_dir"}) {
+    EXPECT_ERROR(gather({std::string("--") + name, "gs://b/x"}), InputError, name, "gs://b/x");
+  }
+  EXPECT_ERROR(gather({"--channel", "train=s3://b/x"}), InputError, "\"train\"", "s3://b/x");
+  EXPECT_ERROR(gather({}, {{"SM_CHANNEL_TRAIN", "s3://b/x"}}), InputError, "\"train\"", "s3://b/x");
+  EXPECT_EQ(container_output_dir({{"SM_OUTPUT_DIR", "s3://b/o"}}, "/base"), "/base/output");
+  EXPECT_TRUE(is_address("hdfs://x") && !is_address("/a/b") && !is_address("://x") && !is_address("a/b://c"));
+}
+
+TEST(GatherJob, AJobHasANameFromAFlagToo) {
+  EXPECT_EQ(gather_job(Container().read({{"TRAINING_JOB_NAME", "a"}}), parse_job_arguments({"--job_name", "x"}))
+                .config.job_name,
+            "x");
+}
+
+// What a flag or a job file has is not to be suggested where it was given.
+TEST(CheckJob, SaysWhereWhatIsNoHyperparameterBelongs) {
+  const auto check = [](const RawHyperparameters& hyperparameters) {
+    Job job;
+    job.hosts = {"localhost"};
+    job.hyperparameters = hyperparameters;
+    check_job(job);
+  };
+  EXPECT_ERROR(check({{"channels", "x"}}), InputError, "\"channels\"", "no hyperparameter", "--channel NAME=DIR");
+  EXPECT_ERROR(check({{"checkpoint_dir", "/c"}}), InputError, "\"checkpoint_dir\"", "LocalPath");
+  EXPECT_ERROR(check({{"hosts", "a,b"}}), InputError, "--hosts A,B");
+  EXPECT_ERROR(check({{"job_nam", "x"}}), InputError, "did you mean job_name?");
+  try {
+    check({{"epochs", nlohmann::json::parse(R"([[1, 2], {"a": ")" + std::string(10000, 'x') + "\"}]")}});
+    ADD_FAILURE();
+  } catch (const InputError& error) {
+    EXPECT_LT(std::string(error.what()).size(), 300);
+  }
+}
+
+// The second way to give a secret, for jobs whose environment does not arrive.
+TEST(CheckJob, ReadsTheSecretFile) {
+  const TemporaryDirectory directory;
+  const auto secret = [&](const std::string& content, const Environment& environment = {}) {
+    std::ofstream(directory / "secret") << content;
+    std::ofstream(directory / "job.json") << R"({"secret_file": "secret"})";
+    Job job = gather_job(Container().read(environment), parse_job_arguments({(directory / "job.json").string()}));
+    check_job(job);
+    return job.secret;
+  };
+  EXPECT_EQ(secret("s\n", {{"LOCKSTEP_JOB_SECRET", "another"}}), "s");
+  EXPECT_EQ(secret("s \n\n"), "s \n");
+  EXPECT_ERROR(secret(""), InputError, "secret_file", "is empty");
+  EXPECT_ERROR(secret("\n"), InputError, "secret_file", "is empty");
+  EXPECT_ERROR(secret("\xff\xfe"), InputError, "secret_file", "UTF-8");
+  EXPECT_ERROR(secret(std::string(5000, 'x')), InputError, "secret_file", "5000 bytes; at most 4096");
+  Job job = gather_job(Container().read({{"LOCKSTEP_JOB_SECRET", "of the environment"}}), {});
+  check_job(job);
+  EXPECT_EQ(job.secret, "of the environment");
+
+  const auto with = [&](const std::string& file, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> flags = {"--secret_file", file};
+    flags.insert(flags.end(), more.begin(), more.end());
+    Job made = gather_job(Container().read(), parse_job_arguments(flags));
+    check_job(made);
+    return made;
+  };
+  EXPECT_ERROR(with(directory.path().string()), InputError, "secret_file", "not a regular file");
+  const Job absent = with((directory / "none").string());
+  EXPECT_ERROR(require_present(absent.absent), InputError, "secret_file", "none", "is not there");
+  // In a channel, which synthetic data would refuse otherwise.
+  std::ofstream(directory / "secret") << "in a channel";
+  const std::vector<std::string> synthetic = {"--data", "synthetic", "--channel",
+                                              "secret=" + directory.path().string()};
+  EXPECT_EQ(with((directory / "secret").string(), synthetic).secret, "in a channel");
+  const TemporaryDirectory elsewhere;
+  std::ofstream(elsewhere / "secret") << "not in it";
+  EXPECT_ERROR(with((elsewhere / "secret").string(), synthetic), InputError, "\"secret\"", "data=synthetic");
 }
 
 TEST(GatherJob, OutsideAContainerResultsGoToTheWorkingDirectory) {
@@ -440,9 +581,17 @@ TEST(GatherJob, TheModelDirectoryOfFrameworkEstimators) {
   EXPECT_EQ(gather_job(container.read(), {}).config.model_dir, container / "model");
 }
 
-TEST(CheckJob, RefusesAChannelThatIsNotThere) {
-  Job job = gather_job(Container().read(), parse_job_arguments({"--channel", "train=/nowhere/at all"}));
-  EXPECT_ERROR(check_job(job), InputError, "\"train\"", "/nowhere/at all", "not a directory");
+// A plan is made where the data need not be.
+TEST(CheckJob, AChannelThatIsNotThereIsAbsent) {
+  const TemporaryDirectory directory;
+  fs::create_symlink(directory / "nothing", directory / "link");
+  const std::string missing = (directory / "at all").string();
+  Job job = gather_job(Container().read(), parse_job_arguments({"--channel", "train=" + missing, "--channel",
+                                                                "test=" + (directory / "link").string()}));
+  check_job(job);
+  ASSERT_EQ(job.absent.size(), 2);
+  EXPECT_NE(job.absent[0].find("link is not a directory: it is a link whose target is not there"), std::string::npos);
+  EXPECT_ERROR(require_present({job.absent[1]}), InputError, "\"train\"", missing, "not a directory");
 }
 
 TEST(CheckJob, RefusesAChannelBesideSyntheticData) {
@@ -465,7 +614,9 @@ TEST(CheckJob, TheHostsOfTheNamedGroupsTrain) {
   EXPECT_TRUE(checked(mixed, {"--instance_groups", "[\"gpu\"]"}).takes_part);
   EXPECT_EQ(checked(mixed, {"--instance_groups", "['gpu', 'cpu']"}).hosts, checked(mixed).hosts);
   // One that does not train needs no data either.
-  const Job idle = checked(mixed, {"--instance_groups", "cpu", "--channel", "train=/nowhere", "--device", "cuda"});
+  const TemporaryDirectory directory;
+  const std::string absent = "train=" + (directory / "absent").string();
+  const Job idle = checked(mixed, {"--instance_groups", "cpu", "--channel", absent, "--device", "cuda"});
   EXPECT_FALSE(idle.takes_part);
   EXPECT_EQ(idle.hosts, (Names{"algo-2"}));
   ASSERT_EQ(idle.notes.size(), 1);
@@ -530,6 +681,45 @@ TEST(Topology, RanksThatMpirunHasStartedCountAndKeepTheCoresTheyAreBoundTo) {
   EXPECT_EQ(plan_topology(job, {.cores = 8, .bound = true}).hosts[0].threads_per_rank, 4);
 }
 
+// A quota of 1.1 cores is one thread's: two would share it, and each step wait for the slower.
+TEST(Topology, AQuotaCountsWholeCores) {
+  const int all = inspect_machine("/nowhere").cores;
+  const auto cores = [](const std::string& name, const std::string& text, const std::string& period = "") {
+    const TemporaryDirectory root;
+    fs::create_directories(root / "sys/fs/cgroup/cpu");
+    std::ofstream(root / "sys/fs/cgroup" / name) << text;
+    if (!period.empty()) std::ofstream(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us") << period;
+    return inspect_machine(root.path()).cores;
+  };
+  EXPECT_EQ(cores("cpu.max", "110000 100000\n"), 1);
+  EXPECT_EQ(cores("cpu.max", "50000 100000\n"), 1);
+  EXPECT_EQ(cores("cpu.max", "199999 100000\n"), 1);
+  EXPECT_EQ(cores("cpu.max", "200000 100000\n"), std::min(all, 2));
+  EXPECT_EQ(cores("cpu.max", "max 100000\n"), all);
+  EXPECT_EQ(cores("cpu/cpu.cfs_quota_us", "110000\n", "100000\n"), 1);
+  EXPECT_EQ(cores("cpu/cpu.cfs_quota_us", "-1\n", "100000\n"), all);
+}
+
+// Where people plan there need be no GPU.
+TEST(Topology, PlansGpusThatAreNotHere) {
+  const Topology asked = plan_topology(job_with({{"device", "cuda"}, {"ranks_per_host", 4}}), {.cores = 8, .gpus = 0});
+  EXPECT_EQ(asked.hosts[0].gpus, 4);
+  EXPECT_EQ(asked.hosts[0].ranks, 4);
+  EXPECT_EQ(asked.absent.size(), 1);
+  Job announced = job_with({});
+  announced.gpus = 8;
+  EXPECT_EQ(plan_topology(announced, {.gpus = 0}).ranks(), 8);
+  Job typed = job_with({});
+  typed.instance_type = "ml.p4d.24xlarge";
+  const Topology unknown = plan_topology(typed, {.gpus = 0});
+  EXPECT_EQ(unknown.hosts[0].gpus, 1);
+  EXPECT_NE(unknown.warnings.at(0).find("not known here; planned with 1"), std::string::npos);
+  const Topology more = plan_topology(job_with({{"ranks_per_host", 3}}), {.gpus = 2});
+  EXPECT_EQ(more.hosts[0].ranks, 3);
+  EXPECT_EQ(more.hosts[0].gpus, 3);
+  EXPECT_TRUE(plan_topology(job_with({}), {.gpus = 2}).absent.empty());
+}
+
 TEST(Topology, OneRankPerGpu) {
   const Topology topology = plan_topology(job_with({{"batch_size", 64}}), {.cores = 96, .gpus = 8});
   EXPECT_EQ(topology.hosts[0].gpus, 8);
@@ -560,19 +750,44 @@ TEST(Topology, SaysLoudlyWhatItDoesNotUse) {
 }
 
 TEST(Topology, RefusesGpusThatAreNotThere) {
-  EXPECT_ERROR(plan_topology(job_with({{"device", "cuda"}}), {.gpus = 0}), InputError, "CUDA sees none", "device=cpu");
-  EXPECT_ERROR(plan_topology(job_with({{"device", "cuda"}}), {.gpus = 8, .cuda = false}), InputError,
-               "built without CUDA");
+  EXPECT_ERROR(require_present(plan_topology(job_with({{"device", "cuda"}}), {.gpus = 0}).absent), InputError,
+               "CUDA sees none", "device=cpu");
+  EXPECT_ERROR(require_present(plan_topology(job_with({{"device", "cuda"}}), {.gpus = 8, .cuda = false}).absent),
+               InputError, "built without CUDA");
   Job announced = job_with({});
   announced.gpus = 4;
-  EXPECT_ERROR(plan_topology(announced, {.gpus = 0}), InputError, "SM_NUM_GPUS is 4", "CUDA sees none");
-  EXPECT_ERROR(plan_topology(job_with({{"ranks_per_host", 3}}), {.gpus = 2}), InputError, "3 ranks", "there are 2");
-  EXPECT_ERROR(plan_topology(job_with({}), {.gpus = 2}, 3), InputError, "3 ranks", "there are 2");
-  EXPECT_ERROR(plan_topology(job_with({{"ranks_per_host", 2}}), {.gpus = 1}), InputError, "2 ranks", "there is 1");
+  EXPECT_ERROR(require_present(plan_topology(announced, {.gpus = 0}).absent), InputError, "SM_NUM_GPUS is 4",
+               "CUDA sees none");
+  EXPECT_ERROR(require_present(plan_topology(job_with({{"ranks_per_host", 3}}), {.gpus = 2}).absent), InputError,
+               "3 ranks", "there are 2");
+  EXPECT_ERROR(require_present(plan_topology(job_with({}), {.gpus = 2}, 3).absent), InputError, "3 ranks",
+               "there are 2");
+  EXPECT_ERROR(require_present(plan_topology(job_with({{"ranks_per_host", 2}}), {.gpus = 1}).absent), InputError,
+               "2 ranks", "there is 1");
   EXPECT_EQ(plan_topology(job_with({}), {.gpus = 1}, 2).hosts[0].gpus, 1);  // srun --gpus-per-task=1
   const Topology shared = plan_topology(job_with({{"share_gpus", true}, {"ranks_per_host", 2}}), {.gpus = 1});
   EXPECT_EQ(shared.hosts[0].ranks, 2);
   EXPECT_EQ(shared.hosts[0].gpus, 1);
+}
+
+// GPUs that Slurm has allocated and CUDA does not see.
+TEST(Topology, ScheduledGpusThatAreNotThereAreRefusedUnlessTheJobMeansIt) {
+  const auto plan = [](const Machine& machine, const RawHyperparameters& hyperparameters) {
+    Job job = job_with(hyperparameters);
+    job.scheduled_gpus = 2;
+    return plan_topology(job, machine);
+  };
+  for (const RawHyperparameters& hyperparameters : {RawHyperparameters{}, RawHyperparameters{{"device", "cuda"}}}) {
+    EXPECT_ERROR(require_present(plan({.gpus = 0}, hyperparameters).absent), InputError, "SLURM_GPUS_ON_NODE=2",
+                 "CUDA sees none", "device=cpu");
+  }
+  for (const char* device : {"auto", "cpu"}) {
+    const Topology topology = plan({.gpus = 0}, {{"device", device}});
+    EXPECT_EQ(topology.hosts[0].gpus, 0) << device;
+    EXPECT_NE(topology.warnings.at(0).find("WARNING: Slurm has given this job GPUs"), std::string::npos) << device;
+  }
+  EXPECT_EQ(plan({.gpus = 1}, {}).hosts[0].gpus, 1);  // --gpu-bind: a task sees its own
+  EXPECT_TRUE(plan({.gpus = 2}, {}).hosts[0].ranks == 2);
 }
 
 TEST(Topology, AGpuInstanceTypeWithoutGpusIsRefused) {
@@ -580,7 +795,9 @@ TEST(Topology, AGpuInstanceTypeWithoutGpusIsRefused) {
                        const RawHyperparameters& hyperparameters = {}) {
     Job job = job_with(hyperparameters);
     job.instance_type = type;
-    return plan_topology(job, machine).hosts[0];
+    const Topology topology = plan_topology(job, machine);
+    require_present(topology.absent);
+    return topology.hosts[0];
   };
   for (const char* type : {"ml.p4d.24xlarge", "ml.g5.48xlarge", "ml.p6e-gb200.36xlarge", "local_gpu"}) {
     EXPECT_ERROR(plan(type, {.gpus = 0}), InputError, "whose instance type is " + std::string(type), "CUDA sees none",

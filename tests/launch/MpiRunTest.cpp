@@ -37,13 +37,14 @@ TEST(MpiRunCommand, SeveralHosts) {
   EXPECT_EQ(line_of(4, hosts, options),
             "mpirun -np 10 --bind-to none --map-by slot:OVERSUBSCRIBE --host ip-10-0-0-1:2,algo-2:8 --mca pml ob1 "
             "--mca btl self,vader,tcp --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 --mca "
-            "orte_keep_fqdn_hostnames 1 --mca plm_rsh_agent "
+            "orte_keep_fqdn_hostnames 1 --mca plm rsh --mca plm_rsh_agent "
             "'/bin/lockstep remote-start' --mca plm_rsh_no_tree_spawn 1 --leave-session-attached --mca "
             "mpi_yield_when_idle 1 /bin/lockstep train 'a b'");
   EXPECT_EQ(
       line_of(5, hosts, options),
       "mpirun -np 10 --bind-to none --map-by slot:oversubscribe --host ip-10-0-0-1:2,algo-2:8 --mca pml ob1 --mca "
-      "btl self,sm,tcp --mca btl_tcp_if_include eth0 --prtemca prte_if_include eth0 --prtemca plm_ssh_agent "
+      "btl self,sm,tcp --mca btl_tcp_if_include eth0 --prtemca prte_if_include eth0 --prtemca plm ssh --prtemca "
+      "plm_ssh_agent "
       "'/bin/lockstep remote-start' --prtemca plm_ssh_no_tree_spawn 1 --leave-session-attached --mca "
       "mpi_yield_when_idle 1 /bin/lockstep train 'a b'");
 }
@@ -134,6 +135,27 @@ TEST(MpirunMessages, KnowsOneMessageAfterAnother) {
       (Words{kDashes, "something else", kDashes, "end"}));
   ASSERT_TRUE(messages.lost_rank());
   EXPECT_EQ(messages.lost_rank()->rank, 2);
+}
+
+// What a job that could not be started says of the reason.
+TEST(MpirunMessages, KnowsWhatTellsWhyTheRanksHaveNotStarted) {
+  const auto telling = [](const Words& lines) {
+    MpirunMessages messages;
+    shown(messages, lines);
+    return messages.error().empty() ? messages.telling() : messages.error();
+  };
+  EXPECT_EQ(telling({"a note", kDashes, "A call to mkdir was unable to create the directory:", "", "  Directory: /x",
+                     "  Error:     Read-only file system", kDashes,
+                     "[vm:1] ORTE_ERROR_LOG: Error in file a.c at line 1", kDashes, "another message", kDashes}),
+            "A call to mkdir was unable to create the directory: Directory: /x Error:     Read-only file system");
+  const std::string loader =
+      "lockstep-rank: error while loading shared libraries: libtorch.so: cannot open shared object file";
+  EXPECT_EQ(telling({"[vm:1] an error of no weight", loader, kDashes, "Primary job  terminated normally", kDashes}),
+            loader);
+  EXPECT_EQ(telling({"*** stack smashing detected ***: terminated"}), "*** stack smashing detected ***: terminated");
+  EXPECT_EQ(telling({kDashes, "a warning", "lockstep: error: why", kDashes}), "why");
+  EXPECT_EQ(telling({"nothing of note"}), "");
+  EXPECT_LT(telling({kDashes, std::string(5000, 'x'), std::string(5000, 'y'), kDashes}).size(), 500);
 }
 
 TEST(MpirunMessages, ShowsEverythingElse) {

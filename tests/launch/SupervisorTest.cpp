@@ -7,6 +7,8 @@
 
 #include <chrono>
 #include <fstream>
+#include <iostream>
+#include <sstream>
 #include <thread>
 
 #include "common/Error.h"
@@ -63,7 +65,9 @@ TEST(Supervise, ReturnsTheCommandsExitCode) {
 }
 
 TEST(Supervise, SaysWhatCannotBeStarted) {
-  EXPECT_ERROR(run({"/nowhere/program"}), SystemError, "/nowhere/program", "No such file");
+  const TemporaryDirectory directory;
+  const std::string absent = (directory / "program").string();
+  EXPECT_ERROR(run({absent}), LaunchError, absent, "No such file");
 }
 
 TEST(Supervise, ArgumentsArriveUntouched) {
@@ -106,6 +110,31 @@ TEST(Supervisor, WaitsForFilesAndSignalsAlsoWithoutACommand) {
   EXPECT_TRUE(supervisor.wait({&ends[0], 1}, std::chrono::minutes(5)).empty());
   ::kill(::getpid(), SIGTERM);
   EXPECT_EQ(supervisor.wait({}, std::chrono::minutes(5)), std::vector<int>{SIGTERM});
+}
+
+TEST(Supervisor, APipeThatNobodyReadsEndsNothing) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  {
+    Supervisor supervisor;
+    EXPECT_EQ(::write(ends[1], "x", 1), -1);
+    ::kill(::getpid(), SIGPIPE);
+  }
+  ::close(ends[1]);
+  struct sigaction action {};
+  ::sigaction(SIGPIPE, nullptr, &action);
+  EXPECT_EQ(action.sa_handler, SIG_DFL);  // as it was
+}
+
+TEST(Supervisor, HandsOverWhatTheCommandPrints) {
+  Supervisor supervisor;
+  std::ostringstream shown;
+  std::streambuf* const before = std::cout.rdbuf(shown.rdbuf());
+  supervisor.start(shell("printf 'a\\rb'; trap 'printf pipe; exit 3' PIPE; kill -PIPE $$"), ignore);
+  EXPECT_EQ(supervise(supervisor, {}).exit_code, 3);  // SIGPIPE is ignored in this process alone
+  std::cout.rdbuf(before);
+  EXPECT_EQ(shown.str(), "a\rbpipe");
 }
 
 TEST(Supervisor, WaitsForItsCommandAlsoWhereChildrenWereIgnored) {
@@ -159,7 +188,7 @@ TEST(Supervise, TheCommandEndsWhenTheSupervisorIsKilled) {
 }
 
 TEST(Supervise, ASignalEndsTheWholeTree) {
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU, SIGRTMIN + 1}) {
     const TemporaryDirectory directory;
     const pid_t launcher = start(shell("sleep 100 & echo $! > " + (directory / "pid").string() + "; wait"));
     const pid_t grandchild = read_pid(directory / "pid");
@@ -194,6 +223,26 @@ Stopping gently(const TemporaryDirectory& directory, double grace_seconds) {
           .grace_seconds = grace_seconds};
 }
 
+TEST(Supervise, ACommandThatDoesNotComeToListenIsKilledInTime) {
+  const TemporaryDirectory directory;
+  const Stopping never{.gentle_signal = SIGUSR1,
+                       .listens = [] { return false; },
+                       .grace_seconds = 90,
+                       .seconds_to_listen = 1e9,
+                       .seconds_to_listen_yet = 0.3};
+  const pid_t launcher = start(shell("echo $$ > " + (directory / "pid").string() + "; exec sleep 100"), never);
+  const pid_t command = read_pid(directory / "pid");
+  ::kill(launcher, SIGTERM);
+  EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);
+  EXPECT_FALSE(alive(command));
+  Supervisor supervisor;
+  supervisor.start(shell("exec sleep 100"), ignore);
+  const Ending ending =
+      supervise(supervisor, {.gentle_signal = SIGUSR1, .listens = [] { return false; }, .seconds_to_listen = 0.3});
+  EXPECT_TRUE(ending.never_listened);
+  EXPECT_FALSE(ending.stopped_by);
+}
+
 TEST(Supervise, AGentleSignalReachesTheCommandAloneAndNotBeforeItListens) {
   const TemporaryDirectory directory;
   const std::string told = (directory / "told").string();
@@ -212,11 +261,31 @@ TEST(Supervise, AfterTheGraceOrASecondSignalACommandThatWasToldGentlyIsKilled) {
     const pid_t launcher = start(listener(directory, ""), gently(directory, again ? 90 : 0.3));
     const pid_t grandchild = read_pid(directory / "pid");
     ::kill(launcher, SIGTERM);
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
     if (again) ::kill(launcher, SIGTERM);
     EXPECT_EQ(wait_for(launcher), 100 + SIGTERM);
     EXPECT_FALSE(alive(grandchild));
   }
+}
+
+// A scheduler sends SIGTERM to all processes of a job at once, and what it has started hands it on.
+TEST(Supervise, TwoSignalsAtOnceAreOneRequestAndDoNotReachAShieldedCommand) {
+  const TemporaryDirectory directory;
+  const pid_t launcher = ::fork();
+  if (launcher == 0) {
+    Supervisor supervisor;
+    supervisor.start(listener(directory, "sleep 1; exit 7"), ignore, {}, true);
+    const Ending ending = supervise(supervisor, gently(directory, 20));
+    ::_exit(ending.stopped_by ? 100 + ending.exit_code : ending.exit_code);
+  }
+  read_pid(directory / "pid");
+  ::kill(launcher, SIGTERM);
+  std::ifstream children("/proc/" + std::to_string(launcher) + "/task/" + std::to_string(launcher) + "/children");
+  pid_t command = 0;
+  ASSERT_TRUE(children >> command);
+  ::kill(-command, SIGTERM);
+  ::kill(launcher, SIGTERM);
+  EXPECT_EQ(wait_for(launcher), 107);
 }
 
 }  // namespace

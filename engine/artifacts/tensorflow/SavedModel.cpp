@@ -327,6 +327,8 @@ void MessageBuilder::add_objects() {
   tf::SavedBareConcreteFunction& bare = *objects.add_nodes()->mutable_bare_concrete_function();
   bare.set_concrete_function_name(kFunction);
   for (const TensorflowTensor& input : function_.inputs) bare.add_argument_keywords(input.name);
+  // As TensorFlow does: a lone input may come without its name, two have no order among themselves.
+  bare.set_allowed_positional_arguments(function_.inputs.size() == 1 ? 1 : 0);
   refer(kRoot, "signatures", kSignatureMap);
   refer(kSignatureMap, kSignature, kConcreteFunction);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <stdexcept>
 
 #include "common/Error.h"
 #include "common/Text.h"
@@ -75,7 +76,11 @@ LoweredFunction TensorflowLowering::lower(const Graph& graph, const TiedNames& t
     if (const auto write = lost.find(&node); write != lost.end()) {
       lowering.refuse(node, "it changes in place what is read later as " + in_quotes(write->second));
     }
-    row->second.tensorflow(lowering, node);
+    try {
+      row->second.tensorflow(lowering, node);
+    } catch (const std::out_of_range&) {  // a dimension that a value does not have
+      lowering.refuse(node, "its values have fewer dimensions than it needs");
+    }
   }
   lowering.lower_outputs();
   return std::move(lowering.result_);
@@ -263,6 +268,10 @@ TensorflowLowering::Value TensorflowLowering::sum(const Node& node, Value a, Val
 }
 
 TensorflowLowering::Value TensorflowLowering::constant(const Ints& values, Ints sizes) {
+  for (const std::int64_t value : values) {
+    if (value == static_cast<std::int32_t>(value)) continue;
+    throw InputError("a SavedModel's sizes are of 32 bits, and the program has one of " + std::to_string(value));
+  }
   return constant(
       {ElementType::kInt32, std::move(sizes), bytes_of(std::vector<std::int32_t>(values.begin(), values.end()))});
 }

@@ -66,6 +66,27 @@ TEST(Safetensors, RefusesWhatDoesNotDescribeItself) {
   EXPECT_ERROR(read_safetensors(directory / "none"), InputError, "none");
 }
 
+// Sizes whose product leaves 64 bits, beside a 0; a header nested 100,000 deep; one name twice.
+TEST(Safetensors, RefusesHeadersThatNoWriterMakes) {
+  const TemporaryDirectory directory;
+  const auto read = [&](const std::string& header) {
+    const std::uint64_t length = header.size();
+    std::ofstream(directory / "t.safetensors", std::ios::binary)
+        << std::string(reinterpret_cast<const char*>(&length), sizeof length) << header;
+    return read_safetensors(directory / "t.safetensors");
+  };
+  const auto of_shape = [](const std::string& shape) {
+    return R"({"a": {"dtype": "F32", "shape": )" + shape + R"(, "data_offsets": [0, 0]}})";
+  };
+  EXPECT_EQ(read(of_shape("[0, 7]")).at("a").sizes(), (std::vector<std::int64_t>{0, 7}));
+  for (const char* shape : {"[0, 4611686018427387904, 4611686018427387904]", "[4611686018427387904, 0, 8]", "[-1, 0]",
+                            "[18446744073709551615]", "[1.5]", "\"x\"", "[[0]]"}) {
+    EXPECT_ERROR(read(of_shape(shape)), InputError, "t.safetensors");
+  }
+  EXPECT_ERROR(read(std::string(100'000, '[')), InputError, "t.safetensors", "nested");
+  EXPECT_ERROR(read(R"({"a": {}, "a": {}})"), InputError, "t.safetensors", "twice");
+}
+
 TEST(WriteArtifacts, WritesAllFormatsAndNothingElse) {
   const TemporaryDirectory directory;
   const Program program = inference_program();

@@ -164,10 +164,75 @@ TEST(CheckpointDirectory, KeepsTheNewestOfThisJobOnly) {
   write(other, 15);
   write(other, 50);
   fs::create_directory(mine.path_of(5));
-  mine.keep_newest(2, 30);
+  EXPECT_TRUE(mine.keep_newest(2, 30).empty());
   EXPECT_EQ(steps(mine), (Steps{50, 30, 20, 15, 5}));
-  mine.keep_newest(2, 30);
+  EXPECT_TRUE(mine.keep_newest(2, 30).empty());
   EXPECT_EQ(steps(mine), (Steps{50, 30, 20, 15, 5}));
+}
+
+/// Runs `part` as somebody whom permissions bind, which they do not bind root. Returns whether it went well.
+bool as_somebody(const std::function<void()>& part) {
+  const auto child = ::fork();
+  if (child == 0) {
+    try {
+      constexpr uid_t kNobody = 65534;
+      if (::geteuid() == 0 && ::setresuid(kNobody, kNobody, kNobody) != 0) ::_exit(2);
+      part();
+      ::_exit(testing::Test::HasFailure() ? 1 : 0);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      ::_exit(1);
+    }
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// One that may not be read is passed over: the job must get past its step again.
+TEST(CheckpointDirectory, ReplacesWhatMayNotBeRead) {
+  const TemporaryDirectory place;
+  fs::permissions(place.path(), fs::perms::all);
+  EXPECT_TRUE(as_somebody([&] {
+    const CheckpointDirectory directory(place / "own", {});
+    write(directory, 7, "old");
+    fs::permissions(directory.path_of(7), fs::perms::none);
+    EXPECT_NE(directory.list().at(0).problem.find("Permission denied"), std::string::npos);
+    write(directory, 7, "new");
+    EXPECT_EQ(get(directory.path_of(7) / "model.safetensors"), "new");
+    EXPECT_EQ(std::distance(fs::directory_iterator(directory.path()), {}), 1);
+  }));
+  // Root's, which somebody else cannot remove.
+  const CheckpointDirectory directory(place / "of-root", {});
+  write(directory, 7, "old");
+  fs::permissions(directory.path_of(7), fs::perms::none);
+  fs::permissions(directory.path(), fs::perms::all);
+  EXPECT_TRUE(as_somebody([&] {
+    write(directory, 7, "new");
+    EXPECT_EQ(get(directory.path_of(7) / "model.safetensors"), "new");
+    EXPECT_EQ(steps(directory), (Steps{7}));
+    directory.remove_leftovers();
+    EXPECT_EQ(steps(directory), (Steps{7}));
+  }));
+}
+
+// What cannot be removed takes up room, and is no reason to end a job whose state is saved.
+TEST(CheckpointDirectory, SaysWhatItCannotRemove) {
+  const TemporaryDirectory place;
+  const CheckpointDirectory directory(place / "checkpoints", {});
+  for (const int step : {10, 20, 30}) write(directory, step);
+  fs::permissions(place.path(), fs::perms::all);
+  constexpr auto kReadOnly = static_cast<fs::perms>(0555);
+  fs::permissions(directory.path(), kReadOnly);
+  EXPECT_TRUE(as_somebody([&] {
+    const std::vector<std::string> kept = directory.keep_newest(1, 30);
+    EXPECT_EQ(kept.size(), 2);
+    EXPECT_EQ(kept.at(0), "cannot remove " + directory.path_of(20).string() + ": Permission denied");
+    EXPECT_EQ(steps(directory), (Steps{30, 20, 10}));
+  }));
+  fs::permissions(directory.path(), fs::perms::owner_all);
+  EXPECT_TRUE(directory.keep_newest(1, 30).empty());
+  EXPECT_EQ(steps(directory), (Steps{30}));
 }
 
 TEST(CheckpointDirectory, RemovesLeftoversOfThisJobOnly) {

@@ -86,9 +86,9 @@ class CheckpointSharingTest : public testing::Test {
   }
   std::optional<BroughtCheckpoint> bring() { return bring_as(rank()); }
   std::optional<BroughtCheckpoint> bring_as(int host) {
-    return bring_checkpoint(communicator_, directory(), host, kPiece);
+    return bring_checkpoint(communicator_, directory(), check_, host, kPiece);
   }
-  ResumeChoice choose() { return choose_checkpoint(communicator_, directory()); }
+  ResumeChoice choose() { return choose_checkpoint(communicator_, directory(), check_); }
   Steps steps() const {
     Steps found;
     for (const ListedCheckpoint& checkpoint : directory().list()) found.push_back(checkpoint.step);
@@ -106,6 +106,7 @@ class CheckpointSharingTest : public testing::Test {
   }
   std::string shared_path() { return communicator_.all_gather(path_.string()).at(0); }
 
+  CheckpointCheck check_ = [](std::int64_t) {};
   JobItems job_ = {{"data", "1"}, {"hyperparameter seed", "1"}};
   WatchedCommunicator communicator_;
   TemporaryDirectory place_;
@@ -176,7 +177,9 @@ TEST_F(CheckpointSharingTest, HostsMayShareWithoutRankZero) {
     if (rank() == 0) write(step);
     const auto brought = bring();
     ASSERT_TRUE(brought);
-    if (brought->here) directory().keep_newest(2, step);
+    if (brought->here) {
+      EXPECT_TRUE(directory().keep_newest(2, step).empty());
+    }
     EXPECT_EQ(brought->step, step);
     EXPECT_EQ(choose().step, step);
     communicator_.barrier();
@@ -221,6 +224,20 @@ TEST_F(CheckpointSharingTest, RanksOfRankZerosHostHaveIt) {
   }
   EXPECT_EQ(choose().step, 40);
   communicator_.barrier();
+}
+
+// Its files are as they were written, but nobody could go on from what they hold: the one before it is wanted.
+TEST_F(CheckpointSharingTest, OneThatCannotBeUsedIsNotBrought) {
+  if (rank() == 0) {
+    for (const int step : {20, 40}) write(step);
+  }
+  check_ = [](std::int64_t step) {
+    if (step == 40) throw InputError("not finite");
+  };
+  const auto brought = bring();
+  ASSERT_TRUE(brought);
+  EXPECT_EQ(brought->step, 20);
+  EXPECT_EQ(choose().step, 20);
 }
 
 TEST_F(CheckpointSharingTest, ADamagedOneIsNotBrought) {

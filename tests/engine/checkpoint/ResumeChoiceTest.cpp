@@ -28,9 +28,15 @@ class ResumeChoiceTest : public testing::Test {
     });
   }
   void damage(std::int64_t step) const { std::ofstream(directory(job_).path_of(step) / "model.safetensors") << "SAME"; }
-  ResumeChoice choose() { return choose_checkpoint(communicator_, directory(job_)); }
+  ResumeChoice choose() {
+    return choose_checkpoint(communicator_, directory(job_), [this](std::int64_t step) { check(step); });
+  }
   int rank() const { return communicator_.rank(); }
+  void check(std::int64_t step) const {
+    if (step == unusable_) throw InputError("nobody can go on from " + std::to_string(step));
+  }
 
+  std::int64_t unusable_ = -1;
   JobItems job_ = {{"data", "1"}, {"hyperparameter seed", "1"}};
 
  private:
@@ -63,6 +69,25 @@ TEST_F(ResumeChoiceTest, DamageOnOneRankIsSeenByAll) {
   ASSERT_EQ(choice.passed_over.size(), 2);
   EXPECT_NE(choice.passed_over[0].find("step-000000030/model.safetensors has the checksum"), std::string::npos);
   EXPECT_NE(choice.passed_over[1].find("manifest.json: No such file"), std::string::npos) << choice.passed_over[1];
+}
+
+// A manifest may fit content that the job cannot go on from.
+TEST_F(ResumeChoiceTest, WhatOneRankCannotUseIsPassedOverByAll) {
+  for (const int step : {10, 20, 30}) write(step);
+  if (rank() == 1) unusable_ = 30;
+  const ResumeChoice choice = choose();
+  EXPECT_EQ(choice.step, 20);
+  ASSERT_EQ(choice.passed_over.size(), 1);
+  EXPECT_EQ(choice.passed_over[0], "step-000000030: nobody can go on from 30");
+}
+
+TEST_F(ResumeChoiceTest, OthersOfWhichNothingCanBeReadAreNotRefusedForWhatTheyAre) {
+  CheckpointDirectory(directory(job_).path(), {{"data", "2"}}).write(10, [](const fs::path& made) {
+    std::ofstream(made / kStateFile) << "{}";
+  });
+  const ResumeChoice choice = choose();
+  EXPECT_FALSE(choice.step);
+  EXPECT_EQ(choice.passed_over.at(0), "step-000000010: it is another job's");
 }
 
 TEST_F(ResumeChoiceTest, TheSameNameIsNotTheSameCheckpoint) {

@@ -30,6 +30,9 @@ struct FakeNccl::State {
   int done_records = std::numeric_limits<int>::max();
   int records = 0;
   std::map<const void*, int> record_of;  ///< event → its last record on the communicator's stream
+  bool capturing = false;
+  std::set<const void*> captured;  ///< events whose last record became part of a graph
+  cudaError_t last_cuda_error = cudaSuccess;
   std::vector<std::unique_ptr<char>> addresses;
 
   // An address that nothing else has, for a handle.
@@ -57,7 +60,7 @@ namespace {
 
 bool is_question(const std::string& call) {
   return call == "ncclCommGetAsyncError" || call == "cudaStreamQuery" || call == "cudaEventQuery" ||
-         call == "cudaGetLastError";
+         call == "cudaStreamIsCapturing" || call == "cudaGetLastError";
 }
 
 }  // namespace
@@ -87,7 +90,12 @@ FakeNccl::FakeNccl() : state_(std::make_shared<State>()), api_(std::make_shared<
       }
       const R result = effect(*state, arguments...);
       const auto failure = state->failures.find(name);
-      return failure != state->failures.end() && --failure->second.first == 0 ? R(failure->second.second) : result;
+      const bool fails = failure != state->failures.end() && --failure->second.first == 0;
+      const R given = fails ? R(failure->second.second) : result;
+      if constexpr (std::is_same_v<R, cudaError_t>) {
+        if (given != cudaSuccess && name != "cudaGetLastError") state->last_cuda_error = given;
+      }
+      return given;
     };
   };
   const auto succeed = [fake]<typename R, typename... P>(NamedCall<R(P...)>& call) {
@@ -98,7 +106,6 @@ FakeNccl::FakeNccl() : state_(std::make_shared<State>()), api_(std::make_shared<
   api_->get_error_string.function = [](ncclResult_t result) {
     return result == ncclRemoteError ? "remote error" : "some error";
   };
-  api_->cuda_error_string.function = [](cudaError_t) { return "some CUDA error"; };
   api_->get_last_error.function = [state = state_](ncclComm_t) {
     const std::lock_guard lock(state->mutex);
     return state->last_error.c_str();
@@ -143,10 +150,21 @@ FakeNccl::FakeNccl() : state_(std::make_shared<State>()), api_(std::make_shared<
     return cudaSuccess;
   });
   fake(api_->event_record, [](State& state, cudaEvent_t event, cudaStream_t stream) {
-    if (state.show(stream) == "stream") state.record_of[event] = ++state.records;
+    state.captured.erase(event);
+    if (state.capturing) {
+      state.captured.insert(event);
+    } else if (state.show(stream) == "stream") {
+      state.record_of[event] = ++state.records;
+    }
     return cudaSuccess;
   });
+  fake(api_->stream_is_capturing, [](State& state, cudaStream_t, cudaStreamCaptureStatus* status) {
+    *status = state.capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return cudaSuccess;
+  });
+  fake(api_->clear_error, [](State& state) { return std::exchange(state.last_cuda_error, cudaSuccess); });
   fake(api_->event_query, [](State& state, cudaEvent_t event) {
+    if (state.captured.contains(event)) return cudaErrorCapturedEvent;
     return state.record_of[event] > state.done_records ? cudaErrorNotReady : cudaSuccess;
   });
   fake(api_->stream_query,
@@ -218,6 +236,16 @@ void FakeNccl::set_async_error(ncclResult_t error) {
 void FakeNccl::stand_after(int records) {
   const std::lock_guard lock(state_->mutex);
   state_->done_records = records;
+}
+
+void FakeNccl::capture(bool capturing) {
+  const std::lock_guard lock(state_->mutex);
+  state_->capturing = capturing;
+}
+
+cudaError_t FakeNccl::last_cuda_error() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->last_cuda_error;
 }
 
 int FakeNccl::blocking() const {

@@ -42,6 +42,11 @@ class FakeNccl {
   /// The device has done all up to this many records of events on the communicator's stream, and stands; an abort ends
   /// that.
   void stand_after(int records);
+  /// From now on what is enqueued becomes part of a graph, or no longer: events that are recorded so cannot be asked
+  /// for.
+  void capture(bool capturing);
+  /// What a failed call has left for the next that asks CUDA for its last error.
+  cudaError_t last_cuda_error() const;
   /// What is said of the communicator's configuration.
   int blocking() const;
 

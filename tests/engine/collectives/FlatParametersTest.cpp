@@ -107,6 +107,24 @@ TEST(FlatParameters, GradientNormIsOverAllParameters) {
   }
 }
 
+TEST(FlatParameters, FindsTheParameterThatIsNotFinite) {
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const std::vector<at::Tensor> parameters = {parameter(at::zeros({2}, type)), parameter(at::zeros({70000}, type)),
+                                                parameter(at::zeros({3}, type))};
+    FlatParameters flat = flatten(parameters);
+    const at::Tensor storage = at::zeros_like(flat.flat_parameters());
+    EXPECT_FALSE(flat.first_not_finite(storage));
+    for (const std::size_t bad : {2, 1, 0}) {
+      const kernels::Segment& segment = flat.plan().segments()[bad];
+      storage[segment.offset + segment.length - 1].fill_(std::numeric_limits<double>::infinity());
+      EXPECT_EQ(flat.first_not_finite(storage), bad);
+    }
+    EXPECT_FALSE(flat.first_not_finite(flat.flat_parameters()));
+    flat.flat_parameters()[flat.plan().segments()[1].offset].fill_(std::numeric_limits<double>::quiet_NaN());
+    EXPECT_EQ(flat.first_not_finite(flat.flat_parameters()), 1);
+  }
+}
+
 TEST(FlatParameters, RefusesParametersItCannotHold) {
   EXPECT_ERROR(flatten({parameter(at::zeros({2})), parameter(at::zeros({2}, at::kDouble))}), InputError, "p1", "Double",
                "float32");

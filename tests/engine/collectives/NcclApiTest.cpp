@@ -2,11 +2,14 @@
 #include "engine/collectives/NcclApi.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <string>
 
 #include "common/Error.h"
+#include "engine/collectives/NcclNetwork.h"
 #include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
 
 namespace lockstep {
 namespace {
@@ -32,10 +35,37 @@ TEST(NcclApi, ItsFunctionsAreWhereTheirNamesSay) {
       "NCCL's last error: AllReduce");
 }
 
+// It writes where NcclLog wants it, and no more after that.
+TEST(NcclApi, TheLibrarysLogIsTaken) {
+  for (const char* name : {"NCCL_DEBUG", "NCCL_DEBUG_FILE", "NCCL_DEBUG_SUBSYS"}) ::unsetenv(name);
+  const auto api = load_nccl();
+  ASSERT_TRUE(NcclLog::reset_of_loaded_nccl());
+  const auto say_something = [&] {
+    api->all_reduce.function(nullptr, nullptr, 1, ncclFloat32, ncclSum, nullptr, nullptr);
+  };
+  say_something();  // its variables have been read
+  for (const bool user_wants_warnings : {false, true}) {
+    if (user_wants_warnings) ::setenv("NCCL_DEBUG", "WARN", 1);
+    NcclLog log;
+    say_something();
+    testing::internal::CaptureStderr();
+    const std::string lines = log.take().value_or("");
+    const std::string warnings = testing::internal::GetCapturedStderr();
+    EXPECT_NE(lines.find("NCCL INFO"), std::string::npos) << lines;
+    EXPECT_EQ(warnings.find("NCCL WARN AllReduce") != std::string::npos, user_wants_warnings) << warnings;
+    testing::internal::CaptureStdout();
+    say_something();
+    const std::string later = testing::internal::GetCapturedStdout();
+    EXPECT_EQ(later.find("NCCL WARN AllReduce") != std::string::npos, user_wants_warnings) << later;
+  }
+  ::unsetenv("NCCL_DEBUG");
+}
+
 TEST(NcclApi, WithoutALibraryTheErrorSaysWhatToInstall) {
-  EXPECT_ERROR(load_nccl("/nowhere/libnccl.so.2"), InputError,
-               "NCCL cannot be loaded: /nowhere/libnccl.so.2: cannot open", "2.19 or newer", "nvidia-nccl-cu13",
-               "LD_LIBRARY_PATH");
+  const TemporaryDirectory directory;
+  const std::string absent = (directory / "libnccl.so.2").string();
+  EXPECT_ERROR(load_nccl(absent), InputError, "NCCL cannot be loaded: " + absent + ": cannot open", "2.19 or newer",
+               "nvidia-nccl-cu13", "LD_LIBRARY_PATH");
   EXPECT_ERROR(load_nccl("libm.so.6"), InputError, "libm.so.6 has no function ncclGetVersion", "2.19 or newer");
 }
 

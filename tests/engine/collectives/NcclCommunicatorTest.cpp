@@ -302,9 +302,10 @@ TEST_F(NcclCommunicatorTest, RanksWithUnlikeVersionsDoNotStart) {
 
 TEST_F(NcclCommunicatorTest, ARankThatCannotPrepareStopsAll) {
   if (rank_ == size_ - 1) fake_.fail("cudaStreamCreateWithPriority", cudaErrorMemoryAllocation);
-  expect_start_fails<CollectiveError>("rank " + std::to_string(size_ - 1) +
-                                      ": making a stream: "
-                                      "cudaStreamCreateWithPriority: some CUDA error; out of memory");
+  expect_start_fails<CollectiveError>(
+      "rank " + std::to_string(size_ - 1) +
+      ": making a stream: "
+      "cudaStreamCreateWithPriority: out of memory (cudaErrorMemoryAllocation); out of memory");
   EXPECT_EQ(fake_.count("ncclCommInitRankConfig"), 0);
 }
 
@@ -369,7 +370,15 @@ TEST_F(NcclCommunicatorTest, EveryResultHasItsError) {
   EXPECT_NO_THROW(check_cuda(cudaSuccess));
   EXPECT_THROW(check_cuda(cudaErrorMemoryAllocation), OutOfMemoryError);
   EXPECT_ERROR(check_cuda(cudaErrorIllegalAddress), SystemError,
-               "rank 0: all_gather: cudaEventRecord: some CUDA error");
+               "rank 0: all_gather: cudaEventRecord: an illegal memory access was encountered");
+}
+
+// PyTorch's allocator, and each launch of a kernel, would take it for its own.
+TEST_F(NcclCommunicatorTest, AFailedCallLeavesNoLastErrorBehind) {
+  NcclCommunicator& communicator = start();
+  fake_.fail("cudaEventRecord", cudaErrorInvalidResourceHandle);
+  EXPECT_THROW(communicator.barrier(), SystemError);
+  EXPECT_EQ(fake_.last_cuda_error(), cudaSuccess);
 }
 
 TEST_F(NcclCommunicatorTest, AnErrorBetweenCallsAbortsOnceAndNamesWhatWasUnderWay) {
@@ -401,6 +410,54 @@ TEST_F(NcclCommunicatorTest, WhatASynchronizeHasSeenDoneIsNotUnderWay) {
   communicator.all_reduce(buffer_, 11, DataType::kFloat32, ReduceOp::kSum);
   fake_.set_async_error(ncclRemoteError);
   EXPECT_ERROR(communicator.synchronize(), PeerError, "under way: all_reduce of 11");
+}
+
+// Events that were recorded while a step was captured are never done, and asking for them is an error of CUDA's.
+TEST_F(NcclCommunicatorTest, WhatWasCapturedIsNotUnderWay) {
+  NcclCommunicator& communicator = start();
+  fake_.capture(true);
+  communicator.all_reduce(buffer_, 10, DataType::kFloat32, ReduceOp::kSum);
+  communicator.group([&] { communicator.all_reduce(buffer_, 11, DataType::kFloat32, ReduceOp::kSum); });
+  fake_.capture(false);
+  fake_.stand_after(0);
+  communicator.all_reduce(buffer_, 12, DataType::kFloat32, ReduceOp::kSum);
+  fake_.set_async_error(ncclRemoteError);
+  EXPECT_ERROR(communicator.synchronize(), PeerError, "under way: all_reduce of 12");
+  wait_for_abort();
+  EXPECT_EQ(fake_.last_cuda_error(), cudaSuccess);
+}
+
+// Before a captured step is replayed: it makes no call of NCCL that would notice.
+TEST_F(NcclCommunicatorTest, AskedForTheConnectionItAsksNccl) {
+  deadlines_.poll = std::chrono::hours(1);
+  NcclCommunicator& communicator = start();
+  EXPECT_NO_THROW(communicator.check());
+  fake_.set_async_error(ncclRemoteError);
+  EXPECT_ERROR(communicator.check(), PeerError, "remote error");
+  wait_for_abort();
+  EXPECT_ERROR(communicator.check(), PeerError, "remote error");
+}
+
+// A peer that goes takes what the device computes with it; the cause is what counts.
+TEST_F(NcclCommunicatorTest, AFailedConnectionGoesBeforeAFaultOfTheDevice) {
+  deadlines_.poll = std::chrono::hours(1);
+  NcclCommunicator& communicator = start();
+  fake_.set_async_error(ncclRemoteError);
+  const auto faulty = []() -> bool { throw SystemError("CUDA error: unspecified launch failure"); };
+  EXPECT_ERROR(communicator.await(faulty), PeerError, "remote error");
+  wait_for_abort();
+
+  FakeNccl other;
+  communicator_ = std::make_unique<NcclCommunicator>(other.api(), bootstrap_, 0, compute_, deadlines_);
+  other.set_async_error(ncclRemoteError);
+  other.fail("cudaEventRecord", cudaErrorLaunchFailure);
+  EXPECT_ERROR(communicator_->barrier(), PeerError, "remote error");
+
+  FakeNccl third;
+  communicator_ = std::make_unique<NcclCommunicator>(third.api(), bootstrap_, 0, compute_, deadlines_);
+  EXPECT_ERROR(communicator_->await(faulty), SystemError, "unspecified launch failure");
+  third.set_async_error(ncclUnhandledCudaError);  // that of this rank's own device
+  EXPECT_ERROR(communicator_->check(), SystemError, "a collective failed");
 }
 
 TEST_F(NcclCommunicatorTest, AnErrorIsFoundWhileTheHostDoesSomethingElse) {

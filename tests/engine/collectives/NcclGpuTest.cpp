@@ -12,6 +12,7 @@
 #include "engine/collectives/DevicePlacement.h"
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/collectives/NcclCommunicator.h"
+#include "engine/collectives/NcclNetwork.h"
 #include "tests/support/MpiTest.h"
 
 namespace lockstep {
@@ -36,7 +37,10 @@ class NcclGpuTest : public testing::Test {
     ASSERT_CUDA(cudaStreamCreateWithFlags(&compute_, cudaStreamNonBlocking));
     ASSERT_CUDA(cudaMalloc(&buffer_, kMaxBytes));
     ASSERT_CUDA(cudaMalloc(&output_, kMaxBytes));
-    communicator_ = std::make_unique<NcclCommunicator>(load_nccl(), bootstrap_, device, compute_);
+    const auto api = load_nccl();
+    NcclLog log;
+    communicator_ = std::make_unique<NcclCommunicator>(api, bootstrap_, device, compute_);
+    network_ = read_nccl_network(log.take().value_or("NCCL INFO Using network of the user's log"));
   }
 
   void TearDown() override {
@@ -118,7 +122,10 @@ class NcclGpuTest : public testing::Test {
   void* buffer_ = nullptr;
   void* output_ = nullptr;
   std::unique_ptr<NcclCommunicator> communicator_;
+  NcclNetwork network_;
 };
+
+TEST_F(NcclGpuTest, SaysWhichNetworkItHasChosen) { EXPECT_TRUE(network_.known() || size_ == 1); }
 
 TEST_F(NcclGpuTest, CollectivesOfAllTypesAndLengths) {
   communicator_->register_buffer(buffer_, kMaxBytes);

@@ -81,5 +81,32 @@ TEST(BatchPlan, RefusesSizesThatMakeNoPlan) {
   EXPECT_ERROR(BatchPlan(1, 1, 0, 0), InternalError, "ranks ≥ 1");
 }
 
+TEST(BatchPlan, SmallestShareIsTheLeastOfAllMicroBatches) {
+  for (const std::int64_t samples : {1, 2, 9, 64, 67}) {
+    for (const std::int64_t batch : {1, 4, 32, 200}) {
+      for (const int ranks : {1, 2, 3, 5}) {
+        for (const std::int64_t micro : {0, 1, 3}) {
+          const BatchPlan plan(samples, batch, micro, ranks);
+          for (const std::int64_t steps : {std::int64_t{1}, plan.steps(), plan.steps() + 5}) {
+            std::int64_t least = samples + 1;
+            for (std::int64_t step = 0; step < std::min(steps, plan.steps()); ++step) {
+              for (int rank = 0; rank < ranks; ++rank) {
+                for (const Slice& part : plan.micro_batches(step, rank)) least = std::min(least, part.size());
+              }
+            }
+            const Share share = plan.smallest_share(steps);
+            EXPECT_EQ(share.samples, least);
+            const auto parts = plan.micro_batches(share.step, share.rank);
+            EXPECT_TRUE(std::ranges::any_of(parts, [&](const Slice& part) { return part.size() == least; }));
+          }
+        }
+      }
+    }
+  }
+  EXPECT_EQ(BatchPlan(9, 4, 0, 1).smallest_share(3).step, 2);
+  EXPECT_EQ(BatchPlan(9, 4, 0, 1).smallest_share(2).samples, 4);
+  EXPECT_EQ(BatchPlan(2, 2, 0, 2).smallest_share(1).samples, 1);
+}
+
 }  // namespace
 }  // namespace lockstep

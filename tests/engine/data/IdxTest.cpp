@@ -131,6 +131,42 @@ TEST(IdxFile, RefusesBytesAfterTheEnd) {
   EXPECT_ERROR(read_idx(directory / "more"), InputError, "more bytes", "end at byte 28");
 }
 
+// Bytes after a gzip stream: more members are more content, and anything else is no gzip file.
+TEST(IdxFile, ReadsEveryGzipMemberAndRefusesWhatFollowsThem) {
+  const TemporaryDirectory directory;
+  const std::string zipped = gzip(directory, kImages);
+  const std::string nothing = gzip(directory, "");
+  write(directory / "parts",
+        gzip(directory, kImages.substr(0, 9)) + nothing + gzip(directory, kImages.substr(9)) + nothing);
+  EXPECT_EQ(read_idx(directory / "parts").bytes, std::vector<std::uint8_t>(kImages.begin() + 16, kImages.end()));
+  for (const std::string& tail : {std::string("x"), std::string("garbage after the end"), std::string(512, '\0'),
+                                  kImages, std::string(3 << 20, 'x')}) {
+    write(directory / "tail", zipped + tail);
+    EXPECT_ERROR(read_idx(directory / "tail"), InputError, "tail is not an intact gzip file",
+                 "after 28 bytes of content, bytes follow that are no gzip");
+  }
+  for (std::size_t size = 1; size < nothing.size(); ++size) {
+    write(directory / "tail", zipped + nothing.substr(0, size));
+    EXPECT_ERROR(read_idx(directory / "tail"), InputError, "after 28 bytes of content, it is truncated");
+  }
+  write(directory / "tail", zipped + zipped);
+  EXPECT_ERROR(read_idx(directory / "tail"), InputError, "more bytes", "end at byte 28");
+}
+
+// Content and files of more than one buffer, at sizes around its end.
+TEST(IdxFile, ReadsFilesLargerThanItsBuffer) {
+  const TemporaryDirectory directory;
+  for (const std::uint32_t size : {(1U << 20) - 8, (1U << 20) - 7, 3U << 20}) {
+    std::string elements(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) elements[i] = static_cast<char>((i * 2654435761U) >> 13);
+    write(directory / "plain", idx(8, {size}, elements));
+    write_gzip(directory / "zipped", idx(8, {size}, elements));
+    const std::vector<std::uint8_t> expected(elements.begin(), elements.end());
+    EXPECT_EQ(read_idx(directory / "plain").bytes, expected);
+    EXPECT_EQ(read_idx(directory / "zipped").bytes, expected);
+  }
+}
+
 TEST(IdxFile, RefusesOtherFiles) {
   const TemporaryDirectory directory;
   const std::vector<std::string> others = {"hello, world",      "", std::string("\0\0\x08", 3),
@@ -161,6 +197,20 @@ TEST(IdxDataset, NormalizesImagesAndFindsFilesByContent) {
   EXPECT_EQ(labels, (std::vector<std::int64_t>{1, 2}));
   EXPECT_DOUBLE_EQ(inputs[0], (10.0 / 255 - 0.5) / 0.25);
   EXPECT_DOUBLE_EQ(inputs[7], (1.0 - 0.5) / 0.25);
+}
+
+TEST(IdxDataset, PicturesHaveADimensionForTheirChannelWhereTheProgramHasOne) {
+  const TemporaryDirectory directory;
+  write(directory / "labels", kLabels);
+  write_gzip(directory / "images.gz", kImages);
+  using Sizes = std::vector<std::int64_t>;
+  IdxDataset dataset(directory.path(), {}, false);
+  for (const Sizes& sizes : {Sizes{2, 2}, Sizes{2, 2, 1}, Sizes{1, 2, 2}}) {
+    dataset.fit_inputs(sizes);
+    EXPECT_EQ(dataset.shape().input, sizes);
+  }
+  dataset.fit_inputs({4});
+  EXPECT_EQ(dataset.shape().input, (Sizes{1, 2, 2}));
 }
 
 TEST(IdxDataset, TakesRowsOfNumbersAndRealTargets) {
@@ -199,7 +249,40 @@ TEST(IdxDataset, KeepsFourDimensionsAndRowsOfTargets) {
   std::vector<std::int64_t> labels(6);
   rows_of_labels.read(std::vector<std::int64_t>{1, 0}, Precision::kFp32, inputs.data(), labels.data());
   EXPECT_EQ(labels, (std::vector<std::int64_t>{4, 5, 6, 1, 2, 3}));
-  EXPECT_ERROR(rows_of_labels.require_classes(5), InputError, "the label of sample 1 is 5", "5 classes");
+  EXPECT_ERROR(rows_of_labels.require_classes(5, "the program has 5 classes"), InputError, "the label of sample 1 is 5",
+               "5 classes");
+}
+
+// Inputs and targets of the same number of dimensions, or targets of more: their names tell them apart.
+TEST(IdxDataset, AFilesNameSaysThatItHoldsTheTargets) {
+  const std::string pairs = idx(
+      0x0D, {2, 2},
+      big_endian(0x3F800000) + big_endian(0x40000000) + big_endian(0x40400000) + big_endian(0x40800000));  // 1 2, 3 4
+  const std::string triples = idx(0x08, {2, 3}, "abcdef");
+  const std::string maps = idx(0x08, {2, 2, 2}, "ABCDEFGH");
+  for (const auto& [inputs, targets] :
+       {std::pair("inputs", "targets"), std::pair("x", "train-Labels-idx2"), std::pair("b.idx", "a.targets.idx.gz")}) {
+    for (const auto& [content, sizes] : {std::pair(triples, std::vector<std::int64_t>{3}), {maps, {2, 2}}}) {
+      const TemporaryDirectory directory;
+      write(directory / inputs, pairs);
+      write(directory / targets, content);
+      const IdxDataset dataset(directory.path(), {}, true);
+      EXPECT_EQ(dataset.shape().input, std::vector<std::int64_t>{2});
+      EXPECT_EQ(dataset.shape().target, sizes);
+      std::vector<float> x(2);
+      std::vector<float> y(4);
+      dataset.read(std::vector<std::int64_t>{1}, Precision::kFp32, x.data(), y.data());
+      EXPECT_EQ(x, (std::vector<float>{3, 4}));
+      EXPECT_EQ(y[0],
+                static_cast<float>(content[content.size() - static_cast<std::size_t>(sizes.size() == 1 ? 3 : 4)]));
+    }
+  }
+  // Labels of every pixel, in integers.
+  const TemporaryDirectory directory;
+  write(directory / "images", kImages);
+  write(directory / "labels", idx(0x0C, {3, 2, 2}, std::string(47, '\0') + '\x07'));
+  EXPECT_EQ(IdxDataset(directory.path(), {}, false).shape().target, (std::vector<std::int64_t>{2, 2}));
+  EXPECT_EQ(IdxDataset(directory.path(), {}, false).shape().classes, 8);
 }
 
 TEST(IdxDataset, FloatInputsAreDoublesRounded) {
@@ -241,14 +324,28 @@ TEST(IdxDataset, RefusesWhatIsNotOneArrayOfEach) {
   EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2)", "targets", "other files: checksums");
   write(directory / "labels", idx(8, {4}, "abcd"));
   EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2) has 3 samples", "labels (4) 4 targets");
-  write(directory / "labels", kImages);
-  EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2), labels (3 × 2 × 2)");
+  fs::rename(directory / "labels", directory / "masks");
+  write(directory / "masks", kImages);
+  EXPECT_ERROR(open(), InputError, "fewer dimensions or \"targets\" or \"labels\" in its name",
+               "images (3 × 2 × 2), masks (3 × 2 × 2)");
+  fs::remove(directory / "masks");
   write(directory / "labels", kLabels);
   write(directory / "more", kLabels);
   EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2), labels (3), more (3)");
   fs::rename(directory / "more", directory / ".hidden");
   EXPECT_NO_THROW(open());
   EXPECT_ERROR(IdxDataset(directory / "none", {}, false), InputError, "none", "No such file or directory");
+}
+
+// Links that lead to themselves, and to nothing: the file is named, not the channel alone.
+TEST(IdxDataset, NamesLinksThatLeadNowhere) {
+  const TemporaryDirectory directory;
+  const auto open = [&] { IdxDataset(directory.path(), {}, false); };
+  write(directory / "images", kImages);
+  fs::create_symlink("gone", directory / "labels");
+  EXPECT_ERROR(open(), InputError, "other files: labels (a link whose target is not there)");
+  fs::create_symlink("loop", directory / "loop");
+  EXPECT_ERROR(open(), InputError, (directory / "loop").string(), "Too many levels of symbolic links");
 }
 
 TEST(IdxDataset, RefusesEmptyDataAndNegativeLabels) {
@@ -270,8 +367,9 @@ TEST(IdxDataset, ChecksLabelsAgainstTheProgram) {
   write(directory / "images", kImages);
   write(directory / "labels", kLabels);
   const IdxDataset dataset(directory.path(), {}, false);
-  EXPECT_NO_THROW(dataset.require_classes(3));
-  EXPECT_ERROR(dataset.require_classes(2), InputError, "labels: the label of sample 0 is 2", "2 classes", "0 … 1");
+  EXPECT_NO_THROW(dataset.require_classes(3, ""));
+  EXPECT_ERROR(dataset.require_classes(2, "the program has 2 classes"), InputError,
+               "labels: the label of sample 0 is 2; the program has 2 classes, so labels must be 0 … 1");
 }
 
 TEST(IdxDataset, DigestTellsContentsApart) {

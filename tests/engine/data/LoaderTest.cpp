@@ -24,7 +24,7 @@ class CountingDataset : public Dataset {
   std::int64_t size() const override { return size_; }
   const SampleShape& shape() const override { return shape_; }
   std::string digest() const override { return ""; }
-  void require_classes(std::int64_t) const override {}
+  void require_classes(std::int64_t, const std::string&) const override {}
   void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
     precision == Precision::kFp64 ? fill(samples, static_cast<double*>(inputs), targets)
                                   : fill(samples, static_cast<float*>(inputs), targets);

@@ -93,8 +93,9 @@ TEST(SyntheticDataset, TokensAndRowsOfLabelsGoThroughTheLoader) {
 
 TEST(SyntheticDataset, RefusesAProgramOfFewerClasses) {
   const SyntheticDataset dataset({.input = {2}, .classes = 10}, 1, 1);
-  EXPECT_NO_THROW(dataset.require_classes(10));
-  EXPECT_ERROR(dataset.require_classes(9), InputError, "10 classes", "9");
+  EXPECT_NO_THROW(dataset.require_classes(10, "the program has 10 classes"));
+  EXPECT_ERROR(dataset.require_classes(9, "the program has 9 classes"), InputError, "are of 10 classes",
+               "has 9 classes");
 }
 
 }  // namespace

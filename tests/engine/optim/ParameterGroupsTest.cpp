@@ -38,7 +38,7 @@ TEST(ParameterGroups, AStarStandsForAnyTextEvenNone) {
 TEST(ParameterGroups, TheFirstMatchWinsAndTheRestAreAsTheJobSays) {
   const std::vector<ParameterGroup> groups = {{.match = "head.*", .weight_decay = 0.1, .learning_rate_factor = 10},
                                               {.match = "*.bias", .weight_decay = 0, .learning_rate_factor = 2}};
-  const auto assigned = assign_groups({"head.bias", "body.bias", "body.weight"}, groups, 0.01);
+  const auto assigned = assign_groups({{"head.bias"}, {"body.bias"}, {"body.weight"}}, groups, 0.01);
   ASSERT_EQ(assigned.size(), 3);
   EXPECT_EQ(assigned[0].weight_decay, 0.1);
   EXPECT_EQ(assigned[0].learning_rate_factor, 10);
@@ -49,12 +49,26 @@ TEST(ParameterGroups, TheFirstMatchWinsAndTheRestAreAsTheJobSays) {
 }
 
 TEST(ParameterGroups, AGroupWithoutParametersIsRefused) {
-  EXPECT_ERROR(assign_groups({"a.weight", "a.bias"}, {{.match = "*.bais"}}, 0), InputError, "\"*.bais\"",
+  EXPECT_ERROR(assign_groups({{"a.weight"}, {"a.bias"}}, {{.match = "*.bais"}}, 0), InputError, "\"*.bais\"",
                "a.weight, a.bias");
   // One behind a wider pattern gets none either.
-  EXPECT_ERROR(assign_groups({"a.weight", "a.bias"}, {{.match = "*"}, {.match = "*.bias"}}, 0), InputError,
+  EXPECT_ERROR(assign_groups({{"a.weight"}, {"a.bias"}}, {{.match = "*"}, {.match = "*.bias"}}, 0), InputError,
                "\"*.bias\"");
   EXPECT_TRUE(assign_groups({}, {}, 0).empty());
+}
+
+// Tied parameters, which the graph may use by either name.
+TEST(ParameterGroups, ATiedParameterIsKnownByAllItsNames) {
+  const std::vector<std::vector<std::string>> parameters = {{"head.weight", "embedding.weight"}, {"head.bias"}};
+  for (const char* name : {"head.weight", "embedding.*"}) {
+    const auto assigned = assign_groups(parameters, {{.match = name, .weight_decay = 0}}, 0.1);
+    EXPECT_EQ(assigned.at(0).weight_decay, 0) << name;
+    EXPECT_EQ(assigned.at(1).weight_decay, 0.1) << name;
+  }
+  const auto first = assign_groups(parameters, {{.match = "embedding.*", .weight_decay = 1}, {.match = "head.*"}}, 0);
+  EXPECT_EQ(first.at(0).weight_decay, 1);
+  EXPECT_ERROR(assign_groups(parameters, {{.match = "head.weight"}, {.match = "embedding.*"}}, 0), InputError,
+               "\"embedding.*\"", "a group before it", "head.weight = embedding.weight, head.bias");
 }
 
 }  // namespace

@@ -47,6 +47,26 @@ TEST(AliasedWrites, KnowWhetherTheOrderInMemoryDecides) {
   }
 }
 
+// Schemas call these functions; meshgrid and unsafe_split return views, einsum and foo.bar may.
+TEST(AliasedWrites, WhatIsNotKnownToMakeNewTensorsMayShareMemory) {
+  for (const char* op : {"meshgrid.indexing", "unsafe_split.Tensor", "einsum.default", "foo.bar"}) {
+    EXPECT_EQ(aliased_writes(written(op, {"w", "y"})).at(0).name, "y") << op;
+  }
+  Graph other = written("relu.default", {"w", "y"});
+  other.nodes[1].target = "torch.ops.other.relu.default";
+  EXPECT_EQ(aliased_writes(other).at(0).name, "y");
+  EXPECT_TRUE(aliased_writes(other).at(0).depends_on_strides);  // so no pass may count on it
+}
+
+// x &= y.
+TEST(AliasedWrites, KnowOperatorsInPlaceThatHaveNoUnderscore) {
+  Graph graph = written("view.default", {"w", "y"});
+  graph.nodes[2].target = "torch.ops.aten.__iand__.Tensor";
+  EXPECT_EQ(aliased_writes(graph).at(0).name, "y");
+  graph.nodes[2].target = "torch.ops.aten.__and__.Tensor";
+  EXPECT_TRUE(aliased_writes(graph).empty());
+}
+
 TEST(AliasedWrites, ReachThroughTheBaseToItsOtherViews) {
   TestGraph graph;
   graph.input("x", kImage).node("flatten.using_ints", {self("x")}, "a", kRow);

@@ -4,19 +4,26 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <span>
 
 #include "common/Error.h"
 #include "common/File.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/Executor.h"
+#include "engine/program/ZipFile.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/Soak.h"
 #include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestZip.h"
 
 namespace lockstep {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 
 void write_bytes(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
@@ -116,6 +123,144 @@ TEST(Archive, RefusesStridesThatMakeATensorLargerThanTheArchive) {
               R"("sizes":[{"as_int":999999}],"storage_offset":{"as_int":0},"strides":[{"as_int":0}])");
   write_bytes(directory / "wide.pt2", bytes);
   EXPECT_ERROR(read_archive(directory / "wide.pt2"), InputError, "wide.pt2", "fc1.bias", "larger than the archive");
+}
+
+// The archive's entries, with a change to the graph and to the configuration of its weights.
+std::vector<ZipEntry> entries_of(const fs::path& path, const std::function<void(json& model, json& weights)>& change) {
+  const ZipFile archive(path);
+  constexpr std::uint64_t kMost = 1 << 24;
+  json model = json::parse(archive.text("models/model.json", kMost));
+  json weights = json::parse(archive.text("data/weights/model_weights_config.json", kMost));
+  change(model, weights);
+  std::vector<ZipEntry> entries = {{"a/models/model.json", model.dump()},
+                                   {"a/data/weights/model_weights_config.json", weights.dump()}};
+  for (int i = 0; archive.has("data/weights/weight_" + std::to_string(i)); ++i) {
+    const std::string name = "data/weights/weight_" + std::to_string(i);
+    entries.push_back({"a/" + name, archive.text(name, kMost)});
+  }
+  return entries;
+}
+
+json as_ints(const std::vector<std::int64_t>& values) {
+  json list = json::array();
+  for (const std::int64_t value : values) list.push_back({{"as_int", value}});
+  return list;
+}
+
+class ChangedArchive : public testing::Test {
+ protected:
+  void SetUp() override {
+    write_archive(build_builtin_program("mlp", {.input_shape = {4}, .classes = 2, .hidden = {4}}), original());
+  }
+  fs::path original() const { return directory_ / "original.pt2"; }
+  Program read(const std::vector<ZipEntry>& entries) const {
+    write_bytes(directory_ / "changed.pt2", zip_file(entries));
+    return read_archive(directory_ / "changed.pt2");
+  }
+  Program read(const std::function<void(json& model, json& weights)>& change) const {
+    return read(entries_of(original(), change));
+  }
+
+ private:
+  const TemporaryDirectory directory_;
+};
+
+TEST_F(ChangedArchive, MayBeCompressed) {
+  std::vector<ZipEntry> entries = entries_of(original(), [](json&, json&) {});
+  const std::string digest = read(entries).digest();
+  for (ZipEntry& entry : entries) entry.deflated = true;
+  EXPECT_EQ(read(entries).digest(), digest);
+  EXPECT_EQ(read_archive(original()).digest(), digest);
+}
+
+// 3 MB that unpack to 3 GB were unpacked before anyone asked whether the graph needs them.
+TEST_F(ChangedArchive, UnpacksNoMoreThanTheGraphNeeds) {
+  std::vector<ZipEntry> entries = entries_of(original(), [](json&, json&) {});
+  const std::string zeros(std::size_t{80} << 20, '\0');
+  for (const char* name : {"a/data/weights/weight_0", "a/models/model.json", "a/byteorder"}) {
+    std::vector<ZipEntry> bomb = entries;
+    std::erase_if(bomb, [&](const ZipEntry& entry) { return entry.name == name; });
+    bomb.push_back({name, zeros, true});
+    EXPECT_ERROR(read(bomb), InputError, "changed.pt2", "83886080 bytes");
+  }
+}
+
+TEST_F(ChangedArchive, ReadsOnlyTensorsThatTheGraphNames) {
+  const Program program = read([](json&, json& weights) {
+    weights["config"]["nobody.asks"] = weights["config"]["fc1.bias"];
+    weights["config"]["nobody.asks"]["path_name"] = "weight_99";
+  });
+  EXPECT_EQ(program.state().size(), 4);
+}
+
+TEST_F(ChangedArchive, HoldsWhatTheGraphSaysOfItsState) {
+  const auto values = [](json& model) -> json& { return model["graph_module"]["graph"]["tensor_values"]; };
+  EXPECT_ERROR(read([&](json& model, json&) { values(model)["p_fc1_weight"]["sizes"] = as_ints({16}); }), InputError,
+               "\"fc1.weight\" is Float [4, 4]", "p_fc1_weight");
+  EXPECT_ERROR(read([&](json& model, json&) { values(model)["p_fc1_weight"]["dtype"] = 5; }), InputError, "fc1.weight");
+  EXPECT_ERROR(read([&](json& model, json&) { values(model).erase("p_fc1_weight"); }), InputError, "p_fc1_weight");
+}
+
+TEST_F(ChangedArchive, RefusesViewsThatNoTensorHas) {
+  const auto with = [&](const char* key, const json& value) {
+    read([&](json&, json& weights) { weights["config"]["fc1.bias"]["tensor_meta"][key] = value; });
+  };
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  with("sizes", as_ints({4}));
+  for (const std::int64_t offset : {kMost, std::int64_t{-1}, std::int64_t{1} << 62}) {
+    EXPECT_ERROR(with("storage_offset", json{{"as_int", offset}}), InputError, "fc1.bias");
+    EXPECT_ERROR(read([&](json&, json& weights) {
+                   json& meta = weights["config"]["fc1.bias"]["tensor_meta"];
+                   meta["storage_offset"] = {{"as_int", offset}};
+                   meta["sizes"] = json::array();
+                   meta["strides"] = json::array();
+                 }),
+                 InputError, "fc1.bias");
+  }
+  EXPECT_ERROR(read([&](json&, json& weights) {
+                 json& meta = weights["config"]["fc1.bias"]["tensor_meta"];
+                 meta["sizes"] = as_ints({0, 1LL << 62, 1LL << 62});
+                 meta["strides"] = as_ints({1, 1, 1});
+               }),
+               InputError, "fc1.bias", "impossible sizes");
+  EXPECT_ERROR(with("strides", json::array()), InputError, "fc1.bias", "impossible sizes");
+  EXPECT_ERROR(with("dtype", 99), InputError, "fc1.bias", "element type 99");
+  EXPECT_ERROR(with("dtype", 300.5), InputError, "fc1.bias");
+}
+
+// Names of windows of one storage cost what they show, not each the whole.
+TEST_F(ChangedArchive, ManyNamesMayShareOneStorage) {
+  const Program program = read([](json& model, json& weights) {
+    json& values = model["graph_module"]["graph"]["tensor_values"];
+    json& specs = model["graph_module"]["signature"]["input_specs"];
+    for (int i = 0; i < 2000; ++i) {
+      const std::string name = "w" + std::to_string(i);
+      json entry = weights["config"]["fc1.weight"];
+      entry["tensor_meta"]["sizes"] = as_ints({4, 4});
+      entry["tensor_meta"]["strides"] = as_ints({0, 1});
+      entry["tensor_meta"]["storage_offset"] = {{"as_int", i % 12}};
+      weights["config"][name] = entry;
+      values["p_" + name] = values["p_fc1_weight"];
+      json spec = json::object();
+      spec["parameter"] = {{"arg", {{"name", "p_" + name}}}, {"parameter_name", name}};
+      specs.insert(specs.begin(), spec);
+    }
+  });
+  EXPECT_EQ(program.state().size(), 2004);
+}
+
+TEST_F(ChangedArchive, RefusesNestingThatNoExporterWrites) {
+  std::vector<ZipEntry> entries = entries_of(original(), [](json&, json&) {});
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  for (ZipEntry& entry : std::span(entries).first(2)) {
+    const std::string whole = entry.content;
+    entry.content = deep;
+    EXPECT_ERROR(read(entries), InputError, "changed.pt2", "nested more than 100 deep");
+    entry.content = R"({"range_constraints": )" + deep + "," + whole.substr(1);
+    EXPECT_ERROR(read(entries), InputError, "changed.pt2", "nested more than 100 deep");
+    entry.content = whole;
+  }
+  EXPECT_NO_THROW(read(entries));
 }
 
 TEST(Archive, RefusesAFixedBatchSizeAndSaysHowToExport) {

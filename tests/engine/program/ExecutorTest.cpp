@@ -17,6 +17,8 @@
 namespace lockstep {
 namespace {
 
+using nlohmann::json;
+
 const BuiltinOptions kSmall{.input_shape = {2, 8, 8}, .classes = 3, .channels = {4}, .hidden = {5}};
 
 Graph changed(const Program& program, std::size_t node, void (*change)(Node&)) {
@@ -60,13 +62,47 @@ TEST(Executor, TrainingChangesRunningStatisticsAndInferenceDoesNot) {
   }
 }
 
+// Statistics of a single value: batch norm on maps of 1 × 1 makes its running variance NaN of one sample.
+TEST(Executor, RefusesToTakeStatisticsOfASingleValue) {
+  GraphBuilder graph(1);
+  const auto normal = graph.batch_norm(graph.conv2d(graph.input("x", {2, 1, 1}), "conv", 4, 1, 0), "stem.norm");
+  const Program program = graph.build("small", graph.flatten(normal));
+  EXPECT_ERROR(Executor(program).run({at::randn({1, 2, 1, 1})}), SingleValueError, "layer stem.norm, operator",
+               "batch_norm", "[1, 4, 1, 1]", "one number in each channel,");
+  {
+    const c10::NoGradGuard no_grad;
+    EXPECT_THROW(Executor(program).run({at::randn({1, 2, 1, 1})}), SingleValueError);
+  }
+  for (const StateTensor& statistic : program.running_statistics()) {
+    EXPECT_TRUE(statistic.tensor.isfinite().all().item<bool>()) << statistic.name;
+  }
+  Executor(program).run({at::randn({2, 2, 1, 1})});
+  const std::size_t node = 2;  // after the convolution and the count of batches
+  const auto without_statistics = [](Node& norm) {
+    for (const char* argument : {"running_mean", "running_var"}) norm.set(argument, NoneArgument{});
+  };
+  const Program plain = program.with_graph(changed(program, node, without_statistics));
+  EXPECT_THROW(Executor(plain, true).run({at::randn({1, 2, 1, 1})}), SingleValueError);
+  Executor(plain).run({at::randn({1, 2, 1, 1})});
+  const Program instance = program.with_graph(changed(program, node, [](Node& norm) {
+    norm.target = "torch.ops.aten.instance_norm.default";
+    for (NamedArgument& argument : norm.inputs) {
+      if (argument.name == "training") argument.name = "use_input_stats";
+    }
+  }));
+  EXPECT_ERROR(Executor(instance).run({at::randn({5, 2, 1, 1})}), SingleValueError, "layer stem.norm, operator",
+               "instance_norm", "[5, 4, 1, 1]", "in each channel of a sample");
+  Executor(instance).run({at::randn({1, 2, 2, 1})});
+  Executor(program.with_graph(eval_form(program.graph()))).run({at::randn({1, 2, 1, 1})});
+}
+
 TEST(Executor, SamplesDoNotDependOnEachOtherInInference) {
   const Program program = build_builtin_program("cnn", kSmall);
   Executor inference(program.with_graph(eval_form(program.graph())));
   const c10::NoGradGuard no_grad;
   const at::Tensor x = at::randn({6, 2, 8, 8});
   const at::Tensor together = inference.run({x}).at(0);
-  EXPECT_TRUE(at::allclose(together.slice(0, 2, 3), inference.run({x.slice(0, 2, 3)}).at(0), 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(together.slice(0, 2, 3), inference.run({x.slice(0, 2, 3)}).at(0), 1e-4, 1e-4));
 }
 
 TEST(Executor, DoubleProgramComputesInDouble) {
@@ -102,6 +138,45 @@ TEST(Executor, RefusesArgumentsThatDoNotFitTheSchema) {
   EXPECT_ERROR(
       Executor{program.with_graph(changed(program, 0, [](Node& node) { node.set("input", TensorName{"ghost"}); }))},
       InputError, "conv2d", "ghost");
+}
+
+// The mlp with what the exporter adds for each conversion of a tensor's type: what it found of that tensor.
+Program with_assertion(std::vector<NamedArgument> found) {
+  const Program program = build_builtin_program("mlp", {.input_shape = {4}, .classes = 6, .hidden = {}, .dropout = 0});
+  Graph graph = program.graph();
+  found.insert(found.begin(), {"a", TensorName{"linear"}, false});
+  graph.nodes.push_back({"torch.ops.aten._assert_tensor_metadata.default", std::move(found), {}, {}, "asserted"});
+  return program.with_graph(graph);
+}
+
+// The type that the exporter saw before `.float()` or `.to(type)` is not the one that the job's precision gives.
+TEST(Executor, ARealTypeThatTheExporterSawMayBeAnother) {
+  const auto run = [](std::vector<NamedArgument> found) {
+    Executor(with_assertion(std::move(found))).run({at::ones({3, 4})});
+  };
+  for (const int real : {6, 7, 8, 13}) EXPECT_NO_THROW(run({{"dtype", ScalarTypeNumber{real}, true}})) << real;
+  EXPECT_ERROR(run({{"dtype", ScalarTypeNumber{5}, true}}), InputError, "_assert_tensor_metadata", "Expected: Long");
+  EXPECT_ERROR(run({{"size", std::vector<SymInt>{std::int64_t{3}, std::int64_t{7}}, false},
+                    {"dtype", ScalarTypeNumber{7}, true}}),
+               InputError, "_assert_tensor_metadata");
+  // Whoever reads the program again is not told of it either.
+  const Program program = with_assertion({{"dtype", ScalarTypeNumber{7}, true}}).to(at::kDouble);
+  EXPECT_EQ(*program.graph().nodes.back().find("dtype"), Argument(NoneArgument{}));
+}
+
+// A program whose parameters are no float32 was exported in another type: its float32 is its own.
+TEST(Executor, AProgramExportedInDoubleKeepsTheFloat32ThatItNames) {
+  Program program =
+      build_builtin_program("mlp", {.input_shape = {4}, .classes = 2, .hidden = {}, .dropout = 0}).to(at::kDouble);
+  Graph graph = program.graph();
+  graph.nodes.push_back({"torch.ops.aten.to.dtype",
+                         {{"self", TensorName{"linear"}, false}, {"dtype", ScalarTypeNumber{7}, false}},
+                         {TensorName{"narrow"}},
+                         {},
+                         "narrow"});
+  graph.outputs = {"narrow"};
+  program = program.with_graph(graph).to(at::kDouble);
+  EXPECT_EQ(Executor(program).run({at::ones({3, 4}, at::kDouble)}).at(0).scalar_type(), at::kFloat);
 }
 
 // The mlp with a size that arithmetic makes: out = view(linear, [target(a, b), -1]).
@@ -145,6 +220,106 @@ TEST(Executor, RefusesAnIntegerResultWithoutAName) {
   Graph graph = program.graph();
   graph.nodes[graph.nodes.size() - 2].outputs = {SymInt(std::int64_t{3})};
   EXPECT_ERROR(Executor{program.with_graph(graph)}, InputError, "_operator.mul", "without a name");
+}
+
+// reflection_pad3d reads six integers, however many are given.
+TEST(Executor, ListsAreAsLongAsTheSchemaSays) {
+  const Program program = build_builtin_program("mlp", {.input_shape = {2, 5, 5, 5}, .classes = 6, .dropout = 0});
+  const auto padded = [&](std::vector<std::int64_t> padding) {
+    Graph graph = program.graph();
+    graph.nodes = {{"torch.ops.aten.reflection_pad3d.default",
+                    {{"self", TensorName{"x"}, false}, {"padding", std::move(padding), false}},
+                    {TensorName{"out"}},
+                    {},
+                    "out"}};
+    graph.outputs = {"out"};
+    return Executor(program.with_graph(graph)).run({at::rand({3, 2, 5, 5, 5})}).at(0).sizes().vec();
+  };
+  EXPECT_EQ(padded({1, 0, 0, 0, 0, 0}), (std::vector<std::int64_t>{3, 2, 5, 5, 6}));
+  EXPECT_EQ(padded({1}), (std::vector<std::int64_t>{3, 2, 7, 7, 7}));
+  EXPECT_ERROR(padded({}), InputError, "reflection_pad3d", "\"padding\" takes 6 integers, not 0");
+  EXPECT_ERROR(padded({1, 1}), InputError, "takes 6 integers, not 2");
+}
+
+// The dispatcher passes types of elements as integers, and operators crash at those that are none.
+TEST(Executor, ATypeOfElementsIsNoInteger) {
+  const Program program = build_builtin_program("mlp", {.input_shape = {4}, .classes = 2, .hidden = {}, .dropout = 0});
+  const auto zeros = [&](Argument type) {
+    Graph graph = program.graph();
+    graph.nodes.back().target = "torch.ops.aten.zeros.default";
+    graph.nodes.back().inputs = {{"size", std::vector<std::int64_t>{3, 2}}, {"dtype", std::move(type), true}};
+    return Executor(program.with_graph(graph)).run({at::rand({3, 4})}).at(0).scalar_type();
+  };
+  EXPECT_EQ(zeros(ScalarTypeNumber{8}), at::kDouble);
+  EXPECT_EQ(zeros(NoneArgument{}), at::kFloat);
+  for (const Argument& other : {Argument(std::int64_t{-2}), Argument(SymInt(std::int64_t{6})), Argument(true)}) {
+    EXPECT_ERROR(zeros(other), InputError, "zeros", "\"dtype\" is no type of elements");
+  }
+}
+
+// The fused form reads one g for each row of v, whether they are there or not.
+TEST(Executor, GuardsOperatorsThatTrustTheirArguments) {
+  const ArgumentGuard guard = argument_guard("aten::_weight_norm_interface");
+  ASSERT_NE(guard, nullptr);
+  EXPECT_NO_THROW(guard({at::rand({4, 3}), at::rand({4, 1}), 0}));
+  EXPECT_NO_THROW(guard({at::rand({4, 3, 2}), at::rand({1, 3, 1}), 1}));  // not fused: it broadcasts or refuses
+  EXPECT_ERROR(guard({at::rand({4, 3}), at::rand({3, 1}), 0}), InputError, "3 elements for 4 slices");
+  EXPECT_ERROR(guard({at::rand({0, 3}), at::rand({0, 1}), 0}), InputError, "empty");
+  EXPECT_ERROR(argument_guard("aten::matrix_power")({at::rand({3, 3}), INT64_MIN}), InputError, "out of reach");
+  EXPECT_EQ(argument_guard("aten::relu"), nullptr);
+}
+
+TEST(Executor, AValueIsDefinedOnce) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  for (const char* name : {"x", "p_fc1_weight", "relu"}) {
+    Graph graph = program.graph();
+    graph.nodes.push_back(graph.nodes.front());
+    graph.nodes.back().outputs = {TensorName{name}};
+    EXPECT_ERROR(Executor{program.with_graph(graph)}, InputError, "defines \"" + std::string(name) + "\" twice");
+  }
+}
+
+json& stated(Graph& graph, const char* value) {
+  return graph.document["graph_module"]["graph"]["tensor_values"][value]["sizes"];
+}
+
+std::vector<at::Tensor> run_checked(const Program& program, const std::vector<std::int64_t>& sizes) {
+  SizeCheck check(program.graph());
+  return Executor(program).run({at::rand(sizes)}, &check);
+}
+
+TEST(SizeCheck, PassesWhatIsAsTheGraphSays) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  for (const std::int64_t batch : {1, 2, 7}) EXPECT_NO_THROW(run_checked(program, {batch, 2, 8, 8}));
+}
+
+// Other sizes than the graph says crashed what counted on them: passes, artifacts, figures.
+TEST(SizeCheck, RefusesWhatIsNot) {
+  const Program program = build_builtin_program("cnn", kSmall);
+  const auto run = [&](const char* value, const json& sizes) {
+    Graph graph = program.graph();
+    stated(graph, value) = sizes;
+    run_checked(program.with_graph(graph), {3, 2, 8, 8});
+  };
+  const json batch = {{"as_expr", {{"expr_str", "Symbol('s0', positive=True, integer=True)"}}}};
+  const auto known = [](std::int64_t size) { return json{{"as_int", size}}; };
+  EXPECT_ERROR(run("linear", json::array()), InputError, "linear", "[3, 5]", "the program says []");
+  EXPECT_ERROR(run("linear", json::array({batch, known(6)})), InputError, "[3, 5]", "says [s0, 6]");
+  EXPECT_ERROR(run("linear", json::array({batch, batch})), InputError, "[3, 5]", "says [s0, s0]");
+  EXPECT_ERROR(run("linear", json::array({batch, known(5), known(1)})), InputError, "linear");
+  EXPECT_ERROR(run("x", json::array({batch, known(2), known(8)})), InputError, "\"x\"", "[3, 2, 8, 8]");
+  const json expression = {{"as_expr", {{"expr_str", "2*s0"}}}};
+  EXPECT_NO_THROW(run("linear", json::array({batch, expression})));  // it is 5 here, and nothing else says what it is
+}
+
+// 8 TB were asked for before anything was compared.
+TEST(SizeCheck, RefusesBeforeMemoryIsTaken) {
+  const Program program = build_builtin_program("mlp", {.input_shape = {4}, .classes = 2, .hidden = {}, .dropout = 0});
+  Graph graph = program.graph();
+  graph.nodes.back().target = "torch.ops.aten.new_zeros.default";
+  graph.nodes.back().inputs = {{"self", TensorName{"x"}}, {"size", std::vector<std::int64_t>{1LL << 40, 2}}};
+  EXPECT_ERROR(run_checked(program.with_graph(graph), {3, 4}), InputError, "new_zeros",
+               "would have the sizes [1099511627776, 2]", "says [s0, 2]");
 }
 
 TEST(Executor, AnOperatorsRefusalNamesIt) {

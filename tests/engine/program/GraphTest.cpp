@@ -112,6 +112,26 @@ TEST(Node, SetReplacesOrAddsByKeyword) {
   EXPECT_TRUE(node.inputs.back().keyword);
 }
 
+// Values without a dtype, with sizes of no kind, and sizes that are no integers ended a job as a bug of ours.
+TEST(Graph, RefusesValuesThatAreNotDescribed) {
+  const auto with = [](const char* key, const json& value) {
+    json changed = document();
+    changed["graph_module"]["graph"]["tensor_values"]["x"][key] = value;
+    read_graph(changed.dump(), "m.pt2");
+  };
+  for (const json& sizes : {json("x"), json(3), json(), json::object(), json::array({3}), json::array({json::object()}),
+                            json::array({{{"as_int", -1}}}), json::array({{{"as_int", 1.5}}}),
+                            json::array({{{"as_int", std::numeric_limits<std::uint64_t>::max()}}}),
+                            json::array({{{"as_expr", {{"expr_str", 3}}}}})}) {
+    EXPECT_ERROR(with("sizes", sizes), InputError, "m.pt2", "tensor_values", "\"x\"");
+  }
+  EXPECT_ERROR(with("dtype", json()), InputError, "m.pt2", "\"x\"");
+  EXPECT_ERROR(with("requires_grad", 1), InputError, "m.pt2", "\"x\"");
+  json changed = document();
+  changed["graph_module"]["graph"]["tensor_values"]["x"].erase("dtype");
+  EXPECT_ERROR(read_graph(changed.dump(), "m.pt2"), InputError, "\"x\"", "dtype");
+}
+
 TEST(Graph, RefusesWhatItDoesNotKnow) {
   const auto read = [](const json& changed) { read_graph(changed.dump(), "m.pt2"); };
   json changed = document();
@@ -124,7 +144,13 @@ TEST(Graph, RefusesWhatItDoesNotKnow) {
 
   changed = document();
   changed["graph_module"]["signature"]["input_specs"][1] = {{"user_input", {{"arg", {{"as_int", 3}}}}}};
-  EXPECT_ERROR(read(changed), InputError, "user_input", "inputs must be tensors");
+  EXPECT_ERROR(read(changed), InputError, "an input of the program is the number 3: inputs must be tensors");
+  changed["graph_module"]["signature"]["input_specs"][1] = {{"user_input", {{"arg", {{"as_none", true}}}}}};
+  EXPECT_ERROR(read(changed), InputError, "is None: inputs must be tensors");
+
+  changed = document();
+  changed["graph_module"]["signature"]["output_specs"][0] = {{"user_output", {{"arg", {{"as_sym_int", {}}}}}}};
+  EXPECT_ERROR(read(changed), InputError, "an output of the program is of kind \"sym int\": return tensors only");
 
   for (const char* specs : {"input_specs", "output_specs"}) {
     changed = document();
@@ -138,9 +164,9 @@ TEST(Graph, RefusesWhatItDoesNotKnow) {
 
   changed = document();
   changed["graph_module"]["graph"]["nodes"][0]["inputs"][4]["arg"] = {{"as_int", "three"}};
-  EXPECT_ERROR(read(changed), InputError, "node 0", "must be number");
+  EXPECT_ERROR(read(changed), InputError, "node 0", "expected an integer", "three");
 
-  EXPECT_ERROR(read_graph("{\"graph_module\": [", "m.pt2"), InputError, "m.pt2", "not a torch.export program");
+  EXPECT_ERROR(read_graph("{\"graph_module\": [", "m.pt2"), InputError, "m.pt2", "not JSON");
   EXPECT_ERROR(read_graph("[]", "m.pt2"), InputError, "m.pt2");
 }
 

@@ -184,9 +184,9 @@ TEST(MaxPoolReluOperator, IsExactlyPyTorchs) {
       const Tensors expected = with_gradients(theirs, {each.x});
       const Tensors found = with_gradients(ours, {each.x});
       EXPECT_EQ(found[0].suggest_memory_format(), expected[0].suggest_memory_format()) << each.x.sizes();
-      for (std::size_t i = 0; i < 2; ++i) {
-        EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-15, 0, /*equal_nan=*/true)) << each.x.sizes() << i;
-      }
+      EXPECT_TRUE(at::allclose(found[0], expected[0], 0, 0, /*equal_nan=*/true)) << each.x.sizes();
+      // Where windows overlap, gradients add up in an order of their own.
+      EXPECT_TRUE(at::allclose(found[1], expected[1], 1e-12, 1e-12, /*equal_nan=*/true)) << each.x.sizes();
     }
   }
 }

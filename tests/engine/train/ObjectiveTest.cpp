@@ -46,6 +46,16 @@ TEST(Objective, RefusesShapesThatDoNotFit) {
   EXPECT_ERROR(Objective(Loss::kMse).sum(at::zeros({3, 2}), at::zeros({3})), InputError, "[3, 2]", "[3]");
 }
 
+// Targets of several dimensions: numbers in another order would be trained on without a word.
+TEST(Objective, TargetsOfSeveralDimensionsHaveTheOutputsSizes) {
+  const Objective objective(Loss::kMse);
+  EXPECT_EQ(objective.sum(at::ones({3, 2, 4}), at::zeros({3, 2, 4})).item<float>(), 24);
+  EXPECT_EQ(objective.sum(at::ones({3, 1, 2, 4}), at::zeros({3, 2, 4})).item<float>(), 24);
+  EXPECT_EQ(objective.sum(at::ones({3, 2, 4}), at::zeros({3, 8})).item<float>(), 24);
+  EXPECT_ERROR(objective.sum(at::zeros({3, 4, 2}), at::zeros({3, 2, 4})), InputError, "in the same sizes",
+               "[3, 4, 2] for targets [3, 2, 4]");
+}
+
 TEST(Objective, ATargetPerSampleFitsAnOutputOfOne) {
   EXPECT_EQ(Objective(Loss::kMse).sum(at::ones({3, 1}), at::zeros({3})).item<float>(), 3);
 }

@@ -10,6 +10,7 @@
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/device/CpuDevice.h"
 #include "engine/program/BuiltinPrograms.h"
+#include "engine/train/NotFinite.h"
 #include "engine/train/ParameterStorage.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/MpiTest.h"
@@ -29,7 +30,7 @@ class Samples : public Dataset {
   std::int64_t size() const override { return 4 * kBatch; }
   const SampleShape& shape() const override { return shape_; }
   std::string digest() const override { return "samples"; }
-  void require_classes(std::int64_t) const override {}
+  void require_classes(std::int64_t, const std::string&) const override {}
   void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
     ASSERT_NE(precision, Precision::kFp64);
     auto* pixels = static_cast<float*>(inputs);
@@ -62,26 +63,44 @@ class ReplayingDevice : public Device {
     return able_ ? "" : "an operator waits for the device";
   }
   std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) override {
-    return std::make_unique<Replay>(enqueue, replays_);
+    return std::make_unique<Replay>(enqueue, *this);
   }
   int replays() const { return replays_; }
+  bool holds_captured_work() const { return holds_captured_work_; }
 
  private:
   class Replay : public CapturedWork {
    public:
-    Replay(std::function<void()> enqueue, int& replays) : enqueue_(std::move(enqueue)), replays_(replays) {}
+    Replay(std::function<void()> enqueue, ReplayingDevice& device) : enqueue_(std::move(enqueue)), device_(device) {
+      device_.holds_captured_work_ = true;
+    }
+    Replay(const Replay&) = delete;
+    Replay& operator=(const Replay&) = delete;
+    ~Replay() override { device_.holds_captured_work_ = false; }
     void replay() override {
-      ++replays_;
+      ++device_.replays_;
       enqueue_();
     }
+    void beside(const std::function<void()>& work) override { work(); }
 
    private:
     std::function<void()> enqueue_;
-    int& replays_;
+    ReplayingDevice& device_;
   };
 
   bool able_;
   int replays_ = 0;
+  bool holds_captured_work_ = false;
+};
+
+/// One whose connection fails when the test says so.
+class Connection : public MpiCommunicator {
+ public:
+  Connection() : MpiCommunicator(mpi_session(), MpiMode::kInline) {}
+  void check() override {
+    if (failed) throw PeerError("the connection has failed");
+  }
+  bool failed = false;
 };
 
 TrainingStep::Options fp16(LossScale loss_scale) { return {.precision = Precision::kFp16, .loss_scale = loss_scale}; }
@@ -100,7 +119,6 @@ class Job {
       : samples_(samples),
         program_(build_builtin_program(
             "mlp", {.input_shape = {1, 4, 4}, .classes = 2, .channels = {}, .hidden = {8}, .dropout = dropout})),
-        communicator_(mpi_session(), MpiMode::kInline),
         executor_(program_),
         parameters_(make_bucket_plan(hyperparameters(), program_), tensors()),
         reducer_(parameters_, communicator_, communicator_),
@@ -109,7 +127,7 @@ class Job {
               communicator_, options),
         loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, communicator_.size()),
                 communicator_.rank(), options.precision, 1),
-        inputs_(loader_, samples_.shape(), options.precision, device) {}
+        inputs_(loader_, samples_.shape(), options.precision, device, communicator_) {}
 
   void start(bool full = true, bool stop = false, bool save = false) {
     const double learning_rate = 0.1 / static_cast<double>(1 + next_);
@@ -125,7 +143,15 @@ class Job {
     start();
     return finish();
   }
+  /// From now on this rank's gradient of that parameter is not a number.
+  void spoil_gradient(const std::string& parameter) {
+    for (const StateTensor& entry : program_.trained_parameters()) {
+      if (entry.name != parameter) continue;
+      entry.tensor.register_hook([](const at::Tensor& gradient) { return gradient.mul(std::nan("")); });
+    }
+  }
   const TrainingStep& steps() const { return step_; }
+  Connection& connection() { return communicator_; }
   double scale() const { return step_.loss_scale()->value(); }
   std::int64_t updates() const { return optimizer_->steps().at(0); }
   at::Tensor parameters() { return parameters_.flat_parameters().clone(); }
@@ -151,7 +177,7 @@ class Job {
 
   const Samples& samples_;
   Program program_;
-  MpiCommunicator communicator_;
+  Connection communicator_;
   Executor executor_;
   FlatParameters parameters_;
   GradientReducer reducer_;
@@ -232,6 +258,23 @@ TEST(TrainingStep, DivergenceNamesItsOwnStepAlsoWhenItComesLate) {
   EXPECT_ERROR(job.finish(), CollectiveError, "step 2", "loss is nan");
 }
 
+// Without clipping and without a loss scale nothing but this looks at the gradient; the loss may stay finite for long.
+TEST(TrainingStep, AGradientThatIsNotFiniteIsNamedAndChangesNothing) {
+  const Samples samples(-1, 0);
+  ReplayingDevice device(true);
+  Job plain(samples, {});
+  Job replayed(samples, {.capture = true}, device);
+  for (Job* job : {&plain, &replayed}) {
+    for (int i = 0; i < 4; ++i) job->step();
+    const at::Tensor before = job->parameters();
+    if (this_rank() == 1) job->spoil_gradient("fc2.weight");
+    EXPECT_ERROR(job->step(), NotFiniteError, "step 5: the gradient of fc2.weight is not finite");
+    EXPECT_TRUE(at::equal(job->parameters(), before));
+    EXPECT_EQ(job->updates(), 4);
+  }
+  EXPECT_EQ(device.replays(), 2);
+}
+
 // Learning rate, samples, dropout and the loss scale change from step to step; what is replayed follows them.
 TEST(TrainingStep, ReplayedStepsAreTheSameSteps) {
   const Samples samples(-1, 0);
@@ -283,6 +326,30 @@ TEST(TrainingStep, StepsThatAreNotFullRunBetweenReplays) {
   }
   EXPECT_TRUE(at::equal(replayed.parameters(), plain.parameters()));
   EXPECT_EQ(device.replays(), 3);  // of steps 4, 6 and 7
+}
+
+// A captured step makes no call of NCCL that would notice, and NCCL does not come back from an abort while one is
+// there.
+TEST(TrainingStep, NothingIsReplayedOverAFailedConnectionAndNothingCapturedIsLeft) {
+  const Samples samples(-1, 0);
+  for (const bool in_flight : {false, true}) {
+    ReplayingDevice device(true);
+    Job job(samples, {.capture = true}, device);
+    for (int i = 0; i < 5; ++i) job.step();
+    EXPECT_EQ(device.replays(), 2);
+    EXPECT_TRUE(device.holds_captured_work());
+    const at::Tensor before = job.parameters();
+    if (in_flight) job.start();
+    job.connection().failed = true;
+    if (in_flight) {
+      EXPECT_ERROR(job.finish(), PeerError, "has failed");
+    } else {
+      EXPECT_ERROR(job.start(), PeerError, "has failed");
+      EXPECT_EQ(device.replays(), 2);
+      EXPECT_TRUE(at::equal(job.parameters(), before));
+    }
+    EXPECT_FALSE(device.holds_captured_work());
+  }
 }
 
 TEST(TrainingStep, AllRunWithoutCaptureWhenOneCannotAndSayWhy) {

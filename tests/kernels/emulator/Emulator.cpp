@@ -465,6 +465,7 @@ void warp_barrier(unsigned mask, std::source_location where) { wait_for_lanes("_
 // The calls of CUDA's runtime that launching code makes: a launch here is over when it returns.
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 const char* cudaGetErrorString(cudaError_t) { return "no error"; }
+const char* cudaGetErrorName(cudaError_t) { return "cudaSuccess"; }
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
   if (bytes > 0) std::memset(memory, value, bytes);
   return cudaSuccess;

@@ -1,0 +1,217 @@
+#include "engine/program/ZipFile.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr std::uint32_t kLocalHeader = 0x04034b50;
+constexpr std::uint32_t kEntry = 0x02014b50;
+constexpr std::uint32_t kEnd = 0x06054b50;
+constexpr std::uint32_t kEnd64 = 0x06064b50;
+constexpr std::uint32_t kEnd64Place = 0x07064b50;
+constexpr std::size_t kLocalHeaderBytes = 30;
+constexpr std::size_t kEntryBytes = 46;
+constexpr std::size_t kEndBytes = 22;
+constexpr std::size_t kEnd64Bytes = 56;
+constexpr std::size_t kEnd64PlaceBytes = 20;
+constexpr std::uint64_t kMostComment = 0xFFFF;
+constexpr std::uint64_t kMostDirectory = std::uint64_t{64} << 20;
+constexpr std::uint32_t kSaidIn64Bits = 0xFFFFFFFF;
+constexpr std::uint16_t kExtra64 = 1;
+constexpr std::uint16_t kStored = 0;
+constexpr std::uint16_t kDeflated = 8;
+
+[[noreturn]] void damaged(const std::string& what) { throw InputError("as a zip file it is damaged: " + what); }
+
+template <typename Number>
+Number number_at(std::span<const std::byte> bytes, std::size_t offset) {
+  if (offset > bytes.size() || bytes.size() - offset < sizeof(Number)) damaged("a record ends early");
+  Number number;
+  std::memcpy(&number, bytes.data() + offset, sizeof number);
+  return number;
+}
+
+// The sizes and the place of an entry that 32 bits do not hold, in the order in which its record says so.
+class Wide {
+ public:
+  explicit Wide(std::span<const std::byte> extra) {
+    while (extra.size() >= 4) {
+      const std::size_t length = number_at<std::uint16_t>(extra, 2);
+      if (length > extra.size() - 4) damaged("a record ends early");
+      if (number_at<std::uint16_t>(extra, 0) == kExtra64) fields_ = extra.subspan(4, length);
+      extra = extra.subspan(4 + length);
+    }
+  }
+  std::uint64_t of(std::uint32_t narrow) {
+    if (narrow != kSaidIn64Bits) return narrow;
+    const auto wide = number_at<std::uint64_t>(fields_, 0);
+    fields_ = fields_.subspan(sizeof wide);
+    return wide;
+  }
+
+ private:
+  std::span<const std::byte> fields_;
+};
+
+}  // namespace
+
+ZipFile::ZipFile(const std::filesystem::path& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (!file_) throw InputError(with_errno("it cannot be opened"));
+  struct stat status {};
+  if (::fstat(file_.get(), &status) != 0 || !S_ISREG(status.st_mode)) throw InputError("it is not a regular file");
+  file_size_ = static_cast<std::uint64_t>(status.st_size);
+
+  const std::uint64_t tail_at = file_size_ - std::min<std::uint64_t>(file_size_, kEndBytes + kMostComment);
+  const std::vector<std::byte> tail = bytes_at(tail_at, file_size_ - tail_at);
+  std::optional<std::size_t> end;
+  for (std::size_t i = tail.size() < kEndBytes ? 0 : tail.size() - kEndBytes + 1; i-- > 0 && !end;) {
+    if (number_at<std::uint32_t>(tail, i) == kEnd) end = i;
+  }
+  if (!end) damaged("it has no directory of entries; is it truncated?");
+  const std::span<const std::byte> record = std::span(tail).subspan(*end);
+  std::uint64_t count = number_at<std::uint16_t>(record, 10);
+  std::uint64_t bytes = number_at<std::uint32_t>(record, 12);
+  std::uint64_t at = number_at<std::uint32_t>(record, 16);
+  const std::uint64_t end_at = tail_at + *end;
+  if (end_at >= kEnd64PlaceBytes) {
+    const std::vector<std::byte> place = bytes_at(end_at - kEnd64PlaceBytes, kEnd64PlaceBytes);
+    if (number_at<std::uint32_t>(place, 0) == kEnd64Place) {
+      const std::vector<std::byte> wide = bytes_at(number_at<std::uint64_t>(place, 8), kEnd64Bytes);
+      if (number_at<std::uint32_t>(wide, 0) != kEnd64) damaged("its end is not where it says");
+      count = number_at<std::uint64_t>(wide, 32);
+      bytes = number_at<std::uint64_t>(wide, 40);
+      at = number_at<std::uint64_t>(wide, 48);
+    }
+  }
+  if (bytes > kMostDirectory || count > bytes / kEntryBytes) damaged("its directory is of impossible size");
+  const std::vector<std::byte> directory = bytes_at(at, bytes);
+  std::span<const std::byte> rest = directory;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if (number_at<std::uint32_t>(rest, 0) != kEntry) damaged("its directory holds something that is no entry");
+    const std::size_t length = kEntryBytes + number_at<std::uint16_t>(rest, 28) + number_at<std::uint16_t>(rest, 30) +
+                               number_at<std::uint16_t>(rest, 32);
+    if (length > rest.size()) damaged("its directory is truncated");
+    add_entry(rest.first(length));
+    rest = rest.subspan(length);
+  }
+}
+
+void ZipFile::add_entry(std::span<const std::byte> record) {
+  const std::size_t name_length = number_at<std::uint16_t>(record, 28);
+  const std::string whole(reinterpret_cast<const char*>(record.data()) + kEntryBytes, name_length);
+  const std::string name =
+      whole.substr(whole.find('/') + 1);  // the folder is named as the file was when it was written
+  const auto flags = number_at<std::uint16_t>(record, 8);
+  const auto method = number_at<std::uint16_t>(record, 10);
+  if ((flags & 1) != 0 || (method != kStored && method != kDeflated)) {
+    throw InputError("its entry " + in_quotes(whole) + " is encrypted, or packed in a way that is not known");
+  }
+  Wide wide(record.subspan(kEntryBytes + name_length, number_at<std::uint16_t>(record, 30)));
+  Entry entry;
+  entry.deflated = method == kDeflated;
+  entry.unpacked = wide.of(number_at<std::uint32_t>(record, 24));
+  entry.packed = wide.of(number_at<std::uint32_t>(record, 20));
+  entry.header = wide.of(number_at<std::uint32_t>(record, 42));
+  if (entry.packed > file_size_ || (!entry.deflated && entry.packed != entry.unpacked)) {
+    damaged("its entry " + in_quotes(whole) + " is of impossible size");
+  }
+  if (!entries_.emplace(name, entry).second) damaged("it holds " + in_quotes(whole) + " twice");
+}
+
+const ZipFile::Entry& ZipFile::entry(const std::string& name) const {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) throw InputError(name + " is missing");
+  return found->second;
+}
+
+void ZipFile::read(const std::string& name, std::span<std::byte> bytes) const {
+  const Entry& wanted = entry(name);
+  if (bytes.size() != wanted.unpacked) throw InternalError("an entry is not read into memory of its size");
+  const std::vector<std::byte> header = bytes_at(wanted.header, kLocalHeaderBytes);
+  if (number_at<std::uint32_t>(header, 0) != kLocalHeader) damaged(in_quotes(name) + " is not where it says");
+  const std::uint64_t data =
+      wanted.header + kLocalHeaderBytes + number_at<std::uint16_t>(header, 26) + number_at<std::uint16_t>(header, 28);
+  if (wanted.deflated) {
+    inflate_at(data, wanted.packed, bytes);
+  } else {
+    read_at(data, bytes);
+  }
+}
+
+std::string ZipFile::text(const std::string& name, std::uint64_t most_bytes) const {
+  if (size(name) > most_bytes) {
+    throw InputError(name + " has " + std::to_string(size(name)) + " bytes; at most " + std::to_string(most_bytes) +
+                     " are read");
+  }
+  std::string text(size(name), '\0');
+  read(name, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+std::vector<std::byte> ZipFile::bytes_at(std::uint64_t offset, std::uint64_t count) const {
+  if (offset > file_size_ || count > file_size_ - offset) damaged("it is truncated");
+  std::vector<std::byte> bytes(count);
+  read_at(offset, bytes);
+  return bytes;
+}
+
+void ZipFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+  if (offset > file_size_ || bytes.size() > file_size_ - offset) damaged("it is truncated");
+  while (!bytes.empty()) {
+    const ssize_t count = ::pread(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw InputError(with_errno("it cannot be read"));
+    if (count == 0) damaged("it is truncated");
+    offset += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void ZipFile::inflate_at(std::uint64_t offset, std::uint64_t packed, std::span<std::byte> bytes) const {
+  constexpr std::size_t kPiece = 64 << 10;
+  z_stream stream{};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw SystemError("zlib cannot be started");
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> ended(&stream, &inflateEnd);
+  std::byte beyond{};  // asked for when `bytes` are full: that there is nothing more
+  int state = Z_OK;
+  while (state == Z_OK) {
+    std::vector<std::byte> input;
+    if (stream.avail_in == 0 && packed > 0) {
+      input = bytes_at(offset, std::min<std::uint64_t>(packed, kPiece));
+      offset += input.size();
+      packed -= input.size();
+      stream.next_in = reinterpret_cast<Bytef*>(input.data());
+      stream.avail_in = static_cast<uInt>(input.size());
+    }
+    do {
+      const std::span<std::byte> room = bytes.empty() ? std::span(&beyond, 1) : bytes;
+      stream.next_out = reinterpret_cast<Bytef*>(room.data());
+      stream.avail_out = static_cast<uInt>(std::min<std::size_t>(room.size(), 1U << 30));
+      const uInt asked = stream.avail_out;
+      state = ::inflate(&stream, Z_NO_FLUSH);
+      const uInt made = asked - stream.avail_out;
+      if (made > bytes.size()) damaged("an entry unpacks to more than it says");
+      bytes = bytes.subspan(made);
+    } while (state == Z_OK && stream.avail_in > 0);
+  }
+  if (state != Z_STREAM_END || !bytes.empty()) damaged("an entry cannot be unpacked to the size it says");
+}
+
+}  // namespace lockstep

@@ -1,0 +1,63 @@
+// Numbers that are NaN or infinite: where they are, in words that lead to their cause.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/Error.h"
+#include "engine/collectives/Communicator.h"
+#include "engine/data/Dataset.h"
+#include "engine/program/Program.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// The loss or the gradient of a step is not finite, and no smaller loss scale mends it. Where it is the gradient,
+/// parameters and the optimizer's state are as they were before the step. All ranks raise it alike.
+class NotFiniteError : public CollectiveError {
+ public:
+  /// `step` counts from 0. `parameter`: the first, in the order of the bucket plan, whose gradient is not finite.
+  NotFiniteError(std::int64_t step, const std::string& what, bool finite_loss, std::optional<std::size_t> parameter)
+      : CollectiveError(kExitRankFailed, "step " + std::to_string(step + 1) + ": " + what),
+        step_(step),
+        finite_loss_(finite_loss),
+        parameter_(parameter) {}
+  std::int64_t step() const { return step_; }
+  bool finite_loss() const { return finite_loss_; }
+  const std::optional<std::size_t>& parameter() const { return parameter_; }
+
+ private:
+  std::int64_t step_;
+  bool finite_loss_;
+  std::optional<std::size_t> parameter_;
+};
+
+/// "nan", whatever its sign bit says, "inf", "-inf", or the number.
+std::string number_text(double number);
+/// "[3, 0] is nan", the first number that is not finite; "" when all are. A tensor of no dimensions is just " is nan".
+std::string find_not_finite(const at::Tensor& tensor);
+/// "fc.weight[3, 0] is nan", of the first tensor that has one; "" when there is none.
+std::string find_not_finite(const std::vector<StateTensor>& entries);
+/// What training changes: trained parameters, then running statistics. Other buffers may well hold infinities, as masks
+/// do.
+std::vector<StateTensor> trained_state(const Program& program);
+
+/// "column 3 of the input of sample 17 is nan", as the program gets it; "" when all of these samples are finite.
+std::string find_not_finite(const Dataset& dataset, std::span<const std::int64_t> samples, Precision precision);
+/// The same of samples that may differ by rank: what the first rank finds, on all ranks. A collective.
+std::string find_not_finite(const Dataset& dataset, std::span<const std::int64_t> samples, Precision precision,
+                            Communicator& host);
+/// The same of the whole data set, which the ranks share out. A collective.
+std::string find_not_finite(const Dataset& dataset, Precision precision, Communicator& host);
+
+/// What to say of data in which `found` was found, for whoever has it.
+std::string not_finite_data(const std::string& channel, const std::string& found);
+/// What to say of a loss on a whole channel that is not finite, in which `found` was found, or "".
+std::string not_finite_loss(const std::string& channel, double loss, const std::string& found);
+
+}  // namespace lockstep

@@ -1,0 +1,82 @@
+#include "engine/program/ZipFile.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "common/Error.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestZip.h"
+
+namespace lockstep {
+namespace {
+
+class ZipFileTest : public testing::Test {
+ protected:
+  ZipFile open(const std::string& bytes) const {
+    std::ofstream(directory_ / "a.zip", std::ios::binary) << bytes;
+    return ZipFile(directory_ / "a.zip");
+  }
+
+ private:
+  const TemporaryDirectory directory_;
+};
+
+TEST_F(ZipFileTest, ReadsStoredAndDeflatedEntries) {
+  std::string random;
+  for (unsigned i = 0, x = 1; i < 300'000; ++i) random += static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
+  const ZipFile file = open(zip_file({{"name/empty", "", false},
+                                      {"name/a/b.txt", "hello", false},
+                                      {"name/zeros", std::string(1'000'000, '\0'), true},
+                                      {"name/random", random, true},
+                                      {"name/none", "", true}}));
+  EXPECT_EQ(file.text("empty", 0), "");
+  EXPECT_EQ(file.text("none", 0), "");
+  EXPECT_EQ(file.text("a/b.txt", 5), "hello");
+  EXPECT_EQ(file.text("zeros", 1'000'000), std::string(1'000'000, '\0'));
+  EXPECT_EQ(file.text("random", 1'000'000), random);
+  EXPECT_EQ(file.size("zeros"), 1'000'000);
+  EXPECT_FALSE(file.has("name/empty"));
+  EXPECT_ERROR(file.size("other"), InputError, "other is missing");
+}
+
+TEST_F(ZipFileTest, JudgesSizesBeforeItUnpacks) {
+  const ZipFile file = open(zip_file({{"name/a", std::string(100, 'a'), true}}));
+  EXPECT_ERROR(file.text("a", 99), InputError, "a has 100 bytes; at most 99 are read");
+}
+
+TEST_F(ZipFileTest, RefusesAnEntryThatUnpacksToAnotherSize) {
+  for (const char other : {'\x63', '\x65'}) {
+    std::string bytes = zip_file({{"name/a", std::string(100, 'a'), true}});
+    for (std::size_t at = 0; (at = bytes.find(std::string("\x64\0\0\0", 4), at)) != std::string::npos; ++at) {
+      bytes[at] = other;
+    }
+    EXPECT_ERROR(open(bytes).text("a", 1000), InputError, "damaged");
+  }
+}
+
+TEST_F(ZipFileTest, RefusesNamesThatAreThereTwice) {
+  EXPECT_ERROR(open(zip_file({{"name/a", "1"}, {"name/a", "2"}})), InputError, "\"name/a\" twice");
+}
+
+TEST_F(ZipFileTest, NoByteOfItCanCrash) {
+  const std::string whole = zip_file({{"name/a", std::string(500, 'a'), true}, {"name/b", "hello", false}});
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (const int change : {0x01, 0x80, 0xFF}) {
+      std::string changed = whole;
+      changed[at] = static_cast<char>(changed[at] ^ change);
+      try {
+        const ZipFile file = open(changed);
+        for (const char* name : {"a", "b"}) {
+          if (file.has(name)) file.text(name, 10'000);
+        }
+      } catch (const InputError&) {
+      }
+    }
+    EXPECT_ERROR(open(whole.substr(0, at)), InputError, "");
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
