@@ -5,8 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <initializer_list>

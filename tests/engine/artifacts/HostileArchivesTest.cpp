@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 #include <iostream>
 
 #include "common/Text.h"
@@ -168,14 +169,31 @@ class HostileArchives : public testing::Test {
   // Children are forked: none of libtorch's threads may be there, which they would not have.
   static void SetUpTestSuite() { at::set_num_threads(1); }
 
+  void try_out(const Base& base) const {
+    write(base, directory_ / "a.pt2");
+    use(directory_ / "a.pt2", base.inputs);
+  }
+  /// Case i is `all[i]`, in turn, after `change(i, base)`, which says what it has changed.
+  CaseResults run_changed(int count, const std::vector<Base>& all,
+                          const std::function<std::string(int, Base&)>& change) const {
+    const auto base_of = [&](int i) { return all[static_cast<std::size_t>(i) % all.size()]; };
+    const auto run = [&](int i) {
+      Base base = base_of(i);
+      change(i, base);
+      try_out(base);
+    };
+    const auto describe = [&](int i) {
+      Base base = base_of(i);
+      return change(i, base);
+    };
+    return run_hostile_cases(count, run, describe);
+  }
+
   const TemporaryDirectory directory_;
 };
 
 TEST_F(HostileArchives, UnchangedOnesRun) {
-  for (const Base& base : bases()) {
-    write(base, directory_ / "a.pt2");
-    use(directory_ / "a.pt2", base.inputs);
-  }
+  for (const Base& base : bases()) try_out(base);
 }
 
 TEST_F(HostileArchives, ChangedGraphsAndConfigurationsAreRefusedOrRun) {
@@ -187,17 +205,7 @@ TEST_F(HostileArchives, ChangedGraphsAndConfigurationsAreRefusedOrRun) {
     for (int n = i % 3; n >= 0; --n) changes += mutator.mutate(document) + "; ";
     return changes;
   };
-  const auto run = [&](int i) {
-    Base base = all[static_cast<std::size_t>(i) % all.size()];
-    change(i, base);
-    write(base, directory_ / "a.pt2");
-    use(directory_ / "a.pt2", base.inputs);
-  };
-  const auto describe = [&](int i) {
-    Base base = all[static_cast<std::size_t>(i) % all.size()];
-    return change(i, base);
-  };
-  expect_well(run_hostile_cases(soaking() ? 4000 : 300, run, describe), 30);
+  expect_well(run_changed(soaking() ? 4000 : 300, all, change), 30);
 }
 
 // An argument of each kind, from the values that are there.
@@ -275,17 +283,7 @@ TEST_F(HostileArchives, AnyOperatorOfPyTorchIsRefusedOrRuns) {
     }
     return node.dump().substr(0, 300);
   };
-  const auto run = [&](int i) {
-    Base base = all[static_cast<std::size_t>(i) % all.size()];
-    put(i, base);
-    write(base, directory_ / "a.pt2");
-    use(directory_ / "a.pt2", base.inputs);
-  };
-  const auto describe = [&](int i) {
-    Base base = all[static_cast<std::size_t>(i) % all.size()];
-    return put(i, base);
-  };
-  const CaseResults results = run_hostile_cases(static_cast<int>(operators.size()) / step, run, describe);
+  const CaseResults results = run_changed(static_cast<int>(operators.size()) / step, all, put);
   expect_well(results, 5);
   EXPECT_FALSE(std::filesystem::exists("/tmp/lockstep-hostile")) << "an operator wrote a file";
 }
