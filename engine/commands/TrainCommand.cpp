@@ -2,7 +2,7 @@
 
 #include <malloc.h>
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 

@@ -1,6 +1,6 @@
 #include "engine/train/RunningStatistics.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
 
 #include <algorithm>
 #include <iterator>

@@ -1,6 +1,6 @@
 #include "engine/train/TrainingStep.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
 
 #include <cmath>
 #include <cstddef>

@@ -1,7 +1,8 @@
 // logits PROGRAM.pt2 CHANNEL MEAN STD OUT: what the engine computes for every sample of a channel, as raw float32, for
 // a judge to compare with what a consumer of the artifact computes.
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include <cstdlib>

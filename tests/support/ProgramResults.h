@@ -1,7 +1,8 @@
 // What a program computes, to compare rewritten programs with.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 
 #include <vector>
 

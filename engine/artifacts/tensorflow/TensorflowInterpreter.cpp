@@ -1,6 +1,7 @@
 #include "engine/artifacts/tensorflow/TensorflowInterpreter.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 // Archives that were changed at random, with what a job does to a program before its first step and in it: each is
 // refused or runs. `make soak` tries thousands.
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 

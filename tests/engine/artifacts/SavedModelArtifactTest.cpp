@@ -1,6 +1,7 @@
 #include "engine/artifacts/SavedModelArtifact.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

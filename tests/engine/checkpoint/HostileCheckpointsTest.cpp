@@ -1,5 +1,6 @@
 // Checkpoints that were changed at random: each is passed over, refused or read. `make soak` tries hundreds.
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
 // An optimizer whose storages are on a device that executes late.
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include "engine/optim/Optimizer.h"

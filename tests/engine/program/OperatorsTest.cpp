@@ -1,7 +1,8 @@
 // Our operators beside PyTorch's, through the dispatcher and with their gradients.
 #include "engine/program/Operators.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 

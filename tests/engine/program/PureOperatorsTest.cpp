@@ -1,6 +1,7 @@
 #include "engine/program/PureOperators.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include "common/Error.h"

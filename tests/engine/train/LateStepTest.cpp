@@ -1,5 +1,6 @@
 // Steps and evaluations on a device that executes late, whose memory is counted.
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
