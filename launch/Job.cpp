@@ -178,9 +178,7 @@ bool holds_secret(const Job& job, const fs::path& channel) {
   return !inside.empty() && *inside.begin() != "..";
 }
 
-}  // namespace
-
-Job gather_job(const JobEnvironment& environment, const JobArguments& arguments) {
+Job job_of(const JobEnvironment& environment) {
   Job job;
   job.config.job_name = environment.job_name;
   job.config.host = environment.current_host;
@@ -198,20 +196,12 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   job.piped_channels = environment.piped_channels;
   job.sharded_channels = environment.sharded_channels;
   job.hyperparameters = environment.hyperparameters;
-  std::string asked = take_model_dir(job.hyperparameters);
-  if (!asked.empty() && !is_s3(asked)) job.config.model_dir = asked;
-  job.secret = environment.secret;
-  const bool file_says_metrics = arguments.job_file && read_job_file(*arguments.job_file, job);
-  if (arguments.job_name && !arguments.job_name->empty()) job.config.job_name = *arguments.job_name;
-  if (!arguments.hosts.empty()) job.hosts = in_natural_order(arguments.hosts, "--hosts");
-  if (arguments.launcher) job.launcher = *arguments.launcher;
-  for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
-  for (std::set<std::string>* channels : {&job.piped_channels, &job.sharded_channels}) {
-    // Not where the job file or a flag has given another directory.
-    std::erase_if(*channels,
-                  [&](const auto& name) { return job.config.channels.at(name) != environment.channels.at(name); });
-  }
-  for (const auto& [name, value] : arguments.hyperparameters) job.hyperparameters[name] = value;
+  return job;
+}
+
+/// Where the job reads and writes. `asked`: a model_dir among the hyperparameters. `file_says_metrics`: the job file
+/// names output_data_dir itself.
+void resolve_directories(const JobArguments& arguments, std::string asked, bool file_says_metrics, Job& job) {
   auto directories = arguments.directories;
   // SageMaker's toolkit hands the hyperparameters over as flags.
   if (const auto flag = directories.find("model_dir"); flag != directories.end() && is_s3(flag->second)) {
@@ -237,6 +227,27 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   directory("checkpoint_dir", job.config.checkpoint_dir, "");
   directory("output_dir", job.config.output_dir, "output");
   directory("output_data_dir", job.config.output_data_dir, job.config.output_dir / "data");
+}
+
+}  // namespace
+
+Job gather_job(const JobEnvironment& environment, const JobArguments& arguments) {
+  Job job = job_of(environment);
+  std::string asked = take_model_dir(job.hyperparameters);
+  if (!asked.empty() && !is_s3(asked)) job.config.model_dir = asked;
+  job.secret = environment.secret;
+  const bool file_says_metrics = arguments.job_file && read_job_file(*arguments.job_file, job);
+  if (arguments.job_name && !arguments.job_name->empty()) job.config.job_name = *arguments.job_name;
+  if (!arguments.hosts.empty()) job.hosts = in_natural_order(arguments.hosts, "--hosts");
+  if (arguments.launcher) job.launcher = *arguments.launcher;
+  for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
+  for (std::set<std::string>* channels : {&job.piped_channels, &job.sharded_channels}) {
+    // Not where the job file or a flag has given another directory.
+    std::erase_if(*channels,
+                  [&](const auto& name) { return job.config.channels.at(name) != environment.channels.at(name); });
+  }
+  for (const auto& [name, value] : arguments.hyperparameters) job.hyperparameters[name] = value;
+  resolve_directories(arguments, asked, file_says_metrics, job);
   for (auto& [name, path] : job.config.channels) {
     if (name.empty() || is_address(path)) {
       throw InputError("channel " + in_quotes(name) + ": expected a name and a directory on this host, not " +

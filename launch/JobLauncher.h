@@ -5,20 +5,13 @@
 #include <vector>
 
 #include "launch/EarlyStop.h"
-#include "launch/Job.h"
+#include "launch/Launch.h"
 #include "launch/Supervisor.h"
-#include "launch/Topology.h"
 
 namespace lockstep {
 
 /// The variable by which a rank finds the job that its host's launcher has resolved.
 inline constexpr const char* kJobVariable = "LOCKSTEP_JOB";
-
-/// A checked job, and where it runs as far as this host knows.
-struct Launch {
-  Job job;
-  Topology topology;
-};
 
 /// mpirun with all its arguments, as the job's first host runs it when the others are like this one. `arguments`: of
 /// `lockstep train`.

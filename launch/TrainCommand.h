@@ -1,4 +1,4 @@
-// `lockstep train` and `lockstep plan`.
+// `lockstep train`.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@ namespace lockstep {
 /// becomes that rank. Returns the job's exit code.
 int train_command(const std::vector<std::string>& arguments);
 
-/// Prints what `train` would do with the same arguments.
-int plan_command(const std::vector<std::string>& arguments);
+/// Prints what both `train` and `plan` take.
+void print_train_help();
 
 /// Becomes `lockstep-rank`, which stands beside this program, with these arguments. Throws SystemError.
 [[noreturn]] void become_rank(const std::vector<std::string>& arguments);

@@ -11,6 +11,7 @@
 #include "common/FailureFile.h"
 #include "job/Hyperparameters.h"
 #include "launch/JobEnvironment.h"
+#include "launch/PlanCommand.h"
 #include "launch/RemoteStart.h"
 #include "launch/TrainCommand.h"
 
