@@ -50,7 +50,7 @@ constexpr std::string_view kTrusting = "it does not check the values it is given
 const std::vector<Family>& refused_families() {
   static const std::vector<Family> families = {
       {words("from_file"), {}, {}, "it maps a file into memory, and may create or overwrite it"},
-      {words("set set_ set_data data slice_inverse record_stream pin_memory"),
+      {words("data lift pin_memory record_stream set set_ set_data slice_inverse"),
        {"retain", "requires_grad"},
        {"resize"},
        "it changes the storage of a tensor, or what autograd does with it"},
