@@ -1,18 +1,11 @@
 #include "engine/artifacts/tensorflow/SavedModel.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <algorithm>
-#include <map>
-#include <optional>
 #include <system_error>
-#include <utility>
 
 #include "common/Error.h"
 #include "common/File.h"
-#include "common/Text.h"
-#include "engine/artifacts/tensorflow/ElementTypes.h"
+#include "engine/artifacts/tensorflow/SavedModelMessages.h"
 
 namespace lockstep {
 
@@ -21,429 +14,8 @@ namespace tf = tensorflow;
 
 namespace {
 
-constexpr const char* kTag = "serve";
-constexpr const char* kSignature = "serving_default";
-constexpr const char* kFunction = "__inference_serving_default";
-constexpr const char* kCall = "StatefulPartitionedCall";
 constexpr const char* kObjectGraphKey = "_CHECKPOINTABLE_OBJECT_GRAPH";
-constexpr const char* kTensorflowVersion = "2.21.0";  // whose formats these are
-constexpr int kProducer = 1882;                       // the GraphDef version of that TensorFlow
-constexpr int kMinConsumer = 12;
 constexpr std::uint64_t kMaxGraph = std::uint64_t{1} << 31;  // protobuf's own limit
-// Nodes of the object graph that every model has.
-constexpr int kRoot = 0;
-constexpr int kSignatureMap = 1;
-constexpr int kConcreteFunction = 2;
-
-template <typename T>
-auto& entry(google::protobuf::Map<std::string, T>* map, const std::string& key) {
-  return (*map)[key];
-}
-
-std::string checkpoint_key(const TensorflowVariable& variable) {
-  std::string key;
-  for (const char c : variable.names.at(0)) key += c == '.' ? "/" : c == '/' ? ".S" : std::string(1, c);
-  return key + "/.ATTRIBUTES/VARIABLE_VALUE";
-}
-
-// Deterministic: the same message is always the same bytes.
-std::string serialize(const google::protobuf::MessageLite& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&stream);
-  coded.SetSerializationDeterministic(true);
-  if (!message.SerializeToCodedStream(&coded)) throw InternalError("a SavedModel's graph is larger than 2 GiB");
-  coded.Trim();
-  return bytes;
-}
-
-tf::AttrValue to_message(const TensorflowAttribute& attribute) {
-  tf::AttrValue message;
-  if (const auto* flag = std::get_if<bool>(&attribute)) {
-    message.set_b(*flag);
-  } else if (const auto* number = std::get_if<float>(&attribute)) {
-    message.set_f(*number);
-  } else if (const auto* text = std::get_if<std::string>(&attribute)) {
-    message.set_s(*text);
-  } else if (const auto* type = std::get_if<ElementType>(&attribute)) {
-    message.set_type(to_tensorflow(*type));
-  } else if (const auto* list = std::get_if<std::vector<std::int64_t>>(&attribute)) {
-    message.mutable_list()->mutable_i()->Add(list->begin(), list->end());
-  } else {
-    const auto& constant = std::get<TensorflowConstant>(attribute);
-    tf::TensorProto& tensor = *message.mutable_tensor();
-    tensor.set_dtype(to_tensorflow(constant.type));
-    *tensor.mutable_tensor_shape() = shape_to_tensorflow(constant.sizes);
-    tensor.set_tensor_content(constant.bytes);
-  }
-  return message;
-}
-
-TensorflowAttribute from_message(const tf::AttrValue& message) {
-  switch (message.value_case()) {
-    case tf::AttrValue::kB:
-      return message.b();
-    case tf::AttrValue::kF:
-      return message.f();
-    case tf::AttrValue::kS:
-      return message.s();
-    case tf::AttrValue::kType:
-      return from_tensorflow(message.type());
-    case tf::AttrValue::kList:
-      return std::vector<std::int64_t>(message.list().i().begin(), message.list().i().end());
-    case tf::AttrValue::kTensor:
-      return TensorflowConstant{from_tensorflow(message.tensor().dtype()),
-                                shape_from_tensorflow(message.tensor().tensor_shape()),
-                                message.tensor().tensor_content()};
-    default:
-      throw InputError("a node has an attribute of a kind that Lockstep does not write");
-  }
-}
-
-/// Makes the messages for one function.
-class MessageBuilder {
- public:
-  explicit MessageBuilder(const TensorflowFunction& function) : function_(function) {}
-
-  tf::SavedModel saved_model();
-
- private:
-  tf::NodeDef& node(const std::string& name, const std::string& op, const std::vector<std::string>& inputs = {});
-  void add_function();
-  void add_call();
-  void add_saver();
-  void add_objects();
-  int user_object(const std::string& identifier);
-  void refer(int from, const std::string& name, int to);
-  int module_object(const std::vector<std::string>& path);
-  tf::StructuredValue specifications(const std::vector<TensorflowTensor>& tensors, bool named);
-
-  static std::string handle(const TensorflowVariable& variable) { return "variables/" + variable.argument; }
-
-  const TensorflowFunction& function_;
-  tf::SavedModel model_;
-  tf::MetaGraphDef& graph_ = *model_.add_meta_graphs();
-  std::map<std::vector<std::string>, int> modules_;
-};
-
-tf::NodeDef& MessageBuilder::node(const std::string& name, const std::string& op,
-                                  const std::vector<std::string>& inputs) {
-  tf::NodeDef& node = *graph_.mutable_graph_def()->add_node();
-  node.set_name(name);
-  node.set_op(op);
-  for (const std::string& input : inputs) node.add_input(input);
-  return node;
-}
-
-tf::SavedModel MessageBuilder::saved_model() {
-  model_.set_saved_model_schema_version(1);
-  graph_.mutable_meta_info_def()->add_tags(kTag);
-  graph_.mutable_meta_info_def()->set_tensorflow_version(kTensorflowVersion);
-  graph_.mutable_graph_def()->mutable_versions()->set_producer(kProducer);
-  graph_.mutable_graph_def()->mutable_versions()->set_min_consumer(kMinConsumer);
-  for (const TensorflowVariable& variable : function_.variables) {
-    tf::NodeDef& made = node(handle(variable), "VarHandleOp");
-    entry(made.mutable_attr(), "dtype").set_type(to_tensorflow(variable.type));
-    *entry(made.mutable_attr(), "shape").mutable_shape() = shape_to_tensorflow(variable.sizes);
-    entry(made.mutable_attr(), "shared_name").set_s(variable.names.at(0));
-    entry(made.mutable_attr(), "container").set_s("");
-  }
-  add_function();
-  add_call();
-  add_saver();
-  add_objects();
-  return std::move(model_);
-}
-
-void MessageBuilder::add_function() {
-  tf::FunctionDef& made = *graph_.mutable_graph_def()->mutable_library()->add_function();
-  tf::OpDef& signature = *made.mutable_signature();
-  signature.set_name(kFunction);
-  signature.set_is_stateful(true);
-  for (const TensorflowTensor& input : function_.inputs) {
-    tf::OpDef::ArgDef& argument = *signature.add_input_arg();
-    argument.set_name(input.reference);
-    argument.set_type(to_tensorflow(input.type));
-  }
-  for (const TensorflowVariable& variable : function_.variables) {
-    tf::OpDef::ArgDef& argument = *signature.add_input_arg();
-    argument.set_name(variable.argument);
-    argument.set_type(tf::DT_RESOURCE);
-    tf::ResourceHandleProto::DtypeAndShape& held = *argument.add_handle_data();
-    held.set_dtype(to_tensorflow(variable.type));
-    *held.mutable_shape() = shape_to_tensorflow(variable.sizes);
-  }
-  for (const TensorflowTensor& output : function_.outputs) {
-    tf::OpDef::ArgDef& argument = *signature.add_output_arg();
-    argument.set_name(output.name);
-    argument.set_type(to_tensorflow(output.type));
-    entry(made.mutable_ret(), output.name) = output.reference;
-  }
-  for (const TensorflowNode& step : function_.nodes) {
-    tf::NodeDef& node = *made.add_node_def();
-    node.set_name(step.name);
-    node.set_op(step.op);
-    for (const std::string& input : step.inputs) node.add_input(input);
-    for (const auto& [name, value] : step.attributes) entry(node.mutable_attr(), name) = to_message(value);
-  }
-}
-
-// The outer graph calls the function on placeholders: what a session that serves runs.
-void MessageBuilder::add_call() {
-  tf::SignatureDef& signature = entry(graph_.mutable_signature_def(), kSignature);
-  signature.set_method_name("tensorflow/serving/predict");
-  std::vector<std::string> arguments;
-  tf::AttrValue::ListValue types;
-  const auto describe = [](tf::TensorInfo& info, const TensorflowTensor& tensor, const std::string& name) {
-    info.set_name(name);
-    info.set_dtype(to_tensorflow(tensor.type));
-    *info.mutable_tensor_shape() = shape_to_tensorflow(tensor.sizes);
-  };
-  for (const TensorflowTensor& input : function_.inputs) {
-    const std::string name = std::string(kSignature) + "_" + input.reference;
-    tf::NodeDef& placeholder = node(name, "Placeholder");
-    entry(placeholder.mutable_attr(), "dtype").set_type(to_tensorflow(input.type));
-    *entry(placeholder.mutable_attr(), "shape").mutable_shape() = shape_to_tensorflow(input.sizes);
-    describe(entry(signature.mutable_inputs(), input.name), input, name + ":0");
-    arguments.push_back(name);
-    types.add_type(to_tensorflow(input.type));
-  }
-  for (const TensorflowVariable& variable : function_.variables) {
-    arguments.push_back(handle(variable));
-    types.add_type(tf::DT_RESOURCE);
-  }
-  tf::NodeDef& call = node(kCall, kCall, arguments);
-  *entry(call.mutable_attr(), "Tin").mutable_list() = types;
-  entry(call.mutable_attr(), "f").mutable_func()->set_name(kFunction);
-  tf::AttrValue::ListValue& returned = *entry(call.mutable_attr(), "Tout").mutable_list();
-  for (const char* empty : {"config", "config_proto", "executor_type"}) entry(call.mutable_attr(), empty).set_s("");
-  for (std::size_t i = 0; i < function_.outputs.size(); ++i) {
-    const TensorflowTensor& output = function_.outputs[i];
-    returned.add_type(to_tensorflow(output.type));
-    describe(entry(signature.mutable_outputs(), output.name), output, std::string(kCall) + ":" + std::to_string(i));
-  }
-}
-
-// The operators by which a session restores and saves the variables.
-void MessageBuilder::add_saver() {
-  tf::AttrValue types;
-  types.mutable_list();
-  std::vector<std::string> keys;
-  std::vector<std::string> saved = {"save/Const", "save/tensor_names", "save/shape_and_slices"};
-  for (const TensorflowVariable& variable : function_.variables) {
-    types.mutable_list()->add_type(to_tensorflow(variable.type));
-    keys.push_back(checkpoint_key(variable));
-    const std::string read = "save/" + variable.argument + "/read";
-    entry(node(read, "ReadVariableOp", {handle(variable)}).mutable_attr(), "dtype")
-        .set_type(to_tensorflow(variable.type));
-    saved.push_back(read);
-  }
-  const auto constant = [&](const std::string& name, const std::vector<std::int64_t>& sizes,
-                            const std::vector<std::string>& values) {
-    tf::NodeDef& made = node(name, "Const");
-    entry(made.mutable_attr(), "dtype").set_type(tf::DT_STRING);
-    tf::TensorProto& tensor = *entry(made.mutable_attr(), "value").mutable_tensor();
-    tensor.set_dtype(tf::DT_STRING);
-    *tensor.mutable_tensor_shape() = shape_to_tensorflow(sizes);
-    for (const std::string& value : values) tensor.add_string_val(value);
-  };
-  constant("save/default_filename", {}, {"model"});
-  tf::NodeDef& file_name = node("save/Const", "PlaceholderWithDefault", {"save/default_filename"});
-  entry(file_name.mutable_attr(), "dtype").set_type(tf::DT_STRING);
-  entry(file_name.mutable_attr(), "shape").mutable_shape();
-  const auto count = static_cast<std::int64_t>(keys.size());
-  constant("save/tensor_names", {count}, keys);
-  constant("save/shape_and_slices", {count}, std::vector<std::string>(keys.size()));
-  entry(node("save/SaveV2", "SaveV2", saved).mutable_attr(), "dtypes") = types;
-  entry(node("save/control_dependency", "Identity", {"save/Const", "^save/SaveV2"}).mutable_attr(), "T")
-      .set_type(tf::DT_STRING);
-  entry(
-      node("save/RestoreV2", "RestoreV2", {"save/Const", "save/tensor_names", "save/shape_and_slices"}).mutable_attr(),
-      "dtypes") = types;
-  std::vector<std::string> assigned;
-  for (std::size_t i = 0; i < function_.variables.size(); ++i) {
-    const TensorflowVariable& variable = function_.variables[i];
-    const std::string name = "save/" + variable.argument + "/assign";
-    const std::string restored = "save/RestoreV2" + (i == 0 ? "" : ":" + std::to_string(i));
-    entry(node(name, "AssignVariableOp", {handle(variable), restored}).mutable_attr(), "dtype")
-        .set_type(to_tensorflow(variable.type));
-    assigned.push_back("^" + name);
-  }
-  node("save/restore_all", "NoOp", assigned);
-  tf::SaverDef& saver = *graph_.mutable_saver_def();
-  saver.set_filename_tensor_name("save/Const:0");
-  saver.set_save_tensor_name("save/control_dependency:0");
-  saver.set_restore_op_name("save/restore_all");
-  saver.set_max_to_keep(1);
-  saver.set_version(tf::SaverDef::V2);
-}
-
-int MessageBuilder::user_object(const std::string& identifier) {
-  tf::SavedObjectGraph& objects = *graph_.mutable_object_graph_def();
-  tf::SavedUserObject& user = *objects.add_nodes()->mutable_user_object();
-  user.set_identifier(identifier);
-  user.mutable_version()->set_producer(1);
-  user.mutable_version()->set_min_consumer(1);
-  return objects.nodes_size() - 1;
-}
-
-void MessageBuilder::refer(int from, const std::string& name, int to) {
-  auto& reference = *graph_.mutable_object_graph_def()->mutable_nodes(from)->add_children();
-  reference.set_node_id(to);
-  reference.set_local_name(name);
-}
-
-// The object of the module at a path; made, with those above it, when it is not there yet.
-int MessageBuilder::module_object(const std::vector<std::string>& path) {
-  int object = kRoot;
-  for (auto end = path.begin(); end != path.end();) {
-    const std::string& name = *end++;
-    const auto [module, is_new] = modules_.try_emplace({path.begin(), end});
-    if (is_new) {
-      module->second = user_object("_generic_user_object");
-      refer(object, name, module->second);
-    }
-    object = module->second;
-  }
-  return object;
-}
-
-tf::StructuredValue MessageBuilder::specifications(const std::vector<TensorflowTensor>& tensors, bool named) {
-  tf::StructuredValue value;
-  auto& fields = *value.mutable_dict_value()->mutable_fields();
-  for (const TensorflowTensor& tensor : tensors) {
-    tf::TensorSpecProto& specification = *fields[tensor.name].mutable_tensor_spec_value();
-    if (named) specification.set_name(tensor.name);
-    *specification.mutable_shape() = shape_to_tensorflow(tensor.sizes);
-    specification.set_dtype(to_tensorflow(tensor.type));
-  }
-  return value;
-}
-
-void MessageBuilder::add_objects() {
-  tf::SavedObjectGraph& objects = *graph_.mutable_object_graph_def();
-  user_object("_generic_user_object");
-  user_object("signature_map");
-  tf::SavedBareConcreteFunction& bare = *objects.add_nodes()->mutable_bare_concrete_function();
-  bare.set_concrete_function_name(kFunction);
-  for (const TensorflowTensor& input : function_.inputs) bare.add_argument_keywords(input.name);
-  // As TensorFlow does: a lone input may come without its name, two have no order among themselves.
-  bare.set_allowed_positional_arguments(function_.inputs.size() == 1 ? 1 : 0);
-  refer(kRoot, "signatures", kSignatureMap);
-  refer(kSignatureMap, kSignature, kConcreteFunction);
-
-  const auto refer_by_name = [&](const std::string& name, std::optional<int> object) {
-    std::vector<std::string> path = split(name, '.');
-    const std::string last = std::move(path.back());
-    path.pop_back();
-    const int module = module_object(path);
-    if (object) refer(module, last, *object);
-  };
-  // Modules first: an object comes after all that refer to it, also where parameters are tied.
-  for (const TensorflowVariable& variable : function_.variables) {
-    for (const std::string& name : variable.names) refer_by_name(name, std::nullopt);
-  }
-  tf::SavedConcreteFunction& concrete = entry(objects.mutable_concrete_functions(), kFunction);
-  for (const TensorflowVariable& variable : function_.variables) {
-    const int object = objects.nodes_size();
-    tf::SavedVariable& saved = *objects.add_nodes()->mutable_variable();
-    saved.set_dtype(to_tensorflow(variable.type));
-    *saved.mutable_shape() = shape_to_tensorflow(variable.sizes);
-    saved.set_trainable(variable.trainable);
-    saved.set_name(variable.names.at(0));
-    for (const std::string& name : variable.names) refer_by_name(name, object);
-    concrete.add_bound_inputs(object);
-  }
-  tf::TupleValue& arguments = *concrete.mutable_canonicalized_input_signature()->mutable_tuple_value();
-  arguments.add_values()->mutable_tuple_value();
-  *arguments.add_values() = specifications(function_.inputs, true);
-  *concrete.mutable_output_signature() = specifications(function_.outputs, false);
-}
-
-tf::TrackableObjectGraph checkpoint_objects(const TensorflowFunction& function, const tf::SavedModel& model) {
-  tf::TrackableObjectGraph graph;
-  const tf::SavedObjectGraph& objects = model.meta_graphs(0).object_graph_def();
-  std::size_t next = 0;
-  for (const tf::SavedObject& object : objects.nodes()) {
-    auto& made = *graph.add_nodes();
-    *made.mutable_children() = object.children();
-    if (!object.has_variable()) continue;
-    const TensorflowVariable& variable = function.variables.at(next++);
-    auto& value = *made.add_attributes();
-    value.set_name("VARIABLE_VALUE");
-    value.set_full_name(variable.names.at(0));
-    value.set_checkpoint_key(checkpoint_key(variable));
-    made.mutable_has_checkpoint_values()->set_value(true);
-  }
-  return graph;
-}
-
-// What a SavedModel's graph says of its function; whatever else it holds is compared by the caller.
-TensorflowFunction read_function(const tf::SavedModel& model) {
-  if (model.meta_graphs_size() != 1) throw InputError("it does not hold one graph");
-  const tf::MetaGraphDef& graph = model.meta_graphs(0);
-  const auto signature = graph.signature_def().find(kSignature);
-  if (signature == graph.signature_def().end() || graph.graph_def().library().function_size() != 1) {
-    throw InputError("it does not hold one function behind the signature serving_default");
-  }
-  const tf::FunctionDef& made = graph.graph_def().library().function(0);
-  TensorflowFunction function;
-  const auto describe = [](const tf::TensorInfo& info, const std::string& name, const std::string& reference) {
-    return TensorflowTensor{name, from_tensorflow(info.dtype()), shape_from_tensorflow(info.tensor_shape()), reference};
-  };
-  std::map<std::string, tf::TensorInfo> inputs(signature->second.inputs().begin(), signature->second.inputs().end());
-  const int arguments = made.signature().input_arg_size();
-  for (const auto& [name, info] : inputs) {
-    const int at = static_cast<int>(function.inputs.size());
-    if (at >= arguments) throw InputError("its function has fewer arguments than its signature");
-    function.inputs.push_back(describe(info, name, made.signature().input_arg(at).name()));
-  }
-  for (const tf::OpDef::ArgDef& output : made.signature().output_arg()) {
-    const auto info = signature->second.outputs().find(output.name());
-    const auto returned = made.ret().find(output.name());
-    if (info == signature->second.outputs().end() || returned == made.ret().end()) {
-      throw InputError("its signature and its function return different things");
-    }
-    function.outputs.push_back(describe(info->second, output.name(), returned->second));
-  }
-  for (const tf::NodeDef& node : made.node_def()) {
-    TensorflowNode step{node.name(), node.op(), {node.input().begin(), node.input().end()}, {}};
-    for (const auto& [name, value] : node.attr()) step.attributes[name] = from_message(value);
-    function.nodes.push_back(std::move(step));
-  }
-
-  const auto& objects = graph.object_graph_def().nodes();
-  std::map<int, std::vector<std::string>> names;  // of the variable at a node of the object graph
-  std::vector<std::string> prefixes(static_cast<std::size_t>(objects.size()));
-  for (int i = 0; i < objects.size(); ++i) {
-    for (const auto& child : objects[i].children()) {
-      // Written so that every object comes after those that refer to it.
-      if (child.node_id() <= i || child.node_id() >= objects.size()) throw InputError("its object graph is not valid");
-      const std::string name = prefixes[static_cast<std::size_t>(i)] + child.local_name();
-      if (objects[child.node_id()].has_variable()) {
-        names[child.node_id()].push_back(name);
-      } else {
-        prefixes[static_cast<std::size_t>(child.node_id())] = name + ".";
-      }
-    }
-  }
-  for (const auto& [id, found] : names) {
-    const tf::SavedVariable& variable = objects[id].variable();
-    const int at = static_cast<int>(function.inputs.size() + function.variables.size());
-    if (at >= arguments) throw InputError("its function has fewer arguments than it has variables");
-    TensorflowVariable read{{variable.name()},
-                            from_tensorflow(variable.dtype()),
-                            shape_from_tensorflow(variable.shape()),
-                            variable.trainable(),
-                            made.signature().input_arg(at).name()};
-    for (const std::string& name : found) {
-      if (name != variable.name()) read.names.push_back(name);
-    }
-    std::sort(read.names.begin() + 1, read.names.end());
-    function.variables.push_back(std::move(read));
-  }
-  return function;
-}
 
 TensorflowFunction read_function(const fs::path& path) {
   const std::string bytes = read_file(path, kMaxGraph);
@@ -452,11 +24,11 @@ TensorflowFunction read_function(const fs::path& path) {
   if (!model.ParseFromString(bytes)) throw InputError(what + "it cannot be parsed");
   TensorflowFunction function;
   try {
-    function = read_function(model);
+    function = function_of_message(model);
   } catch (const InputError& error) {
     throw InputError(what + error.what());
   }
-  if (serialize(MessageBuilder(function).saved_model()) != bytes) {
+  if (serialize(saved_model_message(function)) != bytes) {
     throw InputError(what + "its parts do not belong together");
   }
   return function;
@@ -467,7 +39,7 @@ TensorflowFunction read_function(const fs::path& path) {
 void write_saved_model(const TensorflowFunction& function, const std::vector<TensorView>& values,
                        const fs::path& directory) {
   if (values.size() != function.variables.size()) throw InternalError("a SavedModel needs a value for each variable");
-  const tf::SavedModel model = MessageBuilder(function).saved_model();
+  const tf::SavedModel model = saved_model_message(function);
   std::error_code error;
   fs::create_directories(directory / "variables", error);
   if (error)
@@ -492,7 +64,7 @@ SavedModel::SavedModel(const fs::path& directory)
   std::vector<std::string> expected = {kObjectGraphKey};
   for (const TensorflowVariable& variable : function_.variables) expected.push_back(checkpoint_key(variable));
   std::ranges::sort(expected);
-  const std::string objects = serialize(checkpoint_objects(function_, MessageBuilder(function_).saved_model()));
+  const std::string objects = serialize(checkpoint_objects(function_, saved_model_message(function_)));
   if (bundle_.keys() != expected || bundle_.text(kObjectGraphKey) != objects) {
     throw InputError((directory / "variables").string() + " does not hold the variables of " +
                      (directory / "saved_model.pb").string());

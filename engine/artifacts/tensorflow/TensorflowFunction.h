@@ -61,7 +61,7 @@ struct TensorflowFunction {
 };
 
 /// The name of an operator's (first) output: `product` for MatMul. Source: TensorFlow 2.21's operator definitions.
-/// Throws InternalError for an operator that no row of the operator table writes.
+/// Throws InternalError for an operator that no row of TensorflowOperators writes.
 const std::string& output_name(const std::string& op);
 
 /// Runs of dimensions in which AddV2, Mul and Sub broadcast alike: neither side, the first or the second. Dimensions

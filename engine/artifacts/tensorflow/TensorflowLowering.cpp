@@ -6,7 +6,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
-#include "engine/artifacts/OperatorTable.h"
+#include "engine/artifacts/tensorflow/TensorflowOperators.h"
 #include "engine/program/Aliases.h"
 
 namespace lockstep {
@@ -71,13 +71,13 @@ LoweredFunction TensorflowLowering::lower(const Graph& graph, const TiedNames& t
   std::map<const Node*, std::string> lost;  // writes by a node in place → under which other name they are read
   for (const AliasedWrite& write : aliased_writes(graph)) lost[write.node] = write.name;
   for (const Node& node : graph.nodes) {
-    const auto row = operator_table().find(node.target);
-    if (row == operator_table().end() || !row->second.tensorflow) lowering.refuse(node, "it has no translation");
+    const LowerOperator translate = find_tensorflow_lowering(node.target);
+    if (translate == nullptr) lowering.refuse(node, "it has no translation");
     if (const auto write = lost.find(&node); write != lost.end()) {
       lowering.refuse(node, "it changes in place what is read later as " + in_quotes(write->second));
     }
     try {
-      row->second.tensorflow(lowering, node);
+      translate(lowering, node);
     } catch (const std::out_of_range&) {  // a dimension that a value does not have
       lowering.refuse(node, "its values have fewer dimensions than it needs");
     }

@@ -24,7 +24,7 @@ struct LoweredFunction {
 /// Two names of one tensor (tied parameters): name → the name that stands for both.
 using TiedNames = std::map<std::string, std::string>;
 
-/// Builds the function node by node; the rows of the operator table call it.
+/// Builds the function node by node; the rows of TensorflowOperators call it.
 ///
 /// TensorFlow's CPU kernels want images as NHWC, programs have them as NCHW. So a value remembers which of the two its
 /// TensorFlow tensor has, operators that do not care pass that on, and a Transpose is written only where an operator

@@ -1,7 +1,8 @@
-#include "engine/artifacts/OperatorTable.h"
+#include "engine/artifacts/tensorflow/TensorflowOperators.h"
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "engine/artifacts/tensorflow/TensorflowLowering.h"
 
@@ -211,27 +212,28 @@ void nothing(Lowering&, const Node&) {}
 
 }  // namespace
 
-const std::map<std::string, OperatorRow>& operator_table() {
-  static const std::map<std::string, OperatorRow> rows = {
-      {"torch.ops.aten.adaptive_avg_pool2d.default", {.tensorflow = adaptive_avg_pool2d}},
-      {"torch.ops.aten.add.Tensor", {.tensorflow = add}},
-      {"torch.ops.aten.add_.Tensor", {.tensorflow = add}},
-      {"torch.ops.aten.batch_norm.default", {.tensorflow = batch_norm}},
-      {"torch.ops.aten.contiguous.default", {.tensorflow = same}},
-      {"torch.ops.aten.conv2d.default", {.tensorflow = conv2d}},
-      {"torch.ops.aten.dropout.default", {.tensorflow = dropout}},
-      {"torch.ops.aten.dropout_.default", {.tensorflow = dropout}},
-      {"torch.ops.aten.flatten.using_ints", {.tensorflow = reshape}},
-      {"torch.ops.aten.linear.default", {.tensorflow = linear}},
-      {"torch.ops.aten.max_pool2d.default", {.tensorflow = max_pool2d}},
-      {"torch.ops.aten.mean.dim", {.tensorflow = mean}},
-      {"torch.ops.aten.relu.default", {.tensorflow = relu}},
-      {"torch.ops.aten.relu_.default", {.tensorflow = relu}},
-      {"torch.ops.aten.reshape.default", {.tensorflow = reshape}},
-      {"torch.ops.aten.sym_size.int", {.tensorflow = nothing}},
-      {"torch.ops.aten.view.default", {.tensorflow = reshape}},
+LowerOperator find_tensorflow_lowering(const std::string& target) {
+  static const std::map<std::string, LowerOperator> rows = {
+      {"torch.ops.aten.adaptive_avg_pool2d.default", adaptive_avg_pool2d},
+      {"torch.ops.aten.add.Tensor", add},
+      {"torch.ops.aten.add_.Tensor", add},
+      {"torch.ops.aten.batch_norm.default", batch_norm},
+      {"torch.ops.aten.contiguous.default", same},
+      {"torch.ops.aten.conv2d.default", conv2d},
+      {"torch.ops.aten.dropout.default", dropout},
+      {"torch.ops.aten.dropout_.default", dropout},
+      {"torch.ops.aten.flatten.using_ints", reshape},
+      {"torch.ops.aten.linear.default", linear},
+      {"torch.ops.aten.max_pool2d.default", max_pool2d},
+      {"torch.ops.aten.mean.dim", mean},
+      {"torch.ops.aten.relu.default", relu},
+      {"torch.ops.aten.relu_.default", relu},
+      {"torch.ops.aten.reshape.default", reshape},
+      {"torch.ops.aten.sym_size.int", nothing},
+      {"torch.ops.aten.view.default", reshape},
   };
-  return rows;
+  const auto found = rows.find(target);
+  return found == rows.end() ? nullptr : found->second;
 }
 
 }  // namespace lockstep
