@@ -1,8 +1,7 @@
 // The graph of a torch.export program as values: what a .pt2 archive's model.json says, no tensor and no torch.
 //
-// Source of the format: torch 2.11, torch/_export/serde/schema.py, schema version 8. Kinds of arguments that no
-// training operator uses (sub-graphs, custom objects, symbolic floats) are kept as they are and refused when the graph
-// is run.
+// Kinds of arguments that no training operator uses (sub-graphs, custom objects, symbolic floats) are kept as they are
+// and refused when the graph is run.
 #pragma once
 
 #include <cstdint>
@@ -117,7 +116,9 @@ struct Graph {
   std::vector<GraphInput> inputs;    ///< in the order the graph lists them
   std::vector<std::string> outputs;  ///< names of tensors
   std::vector<Node> nodes;
-  nlohmann::json document;  ///< model.json without what the fields above hold: tensor values, module calls, versions
+  /// model.json without what the fields above hold: tensor values, module calls, versions. The functions below read and
+  /// change it; nothing but GraphFormat and what makes a graph knows how it is made up.
+  nlohmann::json document;
 
   /// Sizes of a value as the exporter saw it; throws InputError for a value that has no entry.
   std::vector<Dimension> sizes(const std::string& value) const;
@@ -127,14 +128,14 @@ struct Graph {
   std::vector<std::int64_t> example_sizes(const std::string& value) const;
   int scalar_type(const std::string& value) const;
   bool requires_grad(const std::string& value) const;
+  /// The graph no longer says anything of a value, which is gone.
+  void forget(const std::string& value);
+  /// The graph says of `value` what it says of `other`: sizes, type and the rest. Throws InputError for an `other` that
+  /// has no entry.
+  void describe_as(const std::string& value, const std::string& other);
+  /// Values of element type `from` become values of type `to`; types are numbered as the archive does.
+  void retype(int from, int to);
   std::vector<const GraphInput*> user_inputs() const;
 };
-
-/// Reads model.json. `origin` names the file in errors. Throws InputError for what is not such a document, is of an
-/// unknown schema version, or was not exported for training.
-Graph read_graph(const std::string& json, const std::string& origin);
-
-/// Writes it back: every field that was read, and changed nodes and arguments.
-std::string write_graph(const Graph& graph);
 
 }  // namespace lockstep

@@ -64,7 +64,6 @@ Program apply_passes(const Program& program, const std::vector<Pass>& passes, st
 
 Graph relu_after_max_pool(Graph graph, std::vector<std::string>& changes) {
   const GraphUses uses(graph);
-  nlohmann::json& values = graph.document.at("graph_module").at("graph").at("tensor_values");
   for (std::size_t i = 0; i + 1 < graph.nodes.size(); ++i) {
     Node& relu = graph.nodes[i];
     Node& pool = graph.nodes[i + 1];  // right behind it: nothing between the two may change what either reads
@@ -73,8 +72,8 @@ Graph relu_after_max_pool(Graph graph, std::vector<std::string>& changes) {
     const std::string result = pool.output();
     if (pooled.empty() || result.empty() || pool.tensor("self") != pooled || is_dilated(pool)) continue;
     // Autograd keeps ReLU's output: what comes later must not write into it.
-    if (uses.readers(pooled) != 1 || changes_activations(graph, i + 2) || !values.contains(result)) continue;
-    values[pooled] = values.at(result);
+    if (uses.readers(pooled) != 1 || changes_activations(graph, i + 2) || !graph.find_sizes(result)) continue;
+    graph.describe_as(pooled, result);
     pool.set("self", TensorName{relu.tensor("self")});
     pool.outputs = {TensorName{pooled}};
     relu.set("self", TensorName{pooled});

@@ -9,6 +9,7 @@
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/GraphFormat.h"
 
 namespace lockstep {
 
@@ -140,9 +141,7 @@ Program Program::to(at::ScalarType type) const {
     // What makes a tensor of nothing makes it float32 still.
     if (node.asserts_metadata() && node.find("dtype")) node.set("dtype", NoneArgument{});
   }
-  for (auto& value : graph.document.at("graph_module").at("graph").at("tensor_values")) {
-    if (value.at("dtype") == from) value["dtype"] = into;
-  }
+  graph.retype(from, into);
   const auto convert = [&](const at::Tensor& tensor) {
     return tensor.scalar_type() == at::kFloat ? tensor.to(type) : tensor.clone();
   };

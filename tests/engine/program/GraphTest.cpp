@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "common/Error.h"
+#include "engine/program/GraphFormat.h"
 #include "tests/support/ExpectError.h"
 
 namespace lockstep {
@@ -95,6 +96,21 @@ TEST(Graph, KnowsSizesAndTypesOfValues) {
   EXPECT_TRUE(graph.requires_grad("p_w"));
   EXPECT_EQ(graph.user_inputs().at(0)->value, "x");
   EXPECT_ERROR(graph.sizes("nowhere"), InputError, "nowhere");
+}
+
+TEST(Graph, SaysOfValuesWhatItIsTold) {
+  Graph graph = read_graph(document().dump(), "m.pt2");
+  const int type = graph.scalar_type("x");
+  graph.describe_as("z", "x");
+  EXPECT_EQ(graph.sizes("z"), graph.sizes("x"));
+  graph.describe_as("x", "x");
+  graph.retype(type, 8);
+  EXPECT_EQ(graph.scalar_type("x"), 8);
+  EXPECT_EQ(graph.scalar_type("z"), 8);
+  graph.forget("z");
+  EXPECT_FALSE(graph.find_sizes("z"));
+  EXPECT_TRUE(graph.find_sizes("x"));
+  EXPECT_ERROR(graph.describe_as("x", "z"), InputError, "\"z\"");
 }
 
 TEST(Graph, SourceLineIsTheUsersOwn) {
