@@ -1,34 +1,11 @@
 #include "engine/program/BatchStatistics.h"
 
-#include <map>
+#include <variant>
 
 #include "common/Text.h"
+#include "engine/program/OperatorTraits.h"
 
 namespace lockstep {
-
-namespace {
-
-struct Form {
-  const char* flag;  ///< the argument that says so; "" when it always does
-  bool over_batch;
-};
-
-const std::map<std::string, Form>& forms() {
-  static const std::map<std::string, Form> forms = {
-      {"batch_norm", {"training", true}},
-      {"native_batch_norm", {"training", true}},
-      {"cudnn_batch_norm", {"training", true}},
-      {"miopen_batch_norm", {"training", true}},
-      {"_native_batch_norm_legit", {"training", true}},
-      {"_native_batch_norm_legit_functional", {"training", true}},
-      {"_batch_norm_with_update", {"", true}},
-      {"_batch_norm_with_update_functional", {"", true}},
-      {"instance_norm", {"use_input_stats", false}},
-  };
-  return forms;
-}
-
-}  // namespace
 
 std::int64_t BatchStatistics::values(std::span<const std::int64_t> sizes) const {
   std::int64_t values = 1;
@@ -40,14 +17,14 @@ std::int64_t BatchStatistics::values(std::span<const std::int64_t> sizes) const 
 }
 
 std::optional<BatchStatistics> batch_statistics(const Node& node) {
-  const auto form = forms().find(node.aten_name());
-  if (form == forms().end()) return std::nullopt;
-  if (*form->second.flag != '\0') {
-    const Argument* flag = node.find(form->second.flag);
+  const std::optional<StatisticsForm>& form = operator_traits(node).statistics;
+  if (!form) return std::nullopt;
+  if (!form->flag.empty()) {
+    const Argument* flag = node.find(form->flag);
     const bool* on = flag ? std::get_if<bool>(flag) : nullptr;
     if (!on || !*on) return std::nullopt;
   }
-  return BatchStatistics{.over_batch = form->second.over_batch, .running = !node.tensor("running_var").empty()};
+  return BatchStatistics{.over_batch = form->over_batch, .running = !node.tensor("running_var").empty()};
 }
 
 SingleValueError::SingleValueError(const std::string& node, const BatchStatistics& statistics,

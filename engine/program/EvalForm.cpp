@@ -2,46 +2,22 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/OperatorTraits.h"
 #include "engine/program/Operators.h"
 
 namespace lockstep {
 
 namespace {
 
-struct Flag {
-  std::string argument;
-  Argument value;
-};
-
-// Operators that behave differently in training, and what makes them behave as in inference.
-const std::map<std::string, Flag>& inference_flags() {
-  static const std::map<std::string, Flag> flags = [] {
-    std::map<std::string, Flag> table;
-    const auto aten = [&](const std::string& name, const std::string& argument, Argument value) {
-      table["torch.ops.aten." + name] = {argument, std::move(value)};
-    };
-    for (const char* name : {"dropout.default", "dropout_.default", "alpha_dropout.default", "alpha_dropout_.default",
-                             "feature_dropout.default", "feature_dropout_.default", "feature_alpha_dropout.default",
-                             "feature_alpha_dropout_.default", "native_dropout.default", "lstm.input", "lstm.data",
-                             "gru.input", "gru.data", "rnn_tanh.input", "rnn_relu.input"}) {
-      aten(name, "train", false);
-    }
-    aten("batch_norm.default", "training", false);
-    aten("instance_norm.default", "use_input_stats", false);
-    aten("rrelu.default", "training", false);
-    aten("rrelu_.default", "training", false);
-    aten("scaled_dot_product_attention.default", "dropout_p", 0.0);
-    return table;
-  }();
-  return flags;
-}
-
+// Of an operator without a row, PyTorch says it.
 bool is_random(const Node& node) {
+  if (operator_traits(node).random) return true;
   const auto found = find_operator(node.target);
   return found && found->hasTag(at::Tag::nondeterministic_seeded);
 }
@@ -102,37 +78,43 @@ void refuse_changed_buffers(const Graph& graph) {
   }
 }
 
+void bring_into_inference(Node& node) {
+  const OperatorTraits& traits = operator_traits(node);
+  if (const std::optional<InferenceForm>& form = traits.inference) {
+    if (form->with_running_statistics && !has_statistics(node)) return;
+    if (form->replacement.empty()) {
+      node.set(form->argument, form->value);
+    } else {
+      node.target = "torch.ops.aten." + std::string(form->replacement) + ".default";
+    }
+  } else if (is_random(node) || traits.statistics) {
+    throw InputError(describe(node) +
+                     (traits.statistics ? " normalizes by the statistics of its batch" : " is random") +
+                     " and has no inference form: such a program can be neither evaluated nor exported");
+  }
+}
+
 }  // namespace
 
 const Node* find_inference_node(const Graph& graph) {
   for (const Node& node : graph.nodes) {
-    const auto flag = inference_flags().find(node.target);
-    if (flag == inference_flags().end() || node.target.find("attention") != std::string::npos) continue;
-    const Argument* given = node.find(flag->second.argument);
-    if (given && *given == flag->second.value) return &node;
+    const std::optional<InferenceForm>& form = operator_traits(node).inference;
+    if (!form || form->argument.empty() || form->in_training_too) continue;
+    const Argument* given = node.find(form->argument);
+    if (given && *given == form->value) return &node;
   }
   return nullptr;
 }
 
 Graph eval_form(Graph graph) {
-  nlohmann::json& tensor_values = graph.document.at("graph_module").at("graph").at("tensor_values");
   const std::set<std::string> counters = batch_counters(graph);
   std::erase_if(graph.nodes, [&](const Node& node) {
     const bool counter = counts_batches(node, counters);
-    if (counter) tensor_values.erase(node.output());
+    if (counter) graph.forget(node.output());
     return counter;
   });
   fix_stochastic_depth(graph.nodes);
-  for (Node& node : graph.nodes) {
-    const auto flag = inference_flags().find(node.target);
-    if (flag != inference_flags().end()) {
-      const bool normalization = node.target.find("_norm.") != std::string::npos;
-      if (!normalization || has_statistics(node)) node.set(flag->second.argument, flag->second.value);
-    } else if (is_random(node)) {
-      throw InputError(describe(node) +
-                       " is random and has no inference form: such a program can be neither evaluated nor exported");
-    }
-  }
+  for (Node& node : graph.nodes) bring_into_inference(node);
   refuse_changed_buffers(graph);
   return graph;
 }

@@ -8,6 +8,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/OperatorTraits.h"
 
 namespace lockstep {
 
@@ -56,9 +57,10 @@ SizeCheck::SizeCheck(const Graph& graph) : graph_(graph), judged_(graph.outputs.
   for (const Node& node : graph.nodes) {
     const std::vector<std::string> reads = node.tensors();
     const bool follows = std::ranges::any_of(reads, [&](const std::string& read) { return misstated.contains(read); });
-    const std::vector<std::string> results = node.results();  // of an LSTM: the sequence, its end, the cell's
+    const std::optional<std::size_t> wrong = operator_traits(node).misstated_results;
+    const std::vector<std::string> results = node.results();
     for (std::size_t i = 0; i < results.size(); ++i) {
-      if (follows || (node.aten_name() == "lstm" && i > 0)) misstated.insert(results[i]);
+      if (follows || (wrong && i >= *wrong)) misstated.insert(results[i]);
     }
   }
   for (const std::string& value : misstated) judged_.erase(value);

@@ -1,10 +1,12 @@
 #include "engine/train/FittingSamples.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/OperatorTraits.h"
 #include "engine/program/Program.h"
 
 namespace lockstep {
@@ -36,22 +38,28 @@ std::vector<std::int64_t> sample_sizes(const Graph& graph, const std::string& va
   return sizes;
 }
 
-// The rows of the smallest table that the tokens look up.
+// How many integers a node of bounded inputs takes, or nothing where it says no number.
+std::optional<std::int64_t> count_of(const Graph& graph, const Node& node, const IntegerBound& bound) {
+  std::optional<std::int64_t> count;
+  if (!bound.table.empty()) {
+    const std::vector<Dimension> table = graph.sizes(node.tensor(bound.table));
+    if (!table.empty() && std::holds_alternative<std::int64_t>(table[0])) count = std::get<std::int64_t>(table[0]);
+  } else if (const Argument* given = node.find(bound.argument)) {
+    if (const auto* known = std::get_if<std::int64_t>(given)) count = *known;
+  }
+  return count && *count > 0 ? count : std::nullopt;
+}
+
+// The smallest count that bounds the tokens, or what keeps their values.
 std::int64_t vocabulary_of(const Graph& graph, const std::string& input) {
-  static const std::set<std::string> views = {"alias",     "clone",    "contiguous", "detach", "expand",  "flatten",
-                                              "permute",   "reshape",  "select",     "slice",  "squeeze", "to",
-                                              "transpose", "_to_copy", "unsqueeze",  "view"};
   std::set<std::string> tokens = {input};
   std::int64_t vocabulary = 0;
   for (const Node& node : graph.nodes) {
-    const std::string name = node.aten_name();
-    if (views.contains(name) && tokens.contains(node.tensor("self"))) {
-      tokens.insert(node.output());
-    }
-    if (name != "embedding" || !tokens.contains(node.tensor("indices"))) continue;
-    const std::vector<Dimension> table = graph.sizes(node.tensor("weight"));
-    const auto* rows = table.empty() ? nullptr : std::get_if<std::int64_t>(&table[0]);
-    if (rows && *rows > 0) vocabulary = vocabulary == 0 ? *rows : std::min(vocabulary, *rows);
+    const OperatorTraits& traits = operator_traits(node);
+    if (traits.keeps_values && tokens.contains(node.tensor("self"))) tokens.insert(node.output());
+    if (!traits.bound || !tokens.contains(node.tensor(traits.bound->input))) continue;
+    const std::optional<std::int64_t> count = count_of(graph, node, *traits.bound);
+    if (count) vocabulary = vocabulary == 0 ? *count : std::min(vocabulary, *count);
   }
   if (vocabulary > 0) return vocabulary;
   throw InputError("synthetic data cannot know what integers to give the input " + input +

@@ -147,7 +147,7 @@ TEST(PureOperators, StateKeepsItsSizes) {
   EXPECT_ERROR(require_pure(graph, {}), InputError, "unsqueeze_");
 }
 
-// Aliases keeps a list by name, without libtorch: schemas must not say otherwise.
+// Rows of traits are written by hand, without libtorch: schemas must not say otherwise.
 TEST(PureOperators, WhatIsSaidToMakeNewTensorsReturnsNoViewBySchema) {
   int said = 0;
   for (const c10::OperatorName& name : c10::Dispatcher::singleton().getAllOpNames()) {

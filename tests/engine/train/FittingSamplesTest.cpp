@@ -62,6 +62,15 @@ TEST(FittingSamples, TokensAreBelowTheTableThatReadsThem) {
   EXPECT_EQ(shape.classes, 4);
 }
 
+TEST(FittingSamples, TokensAreBelowTheClassesThatOneHotMakes) {
+  Graph graph = language_model();
+  graph.nodes[1].target = "torch.ops.aten.one_hot.default";
+  graph.nodes[1].inputs = {{"self", TensorName{"rows"}}, {"num_classes", std::int64_t{9}}};
+  EXPECT_EQ(fitting_samples(graph, Loss::kCrossEntropy).vocabulary, 9);
+  graph.nodes[1].set("num_classes", std::int64_t{-1});  // as many as the largest token says
+  EXPECT_ERROR(fitting_samples(graph, Loss::kCrossEntropy), InputError, "no embedding reads it");
+}
+
 TEST(FittingSamples, RefusesWhatItCannotMake) {
   const auto refused = [](const Graph& graph, const std::string& text, const std::string& more) {
     EXPECT_ERROR(fitting_samples(graph, Loss::kCrossEntropy), InputError, text, more);
