@@ -1,14 +1,11 @@
 #include "launch/Network.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <memory>
 
 #include "common/Error.h"
+#include "common/NetworkInterfaces.h"
 #include "common/Text.h"
 #include "launch/Connection.h"
 
@@ -16,23 +13,10 @@ namespace lockstep {
 
 namespace {
 
-struct Interface {
-  std::string name;
-  std::string address;
-};
-
 // Those with an IPv4 address, loopback among them.
-std::vector<Interface> interfaces() {
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return {};
-  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> all(list, &::freeifaddrs);
-  std::vector<Interface> found;
-  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    if (!entry->ifa_addr || entry->ifa_addr->sa_family != AF_INET) continue;
-    char text[INET_ADDRSTRLEN] = {};
-    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr, text, sizeof text);
-    found.push_back({.name = entry->ifa_name, .address = text});
-  }
+std::vector<NetworkInterface> interfaces() {
+  std::vector<NetworkInterface> found = network_interfaces().value_or(std::vector<NetworkInterface>());
+  std::erase_if(found, [](const NetworkInterface& each) { return !each.ipv4; });
   return found;
 }
 
@@ -49,10 +33,10 @@ std::string own_name_among(const std::vector<std::string>& hosts) {
   for (const std::string& host : hosts) {
     if (host == own || label(host) == own || host == label(own)) return host;
   }
-  const std::vector<Interface> here = interfaces();
+  const std::vector<NetworkInterface> here = interfaces();
   for (const std::string& host : hosts) {
     for (const std::string& address : addresses_of(host)) {
-      if (std::ranges::count(here, address, &Interface::address) > 0) return host;
+      if (std::ranges::count(here, address, &NetworkInterface::address) > 0) return host;
     }
   }
   throw InputError("none of the hosts " + join(hosts, ", ") + " is this machine, " + own +
@@ -60,9 +44,9 @@ std::string own_name_among(const std::vector<std::string>& hosts) {
 }
 
 std::string choose_interface(const std::string& configured, const std::string& address) {
-  const std::vector<Interface> here = interfaces();
-  if (std::ranges::count(here, configured, &Interface::name) > 0) return configured;
-  const auto found = std::ranges::find(here, address, &Interface::address);
+  const std::vector<NetworkInterface> here = interfaces();
+  if (std::ranges::count(here, configured, &NetworkInterface::name) > 0) return configured;
+  const auto found = std::ranges::find(here, address, &NetworkInterface::address);
   return found == here.end() ? "" : found->name;
 }
 

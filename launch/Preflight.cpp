@@ -1,8 +1,6 @@
 #include "launch/Preflight.h"
 
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -17,11 +15,11 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
-#include <memory>
 #include <optional>
 
 #include "common/Error.h"
 #include "common/File.h"
+#include "common/NetworkInterfaces.h"
 #include "common/Text.h"
 
 namespace lockstep {
@@ -132,14 +130,8 @@ void require_working_directory() {
 
 // mpirun and its ranks talk over TCP also on one host.
 void require_network() {
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return;
-  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> all(list, &::freeifaddrs);
-  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    const bool internet =
-        entry->ifa_addr && (entry->ifa_addr->sa_family == AF_INET || entry->ifa_addr->sa_family == AF_INET6);
-    if (internet && (entry->ifa_flags & IFF_UP) != 0) return;
-  }
+  const auto interfaces = network_interfaces();
+  if (!interfaces || std::ranges::any_of(*interfaces, &NetworkInterface::up)) return;
   throw LaunchError(
       "no network interface of this host is up, not even loopback, which mpirun needs to reach its ranks: run `ip link "
       "set lo up` where the job is started, or give the container a network");

@@ -2,8 +2,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -22,6 +20,7 @@
 #include <utility>
 
 #include "common/Error.h"
+#include "common/NetworkInterfaces.h"
 #include "common/Text.h"
 
 namespace lockstep {
@@ -72,16 +71,9 @@ int milliseconds_to(Clock::time_point deadline) {
 
 std::vector<std::string> own_addresses() {
   std::vector<std::string> all;
-  ifaddrs* first = nullptr;
-  if (::getifaddrs(&first) != 0) return all;
-  for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET || (entry->ifa_flags & IFF_UP) == 0)
-      continue;
-    char text[INET_ADDRSTRLEN];
-    const auto* address = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
-    if (::inet_ntop(AF_INET, &address->sin_addr, text, sizeof text) != nullptr) all.emplace_back(text);
+  for (const NetworkInterface& each : network_interfaces().value_or(std::vector<NetworkInterface>())) {
+    if (each.ipv4 && each.up) all.push_back(each.address);
   }
-  ::freeifaddrs(first);
   return all;
 }
 
