@@ -3,37 +3,76 @@
 #include <algorithm>
 #include <cstdint>
 #include <thread>
+#include <utility>
 
 #include "common/Error.h"
 
 namespace lockstep {
 
-std::size_t size_of(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-      return 4;
-    case DataType::kFloat64:
-    case DataType::kInt64:
-      return 8;
-    case DataType::kByte:
-      return 1;
+namespace {
+
+/// Notes in the log when the caller no longer waits.
+class LoggedWork final : public Work {
+ public:
+  LoggedWork(std::unique_ptr<Work> work, std::shared_ptr<CollectiveLog> log, std::uint64_t sequence)
+      : work_(std::move(work)), log_(std::move(log)), sequence_(sequence) {}
+  LoggedWork(const LoggedWork&) = delete;
+  LoggedWork& operator=(const LoggedWork&) = delete;
+  ~LoggedWork() override {
+    work_.reset();  // it waits
+    leave();
   }
-  throw InternalError("unknown data type");
+
+  void wait() override {
+    work_->wait();
+    leave();
+  }
+
+ private:
+  void leave() {
+    if (!left_) log_->leave(sequence_);
+    left_ = true;
+  }
+
+  std::unique_ptr<Work> work_;
+  std::shared_ptr<CollectiveLog> log_;
+  std::uint64_t sequence_;
+  bool left_ = false;
+};
+
+}  // namespace
+
+template <typename Start>
+std::unique_ptr<Work> Communicator::logged(Collective operation, std::size_t count, DataType type, const Start& start) {
+  const std::uint64_t sequence = log_->enter(operation, count, type);
+  return std::make_unique<LoggedWork>(start(), log_, sequence);
 }
 
-const char* name_of(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-      return "float32";
-    case DataType::kFloat64:
-      return "float64";
-    case DataType::kInt64:
-      return "int64";
-    case DataType::kByte:
-      return "byte";
-  }
-  throw InternalError("unknown data type");
+std::unique_ptr<Work> Communicator::all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
+  return logged(Collective::kAllReduce, count, type, [&] { return do_all_reduce(buffer, count, type, op); });
 }
+
+std::unique_ptr<Work> Communicator::reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                                   ReduceOp op) {
+  return logged(Collective::kReduceScatter, count, type,
+                [&] { return do_reduce_scatter(buffer, output, count, type, op); });
+}
+
+std::unique_ptr<Work> Communicator::all_gather(const void* input, void* output, std::size_t count, DataType type) {
+  return logged(Collective::kAllGather, count, type, [&] { return do_all_gather(input, output, count, type); });
+}
+
+std::unique_ptr<Work> Communicator::broadcast(void* buffer, std::size_t count, DataType type, int root) {
+  return logged(Collective::kBroadcast, count, type, [&] { return do_broadcast(buffer, count, type, root); });
+}
+
+void Communicator::barrier() {
+  const std::uint64_t sequence = log_->enter(Collective::kBarrier, 0, DataType::kByte);
+  do_barrier();
+  log_->leave(sequence);
+}
+
+std::vector<std::string> Communicator::all_gather(std::string_view text) { return do_gather_texts(text); }
 
 void Communicator::await(const std::function<bool()>& done) {
   using Clock = std::chrono::steady_clock;
@@ -69,7 +108,7 @@ void Communicator::give_up(const std::string& text) {
   throw SystemError(text + ": it may be stuck; its driver's messages (dmesg) may say why");
 }
 
-std::vector<std::string> Communicator::all_gather(std::string_view text) {
+std::vector<std::string> Communicator::do_gather_texts(std::string_view text) {
   const auto ranks = static_cast<std::size_t>(size());
   std::vector<std::int64_t> lengths(ranks);
   const auto length = static_cast<std::int64_t>(text.size());

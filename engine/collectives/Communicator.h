@@ -9,14 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/collectives/CollectiveLog.h"
+#include "engine/collectives/CollectiveTypes.h"
+
 namespace lockstep {
-
-enum class DataType { kFloat32, kFloat64, kInt64, kByte };
-enum class ReduceOp { kSum, kMax };
-
-std::size_t size_of(DataType type);
-/// As errors write it: "float32".
-const char* name_of(DataType type);
 
 /// A collective under way. The buffer belongs to it until `wait` returns; destroying it waits.
 class Work {
@@ -28,6 +24,9 @@ class Work {
 
 /// A fixed set of ranks, numbered 0 … size-1. Every rank must call the same collectives with the same counts
 /// and types in the same order; collectives may be empty (count 0). One thread at a time may call.
+///
+/// Each collective is noted in the log while it is under way; what a kind of communicator does for it is in the
+/// protected functions of the same names.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -36,17 +35,23 @@ class Communicator {
   virtual int size() const = 0;
 
   /// buffer[i] becomes the reduction of all ranks' buffer[i], on all ranks.
-  virtual std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) = 0;
+  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op);
   /// Of all ranks' buffers of count × size elements, rank r receives the reduction of the r-th piece into
   /// `output`.
-  virtual std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
-                                               ReduceOp op) = 0;
+  std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type, ReduceOp op);
   /// output (count × size elements) becomes the ranks' `input`s (count elements each) in rank order, on all
   /// ranks.
-  virtual std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) = 0;
+  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type);
   /// buffer becomes root's, on all ranks.
-  virtual std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) = 0;
-  virtual void barrier() = 0;
+  std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root);
+  /// Returns when all ranks have called it.
+  void barrier();
+  /// Every rank's text, in rank order, on all ranks.
+  std::vector<std::string> all_gather(std::string_view text);
+
+  /// What this rank has called. A captured step that is replayed makes no calls. Outlives the communicator.
+  std::shared_ptr<const CollectiveLog> log() const { return log_; }
+
   /// Throws what has gone wrong between the ranks, if anything has. Does not wait.
   virtual void check() {}
   /// Blocks the host until `done` says that the device has come to some point: what the device has computed is good
@@ -56,21 +61,29 @@ class Communicator {
   void await(const std::function<bool()>& done);
   /// Ends every rank of the job with this exit code. Does not return.
   [[noreturn]] virtual void abort(int exit_code) = 0;
-
-  /// Calls `collectives`, whose collectives are one launch where that is cheaper. They are under way when it returns;
-  /// their `wait` must not be called before.
-  virtual void group(const std::function<void()>& collectives) { collectives(); }
   /// Announces memory that collectives will use again and again: whether that spares copies. It must outlive this.
   virtual bool register_buffer(void* /*buffer*/, std::size_t /*bytes*/) { return false; }
 
-  /// Every rank's text, in rank order, on all ranks.
-  virtual std::vector<std::string> all_gather(std::string_view text);
-
  protected:
+  virtual std::unique_ptr<Work> do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) = 0;
+  virtual std::unique_ptr<Work> do_reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                                  ReduceOp op) = 0;
+  virtual std::unique_ptr<Work> do_all_gather(const void* input, void* output, std::size_t count, DataType type) = 0;
+  virtual std::unique_ptr<Work> do_broadcast(void* buffer, std::size_t count, DataType type, int root) = 0;
+  virtual void do_barrier() = 0;
+  /// By collectives of bytes, unless a kind of communicator has another way.
+  virtual std::vector<std::string> do_gather_texts(std::string_view text);
+
   /// How long `await` waits.
   virtual std::chrono::milliseconds wait_deadline() const { return std::chrono::minutes(30); }
   /// `await` has waited in vain: throws an error of this text.
   [[noreturn]] virtual void give_up(const std::string& text);
+
+ private:
+  template <typename Start>
+  std::unique_ptr<Work> logged(Collective operation, std::size_t count, DataType type, const Start& start);
+
+  std::shared_ptr<CollectiveLog> log_ = std::make_shared<CollectiveLog>();
 };
 
 }  // namespace lockstep

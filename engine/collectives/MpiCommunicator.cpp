@@ -113,7 +113,7 @@ void MpiCommunicator::in_parts(std::size_t count, const Part& part) const {
   }
 }
 
-std::unique_ptr<Work> MpiCommunicator::all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
+std::unique_ptr<Work> MpiCommunicator::do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
   return run([=, this] {
     in_parts(count, [&](std::size_t first, int part) {
       require(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type),
@@ -123,8 +123,8 @@ std::unique_ptr<Work> MpiCommunicator::all_reduce(void* buffer, std::size_t coun
   });
 }
 
-std::unique_ptr<Work> MpiCommunicator::reduce_scatter(const void* buffer, void* output, std::size_t count,
-                                                      DataType type, ReduceOp op) {
+std::unique_ptr<Work> MpiCommunicator::do_reduce_scatter(const void* buffer, void* output, std::size_t count,
+                                                         DataType type, ReduceOp op) {
   return run([=, this] {
     const auto ranks = static_cast<std::size_t>(size_);
     if (count <= max_count_ / ranks) {
@@ -143,7 +143,8 @@ std::unique_ptr<Work> MpiCommunicator::reduce_scatter(const void* buffer, void* 
   });
 }
 
-std::unique_ptr<Work> MpiCommunicator::all_gather(const void* input, void* output, std::size_t count, DataType type) {
+std::unique_ptr<Work> MpiCommunicator::do_all_gather(const void* input, void* output, std::size_t count,
+                                                     DataType type) {
   return run([=, this] {
     const auto ranks = static_cast<std::size_t>(size_);
     if (count <= max_count_ / ranks) {
@@ -165,7 +166,7 @@ std::unique_ptr<Work> MpiCommunicator::all_gather(const void* input, void* outpu
   });
 }
 
-std::unique_ptr<Work> MpiCommunicator::broadcast(void* buffer, std::size_t count, DataType type, int root) {
+std::unique_ptr<Work> MpiCommunicator::do_broadcast(void* buffer, std::size_t count, DataType type, int root) {
   return run([=, this] {
     in_parts(count, [&](std::size_t first, int part) {
       require(MPI_Bcast(static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type), root, comm_),
@@ -174,7 +175,7 @@ std::unique_ptr<Work> MpiCommunicator::broadcast(void* buffer, std::size_t count
   });
 }
 
-void MpiCommunicator::barrier() {
+void MpiCommunicator::do_barrier() {
   run([this] { require(MPI_Barrier(comm_), "barrier", 0); })->wait();
 }
 

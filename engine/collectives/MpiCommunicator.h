@@ -46,14 +46,15 @@ class MpiCommunicator : public Communicator {
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  using Communicator::all_gather;
-  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override;
-  std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
-                                       ReduceOp op) override;
-  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) override;
-  std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) override;
-  void barrier() override;
   [[noreturn]] void abort(int exit_code) override;
+
+ protected:
+  std::unique_ptr<Work> do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override;
+  std::unique_ptr<Work> do_reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                          ReduceOp op) override;
+  std::unique_ptr<Work> do_all_gather(const void* input, void* output, std::size_t count, DataType type) override;
+  std::unique_ptr<Work> do_broadcast(void* buffer, std::size_t count, DataType type, int root) override;
+  void do_barrier() override;
 
  private:
   using Task = std::packaged_task<void()>;

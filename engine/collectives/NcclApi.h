@@ -44,8 +44,6 @@ struct NcclApi {
   NamedCall<decltype(ncclReduceScatter)> reduce_scatter{"ncclReduceScatter"};
   NamedCall<decltype(ncclAllGather)> all_gather{"ncclAllGather"};
   NamedCall<decltype(ncclBroadcast)> broadcast{"ncclBroadcast"};
-  NamedCall<decltype(ncclGroupStart)> group_start{"ncclGroupStart"};
-  NamedCall<decltype(ncclGroupEnd)> group_end{"ncclGroupEnd"};
   NamedCall<decltype(ncclCommRegister)> register_buffer{"ncclCommRegister"};        // since 2.19, else null
   NamedCall<decltype(ncclCommDeregister)> deregister_buffer{"ncclCommDeregister"};  // as above
 
@@ -69,8 +67,7 @@ struct NcclApi {
   void for_each(Visit visit, VisitCuda visit_cuda) {
     const auto all = [](auto& each, auto&... calls) { (each(calls), ...); };
     all(visit, get_version, get_error_string, get_last_error, get_unique_id, init_rank, finalize, destroy, abort,
-        get_async_error, all_reduce, reduce_scatter, all_gather, broadcast, group_start, group_end, register_buffer,
-        deregister_buffer);
+        get_async_error, all_reduce, reduce_scatter, all_gather, broadcast, register_buffer, deregister_buffer);
     all(visit_cuda, set_device, stream_priorities, stream_create, stream_wait_event, stream_query, stream_is_capturing,
         stream_destroy, event_create, event_record, event_query, event_destroy, device_malloc, device_free,
         clear_error);

@@ -38,10 +38,6 @@ class NcclCommunicator::LaunchWork final : public Work {
   LaunchWork& operator=(const LaunchWork&) = delete;
   ~LaunchWork() override {
     if (joined_) return;
-    if (!communicator_.launches_->is_launched(launch_)) {
-      communicator_.dropped_in_group_ = launch_;
-      return;
-    }
     try {
       wait();
     } catch (...) {  // the communicator keeps it: the next call throws it
@@ -104,8 +100,7 @@ std::unique_ptr<Work> NcclCommunicator::enqueue(const NcclOperation& operation, 
     api_->run(operation, api_->event_record, enqueued_.get(), compute_);
     api_->run(operation, api_->stream_wait_event, stream_.get(), enqueued_.get(), 0U);
     api_->run(operation, call, arguments..., comm, stream_.get());
-    launch = launches_->add(operation);
-    if (!in_group_) launches_->launched(stream_.get());
+    launch = launches_->launched(operation, stream_.get());
   });
   return std::make_unique<LaunchWork>(*this, launch);
 }
@@ -114,47 +109,27 @@ void NcclCommunicator::join(std::uint64_t launch) {
   connection_->use([&](ncclComm_t) { launches_->join(launch, compute_); });
 }
 
-std::unique_ptr<Work> NcclCommunicator::all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
+std::unique_ptr<Work> NcclCommunicator::do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
   return enqueue({rank_, "all_reduce", count, type}, api_->all_reduce, buffer, buffer, count, nccl_type(type),
                  nccl_op(op));
 }
 
-std::unique_ptr<Work> NcclCommunicator::reduce_scatter(const void* buffer, void* output, std::size_t count,
-                                                       DataType type, ReduceOp op) {
+std::unique_ptr<Work> NcclCommunicator::do_reduce_scatter(const void* buffer, void* output, std::size_t count,
+                                                          DataType type, ReduceOp op) {
   return enqueue({rank_, "reduce_scatter", count, type}, api_->reduce_scatter, buffer, output, count, nccl_type(type),
                  nccl_op(op));
 }
 
-std::unique_ptr<Work> NcclCommunicator::all_gather(const void* input, void* output, std::size_t count, DataType type) {
+std::unique_ptr<Work> NcclCommunicator::do_all_gather(const void* input, void* output, std::size_t count,
+                                                      DataType type) {
   return enqueue({rank_, "all_gather", count, type}, api_->all_gather, input, output, count, nccl_type(type));
 }
 
-std::unique_ptr<Work> NcclCommunicator::broadcast(void* buffer, std::size_t count, DataType type, int root) {
+std::unique_ptr<Work> NcclCommunicator::do_broadcast(void* buffer, std::size_t count, DataType type, int root) {
   return enqueue({rank_, "broadcast", count, type}, api_->broadcast, buffer, buffer, count, nccl_type(type), root);
 }
 
-void NcclCommunicator::group(const std::function<void()>& collectives) {
-  if (in_group_) return collectives();
-  const NcclOperation operation{rank_, "launching a group"};
-  connection_->use([&](ncclComm_t) {
-    api_->run(operation, api_->group_start);
-    in_group_ = true;
-    try {
-      collectives();
-    } catch (...) {
-      in_group_ = false;
-      api_->group_end.function();  // NCCL would hold back this thread's next collectives, on any communicator
-      throw;
-    }
-    in_group_ = false;
-    api_->run(operation, api_->group_end);
-    launches_->launched(stream_.get());
-    if (dropped_in_group_) launches_->join(*dropped_in_group_, compute_);
-    dropped_in_group_.reset();
-  });
-}
-
-void NcclCommunicator::barrier() {
+void NcclCommunicator::do_barrier() {
   enqueue({rank_, "barrier", 1, DataType::kByte}, api_->all_reduce, element_.get(), element_.get(), std::size_t{1},
           ncclUint8, ncclMax);
   synchronize();
@@ -166,12 +141,11 @@ void NcclCommunicator::abort(int exit_code) {
   std::_Exit(exit_code);  // for GCC, which does not take a virtual function's word that it does not return
 }
 
-std::vector<std::string> NcclCommunicator::all_gather(std::string_view text) { return bootstrap_.all_gather(text); }
-
-void NcclCommunicator::check() {
-  if (in_group_) throw InternalError("a rank may not wait for the device inside a group");
-  connection_->check();
+std::vector<std::string> NcclCommunicator::do_gather_texts(std::string_view text) {
+  return bootstrap_.all_gather(text);
 }
+
+void NcclCommunicator::check() { connection_->check(); }
 
 void NcclCommunicator::give_up(const std::string& text) { connection_->fail(text + ": another rank may have stopped"); }
 

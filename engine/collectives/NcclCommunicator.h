@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +20,7 @@ namespace lockstep {
 /// its call; `wait` (or the Work's destruction) makes what is enqueued there afterwards run after the collective. So a
 /// buffer may be used on the compute stream once `wait` has returned, and read by the host after `synchronize`.
 ///
-/// Collectives, groups and `wait` are legal while the compute stream is captured into a CUDA graph, `barrier` and
+/// Collectives and `wait` are legal while the compute stream is captured into a CUDA graph, `barrier` and
 /// `synchronize` are not. Every Work must be waited for before the capture ends, and a step should have run uncaptured
 /// before it, for NCCL connects ranks when they first need it. A graph must go before the communicator, and as soon as
 /// anything fails: until then NCCL does not come back from an abort.
@@ -43,19 +42,7 @@ class NcclCommunicator : public Communicator {
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override;
-  std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
-                                       ReduceOp op) override;
-  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) override;
-  std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) override;
-  /// One launch of NCCL; groups may nest. An exception out of `collectives` fails the communicator.
-  void group(const std::function<void()>& collectives) override;
-  /// Blocks the host, as `synchronize` does.
-  void barrier() override;
   [[noreturn]] void abort(int exit_code) override;
-  /// Over `bootstrap`, from host memory.
-  std::vector<std::string> all_gather(std::string_view text) override;
-
   /// Throws what NCCL reports. `await` throws PeerError after the deadline, naming the collective under way.
   void check() override;
   /// Awaits all that is enqueued on the compute stream and here.
@@ -64,6 +51,16 @@ class NcclCommunicator : public Communicator {
   bool register_buffer(void* buffer, std::size_t bytes) override;
 
  protected:
+  std::unique_ptr<Work> do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override;
+  std::unique_ptr<Work> do_reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                          ReduceOp op) override;
+  std::unique_ptr<Work> do_all_gather(const void* input, void* output, std::size_t count, DataType type) override;
+  std::unique_ptr<Work> do_broadcast(void* buffer, std::size_t count, DataType type, int root) override;
+  /// Blocks the host, as `synchronize` does.
+  void do_barrier() override;
+  /// Over `bootstrap`, from host memory.
+  std::vector<std::string> do_gather_texts(std::string_view text) override;
+
   std::chrono::milliseconds wait_deadline() const override { return deadlines_.wait; }
   [[noreturn]] void give_up(const std::string& text) override;
 
@@ -88,8 +85,6 @@ class NcclCommunicator : public Communicator {
   std::shared_ptr<NcclLaunches> launches_;
   std::unique_ptr<NcclConnection> connection_;
   std::vector<void*> registered_;
-  bool in_group_ = false;
-  std::optional<std::uint64_t> dropped_in_group_;  ///< the launch of a Work that went before its group ended
 };
 
 }  // namespace lockstep

@@ -10,7 +10,7 @@
 
 namespace lockstep {
 
-/// A launch is one collective or one group of them. The events are made at the start and used in turn: none is made
+/// A launch is one collective. The events are made at the start and used in turn: none is made
 /// while a step is captured into a CUDA graph. One whose event a later launch of the same stream has taken is waited
 /// for through that. One thread at a time may call.
 class NcclLaunches {
@@ -18,12 +18,9 @@ class NcclLaunches {
   /// Errors name `rank`. The current device must be that of the streams.
   NcclLaunches(std::shared_ptr<const NcclApi> api, int rank);
 
-  /// Notes an operation of the launch that is being put together, and returns the launch's number.
-  std::uint64_t add(const NcclOperation& operation);
-  /// What was put together has been launched on `stream`. Does nothing when it was nothing.
-  void launched(cudaStream_t stream);
-  bool is_launched(std::uint64_t launch) const { return launch < next_; }
-  /// What is enqueued on `stream` from now on runs after the launch. Throws InternalError when it is not launched yet.
+  /// Notes an operation that has been launched on `stream`, and returns the launch's number.
+  std::uint64_t launched(const NcclOperation& operation, cudaStream_t stream);
+  /// What is enqueued on `stream` from now on runs after the launch.
   void join(std::uint64_t launch, cudaStream_t stream) const;
 
   /// All launches are known to be done.
@@ -36,8 +33,7 @@ class NcclLaunches {
   static constexpr std::size_t kEvents = 256;
   struct Launch {
     CudaOwner<CUevent_st> event;
-    NcclOperation operation;  ///< the first
-    int operations = 0;
+    NcclOperation operation;
     bool captured = false;  ///< its event is one of a graph's, and never done
   };
 
@@ -46,7 +42,7 @@ class NcclLaunches {
 
   std::shared_ptr<const NcclApi> api_;
   std::array<Launch, kEvents> launches_;
-  std::uint64_t next_ = 0;  ///< the one that is being put together
+  std::uint64_t next_ = 0;
   std::uint64_t done_ = 0;  ///< those below are known to be done
 };
 

@@ -15,16 +15,16 @@ class RankAlone : public Communicator {
  public:
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  std::unique_ptr<Work> all_reduce(void*, std::size_t, DataType, ReduceOp) override { return done(); }
-  std::unique_ptr<Work> reduce_scatter(const void* from, void* to, std::size_t count, DataType type,
-                                       ReduceOp) override {
+  std::unique_ptr<Work> do_all_reduce(void*, std::size_t, DataType, ReduceOp) override { return done(); }
+  std::unique_ptr<Work> do_reduce_scatter(const void* from, void* to, std::size_t count, DataType type,
+                                          ReduceOp) override {
     return copied(from, to, count, type);
   }
-  std::unique_ptr<Work> all_gather(const void* from, void* to, std::size_t count, DataType type) override {
+  std::unique_ptr<Work> do_all_gather(const void* from, void* to, std::size_t count, DataType type) override {
     return copied(from, to, count, type);
   }
-  std::unique_ptr<Work> broadcast(void*, std::size_t, DataType, int) override { return done(); }
-  void barrier() override {}
+  std::unique_ptr<Work> do_broadcast(void*, std::size_t, DataType, int) override { return done(); }
+  void do_barrier() override {}
   [[noreturn]] void abort(int) override { throw std::logic_error("nobody aborts here"); }
   void check() override {
     if (checks_left_ == 0) throw PeerError("rank 1 is gone");

@@ -29,24 +29,23 @@ class WatchedCommunicator : public Communicator {
  public:
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
-  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override {
+  std::unique_ptr<Work> do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) override {
     return inner_.all_reduce(buffer, count, type, op);
   }
-  std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
-                                       ReduceOp op) override {
+  std::unique_ptr<Work> do_reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type,
+                                          ReduceOp op) override {
     return inner_.reduce_scatter(buffer, output, count, type, op);
   }
-  std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type) override {
+  std::unique_ptr<Work> do_all_gather(const void* input, void* output, std::size_t count, DataType type) override {
     return inner_.all_gather(input, output, count, type);
   }
-  std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root) override {
+  std::unique_ptr<Work> do_broadcast(void* buffer, std::size_t count, DataType type, int root) override {
     if (before_piece) before_piece();
     ++pieces;
     largest = std::max(largest, count * size_of(type));
     return inner_.broadcast(buffer, count, type, root);
   }
-  using Communicator::all_gather;
-  void barrier() override { inner_.barrier(); }
+  void do_barrier() override { inner_.barrier(); }
   [[noreturn]] void abort(int exit_code) override { inner_.abort(exit_code); }
 
   std::function<void()> before_piece;

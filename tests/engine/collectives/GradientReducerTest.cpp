@@ -177,17 +177,19 @@ class Recorder : public Communicator {
     registered = {static_cast<const std::byte*>(buffer), bytes};
     return true;
   }
-  std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp) override {
+  std::unique_ptr<Work> do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp) override {
     on_call();
     if (type == DataType::kInt64) return std::make_unique<Done>();
     reduced.push_back(buffer);
     counts.push_back(count);
     return std::make_unique<Done>();
   }
-  std::unique_ptr<Work> reduce_scatter(const void*, void*, std::size_t, DataType, ReduceOp) override { unexpected(); }
-  std::unique_ptr<Work> all_gather(const void*, void*, std::size_t, DataType) override { unexpected(); }
-  std::unique_ptr<Work> broadcast(void*, std::size_t, DataType, int) override { unexpected(); }
-  void barrier() override { unexpected(); }
+  std::unique_ptr<Work> do_reduce_scatter(const void*, void*, std::size_t, DataType, ReduceOp) override {
+    unexpected();
+  }
+  std::unique_ptr<Work> do_all_gather(const void*, void*, std::size_t, DataType) override { unexpected(); }
+  std::unique_ptr<Work> do_broadcast(void*, std::size_t, DataType, int) override { unexpected(); }
+  void do_barrier() override { unexpected(); }
   [[noreturn]] void abort(int) override { unexpected(); }
 
   std::function<void()> on_call = [] {};

@@ -151,6 +151,35 @@ TEST_P(MpiCommunicatorTest, WorkMayBeDroppedOrWaitedForTwice) {
   EXPECT_EQ(value, size_ * size_);
 }
 
+// A watchdog asks while the rank waits: the last rank comes when rank 0's log has shown that it is awaited.
+TEST_P(MpiCommunicatorTest, TheLogShowsWhatIsUnderWay) {
+  std::optional<TemporaryDirectory> directory;
+  if (rank_ == 0) directory.emplace();
+  const std::string path = communicator_.all_gather(directory ? (*directory / "seen").string() : "")[0];
+  const auto log = communicator_.log();
+  const std::uint64_t next = log->count() + 1;
+  std::thread watchdog;
+  if (rank_ == 0 && size_ > 1) {
+    watchdog = std::thread([&] {
+      while (!log->under_way() || log->under_way()->sequence != next) std::this_thread::yield();
+      std::ofstream(path) << "seen";
+    });
+  }
+  if (rank_ == size_ - 1 && size_ > 1) {
+    EXPECT_EQ(log->count(), next - 1);
+    while (!std::filesystem::exists(path)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::int64_t value = 1;
+  communicator_.all_reduce(&value, 1, DataType::kInt64, ReduceOp::kSum)->wait();
+  if (watchdog.joinable()) watchdog.join();
+  EXPECT_FALSE(log->under_way());
+  const CollectiveRecord last = log->records().back();
+  EXPECT_EQ(last.sequence, next);
+  EXPECT_EQ(last.operation, Collective::kAllReduce);
+  const std::vector<std::string> counts = communicator_.all_gather(std::to_string(log->count()));
+  EXPECT_EQ(counts, std::vector<std::string>(static_cast<std::size_t>(size_), counts[0]));
+}
+
 TEST_P(MpiCommunicatorTest, AFailedCollectiveSaysWhoWhatAndWhy) {
   // MPI checks the root before it sends anything, so every rank fails by itself.
   double value = 0;

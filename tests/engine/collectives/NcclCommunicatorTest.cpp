@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -160,9 +159,6 @@ TEST_F(NcclCommunicatorTest, NothingThatACaptureForbidsIsCalledWhileWorkIsEnqueu
   works[0]->wait();
   works[255]->wait();
   EXPECT_EQ(fake_.take_calls(), (Calls{joins(44), joins(1), joins(256)}));
-  communicator.group([] {});
-  EXPECT_EQ(fake_.take_calls(), (Calls{"ncclGroupStart()", "ncclGroupEnd()"}));
-  communicator.group([&] { communicator.broadcast(buffer_, 1, DataType::kByte, 0); });
   EXPECT_EQ(fake_.count("cudaEventCreateWithFlags"), 257);
   EXPECT_EQ(fake_.count("cudaMalloc"), 1);
   EXPECT_EQ(fake_.count("cudaStreamQuery") + fake_.count("cudaEventQuery"), 0);
@@ -174,70 +170,29 @@ TEST_F(NcclCommunicatorTest, EmptyCollectivesAreCallsAsAnyOther) {
   EXPECT_EQ(fake_.take_calls(), in_order("ncclAllReduce(null, null, 0, 7, 0, comm, stream)", 1));
 }
 
-TEST_F(NcclCommunicatorTest, AGroupIsOneLaunchWithOneEvent) {
-  NcclCommunicator& communicator = start();
-  std::unique_ptr<Work> bucket;
-  std::unique_ptr<Work> flag;
-  communicator.group([&] {
-    bucket = communicator.all_reduce(buffer_, 100, DataType::kFloat32, ReduceOp::kSum);
-    communicator.group([&] { flag = communicator.all_reduce(output_, 1, DataType::kFloat32, ReduceOp::kMax); });
-  });
-  const Calls expected = {"ncclGroupStart()",
-                          "cudaEventRecord(enqueued, compute)",
-                          "cudaStreamWaitEvent(stream, enqueued, 0)",
-                          "ncclAllReduce(buffer, buffer, 100, 7, 0, comm, stream)",
-                          "cudaEventRecord(enqueued, compute)",
-                          "cudaStreamWaitEvent(stream, enqueued, 0)",
-                          "ncclAllReduce(output, output, 1, 7, 2, comm, stream)",
-                          "ncclGroupEnd()",
-                          "cudaEventRecord(event 1, stream)"};
-  EXPECT_EQ(fake_.take_calls(), expected);
-  bucket->wait();
-  flag->wait();
-  EXPECT_EQ(fake_.take_calls(), (Calls{joins(1), joins(1)}));
-  communicator.group([] {});
-  EXPECT_EQ(fake_.take_calls(), (Calls{"ncclGroupStart()", "ncclGroupEnd()"}));
-}
-
-TEST_F(NcclCommunicatorTest, AWorkDroppedInsideItsGroupIsWaitedForAtTheGroupsEnd) {
-  NcclCommunicator& communicator = start();
-  communicator.group([&] { communicator.all_reduce(buffer_, 1, DataType::kFloat32, ReduceOp::kSum); });
-  const Calls calls = fake_.take_calls();
-  EXPECT_EQ(calls[calls.size() - 2], "cudaEventRecord(event 1, stream)");
-  EXPECT_EQ(calls.back(), joins(1));
-  communicator.group([] {});
-  EXPECT_EQ(fake_.take_calls().back(), "ncclGroupEnd()");
-}
-
-TEST_F(NcclCommunicatorTest, WaitingInsideAGroupIsABug) {
-  NcclCommunicator& communicator = start();
-  EXPECT_ERROR(
-      communicator.group([&] { communicator.all_reduce(buffer_, 5, DataType::kInt64, ReduceOp::kSum)->wait(); }),
-      InternalError, me_ + ": all_reduce of 5 elements of int64", "inside its group");
-}
-
-TEST_F(NcclCommunicatorTest, SynchronizingInsideAGroupIsABug) {
-  NcclCommunicator& communicator = start();
-  EXPECT_THROW(communicator.group([&] { communicator.barrier(); }), InternalError);
-}
-
-TEST_F(NcclCommunicatorTest, AnExceptionInAGroupClosesItAndFailsTheCommunicator) {
-  NcclCommunicator& communicator = start();
-  EXPECT_THROW(communicator.group([] { throw std::length_error("no"); }), std::length_error);
-  EXPECT_EQ(fake_.take_calls().at(1), "ncclGroupEnd()");
-  EXPECT_THROW(communicator.broadcast(buffer_, 1, DataType::kByte, 0), std::length_error);
-  wait_for_abort();
-}
-
 TEST_F(NcclCommunicatorTest, TheFirstErrorStays) {
   NcclCommunicator& communicator = start();
   fake_.fail("ncclBroadcast", ncclRemoteError);
-  EXPECT_THROW(communicator.group([&] {
-    EXPECT_THROW(communicator.broadcast(buffer_, 1, DataType::kByte, 0), PeerError);
-    throw std::length_error("no");
-  }),
-               std::length_error);
-  EXPECT_THROW(communicator.barrier(), PeerError);
+  EXPECT_THROW(communicator.broadcast(buffer_, 1, DataType::kByte, 0), PeerError);
+  fake_.fail("ncclAllReduce", ncclSystemError);
+  EXPECT_ERROR(communicator.barrier(), PeerError, "broadcast of 1 elements of byte");
+}
+
+TEST_F(NcclCommunicatorTest, ItsCollectivesAreLoggedOnce) {
+  NcclCommunicator& communicator = start();
+  const auto work = communicator.all_reduce(buffer_, 7, DataType::kFloat32, ReduceOp::kSum);
+  communicator.barrier();
+  const std::vector<CollectiveRecord> records = communicator.log()->records();
+  ASSERT_EQ(records.size(), 2);
+  EXPECT_EQ(records[0].operation, Collective::kAllReduce);
+  EXPECT_EQ(records[0].count, 7);
+  EXPECT_FALSE(records[0].left);
+  EXPECT_EQ(records[1].operation, Collective::kBarrier);
+  EXPECT_TRUE(records[1].left);
+  const std::uint64_t before = bootstrap_.log()->count();
+  communicator.all_gather(me_);
+  EXPECT_EQ(communicator.log()->count(), 2);
+  EXPECT_EQ(bootstrap_.log()->count(), before + 2);  // the lengths and the texts
 }
 
 TEST_F(NcclCommunicatorTest, BarrierReducesOneElementAndWaitsForTheDevice) {
@@ -342,7 +297,6 @@ TEST_F(NcclCommunicatorTest, AFailedCallSaysWhoWhatAndWhyAndEndsTheCommunicator)
   EXPECT_ERROR(communicator.barrier(), PeerError, text);
   EXPECT_ERROR(communicator.synchronize(), PeerError, text);
   EXPECT_ERROR(communicator.register_buffer(buffer_, 1), PeerError, text);
-  EXPECT_ERROR(communicator.group([] {}), PeerError, text);
   EXPECT_EQ(fake_.take_calls(), Calls{});
 }
 
@@ -417,7 +371,7 @@ TEST_F(NcclCommunicatorTest, WhatWasCapturedIsNotUnderWay) {
   NcclCommunicator& communicator = start();
   fake_.capture(true);
   communicator.all_reduce(buffer_, 10, DataType::kFloat32, ReduceOp::kSum);
-  communicator.group([&] { communicator.all_reduce(buffer_, 11, DataType::kFloat32, ReduceOp::kSum); });
+  communicator.all_reduce(buffer_, 11, DataType::kFloat32, ReduceOp::kSum);
   fake_.capture(false);
   fake_.stand_after(0);
   communicator.all_reduce(buffer_, 12, DataType::kFloat32, ReduceOp::kSum);
@@ -490,12 +444,9 @@ TEST_F(NcclCommunicatorTest, ADeviceThatStandsIsGivenUpAtTheDeadline) {
   deadlines_.wait = milliseconds(20);
   NcclCommunicator& communicator = start();
   fake_.stand_after(0);
-  communicator.group([&] {
-    communicator.all_reduce(buffer_, 10, DataType::kFloat32, ReduceOp::kSum);
-    communicator.all_reduce(buffer_, 1, DataType::kFloat32, ReduceOp::kSum);
-  });
-  EXPECT_ERROR(communicator.synchronize(), PeerError, "within 0 s",
-               "under way: all_reduce of 10 elements of float32 and 1 more of its group");
+  communicator.all_reduce(buffer_, 10, DataType::kFloat32, ReduceOp::kSum);
+  communicator.all_reduce(buffer_, 1, DataType::kFloat32, ReduceOp::kSum);
+  EXPECT_ERROR(communicator.synchronize(), PeerError, "within 0 s", "under way: all_reduce of 10 elements of float32");
   wait_for_abort();
 }
 

@@ -146,10 +146,8 @@ TEST_F(NcclGpuTest, StreamsAreInOrder) {
   for (int round = 0; round < 20; ++round) {
     communicator_->all_reduce(buffer_, kCount, DataType::kInt64, ReduceOp::kSum)->wait();
     ASSERT_CUDA(cudaMemcpyAsync(output_, buffer_, kMaxBytes, cudaMemcpyDeviceToDevice, compute_));
-    communicator_->group([&] {
-      communicator_->all_reduce(output_, kCount, DataType::kInt64, ReduceOp::kMax);
-      communicator_->all_reduce(buffer_, 1, DataType::kInt64, ReduceOp::kMax);
-    });
+    communicator_->all_reduce(output_, kCount, DataType::kInt64, ReduceOp::kMax);
+    communicator_->all_reduce(buffer_, 1, DataType::kInt64, ReduceOp::kMax);
     ASSERT_CUDA(cudaMemcpyAsync(buffer_, output_, kMaxBytes, cudaMemcpyDeviceToDevice, compute_));
     expected *= size_;
   }
@@ -160,7 +158,7 @@ TEST_F(NcclGpuTest, ACapturedStepIsReplayed) {
   constexpr std::size_t kCount = 1000;
   const auto step = [&] {
     const auto first = communicator_->all_reduce(buffer_, kCount, DataType::kInt64, ReduceOp::kSum);
-    communicator_->group([&] { communicator_->all_reduce(output_, 1, DataType::kInt64, ReduceOp::kMax); });
+    communicator_->all_reduce(output_, 1, DataType::kInt64, ReduceOp::kMax);
     first->wait();
   };
   write(std::vector<std::int64_t>(kCount, 1));

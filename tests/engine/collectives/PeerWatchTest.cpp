@@ -33,7 +33,7 @@ class BoardCommunicator : public Communicator {
 
   int rank() const override { return rank_; }
   int size() const override { return kRanks; }
-  std::vector<std::string> all_gather(std::string_view text) override {
+  std::vector<std::string> do_gather_texts(std::string_view text) override {
     std::memset(board_.texts[rank_], 0, sizeof board_.texts[rank_]);
     text.copy(board_.texts[rank_], sizeof board_.texts[rank_] - 1);
     pthread_barrier_wait(&board_.barrier);
@@ -42,13 +42,13 @@ class BoardCommunicator : public Communicator {
     return all;
   }
 
-  std::unique_ptr<Work> all_reduce(void*, std::size_t, DataType, ReduceOp) override { return refuse(); }
-  std::unique_ptr<Work> reduce_scatter(const void*, void*, std::size_t, DataType, ReduceOp) override {
+  std::unique_ptr<Work> do_all_reduce(void*, std::size_t, DataType, ReduceOp) override { return refuse(); }
+  std::unique_ptr<Work> do_reduce_scatter(const void*, void*, std::size_t, DataType, ReduceOp) override {
     return refuse();
   }
-  std::unique_ptr<Work> all_gather(const void*, void*, std::size_t, DataType) override { return refuse(); }
-  std::unique_ptr<Work> broadcast(void*, std::size_t, DataType, int) override { return refuse(); }
-  void barrier() override { refuse(); }
+  std::unique_ptr<Work> do_all_gather(const void*, void*, std::size_t, DataType) override { return refuse(); }
+  std::unique_ptr<Work> do_broadcast(void*, std::size_t, DataType, int) override { return refuse(); }
+  void do_barrier() override { refuse(); }
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
 
  private:
@@ -62,9 +62,9 @@ class BoardCommunicator : public Communicator {
 class LostCommunicator : public BoardCommunicator {
  public:
   using BoardCommunicator::BoardCommunicator;
-  std::vector<std::string> all_gather(std::string_view text) override {
+  std::vector<std::string> do_gather_texts(std::string_view text) override {
     const std::string elsewhere = std::string(text.substr(0, text.find(' '))) + " 9 192.0.2.1";
-    return BoardCommunicator::all_gather(text.find(' ') == std::string_view::npos ? text : elsewhere);
+    return BoardCommunicator::do_gather_texts(text.find(' ') == std::string_view::npos ? text : elsewhere);
   }
 };
 
