@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/Error.h"
+#include "engine/commands/Failure.h"
 #include "engine/commands/InspectCommand.h"
 #include "engine/commands/ModelCommand.h"
 #include "engine/commands/TrainCommand.h"
@@ -26,11 +27,9 @@ int main(int argc, char** argv) {
     if (command == "inspect" && argc == 4 && argv[3] == std::string("--passes")) return inspect_command(argv[2], true);
     std::cerr << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | inspect FILE [--passes]\n";
     return kExitBadInput;
-  } catch (const Error& error) {
-    std::cerr << "lockstep: error: " << error.what() << "\n";
-    return error.exit_code();
-  } catch (const std::exception& error) {
-    std::cerr << "lockstep: error: " << error.what() << "\n";
-    return kExitInternal;
+  } catch (const std::exception&) {
+    const Failure failure = current_failure(command + " failed");
+    std::cerr << "lockstep: error: " << failure.text << "\n";
+    return failure.code;
   }
 }

@@ -17,8 +17,8 @@
 
 namespace lockstep {
 
-RankDevice::RankDevice(const JobConfig& config, [[maybe_unused]] const MpiSession& session, Communicator& host)
-    : host_(host) {
+RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host)
+    : host_(host), hosts_(session.hosts()), host_number_(session.first_rank_on_this_host()) {
   if (config.gpus == 0) {
     device_ = std::make_unique<CpuDevice>(static_cast<int>(config.threads));
     return;

@@ -4,7 +4,8 @@
 #include <memory>
 
 #include "engine/collectives/MpiCommunicator.h"
-#include "engine/train/Trainer.h"
+#include "engine/collectives/MpiSession.h"
+#include "engine/train/RankContext.h"
 #include "job/JobConfig.h"
 
 namespace lockstep {
@@ -18,10 +19,18 @@ class RankDevice {
   RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host);
 
   /// Lives as long as this.
-  RankContext context() const { return {*device_, communicator_ ? *communicator_ : host_, host_}; }
+  RankContext context() const {
+    return {.device = *device_,
+            .communicator = communicator_ ? *communicator_ : host_,
+            .host = host_,
+            .hosts = hosts_,
+            .host_number = host_number_};
+  }
 
  private:
   Communicator& host_;
+  int hosts_;
+  int host_number_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Communicator> communicator_;  ///< none where `host_` will do: on CPUs, and for a rank alone
 };

@@ -118,4 +118,9 @@ Program with_channels_last(const Program& program, std::vector<std::string>& cha
   return Program(program.name(), std::move(graph), std::move(state));
 }
 
+Program apply_passes(const Program& program, const std::vector<Pass>& passes) {
+  std::vector<std::string> changes;
+  return apply_passes(program, passes, changes);
+}
+
 }  // namespace lockstep

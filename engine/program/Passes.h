@@ -13,6 +13,8 @@ namespace lockstep {
 /// The program with these passes applied, in the order in which Pass lists them. Adds a line to `changes`, beginning
 /// with the pass's name, for each place that one changed.
 Program apply_passes(const Program& program, const std::vector<Pass>& passes, std::vector<std::string>& changes);
+/// The same, for those who do not ask what changed.
+Program apply_passes(const Program& program, const std::vector<Pass>& passes);
 
 /// Moves ReLU behind the max-pool that alone reads it: max(max(x, 0)) is max(max(x), 0), also in the last bit and in
 /// the gradients (where the largest of a window is positive it is the same element, elsewhere there is no gradient),

@@ -1,25 +1,41 @@
 // The numbers of a job as JSON lines, for programs to read.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
 
 #include "common/File.h"
+#include "engine/report/EventSink.h"
+#include "engine/report/ProgressMeter.h"
 
 namespace lockstep {
 
-/// `metrics.jsonl`: one JSON object per line, in the order of events. Started anew by each job; every line is in the
-/// file when `write` returns. Throws SystemError.
-class MetricsFile {
+/// `metrics.jsonl` in a directory: one JSON object per line, in the order of events. Nothing is touched before the run
+/// starts; then the directory is made if it is missing, and the file is started anew. Every line is in the file when
+/// the function that is told the event returns. `run_started` throws InputError when the directory cannot be made; all
+/// throw SystemError when the file cannot be written.
+class MetricsFile : public EventSink {
  public:
-  /// Makes the directory if it is missing; InputError when that cannot be done.
-  explicit MetricsFile(const std::filesystem::path& directory);
-  void write(const nlohmann::json& line);
-  const std::filesystem::path& path() const { return path_; }
+  /// Progress is written after the steps after which a console of the same settings shows it.
+  MetricsFile(std::filesystem::path directory, bool terminal, double seconds_between_lines);
+
+  std::filesystem::path path() const { return directory_ / "metrics.jsonl"; }
+
+  void run_started(const RunStarted& event) override;
+  void step_done(const StepDone& event) override;
+  void evaluated(const Evaluated& event) override;
+  void run_ended(const RunEnded& event) override;
 
  private:
-  std::filesystem::path path_;
-  OutputFile file_;
+  void write(const nlohmann::json& line);
+  void write_metrics(const char* event, std::int64_t epoch, std::int64_t global_step, const Metrics& metrics);
+
+  std::filesystem::path directory_;
+  std::optional<OutputFile> file_;  ///< since the run started
+  ProgressMeter meter_;
 };
 
 }  // namespace lockstep

@@ -10,9 +10,9 @@
 #include "engine/data/Dataset.h"
 #include "engine/device/Device.h"
 #include "engine/program/Executor.h"
-#include "engine/report/Reporter.h"
+#include "engine/report/Metrics.h"
 #include "engine/train/Objective.h"
-#include "engine/train/StopSignal.h"
+#include "engine/train/StopToken.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {

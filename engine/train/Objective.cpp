@@ -47,4 +47,8 @@ double Objective::denominator(std::int64_t samples, const at::Tensor& output) co
   return count * static_cast<double>(loss_ == Loss::kCrossEntropy ? elements / output.size(-1) : elements);
 }
 
+Objective make_objective(const Hyperparameters& hyperparameters) {
+  return Objective(hyperparameters.loss, hyperparameters.label_smoothing);
+}
+
 }  // namespace lockstep

@@ -31,4 +31,7 @@ class Objective {
   double label_smoothing_;
 };
 
+/// The objective of a job.
+Objective make_objective(const Hyperparameters& hyperparameters);
+
 }  // namespace lockstep

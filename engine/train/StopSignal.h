@@ -1,12 +1,9 @@
 // A request from outside to stop early and in good order.
 #pragma once
 
-#include <functional>
+#include "engine/train/StopToken.h"
 
 namespace lockstep {
-
-/// Asked at step boundaries: whether the job should stop.
-using StopRequested = std::function<bool()>;
 
 /// From its construction on, SIGUSR1 and SIGTERM to this process are such requests. mpirun hands SIGUSR1 on to its
 /// ranks and leaves them the time they need; SIGTERM comes from schedulers (scancel, a time limit), which kill 30 s
@@ -22,6 +19,11 @@ class StopSignal {
   bool requested() const;
   /// After a request: half of the time in which all must be over has gone by.
   bool half_over() const;
+
+  /// For those who heed requests; this must outlive it.
+  StopToken token() const {
+    return {.requested = [this] { return requested(); }, .half_over = [this] { return half_over(); }};
+  }
 };
 
 }  // namespace lockstep

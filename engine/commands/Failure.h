@@ -1,0 +1,28 @@
+// What an error means for the process that meets it: the one place where exit codes are decided.
+#pragma once
+
+#include <string>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+/// Whom an error concerns.
+enum class Reach {
+  kAllRanks,  ///< all ranks raised it alike: one of them says so, and all leave in good order
+  kPeer,      ///< another rank failed
+  kThisRank,  ///< this rank failed alone, and must end the others
+};
+
+struct Failure {
+  std::string text;
+  ExitCode code = kExitInternal;
+  Reach reach = Reach::kThisRank;
+};
+
+/// Of the exception that is being handled: call it in a catch block. `context` comes before the text of an error of
+/// libtorch. Once training has begun no error has exit code 2, which says that nothing was started. What is no
+/// std::exception is thrown on.
+Failure current_failure(const std::string& context, bool training_began = false);
+
+}  // namespace lockstep

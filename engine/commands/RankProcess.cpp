@@ -1,0 +1,154 @@
+#include "engine/commands/RankProcess.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <utility>
+
+#include "common/FailureFile.h"
+#include "common/Text.h"
+#include "engine/report/Console.h"
+#include "engine/report/MetricsFile.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::chrono::seconds kForTheWatch(1);
+
+// Whether a launcher of ours watches the ranks, and stops them.
+bool is_launched(const JobConfig& config) { return !config.status_file.empty(); }
+
+// When MPI has not started in time.
+void give_up(const JobConfig& config) {
+  report_failure(config, "a rank on " + config.host + ": MPI has not started within " +
+                             format("%g", config.hyperparameters.hosts_timeout) +
+                             " s: not all ranks have come, or their hosts cannot reach each other's ports; look for a "
+                             "rank that has ended, and for a firewall between the hosts");
+  std::_Exit(kExitRankFailed);
+}
+
+// For GPUs MPI only carries what the host must know.
+MpiMode mode_of(const JobConfig& config, const MpiSession& mpi) {
+  return config.gpus > 0 ? MpiMode::kInline
+                         : choose_mpi_mode(static_cast<int>(config.cores), mpi.ranks_on_this_host(),
+                                           static_cast<int>(config.threads));
+}
+
+/// The sinks of this program: a new one is added here.
+void add_sinks(const JobConfig& config, EventSinks& events) {
+  const double seconds = config.hyperparameters.log_every;
+  auto metrics = std::make_unique<MetricsFile>(config.output_data_dir, config.terminal, seconds);
+  events.add(std::make_unique<Console>(stdout, config.terminal, seconds, metrics->path().string()));
+  events.add(std::move(metrics));
+}
+
+}  // namespace
+
+void report_failure(const JobConfig& config, const std::string& message) {
+  std::fprintf(stderr, "lockstep: error: %s\n", message.c_str());
+  std::fflush(stderr);
+  write_failure_file(config.output_dir, message);
+}
+
+RankProcess::RankProcess(const JobConfig& config, const StopSignal& stop)
+    : config_(config),
+      stop_(stop),
+      alarm_(std::in_place, std::chrono::duration<double>(config.hyperparameters.hosts_timeout),
+             [&config] { give_up(config); }),
+      communicator_(mpi_, mode_of(config, mpi_)) {
+  if (communicator_.rank() == 0) add_sinks(config, events_);
+}
+
+void RankProcess::report(RankStatus status) const {
+  if (communicator_.rank() == 0) report_status(config_.status_file, status);
+}
+
+int RankProcess::run() {
+  try {
+    meet();
+    if (!all_are_here()) return kExitBadInput;
+    return train();
+  } catch (const std::exception&) {
+    return fail(current_failure("training failed", training_began_));
+  }
+}
+
+void RankProcess::meet() {
+  // By ssh, only the ranks of the launcher's own host know of it.
+  launched_ = communicator_.all_gather(is_launched(config_) ? "1" : "0").front() == "1";
+  if (!launched_) watch_each_other();
+  alarm_.reset();
+  report(RankStatus::kListening);
+}
+
+void RankProcess::watch_each_other() {
+  watch_.emplace(communicator_, config_.host, [this](const PeerWatch::Loss& loss) {
+    if (loss.to_tell) std::fprintf(stderr, "lockstep: error: %s\n", loss.reason.c_str());
+    write_failure_file(config_.output_dir, loss.reason);
+    std::_Exit(loss.exit_code);
+  });
+  if (communicator_.rank() > 0 || watch_->unwatched().empty()) return;
+  std::printf(
+      "lockstep: WARNING: %zu ranks cannot connect to rank 0 by TCP; if one of them is killed, the others may "
+      "wait for it for ever\n",
+      watch_->unwatched().size());
+}
+
+// Else each rank would train the whole job and write the same artifacts.
+bool RankProcess::all_are_here() {
+  if (config_.announced_ranks == 0 || config_.announced_ranks == communicator_.size()) return true;
+  report_failure(config_, std::to_string(config_.announced_ranks) + " ranks were started, but MPI sees " +
+                              std::to_string(communicator_.size()) +
+                              ": start them with the mpirun of the OpenMPI that lockstep-rank links, or with "
+                              "srun --mpi=pmix");
+  return false;
+}
+
+int RankProcess::train() {
+  device_.emplace(config_, mpi_, communicator_);
+  session_.emplace(config_, device_->context(), stop_.token(), events_);
+  session_->prepare();
+  training_began_ = true;
+  const SessionOutcome outcome = session_->run();
+  const int code = exit_code_of(outcome);
+  communicator_.barrier();
+  if (outcome.kept) report(outcome.stopped ? RankStatus::kStopped : RankStatus::kEnded);
+  return code;
+}
+
+int RankProcess::exit_code_of(const SessionOutcome& outcome) {
+  if (outcome.kept) {
+    return outcome.stopped && !launched_ ? static_cast<int>(config_.hyperparameters.exit_code_when_stopped) : kExitDone;
+  }
+  // A launcher of ours knows which signal it was.
+  if (!is_launched(config_)) {
+    write_failure_file(config_.output_dir, "the job was asked to stop after step " + with_commas(outcome.steps) +
+                                               ", and nothing was saved: it has no checkpoint directory, or could "
+                                               "not write there, and export=none");
+  }
+  return kExitNotSaved;
+}
+
+int RankProcess::fail(const Failure& failure) {
+  if (failure.reach == Reach::kAllRanks) {
+    // Said once, and written on every host.
+    communicator_.rank() == 0 ? report_failure(config_, failure.text)
+                              : void(write_failure_file(config_.output_dir, failure.text));
+    communicator_.barrier();
+    return failure.code;
+  }
+  // What has befallen the peer says more than what MPI or NCCL says of it.
+  if (failure.reach == Reach::kPeer && watch_) std::this_thread::sleep_for(kForTheWatch);
+  return end_all(failure.text, failure.code);
+}
+
+int RankProcess::end_all(const std::string& why, int code) {
+  const std::string text = "rank " + std::to_string(communicator_.rank()) + " on " + config_.host + ": " + why;
+  report_failure(config_, text);
+  if (watch_) watch_->tell(text, code);
+  communicator_.abort(code);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,60 @@
+// The process of one rank: what a TrainingSession must not know.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/RankStatus.h"
+#include "engine/collectives/Alarm.h"
+#include "engine/collectives/MpiCommunicator.h"
+#include "engine/collectives/MpiSession.h"
+#include "engine/collectives/PeerWatch.h"
+#include "engine/commands/Failure.h"
+#include "engine/commands/RankDevice.h"
+#include "engine/report/EventSinks.h"
+#include "engine/session/TrainingSession.h"
+#include "engine/train/StopSignal.h"
+#include "job/JobConfig.h"
+
+namespace lockstep {
+
+/// Prints a failure to stderr and writes it to the job's failure file.
+void report_failure(const JobConfig& config, const std::string& message);
+
+/// Starts MPI, notices ranks that are gone, runs a TrainingSession with this process's console, files and signals, and
+/// turns what comes of it into an exit code. One per process: MPI starts once.
+class RankProcess {
+ public:
+  /// Waits for all ranks to start MPI. Ends the process when they have not come in time.
+  RankProcess(const JobConfig& config, const StopSignal& stop);
+
+  /// A collective. Returns the exit code. An error that this rank raises alone has ended the others by then.
+  int run();
+
+ private:
+  void meet();
+  void watch_each_other();
+  bool all_are_here();
+  int train();
+  int exit_code_of(const SessionOutcome& outcome);
+  int fail(const Failure& failure);
+  int end_all(const std::string& why, int code);
+  void report(RankStatus status) const;
+
+  const JobConfig& config_;
+  const StopSignal& stop_;
+  std::optional<Alarm> alarm_;  ///< until all ranks have met
+  MpiSession mpi_;
+  MpiCommunicator communicator_;
+  std::optional<PeerWatch> watch_;  ///< where no launcher of ours watches the ranks
+  bool launched_ = false;           ///< one does
+  EventSinks events_;
+  // These two outlive an error: a rank that fails alone must end the others before it waits for its GPU, or for them to
+  // leave theirs.
+  std::optional<RankDevice> device_;
+  std::optional<TrainingSession> session_;
+  bool training_began_ = false;
+};
+
+}  // namespace lockstep

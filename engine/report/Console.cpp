@@ -1,0 +1,103 @@
+#include "engine/report/Console.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "common/Text.h"
+#include "engine/report/RunRows.h"
+
+namespace lockstep {
+
+namespace {
+
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<long long>(std::llround(seconds));
+  return whole >= 3600 ? format("%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60)
+                       : format("%lld:%02lld", whole / 60, whole % 60);
+}
+
+// Six significant digits without an exponent, which `([0-9.]+)` would read wrongly.
+std::string decimal(double value) {
+  if (!std::isfinite(value) || value == 0) return format("%g", value);
+  const int digits = std::clamp(5 - static_cast<int>(std::floor(std::log10(std::abs(value)))), 0, 15);
+  std::string text = format("%.*f", digits, value);
+  if (digits > 0) text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+Console::Console(std::FILE* out, bool terminal, double seconds_between_lines, std::string metrics_file)
+    : out_(out), terminal_(terminal), metrics_file_(std::move(metrics_file)), meter_(terminal, seconds_between_lines) {}
+
+void Console::end_line() {
+  if (line_open_) std::fputc('\n', out_);
+  line_open_ = false;
+}
+
+void Console::print_line(const std::string& text) {
+  end_line();
+  std::fprintf(out_, "%s\n", text.c_str());
+  std::fflush(out_);
+}
+
+void Console::print_rows(const Rows& rows) {
+  end_line();
+  std::size_t width = 0;
+  for (const auto& [name, value] : rows) width = std::max(width, name.size());
+  for (const auto& [name, value] : rows) {
+    std::fprintf(out_, "  %-*s  %s\n", static_cast<int>(width), name.c_str(), value.c_str());
+  }
+  std::fflush(out_);
+}
+
+void Console::print_metrics(std::int64_t epoch, std::int64_t global_step, const Metrics& metrics) {
+  meter_.pause();
+  std::string line = format("epoch=%lld step=%lld", static_cast<long long>(epoch), static_cast<long long>(global_step));
+  for (const auto& [name, value] : metrics) line += " " + name + "=" + decimal(value);
+  print_line(line);
+}
+
+void Console::run_started(const RunStarted& event) {
+  Rows rows = rows_of(event);
+  rows.emplace_back("metrics", metrics_file_);
+  print_rows(rows);
+}
+
+void Console::step_done(const StepDone& event) {
+  if (const std::optional<Speed> speed = meter_.step_done(event)) {
+    std::fprintf(out_, "%sepoch %lld/%lld  step %lld/%lld  loss %.4f  lr %.3g  %s samples/s  %s left%s",
+                 terminal_ ? "\r\x1b[K" : "", static_cast<long long>(event.epoch), static_cast<long long>(event.epochs),
+                 static_cast<long long>(event.step), static_cast<long long>(event.steps), event.loss,
+                 event.learning_rate, with_commas(std::llround(speed->samples_per_second)).c_str(),
+                 clock_text(speed->seconds_left).c_str(), terminal_ ? "" : "\n");
+    line_open_ = terminal_;
+    std::fflush(out_);
+  }
+  if (event.skipped) {
+    print_line("step " + std::to_string(event.global_step) +
+               " is skipped: its gradient overflowed; the loss scale is now " +
+               format("%g", event.loss_scale.value_or(1)));
+  }
+}
+
+void Console::evaluated(const Evaluated& event) { print_metrics(event.epoch, event.global_step, metrics_of(event)); }
+
+void Console::checkpoint_saved(const CheckpointSaved& event) {
+  print_line("checkpoint " + event.path.string() + format(", written in %.2f s", event.seconds));
+  for (const std::string& text : event.not_pruned) {
+    print_line("WARNING: older checkpoints take up room: " + text);
+  }
+}
+
+void Console::note(const Note& event) { print_line((event.warning ? "WARNING: " : "") + event.text); }
+
+void Console::run_ended(const RunEnded& event) {
+  print_metrics(event.epochs, event.state_step, metrics_of(event));
+  print_rows(rows_of(event));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,33 @@
+#include "engine/report/EventSinks.h"
+
+#include <utility>
+
+namespace lockstep {
+
+void EventSinks::add(std::unique_ptr<EventSink> sink) { sinks_.push_back(std::move(sink)); }
+
+void EventSinks::run_started(const RunStarted& event) {
+  for (const auto& sink : sinks_) sink->run_started(event);
+}
+
+void EventSinks::step_done(const StepDone& event) {
+  for (const auto& sink : sinks_) sink->step_done(event);
+}
+
+void EventSinks::evaluated(const Evaluated& event) {
+  for (const auto& sink : sinks_) sink->evaluated(event);
+}
+
+void EventSinks::checkpoint_saved(const CheckpointSaved& event) {
+  for (const auto& sink : sinks_) sink->checkpoint_saved(event);
+}
+
+void EventSinks::note(const Note& event) {
+  for (const auto& sink : sinks_) sink->note(event);
+}
+
+void EventSinks::run_ended(const RunEnded& event) {
+  for (const auto& sink : sinks_) sink->run_ended(event);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,127 @@
+// What happens in a run, as values. A TrainingSession makes them on rank 0 and hands them to an EventSink.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/report/Metrics.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// Bytes that a rank holds from start to end, by purpose.
+struct MemoryUse {
+  std::int64_t parameters = 0;
+  std::int64_t gradients = 0;
+  std::int64_t optimizer = 0;
+};
+
+/// A channel's data set.
+struct ChannelFacts {
+  std::string name{};
+  std::int64_t samples = 0;
+  std::string content{};  ///< of one sample, in words: "1×28×28, 10 classes"
+};
+
+/// All ranks have loaded the same job. Nothing is trained yet.
+struct RunStarted {
+  std::string job_name{};  ///< "" when nobody named the job
+  int ranks = 1;
+  int hosts = 1;
+  std::string host{};    ///< of rank 0
+  std::string device{};  ///< of rank 0, in words
+  std::string program{};
+  std::int64_t parameters = 0;  ///< elements of all of the program's parameters
+  Precision precision = Precision::kFp32;
+  std::size_t buckets = 0;
+  double bucket_cap_mb = 0;  ///< MiB
+  std::vector<ChannelFacts> channels{};
+  std::int64_t total_steps = 0;
+  std::int64_t batch_size = 0;  ///< samples of a step over all ranks
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  double learning_rate = 0;  ///< the base rate, without the schedule
+  ScheduleKind schedule = ScheduleKind::kConstant;
+  MemoryUse memory{};                      ///< of each rank
+  std::string evaluation_channel{};        ///< "" when nothing is evaluated while training
+  std::string monitor{};                   ///< the metric by which the best state is chosen
+  std::filesystem::path model_dir{};       ///< "" when no artifact is written
+  std::filesystem::path checkpoint_dir{};  ///< "" when the job has no checkpoints
+};
+
+/// A step is finished: its outcome is known to the host.
+struct StepDone {
+  std::int64_t epoch = 0;  ///< counted from 1
+  std::int64_t epochs = 0;
+  std::int64_t step = 0;         ///< within the epoch, counted from 1
+  std::int64_t steps = 0;        ///< of an epoch
+  std::int64_t total_steps = 0;  ///< of the job
+  std::int64_t global_step = 0;  ///< counted from 1
+  std::int64_t batch_size = 0;   ///< samples of this step over all ranks
+  double loss = 0;               ///< the mean over the step's samples
+  double learning_rate = 0;
+  bool skipped = false;                          ///< the gradient overflowed in fp16, so no parameter has changed
+  std::optional<double> loss_scale{};            ///< fp16: of the next step
+  std::chrono::steady_clock::time_point when{};  ///< the host learnt the outcome
+};
+
+/// An epoch, or training, has come to its end, and the state after it was evaluated if there is a channel for that.
+struct Evaluated {
+  std::int64_t epoch = 0;              ///< counted from 1
+  std::int64_t global_step = 0;        ///< counted from 1
+  std::optional<double> train_loss{};  ///< the mean over the epoch's samples; nothing when it is not finite
+  double train_samples_per_second = 0;
+  Metrics metrics{};  ///< of the channel, under names such as `validation_loss`; empty when nothing was evaluated
+};
+
+/// A checkpoint is complete.
+struct CheckpointSaved {
+  std::int64_t global_step = 0;
+  std::filesystem::path path{};
+  double seconds = 0;                     ///< that training waited for it
+  std::vector<std::string> not_pruned{};  ///< older ones that could not be removed, unless that was said before
+};
+
+/// Something worth a line.
+struct Note {
+  std::string text{};
+  bool warning = false;
+};
+
+/// How fast a rank computed, beside what its card can do.
+struct Arithmetic {
+  double flops_per_second = 0;         ///< that the program needs, on each rank while training
+  std::optional<double> peak_flops{};  ///< of the card in the job's precision, where it is known
+  std::string card{};
+  Precision precision = Precision::kFp32;
+};
+
+/// A written artifact.
+struct ArtifactFacts {
+  std::filesystem::path path{};
+  std::uintmax_t bytes = 0;
+};
+
+/// All is trained, evaluated and written.
+struct RunEnded {
+  std::int64_t epochs = 0;
+  std::int64_t steps = 0;                  ///< of training
+  std::int64_t state_step = 0;             ///< the step after which the state in the artifacts was taken
+  Metrics metrics{};                       ///< of that state, under names such as `test_accuracy`
+  double seconds = 0;                      ///< of the whole run
+  double training_seconds = 0;             ///< of steps only
+  double samples_per_second = 0;           ///< over all ranks, while training
+  double data_wait_share = 0;              ///< of training_seconds, on the rank that waited longest for data
+  std::optional<Arithmetic> arithmetic{};  ///< nothing when the program's graph does not say its sizes
+  std::optional<bool> captured{};          ///< on a GPU: steps were replayed from a CUDA graph
+  std::optional<double> loss_scale{};      ///< fp16
+  std::int64_t skipped_steps = 0;          ///< fp16
+  std::int64_t peak_memory = 0;            ///< bytes, on rank 0
+  std::vector<ArtifactFacts> artifacts{};
+};
+
+}  // namespace lockstep

@@ -1,0 +1,42 @@
+// When progress is shown, and how fast it is.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "engine/report/Events.h"
+
+namespace lockstep {
+
+/// How fast training goes.
+struct Speed {
+  double samples_per_second = 0;  ///< since progress was last shown
+  double seconds_left = 0;        ///< of the job, by the mean of all steps so far, without evaluations
+};
+
+/// Decides after which steps a sink shows progress: every few seconds, on a terminal several times a second and at the
+/// end of an epoch. It takes the time from the events, so that all sinks with the same settings show the same steps.
+/// Tell it every step, and call `pause` at each event that says that something other than steps took time.
+class ProgressMeter {
+ public:
+  ProgressMeter(bool terminal, double seconds_between_lines)
+      : terminal_(terminal), seconds_between_lines_(seconds_between_lines) {}
+
+  /// Nothing when progress is not to be shown now.
+  std::optional<Speed> step_done(const StepDone& event);
+  /// Time until the next step says nothing about training speed.
+  void pause() { paused_ = true; }
+
+ private:
+  bool terminal_;
+  double seconds_between_lines_;
+  bool paused_ = true;
+  std::chrono::steady_clock::time_point last_line_{};
+  std::chrono::steady_clock::time_point last_step_{};
+  std::int64_t samples_since_line_ = 0;
+  double timed_seconds_ = 0;
+  std::int64_t timed_steps_ = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,96 @@
+#include "engine/report/RunRows.h"
+
+#include <cmath>
+#include <string>
+
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr double kTera = 1e12;
+
+double in_mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
+
+std::string text_of(const Arithmetic& arithmetic) {
+  std::string text = format("%.3g TFLOP/s on each rank", arithmetic.flops_per_second / kTera);
+  if (!arithmetic.peak_flops) return text;
+  return text +
+         format(", %.1f %% of what %s can do in ", 100 * arithmetic.flops_per_second / *arithmetic.peak_flops,
+                arithmetic.card.c_str()) +
+         to_string(arithmetic.precision) + format(" (%.4g)", *arithmetic.peak_flops / kTera);
+}
+
+}  // namespace
+
+Rows rows_of(const RunStarted& event) {
+  Rows rows = {
+      {"lockstep", std::string(LOCKSTEP_VERSION) + (event.job_name.empty() ? "" : ", job " + event.job_name)},
+      {"ranks", std::to_string(event.ranks) + " on " +
+                    (event.hosts > 1 ? std::to_string(event.hosts) + " hosts, led by " : "") + event.host + ", " +
+                    event.device},
+      {"program", event.program + ", " + with_commas(event.parameters) + " parameters, " + to_string(event.precision)},
+      {"buckets", std::to_string(event.buckets) + " of at most " + format("%g MiB", event.bucket_cap_mb)}};
+  for (const ChannelFacts& channel : event.channels) {
+    rows.emplace_back("data " + channel.name, with_commas(channel.samples) + " samples of " + channel.content);
+  }
+  rows.emplace_back("training", with_commas(event.total_steps) + " steps of " + std::to_string(event.batch_size) +
+                                    " samples, " + to_string(event.optimizer) +
+                                    format(", learning rate %g (", event.learning_rate) + to_string(event.schedule) +
+                                    ")");
+  rows.emplace_back(
+      "memory",
+      format("parameters %.1f MiB, gradients %.1f MiB, optimizer %.1f MiB on each rank; activations",
+             in_mib(event.memory.parameters), in_mib(event.memory.gradients), in_mib(event.memory.optimizer)) +
+          " come on top");
+  rows.emplace_back("evaluation", event.evaluation_channel.empty()
+                                      ? "none: no channel named validation or test"
+                                      : "on " + event.evaluation_channel + ", best by " + event.monitor);
+  rows.emplace_back("artifacts", event.model_dir.empty() ? "none" : event.model_dir.string());
+  rows.emplace_back("checkpoints", event.checkpoint_dir.empty() ? "none" : event.checkpoint_dir.string());
+  return rows;
+}
+
+Rows rows_of(const RunEnded& event) {
+  Rows rows;
+  for (const auto& [name, value] : event.metrics) rows.emplace_back(name, format("%.4f", value));
+  rows.emplace_back("state", "after step " + with_commas(event.state_step) + " of " + with_commas(event.steps));
+  rows.emplace_back("throughput", with_commas(std::llround(event.samples_per_second)) + " samples/s while training");
+  if (event.arithmetic) rows.emplace_back("arithmetic", text_of(*event.arithmetic));
+  if (event.captured) rows.emplace_back("steps", *event.captured ? "replayed from a CUDA graph" : "each enqueued anew");
+  if (event.loss_scale) {
+    rows.emplace_back("loss scale", format("%g at the end; ", *event.loss_scale) + with_commas(event.skipped_steps) +
+                                        " steps skipped");
+  }
+  rows.emplace_back("memory", format("%.1f MiB at most on rank 0", in_mib(event.peak_memory)));
+  rows.emplace_back("data wait", format("%.1f %% of training time", 100 * event.data_wait_share));
+  rows.emplace_back("time", format("%.1f s, of which training %.1f s", event.seconds, event.training_seconds));
+  for (const ArtifactFacts& artifact : event.artifacts) {
+    rows.emplace_back("artifact", artifact.path.string() + ", " + with_commas(static_cast<long long>(artifact.bytes)) +
+                                      " bytes, read back and compared");
+  }
+  return rows;
+}
+
+Metrics metrics_of(const Evaluated& event) {
+  Metrics metrics;
+  if (event.train_loss) metrics.emplace_back("train_loss", *event.train_loss);
+  metrics.emplace_back("train_samples_per_second", event.train_samples_per_second);
+  metrics.insert(metrics.end(), event.metrics.begin(), event.metrics.end());
+  return metrics;
+}
+
+Metrics metrics_of(const RunEnded& event) {
+  Metrics metrics = event.metrics;
+  metrics.emplace_back("samples_per_second", event.samples_per_second);
+  metrics.emplace_back("data_wait_share", event.data_wait_share);
+  metrics.emplace_back("seconds", event.seconds);
+  if (const auto& arithmetic = event.arithmetic) {
+    metrics.emplace_back("tflops_per_rank", arithmetic->flops_per_second / kTera);
+    if (arithmetic->peak_flops) metrics.emplace_back("mfu", arithmetic->flops_per_second / *arithmetic->peak_flops);
+  }
+  return metrics;
+}
+
+}  // namespace lockstep

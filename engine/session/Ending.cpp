@@ -1,0 +1,53 @@
+#include "engine/session/Ending.h"
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "engine/artifacts/Artifact.h"
+#include "engine/collectives/Agreement.h"
+#include "engine/program/Passes.h"
+#include "engine/session/FirstSamples.h"
+#include "engine/train/EvaluationKeeper.h"
+#include "engine/train/NotFinite.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::int64_t kProbeSamples = 16;
+
+}  // namespace
+
+std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
+                                                    const Program& program, bool late, const RankContext& context) {
+  const Dataset& data = *job.data.probed().dataset;
+  const Precision precision = config.hyperparameters.precision;
+  std::vector<std::filesystem::path> artifacts;
+  require_all_ok(context.host, [&] {
+    if (!context.leads() || late) return;
+    artifacts = write_artifacts(
+        program, config.hyperparameters.export_formats, config.model_dir,
+        make_probes(program, {first_inputs(data, 1, precision), first_inputs(data, kProbeSamples, precision)}));
+  });
+  return artifacts;
+}
+
+std::optional<Evaluation> evaluate_test(const Hyperparameters& hyperparameters, const LoadedJob& job,
+                                        const Program& program, Trainer& trainer, const RankContext& context,
+                                        const StopRequested& stop, EventSink& events) {
+  const std::string& channel = job.data.test;
+  if (channel.empty()) return std::nullopt;
+  const Dataset& dataset = *job.data.of(channel).dataset;
+  Evaluator evaluator = make_evaluator(
+      hyperparameters, apply_passes(program, hyperparameters.passes).on(context.device.place()), context);
+  std::optional<Evaluation> test;
+  trainer.beside([&] { test = evaluator.evaluate(dataset, stop); });
+  if (test && !std::isfinite(test->loss)) {
+    const std::string found = find_not_finite(dataset, hyperparameters.precision, context.host);
+    events.note({.text = not_finite_loss(channel, test->loss, found), .warning = true});
+  }
+  return test;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,29 @@
+// What is done with a trained program.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "engine/report/EventSink.h"
+#include "engine/session/LoadedJob.h"
+#include "engine/train/RankContext.h"
+#include "engine/train/StopToken.h"
+#include "engine/train/Trainer.h"
+#include "job/JobConfig.h"
+
+namespace lockstep {
+
+/// Rank 0 writes the job's artifacts of `program`, which is in its inference form and on the host; when rank 0 is
+/// `late` it writes none. All ranks wait for it, and throw alike when it cannot. Returns the artifacts' paths on rank
+/// 0. A collective.
+std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
+                                                    const Program& program, bool late, const RankContext& context);
+
+/// Evaluates `program` on the channel for tests, if there is one. Nothing when `stop` ended it early. Warns when the
+/// loss is not finite. A collective.
+std::optional<Evaluation> evaluate_test(const Hyperparameters& hyperparameters, const LoadedJob& job,
+                                        const Program& program, Trainer& trainer, const RankContext& context,
+                                        const StopRequested& stop, EventSink& events);
+
+}  // namespace lockstep

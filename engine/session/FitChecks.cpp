@@ -1,0 +1,132 @@
+#include "engine/session/FitChecks.h"
+
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/File.h"
+#include "engine/program/BatchStatistics.h"
+#include "engine/program/EvalForm.h"
+#include "engine/program/Executor.h"
+#include "engine/session/FirstSamples.h"
+#include "engine/train/Forward.h"
+#include "engine/train/Objective.h"
+#include "engine/train/TrainingPlan.h"
+
+namespace lockstep {
+
+namespace {
+
+InputError does_not_fit(const std::string& channel, const LoadedJob& job, const InputError& error) {
+  return InputError("channel " + channel + " does not fit the program " + job.program.program.name() + ": " +
+                    error.what());
+}
+
+void check_channel(const Dataset& dataset, Executor& executor, const Hyperparameters& hyperparameters,
+                   const RankContext& context) {
+  const DeviceBatch batch = first_batch(dataset, 1, hyperparameters.precision, context);
+  const at::Tensor output = forward(executor, batch.inputs, hyperparameters.precision);
+  if (hyperparameters.loss == Loss::kCrossEntropy && output.dim() == batch.targets.dim() + 1) {
+    const std::int64_t classes = output.size(-1);
+    dataset.require_classes(classes, "the program has " + std::to_string(classes) + " classes");
+  }
+  make_objective(hyperparameters).sum(output, batch.targets);
+  if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
+  if (hyperparameters.monitor.metric == "top5" && output.size(-1) < 5) {
+    throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(-1)));
+  }
+}
+
+Share smallest_share(const Hyperparameters& hyperparameters, const Dataset& train, int ranks) {
+  const TrainingPlan plan(hyperparameters, train.size(), ranks);
+  return plan.batches.smallest_share(plan.total_steps);
+}
+
+// The nearest batch_size that leaves every rank more samples at once; nothing when none near by does.
+std::optional<std::int64_t> larger_shares(const Hyperparameters& hyperparameters, const Dataset& train, int ranks,
+                                          const Share& share) {
+  constexpr std::int64_t kFar = 256;
+  Hyperparameters other = hyperparameters;
+  for (std::int64_t change = 1; change < kFar; ++change) {
+    for (const std::int64_t size : {hyperparameters.batch_size + change, hyperparameters.batch_size - change}) {
+      if (size < ranks) continue;
+      other.batch_size = size;
+      if (smallest_share(other, train, ranks).samples > share.samples) return size;
+    }
+  }
+  return std::nullopt;
+}
+
+InputError too_small(const Share& share, const SingleValueError& error, std::optional<std::int64_t> better) {
+  return InputError("step " + std::to_string(share.step + 1) + " of an epoch gives rank " + std::to_string(share.rank) +
+                    " a share of " + std::to_string(share.samples) + (share.samples == 1 ? " sample" : " samples") +
+                    ", and " + error.what() +
+                    (better ? ". With batch_size=" + std::to_string(*better) + " no share is so small"
+                            : ". Give a larger batch_size or micro_batch_size, or fewer ranks"));
+}
+
+}  // namespace
+
+std::vector<Probe> probe_program(const LoadedJob& job, Precision precision) {
+  const NamedDataset data = job.data.probed();
+  try {
+    return make_probes(job.program.inference, {first_inputs(*data.dataset, 2, precision)}, /*check_sizes=*/true);
+  } catch (const InputError& error) {
+    throw does_not_fit(data.channel, job, error);
+  }
+}
+
+void check_channels(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                    const RankContext& context) {
+  Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
+  for (const auto& [channel, dataset] : job.data.datasets) {
+    try {
+      check_channel(*dataset, executor, hyperparameters, context);
+    } catch (const InputError& error) {
+      throw does_not_fit(channel, job, error);
+    }
+  }
+}
+
+void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameters, const std::vector<Probe>& probes) {
+  for (const Export format : hyperparameters.export_formats)
+    make_artifact(format)->check(job.program.inference, probes);
+}
+
+void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                  const RankContext& context) {
+  if (std::ranges::none_of(rewritten.graph().nodes,
+                           [](const Node& node) { return batch_statistics(node).has_value(); }))
+    return;
+  const Dataset& dataset = *job.data.training().dataset;
+  const int ranks = context.host.size();
+  const Share share = smallest_share(hyperparameters, dataset, ranks);
+  std::vector<std::pair<at::Tensor, at::Tensor>> buffers;
+  for (const StateTensor& entry : rewritten.state()) {
+    if (entry.kind == InputKind::kBuffer) buffers.emplace_back(entry.tensor, entry.tensor.clone());
+  }
+  Executor executor(rewritten, /*trains=*/true);
+  const DeviceBatch batch = first_batch(dataset, share.samples, hyperparameters.precision, context);
+  try {
+    forward(executor, batch.inputs, hyperparameters.precision);
+  } catch (const SingleValueError& error) {
+    if (!error.over_batch()) throw;
+    throw too_small(share, error, larger_shares(hyperparameters, dataset, ranks, share));
+  }
+  const c10::NoGradGuard no_grad;
+  for (const auto& [buffer, before] : buffers) buffer.copy_(before);
+}
+
+void check_directories(const JobConfig& config) {
+  for (const std::filesystem::path& written :
+       {config.output_dir, config.model_dir, config.output_data_dir, config.checkpoint_dir}) {
+    if (!written.empty()) StagingDirectory writable(written);
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,35 @@
+// Whether a job's data, program and hyperparameters go together, found out before anything starts.
+#pragma once
+
+#include <vector>
+
+#include "engine/artifacts/Artifact.h"
+#include "engine/program/Program.h"
+#include "engine/session/LoadedJob.h"
+#include "engine/train/RankContext.h"
+#include "job/JobConfig.h"
+
+namespace lockstep {
+
+/// Runs the program's inference form on a few samples: what artifacts must reproduce. Throws InputError when it does
+/// not take the data, or when a value is not as the graph says.
+std::vector<Probe> probe_program(const LoadedJob& job, Precision precision);
+
+/// Runs one sample of every channel through the inference form of `rewritten`, which is on the device. Throws
+/// InputError when the program does not take the data, or does not return what the loss and the monitored metric need.
+void check_channels(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                    const RankContext& context);
+
+/// Throws InputError when one of the job's artifact formats cannot hold the program.
+void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameters, const std::vector<Probe>& probes);
+
+/// Runs the smallest share of any step forward as it will be trained: what normalizes by the statistics of its batch
+/// needs more than one number for each, and the last step of an epoch is no time to find out that it has not. Throws
+/// InputError, with the nearest batch_size that mends it.
+void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                  const RankContext& context);
+
+/// Throws InputError when a directory that the job writes into cannot be made or written. Changes nothing in it.
+void check_directories(const JobConfig& config);
+
+}  // namespace lockstep

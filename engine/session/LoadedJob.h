@@ -1,0 +1,20 @@
+// A job's data and program, which must fit each other.
+#pragma once
+
+#include "engine/session/JobData.h"
+#include "engine/session/LoadedProgram.h"
+#include "job/JobConfig.h"
+
+namespace lockstep {
+
+/// All that a rank reads before it checks whether the job can run.
+struct LoadedJob {
+  JobData data;
+  LoadedProgram program;
+};
+
+/// Reads the data and then the program, or with data=synthetic the program and then data for it. Throws InputError for
+/// what cannot be used. No collective.
+LoadedJob load_job(const JobConfig& config);
+
+}  // namespace lockstep

@@ -1,0 +1,88 @@
+#include "engine/session/Resume.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/checkpoint/Checkpoint.h"
+#include "engine/checkpoint/CheckpointSharing.h"
+#include "engine/checkpoint/ResumeChoice.h"
+#include "engine/collectives/Agreement.h"
+
+namespace lockstep {
+
+namespace {
+
+// Throws InputError when the job cannot go on from what the step's checkpoint holds.
+Checkpoint read_checked(const CheckpointDirectory& checkpoints, std::int64_t step, Trainer& trainer) {
+  const std::string path = checkpoints.path_of(step).string();
+  Checkpoint read = read_checkpoint(path);
+  try {
+    if (read.state.step != step) {
+      throw InputError("it was written after step " + std::to_string(read.state.step) + " and renamed since");
+    }
+    trainer.check(read);
+  } catch (const InputError& error) {
+    throw InputError(path + ": " + error.what());
+  }
+  return read;
+}
+
+void tell_brought(const BroughtCheckpoint& brought, EventSink& events) {
+  events.note({.text = "checkpoint " + checkpoint_name(brought.step) + " was brought to " +
+                       std::to_string(brought.hosts) + (brought.hosts == 1 ? " host" : " hosts") +
+                       " that did not have it"});
+}
+
+// `here`: this rank has written it, and removes older ones beside it. Rank 0 does so in its own directory when it
+// writes the next one.
+void restore(const JobConfig& config, const CheckpointDirectory& checkpoints, const Checkpoint& checkpoint, bool here,
+             Trainer& trainer, const RankContext& context, EventSink& events) {
+  const std::int64_t step = checkpoint.state.step;
+  const std::string path = checkpoints.path_of(step).string();
+  std::string not_removed;
+  require_all_ok(context.host, [&] {
+    try {
+      trainer.restore(checkpoint);
+    } catch (const InputError& error) {
+      throw InputError(path + ": " + error.what());
+    }
+    if (!here) return;
+    not_removed = join(checkpoints.keep_newest(config.hyperparameters.checkpoint_keep, step), "; ");
+    if (!not_removed.empty()) not_removed = config.host + ": older checkpoints take up room: " + not_removed;
+  });
+  for (const std::string& text : context.host.all_gather(not_removed)) {
+    if (!text.empty()) events.note({.text = text, .warning = true});
+  }
+  events.note({.text = "resumed from " + path + ": " + with_commas(step) + " steps are done"});
+}
+
+}  // namespace
+
+void resume(const JobConfig& config, const CheckpointDirectory& checkpoints, Trainer& trainer,
+            const RankContext& context, EventSink& events) {
+  const bool wanted = config.hyperparameters.resume == Resume::kAuto;
+  std::optional<Checkpoint> found;
+  const auto check = [&](std::int64_t step) {
+    if (!wanted) return;
+    found.reset();  // a large one need not be there twice
+    found = read_checked(checkpoints, step, trainer);
+  };
+  std::optional<BroughtCheckpoint> brought;
+  if (wanted) brought = bring_checkpoint(context.host, checkpoints, check, context.host_number);
+  const ResumeChoice choice = choose_checkpoint(context.host, checkpoints, check);
+  if (brought) tell_brought(*brought, events);
+  if (!wanted) {
+    if (!choice.step) return;
+    events.note({.text = "starting anew (resume=never); this job's checkpoints in " + checkpoints.path().string() +
+                         " give way to the first new one"});
+    return;
+  }
+  for (const std::string& passed : choice.passed_over) events.note({.text = "checkpoint passed over: " + passed});
+  if (choice.step) restore(config, checkpoints, *found, brought && brought->here, trainer, context, events);
+}
+
+}  // namespace lockstep

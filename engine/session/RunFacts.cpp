@@ -1,0 +1,87 @@
+#include "engine/session/RunFacts.h"
+
+#include <string>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/File.h"
+#include "common/Text.h"
+#include "engine/device/PeakFlops.h"
+#include "engine/program/Flops.h"
+
+namespace lockstep {
+
+namespace {
+
+// Of one sample.
+std::string describe(const SampleShape& shape) {
+  return join(shape.input, "×") + (shape.vocabulary > 0 ? " tokens of " + std::to_string(shape.vocabulary) : "") +
+         (shape.class_labels ? ", " + std::to_string(shape.classes) + " classes" : "");
+}
+
+// The arithmetic that the program needs, whatever was computed. Nothing when the graph does not say its sizes.
+std::optional<Arithmetic> arithmetic_of(const Hyperparameters& hyperparameters, const Graph& graph,
+                                        const TrainingResult& result, const RankContext& context) {
+  Arithmetic arithmetic = {.card = context.device.card(), .precision = hyperparameters.precision};
+  try {
+    arithmetic.flops_per_second = training_flops(graph, 1) * result.samples_per_second / context.host.size();
+  } catch (const InputError&) {
+    return std::nullopt;
+  }
+  arithmetic.peak_flops = peak_flops(arithmetic.card, hyperparameters.precision, hyperparameters.tf32);
+  return arithmetic;
+}
+
+}  // namespace
+
+RunStarted run_started(const JobConfig& config, const LoadedJob& job, Trainer& trainer, const RankContext& context) {
+  const Hyperparameters& options = config.hyperparameters;
+  const Program& program = job.program.program;
+  RunStarted event = {.job_name = config.job_name,
+                      .ranks = context.host.size(),
+                      .hosts = context.hosts,
+                      .host = config.host,
+                      .device = context.device.description(),
+                      .program = program.name(),
+                      .parameters = program.parameter_count(),
+                      .precision = options.precision,
+                      .buckets = trainer.buckets().buckets().size(),
+                      .bucket_cap_mb = options.bucket_cap_mb,
+                      .total_steps = trainer.total_steps(),
+                      .batch_size = options.batch_size,
+                      .optimizer = options.optimizer,
+                      .learning_rate = options.learning_rate,
+                      .schedule = options.schedule,
+                      .memory = trainer.memory(),
+                      .evaluation_channel = job.data.evaluation,
+                      .monitor = options.monitor.metric,
+                      .model_dir = options.export_formats.empty() ? std::filesystem::path() : config.model_dir,
+                      .checkpoint_dir = config.checkpoint_dir};
+  for (const auto& [channel, dataset] : job.data.datasets) {
+    event.channels.push_back({.name = channel, .samples = dataset->size(), .content = describe(dataset->shape())});
+  }
+  return event;
+}
+
+RunEnded run_ended(const JobConfig& config, const LoadedJob& job, const TrainingResult& result, Metrics metrics,
+                   const std::vector<std::filesystem::path>& artifacts, double seconds, const RankContext& context) {
+  RunEnded event = {.epochs = result.epochs,
+                    .steps = result.steps,
+                    .state_step = result.state_step,
+                    .metrics = std::move(metrics),
+                    .seconds = seconds,
+                    .training_seconds = result.training_seconds,
+                    .samples_per_second = result.samples_per_second,
+                    .data_wait_share = result.data_wait_share,
+                    .arithmetic = arithmetic_of(config.hyperparameters, job.program.program.graph(), result, context),
+                    .captured = context.device.asynchronous() ? std::optional(result.captured) : std::nullopt,
+                    .peak_memory = context.device.peak_memory()};
+  if (result.loss_scale) {
+    event.loss_scale = result.loss_scale->value();
+    event.skipped_steps = result.loss_scale->overflows();
+  }
+  for (const std::filesystem::path& path : artifacts) event.artifacts.push_back({path, bytes_below(path)});
+  return event;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,114 @@
+#include "engine/session/TrainingSession.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/collectives/Agreement.h"
+#include "engine/program/EvalForm.h"
+#include "engine/program/Passes.h"
+#include "engine/program/TorchError.h"
+#include "engine/session/Ending.h"
+#include "engine/session/FitChecks.h"
+#include "engine/session/JobIdentity.h"
+#include "engine/session/Resume.h"
+#include "engine/session/RunFacts.h"
+#include "engine/train/ParameterStorage.h"
+
+namespace lockstep {
+
+TrainingSession::TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events)
+    : config_(std::move(config)),
+      context_(context),
+      stop_(std::move(stop)),
+      events_(context.leads() ? events : silent_) {}
+
+void TrainingSession::prepare() {
+  require_all_ok(context_.host, [this] {
+    try {
+      load();
+    } catch (const c10::Error& error) {
+      rethrow(error, "the job cannot be set up");
+    }
+  });
+  require_agreement(context_.host, rank_identity(options(), *job_, trainer_->buckets()));
+  announce();
+  if (!checkpoints_) return;
+  if (context_.leads()) checkpoints_->remove_leftovers();
+  resume(config_, *checkpoints_, *trainer_, context_, events_);
+}
+
+void TrainingSession::load() {
+  job_ = load_job(config_);
+  const Program& program = job_->program.program;
+  // Before anything relies on what the graph says of its values.
+  const std::vector<Probe> probes = probe_program(*job_, options().precision);
+  if (job_->data.evaluation.empty() && options().patience > 0) {
+    throw InputError("hyperparameter patience does nothing in this job: there is no channel named validation or test");
+  }
+  // Of the graph that will run: a pass may change the order in which parameters are used.
+  const Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
+  BucketPlan buckets = make_bucket_plan(options(), rewritten);
+  check_channels(*job_, rewritten, options(), context_);
+  check_artifacts(*job_, options(), probes);
+  check_shares(*job_, rewritten, options(), context_);
+  if (context_.leads()) check_directories(config_);
+  if (!config_.checkpoint_dir.empty()) {
+    checkpoints_.emplace(config_.checkpoint_dir, checkpoint_identity(options(), *job_));
+  }
+  trainer_ = std::make_unique<Trainer>(options(),
+                                       TrainingInput{.program = program,
+                                                     .rewritten = rewritten,
+                                                     .buckets = std::move(buckets),
+                                                     .train = job_->data.training(),
+                                                     .evaluation = job_->data.evaluated()},
+                                       context_,
+                                       TrainingSurroundings{.events = events_,
+                                                            .checkpoints = checkpoints_ ? &*checkpoints_ : nullptr,
+                                                            .stop_requested = stop_.requested});
+}
+
+void TrainingSession::announce() {
+  if (!context_.leads()) return;
+  events_.run_started(run_started(config_, *job_, *trainer_, context_));
+  if (const Node* node = find_inference_node(job_->program.program.graph())) {
+    events_.note(
+        {.text = describe(*node) +
+                 " is in its inference form: the program seems to be exported from model.eval(); export model.train()",
+         .warning = true});
+  }
+}
+
+SessionOutcome TrainingSession::run() {
+  const TrainingResult result = trainer_->run();
+  Metrics metrics;
+  if (result.evaluation) metrics = result.evaluation->metrics(result.evaluated_channel);
+  // When time is short after a request to stop, artifacts are left to the next run.
+  const bool late = result.stopped && result.saved && stop_.half_over();
+  const std::vector<std::filesystem::path> artifacts = export_artifacts(config_, *job_, result.program, late, context_);
+  if (!result.stopped) {
+    const auto test = evaluate_test(options(), *job_, result.program, *trainer_, context_, stop_.requested, events_);
+    if (test) std::ranges::copy(test->metrics(job_->data.test), std::back_inserter(metrics));
+  }
+  const SessionOutcome outcome = {.stopped = result.stopped,
+                                  .kept = !result.stopped || result.saved || !options().export_formats.empty(),
+                                  .steps = result.steps};
+  if (!context_.leads()) return outcome;
+  if (result.stopped) tell_stop(result, outcome.kept);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  events_.run_ended(run_ended(config_, *job_, result, std::move(metrics), artifacts, seconds, context_));
+  return outcome;
+}
+
+void TrainingSession::tell_stop(const TrainingResult& result, bool kept) {
+  events_.note({.text = "stopped on request after step " + with_commas(result.steps) +
+                        (result.saved ? "; the checkpoint is complete"
+                         : kept       ? "; there is no checkpoint directory: only artifacts are kept"
+                                      : "; nothing is kept: there is no checkpoint directory, and export=none")});
+}
+
+}  // namespace lockstep

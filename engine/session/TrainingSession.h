@@ -1,0 +1,62 @@
+// One rank of a job, from its configuration to its artifacts.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/checkpoint/CheckpointDirectory.h"
+#include "engine/report/EventSink.h"
+#include "engine/session/LoadedJob.h"
+#include "engine/train/RankContext.h"
+#include "engine/train/StopToken.h"
+#include "engine/train/Trainer.h"
+#include "job/JobConfig.h"
+
+namespace lockstep {
+
+/// How a session ended.
+struct SessionOutcome {
+  bool stopped = false;    ///< on request, before the job's end
+  bool kept = true;        ///< what was done is in a checkpoint or in artifacts
+  std::int64_t steps = 0;  ///< that the job has done
+};
+
+/// Trains a job on this rank, together with the sessions of all other ranks: each has the same configuration but for
+/// its host's own paths. Call `prepare`, and then `run` once. Whoever owns the session has started the communicators,
+/// set the number of threads and decides where requests to stop come from and where events go.
+///
+/// Errors are thrown. CollectiveError comes on all ranks at once, which can then leave in good order. After any other
+/// error the other ranks wait for this one: the owner must end them. A session that has thrown can only be destroyed.
+class TrainingSession {
+ public:
+  /// What `context` and `events` refer to must outlive the session. Events are told on rank 0 only.
+  TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events);
+
+  /// A collective. Reads all inputs, checks that the job can run and that all ranks mean the same one, says that the
+  /// run has started, and goes on from a checkpoint if there is one. Nothing of an earlier job is touched before all
+  /// ranks agree. Throws InputError or CollectiveError for a job that cannot run as it is given.
+  void prepare();
+  /// A collective. Trains to the end or until a rank is asked to stop, then writes artifacts and says that the run has
+  /// ended.
+  SessionOutcome run();
+
+ private:
+  const Hyperparameters& options() const { return config_.hyperparameters; }
+  void load();
+  void announce();
+  void tell_stop(const TrainingResult& result, bool kept);
+
+  JobConfig config_;
+  RankContext context_;
+  StopToken stop_;
+  EventSink silent_;
+  EventSink& events_;  ///< on rank 0 the owner's, else `silent_`
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::optional<LoadedJob> job_;
+  std::optional<CheckpointDirectory> checkpoints_;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,65 @@
+#include "engine/train/BestState.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "engine/train/CheckpointTensors.h"
+#include "engine/train/EvaluationRecord.h"
+#include "engine/train/NotFinite.h"
+
+namespace lockstep {
+
+BestState::BestState(const Hyperparameters& hyperparameters)
+    : monitor_(hyperparameters.monitor),
+      keeps_copy_(hyperparameters.artifact_state == ArtifactState::kBest),
+      patience_(hyperparameters.patience) {}
+
+bool BestState::improves(const Evaluation& evaluation) const {
+  if (!evaluation_) return true;
+  const double now = evaluation.metric(monitor_.metric);
+  const double best = evaluation_->metric(monitor_.metric);
+  if (std::isnan(now) || std::isnan(best)) return !std::isnan(now);  // anything is better than no number
+  return monitor_.maximize ? now > best : now < best;
+}
+
+void BestState::offer(const Evaluation& evaluation, std::int64_t step, const Program& program) {
+  if (!improves(evaluation)) {
+    ++evaluations_since_;
+    return;
+  }
+  evaluation_ = evaluation;
+  step_ = step;
+  evaluations_since_ = 0;
+  if (keeps_copy_) copy_ = program.clone();
+}
+
+void BestState::check(const Checkpoint& checkpoint, const Program& program) const {
+  if (!checkpoint.state.best) return;
+  evaluation_of(*checkpoint.state.best);
+  if (!keeps_copy_) return;
+  require_tensors(checkpoint.best, saved_tensors(program));
+  std::vector<StateTensor> numbers;
+  for (const StateTensor& entry : trained_state(program)) {
+    numbers.push_back({"the best state's " + entry.name, entry.kind, checkpoint.best.at(entry.name)});
+  }
+  require_finite_checkpoint(numbers);
+}
+
+void BestState::restore(const Checkpoint& checkpoint, const Program& program) {
+  evaluations_since_ = checkpoint.state.evaluations_since_best;
+  if (!checkpoint.state.best) return;
+  evaluation_ = evaluation_of(*checkpoint.state.best);
+  step_ = checkpoint.state.best->step;
+  if (!keeps_copy_) return;
+  copy_ = program.clone();
+  restore_tensors(checkpoint.best, saved_tensors(*copy_));
+}
+
+void BestState::save(Checkpoint& checkpoint) const {
+  checkpoint.state.evaluations_since_best = evaluations_since_;
+  if (evaluation_) checkpoint.state.best = saved(*evaluation_, step_);
+  if (copy_) checkpoint.best = saved_tensors(*copy_);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,53 @@
+#include "engine/train/CheckpointKeeper.h"
+
+#include <filesystem>
+
+#include "engine/collectives/Agreement.h"
+
+namespace lockstep {
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+CheckpointKeeper::CheckpointKeeper(const Hyperparameters& hyperparameters, const CheckpointDirectory* directory,
+                                   Communicator& host, EventSink& events)
+    : every_(hyperparameters.checkpoint_every),
+      count_(hyperparameters.checkpoint_keep),
+      directory_(directory),
+      host_(host),
+      events_(events) {}
+
+bool CheckpointKeeper::clock_is_due() const {
+  return enabled() && every_.seconds > 0 && host_.rank() == 0 && seconds_since(last_written_) >= every_.seconds;
+}
+
+void CheckpointKeeper::step_started(std::int64_t global_step) {
+  due_ |= enabled() && every_.steps > 0 && global_step % every_.steps == 0;
+}
+
+void CheckpointKeeper::save(std::int64_t step, std::int64_t evaluated_step, const std::function<Checkpoint()>& take) {
+  due_ = false;
+  if (!enabled() || saved_ == std::pair(step, evaluated_step)) return;
+  const auto start = Clock::now();
+  const Checkpoint checkpoint = take();
+  std::vector<std::string> not_pruned;
+  require_all_ok(host_, [&] {
+    if (host_.rank() != 0) return;
+    directory_->write(step, [&](const std::filesystem::path& place) { write_checkpoint(checkpoint, place); });
+    not_pruned = directory_->keep_newest(count_, step);
+  });
+  saved_ = {step, evaluated_step};
+  last_written_ = Clock::now();
+  events_.checkpoint_saved({.global_step = step,
+                            .path = directory_->path_of(step),
+                            .seconds = seconds_since(start),
+                            .not_pruned = not_pruned == not_pruned_ ? std::vector<std::string>() : not_pruned});
+  not_pruned_ = std::move(not_pruned);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,76 @@
+#include "engine/train/Diagnosis.h"
+
+#include <vector>
+
+#include "common/Error.h"
+#include "engine/collectives/Agreement.h"
+#include "engine/train/ParameterStorage.h"
+
+namespace lockstep {
+
+std::string Diagnosis::find_bad_sample(const LoaderPosition& position) const {
+  const Slice slice = plan_.batches.slice(position.step, host_.rank());
+  std::vector<std::int64_t> samples;
+  for (std::int64_t i = slice.begin; i < slice.end; ++i) samples.push_back(plan_.order(position.epoch, i));
+  const std::string found = find_not_finite(*train_.dataset, samples, hyperparameters_.precision, host_);
+  return found.empty() ? "" : not_finite_data(train_.channel, found);
+}
+
+std::string Diagnosis::cause_of(const NotFiniteError& error, const LoaderPosition& position) const {
+  if (const std::string bad = find_bad_sample(position); !bad.empty()) return "; " + bad;
+  for (const StateTensor& entry : model_.program().state()) {
+    if (entry.kind != InputKind::kParameter) continue;
+    const std::string found = find_not_finite(entry.tensor);
+    if (!found.empty()) return "; before it, " + entry.name + found + "; " + advice(error);
+  }
+  std::string place;
+  if (error.parameter()) {
+    // A step that was enqueued meanwhile may have written over it.
+    const FlatParameters& parameters = model_.parameters();
+    const std::string found = find_not_finite(parameters.gradients()[*error.parameter()]);
+    if (!found.empty()) place = " (" + parameters.plan().names()[*error.parameter()] + found + ")";
+  }
+  return place + "; " + advice(error);
+}
+
+std::string Diagnosis::advice(const NotFiniteError& error) const {
+  if (hyperparameters_.precision == Precision::kFp16) {
+    return "float16 ends at 65504, and no loss scale helps any more. Try precision=bf16";
+  }
+  const std::string look =
+      "look for a root, a norm, a logarithm or a division of 0 in the program, or for an exponential, and at the size "
+      "of its inputs (input_mean, input_std)";
+  if (error.step() == 0) return "its data is finite, and nothing has been learnt yet: " + look;
+  std::string text = "training has diverged. Try a lower learning_rate";
+  if (hyperparameters_.warmup_steps == 0) text += ", warmup_steps";
+  if (hyperparameters_.clip_norm == 0) text += ", clip_norm";
+  return error.finite_loss() ? text + "; or " + look : text;
+}
+
+void Diagnosis::require_finite_state(std::int64_t step) const {
+  require_all_ok(host_, [&] { check_state(step); });
+}
+
+void Diagnosis::check_state(std::int64_t step) const {
+  const auto end = [&](const std::string& what, const std::string& advice) {
+    throw Error(kExitRankFailed,
+                "after step " + std::to_string(step) + ", " + what + ", and nothing of that state is saved; " + advice);
+  };
+  FlatParameters& parameters = model_.parameters();
+  if (const auto bad = parameters.first_not_finite(parameters.flat_parameters())) {
+    end("the parameter " + parameters.plan().names()[*bad] + find_not_finite(parameters.parameters()[*bad]),
+        "training has diverged: an update was too large for the number's type. Try a lower learning_rate");
+  }
+  for (const OptimizerState& state : model_.optimizer().state()) {
+    const auto bad = parameters.first_not_finite(state.values);
+    if (!bad) continue;
+    const std::string name = state.name + "/" + parameters.plan().names()[*bad];
+    end("the optimizer's " + name + find_not_finite(optimizer_tensors(model_.optimizer(), parameters).at(name)),
+        "a gradient was too large for it. Try clip_norm, or make the loss smaller (targets of the order of 1)");
+  }
+  if (const std::string found = find_not_finite(model_.program().running_statistics()); !found.empty()) {
+    end("the statistic " + found, "what its layer is given is not finite or too large; look at what comes before it");
+  }
+}
+
+}  // namespace lockstep

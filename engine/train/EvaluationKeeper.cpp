@@ -1,0 +1,57 @@
+#include "engine/train/EvaluationKeeper.h"
+
+#include <cmath>
+#include <utility>
+
+#include "common/Error.h"
+#include "engine/program/EvalForm.h"
+#include "engine/train/EvaluationRecord.h"
+#include "engine/train/NotFinite.h"
+#include "engine/train/TrainingPlan.h"
+
+namespace lockstep {
+
+Evaluator make_evaluator(const Hyperparameters& hyperparameters, const Program& program, const RankContext& context) {
+  return Evaluator(context.device, program, make_objective(hyperparameters), hyperparameters.precision,
+                   eval_batch_size(hyperparameters, context.host.size()),
+                   static_cast<int>(hyperparameters.loader_threads), context.communicator, context.host);
+}
+
+EvaluationKeeper::EvaluationKeeper(const Hyperparameters& hyperparameters, const Program& program,
+                                   std::optional<NamedDataset> channel, const RankContext& context)
+    : channel_(std::move(channel)),
+      precision_(hyperparameters.precision),
+      monitored_(hyperparameters.monitor.metric),
+      host_(context.host),
+      evaluator_(make_evaluator(hyperparameters, program.with_graph(eval_form(program.graph())), context)) {}
+
+std::optional<Evaluation> EvaluationKeeper::evaluate(const StopRequested& stop) {
+  return evaluator_.evaluate(*channel_->dataset, stop);
+}
+
+// The loss alone need not matter: what is monitored must be a number.
+void EvaluationKeeper::keep(const Evaluation& evaluation, std::int64_t step, EventSink& events) {
+  last_ = evaluation;
+  if (std::isfinite(evaluation.loss)) return;
+  const std::string found = find_not_finite(*channel_->dataset, precision_, host_);
+  const std::string what =
+      "after step " + std::to_string(step) + ", " + not_finite_loss(channel_->channel, evaluation.loss, found);
+  if (!found.empty() && !std::isfinite(evaluation.metric(monitored_))) throw CollectiveError(kExitRankFailed, what);
+  events.note({.text = what, .warning = true});
+}
+
+void EvaluationKeeper::check(const CheckpointState& state) {
+  if (state.last) evaluation_of(*state.last);
+}
+
+void EvaluationKeeper::restore(const CheckpointState& state) {
+  step_ = state.evaluated_step;
+  if (state.last) last_ = evaluation_of(*state.last);
+}
+
+void EvaluationKeeper::save(CheckpointState& state) const {
+  state.evaluated_step = step_;
+  if (last_) state.last = saved(*last_, step_);
+}
+
+}  // namespace lockstep

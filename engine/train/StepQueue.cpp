@@ -1,0 +1,41 @@
+#include "engine/train/StepQueue.h"
+
+namespace lockstep {
+
+namespace {
+
+// Enqueued beyond the one whose outcome is awaited: so that the device has the next one when it ends the short one
+// before sooner than the host awakes.
+constexpr std::size_t kStepsInFlight = 2;
+
+std::optional<LossScale> initial_loss_scale(const Hyperparameters& hyperparameters) {
+  if (hyperparameters.precision != Precision::kFp16) return std::nullopt;
+  return LossScale(hyperparameters.loss_scale, hyperparameters.loss_scale_growth_interval);
+}
+
+}  // namespace
+
+StepQueue::StepQueue(const Hyperparameters& hyperparameters, TrainedModel& model, const RankContext& context)
+    : executor_(model.program(), /*trains=*/true),
+      reducer_(model.parameters(), context.communicator, context.host),
+      step_(context.device, executor_, make_objective(hyperparameters), model.parameters(), reducer_, model.optimizer(),
+            context.communicator, context.host,
+            {.precision = hyperparameters.precision,
+             .clip_norm = hyperparameters.clip_norm,
+             .seed = hyperparameters.seed,
+             .loss_scale = initial_loss_scale(hyperparameters),
+             .capture = hyperparameters.cuda_graph && context.device.asynchronous()}),
+      // A loss scale must be known before its step.
+      in_flight_(context.device.asynchronous() && !step_.loss_scale() ? kStepsInFlight : 0) {}
+
+void StepQueue::start(Prefetcher& inputs, const TrainingStep::Step& step, const StepDone& about) {
+  step_.start(inputs, step);
+  started_.push_back(about);
+}
+
+TrainingStep::Result StepQueue::finish() {
+  started_.pop_front();
+  return step_.finish();
+}
+
+}  // namespace lockstep

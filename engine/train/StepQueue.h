@@ -1,0 +1,51 @@
+// The steps that a rank has started and not yet finished.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+
+#include "engine/collectives/GradientReducer.h"
+#include "engine/program/Executor.h"
+#include "engine/report/Events.h"
+#include "engine/train/RankContext.h"
+#include "engine/train/TrainedModel.h"
+#include "engine/train/TrainingStep.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// Makes steps over a TrainedModel: while the device computes one, the host enqueues the next. Start a step; finish the
+/// oldest while `full`; finish all before anything else touches the model.
+class StepQueue {
+ public:
+  /// Keeps references to the model and to what `context` refers to.
+  StepQueue(const Hyperparameters& hyperparameters, TrainedModel& model, const RankContext& context);
+
+  bool empty() const { return started_.empty(); }
+  /// As many steps are under way as there should be when the next is started.
+  bool full() const { return started_.size() > in_flight_; }
+  /// `about`: what is known of the step before it is made.
+  void start(Prefetcher& inputs, const TrainingStep::Step& step, const StepDone& about);
+  /// What was known of the oldest step.
+  const StepDone& oldest() const { return started_.front(); }
+  /// Waits for the oldest step, and takes it out also when this throws: NotFiniteError as TrainingStep::finish does.
+  TrainingStep::Result finish();
+
+  /// As TrainingStep has them.
+  void beside(const std::function<void()>& work) { step_.beside(work); }
+  void drain() { step_.drain(); }
+  const std::optional<LossScale>& loss_scale() const { return step_.loss_scale(); }
+  void set_loss_scale(const LossScale& loss_scale) { step_.set_loss_scale(loss_scale); }
+  bool captured() const { return step_.captured(); }
+  const std::string& capture_failure() const { return step_.capture_failure(); }
+
+ private:
+  Executor executor_;
+  GradientReducer reducer_;
+  TrainingStep step_;
+  std::size_t in_flight_;
+  std::deque<StepDone> started_;
+};
+
+}  // namespace lockstep

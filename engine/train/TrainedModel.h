@@ -1,0 +1,60 @@
+// What training changes on a rank.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "engine/checkpoint/Checkpoint.h"
+#include "engine/collectives/FlatParameters.h"
+#include "engine/optim/Optimizer.h"
+#include "engine/program/Program.h"
+#include "engine/report/Events.h"
+#include "engine/train/RankContext.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// The program's tensors on the device, its trained parameters in flat storage, and the optimizer's state. Parameters
+/// and optimizer are the same on all ranks after each step; running statistics are each rank's own until they are
+/// averaged. Steps are made by a StepQueue, which must have finished all of them before anything here reads or writes
+/// what they change.
+class TrainedModel {
+ public:
+  /// `program`: the job's; `rewritten`: the same after its passes, on the device; `buckets`: the plan of the latter.
+  TrainedModel(const Hyperparameters& hyperparameters, const Program& program, Program rewritten, BucketPlan buckets,
+               const RankContext& context);
+
+  const Program& program() const { return program_; }  ///< what is trained
+  /// The same tensors under the inference form of the job's graph.
+  const Program& inference() const { return inference_; }
+  FlatParameters& parameters() { return parameters_; }
+  Optimizer& optimizer() { return *optimizer_; }
+  MemoryUse memory();
+
+  /// This rank's running statistics have seen more samples.
+  void trained_on(std::int64_t samples) { samples_since_average_ += samples; }
+  /// A collective. Every rank's running statistics become the average of all.
+  void average_statistics();
+
+  /// Throws InputError, and changes nothing, when `restore` cannot use the checkpoint: a tensor is missing or not
+  /// finite.
+  void check(const Checkpoint& checkpoint);
+  /// Takes what `check` accepts.
+  void restore(const Checkpoint& checkpoint);
+  /// A collective. Adds what `restore` takes. The tensors are those of training: they change with the next step.
+  void save(Checkpoint& checkpoint);
+
+ private:
+  bool has_statistics_of_ranks(const Checkpoint& checkpoint) const;
+  void check_statistics(const Checkpoint& checkpoint) const;
+  void restore_statistics(const Checkpoint& checkpoint);
+
+  Program program_;
+  Program inference_;
+  RankContext context_;
+  FlatParameters parameters_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::int64_t samples_since_average_ = 0;  ///< on this rank
+};
+
+}  // namespace lockstep

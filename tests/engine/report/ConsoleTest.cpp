@@ -1,0 +1,129 @@
+#include "engine/report/Console.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <regex>
+#include <string>
+
+#include "common/File.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+/// A console and what it printed.
+class Printed {
+ public:
+  Printed(bool terminal, double seconds_between_lines)
+      : out_(std::fopen((directory_ / "out").c_str(), "w"), &std::fclose),
+        console(out_.get(), terminal, seconds_between_lines, "metrics.jsonl") {}
+  std::string text() const { return read_file(directory_ / "out", 1 << 20); }
+
+ private:
+  TemporaryDirectory directory_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> out_;
+
+ public:
+  Console console;
+};
+
+/// One second after the other.
+StepDone step(std::int64_t number) {
+  return {.epoch = 1,
+          .epochs = 2,
+          .step = number,
+          .steps = 3,
+          .total_steps = 6,
+          .global_step = number,
+          .batch_size = 32,
+          .loss = 0.5,
+          .learning_rate = 0.1,
+          .when = std::chrono::steady_clock::time_point(std::chrono::seconds(number))};
+}
+
+Evaluated evaluated(const Metrics& metrics) {
+  return {.epoch = 2, .global_step = 938, .train_loss = 0.25, .train_samples_per_second = 800, .metrics = metrics};
+}
+
+TEST(Console, MetricLinesCanBePickedUpByARegularExpression) {
+  Printed printed(false, 1000);
+  printed.console.evaluated(evaluated({{"test_accuracy", 0.9125}}));
+  const std::string text = printed.text();
+  EXPECT_EQ(text, "epoch=2 step=938 train_loss=0.25 train_samples_per_second=800 test_accuracy=0.9125\n");
+  std::smatch match;
+  ASSERT_TRUE(std::regex_search(text, match, std::regex("test_accuracy=([0-9.]+)")));
+  EXPECT_EQ(match[1], "0.9125");
+}
+
+TEST(Console, NumbersHaveNoExponent) {
+  Printed printed(false, 1000);
+  printed.console.evaluated(evaluated({{"a", 9.5e-5}, {"b", 1234567.4}, {"c", 0}, {"d", -2}, {"e", 2.0 / 3}}));
+  EXPECT_TRUE(printed.text().ends_with(" a=0.000095 b=1234567 c=0 d=-2 e=0.666667\n")) << printed.text();
+}
+
+TEST(Console, PlainLinesWithoutATerminal) {
+  Printed printed(false, 1);
+  for (int i = 1; i <= 3; ++i) printed.console.step_done(step(i));
+  EXPECT_EQ(printed.text(),  // the first step starts the clock
+            "epoch 1/2  step 2/3  loss 0.5000  lr 0.1  32 samples/s  0:04 left\n"
+            "epoch 1/2  step 3/3  loss 0.5000  lr 0.1  32 samples/s  0:03 left\n");
+}
+
+TEST(Console, FewPlainLines) {
+  Printed printed(false, 1000);
+  for (int i = 1; i <= 3; ++i) printed.console.step_done(step(i));
+  EXPECT_EQ(printed.text(), "");
+}
+
+TEST(Console, OneLineOnATerminalEndedBeforeOtherText) {
+  Printed printed(true, 1000);
+  for (int i = 1; i <= 3; ++i) printed.console.step_done(step(i));
+  printed.console.note({.text = "a note"});
+  const std::string text = printed.text();
+  EXPECT_EQ(text.find('\r'), 0);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+  EXPECT_TRUE(text.ends_with(" left\na note\n")) << text;
+}
+
+TEST(Console, EvaluationsSayNothingOfTheSpeedOfTraining) {
+  Printed printed(false, 1);
+  printed.console.step_done(step(1));
+  printed.console.evaluated(evaluated({}));
+  printed.console.step_done(step(100));
+  EXPECT_EQ(printed.text().find("samples/s"), std::string::npos) << printed.text();
+}
+
+TEST(Console, SkippedStepsAndWarningsAreToldApart) {
+  Printed printed(false, 1000);
+  StepDone skipped = step(3);
+  skipped.skipped = true;
+  skipped.loss_scale = 32768;
+  printed.console.step_done(skipped);
+  printed.console.note({.text = "a note"});
+  printed.console.note({.text = "beware", .warning = true});
+  EXPECT_EQ(printed.text(),
+            "step 3 is skipped: its gradient overflowed; the loss scale is now 32768\na note\nWARNING: beware\n");
+}
+
+TEST(Console, CheckpointsAndWhatCouldNotBeRemoved) {
+  Printed printed(false, 1000);
+  printed.console.checkpoint_saved({.global_step = 7, .path = "/c/step-7", .seconds = 0.25, .not_pruned = {"busy"}});
+  EXPECT_EQ(printed.text(), "checkpoint /c/step-7, written in 0.25 s\nWARNING: older checkpoints take up room: busy\n");
+}
+
+TEST(Console, HeaderAndSummaryAreAligned) {
+  Printed printed(false, 1);
+  printed.console.run_started({.host = "algo-1", .device = "2 cores", .program = "cnn"});
+  printed.console.run_ended({.steps = 10, .state_step = 5, .metrics = {{"test_loss", 0.5}}});
+  const std::string text = printed.text();
+  EXPECT_NE(text.find("\n  ranks        1 on algo-1, 2 cores\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  metrics      metrics.jsonl\nepoch=0 step=5 test_loss=0.5 "), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  test_loss   0.5000\n  state       after step 5 of 10\n"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace lockstep

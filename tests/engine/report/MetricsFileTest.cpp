@@ -1,0 +1,91 @@
+#include "engine/report/MetricsFile.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "common/Error.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+std::vector<nlohmann::json> lines_of(const MetricsFile& metrics) {
+  std::vector<nlohmann::json> lines;
+  std::ifstream file(metrics.path());
+  for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+StepDone step(std::int64_t number) {
+  return {.epoch = 1,
+          .step = number,
+          .steps = 3,
+          .total_steps = 3,
+          .global_step = number,
+          .batch_size = 32,
+          .loss = 0.5,
+          .learning_rate = 0.1,
+          .when = std::chrono::steady_clock::time_point(std::chrono::seconds(number))};
+}
+
+TEST(MetricsFile, HasALineForEachEvent) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory / "metrics", false, 1);
+  metrics.run_started({.program = "cnn"});
+  metrics.step_done(step(1));
+  metrics.step_done(step(2));
+  metrics.evaluated({.epoch = 1, .global_step = 2, .metrics = {{"test_accuracy", 0.9125}}});
+  metrics.note({.text = "for people"});
+  metrics.run_ended({.epochs = 1, .steps = 2, .state_step = 2, .metrics = {{"test_loss", 0.25}}});
+  const std::vector<nlohmann::json> lines = lines_of(metrics);
+  ASSERT_EQ(lines.size(), 5);
+  EXPECT_EQ(lines[0]["event"], "start");
+  EXPECT_EQ(lines[0]["job"]["metrics"], metrics.path().string());
+  EXPECT_EQ(lines[1], nlohmann::json({{"event", "progress"},
+                                      {"epoch", 1},
+                                      {"step", 2},
+                                      {"train_loss", 0.5},
+                                      {"learning_rate", 0.1},
+                                      {"samples_per_second", 32.0}}));
+  EXPECT_EQ(lines[2]["event"], "epoch");
+  EXPECT_EQ(lines[2]["test_accuracy"], 0.9125);
+  EXPECT_EQ(lines[3]["event"], "final");
+  EXPECT_EQ(lines[3]["test_loss"], 0.25);
+  EXPECT_EQ(lines[4]["event"], "end");
+  EXPECT_EQ(lines[4]["job"]["state"], "after step 2 of 2");
+}
+
+TEST(MetricsFile, JsonHasNoNan) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), false, 1);
+  metrics.run_started({});
+  metrics.evaluated({.epoch = 1, .global_step = 1, .metrics = {{"loss", std::nan("")}}});
+  EXPECT_EQ(lines_of(metrics)[1]["loss"], "nan");
+}
+
+TEST(MetricsFile, TouchesNothingBeforeTheRunStarts) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "metrics.jsonl") << "{\"event\": \"end\"}\n";
+  MetricsFile metrics(directory.path(), false, 1);
+  EXPECT_EQ(lines_of(metrics).size(), 1);
+  metrics.run_started({});
+  ASSERT_EQ(lines_of(metrics).size(), 1);
+  EXPECT_EQ(lines_of(metrics)[0]["event"], "start");
+}
+
+TEST(MetricsFile, RefusesADirectoryThatCannotBe) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "file") << "x";
+  MetricsFile metrics(directory / "file/below", false, 1);
+  EXPECT_ERROR(metrics.run_started({}), InputError, "file/below");
+}
+
+}  // namespace
+}  // namespace lockstep
