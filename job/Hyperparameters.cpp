@@ -43,12 +43,6 @@ using Member = T Hyperparameters::*;
 template <typename T>
 const std::vector<std::pair<T, std::string>>& choices();
 template <>
-const std::vector<std::pair<Loss, std::string>>& choices() {
-  static const std::vector<std::pair<Loss, std::string>> all = {{Loss::kCrossEntropy, "cross_entropy"},
-                                                                {Loss::kMse, "mse"}};
-  return all;
-}
-template <>
 const std::vector<std::pair<OptimizerKind, std::string>>& choices() {
   static const std::vector<std::pair<OptimizerKind, std::string>> all = {
       {OptimizerKind::kSgd, "sgd"}, {OptimizerKind::kAdamW, "adamw"}, {OptimizerKind::kLamb, "lamb"}};
@@ -137,7 +131,8 @@ T choose(const std::string& text) {
 }
 
 Row integer(std::string name, Member<std::int64_t> member, std::int64_t least, std::int64_t most, std::string help) {
-  const std::string type = "integer ≥ " + std::to_string(least);
+  const bool any = least == std::numeric_limits<std::int64_t>::lowest();
+  const std::string type = any ? "integer" : "integer ≥ " + std::to_string(least);
   return {.name = std::move(name),
           .type = type,
           .help = std::move(help),
@@ -244,6 +239,67 @@ Row texts(std::string name, Member<std::vector<std::string>> member, std::string
           .idle = {}};
 }
 
+Row reals(std::string name, Member<std::vector<double>> member, Range range, std::string help) {
+  return {.name = std::move(name),
+          .type = "list of numbers " + range.text().substr(std::string("number ").size()),
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<double> values;
+                for (const RawValue& item : raw.items()) {
+                  const auto value = item.number();
+                  if (!value || !range.contains(*value)) {
+                    throw InputError("expected a list of which each is a " + range.text() + ", as in 1,0.5");
+                  }
+                  values.push_back(*value);
+                }
+                hyperparameters.*member = std::move(values);
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+// Of something that the engine knows by name; here it need only look like one.
+bool is_name(const std::string& text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+  });
+}
+
+Row name_row(std::string name, Member<std::string> member, const std::string& known, std::string help) {
+  return {.name = std::move(name),
+          .type = known,
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                if (!is_name(raw.text())) throw InputError("expected a name: " + known);
+                hyperparameters.*member = raw.text();
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+Row metrics_row() {
+  return {
+      .name = "metrics",
+      .type = "list of metrics",
+      .help =
+          "What is measured besides loss, accuracy and top5, where those fit, and the monitored metric: perplexity, "
+          "mean_absolute_error.",
+      .set =
+          [](Hyperparameters& hyperparameters, const RawValue& raw) {
+            std::vector<std::string> names;
+            for (const RawValue& item : raw.items()) {
+              names.push_back(item.text());
+              if (!is_name(names.back())) throw InputError("expected names of metrics, as in perplexity");
+              if (std::ranges::count(names, names.back()) > 1) throw InputError("expected each of them once");
+            }
+            hyperparameters.metrics = std::move(names);
+          },
+      .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.metrics; },
+      .idle = {}};
+}
+
 Row path_row(std::string name, Member<std::string> member, std::string help) {
   return {.name = std::move(name),
           .type = "path",
@@ -285,7 +341,7 @@ Row seed_row() {
 
 Row monitor_row() {
   return {.name = "monitor",
-          .type = "loss:min | accuracy:max | top5:max",
+          .type = "metric and min or max (loss:min, accuracy:max, top5:max, perplexity:min)",
           .help = "The evaluation metric that decides which state is best, and whether less or more of it is better.",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
@@ -293,9 +349,10 @@ Row monitor_row() {
                 const std::size_t colon = text.find(':');
                 const std::string metric = text.substr(0, colon);
                 const std::string direction = colon == std::string::npos ? "" : text.substr(colon + 1);
-                if ((metric != "loss" && metric != "accuracy" && metric != "top5") ||
-                    (direction != "min" && direction != "max")) {
-                  throw InputError("expected a metric (loss, accuracy, top5) and min or max, as in accuracy:max");
+                if (!is_name(metric) || (direction != "min" && direction != "max")) {
+                  throw InputError(
+                      "expected a metric (loss, accuracy, top5, perplexity, mean_absolute_error) and min or max, as in "
+                      "accuracy:max");
                 }
                 hyperparameters.monitor = {.metric = metric, .maximize = direction == "max"};
               },
@@ -461,6 +518,7 @@ const std::vector<Row>& table() {
                ? std::string()
                : "schedule=" + name_of(h.schedule) + " does not use it";
   };
+  static const auto classes = [](const H& h) { return h.loss == "mse" ? "loss=mse does not use it" : ""; };
   static const auto stored = [](const H& h) {
     return h.data == Data::kSynthetic ? "data=synthetic does not use it" : "";
   };
@@ -488,10 +546,19 @@ const std::vector<Row>& table() {
                           "Samples a rank runs at once; 0: its whole share of the step."));
     all.push_back(integer("eval_batch_size", &H::eval_batch_size, 0, 1 << 30,
                           "Samples a rank evaluates at once; 0: as in training, at least 256."));
-    all.push_back(choice("loss", &H::loss, "What training minimizes; the mean over the global batch."));
+    all.push_back(
+        name_row("loss", &H::loss, "cross_entropy | mse", "What training minimizes; the mean over the global batch."));
     all.push_back(real("label_smoothing", &H::label_smoothing, kShare,
                        "cross_entropy: the share of each label that is spread over all classes.")
-                      .unless([](const H& h) { return h.loss == Loss::kMse ? "loss=mse does not use it" : ""; }));
+                      .unless(classes));
+    all.push_back(integer("ignore_index", &H::ignore_index, std::numeric_limits<std::int64_t>::lowest(),
+                          std::numeric_limits<std::int64_t>::max(),
+                          "cross_entropy: labels of this value do not count, in the loss and in metrics.")
+                      .unless(classes));
+    all.push_back(
+        reals("class_weights", &H::class_weights, kNotNegative,
+              "cross_entropy: what each class counts, one number a class, as PyTorch's weight; []: all alike.")
+            .unless(classes));
     all.push_back(choice("optimizer", &H::optimizer,
                          "As torch.optim.SGD and torch.optim.AdamW define them; lamb as You et al. 2020."));
     all.push_back(real("learning_rate", &H::learning_rate, kPositive, "The base learning rate."));
@@ -531,6 +598,7 @@ const std::vector<Row>& table() {
     all.push_back(integer("loader_threads", &H::loader_threads, 1, 1024, "Threads of a rank that prepare data."));
     all.push_back(integer("eval_every", &H::eval_every, 1, kMany, "Epochs between two evaluations."));
     all.push_back(monitor_row());
+    all.push_back(metrics_row());
     all.push_back(integer("patience", &H::patience, 0, kMany,
                           "Evaluations without improvement after which the job ends; 0: never."));
     all.push_back(list_row<Export>("export", "The artifacts to write into the model directory.",
@@ -621,8 +689,9 @@ void check_together(const Hyperparameters& h) {
                      " has another meaning (`lockstep --help`); take 0, or a number from " +
                      std::to_string(kExitNotStarted + 1) + " to 125");
   }
-  if (h.loss == Loss::kMse && h.monitor.metric != "loss") {
-    throw InputError("monitor=" + h.monitor.metric + ": with loss=mse only the loss is measured");
+  const bool of_classes = h.monitor.metric == "accuracy" || h.monitor.metric == "top5";
+  if (h.loss == "mse" && of_classes) {
+    throw InputError("monitor=" + h.monitor.metric + ": with loss=mse there are no class labels to measure it by");
   }
 }
 
@@ -672,7 +741,6 @@ Hyperparameters hyperparameters_from_json(const json& object) {
   return hyperparameters;
 }
 
-std::string to_string(Loss value) { return name_of(value); }
 std::string to_string(OptimizerKind value) { return name_of(value); }
 std::string to_string(ScheduleKind value) { return name_of(value); }
 std::string to_string(Precision value) { return name_of(value); }

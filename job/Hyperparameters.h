@@ -13,7 +13,6 @@
 
 namespace lockstep {
 
-enum class Loss { kCrossEntropy, kMse };
 enum class OptimizerKind { kSgd, kAdamW, kLamb };
 enum class ScheduleKind { kConstant, kStep, kLinear, kCosine };
 enum class Precision { kFp32, kBf16, kFp16, kFp64 };
@@ -63,7 +62,7 @@ struct Hyperparameters {
   std::vector<std::int64_t> model_hidden{128};       ///< mlp and cnn
   Norm model_norm = Norm::kBatch;                    ///< cnn
   double model_dropout = 0.25;                       ///< mlp and cnn
-  std::vector<std::string> allow_operators;          ///< .pt2: that run though they are not known to be pure
+  std::vector<std::string> allow_operators{};        ///< .pt2: that run though they are not known to be pure
   // How long, and how much at once.
   std::int64_t epochs = 10;
   std::int64_t max_steps = 0;         ///< 0: no limit but `epochs`
@@ -71,8 +70,10 @@ struct Hyperparameters {
   std::int64_t micro_batch_size = 0;  ///< samples a rank runs at once; 0: its whole share of the step
   std::int64_t eval_batch_size = 0;   ///< samples a rank evaluates at once; 0: max(micro-batch, 256)
   // The objective and its optimizer.
-  Loss loss = Loss::kCrossEntropy;
-  double label_smoothing = 0;  ///< cross_entropy
+  std::string loss = "cross_entropy";   ///< a name that the engine knows
+  double label_smoothing = 0;           ///< cross_entropy
+  std::int64_t ignore_index = -100;     ///< cross_entropy: the label of positions that do not count
+  std::vector<double> class_weights{};  ///< cross_entropy: what a position counts, by its label; empty: 1
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 0.01;
   double momentum = 0.9;  ///< sgd
@@ -81,7 +82,7 @@ struct Hyperparameters {
   double beta2 = 0.999;   ///< adamw and lamb
   double epsilon = 1e-8;  ///< adamw and lamb
   double weight_decay = 0;
-  std::vector<ParameterGroup> parameter_groups;
+  std::vector<ParameterGroup> parameter_groups{};
   double clip_norm = 0;  ///< 0: gradients are not clipped
   ScheduleKind schedule = ScheduleKind::kConstant;
   std::int64_t warmup_steps = 0;
@@ -97,12 +98,13 @@ struct Hyperparameters {
   std::int64_t loader_threads = 1;
   // Evaluation and what is kept.
   std::int64_t eval_every = 1;  ///< epochs
-  Monitor monitor;
-  std::int64_t patience = 0;  ///< evaluations without improvement before the job ends early; 0: never
+  Monitor monitor{};
+  std::vector<std::string> metrics{};  ///< measured besides the usual ones and the monitored one
+  std::int64_t patience = 0;           ///< evaluations without improvement before the job ends early; 0: never
   std::vector<Export> export_formats{Export::kPt2, Export::kSafetensors, Export::kSavedModel};  ///< named `export`
   ArtifactState artifact_state = ArtifactState::kBest;
   // Checkpoints; the job's checkpoint directory is not a hyperparameter.
-  CheckpointEvery checkpoint_every;
+  CheckpointEvery checkpoint_every{};
   std::int64_t checkpoint_keep = 2;  ///< of the newest
   Resume resume = Resume::kAuto;
   // Machine.
@@ -110,7 +112,7 @@ struct Hyperparameters {
   double loss_scale = 65536;                       ///< fp16: in the first step
   std::int64_t loss_scale_growth_interval = 2000;  ///< fp16: steps without overflow after which it doubles
   std::uint64_t seed = 1;
-  std::vector<std::string> instance_groups;  ///< of a SageMaker job: whose hosts train; empty: all hosts
+  std::vector<std::string> instance_groups{};  ///< of a SageMaker job: whose hosts train; empty: all hosts
   DeviceKind device = DeviceKind::kAuto;
   bool cuda_graph = true;   ///< GPU: a full step is captured once and replayed
   bool tf32 = false;        ///< GPU: float32 products in TensorFloat-32
@@ -121,8 +123,8 @@ struct Hyperparameters {
   std::int64_t threads_per_rank = 0;  ///< 0: the host's cores divided by its ranks
   double hosts_timeout = 900;         ///< seconds
   std::int64_t hosts_port = 7788;
-  std::string secret_file;  ///< several hosts: its content is the job's secret; "": LOCKSTEP_JOB_SECRET, if it is set
-  bool allow_tcp = false;   ///< GPU: an instance that has EFA may train over TCP
+  std::string secret_file{};  ///< several hosts: its content is the job's secret; "": LOCKSTEP_JOB_SECRET, if it is set
+  bool allow_tcp = false;     ///< GPU: an instance that has EFA may train over TCP
   std::int64_t exit_code_when_stopped = 0;  ///< of a job that stopped on request and saved its state
   double bucket_cap_mb = 25;                ///< MiB of gradients reduced at once
   double log_every = 5;                     ///< seconds between two progress lines
@@ -154,7 +156,6 @@ Hyperparameters parse_hyperparameters(const RawHyperparameters& raw, const std::
 nlohmann::json to_json(const Hyperparameters& hyperparameters);
 Hyperparameters hyperparameters_from_json(const nlohmann::json& json);
 
-std::string to_string(Loss value);
 std::string to_string(OptimizerKind value);
 std::string to_string(ScheduleKind value);
 std::string to_string(Precision value);

@@ -32,24 +32,27 @@ struct Tensors {
         workspace(cases.buffer<Real>(std::max<std::int64_t>(1, cross_entropy_workspace(rows)))),
         invalid(cases.buffer<std::int64_t>(1)) {}
   SoftmaxCrossEntropyForward<Element> forward() const {
+    return {logits.data(),  labels.data(),
+            nullptr,        nullptr,
+            loss.data(),    log_sum_exp.data(),
+            sums.data(),    sums.data() + 1,
+            invalid.data(), workspace.data(),
+            rows,           classes,
+            -100,           0};
+  }
+  SoftmaxCrossEntropyBackward<Element> backward(const Buffer<Element>& dlogits) const {
     return {logits.data(),
             labels.data(),
             nullptr,
-            loss.data(),
+            nullptr,
             log_sum_exp.data(),
-            sums.data(),
-            sums.data() + 1,
-            invalid.data(),
+            scale.data(),
+            dlogits.data(),
             workspace.data(),
             rows,
             classes,
             -100,
             0};
-  }
-  SoftmaxCrossEntropyBackward<Element> backward(const Buffer<Element>& dlogits) const {
-    return {
-        logits.data(), labels.data(), nullptr, log_sum_exp.data(), scale.data(), dlogits.data(), workspace.data(), rows,
-        classes,       -100,          0};
   }
   std::int64_t rows, classes;
   Buffer<Element> logits;

@@ -13,6 +13,7 @@ constexpr const char* kFree[] = {
     "eval_batch_size",
     "loader_threads",
     "patience",
+    "metrics",
     "export",
     "passes",
     "checkpoint_every",

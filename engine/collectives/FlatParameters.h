@@ -14,8 +14,9 @@
 
 namespace lockstep {
 
-/// Numbers that travel with the gradients: the loss, and how many ranks want to stop, or to save.
-enum Rider : std::int64_t { kLoss, kStop, kSave, kRiders };
+/// Numbers that travel with the gradients: the loss; how many ranks want to stop, or to save; and how much the samples
+/// count, as kernels::StepWeight has it.
+enum Rider : std::int64_t { kLoss, kStop, kSave, kWeight, kMissingWeight, kRiders };
 
 /// Moves each parameter's values into flat storage and makes the parameter, and its gradient, a view into it,
 /// so that collectives and optimizers run over buckets and autograd writes where they read. Strides are kept

@@ -82,6 +82,10 @@ void Console::step_done(const StepDone& event) {
                " is skipped: its gradient overflowed; the loss scale is now " +
                format("%g", event.loss_scale.value_or(1)));
   }
+  if (event.weightless) {
+    print_line("step " + std::to_string(event.global_step) +
+               " changes nothing: all of its labels are ignored or weigh 0");
+  }
 }
 
 void Console::evaluated(const Evaluated& event) { print_metrics(event.epoch, event.global_step, metrics_of(event)); }

@@ -65,6 +65,7 @@ struct StepDone {
   double loss = 0;               ///< the mean over the step's samples
   double learning_rate = 0;
   bool skipped = false;                          ///< the gradient overflowed in fp16, so no parameter has changed
+  bool weightless = false;                       ///< no label of the step counts, so no parameter has changed
   std::optional<double> loss_scale{};            ///< fp16: of the next step
   std::chrono::steady_clock::time_point when{};  ///< the host learnt the outcome
 };

@@ -39,13 +39,14 @@ std::optional<Evaluation> evaluate_test(const Hyperparameters& hyperparameters, 
   const std::string& channel = job.data.test;
   if (channel.empty()) return std::nullopt;
   const Dataset& dataset = *job.data.of(channel).dataset;
-  Evaluator evaluator = make_evaluator(
-      hyperparameters, apply_passes(program, hyperparameters.passes).on(context.device.place()), context);
+  Evaluator evaluator =
+      make_evaluator(hyperparameters, job.objective,
+                     apply_passes(program, hyperparameters.passes).on(context.device.place()), context);
   std::optional<Evaluation> test;
   trainer.beside([&] { test = evaluator.evaluate(dataset, stop); });
-  if (test && !std::isfinite(test->loss)) {
+  if (test && !std::isfinite(test->metric("loss"))) {
     const std::string found = find_not_finite(dataset, hyperparameters.precision, context.host);
-    events.note({.text = not_finite_loss(channel, test->loss, found), .warning = true});
+    events.note({.text = not_finite_loss(channel, test->metric("loss"), found), .warning = true});
   }
   return test;
 }

@@ -15,7 +15,6 @@
 #include "engine/program/Executor.h"
 #include "engine/session/FirstSamples.h"
 #include "engine/train/Forward.h"
-#include "engine/train/Objective.h"
 #include "engine/train/TrainingPlan.h"
 
 namespace lockstep {
@@ -27,19 +26,17 @@ InputError does_not_fit(const std::string& channel, const LoadedJob& job, const 
                     error.what());
 }
 
-void check_channel(const Dataset& dataset, Executor& executor, const Hyperparameters& hyperparameters,
+void check_channel(const Dataset& dataset, Executor& executor, const Objective& objective, Precision precision,
                    const RankContext& context) {
-  const DeviceBatch batch = first_batch(dataset, 1, hyperparameters.precision, context);
-  const at::Tensor output = forward(executor, batch.inputs, hyperparameters.precision);
-  if (hyperparameters.loss == Loss::kCrossEntropy && output.dim() == batch.targets.dim() + 1) {
+  const DeviceBatch batch = first_batch(dataset, 1, precision, context);
+  const at::Tensor output = forward(executor, batch.inputs, precision);
+  if (objective.loss().class_labels() && output.dim() == batch.targets.dim() + 1) {
     const std::int64_t classes = output.size(-1);
     dataset.require_classes(classes, "the program has " + std::to_string(classes) + " classes");
   }
-  make_objective(hyperparameters).sum(output, batch.targets);
+  objective.loss().terms(output, batch.targets, batch.weights);
   if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
-  if (hyperparameters.monitor.metric == "top5" && output.size(-1) < 5) {
-    throw InputError("monitor=top5 needs at least 5 classes, not " + std::to_string(output.size(-1)));
-  }
+  objective.require_measurable(output);
 }
 
 Share smallest_share(const Hyperparameters& hyperparameters, const Dataset& train, int ranks) {
@@ -81,12 +78,11 @@ std::vector<Probe> probe_program(const LoadedJob& job, Precision precision) {
   }
 }
 
-void check_channels(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
-                    const RankContext& context) {
+void check_channels(const LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context) {
   Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
   for (const auto& [channel, dataset] : job.data.datasets) {
     try {
-      check_channel(*dataset, executor, hyperparameters, context);
+      check_channel(*dataset, executor, job.objective, precision, context);
     } catch (const InputError& error) {
       throw does_not_fit(channel, job, error);
     }

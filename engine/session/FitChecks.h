@@ -16,9 +16,9 @@ namespace lockstep {
 std::vector<Probe> probe_program(const LoadedJob& job, Precision precision);
 
 /// Runs one sample of every channel through the inference form of `rewritten`, which is on the device. Throws
-/// InputError when the program does not take the data, or does not return what the loss and the monitored metric need.
-void check_channels(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
-                    const RankContext& context);
+/// InputError when the program does not take the data, or does not return what the loss and the metrics that were asked
+/// for need.
+void check_channels(const LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context);
 
 /// Throws InputError when one of the job's artifact formats cannot hold the program.
 void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameters, const std::vector<Probe>& probes);

@@ -20,15 +20,15 @@ std::string channel_names(const JobConfig& config) {
   return names.empty() ? "there is none" : "there is " + join(names, ", ");
 }
 
-std::unique_ptr<Dataset> load_channel(const JobConfig& config, const std::string& channel) {
+std::unique_ptr<Dataset> load_channel(const JobConfig& config, const std::string& channel, bool class_labels) {
   const Hyperparameters& options = config.hyperparameters;
   return std::make_unique<IdxDataset>(config.channels.at(channel), Normalization{options.input_mean, options.input_std},
-                                      options.loss == Loss::kMse);
+                                      !class_labels);
 }
 
 }  // namespace
 
-JobData load_channels(const JobConfig& config) {
+JobData load_channels(const JobConfig& config, bool class_labels) {
   const auto has = [&](const char* name) { return config.channels.contains(name); };
   if (!has("train") && !has("training")) {
     throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config));
@@ -38,16 +38,16 @@ JobData load_channels(const JobConfig& config) {
   if (has("validation")) data.evaluation = "validation";
   if (has("test")) (data.evaluation.empty() ? data.evaluation : data.test) = "test";
   for (const std::string& channel : {data.train, data.evaluation, data.test}) {
-    if (!channel.empty()) data.datasets[channel] = load_channel(config, channel);
+    if (!channel.empty()) data.datasets[channel] = load_channel(config, channel, class_labels);
   }
   return data;
 }
 
-JobData synthetic_data(const Hyperparameters& hyperparameters, const Graph& graph) {
+JobData synthetic_data(const Hyperparameters& hyperparameters, const Graph& graph, bool class_labels) {
   JobData data;
   data.train = "synthetic";
   data.datasets[data.train] = std::make_unique<SyntheticDataset>(
-      fitting_samples(graph, hyperparameters.loss), hyperparameters.synthetic_samples, hyperparameters.seed);
+      fitting_samples(graph, class_labels), hyperparameters.synthetic_samples, hyperparameters.seed);
   return data;
 }
 

@@ -29,11 +29,12 @@ struct JobData {
   NamedDataset probed() const { return evaluation.empty() ? training() : of(evaluation); }
 };
 
-/// Reads the channels that the job trains on, evaluates and tests. Throws InputError for what cannot be used.
-JobData load_channels(const JobConfig& config);
+/// Reads the channels that the job trains on, evaluates and tests; targets are class labels if they can be and
+/// `class_labels` says so, else real numbers. Throws InputError for what cannot be used.
+JobData load_channels(const JobConfig& config, bool class_labels);
 
 /// Made-up samples that fit the program. Throws InputError when none do.
-JobData synthetic_data(const Hyperparameters& hyperparameters, const Graph& graph);
+JobData synthetic_data(const Hyperparameters& hyperparameters, const Graph& graph, bool class_labels);
 
 /// Gives the inputs of each channel the sizes that the program states: pictures may come with a dimension for their one
 /// channel or without.

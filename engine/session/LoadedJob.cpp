@@ -16,14 +16,15 @@ constexpr std::int64_t kMostClasses = 65536;
 
 }  // namespace
 
-LoadedJob load_job(const JobConfig& config) {
+LoadedJob load_job(const JobConfig& config, Objective objective) {
   const Hyperparameters& options = config.hyperparameters;
+  const bool class_labels = objective.loss().class_labels();
   if (options.data == Data::kSynthetic) {
     Program program = load_program(options, default_sample_shape());
-    JobData data = synthetic_data(options, program.graph());
-    return {.data = std::move(data), .program = LoadedProgram(std::move(program))};
+    JobData data = synthetic_data(options, program.graph(), class_labels);
+    return {.objective = std::move(objective), .data = std::move(data), .program = LoadedProgram(std::move(program))};
   }
-  JobData data = load_channels(config);
+  JobData data = load_channels(config, class_labels);
   const Dataset& train = *data.training().dataset;
   if (is_builtin_program(options.model)) {
     train.require_classes(std::max(kMostClasses, train.size()),
@@ -32,7 +33,7 @@ LoadedJob load_job(const JobConfig& config) {
   }
   Program program = load_program(options, train.shape());
   fit_inputs(data, program.graph());
-  return {.data = std::move(data), .program = LoadedProgram(std::move(program))};
+  return {.objective = std::move(objective), .data = std::move(data), .program = LoadedProgram(std::move(program))};
 }
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 // A job's data and program, which must fit each other.
 #pragma once
 
+#include "engine/objective/Objective.h"
 #include "engine/session/JobData.h"
 #include "engine/session/LoadedProgram.h"
 #include "job/JobConfig.h"
@@ -9,12 +10,13 @@ namespace lockstep {
 
 /// All that a rank reads before it checks whether the job can run.
 struct LoadedJob {
+  Objective objective;
   JobData data;
   LoadedProgram program;
 };
 
-/// Reads the data and then the program, or with data=synthetic the program and then data for it. Throws InputError for
-/// what cannot be used. No collective.
-LoadedJob load_job(const JobConfig& config);
+/// Reads the data, with the targets that the objective takes, and then the program, or with data=synthetic the program
+/// and then data for it. Throws InputError for what cannot be used. No collective.
+LoadedJob load_job(const JobConfig& config, Objective objective);
 
 }  // namespace lockstep

@@ -21,11 +21,13 @@
 
 namespace lockstep {
 
-TrainingSession::TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events)
+TrainingSession::TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events,
+                                 Registries registries)
     : config_(std::move(config)),
       context_(context),
       stop_(std::move(stop)),
-      events_(context.leads() ? events : silent_) {}
+      events_(context.leads() ? events : silent_),
+      registries_(std::move(registries)) {}
 
 void TrainingSession::prepare() {
   require_all_ok(context_.host, [this] {
@@ -43,7 +45,7 @@ void TrainingSession::prepare() {
 }
 
 void TrainingSession::load() {
-  job_ = load_job(config_);
+  job_ = load_job(config_, make_objective(options(), context_.device.place(), registries_.losses, registries_.metrics));
   const Program& program = job_->program.program;
   // Before anything relies on what the graph says of its values.
   const std::vector<Probe> probes = probe_program(*job_, options().precision);
@@ -53,7 +55,7 @@ void TrainingSession::load() {
   // Of the graph that will run: a pass may change the order in which parameters are used.
   const Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
   BucketPlan buckets = make_bucket_plan(options(), rewritten);
-  check_channels(*job_, rewritten, options(), context_);
+  check_channels(*job_, rewritten, options().precision, context_);
   check_artifacts(*job_, options(), probes);
   check_shares(*job_, rewritten, options(), context_);
   if (context_.leads()) check_directories(config_);
@@ -61,7 +63,8 @@ void TrainingSession::load() {
     checkpoints_.emplace(config_.checkpoint_dir, checkpoint_identity(options(), *job_));
   }
   trainer_ = std::make_unique<Trainer>(options(),
-                                       TrainingInput{.program = program,
+                                       TrainingInput{.objective = job_->objective,
+                                                     .program = program,
                                                      .rewritten = rewritten,
                                                      .buckets = std::move(buckets),
                                                      .train = job_->data.training(),

@@ -9,6 +9,7 @@
 #include "engine/checkpoint/CheckpointDirectory.h"
 #include "engine/report/EventSink.h"
 #include "engine/session/LoadedJob.h"
+#include "engine/session/Registries.h"
 #include "engine/train/RankContext.h"
 #include "engine/train/StopToken.h"
 #include "engine/train/Trainer.h"
@@ -31,8 +32,10 @@ struct SessionOutcome {
 /// error the other ranks wait for this one: the owner must end them. A session that has thrown can only be destroyed.
 class TrainingSession {
  public:
-  /// What `context` and `events` refer to must outlive the session. Events are told on rank 0 only.
-  TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events);
+  /// What `context` and `events` refer to must outlive the session. Events are told on rank 0 only. `registries`: what
+  /// the hyperparameters may name; the same on all ranks.
+  TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events,
+                  Registries registries = {});
 
   /// A collective. Reads all inputs, checks that the job can run and that all ranks mean the same one, says that the
   /// run has started, and goes on from a checkpoint if there is one. Nothing of an earlier job is touched before all
@@ -53,6 +56,7 @@ class TrainingSession {
   StopToken stop_;
   EventSink silent_;
   EventSink& events_;  ///< on rank 0 the owner's, else `silent_`
+  Registries registries_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::optional<LoadedJob> job_;
   std::optional<CheckpointDirectory> checkpoints_;

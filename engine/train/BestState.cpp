@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/train/CheckpointTensors.h"
@@ -10,8 +11,9 @@
 
 namespace lockstep {
 
-BestState::BestState(const Hyperparameters& hyperparameters)
-    : monitor_(hyperparameters.monitor),
+BestState::BestState(const Hyperparameters& hyperparameters, Objective objective)
+    : objective_(std::move(objective)),
+      monitor_(hyperparameters.monitor),
       keeps_copy_(hyperparameters.artifact_state == ArtifactState::kBest),
       patience_(hyperparameters.patience) {}
 
@@ -36,7 +38,7 @@ void BestState::offer(const Evaluation& evaluation, std::int64_t step, const Pro
 
 void BestState::check(const Checkpoint& checkpoint, const Program& program) const {
   if (!checkpoint.state.best) return;
-  evaluation_of(*checkpoint.state.best);
+  evaluation_of(*checkpoint.state.best, objective_);
   if (!keeps_copy_) return;
   require_tensors(checkpoint.best, saved_tensors(program));
   std::vector<StateTensor> numbers;
@@ -49,7 +51,7 @@ void BestState::check(const Checkpoint& checkpoint, const Program& program) cons
 void BestState::restore(const Checkpoint& checkpoint, const Program& program) {
   evaluations_since_ = checkpoint.state.evaluations_since_best;
   if (!checkpoint.state.best) return;
-  evaluation_ = evaluation_of(*checkpoint.state.best);
+  evaluation_ = evaluation_of(*checkpoint.state.best, objective_);
   step_ = checkpoint.state.best->step;
   if (!keeps_copy_) return;
   copy_ = program.clone();

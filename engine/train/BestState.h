@@ -5,8 +5,9 @@
 #include <optional>
 
 #include "engine/checkpoint/Checkpoint.h"
+#include "engine/objective/Evaluation.h"
+#include "engine/objective/Objective.h"
 #include "engine/program/Program.h"
-#include "engine/train/Evaluator.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -15,7 +16,7 @@ namespace lockstep {
 /// of. All ranks are offered the same evaluations and keep the same.
 class BestState {
  public:
-  explicit BestState(const Hyperparameters& hyperparameters);
+  BestState(const Hyperparameters& hyperparameters, Objective objective);
 
   /// `evaluation` is of the state that `program` holds after `step`. Keeps it when it is better than all before.
   void offer(const Evaluation& evaluation, std::int64_t step, const Program& program);
@@ -38,6 +39,7 @@ class BestState {
  private:
   bool improves(const Evaluation& evaluation) const;
 
+  Objective objective_;
   Monitor monitor_;
   bool keeps_copy_;
   std::int64_t patience_;

@@ -11,19 +11,22 @@
 
 namespace lockstep {
 
-Evaluator make_evaluator(const Hyperparameters& hyperparameters, const Program& program, const RankContext& context) {
-  return Evaluator(context.device, program, make_objective(hyperparameters), hyperparameters.precision,
+Evaluator make_evaluator(const Hyperparameters& hyperparameters, const Objective& objective, const Program& program,
+                         const RankContext& context) {
+  return Evaluator(context.device, program, objective, hyperparameters.precision,
                    eval_batch_size(hyperparameters, context.host.size()),
                    static_cast<int>(hyperparameters.loader_threads), context.communicator, context.host);
 }
 
-EvaluationKeeper::EvaluationKeeper(const Hyperparameters& hyperparameters, const Program& program,
+EvaluationKeeper::EvaluationKeeper(const Hyperparameters& hyperparameters, Objective objective, const Program& program,
                                    std::optional<NamedDataset> channel, const RankContext& context)
-    : channel_(std::move(channel)),
+    : objective_(std::move(objective)),
+      channel_(std::move(channel)),
       precision_(hyperparameters.precision),
       monitored_(hyperparameters.monitor.metric),
       host_(context.host),
-      evaluator_(make_evaluator(hyperparameters, program.with_graph(eval_form(program.graph())), context)) {}
+      evaluator_(make_evaluator(hyperparameters, objective_, program.with_graph(eval_form(program.graph())), context)) {
+}
 
 std::optional<Evaluation> EvaluationKeeper::evaluate(const StopRequested& stop) {
   return evaluator_.evaluate(*channel_->dataset, stop);
@@ -32,21 +35,22 @@ std::optional<Evaluation> EvaluationKeeper::evaluate(const StopRequested& stop) 
 // The loss alone need not matter: what is monitored must be a number.
 void EvaluationKeeper::keep(const Evaluation& evaluation, std::int64_t step, EventSink& events) {
   last_ = evaluation;
-  if (std::isfinite(evaluation.loss)) return;
+  const double loss = evaluation.metric("loss");
+  if (std::isfinite(loss)) return;
   const std::string found = find_not_finite(*channel_->dataset, precision_, host_);
   const std::string what =
-      "after step " + std::to_string(step) + ", " + not_finite_loss(channel_->channel, evaluation.loss, found);
+      "after step " + std::to_string(step) + ", " + not_finite_loss(channel_->channel, loss, found);
   if (!found.empty() && !std::isfinite(evaluation.metric(monitored_))) throw CollectiveError(kExitRankFailed, what);
   events.note({.text = what, .warning = true});
 }
 
-void EvaluationKeeper::check(const CheckpointState& state) {
-  if (state.last) evaluation_of(*state.last);
+void EvaluationKeeper::check(const CheckpointState& state) const {
+  if (state.last) evaluation_of(*state.last, objective_);
 }
 
 void EvaluationKeeper::restore(const CheckpointState& state) {
   step_ = state.evaluated_step;
-  if (state.last) last_ = evaluation_of(*state.last);
+  if (state.last) last_ = evaluation_of(*state.last, objective_);
 }
 
 void EvaluationKeeper::save(CheckpointState& state) const {

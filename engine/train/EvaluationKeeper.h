@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/checkpoint/CheckpointState.h"
+#include "engine/objective/Objective.h"
 #include "engine/program/Program.h"
 #include "engine/report/EventSink.h"
 #include "engine/train/Evaluator.h"
@@ -17,15 +18,16 @@
 namespace lockstep {
 
 /// The job's Evaluator of `program`, which is in its inference form and on the device.
-Evaluator make_evaluator(const Hyperparameters& hyperparameters, const Program& program, const RankContext& context);
+Evaluator make_evaluator(const Hyperparameters& hyperparameters, const Objective& objective, const Program& program,
+                         const RankContext& context);
 
 /// Evaluates the model on the job's evaluation channel, if it has one, and remembers the last result. All ranks hold
 /// the same.
 class EvaluationKeeper {
  public:
   /// `program`: the one that is trained. Its inference form is evaluated.
-  EvaluationKeeper(const Hyperparameters& hyperparameters, const Program& program, std::optional<NamedDataset> channel,
-                   const RankContext& context);
+  EvaluationKeeper(const Hyperparameters& hyperparameters, Objective objective, const Program& program,
+                   std::optional<NamedDataset> channel, const RankContext& context);
 
   /// "" when there is nothing to evaluate on.
   std::string channel() const { return channel_ ? channel_->channel : ""; }
@@ -43,12 +45,13 @@ class EvaluationKeeper {
   void done(std::int64_t step) { step_ = step; }
 
   /// Throws InputError when `restore` cannot use what the state holds.
-  static void check(const CheckpointState& state);
+  void check(const CheckpointState& state) const;
   void restore(const CheckpointState& state);
   /// Adds what `restore` takes.
   void save(CheckpointState& state) const;
 
  private:
+  Objective objective_;
   std::optional<NamedDataset> channel_;
   Precision precision_;
   std::string monitored_;

@@ -1,25 +1,26 @@
 #include "engine/train/EvaluationRecord.h"
 
-#include <optional>
+#include <utility>
 
 #include "common/Error.h"
 
 namespace lockstep {
 
 SavedEvaluation saved(const Evaluation& evaluation, std::int64_t step) {
-  SavedEvaluation saved{.step = step, .metrics = {{"loss", evaluation.loss}}};
-  if (evaluation.accuracy) saved.metrics["accuracy"] = *evaluation.accuracy;
-  if (evaluation.top5) saved.metrics["top5"] = *evaluation.top5;
-  return saved;
+  return {.step = step, .metrics = {evaluation.values().begin(), evaluation.values().end()}};
 }
 
-Evaluation evaluation_of(const SavedEvaluation& saved) {
-  const auto metric = [&](const char* name) {
-    const auto found = saved.metrics.find(name);
-    return found == saved.metrics.end() ? std::nullopt : std::optional(found->second);
-  };
-  if (!metric("loss")) throw InputError("the checkpoint's evaluation lacks the loss");
-  return {.loss = *metric("loss"), .accuracy = metric("accuracy"), .top5 = metric("top5")};
+Evaluation evaluation_of(const SavedEvaluation& saved, const Objective& objective) {
+  Evaluation::Values values;
+  for (const Objective::ChosenMetric& chosen : objective.metrics()) {
+    const auto found = saved.metrics.find(chosen.name);
+    if (found != saved.metrics.end()) {
+      values.emplace_back(*found);
+    } else if (chosen.name == "loss" || chosen.asked_by == "monitor") {
+      throw InputError("the checkpoint's evaluation lacks the " + chosen.name);
+    }
+  }
+  return Evaluation(std::move(values));
 }
 
 }  // namespace lockstep

@@ -4,14 +4,16 @@
 #include <cstdint>
 
 #include "engine/checkpoint/CheckpointState.h"
-#include "engine/train/Evaluator.h"
+#include "engine/objective/Evaluation.h"
+#include "engine/objective/Objective.h"
 
 namespace lockstep {
 
 /// `step`: after which the state was evaluated.
 SavedEvaluation saved(const Evaluation& evaluation, std::int64_t step);
 
-/// Throws InputError when the loss is missing.
-Evaluation evaluation_of(const SavedEvaluation& saved);
+/// Those of the objective's metrics that were saved, in its order. Throws InputError when the loss or the monitored
+/// metric is missing.
+Evaluation evaluation_of(const SavedEvaluation& saved, const Objective& objective);
 
 }  // namespace lockstep

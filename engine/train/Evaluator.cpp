@@ -3,13 +3,15 @@
 #include <ATen/Functions.h>
 #include <c10/core/GradMode.h>
 
-#include <array>
 #include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "common/Error.h"
-#include "common/Text.h"
 #include "engine/data/Loader.h"
 #include "engine/device/DeviceArray.h"
+#include "engine/objective/MeasuredBatch.h"
 #include "engine/train/Forward.h"
 #include "engine/train/Prefetcher.h"
 
@@ -17,37 +19,55 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::int64_t kTop = 5;
+/// The sums of all metrics on this rank: on the device, one after another behind the weight.
+class Sums {
+ public:
+  Sums(const Objective& objective, const c10::Device& device)
+      : objective_(objective), measured_(objective.metrics().size(), false), sums_(zeros(objective), device) {}
 
-/// On the device.
-struct Sums {
-  double loss = 0;          ///< mean loss × samples
-  double correct = 0;       ///< share of a sample's positions × samples
-  double correct_top5 = 0;  ///< the same
+  void add(const MeasuredBatch& batch, std::int64_t samples) {
+    const auto positions = static_cast<double>(objective_.loss().positions(batch.output()));
+    const auto add_to = [&](std::size_t sum, const at::Tensor& value) {
+      sums_.number(sum * sizeof(double), at::kDouble).add_(value.to(at::kDouble).div(positions));
+    };
+    if (batch.loss().weight.defined()) {
+      add_to(0, batch.loss().weight);
+    } else {
+      sums_.number(0, at::kDouble).add_(static_cast<double>(samples));
+    }
+    std::size_t next = 1;
+    for (std::size_t i = 0; i < measured_.size(); ++i) {
+      const Metric& metric = *objective_.metrics()[i].metric;
+      measured_[i] = metric.unfit(objective_.loss(), batch.output()).empty();
+      if (measured_[i]) {
+        std::size_t sum = next;
+        for (const at::Tensor& value : metric.sums(batch)) add_to(sum++, value);
+      }
+      next += metric.sum_count();
+    }
+  }
+  Readback<double> read() const { return sums_.read(); }
+  const std::vector<bool>& measured() const { return measured_; }
+
+ private:
+  static std::vector<double> zeros(const Objective& objective) {
+    std::size_t count = 1;
+    for (const auto& chosen : objective.metrics()) count += chosen.metric->sum_count();
+    return std::vector<double>(count, 0.0);
+  }
+
+  const Objective& objective_;
+  std::vector<bool> measured_;
+  DeviceArray<double> sums_;
 };
 
 }  // namespace
-
-Metrics Evaluation::metrics(const std::string& channel) const {
-  Metrics measured = {{channel + "_loss", loss}};
-  if (accuracy) measured.emplace_back(channel + "_accuracy", *accuracy);
-  if (top5) measured.emplace_back(channel + "_top5", *top5);
-  return measured;
-}
-
-double Evaluation::metric(const std::string& name) const {
-  if (name == "loss") return loss;
-  if (name == "accuracy" && accuracy) return *accuracy;
-  if (name == "top5" && top5) return *top5;
-  throw InputError("monitor=" + name + " is not measured in this job; there are loss" + (accuracy ? ", accuracy" : "") +
-                   (top5 ? ", top5" : ""));
-}
 
 Evaluator::Evaluator(const Device& device, const Program& inference_program, Objective objective, Precision precision,
                      std::int64_t batch_size, int loader_threads, Communicator& communicator, Communicator& host)
     : device_(device),
       executor_(inference_program),
-      objective_(objective),
+      objective_(std::move(objective)),
       precision_(precision),
       batch_size_(batch_size),
       loader_threads_(loader_threads),
@@ -61,41 +81,33 @@ std::optional<Evaluation> Evaluator::evaluate(const Dataset& dataset, const Stop
   Loader loader(dataset, Order(0, dataset.size(), /*shuffle=*/false), plan, host_.rank(), precision_, loader_threads_,
                 {}, Loader::kAhead, buffers_);
   Prefetcher inputs(loader, dataset.shape(), precision_, device_, communicator_);
-  const bool labels = dataset.shape().class_labels;
-  const Sums zeros;
-  DeviceArray<Sums> on_device(std::span(&zeros, 1), device_.place());
-  const auto add = [&](std::size_t offset, const at::Tensor& sum, double positions) {
-    on_device.number(offset, at::kDouble).add_(sum.to(at::kDouble).div(positions));
-  };
-  bool top5 = false;
+  Sums sums(objective_, device_.place());
   bool stopped = false;
   for (std::int64_t step = 0; step < plan.steps() && !(stopped = stop()); ++step) {
     const DeviceBatch batch = inputs.next();
     if (batch.size == 0) continue;
-    const at::Tensor& targets = batch.targets;
     const at::Tensor output = forward(executor_, batch.inputs, precision_);
     inputs.prefetch();
-    const double positions = objective_.denominator(1, output);
-    add(offsetof(Sums, loss), objective_.sum(output, targets), positions);
-    if (!labels) continue;
-    add(offsetof(Sums, correct), output.argmax(-1).eq(targets).sum(), positions);
-    top5 = output.size(-1) >= kTop;
-    if (top5) {
-      const at::Tensor best = std::get<1>(output.topk(kTop, -1));
-      add(offsetof(Sums, correct_top5), best.eq(targets.unsqueeze(-1)).sum(), positions);
-    }
+    sums.add(MeasuredBatch(objective_.loss(), output, batch.targets, batch.weights), batch.size);
   }
-  const Readback<Sums> read = on_device.read();
+  const Readback<double> read = sums.read();
   communicator_.await([&] { return read.arrived(); });
-  const Sums sums = read.wait().front();
-  std::array<double, 5> all = {sums.loss, sums.correct, sums.correct_top5, top5 ? 1.0 : 0.0, stopped ? 1.0 : 0.0};
+  // Behind them, for each metric, how many ranks measured it; and how many were told to stop.
+  std::vector<double> all = read.wait();
+  const std::size_t count = all.size();
+  for (const bool measured : sums.measured()) all.push_back(measured ? 1 : 0);
+  all.push_back(stopped ? 1 : 0);
   host_.all_reduce(all.data(), all.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
-  if (all[4] > 0) return std::nullopt;
-  const auto count = static_cast<double>(dataset.size());
-  Evaluation result{.loss = all[0] / count, .accuracy = {}, .top5 = {}};
-  if (labels) result.accuracy = all[1] / count;
-  if (labels && all[3] > 0) result.top5 = all[2] / count;
-  return result;
+  if (all.back() > 0) return std::nullopt;
+  Evaluation::Values values;
+  std::size_t next = 1;
+  for (std::size_t i = 0; i < objective_.metrics().size(); ++i) {
+    const auto& [name, metric, asked_by] = objective_.metrics()[i];
+    const std::span<const double> own(all.data() + next, metric->sum_count());
+    next += own.size();
+    if (all[count + i] > 0) values.emplace_back(name, metric->result(own, all[0]));
+  }
+  return Evaluation(std::move(values));
 }
 
 }  // namespace lockstep

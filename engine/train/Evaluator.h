@@ -9,28 +9,17 @@
 #include "engine/data/BufferPool.h"
 #include "engine/data/Dataset.h"
 #include "engine/device/Device.h"
+#include "engine/objective/Evaluation.h"
+#include "engine/objective/Objective.h"
 #include "engine/program/Executor.h"
-#include "engine/report/Metrics.h"
-#include "engine/train/Objective.h"
 #include "engine/train/StopToken.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
 
-/// Means over the samples of a data set, each counted exactly once over all ranks.
-struct Evaluation {
-  double loss = 0;
-  std::optional<double> accuracy;  ///< class labels only: the share of all labels, several of a sample or one
-  std::optional<double> top5;      ///< class labels and at least five classes only
-
-  /// What was measured, under names such as `test_accuracy`.
-  Metrics metrics(const std::string& channel) const;
-  /// "loss", "accuracy" or "top5"; InputError when it was not measured.
-  double metric(const std::string& name) const;
-};
-
-/// Runs a program of a device, in its inference form, over a data set split over the ranks. Sees changes made to the
-/// program's tensors in place. The host enqueues batch after batch and reads the sums once, at the end.
+/// Runs a program of a device, in its inference form, over a data set split over the ranks, and measures the
+/// objective's metrics: each sample counts exactly once over all ranks. Sees changes made to the program's tensors in
+/// place. The host enqueues batch after batch and reads the sums once, at the end.
 class Evaluator {
  public:
   /// `batch_size`: samples a rank runs at once. `communicator`: for the memory of the device; `host`: for the host's.
@@ -38,7 +27,7 @@ class Evaluator {
             std::int64_t batch_size, int loader_threads, Communicator& communicator, Communicator& host);
 
   /// A collective: every rank must call it with the same data set, and gets the same result: nothing when `stop` ended
-  /// it early on any of them.
+  /// it early on any of them. Metrics are NaN where no position of the data set counts.
   std::optional<Evaluation> evaluate(const Dataset& dataset, const StopRequested& stop);
 
  private:

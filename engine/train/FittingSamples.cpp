@@ -68,7 +68,7 @@ std::int64_t vocabulary_of(const Graph& graph, const std::string& input) {
 
 }  // namespace
 
-SampleShape fitting_samples(const Graph& graph, Loss loss) {
+SampleShape fitting_samples(const Graph& graph, bool class_labels) {
   const std::string input = graph.user_inputs().at(0)->value;
   SampleShape shape = {.input = sample_sizes(graph, input), .target = sample_sizes(graph, graph.outputs.at(0))};
   const at::ScalarType type = scalar_type_from_archive(graph.scalar_type(input));
@@ -78,10 +78,11 @@ SampleShape fitting_samples(const Graph& graph, Loss loss) {
     throw InputError("synthetic data is int64, float32 or float64, and the input " + input + " is " +
                      c10::toString(type));
   }
-  shape.class_labels = loss == Loss::kCrossEntropy;
+  shape.class_labels = class_labels;
   if (shape.class_labels) {
     if (shape.target.empty()) {
-      throw InputError("cross_entropy takes outputs [batch, …, classes], and " + graph.outputs[0] + " is [batch]");
+      throw InputError("a loss of class labels takes outputs [batch, …, classes], and " + graph.outputs[0] +
+                       " is [batch]");
     }
     shape.classes = shape.target.back();
     shape.target.pop_back();

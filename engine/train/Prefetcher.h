@@ -19,6 +19,7 @@ struct DeviceBatch {
   bool last_of_step = true;
   at::Tensor inputs;
   at::Tensor targets;
+  at::Tensor weights{};  ///< of samples, or of their positions; undefined: all 1
 };
 
 /// On a CPU it hands over the loader's micro-batches in place. For a GPU they are copied on the device's copy stream

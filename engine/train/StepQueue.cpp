@@ -15,11 +15,12 @@ std::optional<LossScale> initial_loss_scale(const Hyperparameters& hyperparamete
 
 }  // namespace
 
-StepQueue::StepQueue(const Hyperparameters& hyperparameters, TrainedModel& model, const RankContext& context)
+StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& objective, TrainedModel& model,
+                     const RankContext& context)
     : executor_(model.program(), /*trains=*/true),
       reducer_(model.parameters(), context.communicator, context.host),
-      step_(context.device, executor_, make_objective(hyperparameters), model.parameters(), reducer_, model.optimizer(),
-            context.communicator, context.host,
+      step_(context.device, executor_, objective, model.parameters(), reducer_, model.optimizer(), context.communicator,
+            context.host,
             {.precision = hyperparameters.precision,
              .clip_norm = hyperparameters.clip_norm,
              .seed = hyperparameters.seed,

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "engine/collectives/GradientReducer.h"
+#include "engine/objective/Objective.h"
 #include "engine/program/Executor.h"
 #include "engine/report/Events.h"
 #include "engine/train/RankContext.h"
@@ -20,7 +21,8 @@ namespace lockstep {
 class StepQueue {
  public:
   /// Keeps references to the model and to what `context` refers to.
-  StepQueue(const Hyperparameters& hyperparameters, TrainedModel& model, const RankContext& context);
+  StepQueue(const Hyperparameters& hyperparameters, const Objective& objective, TrainedModel& model,
+            const RankContext& context);
 
   bool empty() const { return started_.empty(); }
   /// As many steps are under way as there should be when the next is started.

@@ -26,9 +26,9 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, TrainingInput input, co
       plan_(hyperparameters, train_.dataset->size(), context.host.size()),
       model_(hyperparameters, input.program, std::move(input.rewritten), std::move(input.buckets), context),
       schedule_(hyperparameters, plan_.total_steps),
-      steps_(hyperparameters, model_, context),
-      evaluation_(hyperparameters, model_.program(), std::move(input.evaluation), context),
-      best_(hyperparameters),
+      steps_(hyperparameters, input.objective, model_, context),
+      evaluation_(hyperparameters, input.objective, model_.program(), std::move(input.evaluation), context),
+      best_(hyperparameters, std::move(input.objective)),
       checkpoints_(hyperparameters, surroundings_.checkpoints, context.host, surroundings_.events) {}
 
 void Trainer::check(const Checkpoint& checkpoint) {
@@ -41,7 +41,7 @@ void Trainer::check(const Checkpoint& checkpoint) {
                      ", as it says, in epochs of " + std::to_string(steps) + " steps");
   }
   model_.check(checkpoint);
-  EvaluationKeeper::check(state);
+  evaluation_.check(state);
   best_.check(checkpoint, model_.inference());
   if (state.loss_scale && !(std::isfinite(state.loss_scale->value) && state.loss_scale->value > 0)) {
     throw InputError(format("its loss scale is %g", state.loss_scale->value));
@@ -240,12 +240,13 @@ void Trainer::finish_step() {
   }
   progress_.stopped |= result.stop;
   if (result.save) checkpoints_.request();
-  if (!result.skipped) {
+  if (!result.skipped && !result.weightless) {
     progress_.epoch_loss += result.loss * static_cast<double>(done.batch_size);
     progress_.epoch_samples += done.batch_size;
   }
   done.loss = result.loss;
   done.skipped = result.skipped;
+  done.weightless = result.weightless;
   if (steps_.loss_scale()) done.loss_scale = steps_.loss_scale()->value();
   done.when = Clock::now();
   surroundings_.events.step_done(done);

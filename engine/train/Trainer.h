@@ -9,6 +9,7 @@
 #include "engine/checkpoint/Checkpoint.h"
 #include "engine/checkpoint/CheckpointDirectory.h"
 #include "engine/collectives/BucketPlan.h"
+#include "engine/objective/Objective.h"
 #include "engine/optim/LearningRateSchedule.h"
 #include "engine/program/Program.h"
 #include "engine/report/EventSink.h"
@@ -30,6 +31,7 @@ namespace lockstep {
 
 /// What a Trainer works on. The data sets must outlive it; programs share their tensors with what was given.
 struct TrainingInput {
+  Objective objective;
   Program program;     ///< the job's own
   Program rewritten;   ///< the same after its passes, on the device: it is trained
   BucketPlan buckets;  ///< of `rewritten`

@@ -9,9 +9,9 @@ namespace lockstep {
 
 /// Counted by the loop as it goes. The first four go on from a checkpoint; the others count what this process has done.
 struct TrainingProgress {
-  std::int64_t global_step = 0;       ///< steps that were started
-  LoaderPosition position{};          ///< of the next step; step = steps of the epoch: its evaluation comes next
-  double epoch_loss = 0;              ///< Σ step loss × samples of the epoch so far, without skipped steps
+  std::int64_t global_step = 0;  ///< steps that were started
+  LoaderPosition position{};     ///< of the next step; step = steps of the epoch: its evaluation comes next
+  double epoch_loss = 0;         ///< Σ step loss × samples of the epoch so far, without skipped and weightless steps
   std::int64_t epoch_samples = 0;     ///< in that sum
   std::int64_t trained_samples = 0;   ///< over all ranks
   double training_seconds = 0;        ///< steps only, without evaluations

@@ -38,7 +38,7 @@ TrainingStep::TrainingStep(Device& device, Executor& executor, Objective objecti
                            Communicator& host, Options options)
     : device_(device),
       executor_(executor),
-      objective_(objective),
+      objective_(std::move(objective)),
       parameters_(parameters),
       reducer_(reducer),
       optimizer_(optimizer),
@@ -66,7 +66,7 @@ void TrainingStep::start(Prefetcher& inputs, const Step& step) {
                        .norm = {},
                        .loss_scale = scale,
                        .unscale = 1 / scale,
-                       .riders = {0, step.stop ? 1.0 : 0.0, step.save ? 1.0 : 0.0}};
+                       .riders = {.stop = step.stop ? 1.0 : 0.0, .save = step.save ? 1.0 : 0.0}};
   letting_go_on_error([&] {
     state_.write({&state, 1});
     run(inputs, step);
@@ -110,6 +110,7 @@ void TrainingStep::run_full(const DeviceBatch& batch, const Step& step) {
   communicator_.check();
   static_.inputs.copy_(batch.inputs);
   static_.targets.copy_(batch.targets);
+  if (batch.weights.defined()) static_.weights.copy_(batch.weights);
   captured_->replay();
 }
 
@@ -132,8 +133,12 @@ void TrainingStep::seed(const Step& step, std::int64_t micro_batch) {
 // Adds a micro-batch's part to the gradients and to the loss.
 void TrainingStep::accumulate(const DeviceBatch& batch, const Step& step) {
   const at::Tensor output = forward(executor_, batch.inputs, options_.precision);
-  const at::Tensor loss = objective_.sum(output, batch.targets).div(objective_.denominator(step.batch_size, output));
+  const Loss& kind = objective_.loss();
+  const LossTerms terms = kind.terms(output, batch.targets, batch.weights);
+  const double expected = kind.expected_weight(step.batch_size, output);
+  const at::Tensor loss = terms.sum.div(expected);
   parameters_.loss().add_(loss.detach());
+  add_weight(terms.weight, kind.expected_weight(batch.size, output), expected);
   if (batch.last_of_step) reducer_.last_micro_batch();
   try {
     (options_.loss_scale ? loss.mul(state_scale_) : loss).backward();
@@ -142,19 +147,34 @@ void TrainingStep::accumulate(const DeviceBatch& batch, const Step& step) {
   }
 }
 
+// `weight`: of a micro-batch, undefined if it is what was expected of it, `here`; `expected`: of the global batch.
+void TrainingStep::add_weight(const at::Tensor& weight, double here, double expected) {
+  const at::Tensor actual = parameters_.riders().select(0, kWeight);
+  if (!weight.defined()) {
+    actual.add_(here / expected);
+    return;
+  }
+  actual.add_(weight, 1 / expected);
+  // Not to be found from the rounded sum.
+  parameters_.riders().select(0, kMissingWeight).add_(weight.sub(here), -1 / expected);
+}
+
 void TrainingStep::update() {
   reducer_.finish();
+  state_riders_.copy_(parameters_.riders());
   State* state = state_.data();
   // Also without clipping: what is not finite must not reach parameters that a checkpoint will hold.
   parameters_.find_gradient_norm(&state->norm);
   with_kernel_form(device_.place(), [&](auto... stream) {
-    kernels::clip_gradients(
-        {.norm = &state->norm, .unscale = &state->unscale, .clip_norm = options_.clip_norm, .step = &state->step},
-        stream...);
+    kernels::clip_gradients({.norm = &state->norm,
+                             .unscale = &state->unscale,
+                             .weight = &state->riders.weight,
+                             .clip_norm = options_.clip_norm,
+                             .step = &state->step},
+                            stream...);
   });
   // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
   optimizer_.step(&state->step, reducer_.received());
-  state_riders_.copy_(parameters_.riders());
 }
 
 // An attempt that fails leaves PyTorch's allocator, its generator and NCCL in the middle of a capture, so it is found
@@ -167,8 +187,11 @@ void TrainingStep::watch(const DeviceBatch& batch, const Step& step) {
 }
 
 void TrainingStep::capture(const DeviceBatch& batch, const Step& step) {
-  static_ = {
-      .size = batch.size, .last_of_step = true, .inputs = batch.inputs.clone(), .targets = batch.targets.clone()};
+  static_ = {.size = batch.size,
+             .last_of_step = true,
+             .inputs = batch.inputs.clone(),
+             .targets = batch.targets.clone(),
+             .weights = batch.weights.defined() ? batch.weights.clone() : at::Tensor()};
   // What differs from step to step must not be read while capturing.
   const Step any = {.batch_size = step.batch_size, .global_step = -1, .learning_rate = std::nan(""), .full = true};
   const std::string context = "a step could not be captured as a CUDA graph; cuda_graph=false does without";
@@ -187,12 +210,15 @@ TrainingStep::Result TrainingStep::finish() {
   started_.pop_front();
   letting_go_on_error([&] { communicator_.await([&] { return started.state.arrived(); }); });
   const State state = started.state.wait().front();
-  const double norm = std::sqrt(state.norm.sum_of_squares) * state.unscale;
+  const kernels::StepWeight& weight = state.riders.weight;
+  const bool weightless = !(weight.actual > 0);
+  const double correction = weightless ? 1 : kernels::weight_correction(weight);
+  const double norm = std::sqrt(state.norm.sum_of_squares) * (state.unscale * correction);
   // Gradients of float64 may be finite and their squares not: then nothing is wrong unless the norm is used.
   const bool uses_norm = options_.clip_norm > 0 || options_.loss_scale;
-  const bool overflow = state.step.skip || (uses_norm && !std::isfinite(norm));
+  const bool overflow = state.norm.non_finite > 0 || (uses_norm && !std::isfinite(norm));
   const bool mendable = overflow && started.loss_scale > 1;
-  const double loss = state.riders[kLoss];
+  const double loss = state.riders.loss * correction;
   if (!mendable && (overflow || !std::isfinite(loss))) {
     const bool finite_loss = std::isfinite(loss);
     const std::int64_t wrong = state.norm.segment;
@@ -204,8 +230,13 @@ TrainingStep::Result TrainingStep::finish() {
     throw NotFiniteError(started.global_step, what, finite_loss,
                          wrong < 0 ? std::nullopt : std::optional(static_cast<std::size_t>(wrong)));
   }
-  if (options_.loss_scale) options_.loss_scale->update(overflow);
-  return {.loss = loss, .skipped = overflow, .stop = state.riders[kStop] > 0, .save = state.riders[kSave] > 0};
+  // Gradients of nothing do not say whether the scale is right.
+  if (options_.loss_scale && (overflow || !weightless)) options_.loss_scale->update(overflow);
+  return {.loss = loss,
+          .skipped = overflow,
+          .weightless = weightless,
+          .stop = state.riders.stop > 0,
+          .save = state.riders.save > 0};
 }
 
 }  // namespace lockstep

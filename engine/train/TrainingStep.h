@@ -3,7 +3,6 @@
 
 #include <ATen/core/Generator.h>
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -16,10 +15,10 @@
 #include "engine/collectives/GradientReducer.h"
 #include "engine/device/Device.h"
 #include "engine/device/DeviceArray.h"
+#include "engine/objective/Objective.h"
 #include "engine/optim/LossScale.h"
 #include "engine/optim/Optimizer.h"
 #include "engine/program/Executor.h"
-#include "engine/train/Objective.h"
 #include "engine/train/Prefetcher.h"
 #include "job/Hyperparameters.h"
 
@@ -27,9 +26,12 @@ namespace lockstep {
 
 /// Runs the steps of a job on this rank. All ranks run the same steps and hold the same parameters after each.
 ///
-/// The gradient of a step is the sum over all samples of all ranks divided by the loss's own denominator, however
-/// unevenly the samples are spread: each micro-batch's summed loss is divided by the denominator of the whole global
-/// batch, and gradients are added up. A rank without data takes part with zeros.
+/// The gradient of a step is that of the loss's sum over all samples of all ranks divided by their weight (see Loss),
+/// however unevenly the samples are spread: each micro-batch's sum is divided by what the whole global batch weighs
+/// when each position weighs 1, and gradients are added up. A rank without data takes part with zeros. What the samples
+/// weigh in truth travels with the gradients, and the optimizer's pass multiplies by expected ÷ actual before it clips:
+/// by exactly 1 where each position weighs 1. A global batch that weighs nothing, all of whose labels are ignored,
+/// changes no parameter; PyTorch's loss of it is NaN.
 ///
 /// `start` enqueues a step on the device, `finish` waits for the oldest one that was started: between them the host may
 /// start the next. Whatever changes from step to step (learning rate, loss scale, whether the update is skipped) lies
@@ -56,10 +58,11 @@ class TrainingStep {
     bool full = false;  ///< each rank has one micro-batch, of the same size in all full steps: the same on all ranks
   };
   struct Result {
-    double loss = 0;       ///< the mean over the global batch
-    bool skipped = false;  ///< the gradient overflowed: no parameter changed, and the loss scale halved
-    bool stop = false;     ///< a rank wanted it before this step: the same on all ranks
-    bool save = false;     ///< the same
+    double loss = 0;          ///< the mean over the global batch; 0 when it is weightless
+    bool skipped = false;     ///< the gradient overflowed: no parameter changed, and the loss scale halved
+    bool weightless = false;  ///< no position of the global batch counts: no parameter changed
+    bool stop = false;        ///< a rank wanted it before this step: the same on all ranks
+    bool save = false;        ///< the same
   };
 
   /// Keeps references; `parameters` and `optimizer` belong to the program of `executor`, and all are on the device.
@@ -87,13 +90,21 @@ class TrainingStep {
   const std::string& capture_failure() const { return capture_failure_; }
 
  private:
+  /// By Rider.
+  struct Riders {
+    double loss = 0;
+    double stop = 0;
+    double save = 0;
+    kernels::StepWeight weight{.actual = 0, .missing = 0};
+  };
+  static_assert(sizeof(Riders) == kRiders * sizeof(double));
   /// What a step reads and leaves in the device's memory.
   struct State {
     kernels::FlatStep step;
     kernels::GradientNorm norm;
     double loss_scale = 1;
     double unscale = 1;  ///< 1 / loss_scale
-    std::array<double, kRiders> riders{};
+    Riders riders;
   };
   struct Started {
     std::int64_t global_step;
@@ -109,6 +120,7 @@ class TrainingStep {
   void begin();
   void seed(const Step& step, std::int64_t micro_batch);
   void accumulate(const DeviceBatch& batch, const Step& step);
+  void add_weight(const at::Tensor& weight, double here, double expected);
   void update();
   void watch(const DeviceBatch& batch, const Step& step);
   void capture(const DeviceBatch& batch, const Step& step);

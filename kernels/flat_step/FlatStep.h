@@ -11,7 +11,7 @@ namespace lockstep::kernels {
 
 struct FlatStep {
   double learning_rate = 0;
-  double gradient_scale = 1;  ///< multiplies every gradient first: unscaling and clipping
+  double gradient_scale = 1;  ///< multiplies every gradient first: unscaling, correcting for the weight, clipping
   bool skip = false;          ///< the gradients cannot be used: nothing changes, nor do step counts
 };
 

@@ -33,10 +33,11 @@ template void gradient_norm(const GradientNormPass<float>&);
 template void gradient_norm(const GradientNormPass<double>&);
 
 void clip_gradients(const GradientClip& args) {
-  const double unscale = args.unscale == nullptr ? 1 : *args.unscale;
-  const double norm = std::sqrt(args.norm->sum_of_squares) * unscale;
-  args.step->gradient_scale = args.clip_norm == 0 ? unscale : unscale * clip_scale(norm, args.clip_norm);
-  args.step->skip = args.norm->non_finite > 0;
+  const StepWeight weight = args.weight == nullptr ? StepWeight() : *args.weight;
+  const double factor = (args.unscale == nullptr ? 1 : *args.unscale) * weight_correction(weight);
+  const double norm = std::sqrt(args.norm->sum_of_squares) * factor;
+  args.step->gradient_scale = args.clip_norm == 0 ? factor : factor * clip_scale(norm, args.clip_norm);
+  args.step->skip = args.norm->non_finite > 0 || !(weight.actual > 0);
 }
 
 }  // namespace lockstep::kernels

@@ -50,10 +50,11 @@ __global__ void __launch_bounds__(kSumThreads)
 }
 
 __global__ void clip_gradients_kernel(GradientClip args) {
-  const double unscale = args.unscale == nullptr ? 1 : *args.unscale;
-  const double norm = sqrt(args.norm->sum_of_squares) * unscale;
-  args.step->gradient_scale = args.clip_norm == 0 ? unscale : unscale * clip_scale(norm, args.clip_norm);
-  args.step->skip = args.norm->non_finite > 0;
+  const StepWeight weight = args.weight == nullptr ? StepWeight() : *args.weight;
+  const double factor = (args.unscale == nullptr ? 1 : *args.unscale) * weight_correction(weight);
+  const double norm = sqrt(args.norm->sum_of_squares) * factor;
+  args.step->gradient_scale = args.clip_norm == 0 ? factor : factor * clip_scale(norm, args.clip_norm);
+  args.step->skip = args.norm->non_finite > 0 || !(weight.actual > 0);
 }
 
 }  // namespace

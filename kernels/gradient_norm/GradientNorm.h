@@ -37,15 +37,26 @@ constexpr double clip_scale(double norm, double clip_norm) {
   return scale < 1 ? scale : 1;
 }
 
+/// How much the samples of a step count in its loss, beside what was expected when backward was scaled.
+struct StepWeight {
+  double actual = 1;   ///< ÷ expected
+  double missing = 0;  ///< (expected - actual) ÷ expected, each sample's rounded by itself: 0 where nothing is missing
+};
+
+/// What gradients, and the loss, that were divided by the expected weight must be multiplied by: expected ÷ actual.
+/// Exactly 1 where nothing is missing, though `actual` is a rounded sum; infinite or NaN where nothing counts.
+constexpr double weight_correction(const StepWeight& weight) { return weight.missing == 0 ? 1 : 1 / weight.actual; }
+
 struct GradientClip {
   const GradientNorm* norm;  ///< of the gradients as they are
-  const double* unscale;     ///< what turns them into the loss's gradients (1 / loss scale), or nullptr: they are
+  const double* unscale;     ///< what the loss was multiplied by is undone by this (1 / loss scale); nullptr: 1
+  const StepWeight* weight;  ///< nullptr: what was expected
   double clip_norm;          ///< of the loss's gradients; 0: no clipping
   FlatStep* step;
 };
 
-/// Sets step->gradient_scale = unscale · clip_scale(√Σg² · unscale, clip_norm), and step->skip when a gradient is not
-/// finite.
+/// With f = unscale · weight_correction, sets step->gradient_scale = f · clip_scale(√Σg² · f, clip_norm), and
+/// step->skip when a gradient is not finite or nothing counts.
 void clip_gradients(const GradientClip& args);
 void clip_gradients(const GradientClip& args, Stream stream);
 

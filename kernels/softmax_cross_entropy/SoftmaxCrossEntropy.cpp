@@ -68,6 +68,13 @@ auto label_weight(const Args& args, std::int64_t row) {
   return args.weights != nullptr ? args.weights[label] : Real(1);
 }
 
+// s
+template <typename Args>
+auto row_weight(const Args& args, std::int64_t row) {
+  using Real = std::remove_cvref_t<decltype(*args.row_weights)>;
+  return args.row_weights != nullptr ? args.row_weights[row] : Real(1);
+}
+
 // Σ w_c
 template <typename Args>
 double weight_sum(const Args& args) {
@@ -120,7 +127,7 @@ LOCKSTEP_INLINE void forward(const SoftmaxCrossEntropyForward<Element>& args, do
       loss = (1 - args.label_smoothing) * loss + args.label_smoothing / static_cast<double>(args.classes) * spread;
     }
   }
-  args.loss[row] = static_cast<Real>(loss);
+  args.loss[row] = static_cast<Real>(label == args.ignore_index ? 0 : row_weight(args, row) * loss);
 }
 
 template <typename Element>
@@ -135,9 +142,10 @@ LOCKSTEP_INLINE void backward(const SoftmaxCrossEntropyBackward<Element>& args, 
     return;
   }
   const double share = args.label_smoothing / static_cast<double>(args.classes);
-  const double target = *args.scale * (1 - args.label_smoothing) * label_weight(args, row);
-  const auto of_probability = static_cast<Real>(target + *args.scale * share * all_weights);
-  const auto of_weight = static_cast<Real>(*args.scale * share);
+  const Real scale = *args.scale * row_weight(args, row);
+  const double target = scale * (1 - args.label_smoothing) * label_weight(args, row);
+  const auto of_probability = static_cast<Real>(target + scale * share * all_weights);
+  const auto of_weight = static_cast<Real>(scale * share);
   const auto weight = [&](std::int64_t c) __attribute__((always_inline)) {
     return args.weights != nullptr ? args.weights[c] : Real(1);
   };
@@ -186,7 +194,9 @@ void softmax_cross_entropy(const SoftmaxCrossEntropyForward<Element>& args) {
   for (std::int64_t row = 0; row < args.rows; ++row) {
     const std::int64_t label = args.labels[row];
     loss += args.loss[row];
-    denominator += label_weight(args, row);
+    if (label != args.ignore_index) {
+      denominator += static_cast<double>(row_weight(args, row)) * label_weight(args, row);
+    }
     if (label != args.ignore_index && (label < 0 || label >= args.classes)) ++invalid;
   }
   *args.loss_sum = static_cast<Real>(loss);

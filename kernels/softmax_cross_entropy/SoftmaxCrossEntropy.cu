@@ -52,6 +52,12 @@ __device__ Real label_weight(const Args& args, std::int64_t label) {
   return args.weights != nullptr ? args.weights[label] : 1;
 }
 
+// s
+template <typename Real, typename Args>
+__device__ Real row_weight(const Args& args, std::int64_t row) {
+  return args.row_weights != nullptr ? args.row_weights[row] : 1;
+}
+
 // Σ w_c
 template <typename Real, typename Args>
 __device__ Real all_weights(const Args& args, const Smoothing<Real>& smoothing) {
@@ -173,6 +179,7 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks<kSmooth, Element>)
       const Real spread = all_weights(args, smoothing) * (sums.maximum - origin + logarithm) + sums.distances;
       loss = smoothing.kept * loss + smoothing.share * spread;
     }
+    loss *= row_weight<Real>(args, parts.row);
   }
   args.loss[parts.row] = loss;
 }
@@ -213,10 +220,11 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks<kSmooth, Element>)
   if (ignored) {
     gradient.log_sum_exp -= gradient.log_sum_exp;  // 0 or NaN: so will be the gradients, and no logit is read
   } else {
-    gradient.target = *args.scale * smoothing.kept * label_weight<Real>(args, label);
+    const Real scale = *args.scale * row_weight<Real>(args, parts.row);
+    gradient.target = scale * smoothing.kept * label_weight<Real>(args, label);
     gradient.of_probability = gradient.target;
     if constexpr (kSmooth) {
-      gradient.share = *args.scale * smoothing.share;
+      gradient.share = scale * smoothing.share;
       gradient.of_probability += gradient.share * all_weights(args, smoothing);
     }
   }
@@ -270,7 +278,7 @@ __global__ void __launch_bounds__(kThreads) sum_rows_kernel(SoftmaxCrossEntropyF
   for (std::int64_t row = begin + threadIdx.x; row < end; row += kThreads) {
     const std::int64_t label = args.labels[row];
     loss += args.loss[row];
-    denominator += label_weight<Real>(args, label);
+    if (label != args.ignore_index) denominator += row_weight<Real>(args, row) * label_weight<Real>(args, label);
     if (label != args.ignore_index && !is_class(args, label)) invalid += 1;
   }
   loss = block_sum<kThreads>(loss);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "kernels/adamw/AdamW.h"
 #include "kernels/gradient_norm/GradientNorm.h"
@@ -300,25 +301,36 @@ TEST(ClipGradients, SetsScaleAndSkip) {
     double clip_norm;
     double scale;
     bool skip;
+    std::optional<StepWeight> weight = std::nullopt;
   };
-  for (const Expectation& expected :
-       std::initializer_list<Expectation>{{{.sum_of_squares = 100}, nullptr, 2, 2 / (10 + 1e-6), false},
-                                          {{.sum_of_squares = 1}, nullptr, 2, 1, false},
-                                          {{.sum_of_squares = 0}, nullptr, 2, 1, false},
-                                          {{.sum_of_squares = 100}, nullptr, 0, 1, false},
-                                          {{.sum_of_squares = 100}, &quarter, 0, 0.25, false},
-                                          {{.sum_of_squares = 100}, &quarter, 2, 0.25 * (2 / (2.5 + 1e-6)), false},
-                                          {{.sum_of_squares = 36}, &quarter, 2, 0.25, false},
-                                          {{.sum_of_squares = INFINITY, .non_finite = 1}, &quarter, 0, 0.25, true}}) {
+  const double inf = INFINITY;
+  for (const Expectation& expected : std::initializer_list<Expectation>{
+           {{.sum_of_squares = 100}, nullptr, 2, 2 / (10 + 1e-6), false},
+           {{.sum_of_squares = 1}, nullptr, 2, 1, false},
+           {{.sum_of_squares = 0}, nullptr, 2, 1, false},
+           {{.sum_of_squares = 100}, nullptr, 0, 1, false},
+           {{.sum_of_squares = 100}, &quarter, 0, 0.25, false},
+           {{.sum_of_squares = 100}, &quarter, 2, 0.25 * (2 / (2.5 + 1e-6)), false},
+           {{.sum_of_squares = 36}, &quarter, 2, 0.25, false},
+           {{.sum_of_squares = INFINITY, .non_finite = 1}, &quarter, 0, 0.25, true},
+           // Nothing is missing, whatever the sum was rounded to.
+           {{.sum_of_squares = 100}, &quarter, 0, 0.25, false, {{1 + 1e-7, 0}}},
+           {{.sum_of_squares = 100}, nullptr, 0, 1.25, false, {{0.8, 0.2}}},
+           {{.sum_of_squares = 100}, nullptr, 0, 0.5, false, {{2, -1}}},
+           // The norm is that of the corrected gradient: 10 · 0.25 / 0.5.
+           {{.sum_of_squares = 100}, &quarter, 2, 0.5 * (2 / (5 + 1e-6)), false, {{0.5, 0.5}}},
+           {{.sum_of_squares = 0}, nullptr, 0, inf, true, {{0, 1}}},
+           {{.sum_of_squares = 1}, nullptr, 0, -1, true, {{-1, 2}}}}) {
     for (const auto& form : forms()) {
       const Buffer<GradientNorm> norm(*form, {expected.norm}, {.at_end = true});
       const Buffer<double> unscale(*form, std::vector{quarter}, {.at_end = true});
+      const Buffer<StepWeight> weight(*form, {expected.weight.value_or(StepWeight())}, {.at_end = true});
       const Buffer<FlatStep> step(*form, {{.learning_rate = 3, .gradient_scale = 7, .skip = !expected.skip}},
                                   {.at_end = true});
       run(
           *form, [](auto&&... args) { clip_gradients(args...); },
-          GradientClip{norm.data(), expected.unscale == nullptr ? nullptr : unscale.data(), expected.clip_norm,
-                       step.data()});
+          GradientClip{norm.data(), expected.unscale == nullptr ? nullptr : unscale.data(),
+                       expected.weight ? weight.data() : nullptr, expected.clip_norm, step.data()});
       const FlatStep found = step.values()[0];
       EXPECT_DOUBLE_EQ(found.gradient_scale, expected.scale) << form->name();
       EXPECT_EQ(found.skip, expected.skip) << form->name();

@@ -17,7 +17,8 @@ struct Case {
   std::int64_t rows, classes;
   std::vector<Element> logits = {};
   std::vector<std::int64_t> labels = {};
-  std::vector<Arithmetic<Element>> weights = {};  // empty: none
+  std::vector<Arithmetic<Element>> weights = {};      // empty: none
+  std::vector<Arithmetic<Element>> row_weights = {};  // empty: none
   double label_smoothing = 0;
   std::int64_t ignore_index = -100;
   double scale = 1;
@@ -63,19 +64,22 @@ Values<double, double> reference(const Case<Element>& given) {
       smooth -= logs[c] * weight(c);
       weights += weight(c);
     }
+    const double own = ignored ? 0 : given.row_weights.empty() ? 1 : given.row_weights[row];
     double loss = 0;
     if (!ignored) {
       loss = valid ? kept * -logs[static_cast<std::size_t>(label)] * label_weight : NAN;
       if (share > 0) loss += share * smooth;
+      loss *= own;
     }
     result.loss.push_back(loss);
     result.loss_sum[0] += loss;
-    result.denominator[0] += label_weight;
+    result.denominator[0] += ignored ? 0 : own * label_weight;
     for (std::size_t c = 0; c < classes; ++c) {
       const double one = static_cast<std::int64_t>(c) == label ? 1 : 0;
       const double probability = std::exp(logs[c]);
       result.dlogits.push_back(
-          given.scale * (kept * label_weight * (probability - one) + share * (weights * probability - weight(c))));
+          given.scale * own *
+          (kept * label_weight * (probability - one) + share * (weights * probability - weight(c))));
     }
   }
   return result;
@@ -88,6 +92,7 @@ Values<Arithmetic<Element>, Element> evaluate(const Form& form, const Case<Eleme
   const Buffer<Element> logits(form, given.logits, placement);
   const Buffer<std::int64_t> labels(form, given.labels, {.at_end = placement.at_end});
   const Buffer<Real> weights(form, given.weights, placement);
+  const Buffer<Real> row_weights(form, given.row_weights, placement);
   const Buffer<Real> loss(form, rows, placement);
   const Buffer<Real> log_sum_exp(form, rows, placement);
   const Buffer<Real> loss_sum(form, 1, placement);
@@ -98,18 +103,20 @@ Values<Arithmetic<Element>, Element> evaluate(const Form& form, const Case<Eleme
   // Elsewhere in 16 bytes than the logits, unless those are at the start.
   const Buffer<Element> gradients(form, given.logits.size(), {.at_end = placement.at_end});
   const Real* const weight_data = given.weights.empty() ? nullptr : weights.data();
+  const Real* const row_weight_data = given.row_weights.empty() ? nullptr : row_weights.data();
   run(
       form, [](auto&&... args) { softmax_cross_entropy(args...); },
-      SoftmaxCrossEntropyForward<Element>{logits.data(), labels.data(), weight_data, loss.data(), log_sum_exp.data(),
-                                          loss_sum.data(), denominator.data(), invalid.data(), workspace.data(),
-                                          given.rows, given.classes, given.ignore_index, given.label_smoothing});
+      SoftmaxCrossEntropyForward<Element>{logits.data(), labels.data(), weight_data, row_weight_data, loss.data(),
+                                          log_sum_exp.data(), loss_sum.data(), denominator.data(), invalid.data(),
+                                          workspace.data(), given.rows, given.classes, given.ignore_index,
+                                          given.label_smoothing});
   const Buffer<Real> one(form, 1, placement);
   const Buffer<Element>& dlogits = given.in_place ? logits : gradients;
   run(
       form, [](auto&&... args) { softmax_cross_entropy_backward(args...); },
-      SoftmaxCrossEntropyBackward<Element>{logits.data(), labels.data(), weight_data, log_sum_exp.data(), scale.data(),
-                                           dlogits.data(), one.data(), given.rows, given.classes, given.ignore_index,
-                                           given.label_smoothing});
+      SoftmaxCrossEntropyBackward<Element>{logits.data(), labels.data(), weight_data, row_weight_data,
+                                           log_sum_exp.data(), scale.data(), dlogits.data(), one.data(), given.rows,
+                                           given.classes, given.ignore_index, given.label_smoothing});
   return {loss.values(),        log_sum_exp.values(), loss_sum.values(),
           denominator.values(), dlogits.values(),     invalid.values()[0]};
 }
@@ -153,15 +160,19 @@ std::vector<Arithmetic<Element>> class_weights(std::int64_t classes) {
 
 bool is_emulated(const Form& form) { return form.name().starts_with("emulated"); }
 
-constexpr unsigned kOptions = 4;
+constexpr unsigned kOptions = 8;
 
-// With and without weights and smoothing, and in place.
+// With and without weights of classes and of rows and smoothing, and in place.
 template <typename Element>
 Case<Element> with_option(Case<Element> given, unsigned option) {
   const bool smooth = option % 2 != 0;
   const bool weighted = option / 2 % 2 != 0;
   given.label_smoothing = smooth ? 0.3 : 0;
   if (weighted) given.weights = class_weights<Element>(given.classes);
+  if (option / 4 % 2 != 0) {
+    given.row_weights = normal_elements<Arithmetic<Element>>(static_cast<std::size_t>(given.rows), 5);
+    for (auto& weight : given.row_weights) weight = std::abs(weight);
+  }
   given.in_place = weighted != smooth;
   return given;
 }

@@ -1,6 +1,6 @@
 #include "engine/program/operators/SoftmaxCrossEntropy.h"
 
-#include <limits>
+#include <optional>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -17,17 +17,25 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr std::int64_t kNoIgnoredLabel = std::numeric_limits<std::int64_t>::min();
+// As the kernels read them beside these logits.
+std::optional<at::Tensor> weights_for(const at::Tensor& weights, const at::Tensor& logits, std::int64_t count) {
+  if (!weights.defined()) return std::nullopt;
+  TORCH_CHECK(weights.dim() == 1 && weights.numel() == count, count, " weights are expected, not a tensor of sizes ",
+              weights.sizes());
+  return weights.detach().to(arithmetic_type(logits.scalar_type())).contiguous();
+}
 
 struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntropy> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& logits, const at::Tensor& labels,
-                            double label_smoothing) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& logits, const at::Tensor& labels,
+                               const std::optional<at::Tensor>& class_weights,
+                               const std::optional<at::Tensor>& row_weights, double label_smoothing,
+                               std::int64_t ignore_index) {
     const std::int64_t rows = logits.size(0);
     const std::int64_t classes = logits.size(1);
     const at::TensorOptions reals = logits.options().dtype(arithmetic_type(logits.scalar_type()));
     const at::Tensor losses = at::empty({rows}, reals);
     const at::Tensor log_sum_exp = at::empty({rows}, reals);
-    at::Tensor sum = at::empty({}, reals);
+    const at::Tensor sum = at::empty({}, reals);
     const at::Tensor denominator = at::empty({}, reals);
     const at::Tensor workspace = at::empty({kernels::cross_entropy_workspace(rows)}, reals);
     const at::Tensor invalid = at::zeros({}, labels.options());
@@ -37,7 +45,8 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
           kernels::SoftmaxCrossEntropyForward<Element>{
               .logits = elements<Element>(logits),
               .labels = elements<std::int64_t>(labels),
-              .weights = nullptr,
+              .weights = elements<Real>(class_weights.value_or(at::Tensor())),
+              .row_weights = elements<Real>(row_weights.value_or(at::Tensor())),
               .loss = mutable_elements<Real>(losses),
               .log_sum_exp = mutable_elements<Real>(log_sum_exp),
               .loss_sum = mutable_elements<Real>(sum),
@@ -46,7 +55,7 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
               .workspace = mutable_elements<Real>(workspace),
               .rows = rows,
               .classes = classes,
-              .ignore_index = kNoIgnoredLabel,
+              .ignore_index = ignore_index,
               .label_smoothing = label_smoothing,
           },
           stream...);
@@ -56,12 +65,17 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
       const auto count = invalid.item<std::int64_t>();
       TORCH_CHECK_INDEX(count == 0, count, " of ", rows, " labels are not classes of 0 … ", classes - 1);
     }
-    context->save_for_backward({logits, labels, log_sum_exp});
+    context->save_for_backward(
+        {logits, labels, log_sum_exp, class_weights.value_or(at::Tensor()), row_weights.value_or(at::Tensor())});
     context->saved_data["label_smoothing"] = label_smoothing;
-    return sum;
+    context->saved_data["ignore_index"] = ignore_index;
+    context->mark_non_differentiable({denominator});
+    context->set_materialize_grads(false);
+    return {sum, denominator};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    if (!gradients[0].defined()) return {{}, {}, {}, {}, {}, {}};
     const variable_list saved = context->get_saved_variables();
     const at::Tensor& logits = saved[0];
     const at::Tensor dlogits = at::empty_like(logits);
@@ -73,29 +87,34 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
           kernels::SoftmaxCrossEntropyBackward<Element>{
               .logits = elements<Element>(logits),
               .labels = elements<std::int64_t>(saved[1]),
-              .weights = nullptr,
+              .weights = elements<Real>(saved[3]),
+              .row_weights = elements<Real>(saved[4]),
               .log_sum_exp = elements<Real>(saved[2]),
               .scale = elements<Real>(scale),
               .dlogits = mutable_elements<Element>(dlogits),
               .workspace = mutable_elements<Real>(workspace),
               .rows = logits.size(0),
               .classes = logits.size(1),
-              .ignore_index = kNoIgnoredLabel,
+              .ignore_index = context->saved_data["ignore_index"].toInt(),
               .label_smoothing = context->saved_data["label_smoothing"].toDouble(),
           },
           stream...);
     });
-    return {dlogits, {}, {}};
+    return {dlogits, {}, {}, {}, {}, {}};
   }
 };
 
 }  // namespace
 
-at::Tensor softmax_cross_entropy(const at::Tensor& logits, const at::Tensor& labels, double label_smoothing) {
+CrossEntropySums softmax_cross_entropy(const at::Tensor& logits, const at::Tensor& labels,
+                                       const SoftmaxCrossEntropyOptions& options) {
   TORCH_CHECK(
       logits.dim() == 2 && labels.dim() == 1 && logits.size(0) == labels.size(0) && labels.scalar_type() == at::kLong,
       "it takes logits [N, C] and int64 labels [N], not tensors of sizes ", logits.sizes(), " and ", labels.sizes());
-  return SoftmaxCrossEntropy::apply(logits.contiguous(), labels.contiguous(), label_smoothing);
+  const variable_list sums = SoftmaxCrossEntropy::apply(
+      logits.contiguous(), labels.contiguous(), weights_for(options.class_weights, logits, logits.size(1)),
+      weights_for(options.row_weights, logits, logits.size(0)), options.label_smoothing, options.ignore_index);
+  return {.loss = sums[0], .weight = sums[1]};
 }
 
 }  // namespace lockstep

@@ -217,17 +217,51 @@ TEST(EmbeddingOperator, EqualsPyTorchs) {
 }
 
 TEST(SoftmaxCrossEntropyOperator, EqualsPyTorchs) {
-  const at::Tensor labels = at::randint(0, 9, {6}, at::kLong);
+  const at::Tensor labels = at::tensor({3, 0, 8, 5, 3, 1}, at::kLong);
+  const at::Tensor weights = at::rand({9}, at::kDouble);
   for (const double smoothing : {0.0, 0.1}) {
-    compare([&](const Tensors& in) { return Tensors{softmax_cross_entropy(in[0], labels, smoothing)}; },
+    for (const std::int64_t ignored : {-100, 3}) {
+      for (const at::Tensor& classes : {at::Tensor(), weights}) {
+        const SoftmaxCrossEntropyOptions options = {
+            .label_smoothing = smoothing, .ignore_index = ignored, .class_weights = classes};
+        compare(
+            [&](const Tensors& in) { return Tensors{softmax_cross_entropy(in[0], labels, options).loss}; },
             [&](const Tensors& in) {
-              return Tensors{at::cross_entropy_loss(in[0], labels, {}, at::Reduction::Sum, -100, smoothing)};
+              return Tensors{at::cross_entropy_loss(in[0], labels, classes, at::Reduction::Sum, ignored, smoothing)};
             },
             {at::randn({6, 9}, at::kDouble)});
+        // What the mean divides by.
+        const at::Tensor logits = at::randn({6, 9}, at::kDouble);
+        const CrossEntropySums sums = softmax_cross_entropy(logits, labels, options);
+        const at::Tensor mean =
+            at::cross_entropy_loss(logits, labels, classes, at::Reduction::Mean, ignored, smoothing);
+        EXPECT_NEAR(sums.loss.div(sums.weight).item<double>(), mean.item<double>(), 1e-14);
+        EXPECT_FALSE(sums.weight.requires_grad());
+      }
+    }
   }
-  EXPECT_EQ(softmax_cross_entropy(at::randn({0, 9}), at::zeros({0}, at::kLong), 0).item<float>(), 0);
-  EXPECT_THROW(softmax_cross_entropy(at::randn({6, 9}), at::full({6}, 9, at::kLong), 0), c10::IndexError);
-  EXPECT_THROW(softmax_cross_entropy(at::randn({6, 9}), at::full({6}, -100, at::kLong), 0), c10::IndexError);
+  const SoftmaxCrossEntropyOptions none;
+  EXPECT_EQ(softmax_cross_entropy(at::randn({0, 9}), at::zeros({0}, at::kLong), none).loss.item<float>(), 0);
+  EXPECT_THROW(softmax_cross_entropy(at::randn({6, 9}), at::full({6}, 9, at::kLong), none), c10::IndexError);
+  EXPECT_THROW(softmax_cross_entropy(at::randn({6, 9}), at::full({6}, -1, at::kLong), none), c10::IndexError);
+  EXPECT_THROW(softmax_cross_entropy(at::randn({6, 9}), labels, {.class_weights = at::rand({8})}), c10::Error);
+}
+
+// PyTorch has no weights of rows: the sum of what each row gives by itself.
+TEST(SoftmaxCrossEntropyOperator, WeighsRows) {
+  const at::Tensor labels = at::tensor({3, 0, 8, 5, 3, 1}, at::kLong);
+  const at::Tensor classes = at::rand({9}, at::kDouble);
+  const at::Tensor rows = at::rand({6}, at::kDouble);
+  const SoftmaxCrossEntropyOptions options = {
+      .label_smoothing = 0.1, .ignore_index = 3, .class_weights = classes, .row_weights = rows};
+  compare([&](const Tensors& in) { return Tensors{softmax_cross_entropy(in[0], labels, options).loss}; },
+          [&](const Tensors& in) {
+            return Tensors{at::cross_entropy_loss(in[0], labels, classes, at::Reduction::None, 3, 0.1).mul(rows).sum()};
+          },
+          {at::randn({6, 9}, at::kDouble)});
+  const at::Tensor counted = labels.ne(3);
+  EXPECT_NEAR(softmax_cross_entropy(at::randn({6, 9}, at::kDouble), labels, options).weight.item<double>(),
+              rows.mul(classes.index_select(0, labels)).mul(counted).sum().item<double>(), 1e-14);
 }
 
 TEST(Operators, NothingIsWantedOfWhatIsNotTrained) {

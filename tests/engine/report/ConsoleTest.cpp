@@ -103,10 +103,14 @@ TEST(Console, SkippedStepsAndWarningsAreToldApart) {
   skipped.skipped = true;
   skipped.loss_scale = 32768;
   printed.console.step_done(skipped);
+  StepDone weightless = step(4);
+  weightless.weightless = true;
+  printed.console.step_done(weightless);
   printed.console.note({.text = "a note"});
   printed.console.note({.text = "beware", .warning = true});
   EXPECT_EQ(printed.text(),
-            "step 3 is skipped: its gradient overflowed; the loss scale is now 32768\na note\nWARNING: beware\n");
+            "step 3 is skipped: its gradient overflowed; the loss scale is now 32768\nstep 4 changes nothing: all of "
+            "its labels are ignored or weigh 0\na note\nWARNING: beware\n");
 }
 
 TEST(Console, CheckpointsAndWhatCouldNotBeRemoved) {

@@ -43,19 +43,19 @@ json& value(Graph& graph, const char* name) {
 
 TEST(FittingSamples, OfABuiltinProgram) {
   const Program program = build_builtin_program("mlp", {.input_shape = {2, 3, 5}, .classes = 7, .channels = {}});
-  const SampleShape labels = fitting_samples(program.graph(), Loss::kCrossEntropy);
+  const SampleShape labels = fitting_samples(program.graph(), /*class_labels=*/true);
   EXPECT_EQ(labels.input, (std::vector<std::int64_t>{2, 3, 5}));
   EXPECT_EQ(labels.vocabulary, 0);
   EXPECT_TRUE(labels.class_labels);
   EXPECT_EQ(labels.classes, 7);
   EXPECT_TRUE(labels.target.empty());
-  const SampleShape numbers = fitting_samples(program.to(at::kDouble).graph(), Loss::kMse);
+  const SampleShape numbers = fitting_samples(program.to(at::kDouble).graph(), /*class_labels=*/false);
   EXPECT_FALSE(numbers.class_labels);
   EXPECT_EQ(numbers.target, (std::vector<std::int64_t>{7}));
 }
 
 TEST(FittingSamples, TokensAreBelowTheTableThatReadsThem) {
-  const SampleShape shape = fitting_samples(language_model(), Loss::kCrossEntropy);
+  const SampleShape shape = fitting_samples(language_model(), /*class_labels=*/true);
   EXPECT_EQ(shape.input, (std::vector<std::int64_t>{6}));
   EXPECT_EQ(shape.vocabulary, 11);
   EXPECT_EQ(shape.target, (std::vector<std::int64_t>{6}));
@@ -66,14 +66,14 @@ TEST(FittingSamples, TokensAreBelowTheClassesThatOneHotMakes) {
   Graph graph = language_model();
   graph.nodes[1].target = "torch.ops.aten.one_hot.default";
   graph.nodes[1].inputs = {{"self", TensorName{"rows"}}, {"num_classes", std::int64_t{9}}};
-  EXPECT_EQ(fitting_samples(graph, Loss::kCrossEntropy).vocabulary, 9);
+  EXPECT_EQ(fitting_samples(graph, /*class_labels=*/true).vocabulary, 9);
   graph.nodes[1].set("num_classes", std::int64_t{-1});  // as many as the largest token says
-  EXPECT_ERROR(fitting_samples(graph, Loss::kCrossEntropy), InputError, "no embedding reads it");
+  EXPECT_ERROR(fitting_samples(graph, /*class_labels=*/true), InputError, "no embedding reads it");
 }
 
 TEST(FittingSamples, RefusesWhatItCannotMake) {
   const auto refused = [](const Graph& graph, const std::string& text, const std::string& more) {
-    EXPECT_ERROR(fitting_samples(graph, Loss::kCrossEntropy), InputError, text, more);
+    EXPECT_ERROR(fitting_samples(graph, /*class_labels=*/true), InputError, text, more);
   };
   Graph graph = language_model();
   graph.nodes[1].set("indices", TensorName{"others"});

@@ -15,6 +15,7 @@
 #include "engine/train/ParameterStorage.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/MpiTest.h"
+#include "tests/support/ReplayingDevice.h"
 
 namespace lockstep {
 namespace {
@@ -50,50 +51,6 @@ class Samples : public Dataset {
   float odd_value_;
 };
 
-/// A CPU that replays by calling again what it captured, and does not wait.
-class ReplayingDevice : public Device {
- public:
-  explicit ReplayingDevice(bool able) : able_(able) {}
-
-  c10::Device place() const override { return c10::Device(c10::kCPU); }
-  std::string description() const override { return "replaying"; }
-  bool asynchronous() const override { return true; }
-  std::int64_t peak_memory() const override { return 0; }
-  std::string watch(const std::function<void()>& enqueue) override {
-    enqueue();
-    return able_ ? "" : "an operator waits for the device";
-  }
-  std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) override {
-    return std::make_unique<Replay>(enqueue, *this);
-  }
-  int replays() const { return replays_; }
-  bool holds_captured_work() const { return holds_captured_work_; }
-
- private:
-  class Replay : public CapturedWork {
-   public:
-    Replay(std::function<void()> enqueue, ReplayingDevice& device) : enqueue_(std::move(enqueue)), device_(device) {
-      device_.holds_captured_work_ = true;
-    }
-    Replay(const Replay&) = delete;
-    Replay& operator=(const Replay&) = delete;
-    ~Replay() override { device_.holds_captured_work_ = false; }
-    void replay() override {
-      ++device_.replays_;
-      enqueue_();
-    }
-    void beside(const std::function<void()>& work) override { work(); }
-
-   private:
-    std::function<void()> enqueue_;
-    ReplayingDevice& device_;
-  };
-
-  bool able_;
-  int replays_ = 0;
-  bool holds_captured_work_ = false;
-};
-
 /// One whose connection fails when the test says so.
 class Connection : public MpiCommunicator {
  public:
@@ -124,7 +81,7 @@ class Job {
         parameters_(make_bucket_plan(hyperparameters(), program_), tensors()),
         reducer_(parameters_, communicator_, communicator_),
         optimizer_(make_optimizer(hyperparameters(), parameters_)),
-        step_(device, executor_, Objective(Loss::kCrossEntropy), parameters_, reducer_, *optimizer_, communicator_,
+        step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,
               communicator_, options),
         loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, communicator_.size()),
                 communicator_.rank(), options.precision, 1),

@@ -1,0 +1,27 @@
+// How good a state is.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lockstep {
+
+/// What was measured of a state on a data set: values by the names of metrics, in the order in which they are shown.
+class Evaluation {
+ public:
+  using Values = std::vector<std::pair<std::string, double>>;
+
+  explicit Evaluation(Values values = {}) : values_(std::move(values)) {}
+
+  const Values& values() const { return values_; }
+  /// InputError, with what there is, when it was not measured.
+  double metric(const std::string& name) const;
+  /// Under names such as `test_accuracy`.
+  Values metrics(const std::string& channel) const;
+
+ private:
+  Values values_;
+};
+
+}  // namespace lockstep

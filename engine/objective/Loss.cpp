@@ -1,0 +1,24 @@
+#include "engine/objective/Loss.h"
+
+#include <vector>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+at::Tensor weights_beside(const at::Tensor& sample_weights, const at::Tensor& like) {
+  if (sample_weights.numel() == like.numel()) return sample_weights.view_as(like);
+  const std::int64_t own = sample_weights.dim();
+  if (own > like.dim() || sample_weights.sizes() != like.sizes().slice(0, static_cast<std::size_t>(own))) {
+    throw InputError("a weight is needed for each sample, or for each of its positions; there are weights " +
+                     sizes_text(sample_weights) + " for " + sizes_text(like));
+  }
+  std::vector<std::int64_t> sizes = sample_weights.sizes().vec();
+  sizes.resize(static_cast<std::size_t>(like.dim()), 1);
+  return sample_weights.view(sizes);
+}
+
+std::string sizes_text(const at::Tensor& tensor) { return "[" + join(tensor.sizes().vec(), ", ") + "]"; }
+
+}  // namespace lockstep

@@ -1,0 +1,27 @@
+// The losses that the hyperparameter `loss` may name.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/objective/Loss.h"
+#include "engine/objective/Registry.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// A row. `make` takes what it needs of a job's hyperparameters; the loss will see outputs on `device`.
+struct LossKind {
+  std::string name;
+  std::function<std::shared_ptr<const Loss>(const Hyperparameters&, const c10::Device& device)> make;
+};
+
+using LossRegistry = Registry<LossKind>;
+
+/// cross_entropy and mse.
+LossRegistry built_in_losses();
+
+}  // namespace lockstep

@@ -1,0 +1,34 @@
+#include "engine/objective/Objective.h"
+
+#include <algorithm>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+void Objective::require_measurable(const at::Tensor& output) const {
+  for (const ChosenMetric& chosen : metrics_) {
+    const std::string reason = chosen.asked_by.empty() ? "" : chosen.metric->unfit(*loss_, output);
+    if (!reason.empty()) throw InputError(chosen.asked_by + "=" + chosen.name + " " + reason);
+  }
+}
+
+Objective make_objective(const Hyperparameters& options, const c10::Device& device, const LossRegistry& losses,
+                         const MetricRegistry& metrics) {
+  std::vector<Objective::ChosenMetric> chosen;
+  for (const std::string& name : metrics.names()) {
+    const MetricKind& kind = metrics.find(name, "metrics");
+    if (kind.by_default) chosen.push_back({.name = name, .metric = kind.metric});
+  }
+  const auto ask = [&](const std::string& name, const std::string& hyperparameter) {
+    const MetricKind& kind = metrics.find(name, hyperparameter);
+    auto found = std::ranges::find(chosen, name, &Objective::ChosenMetric::name);
+    if (found == chosen.end()) found = chosen.insert(chosen.end(), {.name = name, .metric = kind.metric});
+    found->asked_by = hyperparameter;
+  };
+  for (const std::string& name : options.metrics) ask(name, "metrics");
+  ask(options.monitor.metric, "monitor");
+  return {losses.find(options.loss, "loss").make(options, device), std::move(chosen)};
+}
+
+}  // namespace lockstep

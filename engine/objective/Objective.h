@@ -1,0 +1,46 @@
+// What training minimizes, and what evaluation counts.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/objective/LossRegistry.h"
+#include "engine/objective/MetricRegistry.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+/// The loss and the metrics of a job. A value: copies share both.
+class Objective {
+ public:
+  struct ChosenMetric {
+    std::string name;
+    std::shared_ptr<const Metric> metric;
+    std::string asked_by{};  ///< the hyperparameter that names it; "": measured where it fits, else left out
+  };
+
+  Objective(std::shared_ptr<const Loss> loss, std::vector<ChosenMetric> metrics)
+      : loss_(std::move(loss)), metrics_(std::move(metrics)) {}
+
+  const Loss& loss() const { return *loss_; }
+  /// In the order in which they are shown.
+  const std::vector<ChosenMetric>& metrics() const { return metrics_; }
+  /// Throws InputError when a metric that was asked for cannot be measured for such an output of the program.
+  void require_measurable(const at::Tensor& output) const;
+
+ private:
+  std::shared_ptr<const Loss> loss_;
+  std::vector<ChosenMetric> metrics_;
+};
+
+/// The loss and the metrics that the hyperparameters name, for outputs on `device`: those that are measured by default,
+/// those of `metrics`, and that of `monitor`. Throws InputError for a name that is not registered.
+Objective make_objective(const Hyperparameters& options, const c10::Device& device,
+                         const LossRegistry& losses = built_in_losses(),
+                         const MetricRegistry& metrics = built_in_metrics());
+
+}  // namespace lockstep
