@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/report/Metrics.h"
+#include "engine/report/StepSeconds.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -67,6 +68,7 @@ struct StepDone {
   bool skipped = false;                          ///< the gradient overflowed in fp16, so no parameter has changed
   bool weightless = false;                       ///< no label of the step counts, so no parameter has changed
   std::optional<double> loss_scale{};            ///< fp16: of the next step
+  StepSeconds seconds{};                         ///< of rank 0
   std::chrono::steady_clock::time_point when{};  ///< the host learnt the outcome
 };
 

@@ -24,6 +24,18 @@ json row_object(const Rows& rows) {
   return object;
 }
 
+json metrics_line(const char* event, std::int64_t epoch, std::int64_t global_step, const Metrics& metrics) {
+  json line = {{"event", event}, {"epoch", epoch}, {"step", global_step}};
+  for (const auto& [name, value] : metrics) line[name] = number(value);
+  return line;
+}
+
+json object_of(const StepSeconds& seconds) {
+  return {{"data_wait", seconds.data_wait},           {"forward", seconds.forward},     {"backward", seconds.backward},
+          {"reduction_wait", seconds.reduction_wait}, {"optimizer", seconds.optimizer}, {"replay", seconds.replay},
+          {"device_wait", seconds.device_wait}};
+}
+
 }  // namespace
 
 MetricsFile::MetricsFile(std::filesystem::path directory, bool terminal, double seconds_between_lines)
@@ -45,6 +57,7 @@ void MetricsFile::run_started(const RunStarted& event) {
 }
 
 void MetricsFile::step_done(const StepDone& event) {
+  step_seconds_ += event.seconds;
   const std::optional<Speed> speed = meter_.step_done(event);
   if (!speed) return;
   write({{"event", "progress"},
@@ -55,20 +68,15 @@ void MetricsFile::step_done(const StepDone& event) {
          {"samples_per_second", number(speed->samples_per_second)}});
 }
 
-void MetricsFile::write_metrics(const char* event, std::int64_t epoch, std::int64_t global_step,
-                                const Metrics& metrics) {
-  meter_.pause();
-  json line = {{"event", event}, {"epoch", epoch}, {"step", global_step}};
-  for (const auto& [name, value] : metrics) line[name] = number(value);
-  write(line);
-}
-
 void MetricsFile::evaluated(const Evaluated& event) {
-  write_metrics("epoch", event.epoch, event.global_step, metrics_of(event));
+  meter_.pause();
+  write(metrics_line("epoch", event.epoch, event.global_step, metrics_of(event)));
 }
 
 void MetricsFile::run_ended(const RunEnded& event) {
-  write_metrics("final", event.epochs, event.state_step, metrics_of(event));
+  json line = metrics_line("final", event.epochs, event.state_step, metrics_of(event));
+  line["step_seconds"] = object_of(step_seconds_);
+  write(line);
   write({{"event", "end"}, {"job", row_object(rows_of(event))}});
 }
 

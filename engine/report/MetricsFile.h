@@ -15,7 +15,8 @@ namespace lockstep {
 
 /// `metrics.jsonl` in a directory: one JSON object per line, in the order of events. Nothing is touched before the run
 /// starts; then the directory is made if it is missing, and the file is started anew. Every line is in the file when
-/// the function that is told the event returns. `run_started` throws InputError when the directory cannot be made; all
+/// the function that is told the event returns. The event `final` has `step_seconds`: the seconds of each phase on
+/// rank 0, summed over the steps. `run_started` throws InputError when the directory cannot be made; all
 /// throw SystemError when the file cannot be written.
 class MetricsFile : public EventSink {
  public:
@@ -31,11 +32,11 @@ class MetricsFile : public EventSink {
 
  private:
   void write(const nlohmann::json& line);
-  void write_metrics(const char* event, std::int64_t epoch, std::int64_t global_step, const Metrics& metrics);
 
   std::filesystem::path directory_;
   std::optional<OutputFile> file_;  ///< since the run started
   ProgressMeter meter_;
+  StepSeconds step_seconds_;  ///< of all steps so far
 };
 
 }  // namespace lockstep

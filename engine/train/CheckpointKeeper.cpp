@@ -1,7 +1,6 @@
 #include "engine/train/CheckpointKeeper.h"
 
-#include <filesystem>
-
+#include "engine/checkpoint/CheckpointWriter.h"
 #include "engine/collectives/Agreement.h"
 
 namespace lockstep {
@@ -30,16 +29,15 @@ void CheckpointKeeper::step_started(std::int64_t global_step) {
   due_ |= enabled() && every_.steps > 0 && global_step % every_.steps == 0;
 }
 
-void CheckpointKeeper::save(std::int64_t step, std::int64_t evaluated_step, const std::function<Checkpoint()>& take) {
+void CheckpointKeeper::save(std::int64_t step, std::int64_t evaluated_step,
+                            const std::function<std::optional<Snapshot>()>& take) {
   due_ = false;
   if (!enabled() || saved_ == std::pair(step, evaluated_step)) return;
   const auto start = Clock::now();
-  const Checkpoint checkpoint = take();
+  const std::optional<Snapshot> snapshot = take();
   std::vector<std::string> not_pruned;
   require_all_ok(host_, [&] {
-    if (host_.rank() != 0) return;
-    directory_->write(step, [&](const std::filesystem::path& place) { write_checkpoint(checkpoint, place); });
-    not_pruned = directory_->keep_newest(count_, step);
+    if (snapshot) not_pruned = CheckpointWriter(*directory_, count_).write(*snapshot);
   });
   saved_ = {step, evaluated_step};
   last_written_ = Clock::now();

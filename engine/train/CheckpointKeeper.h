@@ -4,12 +4,13 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine/checkpoint/Checkpoint.h"
 #include "engine/checkpoint/CheckpointDirectory.h"
+#include "engine/checkpoint/Snapshot.h"
 #include "engine/collectives/Communicator.h"
 #include "engine/report/EventSink.h"
 #include "job/Hyperparameters.h"
@@ -41,9 +42,10 @@ class CheckpointKeeper {
 
   /// A checkpoint already holds this: it was restored.
   void restored(std::int64_t step, std::int64_t evaluated_step) { saved_ = {step, evaluated_step}; }
-  /// A collective. Writes what `take`, a collective, returns, unless a checkpoint already holds the state after `step`
-  /// with the evaluation after `evaluated_step`. Throws alike on all ranks when it cannot be written.
-  void save(std::int64_t step, std::int64_t evaluated_step, const std::function<Checkpoint()>& take);
+  /// A collective. Has rank 0 write the snapshot that `take`, a collective, returns there, unless a checkpoint already
+  /// holds the state after `step` with the evaluation after `evaluated_step`. Training waits until it is written.
+  /// Throws alike on all ranks when it cannot be written.
+  void save(std::int64_t step, std::int64_t evaluated_step, const std::function<std::optional<Snapshot>()>& take);
 
  private:
   using Clock = std::chrono::steady_clock;

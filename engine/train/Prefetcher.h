@@ -41,6 +41,8 @@ class Prefetcher {
 
   DeviceBatch next();
   void prefetch();
+  /// Seconds that `next` and `prefetch` have waited for the loader so far.
+  double seconds_waited() const { return loader_.seconds_waited(); }
 
   /// What Loaders for this device should allocate their buffers with: pinned memory for a GPU, which is lent again to
   /// the next Loader, for pinning is slow. The device must outlive it.

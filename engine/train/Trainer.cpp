@@ -67,9 +67,8 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   checkpoints_.restored(state.step, state.evaluated_step);
 }
 
-// A collective, though only rank 0 needs what it returns. Its tensors are those of training: they change with the next
-// step.
-Checkpoint Trainer::make_checkpoint() {
+// A collective. Rank 0 writes it: the others have none.
+std::optional<Snapshot> Trainer::take_snapshot() {
   Checkpoint checkpoint{.state = {.step = progress_.global_step,
                                   .position = progress_.position,
                                   .epoch_loss = progress_.epoch_loss,
@@ -83,14 +82,15 @@ Checkpoint Trainer::make_checkpoint() {
   model_.save(checkpoint);
   evaluation_.save(checkpoint.state);
   best_.save(checkpoint);
-  return checkpoint;
+  if (!context_.leads()) return std::nullopt;
+  return Snapshot(std::move(checkpoint));
 }
 
 void Trainer::save_checkpoint() {
   checkpoints_.save(progress_.global_step, evaluation_.step(), [this] {
     require_finite_state();
     steps_.drain();
-    return make_checkpoint();
+    return take_snapshot();
   });
 }
 
@@ -247,6 +247,7 @@ void Trainer::finish_step() {
   done.loss = result.loss;
   done.skipped = result.skipped;
   done.weightless = result.weightless;
+  done.seconds = result.seconds;
   if (steps_.loss_scale()) done.loss_scale = steps_.loss_scale()->value();
   done.when = Clock::now();
   surroundings_.events.step_done(done);

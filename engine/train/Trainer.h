@@ -8,6 +8,7 @@
 
 #include "engine/checkpoint/Checkpoint.h"
 #include "engine/checkpoint/CheckpointDirectory.h"
+#include "engine/checkpoint/Snapshot.h"
 #include "engine/collectives/BucketPlan.h"
 #include "engine/objective/Objective.h"
 #include "engine/optim/LearningRateSchedule.h"
@@ -103,7 +104,7 @@ class Trainer {
   bool is_over() const;
   void require_finite_state();
   void require_something_trained() const;
-  Checkpoint make_checkpoint();
+  std::optional<Snapshot> take_snapshot();
   void save_checkpoint();
   TrainingResult result(double data_wait);
   Diagnosis diagnosis() { return {hyperparameters_, train_, plan_, model_, context_.host}; }

@@ -68,10 +68,13 @@ void TrainingStep::start(Prefetcher& inputs, const Step& step) {
                        .unscale = 1 / scale,
                        .riders = {.stop = step.stop ? 1.0 : 0.0, .save = step.save ? 1.0 : 0.0}};
   letting_go_on_error([&] {
+    const double waited_before = inputs.seconds_waited();
     state_.write({&state, 1});
     run(inputs, step);
-    started_.push_back({.global_step = step.global_step, .loss_scale = scale, .state = state_.read()});
+    started_.push_back(
+        {.global_step = step.global_step, .loss_scale = scale, .seconds = clock_.seconds(), .state = state_.read()});
     inputs.prefetch();
+    started_.back().seconds.data_wait = inputs.seconds_waited() - waited_before;
   });
 }
 
@@ -85,15 +88,18 @@ void TrainingStep::drain() {
 
 void TrainingStep::run(Prefetcher& inputs, const Step& step) {
   DeviceBatch batch = inputs.next();
+  clock_.start();
   if (options_.capture && step.full && capture_failure_.empty()) return run_full(batch, step);
   begin();
-  for (std::int64_t micro_batch = 0;; ++micro_batch, batch = inputs.next()) {
+  for (std::int64_t micro_batch = 0;; ++micro_batch) {
     if (batch.size > 0) {
       seed(step, micro_batch);
       beside([&] { accumulate(batch, step); });
     }
     if (batch.last_of_step) break;
     inputs.prefetch();
+    batch = inputs.next();
+    clock_.skip();
   }
   update();
 }
@@ -112,6 +118,7 @@ void TrainingStep::run_full(const DeviceBatch& batch, const Step& step) {
   static_.targets.copy_(batch.targets);
   if (batch.weights.defined()) static_.weights.copy_(batch.weights);
   captured_->replay();
+  clock_.ends(&StepSeconds::replay);
 }
 
 void TrainingStep::compute(const DeviceBatch& batch, const Step& step) {
@@ -140,11 +147,13 @@ void TrainingStep::accumulate(const DeviceBatch& batch, const Step& step) {
   parameters_.loss().add_(loss.detach());
   add_weight(terms.weight, kind.expected_weight(batch.size, output), expected);
   if (batch.last_of_step) reducer_.last_micro_batch();
+  clock_.ends(&StepSeconds::forward);
   try {
     (options_.loss_scale ? loss.mul(state_scale_) : loss).backward();
   } catch (const c10::Error& error) {
     rethrow(error, "step " + std::to_string(step.global_step + 1) + ": backward failed");
   }
+  clock_.ends(&StepSeconds::backward);
 }
 
 // `weight`: of a micro-batch, undefined if it is what was expected of it, `here`; `expected`: of the global batch.
@@ -162,6 +171,7 @@ void TrainingStep::add_weight(const at::Tensor& weight, double here, double expe
 void TrainingStep::update() {
   reducer_.finish();
   state_riders_.copy_(parameters_.riders());
+  clock_.ends(&StepSeconds::reduction_wait);
   State* state = state_.data();
   // Also without clipping: what is not finite must not reach parameters that a checkpoint will hold.
   parameters_.find_gradient_norm(&state->norm);
@@ -175,6 +185,7 @@ void TrainingStep::update() {
   });
   // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
   optimizer_.step(&state->step, reducer_.received());
+  clock_.ends(&StepSeconds::optimizer);
 }
 
 // An attempt that fails leaves PyTorch's allocator, its generator and NCCL in the middle of a capture, so it is found
@@ -206,9 +217,13 @@ void TrainingStep::capture(const DeviceBatch& batch, const Step& step) {
 }
 
 TrainingStep::Result TrainingStep::finish() {
-  const Started started = std::move(started_.front());
+  Started started = std::move(started_.front());
   started_.pop_front();
+  PhaseClock clock;
+  if (device_.asynchronous()) clock.start();
   letting_go_on_error([&] { communicator_.await([&] { return started.state.arrived(); }); });
+  if (device_.asynchronous()) clock.ends(&StepSeconds::device_wait);
+  started.seconds += clock.seconds();
   const State state = started.state.wait().front();
   const kernels::StepWeight& weight = state.riders.weight;
   const bool weightless = !(weight.actual > 0);
@@ -236,7 +251,8 @@ TrainingStep::Result TrainingStep::finish() {
           .skipped = overflow,
           .weightless = weightless,
           .stop = state.riders.stop > 0,
-          .save = state.riders.save > 0};
+          .save = state.riders.save > 0,
+          .seconds = started.seconds};
 }
 
 }  // namespace lockstep

@@ -19,6 +19,7 @@
 #include "engine/optim/LossScale.h"
 #include "engine/optim/Optimizer.h"
 #include "engine/program/Executor.h"
+#include "engine/train/PhaseClock.h"
 #include "engine/train/Prefetcher.h"
 #include "job/Hyperparameters.h"
 
@@ -63,6 +64,7 @@ class TrainingStep {
     bool weightless = false;  ///< no position of the global batch counts: no parameter changed
     bool stop = false;        ///< a rank wanted it before this step: the same on all ranks
     bool save = false;        ///< the same
+    StepSeconds seconds{};    ///< of this rank
   };
 
   /// Keeps references; `parameters` and `optimizer` belong to the program of `executor`, and all are on the device.
@@ -109,6 +111,7 @@ class TrainingStep {
   struct Started {
     std::int64_t global_step;
     double loss_scale;
+    StepSeconds seconds;
     Readback<State> state;
   };
 
@@ -139,6 +142,7 @@ class TrainingStep {
   at::Tensor state_riders_;  ///< State::riders
   at::Tensor state_scale_;   ///< State::loss_scale
   std::deque<Started> started_;
+  PhaseClock clock_;
   int full_steps_ = 0;  ///< that ran before one is captured
   DeviceBatch static_;  ///< what the captured step reads
   std::unique_ptr<CapturedWork> captured_;

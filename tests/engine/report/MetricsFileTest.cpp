@@ -32,6 +32,7 @@ StepDone step(std::int64_t number) {
           .batch_size = 32,
           .loss = 0.5,
           .learning_rate = 0.1,
+          .seconds = {.forward = 0.25, .backward = 0.5},
           .when = std::chrono::steady_clock::time_point(std::chrono::seconds(number))};
 }
 
@@ -58,6 +59,8 @@ TEST(MetricsFile, HasALineForEachEvent) {
   EXPECT_EQ(lines[2]["test_accuracy"], 0.9125);
   EXPECT_EQ(lines[3]["event"], "final");
   EXPECT_EQ(lines[3]["test_loss"], 0.25);
+  EXPECT_EQ(lines[3]["step_seconds"]["forward"], 0.5);  // of both steps
+  EXPECT_EQ(lines[3]["step_seconds"]["backward"], 1.0);
   EXPECT_EQ(lines[4]["event"], "end");
   EXPECT_EQ(lines[4]["job"]["state"], "after step 2 of 2");
 }

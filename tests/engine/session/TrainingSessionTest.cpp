@@ -1,0 +1,193 @@
+// Whole jobs by the session, on several ranks, without the program lockstep-rank around it.
+#include "engine/session/TrainingSession.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "common/Error.h"
+#include "engine/collectives/MpiCommunicator.h"
+#include "engine/device/CpuDevice.h"
+#include "tests/support/EventRecorder.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/MpiTest.h"
+#include "tests/support/RankAlone.h"
+#include "tests/support/SharedDirectory.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::int64_t kSamples = 50;
+constexpr std::int64_t kBatch = 16;
+constexpr std::int64_t kStepsPerEpoch = 4;
+constexpr std::int64_t kEpochs = 3;
+
+/// The ranks of this test, and a directory for what they write.
+class TrainingSessionTest : public testing::Test {
+ protected:
+  JobConfig config(const std::string& name) const {
+    JobConfig config;
+    config.host = "here";
+    config.output_dir = directory_ / name;
+    config.model_dir = directory_ / (name + "/model");
+    config.output_data_dir = directory_ / (name + "/data");
+    Hyperparameters& options = config.hyperparameters;
+    options.data = Data::kSynthetic;
+    options.synthetic_samples = kSamples;
+    options.model = "mlp";
+    options.model_hidden = {8};
+    options.model_dropout = 0;
+    options.batch_size = kBatch;
+    options.epochs = kEpochs;
+    options.precision = Precision::kFp64;
+    options.export_formats = {Export::kSafetensors};
+    return config;
+  }
+  RankContext context() { return {.device = device_, .communicator = communicator_, .host = communicator_}; }
+  bool last() const { return communicator_.rank() == communicator_.size() - 1; }
+
+  /// Asks to stop at the `step`-th step, on the last rank only.
+  StopToken stop_at(int step) {
+    return {.requested = [this, asked = 0, step]() mutable { return ++asked >= step && last(); }};
+  }
+
+  CpuDevice device_{1};
+  MpiCommunicator communicator_{mpi_session(), MpiMode::kInline};
+  SharedDirectory directory_{communicator_};
+};
+
+TEST_F(TrainingSessionTest, TellsRankZeroWhatHappensInItsOrder) {
+  EventRecorder events;
+  TrainingSession session(config("job"), context(), {}, events);
+  session.prepare();
+  const SessionOutcome outcome = session.run();
+  EXPECT_FALSE(outcome.stopped);
+  EXPECT_TRUE(outcome.kept);
+  EXPECT_EQ(outcome.steps, kEpochs * kStepsPerEpoch);
+  if (communicator_.rank() > 0) {
+    EXPECT_TRUE(events.order.empty());
+    return;
+  }
+  std::vector<std::string> expected = {"started"};
+  for (std::int64_t i = 0; i < kEpochs; ++i) {
+    expected.insert(expected.end(), kStepsPerEpoch, "step");
+    expected.emplace_back("evaluated");
+  }
+  expected.emplace_back("ended");
+  EXPECT_EQ(events.order, expected);
+  ASSERT_EQ(events.started.size(), 1);
+  EXPECT_EQ(events.started[0].ranks, communicator_.size());
+  EXPECT_EQ(events.started[0].total_steps, outcome.steps);
+  std::int64_t samples = 0;
+  for (const StepDone& step : events.steps) samples += step.batch_size;
+  EXPECT_EQ(samples, kEpochs * kSamples);
+  ASSERT_EQ(events.ended.size(), 1);
+  EXPECT_EQ(events.ended[0].state_step, outcome.steps);
+  ASSERT_EQ(events.ended[0].artifacts.size(), 1);
+  EXPECT_GT(events.ended[0].artifacts[0].bytes, 0);
+  EXPECT_TRUE(std::filesystem::exists(events.ended[0].artifacts[0].path));
+}
+
+TEST_F(TrainingSessionTest, RanksTogetherLearnWhatOneLearnsAlone) {
+  EventRecorder together;
+  TrainingSession session(config("together"), context(), {}, together);
+  session.prepare();
+  session.run();
+  if (communicator_.rank() > 0) return;
+  RankAlone one;
+  EventRecorder alone;
+  TrainingSession single(config("alone"), {.device = device_, .communicator = one, .host = one}, {}, alone);
+  single.prepare();
+  single.run();
+  ASSERT_EQ(together.steps.size(), alone.steps.size());
+  for (std::size_t i = 0; i < alone.steps.size(); ++i) {
+    EXPECT_NEAR(together.steps[i].loss, alone.steps[i].loss, 1e-12 * std::abs(alone.steps[i].loss)) << i;
+  }
+  EXPECT_LT(alone.steps.back().loss, alone.steps.front().loss);
+}
+
+// Stopped by one rank within an epoch, and gone on from the checkpoint: nothing is lost, and nothing done twice.
+TEST_F(TrainingSessionTest, WhatWasStoppedGoesOnAsIfItHadNotBeen) {
+  constexpr int kStop = 6;
+  EventRecorder undisturbed;
+  TrainingSession whole(config("whole"), context(), {}, undisturbed);
+  whole.prepare();
+  whole.run();
+
+  JobConfig job = config("job");
+  job.checkpoint_dir = directory_ / "checkpoints";
+  EventRecorder first;
+  {
+    TrainingSession session(job, context(), stop_at(kStop), first);
+    session.prepare();
+    const SessionOutcome outcome = session.run();
+    EXPECT_TRUE(outcome.stopped);
+    EXPECT_TRUE(outcome.kept);
+    EXPECT_EQ(outcome.steps, kStop);
+  }
+  EventRecorder second;
+  TrainingSession session(job, context(), {}, second);
+  session.prepare();
+  EXPECT_FALSE(session.run().stopped);
+  if (communicator_.rank() > 0) return;
+  ASSERT_EQ(first.checkpoints.size(), 1);
+  EXPECT_EQ(first.checkpoints[0].global_step, kStop);
+  EXPECT_TRUE(first.noted("stopped on request after step 6; the checkpoint is complete"));
+  EXPECT_TRUE(second.noted("resumed from " + first.checkpoints[0].path.string()));
+  std::vector<double> losses = first.losses();
+  for (const double loss : second.losses()) losses.push_back(loss);
+  EXPECT_EQ(losses, undisturbed.losses());
+}
+
+TEST_F(TrainingSessionTest, AStoppedJobThatKeepsNothingSaysSo) {
+  JobConfig job = config("job");
+  job.hyperparameters.export_formats = {};
+  EventRecorder events;
+  TrainingSession session(job, context(), stop_at(2), events);
+  session.prepare();
+  const SessionOutcome outcome = session.run();
+  EXPECT_TRUE(outcome.stopped);
+  EXPECT_FALSE(outcome.kept);
+  if (communicator_.rank() == 0) {
+    EXPECT_TRUE(events.noted("nothing is kept"));
+  }
+}
+
+TEST_F(TrainingSessionTest, AJobThatCannotRunIsRefusedOnAllRanks) {
+  JobConfig job = config("job");
+  job.hyperparameters.patience = 1;
+  EventRecorder events;
+  TrainingSession session(job, context(), {}, events);
+  EXPECT_ERROR(session.prepare(), CollectiveError, "patience does nothing in this job");
+  EXPECT_TRUE(events.order.empty());
+}
+
+TEST_F(TrainingSessionTest, RanksOfDifferentJobsFindOutBeforeTheyTouchAnything) {
+  if (communicator_.size() == 1) return;
+  JobConfig job = config("job");
+  job.hyperparameters.learning_rate = last() ? 0.5 : 0.25;
+  EventRecorder events;
+  TrainingSession session(job, context(), {}, events);
+  EXPECT_ERROR(session.prepare(), CollectiveError, "hyperparameter learning_rate");
+  EXPECT_TRUE(events.order.empty());
+}
+
+TEST_F(TrainingSessionTest, WritesNothingToStandardOutputOrError) {
+  JobConfig job = config("job");
+  job.checkpoint_dir = directory_ / "checkpoints";
+  EventSink nobody;
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  TrainingSession session(job, context(), {}, nobody);
+  session.prepare();
+  session.run();
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,69 @@
+// A small job for tests of the Trainer.
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "engine/data/SyntheticDataset.h"
+#include "engine/program/BuiltinPrograms.h"
+#include "engine/program/Passes.h"
+#include "engine/train/ParameterStorage.h"
+#include "engine/train/Trainer.h"
+#include "tests/support/EventRecorder.h"
+
+namespace lockstep {
+
+/// Two linear layers on 75 samples in batches of 16, so that the last of an epoch's five steps is short, and an
+/// evaluation on the first 21 of them after each epoch: what is learnt by heart shows there. What it tells is in
+/// `events`.
+class TrainerJob {
+ public:
+  static constexpr std::int64_t kStepsPerEpoch = 5;
+
+  static Hyperparameters hyperparameters() {
+    Hyperparameters options;
+    options.batch_size = 16;
+    options.epochs = 3;
+    options.learning_rate = 0.1;
+    options.loader_threads = 1;
+    return options;
+  }
+
+  TrainerJob(
+      const Hyperparameters& hyperparameters, const RankContext& context,
+      const CheckpointDirectory* checkpoints = nullptr, StopRequested stop = [] { return false; })
+      : trainer_(hyperparameters, input(hyperparameters, context), context,
+                 {.events = events, .checkpoints = checkpoints, .stop_requested = std::move(stop)}) {}
+
+  Trainer& trainer() { return trainer_; }
+  TrainingResult run() { return trainer_.run(); }
+
+ private:
+  static SyntheticDataset data(std::int64_t samples) {
+    return SyntheticDataset({.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = 6}, samples,
+                            /*seed=*/1);
+  }
+  TrainingInput input(const Hyperparameters& hyperparameters, const RankContext& context) {
+    const Program program =
+        build_builtin_program(
+            "mlp", {.input_shape = {1, 4, 4}, .classes = 6, .hidden = {8}, .dropout = hyperparameters.model_dropout})
+            .to(hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat);
+    const Program rewritten = apply_passes(program, hyperparameters.passes).on(context.device.place());
+    return {.program = program,
+            .rewritten = rewritten,
+            .buckets = make_bucket_plan(hyperparameters, rewritten),
+            .train = {"train", &train_},
+            .evaluation = NamedDataset{"validation", &evaluation_}};
+  }
+
+  SyntheticDataset train_ = data(75);
+  SyntheticDataset evaluation_ = data(21);
+
+ public:
+  EventRecorder events;
+
+ private:
+  Trainer trainer_;
+};
+
+}  // namespace lockstep

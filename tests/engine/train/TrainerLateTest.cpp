@@ -1,0 +1,72 @@
+// The loop on a device that executes late: steps overlap with the host, and evaluations, checkpoints and the best state
+// read what is not yet computed unless somebody waits for it.
+#include <ATen/Functions.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "engine/checkpoint/Checkpoint.h"
+#include "engine/device/CpuDevice.h"
+#include "tests/engine/train/TrainerJob.h"
+#include "tests/support/LateDevice.h"
+#include "tests/support/RankAlone.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+void expect_same(const NamedTensors& a, const NamedTensors& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (const auto& [name, tensor] : a) EXPECT_TRUE(at::equal(tensor, b.at(name))) << name;
+}
+
+class TrainerLateTest : public testing::TestWithParam<LateDevice::Eager> {
+ protected:
+  RankContext on(Device& device) { return {.device = device, .communicator = alone_, .host = alone_}; }
+
+  CpuDevice cpu_{1};
+  LateDevice late_{GetParam()};
+  RankAlone alone_;
+  TemporaryDirectory directory_;
+};
+
+TEST_P(TrainerLateTest, TrainsEvaluatesAndSavesWhatACpuDoes) {
+  Hyperparameters options = TrainerJob::hyperparameters();
+  options.epochs = 4;
+  options.clip_norm = 0.5;
+  options.checkpoint_every.steps = 3;
+  options.checkpoint_keep = 100;
+  options.passes = {};
+  const CheckpointDirectory cpu_checkpoints(directory_ / "cpu", {});
+  const CheckpointDirectory late_checkpoints(directory_ / "late", {});
+  TrainerJob expected(options, on(cpu_), &cpu_checkpoints);
+  const TrainingResult wanted = expected.run();
+  TrainerJob job(options, on(late_), &late_checkpoints);
+  const TrainingResult found = job.run();
+  EXPECT_TRUE(found.captured);
+  EXPECT_EQ(job.events.steps.front().seconds.replay, 0);
+  EXPECT_GT(job.events.steps[2 * TrainerJob::kStepsPerEpoch].seconds.replay, 0);
+  EXPECT_GT(job.events.steps.front().seconds.device_wait, 0);
+  EXPECT_EQ(job.events.losses(), expected.events.losses());
+  ASSERT_EQ(job.events.evaluations.size(), expected.events.evaluations.size());
+  for (std::size_t i = 0; i < job.events.evaluations.size(); ++i) {
+    EXPECT_EQ(job.events.evaluations[i].metrics, expected.events.evaluations[i].metrics) << i;
+  }
+  EXPECT_EQ(found.state_step, wanted.state_step);
+  ASSERT_EQ(job.events.checkpoints.size(), expected.events.checkpoints.size());
+  for (const CheckpointSaved& saved : expected.events.checkpoints) {
+    const Checkpoint left = read_checkpoint(cpu_checkpoints.path_of(saved.global_step));
+    const Checkpoint right = read_checkpoint(late_checkpoints.path_of(saved.global_step));
+    SCOPED_TRACE(saved.global_step);
+    expect_same(left.model, right.model);
+    expect_same(left.optimizer, right.optimizer);
+    expect_same(left.best, right.best);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Order, TrainerLateTest,
+                         testing::Values(LateDevice::Eager::kCopy, LateDevice::Eager::kCompute));
+
+}  // namespace
+}  // namespace lockstep
