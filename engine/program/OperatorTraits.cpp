@@ -1,7 +1,6 @@
 #include "engine/program/OperatorTraits.h"
 
 #include <map>
-#include <utility>
 #include <vector>
 
 #include "common/Error.h"
@@ -20,7 +19,7 @@ class OperatorTable {
     }
   }
 
-  void add(const std::string& name, OperatorTraits traits) {
+  void add(const std::string& name, const OperatorTraits& traits) {
     const std::optional<InferenceForm>& form = traits.inference;
     if (form && form->argument.empty() == form->replacement.empty()) {
       throw InternalError("the inference form of operator " + name + " needs an argument or a replacement");
@@ -29,7 +28,7 @@ class OperatorTable {
     if (bound && bound->table.empty() == bound->argument.empty()) {
       throw InternalError("the bound of operator " + name + " needs a table or an argument");
     }
-    if (!rows_.try_emplace(name, std::move(traits)).second) {
+    if (!rows_.try_emplace(name, traits).second) {
       throw InternalError("operator " + name + " has two rows of traits");
     }
   }
@@ -62,8 +61,8 @@ const OperatorTraits& operator_traits(const Node& node) {
   return operator_traits(parts[2] == "aten" ? parts[3] : parts[2] + "." + parts[3]);
 }
 
-OperatorRegistration::OperatorRegistration(const std::string& name, OperatorTraits traits) {
-  table().add(name, std::move(traits));
+OperatorRegistration::OperatorRegistration(const std::string& name, const OperatorTraits& traits) {
+  table().add(name, traits);
 }
 
 }  // namespace lockstep

@@ -80,7 +80,7 @@ class OperatorRegistration {
  public:
   /// `name` as in operator_traits. Throws InternalError when the operator has a row already, or its inference form or
   /// bound says nothing.
-  OperatorRegistration(const std::string& name, OperatorTraits traits);
+  OperatorRegistration(const std::string& name, const OperatorTraits& traits);
 };
 
 }  // namespace lockstep
