@@ -33,7 +33,7 @@ c10::Device device_of(const std::vector<at::Tensor>& parameters) {
 
 }  // namespace
 
-FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters)
+FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters, std::int64_t riders)
     : plan_(std::move(plan)),
       parameters_(std::move(parameters)),
       segments_(plan_.segments(), device_of(parameters_)),
@@ -58,9 +58,9 @@ FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> paramete
     }
   }
   flat_parameters_ = aligned_zeros(plan_.length(), options.requires_grad(false));
-  const at::Tensor gradients_and_riders = aligned_zeros(plan_.length() + kRiders, options.requires_grad(false));
+  const at::Tensor gradients_and_riders = aligned_zeros(plan_.length() + riders, options.requires_grad(false));
   flat_gradients_ = gradients_and_riders.narrow(0, 0, plan_.length());
-  riders_ = gradients_and_riders.narrow(0, plan_.length(), kRiders);
+  riders_ = gradients_and_riders.narrow(0, plan_.length(), riders);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     at::Tensor& parameter = parameters_[i];
     const std::int64_t offset = plan_.segments()[i].offset;

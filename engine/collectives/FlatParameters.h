@@ -14,27 +14,22 @@
 
 namespace lockstep {
 
-/// Numbers that travel with the gradients: the loss; how many ranks want to stop, or to save; and how much the samples
-/// count, as kernels::StepWeight has it.
-enum Rider : std::int64_t { kLoss, kStop, kSave, kWeight, kMissingWeight, kRiders };
-
 /// Moves each parameter's values into flat storage and makes the parameter, and its gradient, a view into it,
 /// so that collectives and optimizers run over buckets and autograd writes where they read. Strides are kept
 /// where they are dense (channels-last too). The padding between parameters stays zero. Right behind the gradients lie
-/// the riders: numbers that are summed over the ranks with the last bucket.
+/// the riders: numbers that are summed over the ranks with the last bucket. What they mean is their user's affair.
 class FlatParameters {
  public:
   /// `parameters` in the plan's order: leaf tensors that require gradients, all float32 or all float64, on one device.
-  /// InputError names the first that is neither.
-  FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters);
+  /// InputError names the first that is neither. `riders`: how many.
+  FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters, std::int64_t riders);
 
   const BucketPlan& plan() const { return plan_; }
   const std::vector<at::Tensor>& parameters() const { return parameters_; }
   const std::vector<at::Tensor>& gradients() const { return gradients_; }  ///< the views, in the plan's order
   at::Tensor& flat_parameters() { return flat_parameters_; }
   at::Tensor& flat_gradients() { return flat_gradients_; }
-  at::Tensor& riders() { return riders_; }  ///< by Rider, right behind the flat gradients
-  at::Tensor loss() { return riders_.select(0, kLoss); }
+  at::Tensor& riders() { return riders_; }  ///< right behind the flat gradients
   at::ScalarType scalar_type() const { return flat_parameters_.scalar_type(); }
   c10::Device device() const { return flat_parameters_.device(); }
 

@@ -117,7 +117,7 @@ void GradientReducer::start_bucket() {
   auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());
   works_.push_back(communicator_.all_reduce(
       gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
-      static_cast<std::size_t>(bucket.length + (last ? std::int64_t{kRiders} : 0)), type, ReduceOp::kSum));
+      static_cast<std::size_t>(bucket.length + (last ? parameters_.riders().numel() : 0)), type, ReduceOp::kSum));
 }
 
 void GradientReducer::finish() {

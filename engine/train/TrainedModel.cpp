@@ -10,6 +10,7 @@
 #include "engine/train/CheckpointTensors.h"
 #include "engine/train/NotFinite.h"
 #include "engine/train/ParameterStorage.h"
+#include "engine/train/Riders.h"
 #include "engine/train/RunningStatistics.h"
 
 namespace lockstep {
@@ -29,7 +30,7 @@ TrainedModel::TrainedModel(const Hyperparameters& hyperparameters, const Program
     : program_(std::move(rewritten)),
       inference_(program_.with_graph(eval_form(program.graph()))),
       context_(context),
-      parameters_(std::move(buckets), tensors_of(program_.trained_parameters())),
+      parameters_(std::move(buckets), tensors_of(program_.trained_parameters()), kRiders),
       optimizer_(make_optimizer(hyperparameters, parameters_)) {}
 
 MemoryUse TrainedModel::memory() {

@@ -144,7 +144,7 @@ void TrainingStep::accumulate(const DeviceBatch& batch, const Step& step) {
   const LossTerms terms = kind.terms(output, batch.targets, batch.weights);
   const double expected = kind.expected_weight(step.batch_size, output);
   const at::Tensor loss = terms.sum.div(expected);
-  parameters_.loss().add_(loss.detach());
+  parameters_.riders().select(0, kLoss).add_(loss.detach());
   add_weight(terms.weight, kind.expected_weight(batch.size, output), expected);
   if (batch.last_of_step) reducer_.last_micro_batch();
   clock_.ends(&StepSeconds::forward);

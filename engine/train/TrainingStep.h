@@ -21,6 +21,7 @@
 #include "engine/program/Executor.h"
 #include "engine/train/PhaseClock.h"
 #include "engine/train/Prefetcher.h"
+#include "engine/train/Riders.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -67,8 +68,8 @@ class TrainingStep {
     StepSeconds seconds{};    ///< of this rank
   };
 
-  /// Keeps references; `parameters` and `optimizer` belong to the program of `executor`, and all are on the device.
-  /// `communicator`: the reducer's; `host`: for the host's memory.
+  /// Keeps references; `parameters`, with kRiders riders, and `optimizer` belong to the program of `executor`, and all
+  /// are on the device. `communicator`: the reducer's; `host`: for the host's memory.
   TrainingStep(Device& device, Executor& executor, Objective objective, FlatParameters& parameters,
                GradientReducer& reducer, Optimizer& optimizer, Communicator& communicator, Communicator& host,
                Options options);

@@ -27,7 +27,7 @@ BucketPlan plan_of(const std::vector<at::Tensor>& parameters) {
 }
 
 FlatParameters flatten(const std::vector<at::Tensor>& parameters) {
-  return FlatParameters(plan_of(parameters), parameters);
+  return FlatParameters(plan_of(parameters), parameters, 3);
 }
 
 TEST(FlatParameters, ParametersAndGradientsBecomeViewsThatKeepValuesAndStrides) {
@@ -131,12 +131,12 @@ TEST(FlatParameters, RefusesParametersItCannotHold) {
                "float32");
   EXPECT_ERROR(flatten({parameter(at::zeros({2}, at::kBFloat16))}), InternalError, "4 or 8 bytes");
   EXPECT_ERROR(
-      FlatParameters(BucketPlan({{.name = "p0", .elements = 2}}, 4, kMiB), {parameter(at::zeros({2}, at::kHalf))}),
+      FlatParameters(BucketPlan({{.name = "p0", .elements = 2}}, 4, kMiB), {parameter(at::zeros({2}, at::kHalf))}, 0),
       InputError, "p0", "Half");
   EXPECT_ERROR(flatten({at::zeros({2})}), InternalError, "p0", "leaf");
   EXPECT_ERROR(flatten({parameter(at::zeros({2})) * 2}), InternalError, "p0", "leaf");
-  EXPECT_ERROR(FlatParameters(plan_of({}), {parameter(at::zeros({2}))}), InternalError, "not of these parameters");
-  EXPECT_ERROR(FlatParameters(BucketPlan({{.name = "w", .elements = 3}}, 4, kMiB), {parameter(at::zeros({2}))}),
+  EXPECT_ERROR(FlatParameters(plan_of({}), {parameter(at::zeros({2}))}, 0), InternalError, "not of these parameters");
+  EXPECT_ERROR(FlatParameters(BucketPlan({{.name = "w", .elements = 3}}, 4, kMiB), {parameter(at::zeros({2}))}, 0),
                InternalError, "w has 2", "3");
 }
 

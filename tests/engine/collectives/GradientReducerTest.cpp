@@ -62,6 +62,8 @@ struct Model {
   }
 };
 
+constexpr std::int64_t kRiders = 5;
+
 FlatParameters flatten(const std::vector<std::pair<std::string, at::Tensor>>& named, double cap) {
   std::vector<ParameterLayout> layouts;
   std::vector<at::Tensor> tensors;
@@ -70,7 +72,7 @@ FlatParameters flatten(const std::vector<std::pair<std::string, at::Tensor>>& na
     tensors.push_back(tensor);
   }
   const auto element_size = static_cast<std::int64_t>(tensors[0].element_size());
-  return FlatParameters(BucketPlan(layouts, element_size, cap), tensors);
+  return FlatParameters(BucketPlan(layouts, element_size, cap), tensors, kRiders);
 }
 
 /// How samples are spread: rank r of n takes [bound(r, n), bound(r + 1, n)).
@@ -362,7 +364,7 @@ TEST(GradientReducer, TheRidersTravelWithTheLastBucketInRegisteredMemory) {
   ASSERT_EQ(recorder.counts.size(), buckets.size());
   ASSERT_GT(buckets.size(), 1);
   for (std::size_t i = 0; i < buckets.size(); ++i) {
-    EXPECT_EQ(recorder.counts[i], buckets[i].length + (i + 1 == buckets.size() ? std::int64_t{kRiders} : 0));
+    EXPECT_EQ(recorder.counts[i], buckets[i].length + (i + 1 == buckets.size() ? kRiders : 0));
   }
   const auto* end = static_cast<const std::byte*>(recorder.reduced.back()) + recorder.counts.back() * sizeof(double);
   EXPECT_EQ(static_cast<const std::byte*>(parameters.riders().const_data_ptr()) + kRiders * sizeof(double), end);

@@ -58,7 +58,7 @@ class Job {
             build_builtin_program("mlp", {.input_shape = {1, 4, 4}, .classes = 6, .channels = {}, .hidden = {64, 64}})
                 .on(device.place())),
         executor_(program_),
-        parameters_(make_bucket_plan({}, program_), tensors()),
+        parameters_(make_bucket_plan({}, program_), tensors(), kRiders),
         reducer_(parameters_, communicator_, communicator_),
         optimizer_(make_optimizer({}, parameters_)),
         step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,

@@ -78,7 +78,7 @@ class Job {
         program_(build_builtin_program(
             "mlp", {.input_shape = {1, 4, 4}, .classes = 2, .channels = {}, .hidden = {8}, .dropout = dropout})),
         executor_(program_),
-        parameters_(make_bucket_plan(hyperparameters(), program_), tensors()),
+        parameters_(make_bucket_plan(hyperparameters(), program_), tensors(), kRiders),
         reducer_(parameters_, communicator_, communicator_),
         optimizer_(make_optimizer(hyperparameters(), parameters_)),
         step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,
