@@ -9,6 +9,7 @@
 
 #include "common/FailureFile.h"
 #include "common/File.h"
+#include "launch/PlanCommand.h"
 #include "launch/TrainCommand.h"
 #include "tests/support/TemporaryDirectory.h"
 
