@@ -1,0 +1,79 @@
+#include "job/HyperparameterChoices.h"
+
+namespace lockstep {
+
+template <>
+const std::vector<std::pair<OptimizerKind, std::string>>& choices() {
+  static const std::vector<std::pair<OptimizerKind, std::string>> all = {
+      {OptimizerKind::kSgd, "sgd"}, {OptimizerKind::kAdamW, "adamw"}, {OptimizerKind::kLamb, "lamb"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<ScheduleKind, std::string>>& choices() {
+  static const std::vector<std::pair<ScheduleKind, std::string>> all = {{ScheduleKind::kConstant, "constant"},
+                                                                        {ScheduleKind::kStep, "step"},
+                                                                        {ScheduleKind::kLinear, "linear"},
+                                                                        {ScheduleKind::kCosine, "cosine"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<Precision, std::string>>& choices() {
+  static const std::vector<std::pair<Precision, std::string>> all = {
+      {Precision::kFp32, "fp32"}, {Precision::kBf16, "bf16"}, {Precision::kFp16, "fp16"}, {Precision::kFp64, "fp64"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<DeviceKind, std::string>>& choices() {
+  static const std::vector<std::pair<DeviceKind, std::string>> all = {
+      {DeviceKind::kAuto, "auto"}, {DeviceKind::kCpu, "cpu"}, {DeviceKind::kCuda, "cuda"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<Export, std::string>>& choices() {
+  static const std::vector<std::pair<Export, std::string>> all = {
+      {Export::kPt2, "pt2"}, {Export::kSafetensors, "safetensors"}, {Export::kSavedModel, "saved_model"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<Data, std::string>>& choices() {
+  static const std::vector<std::pair<Data, std::string>> all = {{Data::kFiles, "files"},
+                                                                {Data::kSynthetic, "synthetic"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<ArtifactState, std::string>>& choices() {
+  static const std::vector<std::pair<ArtifactState, std::string>> all = {{ArtifactState::kBest, "best"},
+                                                                         {ArtifactState::kLast, "last"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<Pass, std::string>>& choices() {
+  static const std::vector<std::pair<Pass, std::string>> all = {
+      {Pass::kChannelsLast, "channels_last"},         {Pass::kReluAfterMaxPool, "relu_after_max_pool"},
+      {Pass::kFuseMaxPoolRelu, "fuse_max_pool_relu"}, {Pass::kFuseBiasGelu, "fuse_bias_gelu"},
+      {Pass::kFuseLayerNorm, "fuse_layer_norm"},      {Pass::kFuseEmbedding, "fuse_embedding"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<Resume, std::string>>& choices() {
+  static const std::vector<std::pair<Resume, std::string>> all = {{Resume::kAuto, "auto"}, {Resume::kNever, "never"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<Norm, std::string>>& choices() {
+  static const std::vector<std::pair<Norm, std::string>> all = {{Norm::kBatch, "batch"}, {Norm::kNone, "none"}};
+  return all;
+}
+
+std::string to_string(OptimizerKind value) { return name_of(value); }
+std::string to_string(ScheduleKind value) { return name_of(value); }
+std::string to_string(Precision value) { return name_of(value); }
+std::string to_string(DeviceKind value) { return name_of(value); }
+std::string to_string(Export value) { return name_of(value); }
+std::string to_string(Data value) { return name_of(value); }
+std::string to_string(ArtifactState value) { return name_of(value); }
+std::string to_string(Norm value) { return name_of(value); }
+std::string to_string(Resume value) { return name_of(value); }
+std::string to_string(Pass value) { return name_of(value); }
+
+}  // namespace lockstep

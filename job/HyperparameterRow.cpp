@@ -1,0 +1,137 @@
+#include "job/HyperparameterRow.h"
+
+#include <optional>
+
+namespace lockstep {
+
+using nlohmann::json;
+
+// Of something that the engine knows by name; here it need only look like one.
+bool is_name(const std::string& text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+  });
+}
+
+HyperparameterRow integer(std::string name, Member<std::int64_t> member, std::int64_t least, std::int64_t most,
+                          std::string help) {
+  const bool any = least == std::numeric_limits<std::int64_t>::lowest();
+  const std::string type = any ? "integer" : "integer ≥ " + std::to_string(least);
+  return {.name = std::move(name),
+          .type = type,
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const auto value = raw.integer();
+                if (!value || *value < least || *value > most) {
+                  throw InputError("expected an integer from " + std::to_string(least) + " to " + std::to_string(most));
+                }
+                hyperparameters.*member = *value;
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+HyperparameterRow real(std::string name, Member<double> member, Range range, std::string help) {
+  return {.name = std::move(name),
+          .type = range.text(),
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const auto value = raw.number();
+                if (!value || !range.contains(*value)) throw InputError("expected a " + range.text());
+                hyperparameters.*member = *value;
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+HyperparameterRow boolean(std::string name, Member<bool> member, std::string help) {
+  return {.name = std::move(name),
+          .type = "true | false",
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const auto value = raw.boolean();
+                if (!value) throw InputError("expected true or false");
+                hyperparameters.*member = *value;
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+HyperparameterRow integers(std::string name, Member<std::vector<std::int64_t>> member, std::string help) {
+  return {.name = std::move(name),
+          .type = "list of integers ≥ 1",
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<std::int64_t> values;
+                for (const RawValue& item : raw.items()) {
+                  const auto value = item.integer();
+                  if (!value || *value < 1 || *value > kMany) throw InputError("expected integers ≥ 1, as in 64,128");
+                  values.push_back(*value);
+                }
+                hyperparameters.*member = std::move(values);
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+HyperparameterRow texts(std::string name, Member<std::vector<std::string>> member, std::string help) {
+  return {.name = std::move(name),
+          .type = "list of texts",
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<std::string> values;
+                for (const RawValue& item : raw.items()) values.push_back(item.text());
+                hyperparameters.*member = std::move(values);
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+HyperparameterRow reals(std::string name, Member<std::vector<double>> member, Range range, std::string help) {
+  return {.name = std::move(name),
+          .type = "list of numbers " + range.text().substr(std::string("number ").size()),
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<double> values;
+                for (const RawValue& item : raw.items()) {
+                  const auto value = item.number();
+                  if (!value || !range.contains(*value)) {
+                    throw InputError("expected a list of which each is a " + range.text() + ", as in 1,0.5");
+                  }
+                  values.push_back(*value);
+                }
+                hyperparameters.*member = std::move(values);
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+HyperparameterRow name_row(std::string name, Member<std::string> member, const std::string& known, std::string help) {
+  return {.name = std::move(name),
+          .type = known,
+          .help = std::move(help),
+          .set =
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
+                if (!is_name(raw.text())) throw InputError("expected a name: " + known);
+                hyperparameters.*member = raw.text();
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+HyperparameterRow path_row(std::string name, Member<std::string> member, std::string help) {
+  return {.name = std::move(name),
+          .type = "path",
+          .help = std::move(help),
+          .set = [=](Hyperparameters& hyperparameters, const RawValue& raw) { hyperparameters.*member = raw.text(); },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+}  // namespace lockstep

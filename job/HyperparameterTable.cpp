@@ -1,0 +1,219 @@
+#include "job/HyperparameterTable.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "common/ExitCodes.h"
+#include "job/OwnHyperparameterRows.h"
+
+namespace lockstep {
+
+namespace {
+
+using H = Hyperparameters;
+
+std::string only_with_optimizer(const H& h, OptimizerKind kind) {
+  return h.optimizer == kind ? "" : "optimizer=" + name_of(h.optimizer) + " does not use it";
+}
+std::string only_with_builtin(const H& h) {
+  return h.model.ends_with(".pt2") ? "the program comes from " + h.model : "";
+}
+std::string only_with_cnn(const H& h) { return h.model == "mlp" ? "mlp does not use it" : only_with_builtin(h); }
+
+std::string on_cpu(const H& h) { return h.device == DeviceKind::kCpu ? "device=cpu" : ""; }
+std::string only_with_fp16(const H& h) {
+  return h.precision == Precision::kFp16 ? "" : "precision=" + name_of(h.precision) + " does not use it";
+}
+std::string only_with_sgd(const H& h) { return only_with_optimizer(h, OptimizerKind::kSgd); }
+std::string only_with_moments(const H& h) {
+  return h.optimizer == OptimizerKind::kLamb ? std::string() : only_with_optimizer(h, OptimizerKind::kAdamW);
+}
+std::string only_with_steps(const H& h) {
+  return h.schedule == ScheduleKind::kStep ? std::string() : "schedule=" + name_of(h.schedule) + " does not use it";
+}
+std::string only_with_end(const H& h) {
+  return h.schedule == ScheduleKind::kLinear || h.schedule == ScheduleKind::kCosine
+             ? std::string()
+             : "schedule=" + name_of(h.schedule) + " does not use it";
+}
+std::string only_with_labels(const H& h) { return h.loss == "mse" ? "loss=mse does not use it" : ""; }
+std::string only_with_files(const H& h) { return h.data == Data::kSynthetic ? "data=synthetic does not use it" : ""; }
+
+std::vector<HyperparameterRow> model_rows() {
+  return {
+      model_row(),
+      integers("model_channels", &H::model_channels, "cnn: channels of each conv block.").unless(only_with_cnn),
+      integers("model_hidden", &H::model_hidden, "mlp, cnn: widths of the hidden linear layers.")
+          .unless(only_with_builtin),
+      choice("model_norm", &H::model_norm, "cnn: normalization after each convolution.").unless(only_with_cnn),
+      real("model_dropout", &H::model_dropout, kShare, "mlp, cnn: probability of dropping an activation.")
+          .unless(only_with_builtin),
+      texts("allow_operators", &H::allow_operators,
+            "Operators of a .pt2 program, as in aten.foo.default, that run although Lockstep does not know "
+            "that they only compute on tensors.")
+          .unless([](const H& h) { return h.model.ends_with(".pt2") ? "" : "a built-in program does not use it"; })};
+}
+
+std::vector<HyperparameterRow> length_rows() {
+  return {
+      integer("epochs", &H::epochs, 1, kMany, "Passes over the training data."),
+      integer("max_steps", &H::max_steps, 0, kMany, "Ends the job after so many steps; 0: when the epochs are done."),
+      integer("batch_size", &H::batch_size, 1, 1 << 30, "Samples of one step over all ranks."),
+      integer("micro_batch_size", &H::micro_batch_size, 0, 1 << 30,
+              "Samples a rank runs at once; 0: its whole share of the step."),
+      integer("eval_batch_size", &H::eval_batch_size, 0, 1 << 30,
+              "Samples a rank evaluates at once; 0: as in training, at least 256.")};
+}
+
+std::vector<HyperparameterRow> loss_rows() {
+  return {name_row("loss", &H::loss, "cross_entropy | mse", "What training minimizes; the mean over the global batch."),
+          real("label_smoothing", &H::label_smoothing, kShare,
+               "cross_entropy: the share of each label that is spread over all classes.")
+              .unless(only_with_labels),
+          integer("ignore_index", &H::ignore_index, std::numeric_limits<std::int64_t>::lowest(),
+                  std::numeric_limits<std::int64_t>::max(),
+                  "cross_entropy: labels of this value do not count, in the loss and in metrics.")
+              .unless(only_with_labels),
+          reals("class_weights", &H::class_weights, kNotNegative,
+                "cross_entropy: what each class counts, one number a class, as PyTorch's weight; []: all alike.")
+              .unless(only_with_labels)};
+}
+
+std::vector<HyperparameterRow> optimizer_rows() {
+  return {choice("optimizer", &H::optimizer,
+                 "As torch.optim.SGD and torch.optim.AdamW define them; lamb as You et al. 2020."),
+          real("learning_rate", &H::learning_rate, kPositive, "The base learning rate."),
+          real("momentum", &H::momentum, kShare, "sgd: momentum.").unless(only_with_sgd),
+          boolean("nesterov", &H::nesterov, "sgd: Nesterov's form of momentum.").unless([](const H& h) {
+            return h.nesterov && h.momentum == 0 ? "it needs a momentum" : only_with_optimizer(h, OptimizerKind::kSgd);
+          }),
+          real("beta1", &H::beta1, kShare, "adamw, lamb: decay of the first moment.").unless(only_with_moments),
+          real("beta2", &H::beta2, kShare, "adamw, lamb: decay of the second moment.").unless(only_with_moments),
+          real("epsilon", &H::epsilon, kPositive, "adamw, lamb: added to the denominator.").unless(only_with_moments),
+          real("weight_decay", &H::weight_decay, kNotNegative,
+               "Weight decay: added to the gradient (sgd) or decoupled (adamw, lamb)."),
+          parameter_groups_row(),
+          real("clip_norm", &H::clip_norm, kNotNegative, "Largest norm of a step's gradient; 0: no clipping.")};
+}
+
+std::vector<HyperparameterRow> schedule_rows() {
+  return {choice("schedule", &H::schedule, "How the learning rate changes after the warm-up."),
+          integer("warmup_steps", &H::warmup_steps, 0, kMany, "Steps in which the learning rate rises from 0."),
+          integer("schedule_step_size", &H::schedule_step_size, 0, kMany, "schedule=step: steps between two decays.")
+              .unless(only_with_steps),
+          real("schedule_gamma", &H::schedule_gamma, kPositive, "schedule=step: what a decay multiplies by.")
+              .unless(only_with_steps),
+          real("final_learning_rate", &H::final_learning_rate, kNotNegative,
+               "schedule=linear, cosine: reached after the last step.")
+              .unless(only_with_end)};
+}
+
+std::vector<HyperparameterRow> data_rows() {
+  return {choice("data", &H::data,
+                 "Where samples come from: files of the channels, or random ones that fit the program; built-in "
+                 "programs then take 1×28×28 and return 10 numbers."),
+          boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
+          integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
+              .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),
+          real("input_mean", &H::input_mean, {.least = std::numeric_limits<double>::lowest()},
+               "Subtracted from inputs (from bytes after division by 255).")
+              .unless(only_with_files),
+          real("input_std", &H::input_std, kPositive, "Inputs are divided by it.").unless(only_with_files),
+          integer("loader_threads", &H::loader_threads, 1, 1024, "Threads of a rank that prepare data.")};
+}
+
+std::vector<HyperparameterRow> evaluation_rows() {
+  return {
+      integer("eval_every", &H::eval_every, 1, kMany, "Epochs between two evaluations."),
+      monitor_row(),
+      metrics_row(),
+      integer("patience", &H::patience, 0, kMany,
+              "Evaluations without improvement after which the job ends; 0: never."),
+      list_row<Export>("export", "The artifacts to write into the model directory.", &Hyperparameters::export_formats),
+      choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
+          .unless([](const H& h) { return h.export_formats.empty() ? "export=none writes no artifact" : ""; })};
+}
+
+std::vector<HyperparameterRow> checkpoint_rows() {
+  return {checkpoint_every_row(),
+          integer("checkpoint_keep", &H::checkpoint_keep, 1, kMany,
+                  "How many of the newest checkpoints of this job are kept."),
+          choice("resume", &H::resume,
+                 "auto: goes on from the newest complete checkpoint of this job, if there is one; never: "
+                 "starts anew.")};
+}
+
+std::vector<HyperparameterRow> arithmetic_rows() {
+  return {choice("precision", &H::precision,
+                 "Of arithmetic. bf16, fp16: as PyTorch's autocast, parameters and gradients stay fp32."),
+          real("loss_scale", &H::loss_scale, kPositive, "fp16: what multiplies the loss in the first step.")
+              .unless(only_with_fp16),
+          integer("loss_scale_growth_interval", &H::loss_scale_growth_interval, 1, kMany,
+                  "fp16: steps without overflow after which the loss scale doubles.")
+              .unless(only_with_fp16),
+          seed_row(),
+          texts("instance_groups", &H::instance_groups,
+                "SageMaker: the names of the instance groups whose hosts train; []: all hosts do."),
+          choice("device", &H::device, "Where to compute; auto: on the host's GPUs when it has any."),
+          boolean("cuda_graph", &H::cuda_graph,
+                  "GPU: captures a full step as a CUDA graph, which spares the host's work in the next ones.")
+              .unless(on_cpu),
+          boolean("tf32", &H::tf32,
+                  "GPU: float32 matrix products and convolutions in TensorFloat-32, faster and less exact.")
+              .unless(on_cpu),
+          boolean("share_gpus", &H::share_gpus, "GPU: lets several ranks use one GPU, for tests.").unless(on_cpu),
+          list_row<Pass>("passes", "Rewritings of the program for speed; what it computes stays the same.",
+                         &Hyperparameters::passes)};
+}
+
+std::vector<HyperparameterRow> host_rows() {
+  return {
+      integer("ranks_per_host", &H::ranks_per_host, 0, 4096, "Processes on each host; 0: one per GPU, on a CPU one."),
+      integer("threads_per_rank", &H::threads_per_rank, 0, 4096,
+              "Compute threads of a rank; 0: the host's cores divided by its ranks."),
+      hosts_timeout_row(),
+      integer("hosts_port", &H::hosts_port, 1, 65535,
+              "Several hosts: the TCP port at which the first one waits for the others."),
+      path_row("secret_file", &H::secret_file,
+               "Several hosts: a file with the secret that every host of the job must have; it may lie in "
+               "a channel. Without it, LOCKSTEP_JOB_SECRET is the secret if it is set."),
+      boolean("allow_tcp", &H::allow_tcp,
+              "GPU: lets hosts that have EFA train over TCP, which is slower, when NCCL does not use EFA.")
+          .unless(on_cpu),
+      integer("exit_code_when_stopped", &H::exit_code_when_stopped, 0, 255,
+              "The exit code of a job that stopped on request and saved its state."),
+      real("bucket_cap_mb", &H::bucket_cap_mb, kPositive, "MiB of gradients that are reduced at once."),
+      real("log_every", &H::log_every, kPositive, "Seconds between two progress lines.")};
+}
+
+}  // namespace
+
+const std::vector<HyperparameterRow>& hyperparameter_table() {
+  static const std::vector<HyperparameterRow> table = [] {
+    std::vector<HyperparameterRow> all;
+    for (const auto& rows : {model_rows(), length_rows(), loss_rows(), optimizer_rows(), schedule_rows(), data_rows(),
+                             evaluation_rows(), checkpoint_rows(), arithmetic_rows(), host_rows()}) {
+      std::ranges::copy(rows, std::back_inserter(all));
+    }
+    return all;
+  }();
+  return table;
+}
+
+void check_together(const Hyperparameters& h) {
+  if (h.schedule == ScheduleKind::kStep && h.schedule_step_size == 0) {
+    throw InputError("schedule=step needs schedule_step_size: the steps between two decays");
+  }
+  const std::int64_t stopped = h.exit_code_when_stopped;
+  if ((stopped >= kExitInternal && stopped <= kExitNotStarted) || stopped >= 126) {
+    throw InputError("exit_code_when_stopped=" + std::to_string(stopped) +
+                     " has another meaning (`lockstep --help`); take 0, or a number from " +
+                     std::to_string(kExitNotStarted + 1) + " to 125");
+  }
+  const bool of_classes = h.monitor.metric == "accuracy" || h.monitor.metric == "top5";
+  if (h.loss == "mse" && of_classes) {
+    throw InputError("monitor=" + h.monitor.metric + ": with loss=mse there are no class labels to measure it by");
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,191 @@
+#include "job/OwnHyperparameterRows.h"
+
+#include <optional>
+
+#include "job/Json.h"
+
+namespace lockstep {
+
+using nlohmann::json;
+
+namespace {
+
+// In seconds; as text it has its unit behind it.
+std::optional<double> duration(const std::string& text) {
+  for (const auto& [unit, seconds] : {std::pair{'s', 1.0}, {'m', 60.0}, {'h', 3600.0}}) {
+    if (!text.ends_with(unit)) continue;
+    const auto count = RawValue(text.substr(0, text.size() - 1)).number();
+    if (count && kPositive.contains(*count)) return *count * seconds;
+  }
+  return std::nullopt;
+}
+
+std::string duration_text(double seconds) { return format("%.15gs", seconds); }
+
+// Steps are a plain number, a time is not.
+std::optional<CheckpointEvery> checkpoint_interval(const RawValue& raw) {
+  if (const auto steps = raw.integer()) {
+    return *steps < 0 || *steps > kMany ? std::nullopt : std::optional(CheckpointEvery{.steps = *steps});
+  }
+  const std::string text = raw.text();
+  if (text == "none") return CheckpointEvery{};
+  if (const auto seconds = duration(text)) return CheckpointEvery{.seconds = *seconds};
+  return std::nullopt;
+}
+
+}  // namespace
+
+HyperparameterRow model_row() {
+  return {.name = "model",
+          .type = "mlp | cnn | path to a .pt2 file",
+          .help = "The program to train: a built-in one, or one that torch.export.save wrote.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                hyperparameters.model = raw.text();
+                if (hyperparameters.model != "mlp" && hyperparameters.model != "cnn" &&
+                    !hyperparameters.model.ends_with(".pt2")) {
+                  throw InputError("expected mlp, cnn, or the path of a .pt2 file");
+                }
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.model; },
+          .idle = {}};
+}
+
+HyperparameterRow seed_row() {
+  return {.name = "seed",
+          .type = "integer ≥ 0",
+          .help = "Seeds initial values, the order of samples, synthetic samples and dropout.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const auto value = raw.integer();
+                if (!value || *value < 0) throw InputError("expected an integer from 0 to 2^63-1");
+                hyperparameters.seed = static_cast<std::uint64_t>(*value);
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.seed; },
+          .idle = {}};
+}
+
+HyperparameterRow monitor_row() {
+  return {.name = "monitor",
+          .type = "metric and min or max (loss:min, accuracy:max, top5:max, perplexity:min)",
+          .help = "The evaluation metric that decides which state is best, and whether less or more of it is better.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const std::string text = raw.text();
+                const std::size_t colon = text.find(':');
+                const std::string metric = text.substr(0, colon);
+                const std::string direction = colon == std::string::npos ? "" : text.substr(colon + 1);
+                if (!is_name(metric) || (direction != "min" && direction != "max")) {
+                  throw InputError(
+                      "expected a metric (loss, accuracy, top5, perplexity, mean_absolute_error) and min or max, as in "
+                      "accuracy:max");
+                }
+                hyperparameters.monitor = {.metric = metric, .maximize = direction == "max"};
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            return hyperparameters.monitor.metric + (hyperparameters.monitor.maximize ? ":max" : ":min");
+          },
+          .idle = {}};
+}
+
+HyperparameterRow metrics_row() {
+  return {
+      .name = "metrics",
+      .type = "list of metrics",
+      .help =
+          "What is measured besides loss, accuracy and top5, where those fit, and the monitored metric: perplexity, "
+          "mean_absolute_error.",
+      .set =
+          [](Hyperparameters& hyperparameters, const RawValue& raw) {
+            std::vector<std::string> names;
+            for (const RawValue& item : raw.items()) {
+              names.push_back(item.text());
+              if (!is_name(names.back())) throw InputError("expected names of metrics, as in perplexity");
+              if (std::ranges::count(names, names.back()) > 1) throw InputError("expected each of them once");
+            }
+            hyperparameters.metrics = std::move(names);
+          },
+      .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.metrics; },
+      .idle = {}};
+}
+
+HyperparameterRow hosts_timeout_row() {
+  return {.name = "hosts_timeout",
+          .type = "time (30s, 10m, 1h)",
+          .help = "How long hosts, and then ranks, wait for each other at the start.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const auto seconds = duration(raw.text());
+                constexpr double kDays = 30 * 24 * 3600.0;
+                if (!seconds || *seconds > kDays)
+                  throw InputError("expected a time of at most 30 days, as in 30s, 10m or 1h");
+                hyperparameters.hosts_timeout = *seconds;
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            return duration_text(hyperparameters.hosts_timeout);
+          },
+          .idle = {}};
+}
+
+HyperparameterRow checkpoint_every_row() {
+  return {.name = "checkpoint_every",
+          .type = "steps (500), time (30s, 10m, 1h), or none",
+          .help = "When a checkpoint is written, besides at the end of training and when the job is stopped.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const auto interval = checkpoint_interval(raw);
+                if (!interval) throw InputError("expected steps, as in 500, a time, as in 30s, 10m or 1h, or none");
+                hyperparameters.checkpoint_every = *interval;
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            const CheckpointEvery& every = hyperparameters.checkpoint_every;
+            if (every.never()) return "none";
+            return every.steps > 0 ? std::to_string(every.steps) : duration_text(every.seconds);
+          },
+          .idle = {}};
+}
+
+HyperparameterRow parameter_groups_row() {
+  const char* expected =
+      "expected a list of objects such as {\"match\": \"*.bias\", \"weight_decay\": 0, \"learning_rate_factor\": 1}";
+  return {.name = "parameter_groups",
+          .type = "list of objects",
+          .help =
+              "Parameters, by name pattern, with a weight decay or a learning rate factor of their own; the first "
+              "match counts.",
+          .set =
+              [expected](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<ParameterGroup> groups;
+                const json list = raw.structure();
+                if (!list.is_array()) throw InputError(expected);
+                for (const json& entry : list) {
+                  if (!entry.is_object() || !entry.contains("match")) throw InputError(expected);
+                  ParameterGroup group;
+                  for (const auto& [key, value] : entry.items()) {
+                    if (key == "match" && value.is_string()) {
+                      group.match = value;
+                    } else if (key == "weight_decay" && value.is_number() && value >= 0) {
+                      group.weight_decay = value.get<double>();
+                    } else if (key == "learning_rate_factor" && value.is_number() && value >= 0) {
+                      group.learning_rate_factor = value;
+                    } else {
+                      throw InputError(std::string(expected) + "; found " + in_quotes(key) + ": " + excerpt(value));
+                    }
+                  }
+                  groups.push_back(group);
+                }
+                hyperparameters.parameter_groups = std::move(groups);
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            json list = json::array();
+            for (const ParameterGroup& group : hyperparameters.parameter_groups) {
+              json object = {{"match", group.match}, {"learning_rate_factor", group.learning_rate_factor}};
+              if (group.weight_decay) object["weight_decay"] = *group.weight_decay;
+              list.push_back(object);
+            }
+            return list;
+          },
+          .idle = {}};
+}
+
+}  // namespace lockstep
