@@ -13,17 +13,25 @@ void Objective::require_measurable(const at::Tensor& output) const {
   }
 }
 
+std::string Objective::doubt(const Monitor& monitor) const {
+  const auto chosen = std::ranges::find(metrics_, monitor.metric, &ChosenMetric::name);
+  if (chosen == metrics_.end() || chosen->more_is_better == monitor.maximize) return "";
+  return std::string("monitor=") + monitor.metric + (monitor.maximize ? ":max" : ":min") +
+         " looks for the worst state: " + (chosen->more_is_better ? "more" : "less") + " of it is better";
+}
+
 Objective make_objective(const Hyperparameters& options, const c10::Device& device, const LossRegistry& losses,
                          const MetricRegistry& metrics) {
   std::vector<Objective::ChosenMetric> chosen;
   for (const std::string& name : metrics.names()) {
     const MetricKind& kind = metrics.find(name, "metrics");
-    if (kind.by_default) chosen.push_back({.name = name, .metric = kind.metric});
+    if (kind.by_default) chosen.push_back({.name = name, .metric = kind.metric, .more_is_better = kind.more_is_better});
   }
   const auto ask = [&](const std::string& name, const std::string& hyperparameter) {
     const MetricKind& kind = metrics.find(name, hyperparameter);
     auto found = std::ranges::find(chosen, name, &Objective::ChosenMetric::name);
-    if (found == chosen.end()) found = chosen.insert(chosen.end(), {.name = name, .metric = kind.metric});
+    if (found == chosen.end())
+      found = chosen.insert(chosen.end(), {.name = name, .metric = kind.metric, .more_is_better = kind.more_is_better});
     found->asked_by = hyperparameter;
   };
   for (const std::string& name : options.metrics) ask(name, "metrics");

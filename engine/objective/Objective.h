@@ -20,6 +20,7 @@ class Objective {
   struct ChosenMetric {
     std::string name;
     std::shared_ptr<const Metric> metric;
+    bool more_is_better;
     std::string asked_by{};  ///< the hyperparameter that names it; "": measured where it fits, else left out
   };
 
@@ -31,6 +32,8 @@ class Objective {
   const std::vector<ChosenMetric>& metrics() const { return metrics_; }
   /// Throws InputError when a metric that was asked for cannot be measured for such an output of the program.
   void require_measurable(const at::Tensor& output) const;
+  /// What is odd about choosing the best state by `monitor`: that it looks for the worst; "" when nothing is.
+  std::string doubt(const Monitor& monitor) const;
 
  private:
   std::shared_ptr<const Loss> loss_;

@@ -45,8 +45,11 @@ std::optional<Evaluation> evaluate_test(const Hyperparameters& hyperparameters, 
   std::optional<Evaluation> test;
   trainer.beside([&] { test = evaluator.evaluate(dataset, stop); });
   if (test && !std::isfinite(test->metric("loss"))) {
-    const std::string found = find_not_finite(dataset, hyperparameters.precision, context.host);
-    events.note({.text = not_finite_loss(channel, test->metric("loss"), found), .warning = true});
+    const std::string text = test->weightless()
+                                 ? nothing_counts(channel)
+                                 : not_finite_loss(channel, test->metric("loss"),
+                                                   find_not_finite(dataset, hyperparameters.precision, context.host));
+    events.note({.text = text, .warning = true});
   }
   return test;
 }

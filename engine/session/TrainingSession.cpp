@@ -78,6 +78,9 @@ void TrainingSession::load() {
 void TrainingSession::announce() {
   if (!context_.leads()) return;
   events_.run_started(run_started(config_, *job_, *trainer_, context_));
+  if (const std::string doubt = job_->objective.doubt(options().monitor); !doubt.empty()) {
+    events_.note({.text = doubt, .warning = true});
+  }
   if (const Node* node = find_inference_node(job_->program.program.graph())) {
     events_.note(
         {.text = describe(*node) +

@@ -37,6 +37,10 @@ void EvaluationKeeper::keep(const Evaluation& evaluation, std::int64_t step, Eve
   last_ = evaluation;
   const double loss = evaluation.metric("loss");
   if (std::isfinite(loss)) return;
+  if (evaluation.weightless()) {
+    events.note({.text = nothing_counts(channel_->channel), .warning = true});
+    return;
+  }
   const std::string found = find_not_finite(*channel_->dataset, precision_, host_);
   const std::string what =
       "after step " + std::to_string(step) + ", " + not_finite_loss(channel_->channel, loss, found);

@@ -102,12 +102,12 @@ std::optional<Evaluation> Evaluator::evaluate(const Dataset& dataset, const Stop
   Evaluation::Values values;
   std::size_t next = 1;
   for (std::size_t i = 0; i < objective_.metrics().size(); ++i) {
-    const auto& [name, metric, asked_by] = objective_.metrics()[i];
-    const std::span<const double> own(all.data() + next, metric->sum_count());
+    const Objective::ChosenMetric& chosen = objective_.metrics()[i];
+    const std::span<const double> own(all.data() + next, chosen.metric->sum_count());
     next += own.size();
-    if (all[count + i] > 0) values.emplace_back(name, metric->result(own, all[0]));
+    if (all[count + i] > 0) values.emplace_back(chosen.name, chosen.metric->result(own, all[0]));
   }
-  return Evaluation(std::move(values));
+  return Evaluation(std::move(values), /*weightless=*/!(all[0] > 0));
 }
 
 }  // namespace lockstep

@@ -119,6 +119,11 @@ std::string not_finite_data(const std::string& channel, const std::string& found
   return "of channel " + channel + ", " + found + " (samples and columns count from 0): mend it, or leave it out";
 }
 
+std::string nothing_counts(const std::string& channel) {
+  return "nothing is measured on channel " + channel +
+         ": all of its labels are ignored or weigh 0 (ignore_index, class_weights)";
+}
+
 std::string not_finite_loss(const std::string& channel, double loss, const std::string& found) {
   return "the loss on channel " + channel + " is " + number_text(loss) + "; " +
          (found.empty() ? "its data and the model's state are finite, but not what is computed from them"

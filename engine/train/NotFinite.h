@@ -57,6 +57,8 @@ std::string find_not_finite(const Dataset& dataset, Precision precision, Communi
 
 /// What to say of data in which `found` was found, for whoever has it.
 std::string not_finite_data(const std::string& channel, const std::string& found);
+/// What to say of a channel none of whose labels counts.
+std::string nothing_counts(const std::string& channel);
 /// What to say of a loss on a whole channel that is not finite, in which `found` was found, or "".
 std::string not_finite_loss(const std::string& channel, double loss, const std::string& found);
 

@@ -1,5 +1,6 @@
 #include "engine/train/Trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <utility>
@@ -118,10 +119,10 @@ TrainingResult Trainer::run() {
   require_finite_state();
   if (checkpoints_.enabled()) save_checkpoint();
   if (progress_.stopped) model_.average_statistics();
-  require_something_trained();
   double wait = loader.seconds_waited();
   context_.host.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
   steps_.drain();
+  require_something_trained();
   return result(wait);
 }
 
@@ -142,12 +143,19 @@ void Trainer::end_epoch(double seconds, std::int64_t samples) {
   if (checkpoints_.due()) save_checkpoint();
 }
 
-void Trainer::require_something_trained() const {
-  if (progress_.stopped || progress_.global_step == 0 || !steps_.loss_scale()) return;
-  if (steps_.loss_scale()->overflows() != progress_.global_step) return;
-  throw CollectiveError(kExitRankFailed, "nothing was trained: the gradients of all " +
-                                             std::to_string(progress_.global_step) +
-                                             " steps overflowed in fp16; try a smaller loss_scale or precision=bf16");
+void Trainer::require_something_trained() {
+  if (progress_.stopped || progress_.global_step == 0) return;
+  const std::string nothing = "nothing was trained: ";
+  const std::string all = "all " + std::to_string(progress_.global_step) + " steps";
+  if (steps_.loss_scale() && steps_.loss_scale()->overflows() == progress_.global_step) {
+    throw CollectiveError(kExitRankFailed, nothing + "the gradients of " + all +
+                                               " overflowed in fp16; try a smaller loss_scale or precision=bf16");
+  }
+  if (std::ranges::max(model_.optimizer().steps()) > 0) return;
+  throw CollectiveError(kExitRankFailed, nothing + "in " + all +
+                                             " no label counted; look at ignore_index and class_weights, and at what "
+                                             "labels the channel " +
+                                             train_.channel + " has");
 }
 
 TrainingResult Trainer::result(double data_wait) {

@@ -103,7 +103,7 @@ class Trainer {
   void evaluate(double samples_per_second);
   bool is_over() const;
   void require_finite_state();
-  void require_something_trained() const;
+  void require_something_trained();
   std::optional<Snapshot> take_snapshot();
   void save_checkpoint();
   TrainingResult result(double data_wait);

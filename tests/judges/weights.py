@@ -112,6 +112,24 @@ def a_batch_of_ignored_labels_changes_nothing():
     assert difference == 0, difference
 
 
+def a_job_or_a_channel_without_labels_that_count_is_told():
+    pixels, labels = common.images(40, seed=3)
+    with common.temporary_directory() as name:
+        directory = pathlib.Path(name)
+        common.write_channel(directory / "train", pixels, labels)
+        common.write_channel(directory / "three", pixels[:9], np.full(9, 3, np.uint8))
+        run = ["train", "--model", "mlp", "--model_dir", directory / "model", "--output_dir", directory / "output", "--ignore_index", "3",
+               "--ranks_per_host", "2", "--threads_per_rank", "1", "--epochs", "1", "--export", "none"]
+        output = common.run([*run, "--channel", f"train={directory / 'three'}"], expect=3)
+        assert "nothing was trained: in all 1 steps no label counted" in output, output
+        output = common.run([*run, "--channel", f"train={directory / 'train'}", "--channel", f"test={directory / 'three'}",
+                             "--channel", f"validation={directory / 'three'}"])
+        for channel in ("test", "validation"):
+            assert f"WARNING: nothing is measured on channel {channel}: all of its labels are ignored" in output, output
+        output = common.run([*run, "--channel", f"train={directory / 'train'}", "--monitor", "accuracy:min"])
+        assert "WARNING: monitor=accuracy:min looks for the worst state: more of it is better" in output, output
+
+
 def what_does_not_fit_is_refused():
     pixels, labels = common.images(20, seed=3)
     with common.temporary_directory() as name:
@@ -133,4 +151,5 @@ def what_does_not_fit_is_refused():
 
 if __name__ == "__main__":
     common.main(ignored_labels, weights_of_classes, both_with_smoothing_clipping_and_micro_batches,
-                a_batch_of_ignored_labels_changes_nothing, what_does_not_fit_is_refused)
+                a_batch_of_ignored_labels_changes_nothing, a_job_or_a_channel_without_labels_that_count_is_told,
+                what_does_not_fit_is_refused)

@@ -80,7 +80,7 @@ class TrainingJob {
                      .to(options.precision == Precision::kFp64 ? at::kDouble : at::kFloat)
                      .on(parts.device.place())),
         executor_(program_),
-        parameters_(make_bucket_plan(options, program_), tensors()),
+        parameters_(make_bucket_plan(options, program_), tensors(), kRiders),
         reducer_(parameters_, parts.communicator, parts.communicator),
         optimizer_(make_optimizer(options, parameters_)),
         step_(parts.device, executor_, objective, parameters_, reducer_, *optimizer_, parts.communicator,

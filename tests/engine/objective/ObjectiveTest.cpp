@@ -56,6 +56,15 @@ TEST(Objective, RefusesToMeasureWhatDoesNotFit) {
   refused({.loss = "mse", .metrics = {"perplexity"}}, "metrics=perplexity needs class labels");
 }
 
+TEST(Objective, DoubtsAMonitorThatLooksForTheWorst) {
+  EXPECT_EQ(make_objective({}, kCpu).doubt({.metric = "loss", .maximize = false}), "");
+  EXPECT_EQ(make_objective({}, kCpu).doubt({.metric = "accuracy", .maximize = true}), "");
+  EXPECT_EQ(make_objective({}, kCpu).doubt({.metric = "accuracy", .maximize = false}),
+            "monitor=accuracy:min looks for the worst state: more of it is better");
+  EXPECT_EQ(make_objective({}, kCpu).doubt({.metric = "loss", .maximize = true}),
+            "monitor=loss:max looks for the worst state: less of it is better");
+}
+
 double measured(const std::string& name, const Loss& loss, const at::Tensor& output, const at::Tensor& targets,
                 const at::Tensor& weights) {
   const MeasuredBatch batch(loss, output, targets, weights);

@@ -131,6 +131,7 @@ TEST_F(EvaluatorTest, IsNotANumberWhereNothingCounts) {
                         [](std::int64_t) { return std::vector<double>{-100}; });
     TrainingJob some = job(ignored, device, options());
     const Evaluation found = some.evaluate(ignored).value();
+    EXPECT_TRUE(found.weightless());
     EXPECT_TRUE(std::isnan(found.metric("loss")));
     EXPECT_TRUE(std::isnan(found.metric("accuracy")));
   });
