@@ -10,7 +10,7 @@
 #include "engine/commands/Failure.h"
 #include "engine/commands/InspectCommand.h"
 #include "engine/commands/ModelCommand.h"
-#include "engine/commands/TrainCommand.h"
+#include "engine/commands/RankCommand.h"
 
 int main(int argc, char** argv) {
   using namespace lockstep;
@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
       // A reader that goes away must not end a job, and a limit of files' sizes shall be an error of the write.
       ::signal(SIGPIPE, SIG_IGN);
       ::signal(SIGXFSZ, SIG_IGN);
-      return train_command(argv[2]);
+      return rank_command(argv[2]);
     }
     if (command == "model") return model_command(argc - 1, argv + 1);
     if (command == "inspect" && argc == 3) return inspect_command(argv[2], false);

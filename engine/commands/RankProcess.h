@@ -12,9 +12,9 @@
 #include "engine/collectives/PeerWatch.h"
 #include "engine/commands/Failure.h"
 #include "engine/commands/RankDevice.h"
+#include "engine/commands/StopSignal.h"
 #include "engine/report/EventSinks.h"
 #include "engine/session/TrainingSession.h"
-#include "engine/train/StopSignal.h"
 #include "job/JobConfig.h"
 
 namespace lockstep {

@@ -7,6 +7,6 @@ namespace lockstep {
 
 /// Runs the rank and returns its exit code. Errors are printed once for all ranks when all share them, else by the rank
 /// that met them, and written to the job's failure file.
-int train_command(const std::filesystem::path& job_file);
+int rank_command(const std::filesystem::path& job_file);
 
 }  // namespace lockstep

@@ -1,4 +1,4 @@
-#include "engine/commands/TrainCommand.h"
+#include "engine/commands/RankCommand.h"
 
 #include <malloc.h>
 
@@ -11,7 +11,7 @@
 #include "common/File.h"
 #include "engine/commands/Failure.h"
 #include "engine/commands/RankProcess.h"
-#include "engine/train/StopSignal.h"
+#include "engine/commands/StopSignal.h"
 #include "job/JobConfig.h"
 
 namespace lockstep {
@@ -30,7 +30,7 @@ void set_up_process(const JobConfig& config) {
 
 }  // namespace
 
-int train_command(const std::filesystem::path& job_file) {
+int rank_command(const std::filesystem::path& job_file) {
   const JobConfig config = read_job_config(read_file(job_file, kMaxJobFile));
   const StopSignal stop(/*launched=*/!config.status_file.empty());
   try {

@@ -1,4 +1,4 @@
-#include "engine/train/StopSignal.h"
+#include "engine/commands/StopSignal.h"
 
 #include <signal.h>
 #include <unistd.h>
