@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/data/SyntheticDataset.h"
+#include "engine/objective/Objective.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/Passes.h"
 #include "engine/train/ParameterStorage.h"
@@ -49,7 +50,8 @@ class TrainerJob {
             "mlp", {.input_shape = {1, 4, 4}, .classes = 6, .hidden = {8}, .dropout = hyperparameters.model_dropout})
             .to(hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat);
     const Program rewritten = apply_passes(program, hyperparameters.passes).on(context.device.place());
-    return {.program = program,
+    return {.objective = make_objective(hyperparameters, context.device.place()),
+            .program = program,
             .rewritten = rewritten,
             .buckets = make_bucket_plan(hyperparameters, rewritten),
             .train = {"train", &train_},

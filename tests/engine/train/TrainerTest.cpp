@@ -105,8 +105,9 @@ TEST_F(TrainerTest, RanksWithoutDataInAStepLearnTheSame) {
   RankAlone one;
   const TrainingResult alone = trained({.device = device_, .communicator = one, .host = one});
   ASSERT_TRUE(together.evaluation && alone.evaluation);
-  EXPECT_NEAR(together.evaluation->loss, alone.evaluation->loss, 1e-12 * alone.evaluation->loss);
-  EXPECT_EQ(together.evaluation->accuracy, alone.evaluation->accuracy);
+  EXPECT_NEAR(together.evaluation->metric("loss"), alone.evaluation->metric("loss"),
+              1e-12 * alone.evaluation->metric("loss"));
+  EXPECT_EQ(together.evaluation->metric("accuracy"), alone.evaluation->metric("accuracy"));
 }
 
 // The largest loss is the best one here, so the first evaluation's state is kept while training goes on.
@@ -120,7 +121,7 @@ TEST_F(TrainerTest, KeepsTheBestStateAsItWas) {
   for (std::size_t i = 1; i < 3; ++i) best = loss(i) > loss(best) ? i : best;
   ASSERT_LT(best, 2) << "the last state is the best: this test tests nothing";
   EXPECT_EQ(result.state_step, static_cast<std::int64_t>(best + 1) * kStepsPerEpoch);
-  EXPECT_EQ(result.evaluation->loss, loss(best));
+  EXPECT_EQ(result.evaluation->metric("loss"), loss(best));
 
   options.epochs = static_cast<std::int64_t>(best) + 1;
   options.artifact_state = ArtifactState::kLast;
@@ -180,7 +181,7 @@ TEST_F(TrainerTest, GoesOnFromACheckpointAsIfNothingHadBeen) {
     losses.erase(losses.begin(), losses.begin() + step);
     EXPECT_EQ(job.events.losses(), losses) << step;
     EXPECT_EQ(result.state_step, expected.state_step) << step;
-    EXPECT_EQ(result.evaluation->loss, expected.evaluation->loss) << step;
+    EXPECT_EQ(result.evaluation->metric("loss"), expected.evaluation->metric("loss")) << step;
     expect_same_state(result.program, expected.program);
   }
 }
