@@ -112,6 +112,7 @@ std::vector<HyperparameterRow> data_rows() {
   return {choice("data", &H::data,
                  "Where samples come from: files of the channels, or random ones that fit the program; built-in "
                  "programs then take 1×28×28 and return 10 numbers."),
+          columns_row().unless(only_with_files),
           boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
           integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
               .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),

@@ -91,6 +91,9 @@ struct Hyperparameters {
   double final_learning_rate = 0;       ///< schedule=linear and cosine: reached after the last step
   // Data.
   Data data = Data::kFiles;
+  /// Which column of a channel feeds which input of the program, where their names differ; `target` and `weight` stand
+  /// for those two.
+  std::map<std::string, std::string> columns;
   bool shuffle = true;
   std::int64_t synthetic_samples = 1024;  ///< data=synthetic: of an epoch
   double input_mean = 0;                  ///< of pixels scaled to [0, 1]

@@ -1,6 +1,8 @@
 #include "job/OwnHyperparameterRows.h"
 
+#include <map>
 #include <optional>
+#include <string>
 
 #include "job/Json.h"
 
@@ -183,6 +185,33 @@ HyperparameterRow parameter_groups_row() {
               if (group.weight_decay) object["weight_decay"] = *group.weight_decay;
               list.push_back(object);
             }
+            return list;
+          },
+          .idle = {}};
+}
+
+HyperparameterRow columns_row() {
+  return {.name = "columns",
+          .type = "list of name=column",
+          .help =
+              "Which column of the channels feeds which input of the program, where their names differ, as in "
+              "image=pixels,target=digit,weight=importance.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::map<std::string, std::string> columns;
+                for (const RawValue& item : raw.items()) {
+                  const std::string text = item.text();
+                  const std::size_t equals = text.find('=');
+                  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size() ||
+                      !columns.emplace(text.substr(0, equals), text.substr(equals + 1)).second) {
+                    throw InputError("expected each name once with its column, as in image=pixels,target=digit");
+                  }
+                }
+                hyperparameters.columns = std::move(columns);
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            json list = json::array();
+            for (const auto& [name, column] : hyperparameters.columns) list.push_back(name + "=" + column);
             return list;
           },
           .idle = {}};

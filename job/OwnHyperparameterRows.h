@@ -12,5 +12,6 @@ HyperparameterRow metrics_row();
 HyperparameterRow hosts_timeout_row();
 HyperparameterRow checkpoint_every_row();
 HyperparameterRow parameter_groups_row();
+HyperparameterRow columns_row();
 
 }  // namespace lockstep

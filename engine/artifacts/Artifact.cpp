@@ -58,14 +58,14 @@ std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
 
 }  // namespace
 
-std::vector<Probe> make_probes(const Program& inference_program, const std::vector<at::Tensor>& batches,
+std::vector<Probe> make_probes(const Program& inference_program, const std::vector<Probe::Inputs>& batches,
                                bool check_sizes) {
   const c10::NoGradGuard no_grad;
   Executor executor(inference_program);
   std::vector<Probe> probes;
-  for (const at::Tensor& batch : batches) {
+  for (const Probe::Inputs& batch : batches) {
     SizeCheck check(inference_program.graph());
-    probes.push_back({{batch}, copies(executor.run(copies({batch}), check_sizes ? &check : nullptr))});
+    probes.push_back({batch, copies(executor.run(copies(batch), check_sizes ? &check : nullptr))});
   }
   return probes;
 }

@@ -14,13 +14,14 @@ namespace lockstep {
 
 /// Inputs and the outputs that the engine computes for them: what an artifact must reproduce.
 struct Probe {
-  std::vector<at::Tensor> inputs;
+  using Inputs = std::vector<at::Tensor>;  ///< one for each of the program's, in its order
+  Inputs inputs;
   std::vector<at::Tensor> outputs;
 };
 
-/// Runs the program, in its inference form, on a copy of each batch of inputs. Throws InputError also when a value is
+/// Runs the program, in its inference form, on a copy of each batch. Throws InputError also when a value is
 /// not as the graph says: passes, artifacts and figures rely on that afterwards.
-std::vector<Probe> make_probes(const Program& inference_program, const std::vector<at::Tensor>& batches,
+std::vector<Probe> make_probes(const Program& inference_program, const std::vector<Probe::Inputs>& batches,
                                bool check_sizes = false);
 
 /// One artifact format.

@@ -1,8 +1,4 @@
-// The safetensors file format.
-//
-// Source: the format section of the safetensors README (huggingface/safetensors, version 0.8). 8 bytes: length of the
-// header, little-endian; the header: JSON, name → {dtype, shape, data_offsets}, `__metadata__` → texts; then the
-// tensors' bytes, row-major, little-endian, without gaps.
+// Tensors as safetensors files (the format: engine/files/SafetensorsFile.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,30 +1,6 @@
 #include "engine/artifacts/TensorView.h"
 
-#include <string>
-
-#include "common/Error.h"
-
 namespace lockstep {
-
-std::size_t size_of(ElementType type) {
-  switch (type) {
-    case ElementType::kUint8:
-    case ElementType::kInt8:
-    case ElementType::kBool:
-      return 1;
-    case ElementType::kInt16:
-    case ElementType::kHalf:
-    case ElementType::kBFloat16:
-      return 2;
-    case ElementType::kInt32:
-    case ElementType::kFloat:
-      return 4;
-    case ElementType::kInt64:
-    case ElementType::kDouble:
-      return 8;
-  }
-  throw InputError("tensors of the archive's type " + std::to_string(static_cast<int>(type)) + " are not supported");
-}
 
 TensorView TensorView::permuted(const std::vector<std::int64_t>& axes) const {
   TensorView view{.type = type, .sizes = {}, .strides = {}, .data = data};

@@ -5,24 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/ElementType.h"
+
 namespace lockstep {
-
-/// Types of elements, numbered as a .pt2 archive numbers them (Graph::scalar_type).
-enum class ElementType {
-  kUint8 = 1,
-  kInt8 = 2,
-  kInt16 = 3,
-  kInt32 = 4,
-  kInt64 = 5,
-  kHalf = 6,
-  kFloat = 7,
-  kDouble = 8,
-  kBool = 12,
-  kBFloat16 = 13,
-};
-
-/// Bytes of one element. Throws InputError for a number that is none of the above (complex and quantized types).
-std::size_t size_of(ElementType type);
 
 /// A tensor in someone else's memory, which must outlive the view.
 struct TensorView {

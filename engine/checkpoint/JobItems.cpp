@@ -45,6 +45,7 @@ JobItems items_of(const Hyperparameters& hyperparameters) {
     all.erase("epochs");
     all.erase("max_steps");
   }
+  if (hyperparameters.columns.empty()) all.erase("columns");  // as in checkpoints that do not know of it
   JobItems items;
   for (const auto& [name, value] : all.items()) items["hyperparameter " + name] = value.dump();
   return items;

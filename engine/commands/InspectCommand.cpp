@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,8 @@
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
 #include "engine/artifacts/Safetensors.h"
-#include "engine/data/IdxDataset.h"
+#include "engine/data/Formats.h"
+#include "engine/data/ProgramSamples.h"
 #include "engine/program/Archive.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
@@ -84,15 +86,25 @@ void inspect_program(const fs::path& path, bool passes) {
 }
 
 void inspect_channel(const fs::path& path) {
-  const IdxDataset dataset(path, {}, false);
-  const SampleShape& shape = dataset.shape();
-  std::printf("channel    %s samples of %s\n", with_commas(dataset.size()).c_str(), shape_text(shape.input).c_str());
-  if (shape.class_labels) {
-    std::printf("targets    class labels 0 … %lld\n", static_cast<long long>(shape.classes - 1));
+  const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(path);
+  const std::vector<Field>& fields = dataset->spec().fields;
+  if (fields.size() == 2 && dataset->spec().find("targets") == 1) {
+    const ProgramSamples samples(dataset, {{.name = "inputs"}}, {});
+    std::printf("channel    %s samples of %s\n", with_commas(samples.size()).c_str(),
+                shape_text(samples.input(0).sizes).c_str());
+    if (samples.class_labels()) {
+      std::printf("targets    class labels 0 … %lld\n", static_cast<long long>(samples.classes() - 1));
+    } else {
+      std::printf("targets    numbers of shape %s\n", shape_text(samples.target().sizes).c_str());
+    }
   } else {
-    std::printf("targets    numbers of shape %s\n", shape_text(shape.target).c_str());
+    std::printf("channel    %s samples\n", with_commas(dataset->size()).c_str());
+    for (const Field& field : fields) {
+      std::printf("column     %-40s %-8s %s\n", field.name.c_str(), to_string(field.type).c_str(),
+                  shape_text(field.sizes).c_str());
+    }
   }
-  std::printf("digest     %s\n", dataset.digest().c_str());
+  std::printf("digest     %s\n", dataset->digest().c_str());
 }
 
 }  // namespace

@@ -9,9 +9,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
+
+#include "common/ElementType.h"
 
 namespace lockstep {
 
@@ -27,7 +28,7 @@ enum class IdxType : std::uint8_t {
 struct IdxHeader {
   IdxType type = IdxType::kByte;
   std::vector<std::int64_t> dimensions;  ///< 1 to 8
-  bool integers() const { return type != IdxType::kFloat && type != IdxType::kDouble; }
+  ElementType element_type() const;
   std::int64_t elements() const;
   std::int64_t bytes() const;           ///< of the elements: below 2^48
   std::string dimensions_text() const;  ///< "60000 × 28 × 28"
@@ -37,8 +38,6 @@ struct IdxHeader {
 struct IdxArray {
   IdxHeader header;
   std::vector<std::uint8_t> bytes;
-  /// Writes the elements `first`, `first` + 1, … as numbers. Exact.
-  void read(std::int64_t first, std::span<double> numbers) const;
 };
 
 /// The header of an IDX file, or nothing when the file does not begin with an IDX magic number. InputError

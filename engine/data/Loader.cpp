@@ -8,16 +8,14 @@
 
 namespace lockstep {
 
-Loader::Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
-               LoaderPosition start, int ahead, const BufferPool::Allocate& allocate)
-    : dataset_(dataset),
+Loader::Loader(const ProgramSamples& samples, Order order, BatchPlan plan, int rank, int threads, LoaderPosition start,
+               int ahead, const BufferPool::Allocate& allocate)
+    : samples_(samples),
       order_(order),
       plan_(plan),
       rank_(rank),
-      precision_(precision),
       ahead_(static_cast<std::uint64_t>(ahead)),
-      input_buffers_(allocate),
-      target_buffers_(allocate),
+      buffers_(samples.columns().size(), BufferPool(allocate)),
       next_step_(start) {
   if (threads < 1 || ahead < 1) throw InternalError("a loader needs a thread and room for a micro-batch");
   if (start.step < 0 || start.step >= plan_.steps()) {
@@ -58,13 +56,12 @@ MicroBatch Loader::prepare(const Task& task) {
   for (std::int64_t position = task.slice.begin; position < task.slice.end; ++position) {
     samples.push_back(order_(task.position.epoch, position));
   }
-  const SampleShape& shape = dataset_.shape();
-  const std::size_t real = precision_ == Precision::kFp64 ? sizeof(double) : sizeof(float);
-  const std::size_t input = shape.vocabulary > 0 ? sizeof(std::int64_t) : real;
-  const std::size_t target = shape.class_labels ? sizeof(std::int64_t) : real;
-  batch.inputs = input_buffers_.take(samples.size() * static_cast<std::size_t>(shape.input_numbers()) * input);
-  batch.targets = target_buffers_.take(samples.size() * static_cast<std::size_t>(shape.target_numbers()) * target);
-  dataset_.read(samples, precision_, batch.inputs.get(), batch.targets.get());
+  std::vector<std::byte*> memory;
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    batch.columns.push_back(buffers_[i].take(samples.size() * samples_.columns()[i].bytes()));
+    memory.push_back(batch.columns.back().get());
+  }
+  samples_.read(samples, memory);
   return batch;
 }
 

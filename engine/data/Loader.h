@@ -15,9 +15,8 @@
 
 #include "engine/data/BatchPlan.h"
 #include "engine/data/BufferPool.h"
-#include "engine/data/Dataset.h"
 #include "engine/data/Order.h"
-#include "job/Hyperparameters.h"
+#include "engine/data/ProgramSamples.h"
 
 namespace lockstep {
 
@@ -31,11 +30,10 @@ struct LoaderPosition {
 /// One micro-batch in memory, 64-byte aligned unless the loader was told how to allocate, ready to be used in place.
 /// The memory goes back to the loader's pool when its last owner lets go of it, also after the loader is gone.
 struct MicroBatch {
-  std::int64_t size = 0;               ///< samples; 0: this rank has no data in this step, and there are no buffers
-  bool last_of_step = true;            ///< after this one the optimizer steps
-  LoaderPosition position;             ///< of the step it belongs to
-  std::shared_ptr<std::byte> inputs;   ///< size × input shape, in the types that Dataset::read writes
-  std::shared_ptr<std::byte> targets;  ///< size × target shape
+  std::int64_t size = 0;     ///< samples; 0: this rank has no data in this step, and there are no buffers
+  bool last_of_step = true;  ///< after this one the optimizer steps
+  LoaderPosition position;   ///< of the step it belongs to
+  std::vector<std::shared_ptr<std::byte>> columns{};  ///< ProgramSamples::columns, each size × its sizes
 };
 
 /// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more
@@ -43,20 +41,20 @@ struct MicroBatch {
 /// plan.steps() steps with an order that does not shuffle.
 ///
 /// Threads prepare up to `ahead` micro-batches beyond the one in use, each as a whole, and they are handed
-/// over in order: the result does not depend on the number of threads. The data set must outlive the loader.
+/// over in order: the result does not depend on the number of threads. The samples must outlive the loader.
 /// The destructor waits for the micro-batches being prepared, at most one a thread.
 class Loader {
  public:
   static constexpr int kAhead = 4;
 
   /// InternalError for a plan without samples and for a start that is not in the plan.
-  Loader(const Dataset& dataset, Order order, BatchPlan plan, int rank, Precision precision, int threads,
-         LoaderPosition start = {}, int ahead = kAhead, const BufferPool::Allocate& allocate = {});
+  Loader(const ProgramSamples& samples, Order order, BatchPlan plan, int rank, int threads, LoaderPosition start = {},
+         int ahead = kAhead, const BufferPool::Allocate& allocate = {});
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   ~Loader();
 
-  /// Called by one thread. Throws what reading the data set threw, in place of the micro-batch where it did.
+  /// Called by one thread. Throws what reading the samples threw, in place of the micro-batch where it did.
   MicroBatch next();
   /// Seconds that the caller has waited in `next` so far.
   double seconds_waited() const { return seconds_waited_; }
@@ -76,14 +74,12 @@ class Loader {
   MicroBatch prepare(const Task& task);
   void work(const std::stop_token& stop);
 
-  const Dataset& dataset_;
+  const ProgramSamples& samples_;
   const Order order_;
   const BatchPlan plan_;
   const int rank_;
-  const Precision precision_;
   const std::uint64_t ahead_;
-  BufferPool input_buffers_;
-  BufferPool target_buffers_;
+  std::vector<BufferPool> buffers_;  ///< by column
   double seconds_waited_ = 0;
 
   std::mutex mutex_;

@@ -22,36 +22,38 @@ double nearly_normal(std::uint64_t word) {
 
 }  // namespace
 
-SyntheticDataset::SyntheticDataset(SampleShape shape, std::int64_t size, std::uint64_t seed)
-    : shape_(std::move(shape)),
-      size_(size),
-      seed_(seed),
-      values_(splitmix(seed)),
-      starts_(splitmix(values_)),
-      input_length_(shape_.input_numbers()),
-      target_length_(shape_.target_numbers()) {
-  if (shape_.vocabulary > 0 && shape_.class_labels) return;
+SyntheticDataset::SyntheticDataset(SampleSpec spec, std::int64_t size, std::uint64_t seed)
+    : spec_(std::move(spec)), size_(size), seed_(seed), values_(splitmix(seed)), starts_(splitmix(values_)) {
+  const auto real = [](const Field& field) { return is_real(field.type); };
+  for (const Field& field : spec_.fields) {
+    if (!real(field) && field.bound < 1) throw InternalError("synthetic integers need a bound: " + field.name);
+  }
+  if (std::ranges::none_of(spec_.fields, real)) return;
   reals_.resize(kRow);
   for (std::uint64_t k = 0; k < kRow; ++k) reals_[k] = nearly_normal(splitmix(values_ + k));
 }
 
 std::string SyntheticDataset::digest() const {
-  return "synthetic " + join(shape_.input, "×") + format(" below %lld → ", static_cast<long long>(shape_.vocabulary)) +
-         join(shape_.target, "×") + format(" below %lld, ", static_cast<long long>(shape_.classes)) +
-         std::to_string(size_) + " of seed " + std::to_string(seed_);
+  std::vector<std::string> parts;
+  for (const Field& field : spec_.fields) {
+    parts.push_back(join(field.sizes, "×") + " below " + std::to_string(field.bound));
+  }
+  return "synthetic " + join(parts, " → ") + ", " + std::to_string(size_) + " of seed " + std::to_string(seed_);
 }
 
-void SyntheticDataset::require_classes(std::int64_t classes, const std::string& reason) const {
-  if (shape_.classes <= classes) return;
-  throw InputError("synthetic labels are of " + std::to_string(shape_.classes) + " classes, but " + reason);
+std::uint64_t SyntheticDataset::start_of(std::size_t field, std::int64_t sample) const {
+  const std::uint64_t first = starts_ + 2 * static_cast<std::uint64_t>(sample);
+  if (field == 0) return splitmix(first) % kRow;
+  if (field + 1 == spec_.fields.size()) return splitmix(first + 1) % kRow;
+  return splitmix(splitmix(first) + field) % kRow;
 }
 
-void SyntheticDataset::read_windows(std::span<const std::int64_t> samples, bool targets, std::int64_t length,
-                                    std::int64_t bound, Precision precision, void* out) const {
+void SyntheticDataset::read_field(std::size_t field, std::span<const std::int64_t> samples, std::byte* out) const {
+  const Field& wanted = spec_.fields[field];
   const auto windows = [&]<typename Number>(Number* number, const auto& at) {
     for (const std::int64_t sample : samples) {
-      std::uint64_t k = splitmix(starts_ + 2 * static_cast<std::uint64_t>(sample) + (targets ? 1 : 0)) % kRow;
-      for (std::int64_t left = length; left > 0; k = 0) {
+      std::uint64_t k = start_of(field, sample);
+      for (std::int64_t left = wanted.numbers(); left > 0; k = 0) {
         const std::int64_t here = std::min(left, static_cast<std::int64_t>(kRow - k));
         for (const std::uint64_t end = k + static_cast<std::uint64_t>(here); k < end; ++k) {
           *number++ = static_cast<Number>(at(k));
@@ -60,19 +62,30 @@ void SyntheticDataset::read_windows(std::span<const std::int64_t> samples, bool 
       }
     }
   };
-  if (bound > 0) {
-    windows(static_cast<std::int64_t*>(out),
-            [&](std::uint64_t k) { return splitmix(values_ + k) % static_cast<std::uint64_t>(bound); });
-  } else {
-    const auto real = [row = reals_.data()](std::uint64_t k) { return row[k]; };
-    precision == Precision::kFp64 ? windows(static_cast<double*>(out), real) : windows(static_cast<float*>(out), real);
+  const auto real = [row = reals_.data()](std::uint64_t k) { return row[k]; };
+  const auto bounded = [values = values_, bound = static_cast<std::uint64_t>(wanted.bound)](std::uint64_t k) {
+    return splitmix(values + k) % bound;
+  };
+  switch (wanted.type) {
+    case ElementType::kFloat:
+      return windows(reinterpret_cast<float*>(out), real);
+    case ElementType::kDouble:
+      return windows(reinterpret_cast<double*>(out), real);
+    case ElementType::kInt64:
+      return windows(reinterpret_cast<std::int64_t*>(out), bounded);
+    case ElementType::kInt32:
+      return windows(reinterpret_cast<std::int32_t*>(out), bounded);
+    case ElementType::kBool:
+      return windows(reinterpret_cast<bool*>(out), bounded);
+    default:
+      throw InternalError("synthetic data is not of type " + to_string(wanted.type));
   }
 }
 
-void SyntheticDataset::read(std::span<const std::int64_t> samples, Precision precision, void* inputs,
-                            void* targets) const {
-  read_windows(samples, false, input_length_, shape_.vocabulary, precision, inputs);
-  read_windows(samples, true, target_length_, shape_.class_labels ? shape_.classes : 0, precision, targets);
+void SyntheticDataset::read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const {
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (fields[i] != nullptr) read_field(i, samples, fields[i]);
+  }
 }
 
 }  // namespace lockstep

@@ -14,9 +14,9 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "engine/files/ZipFile.h"
 #include "engine/program/GraphFormat.h"
 #include "engine/program/PureOperators.h"
-#include "engine/program/ZipFile.h"
 #include "job/Json.h"
 
 namespace lockstep {

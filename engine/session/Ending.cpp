@@ -21,14 +21,12 @@ constexpr std::int64_t kProbeSamples = 16;
 
 std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
                                                     const Program& program, bool late, const RankContext& context) {
-  const Dataset& data = *job.data.probed().dataset;
-  const Precision precision = config.hyperparameters.precision;
+  const ProgramSamples& data = *job.data.probed().samples;
   std::vector<std::filesystem::path> artifacts;
   require_all_ok(context.host, [&] {
     if (!context.leads() || late) return;
-    artifacts = write_artifacts(
-        program, config.hyperparameters.export_formats, config.model_dir,
-        make_probes(program, {first_inputs(data, 1, precision), first_inputs(data, kProbeSamples, precision)}));
+    artifacts = write_artifacts(program, config.hyperparameters.export_formats, config.model_dir,
+                                make_probes(program, {first_inputs(data, 1), first_inputs(data, kProbeSamples)}));
   });
   return artifacts;
 }
@@ -38,17 +36,16 @@ std::optional<Evaluation> evaluate_test(const Hyperparameters& hyperparameters, 
                                         const StopRequested& stop, EventSink& events) {
   const std::string& channel = job.data.test;
   if (channel.empty()) return std::nullopt;
-  const Dataset& dataset = *job.data.of(channel).dataset;
+  const ProgramSamples& samples = *job.data.of(channel).samples;
   Evaluator evaluator =
       make_evaluator(hyperparameters, job.objective,
                      apply_passes(program, hyperparameters.passes).on(context.device.place()), context);
   std::optional<Evaluation> test;
-  trainer.beside([&] { test = evaluator.evaluate(dataset, stop); });
+  trainer.beside([&] { test = evaluator.evaluate(samples, stop); });
   if (test && !std::isfinite(test->metric("loss"))) {
-    const std::string text = test->weightless()
-                                 ? nothing_counts(channel)
-                                 : not_finite_loss(channel, test->metric("loss"),
-                                                   find_not_finite(dataset, hyperparameters.precision, context.host));
+    const std::string text =
+        test->weightless() ? nothing_counts(channel)
+                           : not_finite_loss(channel, test->metric("loss"), find_not_finite(samples, context.host));
     events.note({.text = text, .warning = true});
   }
   return test;

@@ -7,15 +7,18 @@
 
 namespace lockstep {
 
-DeviceBatch first_batch(const Dataset& dataset, std::int64_t count, Precision precision, const RankContext& context) {
-  Loader loader(dataset, Order(0, count, false), BatchPlan(count, count, 0, 1), 0, precision, 1);
-  return Prefetcher(loader, dataset.shape(), precision, context.device, context.communicator).next();
+DeviceBatch first_batch(const ProgramSamples& samples, std::int64_t count, const RankContext& context) {
+  Loader loader(samples, Order(0, count, false), BatchPlan(count, count, 0, 1), 0, 1);
+  return Prefetcher(loader, samples, context.device, context.communicator).next();
 }
 
-at::Tensor first_inputs(const Dataset& dataset, std::int64_t count, Precision precision) {
-  count = std::min(count, dataset.size());
-  Loader loader(dataset, Order(0, dataset.size(), false), BatchPlan(count, count, 0, 1), 0, precision, 1);
-  return input_tensor(loader.next(), dataset.shape(), precision).clone();
+std::vector<at::Tensor> first_inputs(const ProgramSamples& samples, std::int64_t count) {
+  count = std::min(count, samples.size());
+  Loader loader(samples, Order(0, samples.size(), false), BatchPlan(count, count, 0, 1), 0, 1);
+  std::vector<at::Tensor> inputs = column_tensors(loader.next(), samples);
+  inputs.resize(samples.inputs());
+  for (at::Tensor& input : inputs) input = input.clone();
+  return inputs;
 }
 
 }  // namespace lockstep

@@ -1,21 +1,21 @@
-// A few samples of a data set, to try a program on before anything starts.
+// A few samples of a channel, to try a program on before anything starts.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
-#include "engine/data/Dataset.h"
+#include "engine/data/ProgramSamples.h"
 #include "engine/train/Prefetcher.h"
 #include "engine/train/RankContext.h"
-#include "job/Hyperparameters.h"
 
 namespace lockstep {
 
-/// The data set's first `count` samples on the rank's device, as a step gets them.
-DeviceBatch first_batch(const Dataset& dataset, std::int64_t count, Precision precision, const RankContext& context);
+/// The first `count` samples on the rank's device, as a step gets them.
+DeviceBatch first_batch(const ProgramSamples& samples, std::int64_t count, const RankContext& context);
 
-/// The inputs of the first `count` samples, or of all when there are fewer, on the host.
-at::Tensor first_inputs(const Dataset& dataset, std::int64_t count, Precision precision);
+/// The inputs of the first `count` samples, or of all when there are fewer, on the host, in the program's order.
+std::vector<at::Tensor> first_inputs(const ProgramSamples& samples, std::int64_t count);
 
 }  // namespace lockstep

@@ -26,27 +26,27 @@ InputError does_not_fit(const std::string& channel, const LoadedJob& job, const 
                     error.what());
 }
 
-void check_channel(const Dataset& dataset, Executor& executor, const Objective& objective, Precision precision,
+void check_channel(const ProgramSamples& samples, Executor& executor, const Objective& objective, Precision precision,
                    const RankContext& context) {
-  const DeviceBatch batch = first_batch(dataset, 1, precision, context);
+  const DeviceBatch batch = first_batch(samples, 1, context);
   const at::Tensor output = forward(executor, batch.inputs, precision);
   if (objective.loss().class_labels() && output.dim() == batch.targets.dim() + 1) {
     const std::int64_t classes = output.size(-1);
-    dataset.require_classes(classes, "the program has " + std::to_string(classes) + " classes");
+    samples.require_classes(classes, "the program has " + std::to_string(classes) + " classes");
   }
   objective.loss().terms(output, batch.targets, batch.weights);
   if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
   objective.require_measurable(output);
 }
 
-Share smallest_share(const Hyperparameters& hyperparameters, const Dataset& train, int ranks) {
+Share smallest_share(const Hyperparameters& hyperparameters, const ProgramSamples& train, int ranks) {
   const TrainingPlan plan(hyperparameters, train.size(), ranks);
   return plan.batches.smallest_share(plan.total_steps);
 }
 
 // The nearest batch_size that leaves every rank more samples at once; nothing when none near by does.
-std::optional<std::int64_t> larger_shares(const Hyperparameters& hyperparameters, const Dataset& train, int ranks,
-                                          const Share& share) {
+std::optional<std::int64_t> larger_shares(const Hyperparameters& hyperparameters, const ProgramSamples& train,
+                                          int ranks, const Share& share) {
   constexpr std::int64_t kFar = 256;
   Hyperparameters other = hyperparameters;
   for (std::int64_t change = 1; change < kFar; ++change) {
@@ -69,10 +69,10 @@ InputError too_small(const Share& share, const SingleValueError& error, std::opt
 
 }  // namespace
 
-std::vector<Probe> probe_program(const LoadedJob& job, Precision precision) {
+std::vector<Probe> probe_program(const LoadedJob& job) {
   const NamedDataset data = job.data.probed();
   try {
-    return make_probes(job.program.inference, {first_inputs(*data.dataset, 2, precision)}, /*check_sizes=*/true);
+    return make_probes(job.program.inference, {first_inputs(*data.samples, 2)}, /*check_sizes=*/true);
   } catch (const InputError& error) {
     throw does_not_fit(data.channel, job, error);
   }
@@ -80,9 +80,9 @@ std::vector<Probe> probe_program(const LoadedJob& job, Precision precision) {
 
 void check_channels(const LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context) {
   Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
-  for (const auto& [channel, dataset] : job.data.datasets) {
+  for (const auto& [channel, samples] : job.data.samples) {
     try {
-      check_channel(*dataset, executor, job.objective, precision, context);
+      check_channel(samples, executor, job.objective, precision, context);
     } catch (const InputError& error) {
       throw does_not_fit(channel, job, error);
     }
@@ -99,20 +99,20 @@ void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperpar
   if (std::ranges::none_of(rewritten.graph().nodes,
                            [](const Node& node) { return batch_statistics(node).has_value(); }))
     return;
-  const Dataset& dataset = *job.data.training().dataset;
+  const ProgramSamples& samples = *job.data.training().samples;
   const int ranks = context.host.size();
-  const Share share = smallest_share(hyperparameters, dataset, ranks);
+  const Share share = smallest_share(hyperparameters, samples, ranks);
   std::vector<std::pair<at::Tensor, at::Tensor>> buffers;
   for (const StateTensor& entry : rewritten.state()) {
     if (entry.kind == InputKind::kBuffer) buffers.emplace_back(entry.tensor, entry.tensor.clone());
   }
   Executor executor(rewritten, /*trains=*/true);
-  const DeviceBatch batch = first_batch(dataset, share.samples, hyperparameters.precision, context);
+  const DeviceBatch batch = first_batch(samples, share.samples, context);
   try {
     forward(executor, batch.inputs, hyperparameters.precision);
   } catch (const SingleValueError& error) {
     if (!error.over_batch()) throw;
-    throw too_small(share, error, larger_shares(hyperparameters, dataset, ranks, share));
+    throw too_small(share, error, larger_shares(hyperparameters, samples, ranks, share));
   }
   const c10::NoGradGuard no_grad;
   for (const auto& [buffer, before] : buffers) buffer.copy_(before);

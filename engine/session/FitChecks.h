@@ -13,7 +13,7 @@ namespace lockstep {
 
 /// Runs the program's inference form on a few samples: what artifacts must reproduce. Throws InputError when it does
 /// not take the data, or when a value is not as the graph says.
-std::vector<Probe> probe_program(const LoadedJob& job, Precision precision);
+std::vector<Probe> probe_program(const LoadedJob& job);
 
 /// Runs one sample of every channel through the inference form of `rewritten`, which is on the device. Throws
 /// InputError when the program does not take the data, or does not return what the loss and the metrics that were asked

@@ -1,14 +1,14 @@
 #include "engine/session/JobData.h"
 
 #include <cstdint>
-#include <variant>
+#include <utility>
 #include <vector>
 
 #include "common/Error.h"
 #include "common/Text.h"
-#include "engine/data/IdxDataset.h"
-#include "engine/data/SyntheticDataset.h"
+#include "engine/data/Formats.h"
 #include "engine/train/FittingSamples.h"
+#include "engine/train/ProgramInputs.h"
 
 namespace lockstep {
 
@@ -20,15 +20,20 @@ std::string channel_names(const JobConfig& config) {
   return names.empty() ? "there is none" : "there is " + join(names, ", ");
 }
 
-std::unique_ptr<Dataset> load_channel(const JobConfig& config, const std::string& channel, bool class_labels) {
-  const Hyperparameters& options = config.hyperparameters;
-  return std::make_unique<IdxDataset>(config.channels.at(channel), Normalization{options.input_mean, options.input_std},
-                                      !class_labels);
+void check_tokens(const ProgramSamples& samples, const Graph& graph) {
+  for (std::size_t i = 0; i < samples.inputs(); ++i) {
+    const Column& input = samples.input(i);
+    if (!is_integer(input.transform.to())) continue;
+    if (const auto vocabulary = find_vocabulary(graph, input.name)) {
+      samples.require_tokens(input, *vocabulary,
+                             "the program takes " + std::to_string(*vocabulary) + " different ones");
+    }
+  }
 }
 
 }  // namespace
 
-JobData load_channels(const JobConfig& config, bool class_labels) {
+JobData choose_channels(const JobConfig& config) {
   const auto has = [&](const char* name) { return config.channels.contains(name); };
   if (!has("train") && !has("training")) {
     throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config));
@@ -37,30 +42,36 @@ JobData load_channels(const JobConfig& config, bool class_labels) {
   data.train = has("train") ? "train" : "training";
   if (has("validation")) data.evaluation = "validation";
   if (has("test")) (data.evaluation.empty() ? data.evaluation : data.test) = "test";
-  for (const std::string& channel : {data.train, data.evaluation, data.test}) {
-    if (!channel.empty()) data.datasets[channel] = load_channel(config, channel, class_labels);
-  }
   return data;
 }
 
-JobData synthetic_data(const Hyperparameters& hyperparameters, const Graph& graph, bool class_labels) {
-  JobData data;
-  data.train = "synthetic";
-  data.datasets[data.train] = std::make_unique<SyntheticDataset>(
-      fitting_samples(graph, class_labels), hyperparameters.synthetic_samples, hyperparameters.seed);
-  return data;
+Datasets open_channels(const JobConfig& config, const JobData& chosen) {
+  const Formats formats = Formats::builtin();
+  Datasets datasets;
+  for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
+    if (!channel.empty()) datasets[channel] = formats.open(config.channels.at(channel));
+  }
+  return datasets;
 }
 
-void fit_inputs(const JobData& data, const Graph& graph) {
-  const auto stated = graph.find_sizes(graph.user_inputs().at(0)->value);
-  if (!stated || stated->empty()) return;
-  std::vector<std::int64_t> sizes;
-  for (std::size_t i = 1; i < stated->size(); ++i) {
-    const auto* size = std::get_if<std::int64_t>(&(*stated)[i]);
-    if (!size) return;  // of any size
-    sizes.push_back(*size);
+ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels) {
+  return {.names = hyperparameters.columns,
+          .real = hyperparameters.precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat,
+          .real_targets = !class_labels,
+          .ignored_label = hyperparameters.ignore_index,
+          .normalization = {hyperparameters.input_mean, hyperparameters.input_std}};
+}
+
+void add_samples(JobData& data, const std::string& channel, std::shared_ptr<const Dataset> dataset,
+                 const Program& program, const ColumnOptions& options) {
+  const Graph& graph = program.graph();
+  try {
+    ProgramSamples samples(std::move(dataset), program_inputs(graph), options);
+    check_tokens(samples, graph);
+    data.samples.emplace(channel, std::move(samples));
+  } catch (const InputError& error) {
+    throw InputError("channel " + channel + " does not fit the program " + program.name() + ": " + error.what());
   }
-  for (const auto& [channel, dataset] : data.datasets) dataset->fit_inputs(sizes);
 }
 
 }  // namespace lockstep

@@ -1,4 +1,4 @@
-// The data sets of a job.
+// The data of a job.
 #pragma once
 
 #include <map>
@@ -6,21 +6,21 @@
 #include <optional>
 #include <string>
 
-#include "engine/data/Dataset.h"
-#include "engine/program/Graph.h"
+#include "engine/data/ProgramSamples.h"
+#include "engine/program/Program.h"
 #include "engine/train/NamedDataset.h"
 #include "job/JobConfig.h"
 
 namespace lockstep {
 
-/// Data sets by channel, and what each channel is for.
+/// What each channel is for, and its samples as the job's program takes them.
 struct JobData {
-  std::string train;
-  std::string evaluation;  ///< evaluated while training; "" when there is none
-  std::string test;        ///< evaluated once, at the end; "" when there is none
-  std::map<std::string, std::unique_ptr<Dataset>> datasets;
+  std::string train{};
+  std::string evaluation{};  ///< evaluated while training; "" when there is none
+  std::string test{};        ///< evaluated once, at the end; "" when there is none
+  std::map<std::string, ProgramSamples> samples{};
 
-  NamedDataset of(const std::string& channel) const { return {channel, datasets.at(channel).get()}; }
+  NamedDataset of(const std::string& channel) const { return {channel, &samples.at(channel)}; }
   NamedDataset training() const { return of(train); }
   std::optional<NamedDataset> evaluated() const {
     return evaluation.empty() ? std::nullopt : std::optional(of(evaluation));
@@ -29,15 +29,21 @@ struct JobData {
   NamedDataset probed() const { return evaluation.empty() ? training() : of(evaluation); }
 };
 
-/// Reads the channels that the job trains on, evaluates and tests; targets are class labels if they can be and
-/// `class_labels` says so, else real numbers. Throws InputError for what cannot be used.
-JobData load_channels(const JobConfig& config, bool class_labels);
+using Datasets = std::map<std::string, std::shared_ptr<const Dataset>>;  ///< by channel, as stored
 
-/// Made-up samples that fit the program. Throws InputError when none do.
-JobData synthetic_data(const Hyperparameters& hyperparameters, const Graph& graph, bool class_labels);
+/// Which channels the job trains on, evaluates and tests; no samples yet. Throws InputError when there is none to train
+/// on.
+JobData choose_channels(const JobConfig& config);
 
-/// Gives the inputs of each channel the sizes that the program states: pictures may come with a dimension for their one
-/// channel or without.
-void fit_inputs(const JobData& data, const Graph& graph);
+/// Opens the chosen channels. Throws InputError for what cannot be used.
+Datasets open_channels(const JobConfig& config, const JobData& chosen);
+
+/// How columns become what a program computes on; targets of integers are class labels when `class_labels` says so.
+ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels);
+
+/// Joins a channel's columns to the program's inputs. Throws InputError, naming the channel, when they do not fit: an
+/// input has no column, or holds integers that the program has no row for.
+void add_samples(JobData& data, const std::string& channel, std::shared_ptr<const Dataset> dataset,
+                 const Program& program, const ColumnOptions& options);
 
 }  // namespace lockstep

@@ -15,15 +15,15 @@ std::vector<std::pair<std::string, std::string>> rank_identity(const Hyperparame
                                                             {"program", job.program.digest},
                                                             {"bucket plan", buckets.digest()}};
   for (const auto& [name, value] : values.items()) items.emplace_back("hyperparameter " + name, value.dump());
-  for (const auto& [channel, dataset] : job.data.datasets) {
-    items.emplace_back("data of channel " + channel, dataset->digest());
+  for (const auto& [channel, samples] : job.data.samples) {
+    items.emplace_back("data of channel " + channel, samples.digest());
   }
   return items;
 }
 
 JobItems checkpoint_identity(const Hyperparameters& hyperparameters, const LoadedJob& job) {
   JobItems items = items_of(hyperparameters);
-  for (const auto& [channel, dataset] : job.data.datasets) items["data of channel " + channel] = dataset->digest();
+  for (const auto& [channel, samples] : job.data.samples) items["data of channel " + channel] = samples.digest();
   items["program"] = job.program.digest;
   return items;
 }

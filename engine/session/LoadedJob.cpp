@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "common/Text.h"
+#include "engine/data/SyntheticDataset.h"
 #include "engine/program/BuiltinPrograms.h"
+#include "engine/train/FittingSamples.h"
 
 namespace lockstep {
 
@@ -14,25 +17,32 @@ namespace {
 // Of a built-in model on few samples: a label beyond is a number of another kind.
 constexpr std::int64_t kMostClasses = 65536;
 
+// The job's program, built for the training data where it is a built-in one.
+Program program_for(const Hyperparameters& options, const std::shared_ptr<const Dataset>& train,
+                    const ColumnOptions& columns) {
+  if (!is_builtin_program(options.model)) return load_program(options, nullptr);
+  const ProgramSamples samples(train, {{.name = "x"}}, columns);
+  samples.require_classes(std::max(kMostClasses, samples.size()),
+                          "a built-in model has an output for every number from 0 to the largest label, and at most " +
+                              with_commas(kMostClasses) + " or as many as the channel has samples");
+  return load_program(options, &samples);
+}
+
 }  // namespace
 
 LoadedJob load_job(const JobConfig& config, Objective objective) {
   const Hyperparameters& options = config.hyperparameters;
   const bool class_labels = objective.loss().class_labels();
-  if (options.data == Data::kSynthetic) {
-    Program program = load_program(options, default_sample_shape());
-    JobData data = synthetic_data(options, program.graph(), class_labels);
-    return {.objective = std::move(objective), .data = std::move(data), .program = LoadedProgram(std::move(program))};
+  const ColumnOptions columns = column_options(options, class_labels);
+  const bool synthetic = options.data == Data::kSynthetic;
+  JobData data = synthetic ? JobData{.train = "synthetic"} : choose_channels(config);
+  Datasets datasets = synthetic ? Datasets() : open_channels(config, data);
+  Program program = synthetic ? load_program(options, nullptr) : program_for(options, datasets.at(data.train), columns);
+  if (synthetic) {
+    datasets[data.train] = std::make_shared<SyntheticDataset>(fitting_samples(program.graph(), class_labels),
+                                                              options.synthetic_samples, options.seed);
   }
-  JobData data = load_channels(config, class_labels);
-  const Dataset& train = *data.training().dataset;
-  if (is_builtin_program(options.model)) {
-    train.require_classes(std::max(kMostClasses, train.size()),
-                          "a built-in model has an output for every number from 0 to the largest label, and at most " +
-                              with_commas(kMostClasses) + " or as many as the channel has samples");
-  }
-  Program program = load_program(options, train.shape());
-  fit_inputs(data, program.graph());
+  for (auto& [channel, dataset] : datasets) add_samples(data, channel, std::move(dataset), program, columns);
   return {.objective = std::move(objective), .data = std::move(data), .program = LoadedProgram(std::move(program))};
 }
 

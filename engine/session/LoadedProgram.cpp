@@ -23,9 +23,7 @@ Program trainable(Program program) {
 Program read_program(const Hyperparameters& hyperparameters, at::ScalarType type) {
   Program program = read_archive(hyperparameters.model, hyperparameters.allow_operators).to(type);
   if (program.graph().outputs.empty()) throw InputError("the program returns nothing");
-  if (const std::size_t inputs = program.graph().user_inputs().size(); inputs != 1) {
-    throw InputError("the program takes " + std::to_string(inputs) + " inputs; the data gives it one");
-  }
+  if (program.graph().user_inputs().empty()) throw InputError("the program takes no inputs");
   return program;
 }
 
@@ -36,23 +34,20 @@ LoadedProgram::LoadedProgram(Program loaded)
       digest(program.digest()),
       inference(program.with_graph(eval_form(program.graph()))) {}
 
-Program load_program(const Hyperparameters& hyperparameters, const SampleShape& shape) {
+Program load_program(const Hyperparameters& hyperparameters, const ProgramSamples* train) {
   const at::ScalarType type = hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat;
   if (!is_builtin_program(hyperparameters.model)) return read_program(hyperparameters, type);
-  const std::int64_t width = shape.class_labels ? shape.classes : shape.target_numbers();
-  return build_builtin_program(hyperparameters.model, {.input_shape = shape.input,
-                                                       .classes = width,
-                                                       .channels = hyperparameters.model_channels,
-                                                       .hidden = hyperparameters.model_hidden,
-                                                       .batch_norm = hyperparameters.model_norm == Norm::kBatch,
-                                                       .dropout = hyperparameters.model_dropout,
-                                                       .seed = hyperparameters.seed})
-      .to(type);
-}
-
-SampleShape default_sample_shape() {
-  const BuiltinOptions defaults;
-  return {.input = defaults.input_shape, .classes = defaults.classes};
+  BuiltinOptions options = {.channels = hyperparameters.model_channels,
+                            .hidden = hyperparameters.model_hidden,
+                            .batch_norm = hyperparameters.model_norm == Norm::kBatch,
+                            .dropout = hyperparameters.model_dropout,
+                            .seed = hyperparameters.seed};
+  if (train != nullptr) {
+    options.input_shape = train->input(0).sizes;
+    if (options.input_shape.size() == 2) options.input_shape.insert(options.input_shape.begin(), 1);
+    options.classes = train->class_labels() ? train->classes() : train->target().numbers();
+  }
+  return build_builtin_program(hyperparameters.model, options).to(type);
 }
 
 }  // namespace lockstep

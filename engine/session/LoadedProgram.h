@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "engine/data/Dataset.h"
+#include "engine/data/ProgramSamples.h"
 #include "engine/program/Program.h"
 #include "job/Hyperparameters.h"
 
@@ -19,11 +19,8 @@ struct LoadedProgram {
   Program inference;   ///< the same tensors in its inference form
 };
 
-/// Reads the program's archive, or builds a program for samples of this shape, in the type of the job's precision.
-/// Throws InputError for a program that the engine cannot run.
-Program load_program(const Hyperparameters& hyperparameters, const SampleShape& shape);
-
-/// The shape of samples that a program is built to when there is no data to fit it to.
-SampleShape default_sample_shape();
+/// Reads the program's archive, or builds a program, in the type of the job's precision: for samples like those of
+/// `train`, or of its own sizes without them. Throws InputError for a program that the engine cannot run.
+Program load_program(const Hyperparameters& hyperparameters, const ProgramSamples* train);
 
 }  // namespace lockstep

@@ -14,9 +14,20 @@ namespace lockstep {
 namespace {
 
 // Of one sample.
-std::string describe(const SampleShape& shape) {
-  return join(shape.input, "×") + (shape.vocabulary > 0 ? " tokens of " + std::to_string(shape.vocabulary) : "") +
-         (shape.class_labels ? ", " + std::to_string(shape.classes) + " classes" : "");
+std::string describe(const ProgramSamples& samples) {
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < samples.inputs(); ++i) {
+    const Column& input = samples.input(i);
+    std::string text = join(input.sizes, "×");
+    if (samples.inputs() > 1) text = input.name + (text.empty() ? "" : " ") + text;
+    if (is_integer(input.transform.to()) && samples.bound(input) > 0) {
+      text += " tokens of " + std::to_string(samples.bound(input));
+    }
+    parts.push_back(text);
+  }
+  if (samples.class_labels()) parts.push_back(std::to_string(samples.classes()) + " classes");
+  if (samples.has_weights()) parts.emplace_back("weighted");
+  return join(parts, ", ");
 }
 
 // The arithmetic that the program needs, whatever was computed. Nothing when the graph does not say its sizes.
@@ -57,8 +68,8 @@ RunStarted run_started(const JobConfig& config, const LoadedJob& job, Trainer& t
                       .monitor = options.monitor.metric,
                       .model_dir = options.export_formats.empty() ? std::filesystem::path() : config.model_dir,
                       .checkpoint_dir = config.checkpoint_dir};
-  for (const auto& [channel, dataset] : job.data.datasets) {
-    event.channels.push_back({.name = channel, .samples = dataset->size(), .content = describe(dataset->shape())});
+  for (const auto& [channel, samples] : job.data.samples) {
+    event.channels.push_back({.name = channel, .samples = samples.size(), .content = describe(samples)});
   }
   return event;
 }

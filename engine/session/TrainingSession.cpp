@@ -48,7 +48,7 @@ void TrainingSession::load() {
   job_ = load_job(config_, make_objective(options(), context_.device.place(), registries_.losses, registries_.metrics));
   const Program& program = job_->program.program;
   // Before anything relies on what the graph says of its values.
-  const std::vector<Probe> probes = probe_program(*job_, options().precision);
+  const std::vector<Probe> probes = probe_program(*job_);
   if (job_->data.evaluation.empty() && options().patience > 0) {
     throw InputError("hyperparameter patience does nothing in this job: there is no channel named validation or test");
   }

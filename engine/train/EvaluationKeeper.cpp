@@ -22,14 +22,13 @@ EvaluationKeeper::EvaluationKeeper(const Hyperparameters& hyperparameters, Objec
                                    std::optional<NamedDataset> channel, const RankContext& context)
     : objective_(std::move(objective)),
       channel_(std::move(channel)),
-      precision_(hyperparameters.precision),
       monitored_(hyperparameters.monitor.metric),
       host_(context.host),
       evaluator_(make_evaluator(hyperparameters, objective_, program.with_graph(eval_form(program.graph())), context)) {
 }
 
 std::optional<Evaluation> EvaluationKeeper::evaluate(const StopRequested& stop) {
-  return evaluator_.evaluate(*channel_->dataset, stop);
+  return evaluator_.evaluate(*channel_->samples, stop);
 }
 
 // The loss alone need not matter: what is monitored must be a number.
@@ -41,7 +40,7 @@ void EvaluationKeeper::keep(const Evaluation& evaluation, std::int64_t step, Eve
     events.note({.text = nothing_counts(channel_->channel), .warning = true});
     return;
   }
-  const std::string found = find_not_finite(*channel_->dataset, precision_, host_);
+  const std::string found = find_not_finite(*channel_->samples, host_);
   const std::string what =
       "after step " + std::to_string(step) + ", " + not_finite_loss(channel_->channel, loss, found);
   if (!found.empty() && !std::isfinite(evaluation.metric(monitored_))) throw CollectiveError(kExitRankFailed, what);

@@ -53,7 +53,6 @@ class EvaluationKeeper {
  private:
   Objective objective_;
   std::optional<NamedDataset> channel_;
-  Precision precision_;
   std::string monitored_;
   Communicator& host_;
   Evaluator evaluator_;

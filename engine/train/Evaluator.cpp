@@ -75,12 +75,13 @@ Evaluator::Evaluator(const Device& device, const Program& inference_program, Obj
       host_(host),
       buffers_(Prefetcher::buffers_for(device)) {}
 
-std::optional<Evaluation> Evaluator::evaluate(const Dataset& dataset, const StopRequested& stop) {
+std::optional<Evaluation> Evaluator::evaluate(const ProgramSamples& given, const StopRequested& stop) {
   const c10::NoGradGuard no_grad;
-  const BatchPlan plan(dataset.size(), batch_size_ * host_.size(), 0, host_.size());
-  Loader loader(dataset, Order(0, dataset.size(), /*shuffle=*/false), plan, host_.rank(), precision_, loader_threads_,
-                {}, Loader::kAhead, buffers_);
-  Prefetcher inputs(loader, dataset.shape(), precision_, device_, communicator_);
+  const ProgramSamples samples = Prefetcher::samples_for(device_, given);
+  const BatchPlan plan(samples.size(), batch_size_ * host_.size(), 0, host_.size());
+  Loader loader(samples, Order(0, samples.size(), /*shuffle=*/false), plan, host_.rank(), loader_threads_, {},
+                Loader::kAhead, buffers_);
+  Prefetcher inputs(loader, samples, device_, communicator_);
   Sums sums(objective_, device_.place());
   bool stopped = false;
   for (std::int64_t step = 0; step < plan.steps() && !(stopped = stop()); ++step) {

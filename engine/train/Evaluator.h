@@ -7,7 +7,7 @@
 
 #include "engine/collectives/Communicator.h"
 #include "engine/data/BufferPool.h"
-#include "engine/data/Dataset.h"
+#include "engine/data/ProgramSamples.h"
 #include "engine/device/Device.h"
 #include "engine/objective/Evaluation.h"
 #include "engine/objective/Objective.h"
@@ -26,9 +26,9 @@ class Evaluator {
   Evaluator(const Device& device, const Program& inference_program, Objective objective, Precision precision,
             std::int64_t batch_size, int loader_threads, Communicator& communicator, Communicator& host);
 
-  /// A collective: every rank must call it with the same data set, and gets the same result: nothing when `stop` ended
-  /// it early on any of them. Metrics are NaN where no position of the data set counts.
-  std::optional<Evaluation> evaluate(const Dataset& dataset, const StopRequested& stop);
+  /// A collective: every rank must call it with the same samples, and gets the same result: nothing when `stop` ended
+  /// it early on any of them. Metrics are NaN where no position of the samples counts.
+  std::optional<Evaluation> evaluate(const ProgramSamples& samples, const StopRequested& stop);
 
  private:
   const Device& device_;

@@ -7,7 +7,6 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/program/OperatorTraits.h"
-#include "engine/program/Program.h"
 
 namespace lockstep {
 
@@ -50,44 +49,66 @@ std::optional<std::int64_t> count_of(const Graph& graph, const Node& node, const
   return count && *count > 0 ? count : std::nullopt;
 }
 
-// The smallest count that bounds the tokens, or what keeps their values.
-std::int64_t vocabulary_of(const Graph& graph, const std::string& input) {
+// What an input may hold.
+Field input_field(const Graph& graph, const std::string& input) {
+  Field field{
+      .name = input, .type = static_cast<ElementType>(graph.scalar_type(input)), .sizes = sample_sizes(graph, input)};
+  switch (field.type) {
+    case ElementType::kFloat:
+    case ElementType::kDouble:
+      return field;
+    case ElementType::kBool:
+      field.bound = 2;
+      return field;
+    case ElementType::kInt64:
+    case ElementType::kInt32:
+      break;
+    default:
+      throw InputError("synthetic data is int64, int32, bool, float32 or float64, and the input " + input + " is " +
+                       to_string(field.type));
+  }
+  const auto vocabulary = find_vocabulary(graph, input);
+  if (!vocabulary) {
+    throw InputError("synthetic data cannot know what integers to give the input " + input +
+                     ": no embedding reads it. Look the tokens up in an embedding table, or make the input float32");
+  }
+  field.bound = *vocabulary;
+  return field;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> find_vocabulary(const Graph& graph, const std::string& input) {
   std::set<std::string> tokens = {input};
-  std::int64_t vocabulary = 0;
+  std::optional<std::int64_t> vocabulary;
   for (const Node& node : graph.nodes) {
     const OperatorTraits& traits = operator_traits(node);
     if (traits.keeps_values && tokens.contains(node.tensor("self"))) tokens.insert(node.output());
     if (!traits.bound || !tokens.contains(node.tensor(traits.bound->input))) continue;
     const std::optional<std::int64_t> count = count_of(graph, node, *traits.bound);
-    if (count) vocabulary = vocabulary == 0 ? *count : std::min(vocabulary, *count);
+    if (count) vocabulary = vocabulary ? std::min(*vocabulary, *count) : *count;
   }
-  if (vocabulary > 0) return vocabulary;
-  throw InputError("synthetic data cannot know what integers to give the input " + input +
-                   ": no embedding reads it. Look the tokens up in an embedding table, or make the input float32");
+  return vocabulary;
 }
 
-}  // namespace
-
-SampleShape fitting_samples(const Graph& graph, bool class_labels) {
-  const std::string input = graph.user_inputs().at(0)->value;
-  SampleShape shape = {.input = sample_sizes(graph, input), .target = sample_sizes(graph, graph.outputs.at(0))};
-  const at::ScalarType type = scalar_type_from_archive(graph.scalar_type(input));
-  if (type == at::kLong) {
-    shape.vocabulary = vocabulary_of(graph, input);
-  } else if (type != at::kFloat && type != at::kDouble) {
-    throw InputError("synthetic data is int64, float32 or float64, and the input " + input + " is " +
-                     c10::toString(type));
-  }
-  shape.class_labels = class_labels;
-  if (shape.class_labels) {
-    if (shape.target.empty()) {
-      throw InputError("a loss of class labels takes outputs [batch, …, classes], and " + graph.outputs[0] +
-                       " is [batch]");
+SampleSpec fitting_samples(const Graph& graph, bool class_labels) {
+  SampleSpec spec;
+  for (const GraphInput* input : graph.user_inputs()) spec.fields.push_back(input_field(graph, input->value));
+  const std::string& output = graph.outputs.at(0);
+  const bool doubles = static_cast<ElementType>(graph.scalar_type(output)) == ElementType::kDouble;
+  Field target{.name = "targets",
+               .type = doubles ? ElementType::kDouble : ElementType::kFloat,
+               .sizes = sample_sizes(graph, output)};
+  if (class_labels) {
+    if (target.sizes.empty()) {
+      throw InputError("a loss of class labels takes outputs [batch, …, classes], and " + output + " is [batch]");
     }
-    shape.classes = shape.target.back();
-    shape.target.pop_back();
+    target.type = ElementType::kInt64;
+    target.bound = target.sizes.back();
+    target.sizes.pop_back();
   }
-  return shape;
+  spec.fields.push_back(target);
+  return spec;
 }
 
 }  // namespace lockstep

@@ -30,9 +30,9 @@ class Autocast {
 
 }  // namespace
 
-at::Tensor forward(Executor& executor, const at::Tensor& input, Precision precision) {
-  const Autocast autocast(input.device().type(), precision);
-  return executor.run({input}).at(0);
+at::Tensor forward(Executor& executor, const std::vector<at::Tensor>& inputs, Precision precision) {
+  const Autocast autocast(inputs.at(0).device().type(), precision);
+  return executor.run(inputs).at(0);
 }
 
 }  // namespace lockstep

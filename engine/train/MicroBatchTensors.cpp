@@ -2,27 +2,21 @@
 
 #include <ATen/Functions.h>
 
+#include "engine/program/Program.h"
+
 namespace lockstep {
 
-namespace {
-
-at::Tensor wrap(const std::shared_ptr<std::byte>& memory, std::int64_t size, std::vector<std::int64_t> shape,
-                at::ScalarType type) {
-  shape.insert(shape.begin(), size);
-  return at::from_blob(
-      memory.get(), shape, [memory](void*) {}, type);
-}
-
-at::ScalarType scalar_type(Precision precision) { return precision == Precision::kFp64 ? at::kDouble : at::kFloat; }
-
-}  // namespace
-
-at::Tensor input_tensor(const MicroBatch& batch, const SampleShape& shape, Precision precision) {
-  return wrap(batch.inputs, batch.size, shape.input, shape.vocabulary > 0 ? at::kLong : scalar_type(precision));
-}
-
-at::Tensor target_tensor(const MicroBatch& batch, const SampleShape& shape, Precision precision) {
-  return wrap(batch.targets, batch.size, shape.target, shape.class_labels ? at::kLong : scalar_type(precision));
+std::vector<at::Tensor> column_tensors(const MicroBatch& batch, const ProgramSamples& samples) {
+  std::vector<at::Tensor> tensors;
+  for (std::size_t i = 0; i < batch.columns.size(); ++i) {
+    const Column& column = samples.columns()[i];
+    std::vector<std::int64_t> sizes = column.sizes;
+    sizes.insert(sizes.begin(), batch.size);
+    const auto keep = [memory = batch.columns[i]](void*) {};
+    tensors.push_back(at::from_blob(batch.columns[i].get(), sizes, keep,
+                                    scalar_type_from_archive(static_cast<int>(column.transform.to()))));
+  }
+  return tensors;
 }
 
 }  // namespace lockstep

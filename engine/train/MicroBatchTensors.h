@@ -3,14 +3,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "engine/data/Loader.h"
+#include "engine/data/ProgramSamples.h"
 
 namespace lockstep {
 
-/// [size, …input shape]: int64 for tokens, else float64 with precision fp64 and float32 without. Keeps the
+/// The tensors [size, …] of the samples' columns, in their order; none for a micro-batch without samples. They keep the
 /// micro-batch's memory alive.
-at::Tensor input_tensor(const MicroBatch& batch, const SampleShape& shape, Precision precision);
-/// [size, …target shape]: int64 for class labels, else as real inputs.
-at::Tensor target_tensor(const MicroBatch& batch, const SampleShape& shape, Precision precision);
+std::vector<at::Tensor> column_tensors(const MicroBatch& batch, const ProgramSamples& samples);
 
 }  // namespace lockstep

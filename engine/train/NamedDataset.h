@@ -1,15 +1,15 @@
-// A data set under the name of its channel.
+// Samples under the name of their channel.
 #pragma once
 
 #include <string>
 
-#include "engine/data/Dataset.h"
+#include "engine/data/ProgramSamples.h"
 
 namespace lockstep {
 
 struct NamedDataset {
   std::string channel;
-  const Dataset* dataset = nullptr;
+  const ProgramSamples* samples = nullptr;
 };
 
 }  // namespace lockstep

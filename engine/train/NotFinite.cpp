@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <iterator>
 #include <numeric>
 
@@ -21,42 +20,20 @@ std::vector<std::int64_t> indices_of(std::int64_t flat, std::span<const std::int
   return indices;
 }
 
-/// The inputs or the targets of samples, one at a time.
-class Numbers {
- public:
-  Numbers(const char* name, std::vector<std::int64_t> sizes, bool real)
-      : name_(name), sizes_(std::move(sizes)), real_(real) {
-    const auto count =
-        static_cast<std::size_t>(std::accumulate(sizes_.begin(), sizes_.end(), std::int64_t{1}, std::multiplies<>()));
-    memory_.resize(count);  // of the largest type
-  }
+// As the program gets a number.
+double computed(double exact, ElementType type) {
+  return type == ElementType::kDouble ? exact : static_cast<double>(static_cast<float>(exact));
+}
 
-  void* memory() { return memory_.data(); }
-  /// The first that is not finite; nothing for integers.
-  std::optional<std::int64_t> first_not_finite(Precision precision) const {
-    if (!real_) return std::nullopt;
-    for (std::size_t i = 0; i < memory_.size(); ++i) {
-      if (!std::isfinite(value(static_cast<std::int64_t>(i), precision))) return static_cast<std::int64_t>(i);
-    }
-    return std::nullopt;
-  }
-  double value(std::int64_t at, Precision precision) const {
-    return precision == Precision::kFp64 ? memory_[static_cast<std::size_t>(at)]
-                                         : static_cast<double>(reinterpret_cast<const float*>(memory_.data())[at]);
-  }
-  std::string describe(std::int64_t at, std::int64_t sample) const {
-    const std::string whole = std::string("the ") + name_ + " of sample " + std::to_string(sample);
-    if (sizes_.empty()) return whole;
-    if (sizes_.size() == 1) return "column " + std::to_string(at) + " of " + whole;
-    return "[" + join(indices_of(at, sizes_), ", ") + "] of " + whole;
-  }
-
- private:
-  const char* name_;
-  std::vector<std::int64_t> sizes_;
-  bool real_;
-  std::vector<double> memory_;
-};
+std::string describe(const ProgramSamples& data, const Column& column, std::int64_t at, std::int64_t sample) {
+  const bool input = &column != &data.target();
+  const std::string whole = "the " + std::string(input ? "input" : "target") +
+                            (input && data.inputs() > 1 ? " " + column.name : "") + " of sample " +
+                            std::to_string(sample);
+  if (column.sizes.empty()) return whole;
+  if (column.sizes.size() == 1) return "column " + std::to_string(at) + " of " + whole;
+  return "[" + join(indices_of(at, column.sizes), ", ") + "] of " + whole;
+}
 
 }  // namespace
 
@@ -88,29 +65,25 @@ std::vector<StateTensor> trained_state(const Program& program) {
   return entries;
 }
 
-std::string find_not_finite(const Dataset& dataset, std::span<const std::int64_t> samples, Precision precision) {
-  const SampleShape& shape = dataset.shape();
-  Numbers inputs("input", shape.input, shape.vocabulary == 0);
-  Numbers targets("target", shape.target, !shape.class_labels);
+std::string find_not_finite(const ProgramSamples& data, std::span<const std::int64_t> samples) {
   for (const std::int64_t sample : samples) {
-    const auto read = [&](Precision as) { dataset.read({&sample, 1}, as, inputs.memory(), targets.memory()); };
-    read(precision);
-    for (const Numbers* numbers : {&inputs, &targets}) {
-      const auto at = numbers->first_not_finite(precision);
-      if (!at) continue;
-      const std::string text = numbers->describe(*at, sample) + " is " + number_text(numbers->value(*at, precision));
-      if (precision == Precision::kFp64) return text;
-      read(Precision::kFp64);
-      const double exact = numbers->value(*at, Precision::kFp64);
-      return text + (std::isfinite(exact) ? " in float32, from " + number_text(exact) : "");
+    for (std::size_t i = 0; i <= data.inputs(); ++i) {
+      const Column& column = data.columns()[i];
+      const ElementType type = column.transform.to();
+      if (!is_real(type)) continue;
+      const std::vector<double> numbers = data.numbers(column, sample);
+      const auto wrong =
+          std::ranges::find_if(numbers, [&](double number) { return !std::isfinite(computed(number, type)); });
+      if (wrong == numbers.end()) continue;
+      return describe(data, column, wrong - numbers.begin(), sample) + " is " + number_text(computed(*wrong, type)) +
+             (std::isfinite(*wrong) ? " in float32, from " + number_text(*wrong) : "");
     }
   }
   return "";
 }
 
-std::string find_not_finite(const Dataset& dataset, std::span<const std::int64_t> samples, Precision precision,
-                            Communicator& host) {
-  const std::vector<std::string> all = host.all_gather(find_not_finite(dataset, samples, precision));
+std::string find_not_finite(const ProgramSamples& data, std::span<const std::int64_t> samples, Communicator& host) {
+  const std::vector<std::string> all = host.all_gather(find_not_finite(data, samples));
   const auto found = std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); });
   return found == all.end() ? "" : *found;
 }
@@ -130,11 +103,11 @@ std::string not_finite_loss(const std::string& channel, double loss, const std::
                         : not_finite_data(channel, found));
 }
 
-std::string find_not_finite(const Dataset& dataset, Precision precision, Communicator& host) {
-  const std::int64_t first = dataset.size() * host.rank() / host.size();
-  std::vector<std::int64_t> samples(static_cast<std::size_t>(dataset.size() * (host.rank() + 1) / host.size() - first));
+std::string find_not_finite(const ProgramSamples& data, Communicator& host) {
+  const std::int64_t first = data.size() * host.rank() / host.size();
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(data.size() * (host.rank() + 1) / host.size() - first));
   std::iota(samples.begin(), samples.end(), first);
-  return find_not_finite(dataset, samples, precision, host);
+  return find_not_finite(data, samples, host);
 }
 
 }  // namespace lockstep

@@ -11,9 +11,8 @@
 
 #include "common/Error.h"
 #include "engine/collectives/Communicator.h"
-#include "engine/data/Dataset.h"
+#include "engine/data/ProgramSamples.h"
 #include "engine/program/Program.h"
-#include "job/Hyperparameters.h"
 
 namespace lockstep {
 
@@ -48,12 +47,11 @@ std::string find_not_finite(const std::vector<StateTensor>& entries);
 std::vector<StateTensor> trained_state(const Program& program);
 
 /// "column 3 of the input of sample 17 is nan", as the program gets it; "" when all of these samples are finite.
-std::string find_not_finite(const Dataset& dataset, std::span<const std::int64_t> samples, Precision precision);
+std::string find_not_finite(const ProgramSamples& data, std::span<const std::int64_t> samples);
 /// The same of samples that may differ by rank: what the first rank finds, on all ranks. A collective.
-std::string find_not_finite(const Dataset& dataset, std::span<const std::int64_t> samples, Precision precision,
-                            Communicator& host);
+std::string find_not_finite(const ProgramSamples& data, std::span<const std::int64_t> samples, Communicator& host);
 /// The same of the whole data set, which the ranks share out. A collective.
-std::string find_not_finite(const Dataset& dataset, Precision precision, Communicator& host);
+std::string find_not_finite(const ProgramSamples& data, Communicator& host);
 
 /// What to say of data in which `found` was found, for whoever has it.
 std::string not_finite_data(const std::string& channel, const std::string& found);

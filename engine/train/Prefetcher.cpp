@@ -5,19 +5,21 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "engine/train/MicroBatchTensors.h"
+#include "engine/train/Pixels.h"
 
 namespace lockstep {
 
-Prefetcher::Prefetcher(Loader& loader, const SampleShape& shape, Precision precision, const Device& device,
-                       Communicator& communicator)
+Prefetcher::Prefetcher(Loader& loader, const ProgramSamples& samples, const Device& device, Communicator& communicator)
     : loader_(loader),
       communicator_(communicator),
-      shape_(shape),
-      precision_(precision),
+      samples_(samples),
       device_(device.place()),
       stream_(device.copy_stream()) {
   if (!stream_) return;
-  for (int i = 0; i < 2; ++i) places_.emplace_back(device_.type());
+  for (int i = 0; i < 2; ++i) {
+    places_.emplace_back(device_.type());
+    places_.back().columns.resize(samples.columns().size());
+  }
 }
 
 Prefetcher::~Prefetcher() {
@@ -30,11 +32,16 @@ Prefetcher::~Prefetcher() {
   }
 }
 
-DeviceBatch Prefetcher::on_host(const MicroBatch& batch) const {
-  DeviceBatch result{.size = batch.size, .last_of_step = batch.last_of_step, .inputs = {}, .targets = {}};
+DeviceBatch Prefetcher::batch_of(const MicroBatch& batch, std::vector<at::Tensor> columns) const {
+  DeviceBatch result{.size = batch.size, .last_of_step = batch.last_of_step};
   if (batch.size == 0) return result;
-  result.inputs = input_tensor(batch, shape_, precision_);
-  result.targets = target_tensor(batch, shape_, precision_);
+  if (samples_.has_weights()) {
+    result.weights = columns.back();
+    columns.pop_back();
+  }
+  result.targets = columns.back();
+  columns.pop_back();
+  result.inputs = std::move(columns);
   return result;
 }
 
@@ -68,27 +75,40 @@ void Prefetcher::prefetch() {
   Place& place = places_[1 - current_];
   await(place.copied);  // the copy before, long ago: its source may go
   place.source = loader_.next();
-  place.batch = on_host(place.source);
-  if (place.batch.size > 0) {
-    const bool inputs_moved = make_room(place.inputs, place.batch.inputs);
-    const bool targets_moved = make_room(place.targets, place.batch.targets);
-    if (inputs_moved || targets_moved) place.used.record(compute_stream());
-    place.used.block(*stream_);
-    place.batch.inputs = copy(place.batch.inputs, place.inputs);
-    place.batch.targets = copy(place.batch.targets, place.targets);
-  }
+  std::vector<at::Tensor> columns = column_tensors(place.source, samples_);
+  bool moved = false;
+  for (std::size_t i = 0; i < columns.size(); ++i) moved |= make_room(place.columns[i], columns[i]);
+  if (moved) place.used.record(compute_stream());
+  if (!columns.empty()) place.used.block(*stream_);
+  for (std::size_t i = 0; i < columns.size(); ++i) columns[i] = copy(columns[i], place.columns[i]);
+  place.batch = batch_of(place.source, std::move(columns));
   place.copied.record(*stream_);
   ahead_ = true;
 }
 
+// On the compute stream, right before the work that wants it.
+DeviceBatch Prefetcher::computed(DeviceBatch batch) const {
+  for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
+    if (const auto& pixels = samples_.input(i).pixels) batch.inputs[i] = normalized_pixels(batch.inputs[i], *pixels);
+  }
+  return batch;
+}
+
 DeviceBatch Prefetcher::next() {
-  if (!stream_) return on_host(loader_.next());
+  if (!stream_) {
+    const MicroBatch batch = loader_.next();
+    return computed(batch_of(batch, column_tensors(batch, samples_)));
+  }
   places_[current_].used.record(compute_stream());
   prefetch();
   current_ = 1 - current_;
   ahead_ = false;
   places_[current_].copied.block(compute_stream());
-  return places_[current_].batch;
+  return computed(places_[current_].batch);
+}
+
+ProgramSamples Prefetcher::samples_for(const Device& device, const ProgramSamples& samples) {
+  return device.copy_stream() ? samples.with_pixels_as_stored() : samples;
 }
 
 BufferPool::Allocate Prefetcher::buffers_for(const Device& device) {

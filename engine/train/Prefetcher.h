@@ -17,12 +17,13 @@ namespace lockstep {
 struct DeviceBatch {
   std::int64_t size = 0;  ///< samples; 0: the rank has none, and there are no tensors
   bool last_of_step = true;
-  at::Tensor inputs;
-  at::Tensor targets;
-  at::Tensor weights{};  ///< of samples, or of their positions; undefined: all 1
+  std::vector<at::Tensor> inputs{};  ///< in the program's order: [size, …]
+  at::Tensor targets{};              ///< [size, …]: int64 for class labels, else real numbers
+  at::Tensor weights{};              ///< of samples, or of their positions; undefined: all 1
 };
 
-/// On a CPU it hands over the loader's micro-batches in place. For a GPU they are copied on the device's copy stream
+/// On a CPU it hands over the loader's micro-batches in place. Pixels that the samples leave as bytes (`samples_for`)
+/// become float32 in `next`. For a GPU they are copied on the device's copy stream
 /// into one of two places, one ahead of the one in use: call `prefetch` when the work over what `next` returned is
 /// enqueued. What `next` returns is good for work that is enqueued before the next call.
 ///
@@ -31,10 +32,9 @@ struct DeviceBatch {
 /// the copy stream they do not: each copy waits for what was enqueued before the place was made, or last used.
 class Prefetcher {
  public:
-  /// Keeps references to the loader, whose buffers should be those of `buffers_for`, and to the communicator for the
-  /// device's memory, through which the host waits.
-  Prefetcher(Loader& loader, const SampleShape& shape, Precision precision, const Device& device,
-             Communicator& communicator);
+  /// Keeps references to the loader, whose buffers should be those of `buffers_for`, to the samples it reads, and to
+  /// the communicator for the device's memory, through which the host waits.
+  Prefetcher(Loader& loader, const ProgramSamples& samples, const Device& device, Communicator& communicator);
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
   ~Prefetcher();
@@ -44,6 +44,8 @@ class Prefetcher {
   /// Seconds that `next` and `prefetch` have waited for the loader so far.
   double seconds_waited() const { return loader_.seconds_waited(); }
 
+  /// The samples as a loader for this device should read them: for a GPU, pixels stay bytes until they are there.
+  static ProgramSamples samples_for(const Device& device, const ProgramSamples& samples);
   /// What Loaders for this device should allocate their buffers with: pinned memory for a GPU, which is lent again to
   /// the next Loader, for pinning is slow. The device must outlive it.
   static BufferPool::Allocate buffers_for(const Device& device);
@@ -53,21 +55,20 @@ class Prefetcher {
     explicit Place(c10::DeviceType type) : copied(type), used(type) {}
     MicroBatch source;  ///< must stay as it is until `copied`
     DeviceBatch batch;
-    at::Tensor inputs;  ///< the memory that batches take a part of
-    at::Tensor targets;
+    std::vector<at::Tensor> columns{};  ///< the memory that batches take a part of, by column
     c10::Event copied;
     c10::Event used;  ///< by all that was enqueued over it, or over what its memory was before
   };
-  DeviceBatch on_host(const MicroBatch& batch) const;
+  DeviceBatch batch_of(const MicroBatch& batch, std::vector<at::Tensor> columns) const;
   bool make_room(at::Tensor& memory, const at::Tensor& source) const;
   at::Tensor copy(const at::Tensor& source, const at::Tensor& memory) const;
   void await(const c10::Event& event);
+  DeviceBatch computed(DeviceBatch batch) const;
   c10::Stream compute_stream() const;
 
   Loader& loader_;
   Communicator& communicator_;
-  SampleShape shape_;
-  Precision precision_;
+  const ProgramSamples& samples_;
   c10::Device device_;
   std::optional<c10::Stream> stream_;
   std::vector<Place> places_;  ///< two for a GPU

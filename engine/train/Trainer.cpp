@@ -24,7 +24,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, TrainingInput input, co
       train_(std::move(input.train)),
       context_(context),
       surroundings_(std::move(surroundings)),
-      plan_(hyperparameters, train_.dataset->size(), context.host.size()),
+      plan_(hyperparameters, train_.samples->size(), context.host.size()),
       model_(hyperparameters, input.program, std::move(input.rewritten), std::move(input.buckets), context),
       schedule_(hyperparameters, plan_.total_steps),
       steps_(hyperparameters, input.objective, model_, context),
@@ -103,11 +103,11 @@ TrainingResult Trainer::run() {
   checkpoints_.begin();
   const LoaderPosition& position = progress_.position;
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
-  Loader loader(*train_.dataset, plan_.order, plan_.batches, context_.host.rank(), hyperparameters_.precision,
+  const ProgramSamples samples = Prefetcher::samples_for(context_.device, *train_.samples);
+  Loader loader(samples, plan_.order, plan_.batches, context_.host.rank(),
                 static_cast<int>(hyperparameters_.loader_threads), start, Loader::kAhead,
                 Prefetcher::buffers_for(context_.device));
-  Prefetcher inputs(loader, train_.dataset->shape(), hyperparameters_.precision, context_.device,
-                    context_.communicator);
+  Prefetcher inputs(loader, samples, context_.device, context_.communicator);
   while (!is_over()) {
     const auto epoch_start = Clock::now();
     const std::int64_t samples_before = progress_.trained_samples;

@@ -31,6 +31,22 @@ std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micr
   return mixed;
 }
 
+// A copy in memory of its own.
+DeviceBatch clone_batch(const DeviceBatch& batch) {
+  DeviceBatch copy{.size = batch.size, .last_of_step = batch.last_of_step};
+  for (const at::Tensor& input : batch.inputs) copy.inputs.push_back(input.clone());
+  copy.targets = batch.targets.clone();
+  if (batch.weights.defined()) copy.weights = batch.weights.clone();
+  return copy;
+}
+
+// Into the memory of a batch of the same sizes.
+void copy_batch(const DeviceBatch& from, const DeviceBatch& to) {
+  for (std::size_t i = 0; i < from.inputs.size(); ++i) to.inputs[i].copy_(from.inputs[i]);
+  to.targets.copy_(from.targets);
+  if (from.weights.defined()) to.weights.copy_(from.weights);
+}
+
 }  // namespace
 
 TrainingStep::TrainingStep(Device& device, Executor& executor, Objective objective, FlatParameters& parameters,
@@ -114,9 +130,7 @@ void TrainingStep::run_full(const DeviceBatch& batch, const Step& step) {
   if (!captured_) capture(batch, step);
   // What is replayed asks nobody: after an abort it would take rubbish for the other ranks' gradients.
   communicator_.check();
-  static_.inputs.copy_(batch.inputs);
-  static_.targets.copy_(batch.targets);
-  if (batch.weights.defined()) static_.weights.copy_(batch.weights);
+  copy_batch(batch, static_);
   captured_->replay();
   clock_.ends(&StepSeconds::replay);
 }
@@ -198,11 +212,7 @@ void TrainingStep::watch(const DeviceBatch& batch, const Step& step) {
 }
 
 void TrainingStep::capture(const DeviceBatch& batch, const Step& step) {
-  static_ = {.size = batch.size,
-             .last_of_step = true,
-             .inputs = batch.inputs.clone(),
-             .targets = batch.targets.clone(),
-             .weights = batch.weights.defined() ? batch.weights.clone() : at::Tensor()};
+  static_ = clone_batch(batch);
   // What differs from step to step must not be read while capturing.
   const Step any = {.batch_size = step.batch_size, .global_step = -1, .learning_rate = std::nan(""), .full = true};
   const std::string context = "a step could not be captured as a CUDA graph; cuda_graph=false does without";

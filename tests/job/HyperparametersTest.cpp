@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -91,6 +92,20 @@ TEST(Hyperparameters, UnknownNamesAreRefusedAndOthersNamesPass) {
 
 TEST(Hyperparameters, AnUnknownNameMayMeanSomethingElse) {
   EXPECT_ERROR(parse_hyperparameters({{"chanel", "x"}}, {"channel"}), InputError, "chanel", "did you mean channel?");
+}
+
+TEST(Hyperparameters, ColumnsHaveNames) {
+  const std::map<std::string, std::string> expected = {{"image", "pixels"}, {"target", "a=b"}};
+  for (const json& encoded : {json("image=pixels,target=a=b"), json("[\"image=pixels\", \"target=a=b\"]"),
+                              json({"image=pixels", "target=a=b"})}) {
+    EXPECT_EQ(parse({{"columns", encoded}}).columns, expected) << encoded;
+  }
+  const Hyperparameters parsed = parse({{"columns", "image=pixels,target=a=b"}});
+  EXPECT_EQ(hyperparameters_from_json(to_json(parsed)).columns, expected);
+  for (const char* wrong : {"image", "=pixels", "image=", "image=a,image=b"}) {
+    EXPECT_ERROR(parse({{"columns", wrong}}), InputError, "columns", "each name once with its column");
+  }
+  EXPECT_ERROR(parse({{"columns", "x=y"}, {"data", "synthetic"}}), InputError, "columns", "does nothing");
 }
 
 TEST(Hyperparameters, ADeepValueIsRefused) {

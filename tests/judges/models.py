@@ -117,6 +117,9 @@ class Converting(nn.Module):
 
 
 def export(model, path, example=None, dynamic=True):
+    """`example`: the input, or a tuple of several."""
     example = torch.rand(4, 1, 8, 8, dtype=next(model.parameters()).dtype) if example is None else example
-    shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None
-    torch.export.save(torch.export.export(model.train(), (example,), dynamic_shapes=shapes), path)
+    examples = example if isinstance(example, tuple) else (example,)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    shapes = tuple({0: batch} for _ in examples) if dynamic else None
+    torch.export.save(torch.export.export(model.train(), examples, dynamic_shapes=shapes), path)

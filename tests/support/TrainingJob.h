@@ -13,45 +13,55 @@
 #include "engine/train/Evaluator.h"
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/TrainingStep.h"
+#include "tests/support/PlainSamples.h"
 
 namespace lockstep {
 
-/// Samples of float64 or float32 that a function gives targets to. Input pixel p of sample i is sin(16 i + p).
+/// What samples of Waves look like.
+struct WaveShape {
+  std::vector<std::int64_t> input;
+  bool class_labels = true;            ///< targets are class numbers; else they are real numbers
+  std::vector<std::int64_t> target{};  ///< of one sample
+  std::int64_t classes = 0;
+};
+
+/// Samples that a function gives targets to. Input pixel p of sample i is sin(16 i + p).
 class Waves : public Dataset {
  public:
-  /// `target`: what sample i's targets are, `shape.target_numbers()` of them.
-  Waves(std::int64_t size, SampleShape shape, std::function<std::vector<double>(std::int64_t)> targets)
-      : size_(size), shape_(std::move(shape)), targets_(std::move(targets)) {}
-
-  std::int64_t size() const override { return size_; }
-  const SampleShape& shape() const override { return shape_; }
-  std::string digest() const override { return "waves"; }
-  void require_classes(std::int64_t, const std::string&) const override {}
-  void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
-    precision == Precision::kFp64 ? write<double>(samples, inputs, targets) : write<float>(samples, inputs, targets);
+  /// `targets`: what sample i's targets are, as many as `shape.target` says.
+  Waves(std::int64_t size, const WaveShape& shape, std::function<std::vector<double>(std::int64_t)> targets)
+      : size_(size), targets_(std::move(targets)) {
+    spec_.fields = {{.name = "x", .type = ElementType::kDouble, .sizes = shape.input},
+                    {.name = "targets",
+                     .type = shape.class_labels ? ElementType::kInt64 : ElementType::kDouble,
+                     .sizes = shape.target,
+                     .bound = shape.class_labels ? shape.classes : 0}};
   }
 
- private:
-  template <typename Real>
-  void write(std::span<const std::int64_t> samples, void* inputs, void* targets) const {
-    auto* pixels = static_cast<Real*>(inputs);
+  std::int64_t size() const override { return size_; }
+  const SampleSpec& spec() const override { return spec_; }
+  std::string digest() const override { return "waves"; }
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
+    auto* pixels = reinterpret_cast<double*>(fields[0]);
     std::size_t next = 0;
     for (const std::int64_t sample : samples) {
-      for (std::int64_t pixel = 0; pixel < shape_.input_numbers(); ++pixel) {
-        *pixels++ = static_cast<Real>(std::sin(static_cast<double>(16 * sample + pixel)));
+      for (std::int64_t pixel = 0; pixels != nullptr && pixel < spec_.fields[0].numbers(); ++pixel) {
+        *pixels++ = std::sin(static_cast<double>(16 * sample + pixel));
       }
+      if (fields[1] == nullptr) continue;
       for (const double target : targets_(sample)) {
-        if (shape_.class_labels) {
-          static_cast<std::int64_t*>(targets)[next++] = static_cast<std::int64_t>(target);
+        if (spec_.fields[1].type == ElementType::kInt64) {
+          reinterpret_cast<std::int64_t*>(fields[1])[next++] = static_cast<std::int64_t>(target);
         } else {
-          static_cast<Real*>(targets)[next++] = static_cast<Real>(target);
+          reinterpret_cast<double*>(fields[1])[next++] = target;
         }
       }
     }
   }
 
+ private:
   std::int64_t size_;
-  SampleShape shape_;
+  SampleSpec spec_;
   std::function<std::vector<double>(std::int64_t)> targets_;
 };
 
@@ -72,7 +82,8 @@ class TrainingJob {
       : options_(options),
         plan_(parts.dataset.size(), options.batch_size, options.micro_batch_size, parts.communicator.size()),
         parts_(parts),
-        program_(build_builtin_program("mlp", {.input_shape = parts.dataset.shape().input,
+        samples_(Prefetcher::samples_for(parts.device, plain_samples(parts.dataset, options.precision))),
+        program_(build_builtin_program("mlp", {.input_shape = parts.dataset.spec().fields[0].sizes,
                                                .classes = parts.outputs,
                                                .channels = {},
                                                .hidden = {8},
@@ -91,9 +102,9 @@ class TrainingJob {
                .capture = parts.device.asynchronous()}),
         evaluator_(parts.device, program_.with_graph(eval_form(program_.graph())), objective, options.precision,
                    options.eval_batch_size, 1, parts.communicator, parts.communicator),
-        loader_(parts.dataset, Order(0, parts.dataset.size(), false), plan_, parts.communicator.rank(),
-                options.precision, 1, {}, 2, Prefetcher::buffers_for(parts.device)),
-        inputs_(loader_, parts.dataset.shape(), options.precision, parts.device, parts.communicator) {}
+        loader_(samples_, Order(0, samples_.size(), false), plan_, parts.communicator.rank(), 1, {}, 2,
+                Prefetcher::buffers_for(parts.device)),
+        inputs_(loader_, samples_, parts.device, parts.communicator) {}
 
   TrainingStep::Result step() {
     const std::int64_t batch_size = plan_.batch(next_ % plan_.steps()).size();
@@ -107,7 +118,7 @@ class TrainingJob {
   std::optional<Evaluation> evaluate(
       const Dataset& dataset, const StopRequested& stop = [] { return false; }) {
     std::optional<Evaluation> evaluation;
-    step_.beside([&] { evaluation = evaluator_.evaluate(dataset, stop); });
+    step_.beside([&] { evaluation = evaluator_.evaluate(plain_samples(dataset, options_.precision), stop); });
     return evaluation;
   }
   at::Tensor parameters() { return parameters_.flat_parameters().cpu(); }
@@ -126,6 +137,7 @@ class TrainingJob {
   Hyperparameters options_;
   BatchPlan plan_;
   TrainingJobParts parts_;
+  ProgramSamples samples_;
   Program program_;
   Executor executor_;
   FlatParameters parameters_;

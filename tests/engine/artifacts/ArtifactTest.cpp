@@ -91,7 +91,8 @@ TEST(Safetensors, RefusesHeadersThatNoWriterMakes) {
 TEST(WriteArtifacts, WritesAllFormatsAndNothingElse) {
   const TemporaryDirectory directory;
   const Program program = inference_program();
-  const auto probes = make_probes(program, {at::randn({1, 1, 8, 8}), at::randn({7, 1, 8, 8})});
+  const auto probes =
+      make_probes(program, {Probe::Inputs{at::randn({1, 1, 8, 8})}, Probe::Inputs{at::randn({7, 1, 8, 8})}});
   const auto paths =
       write_artifacts(program, {Export::kPt2, Export::kSafetensors, Export::kSavedModel}, directory / "model", probes);
   EXPECT_EQ(paths, (std::vector<fs::path>{directory / "model/model.pt2", directory / "model/model.safetensors",
@@ -104,7 +105,7 @@ TEST(WriteArtifacts, WritesAllFormatsAndNothingElse) {
 TEST(WriteArtifacts, KeepsNothingWhenAnArtifactDoesNotComputeTheSame) {
   const TemporaryDirectory directory;
   const Program program = inference_program();
-  auto probes = make_probes(program, {at::randn({2, 1, 8, 8})});
+  auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
   probes[0].outputs[0] = probes[0].outputs[0].add(0.01);
   EXPECT_ERROR(write_artifacts(program, {Export::kPt2}, directory / "model", probes), SystemError, "model.pt2",
                "differs by up to 0.01");
@@ -114,7 +115,7 @@ TEST(WriteArtifacts, KeepsNothingWhenAnArtifactDoesNotComputeTheSame) {
 TEST(WriteArtifacts, KeepsTheOldOnesWhenTheNewFail) {
   const TemporaryDirectory directory;
   const Program program = inference_program();
-  auto probes = make_probes(program, {at::randn({2, 1, 8, 8})});
+  auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
   write_artifacts(program, {Export::kPt2}, directory / "model", probes);
   const std::string before = read_file(directory / "model/model.pt2", 1 << 24);
   probes[0].outputs[0] = probes[0].outputs[0].neg();
@@ -178,7 +179,7 @@ TEST(Probes, KeepTheirInputsFromAProgramThatChangesThem) {
   graph.input("x", {"s0", 2});
   graph.node("add_.Tensor", {TestGraph::tensor("self", "x"), {"other", 1.0, false}}, "y", {"s0", 2});
   const Program program("adds", graph.returns({"y", "x"}), {});
-  const auto probes = make_probes(program, {at::zeros({3, 2})});
+  const auto probes = make_probes(program, {Probe::Inputs{at::zeros({3, 2})}});
   EXPECT_TRUE(at::equal(probes[0].inputs[0], at::zeros({3, 2})));
   EXPECT_TRUE(at::equal(probes[0].outputs[1], at::ones({3, 2})));
   EXPECT_EQ(difference(make_model(program), probes), "");

@@ -1,8 +1,8 @@
 // Archives that were changed at random, with what a job does to a program before its first step and in it: each is
 // refused or runs. `make soak` tries thousands.
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -12,13 +12,13 @@
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
 #include "engine/artifacts/Safetensors.h"
+#include "engine/files/ZipFile.h"
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
 #include "engine/program/Flops.h"
 #include "engine/program/Passes.h"
-#include "engine/program/ZipFile.h"
 #include "tests/support/HostileCases.h"
 #include "tests/support/JsonMutator.h"
 #include "tests/support/Soak.h"
@@ -146,7 +146,7 @@ void use(const std::filesystem::path& path, const at::Tensor& inputs) {
     }
   };
   check_artifacts({});
-  const std::vector<Probe> probes = make_probes(inference, {inputs}, /*check_sizes=*/true);
+  const std::vector<Probe> probes = make_probes(inference, {Probe::Inputs{inputs}}, /*check_sizes=*/true);
   check_artifacts(probes);
   std::vector<std::string> changes;
   const Program rewritten = apply_passes(program.to(at::kFloat), Hyperparameters().passes, changes);

@@ -83,7 +83,7 @@ Program program_of(const Graph& graph) {
 // Whether the SavedModel computes what the graph's program computes.
 void expect_same(const Graph& graph, const std::vector<std::int64_t>& input_sizes) {
   const Program program = program_of(graph);
-  const auto probes = make_probes(program, {at::randn(input_sizes)});
+  const auto probes = make_probes(program, {Probe::Inputs{at::randn(input_sizes)}});
   EXPECT_NO_THROW(SavedModelArtifact().check(program, probes));
   const TemporaryDirectory directory;
   SavedModelArtifact().write(program, directory.path());
@@ -270,7 +270,7 @@ TEST(TensorflowLowering, RefusesWritesThatAreReadUnderAnotherName) {
 
 TEST(SavedModelArtifact, IsRefusedBeforehandWhenItWouldComputeSomethingElse) {
   const Program program = cnn(3);
-  auto probes = make_probes(program, {at::randn({2, 3, 8, 8})});
+  auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 3, 8, 8})}});
   EXPECT_NO_THROW(SavedModelArtifact().check(program, probes));
   probes[0].outputs[0] = probes[0].outputs[0] + 1.0;
   EXPECT_ERROR(SavedModelArtifact().check(program, probes), InputError, "would not compute", "differs by up to 1",

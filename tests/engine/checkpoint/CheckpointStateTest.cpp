@@ -90,6 +90,15 @@ TEST(JobItems, TheEndMattersToASchedule) {
   EXPECT_EQ(difference(items_of(one), items_of(other)), "hyperparameter epochs was 10 and is 99");
 }
 
+// Checkpoints of jobs that did not know of it go on.
+TEST(JobItems, ColumnsMatterWhereTheyAreGiven) {
+  Hyperparameters one;
+  EXPECT_FALSE(items_of(one).contains("hyperparameter columns"));
+  Hyperparameters other;
+  other.columns = {{"image", "pixels"}};
+  EXPECT_EQ(difference(items_of(one), items_of(other)), "hyperparameter columns was missing and is [\"image=pixels\"]");
+}
+
 TEST(JobItems, AnItemMayBeMissing) {
   EXPECT_EQ(difference({{"data", "1"}}, {}), "data was 1 and is missing");
   EXPECT_EQ(difference({}, {{"data", "1"}}), "data was missing and is 1");

@@ -5,7 +5,10 @@
 #include <fstream>
 
 #include "common/Error.h"
-#include "engine/data/IdxDataset.h"
+#include "engine/data/ArrayDataset.h"
+#include "engine/data/Formats.h"
+#include "engine/data/IdxFile.h"
+#include "engine/data/ProgramSamples.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
 
@@ -56,10 +59,27 @@ TEST(IdxFile, ReadsPlainAndGzip) {
   }
 }
 
+/// A channel as a program of one input takes it.
+ProgramSamples open_channel(const fs::path& directory, const ColumnOptions& options = {},
+                            const std::vector<ProgramInput>& inputs = {{.name = "x"}}) {
+  return ProgramSamples(Formats::builtin().open(directory), inputs, options);
+}
+
+template <typename Input, typename Target>
+void read(const ProgramSamples& data, const std::vector<std::int64_t>& samples, std::vector<Input>& inputs,
+          std::vector<Target>& targets) {
+  data.read(samples, std::vector<std::byte*>{reinterpret_cast<std::byte*>(inputs.data()),
+                                             reinterpret_cast<std::byte*>(targets.data())});
+}
+
 std::vector<double> numbers(const fs::path& path) {
-  const IdxArray array = read_idx(path);
+  IdxArray array = read_idx(path);
+  const ElementType type = array.header.element_type();
+  swap_bytes(array.bytes, size_of(type));
   std::vector<double> numbers(static_cast<std::size_t>(array.header.elements()));
-  array.read(0, numbers);
+  Transform(type, ElementType::kDouble, false)
+      .run(reinterpret_cast<const std::byte*>(array.bytes.data()), array.header.elements(),
+           reinterpret_cast<std::byte*>(numbers.data()));
   return numbers;
 }
 
@@ -77,14 +97,6 @@ TEST(IdxFile, ReadsEveryType) {
   EXPECT_EQ(numbers(directory / "d"), (std::vector<double>{1.5}));
   write(directory / "i", idx(0x0C, {2}, big_endian(70000) + big_endian(0xFFFFFFFF)));
   EXPECT_EQ(numbers(directory / "i"), (std::vector<double>{70000, -1}));
-}
-
-TEST(IdxFile, ReadsFromAnyElement) {
-  const TemporaryDirectory directory;
-  write(directory / "i", idx(0x0C, {2, 2}, big_endian(1) + big_endian(2) + big_endian(3) + big_endian(4)));
-  std::vector<double> numbers(2);
-  read_idx(directory / "i").read(2, numbers);
-  EXPECT_EQ(numbers, (std::vector<double>{3, 4}));
 }
 
 TEST(IdxFile, RefusesEveryTruncationPlainAndGzip) {
@@ -182,79 +194,78 @@ TEST(IdxFile, RefusesOtherFiles) {
   EXPECT_ERROR(read_idx(directory.path()), InputError, directory.path().string(), "directory");
 }
 
-TEST(IdxDataset, NormalizesImagesAndFindsFilesByContent) {
+using Sizes = std::vector<std::int64_t>;
+
+TEST(IdxFormat, NormalizesImagesAndFindsFilesByContent) {
   const TemporaryDirectory directory;
   write(directory / "b-labels", kLabels);
   write_gzip(directory / "a-images.gz", kImages);
   write(directory / "README", "about the data");
-  const IdxDataset dataset(directory.path(), {.mean = 0.5, .std = 0.25}, false);
-  EXPECT_EQ(dataset.size(), 3);
-  EXPECT_EQ(dataset.shape().input, (std::vector<std::int64_t>{1, 2, 2}));
-  EXPECT_EQ(dataset.shape().classes, 3);
+  const ProgramSamples data =
+      open_channel(directory.path(), {.real = ElementType::kDouble, .normalization = {.mean = 0.5, .std = 0.25}});
+  EXPECT_EQ(data.size(), 3);
+  EXPECT_EQ(data.input(0).sizes, (Sizes{1, 2, 2}));
+  EXPECT_EQ(data.classes(), 3);
   std::vector<double> inputs(8);
   std::vector<std::int64_t> labels(2);
-  dataset.read(std::vector<std::int64_t>{2, 0}, Precision::kFp64, inputs.data(), labels.data());
+  read(data, {2, 0}, inputs, labels);
   EXPECT_EQ(labels, (std::vector<std::int64_t>{1, 2}));
   EXPECT_DOUBLE_EQ(inputs[0], (10.0 / 255 - 0.5) / 0.25);
   EXPECT_DOUBLE_EQ(inputs[7], (1.0 - 0.5) / 0.25);
 }
 
-TEST(IdxDataset, PicturesHaveADimensionForTheirChannelWhereTheProgramHasOne) {
+TEST(IdxFormat, PicturesHaveADimensionForTheirChannelWhereTheProgramHasOne) {
   const TemporaryDirectory directory;
   write(directory / "labels", kLabels);
   write_gzip(directory / "images.gz", kImages);
-  using Sizes = std::vector<std::int64_t>;
-  IdxDataset dataset(directory.path(), {}, false);
   for (const Sizes& sizes : {Sizes{2, 2}, Sizes{2, 2, 1}, Sizes{1, 2, 2}}) {
-    dataset.fit_inputs(sizes);
-    EXPECT_EQ(dataset.shape().input, sizes);
+    EXPECT_EQ(open_channel(directory.path(), {}, {{.name = "x", .sizes = sizes}}).input(0).sizes, sizes);
   }
-  dataset.fit_inputs({4});
-  EXPECT_EQ(dataset.shape().input, (Sizes{1, 2, 2}));
+  EXPECT_EQ(open_channel(directory.path(), {}, {{.name = "x", .sizes = Sizes{4}}}).input(0).sizes, (Sizes{1, 2, 2}));
 }
 
-TEST(IdxDataset, TakesRowsOfNumbersAndRealTargets) {
+TEST(IdxFormat, TakesRowsOfNumbersAndRealTargets) {
   const TemporaryDirectory directory;
   write(directory / "x",
         idx(0x0D, {2, 1},
             big_endian(std::bit_cast<std::uint32_t>(3.0f)) + big_endian(std::bit_cast<std::uint32_t>(5.0f))));
   write(directory / "y", idx(0x0D, {2}, big_endian(std::bit_cast<std::uint32_t>(0.5f)) + big_endian(0)));
-  const IdxDataset dataset(directory.path(), {.mean = 1, .std = 2}, false);
-  EXPECT_FALSE(dataset.shape().class_labels);
-  EXPECT_EQ(dataset.shape().input, (std::vector<std::int64_t>{1}));
+  const ProgramSamples data = open_channel(directory.path(), {.normalization = {.mean = 1, .std = 2}});
+  EXPECT_FALSE(data.class_labels());
+  EXPECT_EQ(data.input(0).sizes, (Sizes{1}));
   std::vector<float> inputs(2);
   std::vector<float> targets(2);
-  dataset.read(std::vector<std::int64_t>{0, 1}, Precision::kFp32, inputs.data(), targets.data());
+  read(data, {0, 1}, inputs, targets);
   EXPECT_EQ(inputs, (std::vector<float>{1, 2}));
   EXPECT_EQ(targets, (std::vector<float>{0.5f, 0}));
 }
 
-TEST(IdxDataset, KeepsFourDimensionsAndRowsOfTargets) {
+TEST(IdxFormat, KeepsFourDimensionsAndRowsOfTargets) {
   const TemporaryDirectory directory;
   write(directory / "x", idx(0x08, {2, 1, 2, 3}, std::string(12, '\xff')));
   write(directory / "y", idx(0x0B, {2, 3}, std::string("\0\1\0\2\0\3\0\4\0\5\0\6", 12)));
-  const IdxDataset numbers(directory.path(), {}, true);
-  EXPECT_EQ(numbers.shape().input, (std::vector<std::int64_t>{1, 2, 3}));
-  EXPECT_EQ(numbers.shape().target, (std::vector<std::int64_t>{3}));
-  EXPECT_FALSE(numbers.shape().class_labels);
+  const ProgramSamples numbers = open_channel(directory.path(), {.real_targets = true});
+  EXPECT_EQ(numbers.input(0).sizes, (Sizes{1, 2, 3}));
+  EXPECT_EQ(numbers.target().sizes, (Sizes{3}));
+  EXPECT_FALSE(numbers.class_labels());
   std::vector<float> inputs(12);
   std::vector<float> targets(6);
-  numbers.read(std::vector<std::int64_t>{1, 0}, Precision::kFp32, inputs.data(), targets.data());
+  read(numbers, {1, 0}, inputs, targets);
   EXPECT_EQ(inputs, std::vector<float>(12, 1.0f));
   EXPECT_EQ(targets, (std::vector<float>{4, 5, 6, 1, 2, 3}));
 
-  const IdxDataset rows_of_labels(directory.path(), {}, false);
-  EXPECT_EQ(rows_of_labels.shape().target, (std::vector<std::int64_t>{3}));
-  EXPECT_EQ(rows_of_labels.shape().classes, 7);
+  const ProgramSamples rows_of_labels = open_channel(directory.path());
+  EXPECT_EQ(rows_of_labels.target().sizes, (Sizes{3}));
+  EXPECT_EQ(rows_of_labels.classes(), 7);
   std::vector<std::int64_t> labels(6);
-  rows_of_labels.read(std::vector<std::int64_t>{1, 0}, Precision::kFp32, inputs.data(), labels.data());
+  read(rows_of_labels, {1, 0}, inputs, labels);
   EXPECT_EQ(labels, (std::vector<std::int64_t>{4, 5, 6, 1, 2, 3}));
   EXPECT_ERROR(rows_of_labels.require_classes(5, "the program has 5 classes"), InputError, "the label of sample 1 is 5",
                "5 classes");
 }
 
 // Inputs and targets of the same number of dimensions, or targets of more: their names tell them apart.
-TEST(IdxDataset, AFilesNameSaysThatItHoldsTheTargets) {
+TEST(IdxFormat, AFilesNameSaysThatItHoldsTheTargets) {
   const std::string pairs = idx(
       0x0D, {2, 2},
       big_endian(0x3F800000) + big_endian(0x40000000) + big_endian(0x40400000) + big_endian(0x40800000));  // 1 2, 3 4
@@ -262,16 +273,16 @@ TEST(IdxDataset, AFilesNameSaysThatItHoldsTheTargets) {
   const std::string maps = idx(0x08, {2, 2, 2}, "ABCDEFGH");
   for (const auto& [inputs, targets] :
        {std::pair("inputs", "targets"), std::pair("x", "train-Labels-idx2"), std::pair("b.idx", "a.targets.idx.gz")}) {
-    for (const auto& [content, sizes] : {std::pair(triples, std::vector<std::int64_t>{3}), {maps, {2, 2}}}) {
+    for (const auto& [content, sizes] : {std::pair(triples, Sizes{3}), {maps, {2, 2}}}) {
       const TemporaryDirectory directory;
       write(directory / inputs, pairs);
       write(directory / targets, content);
-      const IdxDataset dataset(directory.path(), {}, true);
-      EXPECT_EQ(dataset.shape().input, std::vector<std::int64_t>{2});
-      EXPECT_EQ(dataset.shape().target, sizes);
+      const ProgramSamples data = open_channel(directory.path(), {.real_targets = true});
+      EXPECT_EQ(data.input(0).sizes, Sizes{2});
+      EXPECT_EQ(data.target().sizes, sizes);
       std::vector<float> x(2);
       std::vector<float> y(4);
-      dataset.read(std::vector<std::int64_t>{1}, Precision::kFp32, x.data(), y.data());
+      read(data, {1}, x, y);
       EXPECT_EQ(x, (std::vector<float>{3, 4}));
       EXPECT_EQ(y[0],
                 static_cast<float>(content[content.size() - static_cast<std::size_t>(sizes.size() == 1 ? 3 : 4)]));
@@ -281,11 +292,11 @@ TEST(IdxDataset, AFilesNameSaysThatItHoldsTheTargets) {
   const TemporaryDirectory directory;
   write(directory / "images", kImages);
   write(directory / "labels", idx(0x0C, {3, 2, 2}, std::string(47, '\0') + '\x07'));
-  EXPECT_EQ(IdxDataset(directory.path(), {}, false).shape().target, (std::vector<std::int64_t>{2, 2}));
-  EXPECT_EQ(IdxDataset(directory.path(), {}, false).shape().classes, 8);
+  EXPECT_EQ(open_channel(directory.path()).target().sizes, (Sizes{2, 2}));
+  EXPECT_EQ(open_channel(directory.path()).classes(), 8);
 }
 
-TEST(IdxDataset, FloatInputsAreDoublesRounded) {
+TEST(IdxFormat, FloatInputsAreDoublesRounded) {
   const TemporaryDirectory directory;
   write(directory / "images", idx(8, {256, 1, 1}, [] {
           std::string all;
@@ -293,31 +304,31 @@ TEST(IdxDataset, FloatInputsAreDoublesRounded) {
           return all;
         }()));
   write(directory / "labels", idx(8, {256}, std::string(256, '\0')));
-  const IdxDataset dataset(directory.path(), {.mean = 0.2860, .std = 0.3530}, false);
+  const ProgramSamples data = open_channel(directory.path(), {.normalization = {.mean = 0.2860, .std = 0.3530}});
   for (std::int64_t sample = 0; sample < 256; ++sample) {
-    float input = 0;
-    std::int64_t label = -1;
-    dataset.read(std::vector<std::int64_t>{sample}, Precision::kFp32, &input, &label);
-    EXPECT_EQ(input, static_cast<float>((static_cast<double>(sample) / 255 - 0.2860) / 0.3530));
-    EXPECT_EQ(label, 0);
+    std::vector<float> input(1);
+    std::vector<std::int64_t> label{-1};
+    read(data, {sample}, input, label);
+    EXPECT_EQ(input[0], static_cast<float>((static_cast<double>(sample) / 255 - 0.2860) / 0.3530));
+    EXPECT_EQ(label[0], 0);
   }
 }
 
-TEST(IdxDataset, ClassLabelsCanBeNumbersToRegressOn) {
+TEST(IdxFormat, ClassLabelsCanBeNumbersToRegressOn) {
   const TemporaryDirectory directory;
   write(directory / "images", kImages);
   write(directory / "labels", kLabels);
-  const IdxDataset dataset(directory.path(), {}, true);
-  EXPECT_FALSE(dataset.shape().class_labels);
+  const ProgramSamples data = open_channel(directory.path(), {.real_targets = true});
+  EXPECT_FALSE(data.class_labels());
   std::vector<float> inputs(4);
-  float target = 0;
-  dataset.read(std::vector<std::int64_t>{0}, Precision::kFp32, inputs.data(), &target);
-  EXPECT_EQ(target, 2);
+  std::vector<float> target(1);
+  read(data, {0}, inputs, target);
+  EXPECT_EQ(target[0], 2);
 }
 
-TEST(IdxDataset, RefusesWhatIsNotOneArrayOfEach) {
+TEST(IdxFormat, RefusesWhatIsNotOneArrayOfEach) {
   const TemporaryDirectory directory;
-  const auto open = [&] { IdxDataset(directory.path(), {}, false); };
+  const auto open = [&] { open_channel(directory.path()); };
   EXPECT_ERROR(open(), InputError, directory.path().string(), "no IDX file");
   write(directory / "images", kImages);
   write(directory / "checksums", "none");
@@ -334,13 +345,13 @@ TEST(IdxDataset, RefusesWhatIsNotOneArrayOfEach) {
   EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2), labels (3), more (3)");
   fs::rename(directory / "more", directory / ".hidden");
   EXPECT_NO_THROW(open());
-  EXPECT_ERROR(IdxDataset(directory / "none", {}, false), InputError, "none", "No such file or directory");
+  EXPECT_ERROR(open_channel(directory / "none"), InputError, "none", "No such file or directory");
 }
 
 // Links that lead to themselves, and to nothing: the file is named, not the channel alone.
-TEST(IdxDataset, NamesLinksThatLeadNowhere) {
+TEST(IdxFormat, NamesLinksThatLeadNowhere) {
   const TemporaryDirectory directory;
-  const auto open = [&] { IdxDataset(directory.path(), {}, false); };
+  const auto open = [&] { open_channel(directory.path()); };
   write(directory / "images", kImages);
   fs::create_symlink("gone", directory / "labels");
   EXPECT_ERROR(open(), InputError, "other files: labels (a link whose target is not there)");
@@ -348,9 +359,9 @@ TEST(IdxDataset, NamesLinksThatLeadNowhere) {
   EXPECT_ERROR(open(), InputError, (directory / "loop").string(), "Too many levels of symbolic links");
 }
 
-TEST(IdxDataset, RefusesEmptyDataAndNegativeLabels) {
+TEST(IdxFormat, RefusesEmptyDataAndNegativeLabels) {
   const TemporaryDirectory directory;
-  const auto open = [&] { IdxDataset(directory.path(), {}, false); };
+  const auto open = [&] { open_channel(directory.path()); };
   write(directory / "images", idx(8, {0, 2, 2}, ""));
   write(directory / "labels", idx(8, {0}, ""));
   EXPECT_ERROR(open(), InputError, "no data", "images (0 × 2 × 2)");
@@ -362,28 +373,29 @@ TEST(IdxDataset, RefusesEmptyDataAndNegativeLabels) {
   EXPECT_ERROR(open(), InputError, "labels: the label of sample 1 is -1");
 }
 
-TEST(IdxDataset, ChecksLabelsAgainstTheProgram) {
+TEST(IdxFormat, ChecksLabelsAgainstTheProgram) {
   const TemporaryDirectory directory;
   write(directory / "images", kImages);
   write(directory / "labels", kLabels);
-  const IdxDataset dataset(directory.path(), {}, false);
-  EXPECT_NO_THROW(dataset.require_classes(3, ""));
-  EXPECT_ERROR(dataset.require_classes(2, "the program has 2 classes"), InputError,
+  const ProgramSamples data = open_channel(directory.path());
+  EXPECT_NO_THROW(data.require_classes(3, ""));
+  EXPECT_ERROR(data.require_classes(2, "the program has 2 classes"), InputError,
                "labels: the label of sample 0 is 2; the program has 2 classes, so labels must be 0 … 1");
 }
 
-TEST(IdxDataset, DigestTellsContentsApart) {
+TEST(IdxFormat, DigestTellsContentsApart) {
   const TemporaryDirectory directory;
   write(directory / "images", kImages);
   write(directory / "labels", kLabels);
-  const std::string first = IdxDataset(directory.path(), {}, false).digest();
+  const std::string first = open_channel(directory.path()).digest();
+  EXPECT_EQ(first, "4cbdd56e871d4fbb");  // as ever: checkpoints hold it
   write_gzip(directory / "images", kImages);
-  EXPECT_EQ(first, IdxDataset(directory.path(), {.mean = 1}, false).digest());
+  EXPECT_EQ(first, open_channel(directory.path(), {.normalization = {.mean = 1}}).digest());
   write(directory / "images", idx(8, {3, 1, 4}, kImages.substr(16)));
-  EXPECT_NE(first, IdxDataset(directory.path(), {}, false).digest());
+  EXPECT_NE(first, open_channel(directory.path()).digest());
   write(directory / "images", kImages);
   write(directory / "labels", idx(8, {3}, std::string("\x02\x01\x01", 3)));
-  EXPECT_NE(first, IdxDataset(directory.path(), {}, false).digest());
+  EXPECT_NE(first, open_channel(directory.path()).digest());
 }
 
 }  // namespace

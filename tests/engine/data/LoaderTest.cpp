@@ -11,6 +11,7 @@
 
 #include "common/Error.h"
 #include "tests/support/ExpectError.h"
+#include "tests/support/PlainSamples.h"
 
 namespace lockstep {
 namespace {
@@ -19,47 +20,48 @@ namespace {
 class CountingDataset : public Dataset {
  public:
   explicit CountingDataset(std::int64_t size, std::int64_t broken = -1) : size_(size), broken_(broken) {
-    shape_.input = {2};
+    spec_.fields = {{.name = "x", .type = ElementType::kFloat, .sizes = {2}},
+                    {.name = "y", .type = ElementType::kInt64, .bound = size}};
   }
   std::int64_t size() const override { return size_; }
-  const SampleShape& shape() const override { return shape_; }
+  const SampleSpec& spec() const override { return spec_; }
   std::string digest() const override { return ""; }
-  void require_classes(std::int64_t, const std::string&) const override {}
-  void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
-    precision == Precision::kFp64 ? fill(samples, static_cast<double*>(inputs), targets)
-                                  : fill(samples, static_cast<float*>(inputs), targets);
-  }
-
- private:
-  template <typename Real>
-  void fill(std::span<const std::int64_t> samples, Real* inputs, void* targets) const {
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
     for (std::size_t i = 0; i < samples.size(); ++i) {
       if (samples[i] == broken_) throw InputError("sample " + std::to_string(broken_) + " is broken");
-      inputs[2 * i] = static_cast<Real>(samples[i]);
-      inputs[2 * i + 1] = static_cast<Real>(samples[i]) + Real(0.5);
-      static_cast<std::int64_t*>(targets)[i] = samples[i];
+      if (auto* inputs = reinterpret_cast<float*>(fields[0])) {
+        inputs[2 * i] = static_cast<float>(samples[i]);
+        inputs[2 * i + 1] = static_cast<float>(samples[i]) + 0.5F;
+      }
+      if (fields[1] != nullptr) reinterpret_cast<std::int64_t*>(fields[1])[i] = samples[i];
     }
   }
 
+ private:
   std::int64_t size_;
   std::int64_t broken_;
-  SampleShape shape_;
+  SampleSpec spec_;
 };
 
+ProgramSamples counting(std::int64_t size, std::int64_t broken = -1, ElementType real = ElementType::kFloat) {
+  return plain_samples(std::make_shared<CountingDataset>(size, broken), real);
+}
+
 std::vector<std::int64_t> labels(const MicroBatch& batch) {
-  const auto* first = reinterpret_cast<const std::int64_t*>(batch.targets.get());
-  return batch.size == 0 ? std::vector<std::int64_t>() : std::vector<std::int64_t>(first, first + batch.size);
+  if (batch.size == 0) return {};
+  const auto* first = reinterpret_cast<const std::int64_t*>(batch.columns[1].get());
+  return {first, first + batch.size};
 }
 
 TEST(Loader, TheRanksSeeEachSampleOnceInAnEpoch) {
-  const CountingDataset dataset(67);
+  const ProgramSamples dataset = counting(67);
   for (const int ranks : {1, 2, 3, 4, 5}) {
     for (const std::int64_t epoch : {0, 1}) {
       std::multiset<std::int64_t> seen;
       std::map<std::int64_t, std::set<std::int64_t>> batches;  // step → samples
       const BatchPlan plan(67, 32, 5, ranks);
       for (int rank = 0; rank < ranks; ++rank) {
-        Loader loader(dataset, Order(1, 67, true), plan, rank, Precision::kFp32, 2, {.epoch = epoch});
+        Loader loader(dataset, Order(1, 67, true), plan, rank, 2, {.epoch = epoch});
         for (std::int64_t step = 0; step < plan.steps();) {
           const MicroBatch batch = loader.next();
           EXPECT_EQ(batch.position.epoch, epoch);
@@ -85,15 +87,16 @@ TEST(Loader, TheRanksSeeEachSampleOnceInAnEpoch) {
 }
 
 TEST(Loader, DoesNotDependOnItsThreads) {
-  const CountingDataset dataset(100);
+  const ProgramSamples dataset = counting(100, -1, ElementType::kDouble);
   std::vector<std::vector<std::int64_t>> runs;
   for (const int threads : {1, 2, 3}) {
-    Loader loader(dataset, Order(5, 100, true), BatchPlan(100, 16, 3, 2), 1, Precision::kFp64, threads, {}, 7);
+    Loader loader(dataset, Order(5, 100, true), BatchPlan(100, 16, 3, 2), 1, threads, {}, 7);
     std::vector<std::int64_t> seen;
     for (int i = 0; i < 60; ++i) {
       const MicroBatch batch = loader.next();
       for (const std::int64_t label : labels(batch)) seen.push_back(label);
-      const auto* inputs = reinterpret_cast<const double*>(batch.inputs.get());
+      if (batch.size == 0) continue;
+      const auto* inputs = reinterpret_cast<const double*>(batch.columns[0].get());
       for (std::int64_t j = 0; j < batch.size; ++j) {
         EXPECT_EQ(inputs[2 * j + 1], static_cast<double>(labels(batch)[static_cast<std::size_t>(j)]) + 0.5);
       }
@@ -108,10 +111,10 @@ TEST(Loader, DoesNotDependOnItsThreads) {
 class SlowStart : public CountingDataset {
  public:
   SlowStart() : CountingDataset(4) {}
-  void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
     if (samples[0] == 0 && !started_.exchange(true)) others_.acquire();
     if (samples[0] == 2 && !released_.exchange(true)) others_.release();
-    CountingDataset::read(samples, precision, inputs, targets);
+    CountingDataset::read(samples, fields);
   }
 
  private:
@@ -121,25 +124,25 @@ class SlowStart : public CountingDataset {
 };
 
 TEST(Loader, DeliversInOrderWhatIsReadyOutOfOrder) {
-  const SlowStart dataset;
-  Loader loader(dataset, Order(0, 4, false), BatchPlan(4, 1, 0, 1), 0, Precision::kFp32, 2);
+  const ProgramSamples dataset = plain_samples(std::make_shared<SlowStart>());
+  Loader loader(dataset, Order(0, 4, false), BatchPlan(4, 1, 0, 1), 0, 2);
   for (std::int64_t sample = 0; sample < 4; ++sample) {
     EXPECT_EQ(labels(loader.next()), (std::vector<std::int64_t>{sample}));
   }
 }
 
 TEST(Loader, ContinuesWhereItIsTold) {
-  const CountingDataset dataset(50);
+  const ProgramSamples dataset = counting(50);
   const BatchPlan plan(50, 8, 0, 1);
-  Loader whole(dataset, Order(5, 50, true), plan, 0, Precision::kFp32, 1);
+  Loader whole(dataset, Order(5, 50, true), plan, 0, 1);
   for (int i = 0; i < 10; ++i) whole.next();
-  Loader resumed(dataset, Order(5, 50, true), plan, 0, Precision::kFp32, 1, {.epoch = 1, .step = 3});
+  Loader resumed(dataset, Order(5, 50, true), plan, 0, 1, {.epoch = 1, .step = 3});
   for (int i = 0; i < 20; ++i) EXPECT_EQ(labels(whole.next()), labels(resumed.next()));
 }
 
 TEST(Loader, ARankWithoutDataGetsAnEmptyMicroBatch) {
-  const CountingDataset dataset(5);
-  Loader loader(dataset, Order(1, 5, true), BatchPlan(5, 4, 0, 3), 0, Precision::kFp32, 1);
+  const ProgramSamples dataset = counting(5);
+  Loader loader(dataset, Order(1, 5, true), BatchPlan(5, 4, 0, 3), 0, 1);
   EXPECT_EQ(loader.next().size, 1);
   const MicroBatch none = loader.next();
   EXPECT_EQ(none.size, 0);
@@ -149,8 +152,8 @@ TEST(Loader, ARankWithoutDataGetsAnEmptyMicroBatch) {
 }
 
 TEST(Loader, ThrowsAtTheBrokenSample) {
-  const CountingDataset dataset(20, 13);
-  Loader loader(dataset, Order(0, 20, false), BatchPlan(20, 5, 0, 1), 0, Precision::kFp32, 3);
+  const ProgramSamples dataset = counting(20, 13);
+  Loader loader(dataset, Order(0, 20, false), BatchPlan(20, 5, 0, 1), 0, 3);
   EXPECT_EQ(labels(loader.next()).front(), 0);
   EXPECT_EQ(labels(loader.next()).front(), 5);
   EXPECT_ERROR(loader.next(), InputError, "sample 13 is broken");
@@ -158,40 +161,40 @@ TEST(Loader, ThrowsAtTheBrokenSample) {
 }
 
 TEST(Loader, EndsWhileItsThreadsAreAhead) {
-  const CountingDataset dataset(1000);
+  const ProgramSamples dataset = counting(1000);
   for (int i = 0; i < 50; ++i) {
-    Loader loader(dataset, Order(1, 1000, true), BatchPlan(1000, 10, 0, 1), 0, Precision::kFp32, 3, {}, 2);
+    Loader loader(dataset, Order(1, 1000, true), BatchPlan(1000, 10, 0, 1), 0, 3, {}, 2);
     if (i % 2 == 0) loader.next();
   }
 }
 
 TEST(Loader, MicroBatchesOutliveTheLoader) {
-  const CountingDataset dataset(10);
+  const ProgramSamples dataset = counting(10);
   MicroBatch batch;
   {
-    Loader loader(dataset, Order(0, 10, false), BatchPlan(10, 3, 0, 1), 0, Precision::kFp32, 2);
+    Loader loader(dataset, Order(0, 10, false), BatchPlan(10, 3, 0, 1), 0, 2);
     batch = loader.next();
   }
   EXPECT_EQ(labels(batch), (std::vector<std::int64_t>{0, 1, 2}));
 }
 
 TEST(Loader, BuffersAreAlignedAndUsedAgain) {
-  const CountingDataset dataset(10);
-  Loader loader(dataset, Order(1, 10, true), BatchPlan(10, 3, 0, 1), 0, Precision::kFp32, 2, {}, 2);
+  const ProgramSamples dataset = counting(10);
+  Loader loader(dataset, Order(1, 10, true), BatchPlan(10, 3, 0, 1), 0, 2, {}, 2);
   std::set<const std::byte*> buffers;
   for (int i = 0; i < 100; ++i) {
     const MicroBatch batch = loader.next();
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(batch.inputs.get()) % 64, 0);
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(batch.targets.get()) % 64, 0);
-    buffers.insert(batch.inputs.get());
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(batch.columns[0].get()) % 64, 0);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(batch.columns[1].get()) % 64, 0);
+    buffers.insert(batch.columns[0].get());
   }
   // Two ahead and one in use; a short last batch may have made a buffer that a full one outgrows.
   EXPECT_LE(buffers.size(), 6);
 }
 
 TEST(Loader, KeepsTheMicroBatchesThatAreHeld) {
-  const CountingDataset dataset(100);
-  Loader loader(dataset, Order(0, 100, false), BatchPlan(100, 10, 0, 1), 0, Precision::kFp32, 3);
+  const ProgramSamples dataset = counting(100);
+  Loader loader(dataset, Order(0, 100, false), BatchPlan(100, 10, 0, 1), 0, 3);
   std::vector<MicroBatch> held(10);
   for (MicroBatch& batch : held) batch = loader.next();
   std::vector<std::int64_t> seen;
@@ -204,14 +207,13 @@ TEST(Loader, KeepsTheMicroBatchesThatAreHeld) {
 }
 
 TEST(Loader, RefusesAStartOutsideThePlan) {
-  const CountingDataset dataset(10);
+  const ProgramSamples dataset = counting(10);
   const auto start_at = [&](std::int64_t step) {
-    Loader(dataset, Order(1, 10, true), BatchPlan(10, 5, 0, 1), 0, Precision::kFp32, 1, {.epoch = 0, .step = step});
+    Loader(dataset, Order(1, 10, true), BatchPlan(10, 5, 0, 1), 0, 1, {.epoch = 0, .step = step});
   };
   EXPECT_NO_THROW(start_at(1));
   EXPECT_ERROR(start_at(2), InternalError, "step 2", "2 steps");
-  EXPECT_ERROR(Loader(dataset, Order(1, 0, true), BatchPlan(0, 5, 0, 1), 0, Precision::kFp32, 1), InternalError,
-               "0 steps");
+  EXPECT_ERROR(Loader(dataset, Order(1, 0, true), BatchPlan(0, 5, 0, 1), 0, 1), InternalError, "0 steps");
 }
 
 }  // namespace

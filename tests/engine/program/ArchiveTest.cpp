@@ -12,9 +12,9 @@
 
 #include "common/Error.h"
 #include "common/File.h"
+#include "engine/files/ZipFile.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/Executor.h"
-#include "engine/program/ZipFile.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/Soak.h"
 #include "tests/support/TemporaryDirectory.h"

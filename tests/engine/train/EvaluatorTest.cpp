@@ -50,11 +50,13 @@ class EvaluatorTest : public testing::Test {
   static std::pair<at::Tensor, at::Tensor> whole(TrainingJob& job, const Dataset& dataset) {
     std::vector<std::int64_t> all(static_cast<std::size_t>(dataset.size()));
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
-    const SampleShape& shape = dataset.shape();
+    const Field& target = dataset.spec().fields[1];
     const at::Tensor inputs = at::empty({dataset.size(), 1, 4, 4}, at::kDouble);
-    const at::Tensor targets = shape.class_labels ? at::empty({dataset.size()}, at::kLong)
-                                                  : at::empty({dataset.size(), shape.target[0]}, at::kDouble);
-    dataset.read(all, Precision::kFp64, inputs.mutable_data_ptr(), targets.mutable_data_ptr());
+    const at::Tensor targets = target.type == ElementType::kInt64
+                                   ? at::empty({dataset.size()}, at::kLong)
+                                   : at::empty({dataset.size(), target.sizes[0]}, at::kDouble);
+    dataset.read(all, std::vector{static_cast<std::byte*>(inputs.mutable_data_ptr()),
+                                  static_cast<std::byte*>(targets.mutable_data_ptr())});
     Executor executor(job.inference_program().on(c10::Device(c10::kCPU)));
     return {executor.run({inputs}).at(0).detach(), targets};
   }

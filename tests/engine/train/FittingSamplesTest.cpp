@@ -43,23 +43,45 @@ json& value(Graph& graph, const char* name) {
 
 TEST(FittingSamples, OfABuiltinProgram) {
   const Program program = build_builtin_program("mlp", {.input_shape = {2, 3, 5}, .classes = 7, .channels = {}});
-  const SampleShape labels = fitting_samples(program.graph(), /*class_labels=*/true);
-  EXPECT_EQ(labels.input, (std::vector<std::int64_t>{2, 3, 5}));
-  EXPECT_EQ(labels.vocabulary, 0);
-  EXPECT_TRUE(labels.class_labels);
-  EXPECT_EQ(labels.classes, 7);
-  EXPECT_TRUE(labels.target.empty());
-  const SampleShape numbers = fitting_samples(program.to(at::kDouble).graph(), /*class_labels=*/false);
-  EXPECT_FALSE(numbers.class_labels);
-  EXPECT_EQ(numbers.target, (std::vector<std::int64_t>{7}));
+  const SampleSpec labels = fitting_samples(program.graph(), /*class_labels=*/true);
+  ASSERT_EQ(labels.fields.size(), 2);
+  EXPECT_EQ(labels.fields[0].name, "x");
+  EXPECT_EQ(labels.fields[0].sizes, (std::vector<std::int64_t>{2, 3, 5}));
+  EXPECT_EQ(labels.fields[0].type, ElementType::kFloat);
+  EXPECT_EQ(labels.fields[1].name, "targets");
+  EXPECT_EQ(labels.fields[1].type, ElementType::kInt64);
+  EXPECT_EQ(labels.fields[1].bound, 7);
+  EXPECT_TRUE(labels.fields[1].sizes.empty());
+  const SampleSpec numbers = fitting_samples(program.to(at::kDouble).graph(), /*class_labels=*/false);
+  EXPECT_EQ(numbers.fields[0].type, ElementType::kDouble);
+  EXPECT_EQ(numbers.fields[1].type, ElementType::kDouble);
+  EXPECT_EQ(numbers.fields[1].sizes, (std::vector<std::int64_t>{7}));
 }
 
 TEST(FittingSamples, TokensAreBelowTheTableThatReadsThem) {
-  const SampleShape shape = fitting_samples(language_model(), /*class_labels=*/true);
-  EXPECT_EQ(shape.input, (std::vector<std::int64_t>{6}));
-  EXPECT_EQ(shape.vocabulary, 11);
-  EXPECT_EQ(shape.target, (std::vector<std::int64_t>{6}));
-  EXPECT_EQ(shape.classes, 4);
+  const SampleSpec spec = fitting_samples(language_model(), /*class_labels=*/true);
+  EXPECT_EQ(spec.fields[0].sizes, (std::vector<std::int64_t>{6}));
+  EXPECT_EQ(spec.fields[0].type, ElementType::kInt64);
+  EXPECT_EQ(spec.fields[0].bound, 11);
+  EXPECT_EQ(spec.fields[1].sizes, (std::vector<std::int64_t>{6}));
+  EXPECT_EQ(spec.fields[1].bound, 4);
+}
+
+TEST(FittingSamples, OfSeveralInputs) {
+  Graph graph = language_model();
+  graph.inputs.push_back({.kind = InputKind::kUserInput, .value = "mask", .state_name = {}});
+  json mask = value(graph, "tokens");
+  mask["dtype"] = 12;
+  graph.document.at("graph_module").at("graph").at("tensor_values")["mask"] = mask;
+  value(graph, "tokens")["dtype"] = 4;
+  const SampleSpec spec = fitting_samples(graph, /*class_labels=*/true);
+  ASSERT_EQ(spec.fields.size(), 3);
+  EXPECT_EQ(spec.fields[0].type, ElementType::kInt32);
+  EXPECT_EQ(spec.fields[0].bound, 11);
+  EXPECT_EQ(spec.fields[1].name, "mask");
+  EXPECT_EQ(spec.fields[1].type, ElementType::kBool);
+  EXPECT_EQ(spec.fields[1].bound, 2);
+  EXPECT_EQ(spec.fields[2].name, "targets");
 }
 
 TEST(FittingSamples, TokensAreBelowTheClassesThatOneHotMakes) {
@@ -85,8 +107,8 @@ TEST(FittingSamples, RefusesWhatItCannotMake) {
   value(graph, "logits")["sizes"][1] = kOpen;
   refused(graph, "dimension 1 of logits", "fixed size");
   graph = language_model();
-  value(graph, "tokens")["dtype"] = 4;
-  refused(graph, "int64, float32 or float64", "tokens is Int");
+  value(graph, "tokens")["dtype"] = 3;
+  refused(graph, "float32 or float64", "tokens is int16");
   graph = language_model();
   value(graph, "logits")["sizes"] = {kOpen};
   refused(graph, "[batch, …, classes]", "logits is [batch]");

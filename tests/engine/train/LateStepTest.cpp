@@ -19,6 +19,7 @@
 #include "engine/train/TrainingStep.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/LateDevice.h"
+#include "tests/support/PlainSamples.h"
 #include "tests/support/RankAlone.h"
 
 namespace lockstep {
@@ -30,23 +31,24 @@ constexpr std::int64_t kSteps = 5;  ///< of an epoch; the last is short
 
 class Waves : public Dataset {
  public:
-  Waves() { shape_ = {.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = 6}; }
+  Waves() {
+    spec_.fields = {{.name = "x", .sizes = {1, 4, 4}}, {.name = "y", .type = ElementType::kInt64, .bound = 6}};
+  }
   std::int64_t size() const override { return (kSteps - 1) * kBatch + kLast; }
-  const SampleShape& shape() const override { return shape_; }
+  const SampleSpec& spec() const override { return spec_; }
   std::string digest() const override { return "waves"; }
-  void require_classes(std::int64_t, const std::string&) const override {}
-  void read(std::span<const std::int64_t> samples, Precision, void* inputs, void* targets) const override {
-    auto* pixels = static_cast<float*>(inputs);
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
+    auto* pixels = reinterpret_cast<float*>(fields[0]);
     for (std::size_t i = 0; i < samples.size(); ++i) {
       for (std::int64_t pixel = 0; pixel < 16; ++pixel) {
         *pixels++ = std::sin(static_cast<float>(samples[i] * 16 + pixel));
       }
-      static_cast<std::int64_t*>(targets)[i] = samples[i] % 6;
+      reinterpret_cast<std::int64_t*>(fields[1])[i] = samples[i] % 6;
     }
   }
 
  private:
-  SampleShape shape_;
+  SampleSpec spec_;
 };
 
 /// Of one rank.
@@ -63,9 +65,9 @@ class Job {
         optimizer_(make_optimizer({}, parameters_)),
         step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,
               communicator_, {.clip_norm = 0.5, .capture = device.asynchronous()}),
-        loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, 1), 0,
-                Precision::kFp32, 1, {}, 2, Prefetcher::buffers_for(device)),
-        inputs_(loader_, samples_.shape(), Precision::kFp32, device, communicator_),
+        loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, 1), 0, 1, {}, 2,
+                Prefetcher::buffers_for(device)),
+        inputs_(loader_, samples_, device, communicator_),
         evaluator_(device, program_.with_graph(eval_form(program_.graph())), make_objective({}, device.place()),
                    Precision::kFp32, kBatch, 1, communicator_, communicator_) {}
 
@@ -92,7 +94,7 @@ class Job {
   }
 
   Device& device_;
-  Waves samples_;
+  ProgramSamples samples_ = plain_samples(std::make_shared<Waves>());
   RankAlone communicator_;
   Program program_;
   Executor executor_;

@@ -11,6 +11,7 @@
 #include "common/Error.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/LateDevice.h"
+#include "tests/support/PlainSamples.h"
 #include "tests/support/RankAlone.h"
 
 namespace lockstep {
@@ -24,31 +25,30 @@ constexpr std::int64_t kNumbers = 8;
 class Counting : public Dataset {
  public:
   std::int64_t size() const override { return kSamples; }
-  const SampleShape& shape() const override { return shape_; }
+  const SampleSpec& spec() const override { return spec_; }
   std::string digest() const override { return "counting"; }
-  void require_classes(std::int64_t, const std::string&) const override {}
-  void read(std::span<const std::int64_t> samples, Precision, void* inputs, void* targets) const override {
-    auto* numbers = static_cast<float*>(inputs);
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
+    auto* numbers = reinterpret_cast<float*>(fields[0]);
     for (std::size_t i = 0; i < samples.size(); ++i) {
       numbers = std::fill_n(numbers, kNumbers, static_cast<float>(samples[i]));
-      static_cast<float*>(targets)[i] = static_cast<float>(samples[i]);
+      reinterpret_cast<float*>(fields[1])[i] = static_cast<float>(samples[i]);
     }
   }
 
  private:
-  SampleShape shape_{.input = {kNumbers}, .target = {1}};
+  SampleSpec spec_{{{.name = "x", .sizes = {kNumbers}}, {.name = "y", .sizes = {1}}}};
 };
 
 class PrefetcherTest : public testing::TestWithParam<LateDevice::Eager> {
  protected:
   PrefetcherTest()
-      : loader_(data_, Order(0, kSamples, false), BatchPlan(kSamples, kBatch, 0, 1), 0, Precision::kFp32, 1, {}, 2,
+      : loader_(data_, Order(0, kSamples, false), BatchPlan(kSamples, kBatch, 0, 1), 0, 1, {}, 2,
                 Prefetcher::buffers_for(device_)) {}
-  Prefetcher make() { return Prefetcher(loader_, data_.shape(), Precision::kFp32, device_, communicator_); }
+  Prefetcher make() { return Prefetcher(loader_, data_, device_, communicator_); }
 
   // Enqueues a kernel that notes what is in the batch when it runs.
   void read(const DeviceBatch& batch) {
-    const float* memory = LateDevice::memory(batch.inputs);
+    const float* memory = LateDevice::memory(batch.inputs[0]);
     const float* targets = LateDevice::memory(batch.targets);
     LateDevice::enqueue([this, memory, targets, size = batch.size] {
       for (std::int64_t i = 0; i < size; ++i) {
@@ -63,7 +63,7 @@ class PrefetcherTest : public testing::TestWithParam<LateDevice::Eager> {
     return values;
   }
 
-  Counting data_;
+  ProgramSamples data_ = plain_samples(std::make_shared<Counting>());
   LateDevice device_{GetParam()};
   RankAlone communicator_;
   Loader loader_;
@@ -81,7 +81,7 @@ TEST_P(PrefetcherTest, ACopyWaitsForKernelsOverWhatItsMemoryWasBefore) {
   activations.reset();
   Prefetcher prefetcher = make();
   const DeviceBatch batch = prefetcher.next();
-  ASSERT_EQ(LateDevice::memory(batch.inputs), memory);
+  ASSERT_EQ(LateDevice::memory(batch.inputs[0]), memory);
   read(batch);
   LateDevice::settle();
   EXPECT_EQ(seen_, samples(kBatch, kNumbers));
@@ -93,7 +93,7 @@ TEST_P(PrefetcherTest, ItsMemoryIsNotHandedOnWhileItIsCopiedInto) {
   {
     Prefetcher prefetcher = make();
     const DeviceBatch batch = prefetcher.next();
-    place = LateDevice::memory(batch.inputs);
+    place = LateDevice::memory(batch.inputs[0]);
     const c10::impl::VirtualGuardImpl guard(device_.place().type());
     const c10::Stream compute = guard.exchangeStream(*device_.copy_stream());
     LateDevice::get_stuck();  // as a copy that takes its time
@@ -129,6 +129,49 @@ TEST_P(PrefetcherTest, WaitsForACopyEndWithTheCommunicatorsPatience) {
   };
   EXPECT_ERROR(go_on(), PeerError, "gone");
   EXPECT_EQ(LateDevice::host_waits(), 0);
+}
+
+/// Sample i is fifteen bytes from 16·i on.
+class Pictures : public Dataset {
+ public:
+  std::int64_t size() const override { return kSamples; }
+  const SampleSpec& spec() const override { return spec_; }
+  std::string digest() const override { return "pictures"; }
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      for (std::size_t pixel = 0; fields[0] != nullptr && pixel < 15; ++pixel) {
+        fields[0][15 * i + pixel] = static_cast<std::byte>(16 * samples[i] + static_cast<std::int64_t>(pixel));
+      }
+      if (fields[1] != nullptr) reinterpret_cast<float*>(fields[1])[i] = static_cast<float>(samples[i]);
+    }
+  }
+
+ private:
+  SampleSpec spec_{{{.name = "x", .type = ElementType::kUint8, .sizes = {3, 5}}, {.name = "y"}}};
+};
+
+// They cross to the device as bytes, and are computed on as what the host would have made of them.
+TEST_P(PrefetcherTest, PixelsBecomeRealNumbersOnTheDevice) {
+  const ProgramSamples plain(std::make_shared<Pictures>(), {{.name = "x"}},
+                             {.normalization = {.mean = 0.286, .std = 0.353}});
+  const ProgramSamples samples = Prefetcher::samples_for(device_, plain);
+  ASSERT_EQ(samples.input(0).bytes(), 15);
+  Loader loader(samples, Order(0, kSamples, false), BatchPlan(kSamples, kBatch, 0, 1), 0, 1, {}, 2,
+                Prefetcher::buffers_for(device_));
+  Prefetcher prefetcher(loader, samples, device_, communicator_);
+  for (std::int64_t first = 0; first < kSamples; first += kBatch) {
+    const DeviceBatch batch = prefetcher.next();
+    prefetcher.prefetch();
+    ASSERT_EQ(batch.inputs[0].sizes(), (at::IntArrayRef{batch.size, 3, 5}));
+    const at::Tensor found = batch.inputs[0].cpu();
+    for (std::int64_t i = 0; i < batch.size; ++i) {
+      std::vector<double> expected = plain.numbers(plain.input(0), first + i);
+      const at::Tensor row = found[i].flatten();
+      for (std::size_t pixel = 0; pixel < 15; ++pixel) {
+        EXPECT_NEAR(row.const_data_ptr<float>()[pixel], expected[pixel], 1e-6);
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Order, PrefetcherTest, testing::Values(LateDevice::Eager::kCopy, LateDevice::Eager::kCompute));

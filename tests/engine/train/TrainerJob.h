@@ -1,6 +1,7 @@
 // A small job for tests of the Trainer.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/Trainer.h"
 #include "tests/support/EventRecorder.h"
+#include "tests/support/PlainSamples.h"
 
 namespace lockstep {
 
@@ -33,16 +35,20 @@ class TrainerJob {
   TrainerJob(
       const Hyperparameters& hyperparameters, const RankContext& context,
       const CheckpointDirectory* checkpoints = nullptr, StopRequested stop = [] { return false; })
-      : trainer_(hyperparameters, input(hyperparameters, context), context,
+      : train_(data(75, hyperparameters.precision)),
+        evaluation_(data(21, hyperparameters.precision)),
+        trainer_(hyperparameters, input(hyperparameters, context), context,
                  {.events = events, .checkpoints = checkpoints, .stop_requested = std::move(stop)}) {}
 
   Trainer& trainer() { return trainer_; }
   TrainingResult run() { return trainer_.run(); }
 
  private:
-  static SyntheticDataset data(std::int64_t samples) {
-    return SyntheticDataset({.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = 6}, samples,
-                            /*seed=*/1);
+  static ProgramSamples data(std::int64_t samples, Precision precision) {
+    const SampleSpec spec{{{.name = "x", .type = ElementType::kDouble, .sizes = {1, 4, 4}},
+                           {.name = "targets", .type = ElementType::kInt64, .bound = 6}}};
+    return plain_samples(std::make_shared<SyntheticDataset>(spec, samples, /*seed=*/1),
+                         precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat);
   }
   TrainingInput input(const Hyperparameters& hyperparameters, const RankContext& context) {
     const Program program =
@@ -58,8 +64,8 @@ class TrainerJob {
             .evaluation = NamedDataset{"validation", &evaluation_}};
   }
 
-  SyntheticDataset train_ = data(75);
-  SyntheticDataset evaluation_ = data(21);
+  ProgramSamples train_;
+  ProgramSamples evaluation_;
 
  public:
   EventRecorder events;

@@ -15,6 +15,7 @@
 #include "engine/train/ParameterStorage.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/MpiTest.h"
+#include "tests/support/PlainSamples.h"
 #include "tests/support/ReplayingDevice.h"
 
 namespace lockstep {
@@ -27,26 +28,24 @@ constexpr std::int64_t kBatch = 6;  // two samples a rank
 class Samples : public Dataset {
  public:
   Samples(std::int64_t odd_sample, float odd_value) : odd_sample_(odd_sample), odd_value_(odd_value) {
-    shape_ = {.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = 2};
+    spec_.fields = {{.name = "x", .sizes = {1, 4, 4}}, {.name = "y", .type = ElementType::kInt64, .bound = 2}};
   }
   std::int64_t size() const override { return 4 * kBatch; }
-  const SampleShape& shape() const override { return shape_; }
+  const SampleSpec& spec() const override { return spec_; }
   std::string digest() const override { return "samples"; }
-  void require_classes(std::int64_t, const std::string&) const override {}
-  void read(std::span<const std::int64_t> samples, Precision precision, void* inputs, void* targets) const override {
-    ASSERT_NE(precision, Precision::kFp64);
-    auto* pixels = static_cast<float*>(inputs);
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
+    auto* pixels = reinterpret_cast<float*>(fields[0]);
     for (std::size_t i = 0; i < samples.size(); ++i) {
       for (std::int64_t pixel = 0; pixel < kPixels; ++pixel) {
         *pixels++ = std::sin(static_cast<float>(samples[i] * kPixels + pixel));
       }
       if (samples[i] == odd_sample_) pixels[-1] = odd_value_;
-      static_cast<std::int64_t*>(targets)[i] = samples[i] % 2;
+      reinterpret_cast<std::int64_t*>(fields[1])[i] = samples[i] % 2;
     }
   }
 
  private:
-  SampleShape shape_;
+  SampleSpec spec_;
   std::int64_t odd_sample_;
   float odd_value_;
 };
@@ -74,7 +73,7 @@ int this_rank() { return MpiCommunicator(mpi_session(), MpiMode::kInline).rank()
 class Job {
  public:
   Job(const Samples& samples, TrainingStep::Options options, Device& device = cpu(), double dropout = 0)
-      : samples_(samples),
+      : samples_(plain_samples(samples)),
         program_(build_builtin_program(
             "mlp", {.input_shape = {1, 4, 4}, .classes = 2, .channels = {}, .hidden = {8}, .dropout = dropout})),
         executor_(program_),
@@ -84,8 +83,8 @@ class Job {
         step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,
               communicator_, options),
         loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, communicator_.size()),
-                communicator_.rank(), options.precision, 1),
-        inputs_(loader_, samples_.shape(), options.precision, device, communicator_) {}
+                communicator_.rank(), 1),
+        inputs_(loader_, samples_, device, communicator_) {}
 
   void start(bool full = true, bool stop = false, bool save = false) {
     const double learning_rate = 0.1 / static_cast<double>(1 + next_);
@@ -133,7 +132,7 @@ class Job {
     return tensors;
   }
 
-  const Samples& samples_;
+  ProgramSamples samples_;
   Program program_;
   Connection communicator_;
   Executor executor_;

@@ -1,4 +1,4 @@
-// Reading zip files, as far as .pt2 archives need it.
+// Reading zip files, as far as .pt2 and .npz archives need it.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@
 
 namespace lockstep {
 
-/// An open zip file whose entries lie in one folder, by which they are not named here. Entries are stored or deflated;
-/// nothing is unpacked before the caller has asked for its size and given memory for it.
+/// An open zip file whose entries lie in one folder, by which they are not named here, or in none. Entries are stored
+/// or deflated; nothing is unpacked before the caller has asked for its size and given memory for it.
 ///
 /// Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 (records) and 4.5.3 (sizes of 64 bits).
 class ZipFile {
@@ -23,6 +23,7 @@ class ZipFile {
   explicit ZipFile(const std::filesystem::path& path);
 
   bool has(const std::string& name) const { return entries_.contains(name); }
+  std::vector<std::string> names() const;  ///< of all entries, in alphabetical order
   /// Bytes of an entry once it is unpacked, as the directory says. Throws InputError for one that is missing.
   std::uint64_t size(const std::string& name) const { return entry(name).unpacked; }
   /// Unpacks an entry into `bytes`, of its size. Throws InputError when it holds more or less, or is damaged.

@@ -1,4 +1,4 @@
-#include "engine/program/ZipFile.h"
+#include "engine/files/ZipFile.h"
 
 #include <gtest/gtest.h>
 

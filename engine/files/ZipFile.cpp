@@ -1,4 +1,4 @@
-#include "engine/program/ZipFile.h"
+#include "engine/files/ZipFile.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -37,6 +37,7 @@ constexpr std::uint32_t kSaidIn64Bits = 0xFFFFFFFF;
 constexpr std::uint16_t kExtra64 = 1;
 constexpr std::uint16_t kStored = 0;
 constexpr std::uint16_t kDeflated = 8;
+constexpr std::uint64_t kMostCompression = 1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
 
 [[noreturn]] void damaged(const std::string& what) { throw InputError("as a zip file it is damaged: " + what); }
 
@@ -129,7 +130,8 @@ void ZipFile::add_entry(std::span<const std::byte> record) {
   entry.unpacked = wide.of(number_at<std::uint32_t>(record, 24));
   entry.packed = wide.of(number_at<std::uint32_t>(record, 20));
   entry.header = wide.of(number_at<std::uint32_t>(record, 42));
-  if (entry.packed > file_size_ || (!entry.deflated && entry.packed != entry.unpacked)) {
+  if (entry.packed > file_size_ || (!entry.deflated && entry.packed != entry.unpacked) ||
+      entry.unpacked / kMostCompression > entry.packed) {
     damaged("its entry " + in_quotes(whole) + " is of impossible size");
   }
   if (!entries_.emplace(name, entry).second) damaged("it holds " + in_quotes(whole) + " twice");
@@ -139,6 +141,12 @@ const ZipFile::Entry& ZipFile::entry(const std::string& name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) throw InputError(name + " is missing");
   return found->second;
+}
+
+std::vector<std::string> ZipFile::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) names.push_back(name);
+  return names;
 }
 
 void ZipFile::read(const std::string& name, std::span<std::byte> bytes) const {

@@ -1,0 +1,86 @@
+#include "engine/data/ArrayDataset.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "common/Digest.h"
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace {
+
+std::string digest_of(const std::vector<Array>& arrays) {
+  Digest digest;
+  for (const Array& array : arrays) {
+    digest.update(array.field.name);
+    digest.update(to_string(array.field.type));
+    digest.update(std::as_bytes(std::span(&array.samples, 1)));
+    digest.update(std::as_bytes(std::span(array.field.sizes)));
+    digest.update(std::as_bytes(std::span(array.bytes)));
+  }
+  return digest.hex();
+}
+
+}  // namespace
+
+Array make_array(Field field, std::vector<std::int64_t> sizes, std::vector<std::uint8_t> bytes) {
+  if (sizes.empty()) {
+    throw InputError(field.origin + " holds a single number; the first dimension of an array counts samples");
+  }
+  field.sizes.assign(sizes.begin() + 1, sizes.end());
+  if (field.type == ElementType::kBool) {
+    for (std::uint8_t& byte : bytes) byte = byte != 0 ? 1 : 0;  // others are no bool
+  }
+  return {.field = std::move(field), .samples = sizes.front(), .bytes = std::move(bytes)};
+}
+
+void swap_bytes(std::span<std::uint8_t> bytes, std::size_t width) {
+  if (width == 1) return;
+  for (std::size_t i = 0; i < bytes.size(); i += width) std::ranges::reverse(bytes.subspan(i, width));
+}
+
+ArrayDataset::ArrayDataset(const std::string& origin, std::vector<Array> arrays)
+    : ArrayDataset(origin, arrays, digest_of(arrays)) {}
+
+ArrayDataset::ArrayDataset(const std::string& origin, std::vector<Array> arrays, std::string digest)
+    : digest_(std::move(digest)) {
+  if (arrays.empty()) throw InputError(origin + " holds no array");
+  size_ = arrays.front().samples;
+  for (Array& array : arrays) {
+    Field& field = array.field;
+    if (const auto other = spec_.find(field.name)) {
+      throw InputError(origin + " holds two arrays of the name " + in_quotes(field.name) + ": " +
+                       spec_.fields[*other].origin + " and " + field.origin + "; rename or remove one");
+    }
+    if (array.samples != size_) {
+      throw InputError(origin + " must hold as many samples in each array; " + spec_.fields.front().origin + " has " +
+                       std::to_string(size_) + " and " + field.origin + " " + std::to_string(array.samples));
+    }
+    if (size_ == 0 || field.numbers() == 0) {
+      throw InputError(origin + " holds no data: " + field.origin + " has " + std::to_string(size_) + " samples of [" +
+                       join(field.sizes, ", ") + "]");
+    }
+    if (array.bytes.size() != static_cast<std::size_t>(size_) * field.bytes()) {
+      throw InternalError("an array has other bytes than its sizes say");
+    }
+    spec_.fields.push_back(std::move(field));
+    bytes_.push_back(std::move(array.bytes));
+  }
+}
+
+void ArrayDataset::read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const {
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    std::byte* out = fields[i];
+    if (out == nullptr) continue;
+    const std::size_t bytes = spec_.fields[i].bytes();
+    for (const std::int64_t sample : samples) {
+      std::memcpy(out, bytes_[i].data() + static_cast<std::size_t>(sample) * bytes, bytes);
+      out += bytes;
+    }
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,168 @@
+#include "engine/data/Columns.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace {
+
+const std::vector<std::string> kTargetNames = {"targets", "labels", "target", "label", "y"};
+
+/// The fields by their roles.
+class Choice {
+ public:
+  Choice(const SampleSpec& spec, const std::vector<ProgramInput>& inputs,
+         const std::map<std::string, std::string>& names)
+      : spec_(spec), inputs_(inputs), names_(names) {
+    check_names();
+    for (const ProgramInput& input : inputs) fields_.push_back(named(input.name));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!fields_[i]) fields_[i] = spec.find(inputs[i].name);
+    }
+    target_ = role(kTargetColumn, kTargetNames);
+    weight_ = role(kWeightColumn, {kWeightColumn});
+    if (inputs.size() == 1 && !fields_[0]) fields_[0] = only_one_left();
+  }
+
+  std::size_t input(std::size_t i) const {
+    if (fields_[i]) return *fields_[i];
+    const std::string& name = inputs_[i].name;
+    throw InputError("nothing feeds the program's input " + name + ": " + there_is() + "; give a column the name " +
+                     name + ", or say with columns=" + name + "=COLUMN which it is");
+  }
+  std::size_t target() const {
+    if (target_) return *target_;
+    throw InputError("there are no targets: " + there_is() +
+                     "; name their column targets, labels, target, label or y, or say with columns=target=COLUMN which "
+                     "it is");
+  }
+  std::optional<std::size_t> weight() const { return weight_; }
+
+ private:
+  std::string there_is() const { return "there is " + describe(spec_); }
+
+  bool is_input(const std::string& name) const {
+    return std::ranges::find(inputs_, name, &ProgramInput::name) != inputs_.end();
+  }
+  void check_names() const {
+    for (const auto& [name, column] : names_) {
+      if (!is_input(name) && name != kTargetColumn && name != kWeightColumn) {
+        std::vector<std::string> known;
+        for (const ProgramInput& input : inputs_) known.push_back(input.name);
+        throw InputError("columns names " + in_quotes(name) + ", which is no input of the program; its inputs are " +
+                         join(known, ", ") + ", and target and weight can be named, too");
+      }
+      if (!spec_.find(column)) {
+        throw InputError("columns says that " + name + " is " + in_quotes(column) +
+                         ", which is not there: " + there_is());
+      }
+    }
+  }
+  std::optional<std::size_t> named(const std::string& name) const {
+    const auto found = names_.find(name);
+    return found == names_.end() ? std::nullopt : spec_.find(found->second);
+  }
+  bool taken(std::size_t field) const {
+    return std::ranges::find(fields_, std::optional(field)) != fields_.end() || target_ == field || weight_ == field;
+  }
+  // Of what is no input.
+  std::optional<std::size_t> role(const char* key, const std::vector<std::string>& names) const {
+    if (!is_input(key)) {
+      if (const auto field = named(key)) return field;
+    }
+    for (const std::string& name : names) {
+      if (const auto field = spec_.find(name); field && !taken(*field)) return field;
+    }
+    return std::nullopt;
+  }
+  std::optional<std::size_t> only_one_left() const {
+    std::optional<std::size_t> only;
+    for (std::size_t field = 0; field < spec_.fields.size(); ++field) {
+      if (taken(field)) continue;
+      if (only) return std::nullopt;
+      only = field;
+    }
+    return only;
+  }
+
+  const SampleSpec& spec_;
+  const std::vector<ProgramInput>& inputs_;
+  const std::map<std::string, std::string>& names_;
+  std::vector<std::optional<std::size_t>> fields_;  ///< by input
+  std::optional<std::size_t> target_;
+  std::optional<std::size_t> weight_;
+};
+
+std::vector<std::int64_t> fitted(const std::vector<std::int64_t>& stored, const ProgramInput& input) {
+  const auto without_ones = [](std::vector<std::int64_t> all) {
+    std::erase(all, 1);
+    return all;
+  };
+  return input.sizes && without_ones(*input.sizes) == without_ones(stored) ? *input.sizes : stored;
+}
+
+Column input_column(const SampleSpec& spec, std::size_t field, const ProgramInput& input, bool only,
+                    const ColumnOptions& options) {
+  const Field& stored = spec.fields[field];
+  ElementType type = input.type;
+  if (is_real(type)) type = type == ElementType::kDouble ? type : options.real;
+  if (!Transform::possible(stored.type, type)) {
+    throw InputError("the program's input " + input.name + " takes " + to_string(type) + ", and its column " +
+                     stored.name + " holds " + to_string(stored.type) + ": store it as integers");
+  }
+  const bool normalized = is_real(type) && (only || stored.type == ElementType::kUint8);
+  return {.name = input.name,
+          .field = field,
+          .sizes = fitted(stored.sizes, input),
+          .transform = Transform(stored.type, type, normalized, options.normalization)};
+}
+
+Column target_column(const SampleSpec& spec, std::size_t field, const ColumnOptions& options) {
+  const Field& stored = spec.fields[field];
+  const bool labels = !is_real(stored.type) && !options.real_targets;
+  return {.name = kTargetColumn,
+          .field = field,
+          .sizes = stored.sizes,
+          .transform = Transform(stored.type, labels ? ElementType::kInt64 : options.real, false)};
+}
+
+Column weight_column(const SampleSpec& spec, std::size_t field, const Field& target, const ColumnOptions& options) {
+  const Field& stored = spec.fields[field];
+  const bool of_sample = stored.numbers() == 1;
+  if (!of_sample && stored.sizes != target.sizes) {
+    throw InputError("a weight is one number for each sample, or one for each number of its target; the column " +
+                     stored.name + " has sizes [" + join(stored.sizes, ", ") + "]");
+  }
+  return {.name = kWeightColumn,
+          .field = field,
+          .sizes = of_sample ? std::vector<std::int64_t>() : stored.sizes,
+          .transform = Transform(stored.type, options.real, false)};
+}
+
+}  // namespace
+
+std::string describe(const SampleSpec& spec) {
+  std::vector<std::string> parts;
+  for (const Field& field : spec.fields) {
+    parts.push_back(field.name + " (" + to_string(field.type) +
+                    (field.sizes.empty() ? "" : " [" + join(field.sizes, ", ") + "]") + ")");
+  }
+  return join(parts, ", ");
+}
+
+Columns choose_columns(const SampleSpec& spec, const std::vector<ProgramInput>& inputs, const ColumnOptions& options) {
+  const Choice choice(spec, inputs, options.names);
+  Columns columns{.inputs = {}, .target = target_column(spec, choice.target(), options), .weight = {}};
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    columns.inputs.push_back(input_column(spec, choice.input(i), inputs[i], inputs.size() == 1, options));
+  }
+  if (const auto weight = choice.weight())
+    columns.weight = weight_column(spec, *weight, spec.fields[choice.target()], options);
+  return columns;
+}
+
+}  // namespace lockstep

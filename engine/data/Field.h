@@ -1,0 +1,45 @@
+// What the samples of a data set are made of.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/ElementType.h"
+
+namespace lockstep {
+
+/// The product of sizes: how many numbers a sample has.
+inline std::int64_t count_of(const std::vector<std::int64_t>& sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+/// One named array of numbers that every sample of a data set has.
+struct Field {
+  std::string name{};
+  ElementType type = ElementType::kFloat;  ///< as stored
+  std::vector<std::int64_t> sizes{};  ///< of one sample, without the batch dimension: {1, 28, 28}; {} for one number
+  std::int64_t bound = 0;             ///< integers are 0 … bound - 1; 0: that is not known
+  std::string origin{};               ///< where it lies, for messages: a path, or a path and a member
+
+  std::int64_t numbers() const { return count_of(sizes); }                                   ///< of one sample
+  std::size_t bytes() const { return static_cast<std::size_t>(numbers()) * size_of(type); }  ///< of one sample
+};
+
+/// The fields of a data set, each name once.
+struct SampleSpec {
+  std::vector<Field> fields;
+
+  std::optional<std::size_t> find(std::string_view name) const {
+    const auto found = std::ranges::find(fields, name, &Field::name);
+    return found == fields.end() ? std::nullopt : std::optional(static_cast<std::size_t>(found - fields.begin()));
+  }
+};
+
+}  // namespace lockstep

@@ -1,0 +1,222 @@
+#include "engine/data/ProgramSamples.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/Text.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::size_t kBlockBytes = 256 << 10;  // stays in a core's cache between reading and converting
+
+struct Limits {
+  std::int64_t least;
+  std::int64_t most;
+};
+
+template <typename Number>
+constexpr Limits limits_of() {
+  return {std::numeric_limits<Number>::min(), std::numeric_limits<Number>::max()};
+}
+
+Limits limits_of(ElementType type) {
+  switch (type) {
+    case ElementType::kUint8:
+      return limits_of<std::uint8_t>();
+    case ElementType::kInt8:
+      return limits_of<std::int8_t>();
+    case ElementType::kInt16:
+      return limits_of<std::int16_t>();
+    case ElementType::kInt32:
+      return limits_of<std::int32_t>();
+    case ElementType::kBool:
+      return {0, 1};
+    default:
+      return limits_of<std::int64_t>();
+  }
+}
+
+// The memory of a block of samples, aligned for any element.
+std::vector<double> memory_of(std::size_t bytes) { return std::vector<double>((bytes + 7) / sizeof(double)); }
+
+}  // namespace
+
+ProgramSamples::ProgramSamples(std::shared_ptr<const Dataset> dataset, const std::vector<ProgramInput>& inputs,
+                               const ColumnOptions& options)
+    : dataset_(std::move(dataset)), inputs_(inputs.size()), ignored_label_(options.ignored_label) {
+  Columns chosen = choose_columns(dataset_->spec(), inputs, options);
+  columns_ = std::move(chosen.inputs);
+  columns_.push_back(std::move(chosen.target));
+  if (chosen.weight) columns_.push_back(std::move(*chosen.weight));
+  for (std::size_t i = 0; i < inputs_; ++i) check_range(columns_[i]);
+  if (class_labels()) find_classes();
+  if (has_weights()) check_weights();
+}
+
+ProgramSamples ProgramSamples::with_pixels_as_stored() const {
+  ProgramSamples samples = *this;
+  for (std::size_t i = 0; i < inputs_; ++i) {
+    Column& column = samples.columns_[i];
+    if (!column.transform.scales_bytes() || column.transform.to() != ElementType::kFloat) continue;
+    column.pixels = column.transform.normalization();
+    column.transform = Transform(ElementType::kUint8, ElementType::kUint8, false);
+  }
+  return samples;
+}
+
+void ProgramSamples::refuse(const Column& column, const std::string& what, std::int64_t sample,
+                            const std::string& found, const std::string& expected) const {
+  const Field& field = dataset_->spec().fields[column.field];
+  throw InputError((field.origin.empty() ? field.name : field.origin) + ": the " + what + " of sample " +
+                   std::to_string(sample) + " is " + found + "; " + expected);
+}
+
+void ProgramSamples::visit_integers(std::size_t field, const Visit& visit) const {
+  const Field& stored = dataset_->spec().fields[field];
+  const Transform transform(stored.type, ElementType::kInt64, false);
+  const auto each = static_cast<std::size_t>(stored.numbers());
+  const auto block = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / (each * sizeof(std::int64_t))));
+  std::vector<double> raw = memory_of(static_cast<std::size_t>(block) * stored.bytes());
+  std::vector<std::int64_t> values(static_cast<std::size_t>(block) * each);
+  std::vector<std::byte*> fields(dataset_->spec().fields.size());
+  fields[field] = reinterpret_cast<std::byte*>(raw.data());
+  for (std::int64_t first = 0; first < size(); first += block) {
+    std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(block, size() - first)));
+    std::iota(samples.begin(), samples.end(), first);
+    dataset_->read(samples, fields);
+    const std::size_t count = samples.size() * each;
+    transform.run(fields[field], static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(values.data()));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!visit(first + static_cast<std::int64_t>(i / each), values[i])) return;
+    }
+  }
+}
+
+void ProgramSamples::check_range(const Column& column) const {
+  const Limits possible = limits_of(column.transform.to());
+  const Limits stored = limits_of(column.transform.from());
+  if (!is_integer(column.transform.to()) || (stored.least >= possible.least && stored.most <= possible.most)) return;
+  visit_integers(column.field, [&](std::int64_t sample, std::int64_t value) {
+    if (value >= possible.least && value <= possible.most) return true;
+    refuse(column, "number", sample, std::to_string(value),
+           "the program's input " + column.name + " is " + to_string(column.transform.to()));
+  });
+}
+
+void ProgramSamples::check_weights() const {
+  const Column& weight = columns_.back();
+  double sum = 0;
+  const auto each = static_cast<std::size_t>(weight.numbers());
+  const auto block = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / sizeof(double) / each));
+  const Transform exact = weight.transform.with_result(ElementType::kDouble);
+  std::vector<double> stored(static_cast<std::size_t>(block) * each);
+  std::vector<double> values(stored.size());
+  std::vector<std::byte*> fields(dataset_->spec().fields.size());
+  fields[weight.field] = reinterpret_cast<std::byte*>(stored.data());
+  for (std::int64_t first = 0; first < size(); first += block) {
+    std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(block, size() - first)));
+    std::iota(samples.begin(), samples.end(), first);
+    dataset_->read(samples, fields);
+    const std::size_t count = samples.size() * each;
+    exact.run(fields[weight.field], static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(values.data()));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!std::isfinite(values[i]) || values[i] < 0) {
+        refuse(weight, "weight", samples[i / each], format("%g", values[i]), "weights are finite numbers ≥ 0");
+      }
+      sum += values[i];
+    }
+  }
+  if (sum == 0) throw InputError("all weights of the column " + weight.name + " are 0: nothing can be learnt");
+}
+
+void ProgramSamples::find_classes() {
+  const std::int64_t bound = this->bound(target());
+  if (bound > 0) {
+    classes_ = bound;
+    return;
+  }
+  std::int64_t most = 0;
+  visit_integers(target().field, [&](std::int64_t sample, std::int64_t label) {
+    if (label == ignored_label_) return true;
+    if (label < 0) refuse(target(), "label", sample, std::to_string(label), "labels count from 0");
+    most = std::max(most, label);
+    return true;
+  });
+  classes_ = most + 1;
+}
+
+void ProgramSamples::require_classes(std::int64_t classes, const std::string& reason) const {
+  if (classes_ <= classes) return;
+  const std::string expected = reason + ", so labels must be 0 … " + std::to_string(classes - 1);
+  visit_integers(target().field, [&](std::int64_t sample, std::int64_t label) {
+    if (label < classes || label == ignored_label_) return true;
+    refuse(target(), "label", sample, std::to_string(label), expected);
+  });
+}
+
+void ProgramSamples::require_tokens(const Column& input, std::int64_t bound, const std::string& reason) const {
+  const std::int64_t known = this->bound(input);
+  if (known > 0 && known <= bound) return;
+  visit_integers(input.field, [&](std::int64_t sample, std::int64_t token) {
+    if (token >= 0 && token < bound) return true;
+    refuse(input, "token", sample, std::to_string(token),
+           reason + ", so tokens must be 0 … " + std::to_string(bound - 1));
+  });
+}
+
+void ProgramSamples::read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns) const {
+  const std::vector<Field>& fields = dataset_->spec().fields;
+  // What is taken as it is stored needs no second memory, unless two columns want the same field.
+  std::vector<std::byte*> whole(fields.size());
+  std::size_t largest = 0;
+  std::vector<bool> direct(columns.size());
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const Column& column = columns_[i];
+    if (columns[i] == nullptr) continue;
+    direct[i] = column.transform.copies() && whole[column.field] == nullptr;
+    if (direct[i]) {
+      whole[column.field] = columns[i];
+    } else {
+      largest = std::max(largest, fields[column.field].bytes());
+    }
+  }
+  if (samples.empty()) return;
+  if (std::ranges::any_of(whole, [](const std::byte* memory) { return memory != nullptr; })) {
+    dataset_->read(samples, whole);
+  }
+  if (largest == 0) return;
+  const std::size_t block = std::clamp<std::size_t>(kBlockBytes / largest, 1, samples.size());
+  std::vector<double> memory = memory_of(block * largest);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i] == nullptr || direct[i]) continue;
+    const Column& column = columns_[i];
+    std::vector<std::byte*> one(fields.size());
+    one[column.field] = reinterpret_cast<std::byte*>(memory.data());
+    for (std::size_t first = 0; first < samples.size(); first += block) {
+      const auto part = samples.subspan(first, std::min(block, samples.size() - first));
+      dataset_->read(part, one);
+      column.transform.run(one[column.field], static_cast<std::int64_t>(part.size()) * column.numbers(),
+                           columns[i] + first * column.bytes());
+    }
+  }
+}
+
+std::vector<double> ProgramSamples::numbers(const Column& column, std::int64_t sample) const {
+  const Field& field = dataset_->spec().fields[column.field];
+  std::vector<double> raw = memory_of(field.bytes());
+  std::vector<std::byte*> fields(dataset_->spec().fields.size());
+  fields[column.field] = reinterpret_cast<std::byte*>(raw.data());
+  dataset_->read({&sample, 1}, fields);
+  std::vector<double> numbers(static_cast<std::size_t>(column.numbers()));
+  column.transform.with_result(ElementType::kDouble)
+      .run(fields[column.field], column.numbers(), reinterpret_cast<std::byte*>(numbers.data()));
+  return numbers;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,78 @@
+// A data set as a program takes it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/data/Columns.h"
+#include "engine/data/Dataset.h"
+
+namespace lockstep {
+
+/// A data set whose fields are joined to a program's inputs, its targets and its weights. It makes the bytes of
+/// batches. Copies share the data set.
+class ProgramSamples {
+ public:
+  /// Chooses the columns (choose_columns), and looks at what the program will rely on. Throws InputError for a negative
+  /// class label, for an integer that its input's type does not hold, and for a weight that is not a finite number ≥ 0.
+  ProgramSamples(std::shared_ptr<const Dataset> dataset, const std::vector<ProgramInput>& inputs,
+                 const ColumnOptions& options);
+
+  const std::shared_ptr<const Dataset>& dataset() const { return dataset_; }
+  std::int64_t size() const { return dataset_->size(); }
+  std::string digest() const { return dataset_->digest(); }
+
+  /// The tensors of a batch: the inputs in the program's order, the target, and the weight if there is one.
+  const std::vector<Column>& columns() const { return columns_; }
+  std::size_t inputs() const { return inputs_; }
+  const Column& input(std::size_t i) const { return columns_.at(i); }
+  const Column& target() const { return columns_.at(inputs_); }
+  bool has_weights() const { return columns_.size() == inputs_ + 2; }
+
+  bool class_labels() const { return target().transform.to() == ElementType::kInt64; }
+  std::int64_t classes() const {
+    return classes_;
+  }  ///< 1 + the largest class label that counts; 0 without class labels
+  /// What the field of a column is bounded by, or 0 when that is not known.
+  std::int64_t bound(const Column& column) const { return dataset_->spec().fields[column.field].bound; }
+
+  /// The same samples, whose float32 inputs of bytes stay bytes: a quarter to move. Column::pixels then says what is
+  /// left to do with them.
+  ProgramSamples with_pixels_as_stored() const;
+
+  /// Throws InputError, naming the first such sample, when a class label is not below `classes`. `reason` says where
+  /// that bound comes from: "the program has 10 classes".
+  void require_classes(std::int64_t classes, const std::string& reason) const;
+  /// The same of the integers of an input, which are negative or not below `bound`.
+  void require_tokens(const Column& input, std::int64_t bound, const std::string& reason) const;
+
+  /// Writes each column of `samples`, converted, one sample after another, into the memory in its place of `columns`;
+  /// nullptr stands for a column that is not wanted. Thread-safe.
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns) const;
+  /// One sample of a column in float64: for messages about it.
+  std::vector<double> numbers(const Column& column, std::int64_t sample) const;
+
+ private:
+  using Visit = std::function<bool(std::int64_t sample, std::int64_t value)>;
+  /// Calls `visit` with every integer of a field, until it returns false.
+  void visit_integers(std::size_t field, const Visit& visit) const;
+  void check_range(const Column& column) const;
+  void check_weights() const;
+  void find_classes();
+  [[noreturn]] void refuse(const Column& column, const std::string& what, std::int64_t sample, const std::string& found,
+                           const std::string& expected) const;
+
+  std::shared_ptr<const Dataset> dataset_;
+  std::vector<Column> columns_;
+  std::size_t inputs_;
+  std::optional<std::int64_t> ignored_label_;
+  std::int64_t classes_ = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,11 @@
+// A channel of .npy files: arrays by name.
+#pragma once
+
+#include "engine/data/Formats.h"
+
+namespace lockstep {
+
+/// Every file `x.npy`, or `x.npy.gz`, is the field `x` (NpyFile.h).
+Format npy_format();
+
+}  // namespace lockstep

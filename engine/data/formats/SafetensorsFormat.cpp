@@ -1,0 +1,46 @@
+#include "engine/data/formats/SafetensorsFormat.h"
+
+#include <new>
+#include <span>
+#include <string>
+
+#include "common/Error.h"
+#include "engine/data/ArrayDataset.h"
+#include "engine/files/SafetensorsFile.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
+  std::vector<Array> arrays;
+  for (const fs::path& path : channel.files) {
+    const SafetensorsFile file(path);
+    for (const auto& [name, entry] : file.entries()) {
+      const std::string origin = path.string() + " (" + name + ")";
+      std::vector<std::uint8_t> bytes;
+      try {
+        bytes.resize(entry.end - entry.begin);
+      } catch (const std::bad_alloc&) {
+        throw InputError(origin + " does not fit in memory: it has " + std::to_string(entry.end - entry.begin) +
+                         " bytes");
+      }
+      file.read(name, std::as_writable_bytes(std::span(bytes)));
+      arrays.push_back(make_array({.name = name, .type = entry.type, .origin = origin}, entry.sizes, std::move(bytes)));
+    }
+  }
+  return std::make_unique<ArrayDataset>(channel.origin(), std::move(arrays));
+}
+
+}  // namespace
+
+Format safetensors_format() {
+  return {.name = "safetensors",
+          .wants = "arrays by name in a .safetensors file",
+          .recognises = [](const fs::path& file) { return file.extension() == ".safetensors"; },
+          .open = open};
+}
+
+}  // namespace lockstep

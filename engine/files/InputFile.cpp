@@ -1,0 +1,182 @@
+#include "engine/files/InputFile.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <new>
+#include <span>
+
+#include "common/Error.h"
+#include "common/RegularFile.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kChunk = 1 << 20;
+constexpr std::array<std::uint8_t, 2> kGzipMagic = {0x1f, 0x8b};
+constexpr int kGzipWindow = 15 + 16;               // the largest, and gzip's header and checksum around it
+constexpr std::uintmax_t kMostCompression = 1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
+
+/// The bytes of a regular file.
+class RawFile {
+ public:
+  explicit RawFile(const fs::path& path) : path_(path), file_(nullptr, &std::fclose) {
+    FileDescriptor file = open_regular_file(path);
+    file_.reset(::fdopen(file.get(), "rb"));
+    if (!file_) throw InputError(with_errno("cannot open " + path.string()));
+    file.release();  // the stream closes it
+  }
+
+  const fs::path& path() const { return path_; }
+  std::size_t read(void* out, std::size_t count) {
+    const std::size_t done = std::fread(out, 1, count, file_.get());
+    if (std::ferror(file_.get()) != 0) throw InputError(with_errno("cannot read " + path_.string()));
+    return done;
+  }
+  void rewind() { std::rewind(file_.get()); }
+  std::uintmax_t size() const {
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(path_, error);
+    if (error) throw InputError("cannot read the size of " + path_.string() + ": " + error.message());
+    return size;
+  }
+
+ private:
+  fs::path path_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+};
+
+class PlainFile : public InputFile {
+ public:
+  explicit PlainFile(RawFile file) : InputFile(file.path().string()), file_(std::move(file)) {}
+  std::uintmax_t most_content() const override { return file_.size(); }
+
+ private:
+  std::size_t read_some(void* out, std::size_t count) override { return file_.read(out, count); }
+
+  RawFile file_;
+};
+
+/// One member or several: zlib's own reader would pass over what follows them in silence.
+class GzipFile : public InputFile {
+ public:
+  explicit GzipFile(RawFile file) : InputFile(file.path().string()), file_(std::move(file)) {
+    if (::inflateInit2(&stream_, kGzipWindow) != Z_OK) throw std::bad_alloc();
+  }
+  ~GzipFile() override { ::inflateEnd(&stream_); }
+  std::uintmax_t most_content() const override { return file_.size() * kMostCompression; }
+
+ private:
+  std::size_t read_some(void* out, std::size_t count) override {
+    stream_.next_out = static_cast<Bytef*>(out);
+    stream_.avail_out = static_cast<uInt>(std::min(count, kChunk));
+    const uInt wanted = stream_.avail_out;
+    while (stream_.avail_out > 0) {
+      if (stream_.avail_in == 0) fill();
+      if (stream_.avail_in == 0 && member_ended_) break;
+      inflate_some();
+    }
+    return wanted - stream_.avail_out;
+  }
+
+  void fill() {
+    stream_.next_in = buffer_.data();
+    stream_.avail_in = static_cast<uInt>(file_.read(buffer_.data(), buffer_.size()));
+  }
+
+  void inflate_some() {
+    if (member_ended_) {
+      if (*stream_.next_in != kGzipMagic[0]) refuse("bytes follow that are no gzip");
+      ::inflateReset(&stream_);
+      member_ended_ = false;
+    }
+    const uInt room = stream_.avail_out;
+    const int code = ::inflate(&stream_, Z_NO_FLUSH);
+    made_ += room - stream_.avail_out;
+    member_ended_ = code == Z_STREAM_END;
+    if (code == Z_OK || member_ended_) return;
+    if (code == Z_MEM_ERROR) throw std::bad_alloc();
+    // Z_BUF_ERROR: the file ends within a member.
+    refuse(code == Z_BUF_ERROR ? "it is truncated" : stream_.msg != nullptr ? stream_.msg : "it is damaged");
+  }
+
+  [[noreturn]] void refuse(const std::string& cause) const {
+    throw InputError(name() + " is not an intact gzip file: after " + std::to_string(made_) + " bytes of content, " +
+                     cause + "; copy or compress it again");
+  }
+
+  RawFile file_;
+  std::vector<std::uint8_t> buffer_ = std::vector<std::uint8_t>(kChunk);
+  z_stream stream_{};
+  bool member_ended_ = false;
+  std::size_t made_ = 0;  ///< bytes of content
+};
+
+/// What a file can be packed in, by its first bytes.
+struct Packing {
+  std::span<const std::uint8_t> magic;
+  std::unique_ptr<InputFile> (*open)(RawFile file);
+};
+
+constexpr Packing kPackings[] = {
+    {.magic = kGzipMagic,
+     .open = [](RawFile file) -> std::unique_ptr<InputFile> { return std::make_unique<GzipFile>(std::move(file)); }},
+    {.magic = {},  // plain
+     .open = [](RawFile file) -> std::unique_ptr<InputFile> { return std::make_unique<PlainFile>(std::move(file)); }},
+};
+
+}  // namespace
+
+std::size_t InputFile::read(void* out, std::size_t count) {
+  auto* bytes = static_cast<std::uint8_t*>(out);
+  std::size_t done = 0;
+  while (done < count) {
+    const std::size_t some = read_some(bytes + done, count - done);
+    if (some == 0) break;
+    done += some;
+    offset_ += some;
+  }
+  return done;
+}
+
+std::unique_ptr<InputFile> open_input_file(const fs::path& path) {
+  RawFile file(path);
+  std::array<std::uint8_t, 8> head{};
+  const std::span<const std::uint8_t> found(head.data(), file.read(head.data(), head.size()));
+  file.rewind();
+  const auto* const packing = std::ranges::find_if(kPackings, [&](const Packing& candidate) {
+    return found.size() >= candidate.magic.size() &&
+           std::ranges::equal(candidate.magic, found.first(candidate.magic.size()));
+  });
+  return packing->open(std::move(file));
+}
+
+std::vector<std::uint8_t> read_rest(InputFile& file, std::size_t count, const std::string& expected) {
+  std::vector<std::uint8_t> bytes;
+  try {
+    // Reserved memory costs nothing until it is filled, and a header that lies fills none.
+    bytes.reserve(std::min<std::uintmax_t>(count, file.most_content()));
+    while (bytes.size() < count) {
+      const std::size_t done = bytes.size();
+      const std::size_t next = std::min(kChunk, count - done);
+      bytes.resize(done + next);
+      if (file.read(bytes.data() + done, next) < next) {
+        throw InputError(file.name() + " is truncated at byte " + std::to_string(file.offset()) + ": " + expected +
+                         "; copy or convert it again");
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    throw InputError(file.name() + " does not fit in memory: " + expected);
+  }
+  if (std::uint8_t extra = 0; file.read(&extra, 1) != 0) {
+    throw InputError(file.name() + " has more bytes than it should: " + expected + "; copy or convert it again");
+  }
+  return bytes;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,68 @@
+// A format is added by one file and one registration: this file is all of it.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/ArrayDataset.h"
+#include "engine/data/Formats.h"
+#include "engine/data/ProgramSamples.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Texts of numbers with a line of names: each column is a field.
+Format csv_format() {
+  const auto open = [](const ChannelFiles& channel) -> std::unique_ptr<Dataset> {
+    std::vector<Array> arrays;
+    for (const fs::path& path : channel.files) {
+      std::ifstream file(path);
+      std::string line;
+      std::getline(file, line);
+      for (const std::string& name : split(line, ',')) {
+        arrays.push_back({.field = {.name = name, .origin = path.string() + " (" + name + ")"}});
+      }
+      while (std::getline(file, line)) {
+        const std::vector<std::string> cells = split(line, ',');
+        if (cells.size() != arrays.size()) throw InputError(path.string() + ": a line of other columns");
+        for (std::size_t i = 0; i < cells.size(); ++i) {
+          const float number = std::stof(cells[i]);
+          arrays[i].bytes.resize(arrays[i].bytes.size() + sizeof number);
+          std::memcpy(arrays[i].bytes.data() + arrays[i].bytes.size() - sizeof number, &number, sizeof number);
+          ++arrays[i].samples;
+        }
+      }
+    }
+    return std::make_unique<ArrayDataset>(channel.origin(), std::move(arrays));
+  };
+  return {.name = "CSV",
+          .wants = "texts of numbers with a line of names",
+          .recognises = [](const fs::path& file) { return file.extension() == ".csv"; },
+          .open = open};
+}
+
+TEST(Formats, AnotherIsAddedByItsRegistration) {
+  Formats formats = Formats::builtin();
+  formats.add(csv_format());
+  const TemporaryDirectory directory;
+  EXPECT_ERROR(formats.open(directory.path()), InputError, "texts of numbers with a line of names", "no CSV file");
+  std::ofstream(directory / "table.csv") << "x,y\n1,10\n2,20\n3,30\n";
+  const ProgramSamples samples(formats.open(directory.path()), {{.name = "x"}}, {});
+  EXPECT_EQ(samples.size(), 3);
+  std::vector<float> x(2);
+  std::vector<float> y(2);
+  samples.read(std::vector<std::int64_t>{2, 1},
+               std::vector<std::byte*>{reinterpret_cast<std::byte*>(x.data()), reinterpret_cast<std::byte*>(y.data())});
+  EXPECT_EQ(x, (std::vector<float>{3, 2}));
+  EXPECT_EQ(y, (std::vector<float>{30, 20}));
+}
+
+}  // namespace
+}  // namespace lockstep

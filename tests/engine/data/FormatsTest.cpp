@@ -1,0 +1,194 @@
+#include "engine/data/Formats.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "common/Error.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestArrays.h"
+#include "tests/support/TestZip.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Sizes = std::vector<std::int64_t>;
+
+void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+std::unique_ptr<Dataset> open_channel(const TemporaryDirectory& directory) {
+  return Formats::builtin().open(directory.path());
+}
+
+template <typename Number>
+std::vector<Number> column(const Dataset& dataset, const std::string& name, const std::vector<std::int64_t>& samples) {
+  const std::size_t field = dataset.spec().find(name).value();
+  const auto numbers = static_cast<std::size_t>(dataset.spec().fields[field].numbers());
+  std::vector<Number> values(samples.size() * numbers);
+  std::vector<std::byte*> fields(dataset.spec().fields.size());
+  fields[field] = reinterpret_cast<std::byte*>(values.data());
+  dataset.read(samples, fields);
+  return values;
+}
+
+const std::vector<float> kX = {1, 2, 3, 4, 5, 6};
+const std::vector<std::int64_t> kY = {7, 8, 9};
+
+void expect_x_and_y(const Dataset& dataset) {
+  EXPECT_EQ(dataset.size(), 3);
+  ASSERT_EQ(dataset.spec().fields.size(), 2);
+  EXPECT_EQ(dataset.spec().fields[0].sizes, Sizes{2});
+  EXPECT_EQ(dataset.spec().fields[0].type, ElementType::kFloat);
+  EXPECT_EQ(dataset.spec().fields[1].sizes, Sizes{});
+  EXPECT_EQ(column<float>(dataset, "x", {2, 0}), (std::vector<float>{5, 6, 1, 2}));
+  EXPECT_EQ(column<std::int64_t>(dataset, "y", {1}), (std::vector<std::int64_t>{8}));
+}
+
+TEST(Formats, FilesOfNpyAreColumnsByName) {
+  const TemporaryDirectory directory;
+  write(directory / "x.npy", npy("<f4", "(3, 2)", bytes_of(kX)));
+  write(directory / "y.npy", npy("<i8", "(3,)", bytes_of(kY)));
+  write(directory / "readme.txt", "of no format");
+  expect_x_and_y(*open_channel(directory));
+}
+
+TEST(Formats, MembersOfNpzAreColumnsByName) {
+  for (const bool deflated : {false, true}) {
+    const TemporaryDirectory directory;
+    write(directory / "data.npz", zip_file({{"x.npy", npy("<f4", "(3, 2)", bytes_of(kX)), deflated},
+                                            {"y.npy", npy("<i8", "(3,)", bytes_of(kY)), deflated}}));
+    expect_x_and_y(*open_channel(directory));
+  }
+  const TemporaryDirectory parts;
+  write(parts / "a.npz", zip_file({{"x.npy", npy("<f4", "(3, 2)", bytes_of(kX)), true}}));
+  write(parts / "b.npz", zip_file({{"y.npy", npy("<i8", "(3,)", bytes_of(kY)), true}}));
+  expect_x_and_y(*open_channel(parts));
+  write(parts / "b.npz", zip_file({{"x.npy", npy("<f4", "(3, 2)", bytes_of(kX)), true}}));
+  EXPECT_ERROR(open_channel(parts), InputError, "two arrays of the name \"x\"", "a.npz (x.npy)", "b.npz (x.npy)");
+  write(parts / "b.npz", zip_file({{"notes.txt", "hello", false}}));
+  EXPECT_ERROR(open_channel(parts), InputError, "b.npz", "\"notes.txt\" is no .npy file");
+  write(parts / "b.npz", "PK and nothing more");
+  EXPECT_ERROR(open_channel(parts), InputError, "b.npz", "damaged");
+}
+
+TEST(Formats, TensorsOfSafetensorsAreColumnsByName) {
+  const TemporaryDirectory directory;
+  write(directory / "data.safetensors", safetensors(R"({"x":{"dtype":"F32","shape":[3,2],"data_offsets":[0,24]},)"
+                                                    R"("y":{"dtype":"I64","shape":[3],"data_offsets":[24,48]}})",
+                                                    bytes_of(kX) + bytes_of(kY)));
+  expect_x_and_y(*open_channel(directory));
+  write(directory / "more.safetensors",
+        safetensors(R"({"m":{"dtype":"BOOL","shape":[4],"data_offsets":[0,4]}})", "abcd"));
+  EXPECT_ERROR(open_channel(directory), InputError, "as many samples in each array", "(m) 4", "has 3");
+  std::filesystem::remove(directory / "data.safetensors");
+  write(directory / "more.safetensors", safetensors("{}", ""));
+  EXPECT_ERROR(open_channel(directory), InputError, directory.path().string() + " holds no array");
+}
+
+// The reference reader refuses these, too.
+TEST(Formats, SafetensorsHaveNeitherGapsNorMoreBytes) {
+  const TemporaryDirectory directory;
+  const auto refused = [&](const std::string& header, const std::string& data, const std::string& text) {
+    write(directory / "data.safetensors", safetensors(header, data));
+    EXPECT_ERROR(open_channel(directory), InputError, "data.safetensors", text);
+  };
+  refused(R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "abc", "end at byte 2 of its 3");
+  refused(R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", "abc", "gap at byte 0");
+  refused(
+      R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+      "abc", "overlap");
+  refused(R"({"x":{"dtype":"U8","shape":[3],"data_offsets":[0,2]}})", "ab", "do not fit");
+  refused(R"({"x":{"dtype":"F8","shape":[2],"data_offsets":[0,2]}})", "ab", "\"F8\" is not supported");
+  refused(R"({"x":{"dtype":"U8","shape":[4611686018427387904,4],"data_offsets":[0,2]}})", "ab", "impossible shape");
+  refused(R"({"x":1})", "ab", "not what the format says");
+}
+
+TEST(Formats, NpyOfEveryType) {
+  const auto read = [](const std::string& descr, const std::string& bytes) {
+    const TemporaryDirectory directory;
+    write(directory / "x.npy", npy(descr, "(2,)", bytes));
+    return open_channel(directory);
+  };
+  EXPECT_EQ(column<std::uint8_t>(*read("|u1", "\x01\xff"), "x", {0, 1}), (std::vector<std::uint8_t>{1, 255}));
+  EXPECT_EQ(column<std::int8_t>(*read("|i1", "\x01\xff"), "x", {0, 1}), (std::vector<std::int8_t>{1, -1}));
+  EXPECT_EQ(column<std::uint8_t>(*read("|b1", std::string("\0\x05", 2)), "x", {0, 1}),
+            (std::vector<std::uint8_t>{0, 1}));
+  const auto both = [&]<typename Number>(const std::string& code, const std::vector<Number>& numbers) {
+    std::string swapped;
+    for (const Number number : numbers) {
+      const std::string one = bytes_of(std::vector{number});
+      swapped.append(one.rbegin(), one.rend());
+    }
+    EXPECT_EQ(column<Number>(*read("<" + code, bytes_of(numbers)), "x", {0, 1}), numbers);
+    EXPECT_EQ(column<Number>(*read(">" + code, swapped), "x", {0, 1}), numbers);
+  };
+  both("i2", std::vector<std::int16_t>{258, -2});
+  both("i4", std::vector<std::int32_t>{70000, -2});
+  both("i8", std::vector<std::int64_t>{std::int64_t{1} << 40, -2});
+  both("f4", std::vector<float>{1.5F, -2});
+  both("f8", std::vector<double>{1e300, -2});
+  both("f2", std::vector<std::uint16_t>{0x3C00, 0xC000});
+  for (const char* unknown : {"<u4", "<c8", "<U3", "|O", "<M8[ns]", "f4", ""}) {
+    EXPECT_ERROR(read(unknown, "12345678"), InputError, "x.npy", "elements are of type", "convert it to one of b1, i1");
+  }
+}
+
+TEST(Formats, NpyRefusesWhatItIsNot) {
+  const TemporaryDirectory directory;
+  const auto refused = [&](const std::string& bytes, const std::string& text) {
+    write(directory / "x.npy", bytes);
+    EXPECT_ERROR(open_channel(directory), InputError, (directory / "x.npy").string(), text);
+  };
+  const std::string good = npy("<f4", "(3, 2)", bytes_of(kX));
+  for (std::size_t size = 0; size < good.size(); ++size)
+    refused(good.substr(0, size), size < 6 ? "magic" : "truncated");
+  refused(good + "x", "more bytes than it should: its header says 3 × 2 elements of float32, which end at byte " +
+                          std::to_string(good.size()));
+  refused(npy("<f4", "()", "abcd"), "single number");
+  refused(npy("<f4", "(3, 2)", bytes_of(kX), "True"), "numpy.ascontiguousarray");
+  refused(npy("<f4", "(3000000000, 3000000000)", ""), "impossible size: 3000000000 × 3000000000");
+  refused(npy("<f4", "(3000000000, 0, 3000000000)", ""), "impossible size");
+  refused(npy("<f4", "(30000000000, 3)", "abc"), "truncated");
+  refused(npy("<f4", "(-1,)", ""), "no size");
+  refused(npy("<f4", "(99999999999999999999,)", ""), "no size");
+  refused(npy_of_header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", ""), "records");
+  refused(npy_of_header("{'descr': '<f4', 'shape': (1,), }", "abcd"), "lacks descr, fortran_order or shape");
+  refused(npy_of_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'shape': (1,), }", "abcd"),
+          "\"shape\"");
+  refused(npy_of_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), } + {}", "abcd"), "after its end");
+  refused(npy_of_header("{'descr", ""), "does not end");
+  refused(npy_of_header("os.system('true')", ""), "{ is missing");
+  std::string version = good;
+  version[6] = 4;
+  refused(version, "version 4");
+  version[6] = 2;  // a length of 32 bits
+  refused(version, "claims a header of");
+  write(directory / "x.npy",
+        npy("<f4", "(3,)", bytes_of(std::vector<float>{1, 2, 3}), "True"));  // the same in both orders
+  EXPECT_EQ(column<float>(*open_channel(directory), "x", {2}), std::vector<float>{3});
+}
+
+TEST(Formats, CountsMustBeTheSame) {
+  const TemporaryDirectory directory;
+  write(directory / "x.npy", npy("<f4", "(3, 2)", bytes_of(kX)));
+  write(directory / "y.npy", npy("<i8", "(2,)", bytes_of(std::vector<std::int64_t>{1, 2})));
+  EXPECT_ERROR(open_channel(directory), InputError, "as many samples in each array", "x.npy has 3", "y.npy 2");
+  write(directory / "y.npy", npy("<i8", "(3, 0)", ""));
+  EXPECT_ERROR(open_channel(directory), InputError, "no data", "y.npy has 3 samples of [0]");
+}
+
+TEST(Formats, SayWhatAChannelMayHold) {
+  const TemporaryDirectory directory;
+  write(directory / "table.csv", "1,2");
+  EXPECT_ERROR(open_channel(directory), InputError, "must hold, plain or gzip, one IDX file", "x.npy and y.npy",
+               "an .npz file", "a .safetensors file", "no IDX file, no npy file", "other files: table.csv");
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,90 @@
+// Files of arrays that were changed at random, and what a job does to a channel before its first step: each is refused
+// or read. `make soak` tries many.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iostream>
+#include <random>
+
+#include "engine/data/Formats.h"
+#include "engine/data/ProgramSamples.h"
+#include "tests/support/HostileCases.h"
+#include "tests/support/Soak.h"
+#include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestArrays.h"
+#include "tests/support/TestZip.h"
+
+namespace lockstep {
+namespace {
+
+struct Base {
+  const char* file;
+  std::string bytes;
+};
+
+std::vector<Base> bases() {
+  const std::string x = npy("<f4", "(3, 2)", bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}));
+  const std::string y = npy(">i8", "(3,)", bytes_of(std::vector<std::int64_t>{0, 0, 0}));
+  return {{"x.npy", x},
+          {"stored.npz", zip_file({{"x.npy", x, false}, {"y.npy", y, false}})},
+          {"deflated.npz", zip_file({{"x.npy", x, true}, {"y.npy", y, true}})},
+          {"data.safetensors", safetensors(R"({"x":{"dtype":"F32","shape":[3,2],"data_offsets":[0,24]},)"
+                                           R"("y":{"dtype":"I64","shape":[3],"data_offsets":[24,48]}})",
+                                           bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}) + std::string(24, '\0'))}};
+}
+
+// A few bytes become others, digits above all; or a part is cut out, doubled or moved to the end.
+std::string changed(std::string bytes, std::mt19937& random) {
+  const auto below = [&](std::size_t most) { return random() % std::max<std::size_t>(most, 1); };
+  for (std::size_t changes = 1 + below(4); changes-- > 0 && !bytes.empty();) {
+    const std::size_t at = below(bytes.size());
+    switch (below(6)) {
+      case 0:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 1:
+        bytes[at] = "0123456789-,'()[]{}<>|fiubTF:"[below(29)];
+        break;
+      case 2:
+        bytes[at] = static_cast<char>(bytes[at] ^ static_cast<char>(1U << below(8)));
+        break;
+      case 3:
+        bytes.erase(at, below(32));
+        break;
+      case 4:
+        bytes.insert(at, bytes.substr(below(bytes.size()), below(32)));
+        break;
+      default:
+        bytes.insert(at, std::string(1 + below(16), '9'));
+    }
+  }
+  return bytes;
+}
+
+TEST(HostileArrays, AreRefusedOrRead) {
+  const int count = soaking() ? 400'000 : 8'000;
+  const TemporaryDirectory directory;
+  const std::vector<Base> all = bases();
+  const auto base = [&](int i) -> const Base& { return all[static_cast<std::size_t>(i) % all.size()]; };
+  const auto run = [&](int i) {
+    std::mt19937 random(static_cast<unsigned>(i));
+    for (const Base& other : all) std::filesystem::remove(directory / other.file);
+    std::ofstream(directory / base(i).file, std::ios::binary) << changed(base(i).bytes, random);
+    const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(directory.path());
+    const std::string target = dataset->spec().fields.back().name;
+    const ProgramSamples samples(dataset, {{.name = "x"}}, {.names = {{kTargetColumn, target}}});
+    std::vector<std::vector<double>> memory;
+    std::vector<std::byte*> columns;
+    for (const Column& column : samples.columns()) memory.emplace_back(column.bytes() / sizeof(double) + 1);
+    for (std::vector<double>& column : memory) columns.push_back(reinterpret_cast<std::byte*>(column.data()));
+    samples.read(std::vector<std::int64_t>{samples.size() - 1}, columns);
+  };
+  const CaseResults results = run_hostile_cases(count, run, [&](int i) { return std::string(base(i).file); });
+  for (const std::string& failure : results.failures) ADD_FAILURE() << failure;
+  std::cout << results.accepted << " accepted, " << results.refused << " refused\n";
+  EXPECT_GT(results.accepted, count / 100);
+  EXPECT_GT(results.refused, count / 4);
+}
+
+}  // namespace
+}  // namespace lockstep
