@@ -1,5 +1,5 @@
-// The loop on a device that executes late: steps overlap with the host, and evaluations, checkpoints and the best state
-// read what is not yet computed unless somebody waits for it.
+// The loop on devices that execute late, of one rank and of several: steps overlap with the host, and collectives,
+// evaluations, checkpoints and the best state read what is not yet computed unless somebody waits for it.
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
@@ -9,9 +9,10 @@
 #include "engine/checkpoint/Checkpoint.h"
 #include "engine/device/CpuDevice.h"
 #include "tests/engine/train/TrainerJob.h"
+#include "tests/support/LateCommunicator.h"
 #include "tests/support/LateDevice.h"
-#include "tests/support/RankAlone.h"
-#include "tests/support/TemporaryDirectory.h"
+#include "tests/support/MpiTest.h"
+#include "tests/support/SharedDirectory.h"
 
 namespace lockstep {
 namespace {
@@ -23,26 +24,29 @@ void expect_same(const NamedTensors& a, const NamedTensors& b) {
 
 class TrainerLateTest : public testing::TestWithParam<LateDevice::Eager> {
  protected:
-  RankContext on(Device& device) { return {.device = device, .communicator = alone_, .host = alone_}; }
+  RankContext on_cpu() { return {.device = cpu_, .communicator = host_, .host = host_}; }
+  RankContext on_late() { return {.device = late_, .communicator = late_communicator_, .host = host_}; }
 
   CpuDevice cpu_{1};
   LateDevice late_{GetParam()};
-  RankAlone alone_;
-  TemporaryDirectory directory_;
+  MpiCommunicator host_{mpi_session(), MpiMode::kInline};
+  LateCommunicator late_communicator_{mpi_session()};
+  SharedDirectory directory_{host_};
 };
 
 TEST_P(TrainerLateTest, TrainsEvaluatesAndSavesWhatACpuDoes) {
   Hyperparameters options = TrainerJob::hyperparameters();
   options.epochs = 4;
+  options.batch_size = 18;  // so that steps of three ranks are captured, too
   options.clip_norm = 0.5;
   options.checkpoint_every.steps = 3;
   options.checkpoint_keep = 100;
   options.passes = {};
   const CheckpointDirectory cpu_checkpoints(directory_ / "cpu", {});
   const CheckpointDirectory late_checkpoints(directory_ / "late", {});
-  TrainerJob expected(options, on(cpu_), &cpu_checkpoints);
+  TrainerJob expected(options, on_cpu(), &cpu_checkpoints);
   const TrainingResult wanted = expected.run();
-  TrainerJob job(options, on(late_), &late_checkpoints);
+  TrainerJob job(options, on_late(), &late_checkpoints);
   const TrainingResult found = job.run();
   EXPECT_TRUE(found.captured);
   EXPECT_EQ(job.events.steps.front().seconds.replay, 0);
