@@ -58,8 +58,8 @@ ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_
   return {.names = hyperparameters.columns,
           .real = hyperparameters.precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat,
           .real_targets = !class_labels,
-          .ignored_label = hyperparameters.ignore_index,
-          .normalization = {hyperparameters.input_mean, hyperparameters.input_std}};
+          .normalization = {hyperparameters.input_mean, hyperparameters.input_std},
+          .ignored_label = hyperparameters.ignore_index};
 }
 
 void add_samples(JobData& data, const std::string& channel, std::shared_ptr<const Dataset> dataset,
