@@ -4,13 +4,14 @@
 namespace lockstep {
 
 /// Seconds of one step on this rank, by phase, of the host's monotonic clock. They are measured always: a step of one
-/// micro-batch reads the clock six times, on a GPU eight times.
+/// micro-batch reads the clock eight times, on a GPU ten times, at some 30 ns each. That is 0.1 % of a step of 0.23 ms,
+/// which is what two small linear layers take for one sample.
 ///
 /// On a CPU these are the times in which the work was done. On a GPU the host enqueues work and goes on; finding out
 /// when the device did it would hold it up. There `forward`, `backward`, `reduction_wait` and `optimizer` are the
 /// times that the host took to enqueue, and `device_wait` is what the device took longer.
 struct StepSeconds {
-  double data_wait = 0;       ///< until the micro-batches were there
+  double data_wait = 0;       ///< until the micro-batches were there, or on their way to a GPU
   double forward = 0;         ///< the program and its loss
   double backward = 0;        ///< all-reduces of buckets start meanwhile
   double reduction_wait = 0;  ///< from the end of backward until all gradients were reduced

@@ -41,8 +41,6 @@ class Prefetcher {
 
   DeviceBatch next();
   void prefetch();
-  /// Seconds that `next` and `prefetch` have waited for the loader so far.
-  double seconds_waited() const { return loader_.seconds_waited(); }
 
   /// The samples as a loader for this device should read them: for a GPU, pixels stay bytes until they are there.
   static ProgramSamples samples_for(const Device& device, const ProgramSamples& samples);

@@ -84,13 +84,13 @@ void TrainingStep::start(Prefetcher& inputs, const Step& step) {
                        .unscale = 1 / scale,
                        .riders = {.stop = step.stop ? 1.0 : 0.0, .save = step.save ? 1.0 : 0.0}};
   letting_go_on_error([&] {
-    const double waited_before = inputs.seconds_waited();
     state_.write({&state, 1});
     run(inputs, step);
-    started_.push_back(
-        {.global_step = step.global_step, .loss_scale = scale, .seconds = clock_.seconds(), .state = state_.read()});
+    started_.push_back({.global_step = step.global_step, .loss_scale = scale, .seconds = {}, .state = state_.read()});
+    clock_.skip();
     inputs.prefetch();
-    started_.back().seconds.data_wait = inputs.seconds_waited() - waited_before;
+    clock_.ends(&StepSeconds::data_wait);
+    started_.back().seconds = clock_.seconds();
   });
 }
 
@@ -103,8 +103,9 @@ void TrainingStep::drain() {
 }
 
 void TrainingStep::run(Prefetcher& inputs, const Step& step) {
-  DeviceBatch batch = inputs.next();
   clock_.start();
+  DeviceBatch batch = inputs.next();
+  clock_.ends(&StepSeconds::data_wait);
   if (options_.capture && step.full && capture_failure_.empty()) return run_full(batch, step);
   begin();
   for (std::int64_t micro_batch = 0;; ++micro_batch) {
@@ -115,7 +116,7 @@ void TrainingStep::run(Prefetcher& inputs, const Step& step) {
     if (batch.last_of_step) break;
     inputs.prefetch();
     batch = inputs.next();
-    clock_.skip();
+    clock_.ends(&StepSeconds::data_wait);
   }
   update();
 }
