@@ -93,7 +93,7 @@ struct Hyperparameters {
   Data data = Data::kFiles;
   /// Which column of a channel feeds which input of the program, where their names differ; `target` and `weight` stand
   /// for those two.
-  std::map<std::string, std::string> columns;
+  std::map<std::string, std::string> columns{};
   bool shuffle = true;
   std::int64_t synthetic_samples = 1024;  ///< data=synthetic: of an epoch
   double input_mean = 0;                  ///< of pixels scaled to [0, 1]
