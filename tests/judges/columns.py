@@ -227,16 +227,12 @@ def tables_give_tables_and_a_saved_model():
         directory = pathlib.Path(name)
         models.export(model, directory / "in.pt2", (torch.rand(4, 6), torch.rand(4, 4)))
         write_channel(directory / "data", "safetensors", data)
-        _, trained = common.train(directory, {"train": directory / "data"}, 2, model=directory / "in.pt2", loss="mse", batch_size=20,
-                                  epochs=2, shuffle="false", learning_rate=0.1, momentum=0, export="pt2,safetensors,saved_model")
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for step in range(6):
-            at = slice(step % 3 * 20, (step % 3 + 1) * 20)
-            optimizer.zero_grad()
-            F.mse_loss(model(torch.tensor(data["second"][at]), torch.tensor(data["first"][at]))[0], torch.tensor(data["y"][at])).backward()
-            optimizer.step()
+        _, trained = common.train(directory, {"train": directory / "data"}, 2, model=directory / "in.pt2", loss="mse", batch_size=60,
+                                  epochs=1, learning_rate=0.1, momentum=0, export="pt2,safetensors,saved_model")
+        F.mse_loss(model(torch.tensor(data["second"]), torch.tensor(data["first"]))[0], torch.tensor(data["y"])).backward()
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
         difference = common.relative_difference(trained, state(model))
-        assert difference <= common.tolerance("fp32", steps=6), f"parameters differ by {difference:.3g}"
+        assert difference <= common.tolerance("fp32"), f"parameters differ by {difference:.3g}"
         program = torch.export.load(directory / "model" / "model.pt2").module()
         with torch.no_grad():
             outputs = program(torch.tensor(data["second"]), torch.tensor(data["first"]))

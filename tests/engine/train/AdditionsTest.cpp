@@ -67,7 +67,8 @@ TEST(Additions, ALossAndAMetricNeedNoMoreThanARegistration) {
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
   const at::Tensor inputs = at::empty({21, 1, 4, 4}, at::kDouble);
   const at::Tensor targets = at::empty({21, 3}, at::kDouble);
-  samples.read(all, Precision::kFp64, inputs.mutable_data_ptr(), targets.mutable_data_ptr());
+  samples.read(all, std::vector{static_cast<std::byte*>(inputs.mutable_data_ptr()),
+                                static_cast<std::byte*>(targets.mutable_data_ptr())});
   const Program program = job.inference_program();
   Executor executor(program);
   for (int step = 0; step < 3; ++step) {

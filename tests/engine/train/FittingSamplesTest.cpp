@@ -88,7 +88,7 @@ TEST(FittingSamples, TokensAreBelowTheClassesThatOneHotMakes) {
   Graph graph = language_model();
   graph.nodes[1].target = "torch.ops.aten.one_hot.default";
   graph.nodes[1].inputs = {{"self", TensorName{"rows"}}, {"num_classes", std::int64_t{9}}};
-  EXPECT_EQ(fitting_samples(graph, /*class_labels=*/true).vocabulary, 9);
+  EXPECT_EQ(fitting_samples(graph, /*class_labels=*/true).fields[0].bound, 9);
   graph.nodes[1].set("num_classes", std::int64_t{-1});  // as many as the largest token says
   EXPECT_ERROR(fitting_samples(graph, /*class_labels=*/true), InputError, "no embedding reads it");
 }
