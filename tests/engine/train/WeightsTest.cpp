@@ -198,7 +198,8 @@ class PyTorch {
     const auto count = static_cast<std::int64_t>(batch.size());
     const at::Tensor inputs = at::empty({count, 1, 4, 4}, at::kDouble);
     const at::Tensor targets = at::empty({count}, at::kLong);
-    samples_.read(batch, Precision::kFp64, inputs.mutable_data_ptr(), targets.mutable_data_ptr());
+    samples_.read(batch, std::vector{static_cast<std::byte*>(inputs.mutable_data_ptr()),
+                                     static_cast<std::byte*>(targets.mutable_data_ptr())});
     const at::Tensor loss = loss_of(executor_.run({inputs}).at(0), targets);
     std::vector<at::Tensor> gradients = torch::autograd::grad({loss}, parameters_);
     const c10::NoGradGuard no_grad;
