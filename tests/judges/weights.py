@@ -1,4 +1,4 @@
-"""Labels that do not count and classes that count differently, in training and in evaluation, against PyTorch."""
+"""Labels that do not count, and classes and samples that count differently, in training and in evaluation, against PyTorch."""
 
 import pathlib
 
@@ -27,13 +27,33 @@ def tensors(pixels, labels):
     return torch.tensor(pixels, dtype=torch.float64).div(255).unsqueeze(1), torch.tensor(labels).long()
 
 
-def in_pytorch(model, pixels, labels, clip, **loss):
+def mean_loss(logits, y, samples, weight, ignore_index, label_smoothing):
+    """Without weights of samples PyTorch's own mean; it has none with them."""
+    loss = dict(weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
+    if samples is None:
+        return F.cross_entropy(logits, y, **loss)
+    return (F.cross_entropy(logits, y, reduction="none", **loss) * samples).sum() / counts(y, samples, weight, ignore_index).sum()
+
+
+def counts(y, samples, weight, ignore_index):
+    count = (y != ignore_index).double() * (torch.ones(10, dtype=torch.float64) if weight is None else weight)[y.clamp(min=0)]
+    return count if samples is None else count * samples
+
+
+def write_channel(directory, pixels, labels, samples):
+    if samples is None:
+        return common.write_channel(directory, pixels, labels)
+    directory.mkdir()
+    np.savez(directory / "data.npz", images=pixels, labels=labels, weight=samples)
+
+
+def in_pytorch(model, pixels, labels, samples, clip, **loss):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     losses = []
     for step in range(STEPS):
         at = slice(step % 7 * BATCH, (step % 7 + 1) * BATCH)
         x, y = tensors(pixels[at], labels[at])
-        value = F.cross_entropy(model(x), y, **loss)
+        value = mean_loss(model(x), y, None if samples is None else torch.tensor(samples[at]), **loss)
         optimizer.zero_grad()
         value.backward()
         if clip:
@@ -43,37 +63,40 @@ def in_pytorch(model, pixels, labels, clip, **loss):
     return losses
 
 
-def compare(ranks, weights=None, ignored=None, smoothing=0.0, clip=0.0, **job):
+def compare(ranks, weights=None, ignored=None, smoothing=0.0, clip=0.0, samples=False, **job):
+    """With `samples`, each has a weight, and labels 3 become PyTorch's own -100."""
     torch.manual_seed(7)
     model = models.Mlp().double()
-    pixels, labels = data(seed=3)
-    held_out = common.images(67, seed=4)
+    channels = {"train": (*data(seed=3), None), "validation": (*common.images(67, seed=4), None)}
+    if samples:
+        generator = np.random.default_rng(6)
+        channels = {name: (pixels, np.where(labels == 3, -100, labels.astype(np.int64)), generator.uniform(0, 3, len(labels)))
+                    for name, (pixels, labels, _) in channels.items()}
     given = {**({"class_weights": weights} if weights else {}), **({"ignore_index": ignored} if ignored is not None else {}),
              **({"label_smoothing": smoothing} if smoothing else {}), **({"clip_norm": clip} if clip else {})}
     with common.temporary_directory() as name:
         directory = pathlib.Path(name)
         models.export(model, directory / "model.pt2")
-        common.write_channel(directory / "train", pixels, labels)
-        common.write_channel(directory / "validation", *held_out)
-        _, trained = common.train(directory, {"train": directory / "train", "validation": directory / "validation"}, ranks,
+        for channel, content in channels.items():
+            write_channel(directory / channel, *content)
+        _, trained = common.train(directory, {channel: directory / channel for channel in channels}, ranks,
                                   model=directory / "model.pt2", log_every=1e-9, artifact_state="last", eval_batch_size=9,
                                   metrics="perplexity", **JOB, **given, **job)
         reported = [line["train_loss"] for line in common.metrics(directory, "progress")]
         final = common.metrics(directory, "final")[0]
     loss = dict(weight=torch.tensor(weights, dtype=torch.float64) if weights else None, label_smoothing=smoothing,
                 ignore_index=-100 if ignored is None else ignored)
-    losses = in_pytorch(model, pixels, labels, clip, **loss)
+    losses = in_pytorch(model, *channels["train"], clip, **loss)
     difference = common.relative_difference(trained, {n: t.detach().numpy() for n, t in model.state_dict().items()})
     assert difference <= 1e-9, f"{ranks} ranks, {given}, {job}: parameters differ by {difference:.3g}"
-    by_step = {line: value for line, value in enumerate(losses)}
-    assert all(min(abs(a - b) for b in by_step.values()) <= 1e-9 for a in reported) and len(reported) > STEPS // 2, (reported, losses)
-    x, y = tensors(*held_out)
+    # The first step's line opens the clock and is not printed; nor is what follows an evaluation.
+    assert len(reported) > STEPS // 2 and all(min(abs(a - b) for b in losses) <= 1e-9 for a in reported), (reported, losses)
+    x, y = tensors(*channels["validation"][:2])
+    own = torch.tensor(channels["validation"][2]) if samples else None
     with torch.no_grad():
         logits = model(x)
-    count = (torch.tensor(weights, dtype=torch.float64) if weights else torch.ones(10, dtype=torch.float64))[y]
-    if ignored is not None:
-        count = count * (y != ignored)
-    mean = F.cross_entropy(logits, y, **loss).item()
+    count = counts(y, own, loss["weight"], loss["ignore_index"])
+    mean = mean_loss(logits, y, own, **loss).item()
     hits = {1: logits.argmax(1) == y, 5: (logits.topk(5, 1).indices == y.unsqueeze(1)).any(1)}
     for metric, value in {"loss": mean, "perplexity": np.exp(mean), "accuracy": ((hits[1] * count).sum() / count.sum()).item(),
                           "top5": ((hits[5] * count).sum() / count.sum()).item()}.items():
@@ -93,6 +116,11 @@ def weights_of_classes():
 def both_with_smoothing_clipping_and_micro_batches():
     for ranks in (1, 3, 4):
         compare(ranks, weights=WEIGHTS, ignored=3, smoothing=0.1, clip=0.05, micro_batch_size=2)
+
+
+def all_three_together():
+    for ranks in (1, 2, 3, 4):
+        compare(ranks, weights=WEIGHTS, smoothing=0.1, clip=0.05, samples=True, micro_batch_size=3)
 
 
 def a_batch_of_ignored_labels_changes_nothing():
@@ -150,6 +178,6 @@ def what_does_not_fit_is_refused():
 
 
 if __name__ == "__main__":
-    common.main(ignored_labels, weights_of_classes, both_with_smoothing_clipping_and_micro_batches,
+    common.main(ignored_labels, weights_of_classes, both_with_smoothing_clipping_and_micro_batches, all_three_together,
                 a_batch_of_ignored_labels_changes_nothing, a_job_or_a_channel_without_labels_that_count_is_told,
                 what_does_not_fit_is_refused)
