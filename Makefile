@@ -1,6 +1,7 @@
 # The two commands a newcomer needs: `make demo` and `make test`. Each installs what is missing.
 PREFIX := $(shell docker/install.sh prefix)
 JOBS   := $(shell nproc)
+UNITS   = $(if $(SINCE),git diff --name-only --diff-filter=d $(SINCE) --,git ls-files)
 SET    := $(if $(wildcard /dev/nvidiactl),gpu,build)
 
 .PHONY: demo test bench bench-gpu build sanitize docs lint format soak clean set-up-build set-up-gpu set-up-full
@@ -48,10 +49,11 @@ docs: build  ## writes what documents repeat of `lockstep`: hyperparameters, exi
 
 # Not over benchmarks: clang-tidy 14 takes Google Benchmark's registration for a leak, in its header. Nor over the emulator
 # of CUDA: it knows no std::source_location.
-lint: set-up-full  ## clang-format and clang-tidy, as errors
-	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
+lint: set-up-full  ## clang-format and clang-tidy, as errors; SINCE=COMMIT: of the units that have changed since
+	cmake --preset release -B build-lint -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
+	cmake --build build-lint -j $(JOBS) --target lockstep_saved_model_messages
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror
-	git ls-files '*.cpp' ':!benchmarks' ':!tests/kernels/emulator' ':!tests/kernels/Emulat*' | xargs -n 1 -P $(JOBS) clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p build
+	$(UNITS) '*.cpp' ':!benchmarks' ':!tests/kernels/emulator' ':!tests/kernels/Emulat*' | xargs -r -n 1 -P $(JOBS) clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p build-lint
 
 format: set-up-full
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format -i

@@ -53,8 +53,8 @@ struct ParameterGroup {
   double learning_rate_factor = 1;
 };
 
-/// Field names are the hyperparameters' names. The table in Hyperparameters.cpp gives each its sentence and its range;
-/// the initial values here are the defaults.
+/// Field names are the hyperparameters' names. The table in HyperparameterTable.cpp gives each its sentence and its
+/// range; the initial values here are the defaults.
 struct Hyperparameters {
   // The model.
   std::string model = "cnn";                         ///< a built-in program's name, or a path to a .pt2 file

@@ -1,7 +1,7 @@
 // Checkpoints that were changed at random: each is passed over, refused or read. `make soak` tries hundreds.
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
