@@ -71,7 +71,7 @@ class JsonMutator {
   static void collect(nlohmann::json& value, const std::string& path, std::vector<Place>& places) {
     places.push_back({path, &value});
     if (value.is_object()) {
-      for (auto& [key, entry] : value.items()) collect(entry, path + "/" + key, places);
+      for (auto& [key, entry] : value.items()) collect(entry, std::string(path).append("/").append(key), places);
     } else if (value.is_array()) {
       for (std::size_t i = 0; i < value.size(); ++i) collect(value[i], path + "/" + std::to_string(i), places);
     }

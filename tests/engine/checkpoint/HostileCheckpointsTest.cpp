@@ -31,7 +31,7 @@ std::string change(int i, const fs::path& checkpoint) {
   const std::vector<std::string> files = {"manifest.json",          "state.json",
                                           "model.safetensors",      "optimizer.safetensors",
                                           "statistics.safetensors", "best.safetensors"};
-  const std::string name = files[static_cast<std::size_t>(i) % files.size()];
+  const std::string& name = files[static_cast<std::size_t>(i) % files.size()];
   const std::string text = get(checkpoint / name);
   const auto mutated = [&](const std::string& before) {
     json document = json::parse(before);
