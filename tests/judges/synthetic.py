@@ -195,7 +195,7 @@ def clear_refusals():
     refused("channel", "train", "data=synthetic", extra=["--channel", "train=/tmp"])
     refused("patience", extra=["--patience", "2"])
     refused("what integers", "embedding", model=Counts(), example=integers)
-    refused("float32", "Int", model=Counts(), example=integers.int())
+    refused("what integers", "float32", model=Counts(), example=integers.int())
     refused("dimension 1", "fixed size", model=Lengths(), example=integers,
             dynamic={0: torch.export.Dim("batch"), 1: torch.export.Dim("length")})
 
