@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "common/Error.h"
 
@@ -32,6 +35,19 @@ FileDescriptor open_regular_file(const std::filesystem::path& path) {
   if (::fstat(file.get(), &info) != 0) throw InputError(with_errno("cannot stat " + path.string()));
   if (!S_ISREG(info.st_mode)) throw refuse(info.st_mode);
   return file;
+}
+
+std::optional<std::size_t> read_bytes_at(const FileDescriptor& file, std::uint64_t offset, std::span<std::byte> bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count =
+        ::pread(file.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return std::nullopt;
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
 }
 
 }  // namespace lockstep

@@ -1,10 +1,6 @@
 #include "engine/checkpoint/CheckpointSharing.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <exception>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -92,15 +88,9 @@ std::vector<CheckpointFile> share_files(Communicator& communicator, const Checkp
 }
 
 void read_piece(const fs::path& path, std::uint64_t at, std::span<std::byte> piece) {
-  const FileDescriptor file = open_regular_file(path);
-  while (!piece.empty()) {
-    const ssize_t count = ::pread(file.get(), piece.data(), piece.size(), static_cast<off_t>(at));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw InputError(with_errno("cannot read " + path.string()));
-    if (count == 0) throw InputError(path.string() + " became shorter while it was read");
-    at += static_cast<std::uint64_t>(count);
-    piece = piece.subspan(static_cast<std::size_t>(count));
-  }
+  const auto count = read_bytes_at(open_regular_file(path), at, piece);
+  if (!count) throw InputError(with_errno("cannot read " + path.string()));
+  if (*count < piece.size()) throw InputError(path.string() + " became shorter while it was read");
 }
 
 // Every rank takes part in every piece, whatever becomes of what it does with them: the first error is thrown at the

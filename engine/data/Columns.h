@@ -38,9 +38,8 @@ struct Column {
   std::optional<Normalization> pixels{};  ///< the tensor holds bytes, which become float32 where it is computed on
 
   std::int64_t numbers() const { return count_of(sizes); }
-  std::size_t bytes() const {
-    return static_cast<std::size_t>(numbers()) * size_of(transform.to());
-  }  ///< of one sample
+  /// Of one sample.
+  std::size_t bytes() const { return static_cast<std::size_t>(numbers()) * size_of(transform.to()); }
 };
 
 /// What a batch is made of. Types and sizes are decided here and nowhere else.
@@ -67,8 +66,7 @@ inline constexpr const char* kWeightColumn = "weight";
 /// - Targets of integers are class labels (int64) unless `real_targets` says otherwise; all others, and weights, are
 ///   real numbers.
 /// - A sample's sizes become those of the program's input where the two differ in sizes of 1 only: pictures of 28×28
-/// serve
-///   a program of 1×28×28 and one of 28×28.
+///   serve a program of 1×28×28 and one of 28×28.
 ///
 /// Fields that nothing takes are passed over. Throws InputError, listing the fields there are, when an input or the
 /// target has none, when `names` names what is not there, and when an input cannot be made of its field's type.

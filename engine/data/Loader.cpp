@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/Error.h"
+#include "common/Seconds.h"
 #include "common/Text.h"
 
 namespace lockstep {
@@ -87,7 +88,7 @@ MicroBatch Loader::next() {
   const auto start = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   prepared_.wait(lock, [this] { return results_.contains(delivered_); });
-  seconds_waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  seconds_waited_ += seconds_since(start);
   Result result = std::move(results_.extract(delivered_).mapped());
   ++delivered_;
   lock.unlock();

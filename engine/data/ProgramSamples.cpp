@@ -77,13 +77,13 @@ void ProgramSamples::refuse(const Column& column, const std::string& what, std::
                    std::to_string(sample) + " is " + found + "; " + expected);
 }
 
-void ProgramSamples::visit_integers(std::size_t field, const Visit& visit) const {
+template <typename Number, typename Visitor>
+void ProgramSamples::visit_numbers(std::size_t field, const Transform& transform, const Visitor& visit) const {
   const Field& stored = dataset_->spec().fields[field];
-  const Transform transform(stored.type, ElementType::kInt64, false);
   const auto each = static_cast<std::size_t>(stored.numbers());
-  const auto block = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / (each * sizeof(std::int64_t))));
+  const auto block = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / (each * sizeof(Number))));
   std::vector<double> raw = memory_of(static_cast<std::size_t>(block) * stored.bytes());
-  std::vector<std::int64_t> values(static_cast<std::size_t>(block) * each);
+  std::vector<Number> values(static_cast<std::size_t>(block) * each);
   std::vector<std::byte*> fields(dataset_->spec().fields.size());
   fields[field] = reinterpret_cast<std::byte*>(raw.data());
   for (std::int64_t first = 0; first < size(); first += block) {
@@ -92,10 +92,14 @@ void ProgramSamples::visit_integers(std::size_t field, const Visit& visit) const
     dataset_->read(samples, fields);
     const std::size_t count = samples.size() * each;
     transform.run(fields[field], static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(values.data()));
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!visit(first + static_cast<std::int64_t>(i / each), values[i])) return;
-    }
+    for (std::size_t i = 0; i < count; ++i) visit(samples[i / each], values[i]);
   }
+}
+
+template <typename Visitor>
+void ProgramSamples::visit_integers(std::size_t field, const Visitor& visit) const {
+  const ElementType stored = dataset_->spec().fields[field].type;
+  visit_numbers<std::int64_t>(field, Transform(stored, ElementType::kInt64, false), visit);
 }
 
 void ProgramSamples::check_range(const Column& column) const {
@@ -103,7 +107,7 @@ void ProgramSamples::check_range(const Column& column) const {
   const Limits stored = limits_of(column.transform.from());
   if (!is_integer(column.transform.to()) || (stored.least >= possible.least && stored.most <= possible.most)) return;
   visit_integers(column.field, [&](std::int64_t sample, std::int64_t value) {
-    if (value >= possible.least && value <= possible.most) return true;
+    if (value >= possible.least && value <= possible.most) return;
     refuse(column, "number", sample, std::to_string(value),
            "the program's input " + column.name + " is " + to_string(column.transform.to()));
   });
@@ -112,26 +116,13 @@ void ProgramSamples::check_range(const Column& column) const {
 void ProgramSamples::check_weights() const {
   const Column& weight = columns_.back();
   double sum = 0;
-  const auto each = static_cast<std::size_t>(weight.numbers());
-  const auto block = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / sizeof(double) / each));
-  const Transform exact = weight.transform.with_result(ElementType::kDouble);
-  std::vector<double> stored(static_cast<std::size_t>(block) * each);
-  std::vector<double> values(stored.size());
-  std::vector<std::byte*> fields(dataset_->spec().fields.size());
-  fields[weight.field] = reinterpret_cast<std::byte*>(stored.data());
-  for (std::int64_t first = 0; first < size(); first += block) {
-    std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(block, size() - first)));
-    std::iota(samples.begin(), samples.end(), first);
-    dataset_->read(samples, fields);
-    const std::size_t count = samples.size() * each;
-    exact.run(fields[weight.field], static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(values.data()));
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!std::isfinite(values[i]) || values[i] < 0) {
-        refuse(weight, "weight", samples[i / each], format("%g", values[i]), "weights are finite numbers ≥ 0");
-      }
-      sum += values[i];
-    }
-  }
+  visit_numbers<double>(weight.field, weight.transform.with_result(ElementType::kDouble),
+                        [&](std::int64_t sample, double value) {
+                          if (!std::isfinite(value) || value < 0) {
+                            refuse(weight, "weight", sample, format("%g", value), "weights are finite numbers ≥ 0");
+                          }
+                          sum += value;
+                        });
   if (sum == 0) throw InputError("all weights of the column " + weight.name + " are 0: nothing can be learnt");
 }
 
@@ -143,10 +134,9 @@ void ProgramSamples::find_classes() {
   }
   std::int64_t most = 0;
   visit_integers(target().field, [&](std::int64_t sample, std::int64_t label) {
-    if (label == ignored_label_) return true;
+    if (label == ignored_label_) return;
     if (label < 0) refuse(target(), "label", sample, std::to_string(label), "labels count from 0");
     most = std::max(most, label);
-    return true;
   });
   classes_ = most + 1;
 }
@@ -155,7 +145,7 @@ void ProgramSamples::require_classes(std::int64_t classes, const std::string& re
   if (classes_ <= classes) return;
   const std::string expected = reason + ", so labels must be 0 … " + std::to_string(classes - 1);
   visit_integers(target().field, [&](std::int64_t sample, std::int64_t label) {
-    if (label < classes || label == ignored_label_) return true;
+    if (label < classes || label == ignored_label_) return;
     refuse(target(), "label", sample, std::to_string(label), expected);
   });
 }
@@ -164,7 +154,7 @@ void ProgramSamples::require_tokens(const Column& input, std::int64_t bound, con
   const std::int64_t known = this->bound(input);
   if (known > 0 && known <= bound) return;
   visit_integers(input.field, [&](std::int64_t sample, std::int64_t token) {
-    if (token >= 0 && token < bound) return true;
+    if (token >= 0 && token < bound) return;
     refuse(input, "token", sample, std::to_string(token),
            reason + ", so tokens must be 0 … " + std::to_string(bound - 1));
   });

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,9 +35,8 @@ class ProgramSamples {
   bool has_weights() const { return columns_.size() == inputs_ + 2; }
 
   bool class_labels() const { return target().transform.to() == ElementType::kInt64; }
-  std::int64_t classes() const {
-    return classes_;
-  }  ///< 1 + the largest class label that counts; 0 without class labels
+  /// 1 + the largest class label that counts; 0 without class labels.
+  std::int64_t classes() const { return classes_; }
   /// What the field of a column is bounded by, or 0 when that is not known.
   std::int64_t bound(const Column& column) const { return dataset_->spec().fields[column.field].bound; }
 
@@ -59,9 +57,12 @@ class ProgramSamples {
   std::vector<double> numbers(const Column& column, std::int64_t sample) const;
 
  private:
-  using Visit = std::function<bool(std::int64_t sample, std::int64_t value)>;
-  /// Calls `visit` with every integer of a field, until it returns false.
-  void visit_integers(std::size_t field, const Visit& visit) const;
+  /// Calls `visit(sample, value)` with every number of a field, as `transform`, whose result is a Number, makes it.
+  template <typename Number, typename Visitor>
+  void visit_numbers(std::size_t field, const Transform& transform, const Visitor& visit) const;
+  /// The same with integers as they are stored.
+  template <typename Visitor>
+  void visit_integers(std::size_t field, const Visitor& visit) const;
   void check_range(const Column& column) const;
   void check_weights() const;
   void find_classes();

@@ -1,11 +1,9 @@
 #include "engine/files/SafetensorsFile.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -112,14 +110,9 @@ std::string SafetensorsFile::type_name(ElementType type) {
 }
 
 void SafetensorsFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
-  while (!bytes.empty()) {
-    const ssize_t count = ::pread(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw InputError(with_errno("cannot read " + path_.string()));
-    if (count == 0) throw InputError(path_.string() + ": its data cannot be read: it has become shorter");
-    offset += static_cast<std::uint64_t>(count);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
+  const auto count = read_bytes_at(file_, offset, bytes);
+  if (!count) throw InputError(with_errno("cannot read " + path_.string()));
+  if (*count < bytes.size()) throw InputError(path_.string() + ": its data cannot be read: it has become shorter");
 }
 
 }  // namespace lockstep

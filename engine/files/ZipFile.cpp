@@ -2,17 +2,16 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <optional>
 
 #include "common/Error.h"
+#include "common/RegularFile.h"
 #include "common/Text.h"
 
 namespace lockstep {
@@ -182,14 +181,9 @@ std::vector<std::byte> ZipFile::bytes_at(std::uint64_t offset, std::uint64_t cou
 
 void ZipFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
   if (offset > file_size_ || bytes.size() > file_size_ - offset) damaged("it is truncated");
-  while (!bytes.empty()) {
-    const ssize_t count = ::pread(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw InputError(with_errno("it cannot be read"));
-    if (count == 0) damaged("it is truncated");
-    offset += static_cast<std::uint64_t>(count);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
+  const auto count = read_bytes_at(file_, offset, bytes);
+  if (!count) throw InputError(with_errno("it cannot be read"));
+  if (*count < bytes.size()) damaged("it is truncated");
 }
 
 void ZipFile::inflate_at(std::uint64_t offset, std::uint64_t packed, std::span<std::byte> bytes) const {

@@ -21,12 +21,16 @@ bool names_real_type(const Argument& argument) {
   return number && c10::isFloatingType(scalar_type_from_archive(number->value));
 }
 
+c10::TypePtr without_optional(const c10::TypePtr& type) {
+  const auto optional = type->cast<c10::OptionalType>();
+  return optional ? optional->getElementType() : type;
+}
+
 // Whether the dispatcher passes an enumeration as a plain integer, which operators believe whatever it is.
 bool is_enumeration(const c10::Argument& argument) {
-  auto type = argument.real_type();
-  if (auto optional = type->cast<c10::OptionalType>()) type = optional->getElementType();
-  return type->kind() == c10::TypeKind::ScalarTypeType || type->kind() == c10::TypeKind::LayoutType ||
-         type->kind() == c10::TypeKind::MemoryFormatType;
+  const c10::TypeKind kind = without_optional(argument.real_type())->kind();
+  return kind == c10::TypeKind::ScalarTypeType || kind == c10::TypeKind::LayoutType ||
+         kind == c10::TypeKind::MemoryFormatType;
 }
 
 // A schema that wants int[6] is held to it by nothing else: operators read six. One integer stands for all of them.
@@ -39,11 +43,6 @@ std::vector<Integer> of_stated_length(const std::vector<Integer>& given, const c
   if (given.empty() && usual && usual->isIntList() && usual->toIntList().empty()) return given;
   throw InputError("its argument " + in_quotes(schema->name()) + " takes " + std::to_string(wanted) +
                    " integers, not " + std::to_string(given.size()));
-}
-
-c10::TypePtr without_optional(const c10::TypePtr& type) {
-  const auto optional = type->cast<c10::OptionalType>();
-  return optional ? optional->getElementType() : type;
 }
 
 bool is_of(const c10::Argument& argument, c10::TypeKind kind) {

@@ -21,11 +21,6 @@ namespace lockstep {
 
 namespace {
 
-InputError does_not_fit(const std::string& channel, const LoadedJob& job, const InputError& error) {
-  return InputError("channel " + channel + " does not fit the program " + job.program.program.name() + ": " +
-                    error.what());
-}
-
 void check_channel(const ProgramSamples& samples, Executor& executor, const Objective& objective, Precision precision,
                    const RankContext& context) {
   const DeviceBatch batch = first_batch(samples, 1, context);
@@ -74,7 +69,7 @@ std::vector<Probe> probe_program(const LoadedJob& job) {
   try {
     return make_probes(job.program.inference, {first_inputs(*data.samples, 2)}, /*check_sizes=*/true);
   } catch (const InputError& error) {
-    throw does_not_fit(data.channel, job, error);
+    throw does_not_fit(data.channel, job.program.program, error);
   }
 }
 
@@ -84,7 +79,7 @@ void check_channels(const LoadedJob& job, const Program& rewritten, Precision pr
     try {
       check_channel(samples, executor, job.objective, precision, context);
     } catch (const InputError& error) {
-      throw does_not_fit(channel, job, error);
+      throw does_not_fit(channel, job.program.program, error);
     }
   }
 }

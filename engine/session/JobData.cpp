@@ -62,6 +62,10 @@ ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_
           .ignored_label = hyperparameters.ignore_index};
 }
 
+InputError does_not_fit(const std::string& channel, const Program& program, const InputError& error) {
+  return InputError("channel " + channel + " does not fit the program " + program.name() + ": " + error.what());
+}
+
 void add_samples(JobData& data, const std::string& channel, std::shared_ptr<const Dataset> dataset,
                  const Program& program, const ColumnOptions& options) {
   const Graph& graph = program.graph();
@@ -70,7 +74,7 @@ void add_samples(JobData& data, const std::string& channel, std::shared_ptr<cons
     check_tokens(samples, graph);
     data.samples.emplace(channel, std::move(samples));
   } catch (const InputError& error) {
-    throw InputError("channel " + channel + " does not fit the program " + program.name() + ": " + error.what());
+    throw does_not_fit(channel, program, error);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "common/Error.h"
 #include "engine/data/ProgramSamples.h"
 #include "engine/program/Program.h"
 #include "engine/train/NamedDataset.h"
@@ -45,5 +46,8 @@ ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_
 /// input has no column, or holds integers that the program has no row for.
 void add_samples(JobData& data, const std::string& channel, std::shared_ptr<const Dataset> dataset,
                  const Program& program, const ColumnOptions& options);
+
+/// The error of a channel that a program cannot take, because of `error`.
+InputError does_not_fit(const std::string& channel, const Program& program, const InputError& error);
 
 }  // namespace lockstep

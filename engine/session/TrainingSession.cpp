@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/Error.h"
+#include "common/Seconds.h"
 #include "common/Text.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/program/EvalForm.h"
@@ -105,8 +106,7 @@ SessionOutcome TrainingSession::run() {
                                   .steps = result.steps};
   if (!context_.leads()) return outcome;
   if (result.stopped) tell_stop(result, outcome.kept);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  events_.run_ended(run_ended(config_, *job_, result, std::move(metrics), artifacts, seconds, context_));
+  events_.run_ended(run_ended(config_, *job_, result, std::move(metrics), artifacts, seconds_since(start_), context_));
   return outcome;
 }
 

@@ -1,17 +1,10 @@
 #include "engine/train/CheckpointKeeper.h"
 
+#include "common/Seconds.h"
 #include "engine/checkpoint/CheckpointWriter.h"
 #include "engine/collectives/Agreement.h"
 
 namespace lockstep {
-
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-}  // namespace
 
 CheckpointKeeper::CheckpointKeeper(const Hyperparameters& hyperparameters, const CheckpointDirectory* directory,
                                    Communicator& host, EventSink& events)

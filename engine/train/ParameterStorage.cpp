@@ -40,6 +40,12 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
                     hyperparameters.bucket_cap_mb * kMiB);
 }
 
+std::vector<at::Tensor> trained_tensors(const Program& program) {
+  std::vector<at::Tensor> tensors;
+  for (const StateTensor& entry : program.trained_parameters()) tensors.push_back(entry.tensor);
+  return tensors;
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters) {
   return make_optimizer(hyperparameters, {parameters.flat_parameters(), parameters.flat_gradients()},
                         parameters.plan().segments());

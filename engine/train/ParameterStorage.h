@@ -1,7 +1,10 @@
 // From a program and a job to parameters in flat storage and an optimizer over it.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <memory>
+#include <vector>
 
 #include "engine/artifacts/Safetensors.h"
 #include "engine/collectives/BucketPlan.h"
@@ -15,6 +18,9 @@ namespace lockstep {
 /// The trained parameters in the order in which backward meets them, with their groups. InputError when there is none,
 /// or when a parameter group matches none.
 BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program);
+
+/// The program's trained parameters, in the order of that plan.
+std::vector<at::Tensor> trained_tensors(const Program& program);
 
 /// The job's optimizer; `parameters` must outlive it.
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters);

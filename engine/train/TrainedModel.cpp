@@ -15,22 +15,12 @@
 
 namespace lockstep {
 
-namespace {
-
-std::vector<at::Tensor> tensors_of(const std::vector<StateTensor>& entries) {
-  std::vector<at::Tensor> tensors;
-  for (const StateTensor& entry : entries) tensors.push_back(entry.tensor);
-  return tensors;
-}
-
-}  // namespace
-
 TrainedModel::TrainedModel(const Hyperparameters& hyperparameters, const Program& program, Program rewritten,
                            BucketPlan buckets, const RankContext& context)
     : program_(std::move(rewritten)),
       inference_(program_.with_graph(eval_form(program.graph()))),
       context_(context),
-      parameters_(std::move(buckets), tensors_of(program_.trained_parameters()), kRiders),
+      parameters_(std::move(buckets), trained_tensors(program_), kRiders),
       optimizer_(make_optimizer(hyperparameters, parameters_)) {}
 
 MemoryUse TrainedModel::memory() {

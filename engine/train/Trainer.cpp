@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/Error.h"
+#include "common/Seconds.h"
 #include "common/Text.h"
 
 namespace lockstep {
@@ -13,8 +14,6 @@ namespace lockstep {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 

@@ -91,7 +91,7 @@ class TrainingJob {
                      .to(options.precision == Precision::kFp64 ? at::kDouble : at::kFloat)
                      .on(parts.device.place())),
         executor_(program_),
-        parameters_(make_bucket_plan(options, program_), tensors(), kRiders),
+        parameters_(make_bucket_plan(options, program_), trained_tensors(program_), kRiders),
         reducer_(parameters_, parts.communicator, parts.communicator),
         optimizer_(make_optimizer(options, parameters_)),
         step_(parts.device, executor_, objective, parameters_, reducer_, *optimizer_, parts.communicator,
@@ -128,12 +128,6 @@ class TrainingJob {
   Program inference_program() const { return program_.with_graph(eval_form(program_.graph())); }
 
  private:
-  std::vector<at::Tensor> tensors() const {
-    std::vector<at::Tensor> tensors;
-    for (const StateTensor& entry : program_.trained_parameters()) tensors.push_back(entry.tensor);
-    return tensors;
-  }
-
   Hyperparameters options_;
   BatchPlan plan_;
   TrainingJobParts parts_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <span>
 #include <string>
 
@@ -23,12 +22,8 @@ constexpr const char* kMemberEnd = ".npy";
 /// A member of an archive, unpacked.
 class Member : public InputFile {
  public:
-  Member(const ZipFile& archive, const std::string& member, const std::string& name) : InputFile(name) {
-    try {
-      content_.resize(archive.size(member));
-    } catch (const std::bad_alloc&) {
-      throw InputError(name + " does not fit in memory: it has " + std::to_string(archive.size(member)) + " bytes");
-    }
+  Member(const ZipFile& archive, const std::string& member, const std::string& name)
+      : InputFile(name), content_(memory_for(name, archive.size(member))) {
     archive.read(member, std::as_writable_bytes(std::span(content_)));
   }
   std::uintmax_t most_content() const override { return content_.size(); }

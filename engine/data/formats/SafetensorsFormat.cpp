@@ -1,11 +1,10 @@
 #include "engine/data/formats/SafetensorsFormat.h"
 
-#include <new>
 #include <span>
 #include <string>
 
-#include "common/Error.h"
 #include "engine/data/ArrayDataset.h"
+#include "engine/files/InputFile.h"
 #include "engine/files/SafetensorsFile.h"
 
 namespace lockstep {
@@ -20,13 +19,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
     const SafetensorsFile file(path);
     for (const auto& [name, entry] : file.entries()) {
       const std::string origin = path.string() + " (" + name + ")";
-      std::vector<std::uint8_t> bytes;
-      try {
-        bytes.resize(entry.end - entry.begin);
-      } catch (const std::bad_alloc&) {
-        throw InputError(origin + " does not fit in memory: it has " + std::to_string(entry.end - entry.begin) +
-                         " bytes");
-      }
+      std::vector<std::uint8_t> bytes = memory_for(origin, entry.end - entry.begin);
       file.read(name, std::as_writable_bytes(std::span(bytes)));
       arrays.push_back(make_array({.name = name, .type = entry.type, .origin = origin}, entry.sizes, std::move(bytes)));
     }

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "engine/device/CpuDevice.h"
+#include "engine/train/ParameterStorage.h"
 #include "tests/support/RankAlone.h"
 #include "tests/support/TrainingJob.h"
 
@@ -78,8 +79,7 @@ TEST(Additions, ALossAndAMetricNeedNoMoreThanARegistration) {
     EXPECT_NEAR(before.metric("loss"), loss, 1e-14);
     EXPECT_NEAR(before.metric("relative_error"), ((output - targets).norm() / targets.norm()).item<double>(), 1e-14);
     EXPECT_EQ(before.values().size(), 2);
-    std::vector<at::Tensor> parameters;
-    for (const StateTensor& entry : program.trained_parameters()) parameters.push_back(entry.tensor);
+    const std::vector<at::Tensor> parameters = trained_tensors(program);
     const auto gradients = torch::autograd::grad({at::huber_loss(output, targets)}, parameters);
     std::vector<at::Tensor> wanted;
     for (std::size_t i = 0; i < gradients.size(); ++i) wanted.push_back((parameters[i] - 0.1 * gradients[i]).detach());

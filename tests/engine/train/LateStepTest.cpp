@@ -60,7 +60,7 @@ class Job {
             build_builtin_program("mlp", {.input_shape = {1, 4, 4}, .classes = 6, .channels = {}, .hidden = {64, 64}})
                 .on(device.place())),
         executor_(program_),
-        parameters_(make_bucket_plan({}, program_), tensors(), kRiders),
+        parameters_(make_bucket_plan({}, program_), trained_tensors(program_), kRiders),
         reducer_(parameters_, communicator_, communicator_),
         optimizer_(make_optimizer({}, parameters_)),
         step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,
@@ -87,12 +87,6 @@ class Job {
   bool captured() const { return step_.captured(); }
 
  private:
-  std::vector<at::Tensor> tensors() const {
-    std::vector<at::Tensor> tensors;
-    for (const StateTensor& entry : program_.trained_parameters()) tensors.push_back(entry.tensor);
-    return tensors;
-  }
-
   Device& device_;
   ProgramSamples samples_ = plain_samples(std::make_shared<Waves>());
   RankAlone communicator_;

@@ -77,7 +77,7 @@ class Job {
         program_(build_builtin_program(
             "mlp", {.input_shape = {1, 4, 4}, .classes = 2, .channels = {}, .hidden = {8}, .dropout = dropout})),
         executor_(program_),
-        parameters_(make_bucket_plan(hyperparameters(), program_), tensors(), kRiders),
+        parameters_(make_bucket_plan(hyperparameters(), program_), trained_tensors(program_), kRiders),
         reducer_(parameters_, communicator_, communicator_),
         optimizer_(make_optimizer(hyperparameters(), parameters_)),
         step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,
@@ -126,11 +126,6 @@ class Job {
 
  private:
   static Hyperparameters hyperparameters() { return {}; }
-  std::vector<at::Tensor> tensors() const {
-    std::vector<at::Tensor> tensors;
-    for (const StateTensor& entry : program_.trained_parameters()) tensors.push_back(entry.tensor);
-    return tensors;
-  }
 
   ProgramSamples samples_;
   Program program_;
