@@ -35,6 +35,14 @@ BucketPlan::BucketPlan(const std::vector<ParameterLayout>& parameters, std::int6
   }
 }
 
+std::vector<std::size_t> BucketPlan::bucket_of_segments() const {
+  std::vector<std::size_t> bucket_of;
+  for (std::size_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+    bucket_of.resize(buckets_[bucket].end_segment, bucket);
+  }
+  return bucket_of;
+}
+
 std::string BucketPlan::digest() const {
   Digest digest;
   for (std::size_t i = 0; i < segments_.size(); ++i) {

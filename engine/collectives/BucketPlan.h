@@ -39,6 +39,7 @@ class BucketPlan {
   const std::vector<kernels::Segment>& segments() const { return segments_; }  ///< one per parameter, in order
   const std::vector<std::string>& names() const { return names_; }             ///< of the parameters, in order
   const std::vector<Bucket>& buckets() const { return buckets_; }
+  std::vector<std::size_t> bucket_of_segments() const;  ///< in which bucket each parameter is
   /// Everything above as text: ranks compare it.
   std::string digest() const;
 

@@ -7,7 +7,7 @@
 
 namespace lockstep {
 
-DeviceBatch first_batch(const ProgramSamples& samples, std::int64_t count, const RankContext& context) {
+Batch first_batch(const ProgramSamples& samples, std::int64_t count, const RankContext& context) {
   Loader loader(samples, Order(0, count, false), BatchPlan(count, count, 0, 1), 0, 1);
   return Prefetcher(loader, samples, context.device, context.communicator).next();
 }

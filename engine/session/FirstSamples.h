@@ -13,7 +13,7 @@
 namespace lockstep {
 
 /// The first `count` samples on the rank's device, as a step gets them.
-DeviceBatch first_batch(const ProgramSamples& samples, std::int64_t count, const RankContext& context);
+Batch first_batch(const ProgramSamples& samples, std::int64_t count, const RankContext& context);
 
 /// The inputs of the first `count` samples, or of all when there are fewer, on the host, in the program's order.
 std::vector<at::Tensor> first_inputs(const ProgramSamples& samples, std::int64_t count);

@@ -23,7 +23,7 @@ namespace {
 
 void check_channel(const ProgramSamples& samples, Executor& executor, const Objective& objective, Precision precision,
                    const RankContext& context) {
-  const DeviceBatch batch = first_batch(samples, 1, context);
+  const Batch batch = first_batch(samples, 1, context);
   const at::Tensor output = forward(executor, batch.inputs, precision);
   if (objective.loss().class_labels() && output.dim() == batch.targets.dim() + 1) {
     const std::int64_t classes = output.size(-1);
@@ -102,7 +102,7 @@ void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperpar
     if (entry.kind == InputKind::kBuffer) buffers.emplace_back(entry.tensor, entry.tensor.clone());
   }
   Executor executor(rewritten, /*trains=*/true);
-  const DeviceBatch batch = first_batch(samples, share.samples, context);
+  const Batch batch = first_batch(samples, share.samples, context);
   try {
     forward(executor, batch.inputs, hyperparameters.precision);
   } catch (const SingleValueError& error) {

@@ -85,7 +85,7 @@ std::optional<Evaluation> Evaluator::evaluate(const ProgramSamples& given, const
   Sums sums(objective_, device_.place());
   bool stopped = false;
   for (std::int64_t step = 0; step < plan.steps() && !(stopped = stop()); ++step) {
-    const DeviceBatch batch = inputs.next();
+    const Batch batch = inputs.next();
     if (batch.size == 0) continue;
     const at::Tensor output = forward(executor_, batch.inputs, precision_);
     inputs.prefetch();

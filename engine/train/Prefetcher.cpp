@@ -32,8 +32,8 @@ Prefetcher::~Prefetcher() {
   }
 }
 
-DeviceBatch Prefetcher::batch_of(const MicroBatch& batch, std::vector<at::Tensor> columns) const {
-  DeviceBatch result{.size = batch.size, .last_of_step = batch.last_of_step};
+Batch Prefetcher::batch_of(const MicroBatch& batch, std::vector<at::Tensor> columns) const {
+  Batch result{.size = batch.size, .last_of_step = batch.last_of_step};
   if (batch.size == 0) return result;
   if (samples_.has_weights()) {
     result.weights = columns.back();
@@ -87,14 +87,14 @@ void Prefetcher::prefetch() {
 }
 
 // On the compute stream, right before the work that wants it.
-DeviceBatch Prefetcher::computed(DeviceBatch batch) const {
+Batch Prefetcher::computed(Batch batch) const {
   for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
     if (const auto& pixels = samples_.input(i).pixels) batch.inputs[i] = normalized_pixels(batch.inputs[i], *pixels);
   }
   return batch;
 }
 
-DeviceBatch Prefetcher::next() {
+Batch Prefetcher::next() {
   if (!stream_) {
     const MicroBatch batch = loader_.next();
     return computed(batch_of(batch, column_tensors(batch, samples_)));

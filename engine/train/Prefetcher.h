@@ -10,17 +10,9 @@
 #include "engine/collectives/Communicator.h"
 #include "engine/data/Loader.h"
 #include "engine/device/Device.h"
+#include "engine/train/Batch.h"
 
 namespace lockstep {
-
-/// A micro-batch in the memory of the device.
-struct DeviceBatch {
-  std::int64_t size = 0;  ///< samples; 0: the rank has none, and there are no tensors
-  bool last_of_step = true;
-  std::vector<at::Tensor> inputs{};  ///< in the program's order: [size, …]
-  at::Tensor targets{};              ///< [size, …]: int64 for class labels, else real numbers
-  at::Tensor weights{};              ///< of samples, or of their positions; undefined: all 1
-};
 
 /// On a CPU it hands over the loader's micro-batches in place. Pixels that the samples leave as bytes (`samples_for`)
 /// become float32 in `next`. For a GPU they are copied on the device's copy stream
@@ -39,7 +31,7 @@ class Prefetcher {
   Prefetcher& operator=(const Prefetcher&) = delete;
   ~Prefetcher();
 
-  DeviceBatch next();
+  Batch next();
   void prefetch();
 
   /// The samples as a loader for this device should read them: for a GPU, pixels stay bytes until they are there.
@@ -52,16 +44,16 @@ class Prefetcher {
   struct Place {
     explicit Place(c10::DeviceType type) : copied(type), used(type) {}
     MicroBatch source;  ///< must stay as it is until `copied`
-    DeviceBatch batch;
+    Batch batch;
     std::vector<at::Tensor> columns{};  ///< the memory that batches take a part of, by column
     c10::Event copied;
     c10::Event used;  ///< by all that was enqueued over it, or over what its memory was before
   };
-  DeviceBatch batch_of(const MicroBatch& batch, std::vector<at::Tensor> columns) const;
+  Batch batch_of(const MicroBatch& batch, std::vector<at::Tensor> columns) const;
   bool make_room(at::Tensor& memory, const at::Tensor& source) const;
   at::Tensor copy(const at::Tensor& source, const at::Tensor& memory) const;
   void await(const c10::Event& event);
-  DeviceBatch computed(DeviceBatch batch) const;
+  Batch computed(Batch batch) const;
   c10::Stream compute_stream() const;
 
   Loader& loader_;

@@ -17,13 +17,12 @@ std::optional<LossScale> initial_loss_scale(const Hyperparameters& hyperparamete
 
 StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& objective, TrainedModel& model,
                      const RankContext& context)
-    : executor_(model.program(), /*trains=*/true),
+    : computation_(model.program(), objective, model.parameters(),
+                   {.precision = hyperparameters.precision, .seed = hyperparameters.seed, .rank = context.host.rank()}),
       reducer_(model.parameters(), context.communicator, context.host),
-      step_(context.device, executor_, objective, model.parameters(), reducer_, model.optimizer(), context.communicator,
+      step_(context.device, computation_, model.parameters(), reducer_, model.optimizer(), context.communicator,
             context.host,
-            {.precision = hyperparameters.precision,
-             .clip_norm = hyperparameters.clip_norm,
-             .seed = hyperparameters.seed,
+            {.clip_norm = hyperparameters.clip_norm,
              .loss_scale = initial_loss_scale(hyperparameters),
              .capture = hyperparameters.cuda_graph && context.device.asynchronous()}),
       // A loss scale must be known before its step.

@@ -7,8 +7,8 @@
 
 #include "engine/collectives/GradientReducer.h"
 #include "engine/objective/Objective.h"
-#include "engine/program/Executor.h"
 #include "engine/report/Events.h"
+#include "engine/train/EagerComputation.h"
 #include "engine/train/RankContext.h"
 #include "engine/train/TrainedModel.h"
 #include "engine/train/TrainingStep.h"
@@ -43,7 +43,7 @@ class StepQueue {
   const std::string& capture_failure() const { return step_.capture_failure(); }
 
  private:
-  Executor executor_;
+  EagerComputation computation_;
   GradientReducer reducer_;
   TrainingStep step_;
   std::size_t in_flight_;

@@ -6,72 +6,36 @@
 #include <cstddef>
 
 #include "common/Error.h"
-#include "common/SplitMix.h"
 #include "common/Text.h"
 #include "engine/collectives/DeviceWait.h"
 #include "engine/device/KernelForm.h"
 #include "engine/program/TorchError.h"
-#include "engine/train/Forward.h"
 #include "engine/train/NotFinite.h"
 
 namespace lockstep {
 
-namespace {
-
-// Libraries make their plans and communicators their connections in the first steps: those must not be captured.
-constexpr int kStepsBeforeCapture = 3;
-
-// Dropout draws from the default generator. Its seed is a function of what is being computed, so a resumed job draws
-// what the uninterrupted one would have.
-std::uint64_t draw_seed(std::uint64_t seed, std::int64_t step, std::int64_t micro_batch, int rank) {
-  std::uint64_t mixed = splitmix(seed);
-  for (const auto part : {step, micro_batch, static_cast<std::int64_t>(rank)}) {
-    mixed = splitmix(mixed ^ static_cast<std::uint64_t>(part));
-  }
-  return mixed;
-}
-
-// A copy in memory of its own.
-DeviceBatch clone_batch(const DeviceBatch& batch) {
-  DeviceBatch copy{.size = batch.size, .last_of_step = batch.last_of_step};
-  for (const at::Tensor& input : batch.inputs) copy.inputs.push_back(input.clone());
-  copy.targets = batch.targets.clone();
-  if (batch.weights.defined()) copy.weights = batch.weights.clone();
-  return copy;
-}
-
-// Into the memory of a batch of the same sizes.
-void copy_batch(const DeviceBatch& from, const DeviceBatch& to) {
-  for (std::size_t i = 0; i < from.inputs.size(); ++i) to.inputs[i].copy_(from.inputs[i]);
-  to.targets.copy_(from.targets);
-  if (from.weights.defined()) to.weights.copy_(from.weights);
-}
-
-}  // namespace
-
-TrainingStep::TrainingStep(Device& device, Executor& executor, Objective objective, FlatParameters& parameters,
+TrainingStep::TrainingStep(Device& device, StepComputation& computation, FlatParameters& parameters,
                            GradientReducer& reducer, Optimizer& optimizer, Communicator& communicator,
                            Communicator& host, Options options)
     : device_(device),
-      executor_(executor),
-      objective_(std::move(objective)),
+      computation_(computation),
       parameters_(parameters),
       reducer_(reducer),
       optimizer_(optimizer),
       communicator_(communicator),
-      host_(host),
       options_(options),
-      generator_(at::globalContext().defaultGenerator(device.place())),
       state_(1, device.place()),
       state_riders_(state_.numbers(offsetof(State, riders), kRiders, at::kDouble)),
-      state_scale_(state_.number(offsetof(State, loss_scale), at::kDouble)) {}
+      captured_(device, communicator, host) {
+  if (options_.loss_scale) state_scale_ = state_.number(offsetof(State, loss_scale), at::kDouble);
+}
 
 template <typename Work>
 auto TrainingStep::letting_go_on_error(const Work& work) {
   try {
     return work();
   } catch (...) {
-    captured_.reset();
+    captured_.let_go();
     throw;
   }
 }
@@ -95,7 +59,7 @@ void TrainingStep::start(Prefetcher& inputs, const Step& step) {
 }
 
 void TrainingStep::beside(const std::function<void()>& work) {
-  letting_go_on_error([&] { captured_ ? captured_->beside(work) : work(); });
+  letting_go_on_error([&] { captured_.beside(work); });
 }
 
 void TrainingStep::drain() {
@@ -104,13 +68,22 @@ void TrainingStep::drain() {
 
 void TrainingStep::run(Prefetcher& inputs, const Step& step) {
   clock_.start();
-  DeviceBatch batch = inputs.next();
+  Batch batch = inputs.next();
   clock_.ends(&StepSeconds::data_wait);
-  if (options_.capture && step.full && capture_failure_.empty()) return run_full(batch, step);
+  if (options_.capture && step.full) {
+    computation_.seed(step.global_step, 0);
+    const bool replayed = captured_.run(batch, [this, &step](const Batch& captured) {
+      begin();
+      accumulate(captured, step);
+      update();
+    });
+    if (replayed) clock_.ends(&StepSeconds::replay);
+    return;
+  }
   begin();
   for (std::int64_t micro_batch = 0;; ++micro_batch) {
     if (batch.size > 0) {
-      seed(step, micro_batch);
+      computation_.seed(step.global_step, micro_batch);
       beside([&] { accumulate(batch, step); });
     }
     if (batch.last_of_step) break;
@@ -121,69 +94,39 @@ void TrainingStep::run(Prefetcher& inputs, const Step& step) {
   update();
 }
 
-// A step of one micro-batch, on the way to being captured or replayed.
-void TrainingStep::run_full(const DeviceBatch& batch, const Step& step) {
-  seed(step, 0);
-  if (full_steps_ < kStepsBeforeCapture) {
-    ++full_steps_ < kStepsBeforeCapture ? compute(batch, step) : watch(batch, step);
-    return;
-  }
-  if (!captured_) capture(batch, step);
-  // What is replayed asks nobody: after an abort it would take rubbish for the other ranks' gradients.
-  communicator_.check();
-  copy_batch(batch, static_);
-  captured_->replay();
-  clock_.ends(&StepSeconds::replay);
-}
-
-void TrainingStep::compute(const DeviceBatch& batch, const Step& step) {
-  begin();
-  accumulate(batch, step);
-  update();
-}
-
 void TrainingStep::begin() {
   reducer_.begin_step();
+  computation_.begin_step();
   parameters_.riders().copy_(state_riders_);
 }
 
-void TrainingStep::seed(const Step& step, std::int64_t micro_batch) {
-  const std::lock_guard lock(generator_.mutex());
-  generator_.set_current_seed(draw_seed(options_.seed, step.global_step, micro_batch, host_.rank()));
-}
-
-// Adds a micro-batch's part to the gradients and to the loss.
-void TrainingStep::accumulate(const DeviceBatch& batch, const Step& step) {
-  const at::Tensor output = forward(executor_, batch.inputs, options_.precision);
-  const Loss& kind = objective_.loss();
-  const LossTerms terms = kind.terms(output, batch.targets, batch.weights);
-  const double expected = kind.expected_weight(step.batch_size, output);
-  const at::Tensor loss = terms.sum.div(expected);
-  parameters_.riders().select(0, kLoss).add_(loss.detach());
-  add_weight(terms.weight, kind.expected_weight(batch.size, output), expected);
-  if (batch.last_of_step) reducer_.last_micro_batch();
+// Adds a micro-batch's part to the gradients and to the riders.
+void TrainingStep::accumulate(const Batch& batch, const Step& step) {
+  const StepComputation::Share share = computation_.forward(batch, step.batch_size);
+  parameters_.riders().select(0, kLoss).add_(share.loss);
+  add_weight(share);
   clock_.ends(&StepSeconds::forward);
   try {
-    (options_.loss_scale ? loss.mul(state_scale_) : loss).backward();
+    computation_.backward(state_scale_, batch.last_of_step ? &reducer_ : nullptr);
   } catch (const c10::Error& error) {
     rethrow(error, "step " + std::to_string(step.global_step + 1) + ": backward failed");
   }
   clock_.ends(&StepSeconds::backward);
 }
 
-// `weight`: of a micro-batch, undefined if it is what was expected of it, `here`; `expected`: of the global batch.
-void TrainingStep::add_weight(const at::Tensor& weight, double here, double expected) {
+void TrainingStep::add_weight(const StepComputation::Share& share) {
   const at::Tensor actual = parameters_.riders().select(0, kWeight);
-  if (!weight.defined()) {
-    actual.add_(here / expected);
+  if (!share.weight.defined()) {
+    actual.add_(share.here / share.expected);
     return;
   }
-  actual.add_(weight, 1 / expected);
+  actual.add_(share.weight, 1 / share.expected);
   // Not to be found from the rounded sum.
-  parameters_.riders().select(0, kMissingWeight).add_(weight.sub(here), -1 / expected);
+  parameters_.riders().select(0, kMissingWeight).add_(share.weight.sub(share.here), -1 / share.expected);
 }
 
 void TrainingStep::update() {
+  computation_.end_step(reducer_);
   reducer_.finish();
   state_riders_.copy_(parameters_.riders());
   clock_.ends(&StepSeconds::reduction_wait);
@@ -201,30 +144,6 @@ void TrainingStep::update() {
   // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
   optimizer_.step(&state->step, reducer_.received());
   clock_.ends(&StepSeconds::optimizer);
-}
-
-// An attempt that fails leaves PyTorch's allocator, its generator and NCCL in the middle of a capture, so it is found
-// out beforehand. A collective that is replayed on one rank must be replayed on all.
-void TrainingStep::watch(const DeviceBatch& batch, const Step& step) {
-  capture_failure_ = device_.watch([&] { compute(batch, step); });
-  std::int64_t failed = capture_failure_.empty() ? 0 : 1;
-  host_.all_reduce(&failed, 1, DataType::kInt64, ReduceOp::kMax)->wait();
-  if (failed > 0 && capture_failure_.empty()) capture_failure_ = "another rank could not";
-}
-
-void TrainingStep::capture(const DeviceBatch& batch, const Step& step) {
-  static_ = clone_batch(batch);
-  // What differs from step to step must not be read while capturing.
-  const Step any = {.batch_size = step.batch_size, .global_step = -1, .learning_rate = std::nan(""), .full = true};
-  const std::string context = "a step could not be captured as a CUDA graph; cuda_graph=false does without";
-  await_device(communicator_, device_.place());
-  try {
-    captured_ = device_.capture([this, any] { compute(static_, any); });
-  } catch (const c10::Error& error) {
-    rethrow(error, context);
-  } catch (const InputError& error) {
-    throw InputError(context + ": " + error.what());
-  }
 }
 
 TrainingStep::Result TrainingStep::finish() {

@@ -1,12 +1,9 @@
 // One step: forward, backward, all-reduce, optimizer.
 #pragma once
 
-#include <ATen/core/Generator.h>
-
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -15,14 +12,13 @@
 #include "engine/collectives/GradientReducer.h"
 #include "engine/device/Device.h"
 #include "engine/device/DeviceArray.h"
-#include "engine/objective/Objective.h"
 #include "engine/optim/LossScale.h"
 #include "engine/optim/Optimizer.h"
-#include "engine/program/Executor.h"
+#include "engine/train/CapturedStep.h"
 #include "engine/train/PhaseClock.h"
 #include "engine/train/Prefetcher.h"
 #include "engine/train/Riders.h"
-#include "job/Hyperparameters.h"
+#include "engine/train/StepComputation.h"
 
 namespace lockstep {
 
@@ -37,17 +33,14 @@ namespace lockstep {
 ///
 /// `start` enqueues a step on the device, `finish` waits for the oldest one that was started: between them the host may
 /// start the next. Whatever changes from step to step (learning rate, loss scale, whether the update is skipped) lies
-/// in the device's memory, so that a step can be captured once and replayed: that is done after a few steps have run,
-/// when `capture` asks for it and as long as steps are full. The last of those is watched: when something in it cannot
-/// be captured, on any rank, steps go on as before. The loss is summed in the parameters' type.
+/// in the device's memory, so that a step can be captured once and replayed (CapturedStep), when `capture` asks for it
+/// and as long as steps are full. The loss is summed in the parameters' type.
 ///
 /// What throws here lets go of what was captured, for NCCL does not come back from an abort before.
 class TrainingStep {
  public:
   struct Options {
-    Precision precision = Precision::kFp32;
     double clip_norm = 0;  ///< 0: no clipping
-    std::uint64_t seed = 0;
     std::optional<LossScale> loss_scale{};
     bool capture = false;
   };
@@ -68,11 +61,10 @@ class TrainingStep {
     StepSeconds seconds{};    ///< of this rank
   };
 
-  /// Keeps references; `parameters`, with kRiders riders, and `optimizer` belong to the program of `executor`, and all
-  /// are on the device. `communicator`: the reducer's; `host`: for the host's memory.
-  TrainingStep(Device& device, Executor& executor, Objective objective, FlatParameters& parameters,
-               GradientReducer& reducer, Optimizer& optimizer, Communicator& communicator, Communicator& host,
-               Options options);
+  /// Keeps references; `computation`, `reducer` and `optimizer` are of the `parameters`, which have kRiders riders, and
+  /// all are on the device. `communicator`: the reducer's; `host`: for the host's memory.
+  TrainingStep(Device& device, StepComputation& computation, FlatParameters& parameters, GradientReducer& reducer,
+               Optimizer& optimizer, Communicator& communicator, Communicator& host, Options options);
 
   /// Takes the micro-batches of the step from `inputs`. With a loss scale the step before must be finished: it decides
   /// the scale.
@@ -88,9 +80,9 @@ class TrainingStep {
   const std::optional<LossScale>& loss_scale() const { return options_.loss_scale; }
   /// Between steps, when all are finished.
   void set_loss_scale(const LossScale& loss_scale) { options_.loss_scale = loss_scale; }
-  bool captured() const { return captured_ != nullptr; }
+  bool captured() const { return captured_.captured(); }
   /// Why steps are not captured although they should be; "" when nothing is wrong.
-  const std::string& capture_failure() const { return capture_failure_; }
+  const std::string& capture_failure() const { return captured_.failure(); }
 
  private:
   /// By Rider.
@@ -119,35 +111,24 @@ class TrainingStep {
   template <typename Work>
   auto letting_go_on_error(const Work& work);
   void run(Prefetcher& inputs, const Step& step);
-  void run_full(const DeviceBatch& batch, const Step& step);
-  void compute(const DeviceBatch& batch, const Step& step);
   void begin();
-  void seed(const Step& step, std::int64_t micro_batch);
-  void accumulate(const DeviceBatch& batch, const Step& step);
-  void add_weight(const at::Tensor& weight, double here, double expected);
+  void accumulate(const Batch& batch, const Step& step);
+  void add_weight(const StepComputation::Share& share);
   void update();
-  void watch(const DeviceBatch& batch, const Step& step);
-  void capture(const DeviceBatch& batch, const Step& step);
 
   Device& device_;
-  Executor& executor_;
-  Objective objective_;
+  StepComputation& computation_;
   FlatParameters& parameters_;
   GradientReducer& reducer_;
   Optimizer& optimizer_;
   Communicator& communicator_;
-  Communicator& host_;
   Options options_;
-  at::Generator generator_;
   DeviceArray<State> state_;
   at::Tensor state_riders_;  ///< State::riders
-  at::Tensor state_scale_;   ///< State::loss_scale
+  at::Tensor state_scale_;   ///< State::loss_scale; undefined without one
   std::deque<Started> started_;
   PhaseClock clock_;
-  int full_steps_ = 0;  ///< that ran before one is captured
-  DeviceBatch static_;  ///< what the captured step reads
-  std::unique_ptr<CapturedWork> captured_;
-  std::string capture_failure_;
+  CapturedStep captured_;
 };
 
 }  // namespace lockstep

@@ -10,14 +10,16 @@
 
 namespace lockstep {
 
-/// The last field is the target, all others are inputs of their own names, types and sizes; real numbers are `real`.
+/// The last field is the target, but for weights, and all others are inputs of their own names, types and sizes; real
+/// numbers are `real`.
 inline ProgramSamples plain_samples(std::shared_ptr<const Dataset> dataset, ElementType real = ElementType::kFloat) {
   std::vector<ProgramInput> inputs;
   for (const Field& field : dataset->spec().fields) {
+    if (field.name == kWeightColumn) continue;
     inputs.push_back({.name = field.name, .type = is_real(field.type) ? real : field.type});
   }
+  const std::string target = inputs.back().name;
   inputs.pop_back();
-  const std::string target = dataset->spec().fields.back().name;
   return ProgramSamples(std::move(dataset), inputs, {.names = {{kTargetColumn, target}}, .real = real});
 }
 

@@ -10,6 +10,7 @@
 
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
+#include "engine/train/EagerComputation.h"
 #include "engine/train/Evaluator.h"
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/TrainingStep.h"
@@ -25,17 +26,21 @@ struct WaveShape {
   std::int64_t classes = 0;
 };
 
-/// Samples that a function gives targets to. Input pixel p of sample i is sin(16 i + p).
+/// Samples that a function gives targets to, and another weights. Input pixel p of sample i is sin(16 i + p).
 class Waves : public Dataset {
  public:
-  /// `targets`: what sample i's targets are, as many as `shape.target` says.
-  Waves(std::int64_t size, const WaveShape& shape, std::function<std::vector<double>(std::int64_t)> targets)
-      : size_(size), targets_(std::move(targets)) {
+  using Numbers = std::function<std::vector<double>(std::int64_t sample)>;
+
+  /// `targets`: what sample i's targets are, as many as `shape.target` says. `weights`: what it weighs; without, there
+  /// is no such column.
+  Waves(std::int64_t size, const WaveShape& shape, Numbers targets, Numbers weights = nullptr)
+      : size_(size), numbers_{std::move(targets), std::move(weights)} {
     spec_.fields = {{.name = "x", .type = ElementType::kDouble, .sizes = shape.input},
                     {.name = "targets",
                      .type = shape.class_labels ? ElementType::kInt64 : ElementType::kDouble,
                      .sizes = shape.target,
                      .bound = shape.class_labels ? shape.classes : 0}};
+    if (numbers_[1]) spec_.fields.push_back({.name = kWeightColumn, .type = ElementType::kDouble});
   }
 
   std::int64_t size() const override { return size_; }
@@ -43,17 +48,20 @@ class Waves : public Dataset {
   std::string digest() const override { return "waves"; }
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
     auto* pixels = reinterpret_cast<double*>(fields[0]);
-    std::size_t next = 0;
     for (const std::int64_t sample : samples) {
       for (std::int64_t pixel = 0; pixels != nullptr && pixel < spec_.fields[0].numbers(); ++pixel) {
         *pixels++ = std::sin(static_cast<double>(16 * sample + pixel));
       }
-      if (fields[1] == nullptr) continue;
-      for (const double target : targets_(sample)) {
-        if (spec_.fields[1].type == ElementType::kInt64) {
-          reinterpret_cast<std::int64_t*>(fields[1])[next++] = static_cast<std::int64_t>(target);
-        } else {
-          reinterpret_cast<double*>(fields[1])[next++] = target;
+    }
+    for (std::size_t field = 1; field < fields.size(); ++field) {
+      std::size_t next = 0;
+      for (std::size_t i = 0; i < samples.size() && fields[field] != nullptr; ++i) {
+        for (const double number : numbers_[field - 1](samples[i])) {
+          if (spec_.fields[field].type == ElementType::kInt64) {
+            reinterpret_cast<std::int64_t*>(fields[field])[next++] = static_cast<std::int64_t>(number);
+          } else {
+            reinterpret_cast<double*>(fields[field])[next++] = number;
+          }
         }
       }
     }
@@ -62,7 +70,7 @@ class Waves : public Dataset {
  private:
   std::int64_t size_;
   SampleSpec spec_;
-  std::function<std::vector<double>(std::int64_t)> targets_;
+  Numbers numbers_[2];  ///< of the fields that follow the input
 };
 
 /// What of a job is not a hyperparameter.
@@ -71,10 +79,12 @@ struct TrainingJobParts {
   Device& device;
   Communicator& communicator;
   std::int64_t outputs = 0;  ///< of the program for each sample
+  std::vector<std::int64_t> hidden = {8};
+  double dropout = 0;
 };
 
-/// A small mlp that is trained on a data set in its own order. Steps, batches, precision, optimizer and clipping are
-/// the hyperparameters'.
+/// A small mlp that is trained on a data set in its own order. Steps, batches, precision, optimizer and
+/// clipping are the hyperparameters'. Steps are captured where the device is asynchronous.
 class TrainingJob {
  public:
   TrainingJob(const TrainingJobParts& parts, const Hyperparameters& options, const Objective& objective,
@@ -86,34 +96,38 @@ class TrainingJob {
         program_(build_builtin_program("mlp", {.input_shape = parts.dataset.spec().fields[0].sizes,
                                                .classes = parts.outputs,
                                                .channels = {},
-                                               .hidden = {8},
-                                               .dropout = 0})
+                                               .hidden = parts.hidden,
+                                               .dropout = parts.dropout})
                      .to(options.precision == Precision::kFp64 ? at::kDouble : at::kFloat)
                      .on(parts.device.place())),
-        executor_(program_),
         parameters_(make_bucket_plan(options, program_), trained_tensors(program_), kRiders),
+        computation_(program_, objective, parameters_,
+                     {.precision = options.precision, .seed = options.seed, .rank = parts.communicator.rank()}),
         reducer_(parameters_, parts.communicator, parts.communicator),
         optimizer_(make_optimizer(options, parameters_)),
-        step_(parts.device, executor_, objective, parameters_, reducer_, *optimizer_, parts.communicator,
-              parts.communicator,
-              {.precision = options.precision,
-               .clip_norm = options.clip_norm,
-               .loss_scale = loss_scale,
-               .capture = parts.device.asynchronous()}),
+        step_(parts.device, computation_, parameters_, reducer_, *optimizer_, parts.communicator, parts.communicator,
+              {.clip_norm = options.clip_norm, .loss_scale = loss_scale, .capture = parts.device.asynchronous()}),
         evaluator_(parts.device, program_.with_graph(eval_form(program_.graph())), objective, options.precision,
                    options.eval_batch_size, 1, parts.communicator, parts.communicator),
         loader_(samples_, Order(0, samples_.size(), false), plan_, parts.communicator.rank(), 1, {}, 2,
                 Prefetcher::buffers_for(parts.device)),
         inputs_(loader_, samples_, parts.device, parts.communicator) {}
 
-  TrainingStep::Result step() {
+  /// `change`: what is to be other than usual in this step.
+  void start(const std::function<void(TrainingStep::Step&)>& change = [](TrainingStep::Step&) {}) {
     const std::int64_t batch_size = plan_.batch(next_ % plan_.steps()).size();
-    step_.start(inputs_, {.batch_size = batch_size,
-                          .global_step = next_++,
-                          .learning_rate = options_.learning_rate,
-                          .full = batch_size == options_.batch_size && options_.micro_batch_size == 0 &&
-                                  batch_size % parts_.communicator.size() == 0});
-    return step_.finish();
+    TrainingStep::Step step{.batch_size = batch_size,
+                            .global_step = next_++,
+                            .learning_rate = options_.learning_rate,
+                            .full = batch_size == options_.batch_size && options_.micro_batch_size == 0 &&
+                                    batch_size % parts_.communicator.size() == 0};
+    change(step);
+    step_.start(inputs_, step);
+  }
+  TrainingStep::Result finish() { return step_.finish(); }
+  TrainingStep::Result step() {
+    start();
+    return finish();
   }
   std::optional<Evaluation> evaluate(
       const Dataset& dataset, const StopRequested& stop = [] { return false; }) {
@@ -124,6 +138,7 @@ class TrainingJob {
   at::Tensor parameters() { return parameters_.flat_parameters().cpu(); }
   std::int64_t updates() const { return optimizer_->steps().at(0); }
   const TrainingStep& steps() const { return step_; }
+  const Program& program() const { return program_; }
   /// The program as evaluations run it.
   Program inference_program() const { return program_.with_graph(eval_form(program_.graph())); }
 
@@ -133,8 +148,8 @@ class TrainingJob {
   TrainingJobParts parts_;
   ProgramSamples samples_;
   Program program_;
-  Executor executor_;
   FlatParameters parameters_;
+  EagerComputation computation_;
   GradientReducer reducer_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainingStep step_;

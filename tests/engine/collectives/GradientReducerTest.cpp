@@ -9,14 +9,17 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <ostream>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/Error.h"
+#include "engine/collectives/AutogradGradients.h"
 #include "engine/collectives/MpiCommunicator.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/MpiTest.h"
@@ -78,17 +81,34 @@ FlatParameters flatten(const std::vector<std::pair<std::string, at::Tensor>>& na
 /// How samples are spread: rank r of n takes [bound(r, n), bound(r + 1, n)).
 using Bound = std::function<std::int64_t(int rank, int ranks)>;
 
+/// Gradients of autograd, and their sums over the ranks.
+struct Gradients {
+  Gradients(FlatParameters& parameters, Communicator& communicator)
+      : computed(parameters), reducer(parameters, communicator, communicator) {}
+
+  void begin_step() {
+    reducer.begin_step();
+    computed.begin_step();
+  }
+  void backward(const at::Tensor& loss, bool last = true) { computed.backward(loss, last ? &reducer : nullptr); }
+  void finish() {
+    computed.end_step(reducer);
+    reducer.finish();
+  }
+
+  AutogradGradients computed;
+  GradientReducer reducer;
+};
+
 // Runs one step on this rank's share, two samples at a time.
-void run_step(GradientReducer& reducer, const Model& model, const Bound& bound, const Communicator& communicator) {
+void run_step(Gradients& gradients, const Model& model, const Bound& bound, const Communicator& communicator) {
   const std::int64_t begin = bound(communicator.rank(), communicator.size());
   const std::int64_t end = bound(communicator.rank() + 1, communicator.size());
-  reducer.begin_step();
+  gradients.begin_step();
   for (std::int64_t at = begin; at < end; at += 2) {
-    const at::Tensor loss = model.loss(at, std::min(at + 2, end));
-    if (at + 2 >= end) reducer.last_micro_batch();
-    loss.backward();
+    gradients.backward(model.loss(at, std::min(at + 2, end)), at + 2 >= end);
   }
-  reducer.finish();
+  gradients.finish();
 }
 
 struct Setting {
@@ -110,7 +130,7 @@ TEST_P(GradientReducerTest, EqualsOneProcessHoweverSamplesAreSpread) {
   MpiCommunicator communicator(mpi_session(), setting.mode);
   const Model model(setting.type);
   FlatParameters parameters = flatten(model.in_backward_order(), setting.cap);
-  GradientReducer reducer(parameters, communicator, communicator);
+  Gradients gradients(parameters, communicator);
   const std::vector<Bound> spreads = {
       [](int rank, int ranks) {
         return rank == ranks ? kSamples : 0;
@@ -129,15 +149,16 @@ TEST_P(GradientReducerTest, EqualsOneProcessHoweverSamplesAreSpread) {
     }
     alone.loss(0, kSamples).backward();
 
-    run_step(reducer, model, bound, communicator);
+    run_step(gradients, model, bound, communicator);
 
-    EXPECT_TRUE(at::allclose(model.kernel.grad(), alone.kernel.grad(), tolerance, tolerance));
-    EXPECT_TRUE(at::allclose(model.weight.grad(), alone.weight.grad(), tolerance, tolerance));
-    EXPECT_TRUE(at::allclose(model.bias.grad(), alone.bias.grad(), tolerance, tolerance));
-    EXPECT_EQ(model.unused.grad().count_nonzero().item<std::int64_t>(), 0);
-    EXPECT_EQ(reducer.received(), (std::vector<bool>{true, false, true, true}));
+    const std::vector<at::Tensor>& sums = parameters.gradients();  // of bias, unused, weight and kernel
+    EXPECT_TRUE(at::allclose(sums[3], alone.kernel.grad(), tolerance, tolerance));
+    EXPECT_TRUE(at::allclose(sums[2], alone.weight.grad(), tolerance, tolerance));
+    EXPECT_TRUE(at::allclose(sums[0], alone.bias.grad(), tolerance, tolerance));
+    EXPECT_EQ(sums[1].count_nonzero().item<std::int64_t>(), 0);
+    EXPECT_EQ(gradients.reducer.received(), (std::vector<bool>{true, false, true, true}));
     EXPECT_TRUE(model.kernel.is_contiguous(at::MemoryFormat::ChannelsLast));
-    EXPECT_TRUE(model.kernel.grad().is_contiguous(at::MemoryFormat::ChannelsLast));
+    EXPECT_TRUE(sums[3].is_contiguous(at::MemoryFormat::ChannelsLast));
     const at::Tensor& flat = parameters.flat_gradients();
     const std::string bits(static_cast<const char*>(flat.const_data_ptr()), flat.nbytes());
     for (const std::string& other : communicator.all_gather(bits)) EXPECT_TRUE(other == bits);
@@ -159,13 +180,13 @@ TEST(GradientReducer, AStepWithoutDataAnywhereDecidesNothing) {
   MpiCommunicator communicator(mpi_session(), MpiMode::kInline);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, communicator, communicator);
+  Gradients gradients(parameters, communicator);
   run_step(
-      reducer, model, [](int, int) { return 0; }, communicator);
-  EXPECT_EQ(reducer.received(), std::vector<bool>(4, false));
+      gradients, model, [](int, int) { return 0; }, communicator);
+  EXPECT_EQ(gradients.reducer.received(), std::vector<bool>(4, false));
   run_step(
-      reducer, model, [](int rank, int) { return rank == 0 ? 0 : kSamples; }, communicator);
-  EXPECT_EQ(reducer.received(), (std::vector<bool>{true, false, true, true}));
+      gradients, model, [](int rank, int) { return rank == 0 ? 0 : kSamples; }, communicator);
+  EXPECT_EQ(gradients.reducer.received(), (std::vector<bool>{true, false, true, true}));
 }
 
 /// One of two ranks, whose peer has zeros: it records what is reduced, and when.
@@ -221,30 +242,29 @@ TEST(GradientReducer, AloneMakesNoCollective) {
   alone.on_call = [] { ADD_FAILURE() << "a collective of one rank"; };
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, alone, alone);
+  Gradients gradients(parameters, alone);
   for (int step = 0; step < 2; ++step)
     run_step(
-        reducer, model, [](int rank, int) { return rank * kSamples; }, alone);
-  EXPECT_EQ(reducer.received(), (std::vector<bool>{true, false, true, true}));
+        gradients, model, [](int rank, int) { return rank * kSamples; }, alone);
+  EXPECT_EQ(gradients.reducer.received(), (std::vector<bool>{true, false, true, true}));
 }
 
 TEST(GradientReducer, BucketsLeaveWhileBackwardGoesOn) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten({{"bias", model.bias}, {"weight", model.weight}, {"kernel", model.kernel}}, 1);
-  GradientReducer reducer(parameters, recorder, recorder);
+  Gradients gradients(parameters, recorder);
   const auto present = [](const at::Tensor& tensor) {
     return tensor.grad().defined() && tensor.grad().count_nonzero().item<std::int64_t>() > 0;
   };
   std::vector<bool> weight_was_ready;
-  reducer.begin_step();
-  reducer.last_micro_batch();
+  gradients.begin_step();
   recorder.on_call = [&] { weight_was_ready.push_back(present(model.weight)); };
-  model.loss(0, kSamples).backward();
+  gradients.backward(model.loss(0, kSamples));
   recorder.on_call = [] {};
   EXPECT_EQ(recorder.reduced, gradients_of({model.bias, model.weight, model.kernel}));
   EXPECT_EQ(weight_was_ready, (std::vector<bool>{false, true, true}));
-  reducer.finish();
+  gradients.finish();
   EXPECT_EQ(recorder.reduced.size(), 3);
 }
 
@@ -252,11 +272,11 @@ TEST(GradientReducer, EarlierMicroBatchesReduceNothing) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder, recorder);
-  reducer.begin_step();
-  model.loss(0, 3).backward();
+  Gradients gradients(parameters, recorder);
+  gradients.begin_step();
+  gradients.backward(model.loss(0, 3), /*last=*/false);
   EXPECT_TRUE(recorder.reduced.empty());
-  reducer.finish();  // a rank whose last micro-batch is empty
+  gradients.finish();  // a rank whose last micro-batch is empty
   EXPECT_EQ(recorder.reduced.size(), 4);
 }
 
@@ -264,14 +284,13 @@ TEST(GradientReducer, AnEarlyBucketWaitsForThoseBeforeIt) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten({{"kernel", model.kernel}, {"weight", model.weight}, {"bias", model.bias}}, 1);
-  GradientReducer reducer(parameters, recorder, recorder);
-  reducer.begin_step();
-  reducer.last_micro_batch();
+  Gradients gradients(parameters, recorder);
+  gradients.begin_step();
   recorder.on_call = [&] { EXPECT_GT(model.kernel.grad().count_nonzero().item<std::int64_t>(), 0); };
-  model.loss(0, kSamples).backward();
+  gradients.backward(model.loss(0, kSamples));
   recorder.on_call = [] {};
   EXPECT_EQ(recorder.reduced, gradients_of({model.kernel, model.weight, model.bias}));
-  reducer.finish();
+  gradients.finish();
 }
 
 TEST(GradientReducer, AnUnusedParameterHoldsUpTheFirstStepOnly) {
@@ -279,14 +298,13 @@ TEST(GradientReducer, AnUnusedParameterHoldsUpTheFirstStepOnly) {
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
   const Pointers all = gradients_of({model.bias, model.unused, model.weight, model.kernel});
-  GradientReducer reducer(parameters, recorder, recorder);
+  Gradients gradients(parameters, recorder);
   for (const std::size_t during_backward : {1, 4}) {
     recorder.reduced.clear();
-    reducer.begin_step();
-    reducer.last_micro_batch();
-    model.loss(0, kSamples).backward();
+    gradients.begin_step();
+    gradients.backward(model.loss(0, kSamples));
     EXPECT_EQ(recorder.reduced.size(), during_backward);
-    reducer.finish();
+    gradients.finish();
     EXPECT_EQ(recorder.reduced, all);
   }
 }
@@ -296,45 +314,42 @@ TEST(GradientReducer, ErrorsOfTheHookComeOutOfBackward) {
   recorder.on_call = [] { throw PeerError("the cable is cut"); };
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder, recorder);
-  reducer.begin_step();
-  reducer.last_micro_batch();
-  EXPECT_ERROR(model.loss(0, kSamples).backward(), PeerError, "the cable is cut");
+  Gradients gradients(parameters, recorder);
+  gradients.begin_step();
+  EXPECT_ERROR(gradients.backward(model.loss(0, kSamples)), PeerError, "the cable is cut");
 }
 
 TEST(GradientReducer, ASecondBackwardAfterTheLastIsRefused) {
   MpiCommunicator communicator(mpi_session(), MpiMode::kBackground);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten({{"bias", model.bias}, {"weight", model.weight}, {"kernel", model.kernel}}, 1);
-  GradientReducer reducer(parameters, communicator, communicator);
-  reducer.begin_step();
-  reducer.last_micro_batch();
-  model.loss(0, 2).backward();
-  EXPECT_ERROR(model.loss(2, 4).backward(), InternalError, "bias", "must be one call");
+  Gradients gradients(parameters, communicator);
+  gradients.begin_step();
+  gradients.backward(model.loss(0, 2));
+  EXPECT_ERROR(gradients.backward(model.loss(2, 4)), InternalError, "bias", "must be one call");
 }
 
 TEST(GradientReducer, AGradientThatStopsComingIsNamed) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder, recorder);
+  Gradients gradients(parameters, recorder);
   run_step(
-      reducer, model, [](int rank, int) { return rank * kSamples; }, recorder);
-  reducer.begin_step();
-  reducer.last_micro_batch();
-  (model.bias.sum() + model.kernel.sum()).backward();
-  EXPECT_ERROR(reducer.finish(), InternalError, "weight", "did not come");
+      gradients, model, [](int rank, int) { return rank * kSamples; }, recorder);
+  gradients.begin_step();
+  gradients.backward(model.bias.sum() + model.kernel.sum());
+  EXPECT_ERROR(gradients.finish(), InternalError, "weight", "did not come");
 }
 
 TEST(GradientReducer, AGradientThatBeginsToComeIsNamed) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder, recorder);
+  Gradients gradients(parameters, recorder);
   run_step(
-      reducer, model, [](int rank, int) { return rank * kSamples; }, recorder);
-  reducer.begin_step();
-  EXPECT_ERROR((model.loss(0, kSamples) + model.unused.sum()).backward(), InternalError, "unused",
+      gradients, model, [](int rank, int) { return rank * kSamples; }, recorder);
+  gradients.begin_step();
+  EXPECT_ERROR(gradients.backward(model.loss(0, kSamples) + model.unused.sum()), InternalError, "unused",
                "unlike in the first");
 }
 
@@ -342,13 +357,12 @@ TEST(GradientReducer, AReplacedGradientIsNamed) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, recorder, recorder);
-  reducer.begin_step();
-  model.loss(0, 2).backward();
+  Gradients gradients(parameters, recorder);
+  gradients.begin_step();
+  gradients.backward(model.loss(0, 2), /*last=*/false);
   model.bias.mutable_grad() = model.bias.grad().clone();
-  reducer.last_micro_batch();
-  model.loss(2, kSamples - 2).backward();
-  EXPECT_ERROR(reducer.finish(), InternalError, "gradient of bias", "no longer in its bucket");
+  gradients.backward(model.loss(2, kSamples - 2));
+  EXPECT_ERROR(gradients.finish(), InternalError, "gradient of bias", "no longer in its bucket");
 }
 
 TEST(GradientReducer, TheRidersTravelWithTheLastBucketInRegisteredMemory) {
@@ -356,10 +370,10 @@ TEST(GradientReducer, TheRidersTravelWithTheLastBucketInRegisteredMemory) {
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
   parameters.riders().fill_(7);
-  GradientReducer reducer(parameters, recorder, recorder);
-  reducer.begin_step();
+  Gradients gradients(parameters, recorder);
+  gradients.begin_step();
   EXPECT_EQ(parameters.riders().abs().sum().item<double>(), 0);
-  reducer.finish();
+  gradients.finish();
   const std::vector<Bucket>& buckets = parameters.plan().buckets();
   ASSERT_EQ(recorder.counts.size(), buckets.size());
   ASSERT_GT(buckets.size(), 1);
@@ -378,7 +392,7 @@ TEST(GradientReducer, TheGradientsOfABucketAreCopiedIntoItAtOnce) {
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), kMiB);
   ASSERT_EQ(parameters.plan().buckets().size(), 1);
-  GradientReducer reducer(parameters, recorder, recorder);
+  Gradients gradients(parameters, recorder);
   static std::atomic<int> copies;
   std::vector<at::Tensor> sums;
   for (int step = 0; step < 3; ++step) {
@@ -388,7 +402,7 @@ TEST(GradientReducer, TheGradientsOfABucketAreCopiedIntoItAtOnce) {
       return std::unique_ptr<at::ObserverContext>();
     }));
     run_step(
-        reducer, model, [](int rank, int) { return rank * kSamples; }, recorder);
+        gradients, model, [](int rank, int) { return rank * kSamples; }, recorder);
     at::removeCallback(handle);
     if (step > 0) {  // in the first it is not known which will come
       EXPECT_EQ(copies, 1);
@@ -403,32 +417,86 @@ TEST(GradientReducer, NothingOfTheStepBeforeIsLeft) {
   Recorder alone(1);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
-  GradientReducer reducer(parameters, alone, alone);
+  Gradients gradients(parameters, alone);
   run_step(
-      reducer, model, [](int rank, int) { return rank * kSamples; }, alone);
+      gradients, model, [](int rank, int) { return rank * kSamples; }, alone);
   const at::Tensor once = parameters.flat_gradients().clone();
   for (const at::Tensor& gradient : parameters.gradients()) gradient.fill_(7);
   run_step(
-      reducer, model, [](int rank, int) { return rank * kSamples; }, alone);
+      gradients, model, [](int rank, int) { return rank * kSamples; }, alone);
   EXPECT_TRUE(at::equal(parameters.flat_gradients(), once));
   // And a step in which this rank has no data has zeros.
-  reducer.begin_step();
-  reducer.finish();
+  gradients.begin_step();
+  gradients.finish();
   for (const at::Tensor& gradient : parameters.gradients()) EXPECT_FALSE(gradient.any().item<bool>());
 }
 
-TEST(GradientReducer, ItsHooksEndWithIt) {
+// Another way to compute gradients than autograd: whoever puts them into their places and says so.
+TEST(GradientReducer, TakesGradientsFromWhoeverComputesThem) {
+  Recorder recorder(2);
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), 1);
+  GradientReducer reducer(parameters, recorder, recorder);
+  for (const std::size_t before_the_end : {1, 4}) {
+    recorder.reduced.clear();
+    reducer.begin_step();
+    for (const std::size_t i : {3, 0, 2}) {
+      parameters.gradients()[i].fill_(static_cast<double>(i + 1));
+      reducer.ready(i);
+    }
+    EXPECT_EQ(recorder.reduced.size(), before_the_end);  // in the first step the second parameter might still come
+    reducer.finish();
+    EXPECT_EQ(recorder.reduced.size(), 4);
+    for (const std::size_t i : {0, 1, 2, 3}) {
+      EXPECT_TRUE(parameters.gradients()[i].eq(i == 1 ? 0.0 : static_cast<double>(i + 1)).all().item<bool>()) << i;
+    }
+  }
+}
+
+TEST(AutogradGradients, AreReadyOnceAllMicroBatchesAreIn) {
+  struct Sink : GradientSink {
+    explicit Sink(const FlatParameters& parameters) : parameters(parameters) {}
+    void ready(std::size_t parameter) override {
+      found[parameter].push_back(parameters.gradients()[parameter].clone());
+    }
+    const FlatParameters& parameters;
+    std::map<std::size_t, std::vector<at::Tensor>> found;
+  };
+  const Model alone(at::kDouble);
+  alone.loss(0, 6).backward();
+  const Model model(at::kDouble);
+  FlatParameters parameters = flatten(model.in_backward_order(), kMiB);
+  AutogradGradients gradients(parameters);
+  for (int step = 0; step < 3; ++step) {
+    Sink sink(parameters);
+    gradients.begin_step();
+    gradients.backward(model.loss(0, 2), nullptr);
+    gradients.backward(model.loss(2, 4), nullptr);
+    gradients.backward(model.loss(4, 6), &sink);
+    EXPECT_EQ(sink.found.size(), 3);
+    gradients.end_step(sink);
+    ASSERT_EQ(sink.found.size(), 3);
+    for (const auto& [parameter, found] : sink.found) {
+      ASSERT_EQ(found.size(), 1) << parameter;
+      const at::Tensor wanted = alone.in_backward_order()[parameter].second.grad();
+      EXPECT_TRUE(at::allclose(found[0], wanted, 1e-12, 1e-12)) << parameter;
+    }
+  }
+}
+
+TEST(AutogradGradients, TheirHooksEndWithThem) {
   Recorder recorder(2);
   const Model model(at::kDouble);
   FlatParameters parameters = flatten(model.in_backward_order(), 1);
   const at::Tensor loss = model.loss(0, kSamples);  // its graph keeps the hooks
   {
-    GradientReducer reducer(parameters, recorder, recorder);
-    reducer.begin_step();
-    reducer.last_micro_batch();
+    Gradients gradients(parameters, recorder);
+    gradients.begin_step();
+    gradients.backward(model.loss(0, 2));
   }
+  const std::size_t before = recorder.reduced.size();
   loss.backward();
-  EXPECT_TRUE(recorder.reduced.empty());
+  EXPECT_EQ(recorder.reduced.size(), before);
 }
 
 }  // namespace

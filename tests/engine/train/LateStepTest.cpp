@@ -5,22 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cmath>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/Error.h"
 #include "engine/device/CpuDevice.h"
-#include "engine/program/BuiltinPrograms.h"
-#include "engine/program/EvalForm.h"
-#include "engine/train/Evaluator.h"
-#include "engine/train/ParameterStorage.h"
-#include "engine/train/TrainingStep.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/LateDevice.h"
-#include "tests/support/PlainSamples.h"
 #include "tests/support/RankAlone.h"
+#include "tests/support/TrainingJob.h"
 
 namespace lockstep {
 namespace {
@@ -29,77 +22,35 @@ constexpr std::int64_t kBatch = 1024;
 constexpr std::int64_t kLast = 1000;
 constexpr std::int64_t kSteps = 5;  ///< of an epoch; the last is short
 
-class Waves : public Dataset {
- public:
-  Waves() {
-    spec_.fields = {{.name = "x", .sizes = {1, 4, 4}}, {.name = "y", .type = ElementType::kInt64, .bound = 6}};
-  }
-  std::int64_t size() const override { return (kSteps - 1) * kBatch + kLast; }
-  const SampleSpec& spec() const override { return spec_; }
-  std::string digest() const override { return "waves"; }
-  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
-    auto* pixels = reinterpret_cast<float*>(fields[0]);
-    for (std::size_t i = 0; i < samples.size(); ++i) {
-      for (std::int64_t pixel = 0; pixel < 16; ++pixel) {
-        *pixels++ = std::sin(static_cast<float>(samples[i] * 16 + pixel));
-      }
-      reinterpret_cast<std::int64_t*>(fields[1])[i] = samples[i] % 6;
-    }
-  }
-
- private:
-  SampleSpec spec_;
-};
-
 /// Of one rank.
 class Job {
  public:
   explicit Job(Device& device)
-      : device_(device),
-        program_(
-            build_builtin_program("mlp", {.input_shape = {1, 4, 4}, .classes = 6, .channels = {}, .hidden = {64, 64}})
-                .on(device.place())),
-        executor_(program_),
-        parameters_(make_bucket_plan({}, program_), trained_tensors(program_), kRiders),
-        reducer_(parameters_, communicator_, communicator_),
-        optimizer_(make_optimizer({}, parameters_)),
-        step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,
-              communicator_, {.clip_norm = 0.5, .capture = device.asynchronous()}),
-        loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, 1), 0, 1, {}, 2,
-                Prefetcher::buffers_for(device)),
-        inputs_(loader_, samples_, device, communicator_),
-        evaluator_(device, program_.with_graph(eval_form(program_.graph())), make_objective({}, device.place()),
-                   Precision::kFp32, kBatch, 1, communicator_, communicator_) {}
+      : job_({.dataset = samples_,
+              .device = device,
+              .communicator = communicator_,
+              .outputs = 6,
+              .hidden = {64, 64},
+              .dropout = 0.25},
+             options(), make_objective({}, device.place())) {}
 
-  void start() {
-    const bool last = next_ % kSteps == kSteps - 1;
-    step_.start(inputs_,
-                {.batch_size = last ? kLast : kBatch, .global_step = next_++, .learning_rate = 0.1, .full = !last});
-  }
-  double finish() { return step_.finish().loss; }
-  Evaluation evaluate() {
-    std::optional<Evaluation> evaluation;
-    step_.beside([&] { evaluation = evaluator_.evaluate(samples_, [] { return false; }); });
-    return evaluation.value();
-  }
-  at::Tensor parameters() { return parameters_.flat_parameters().cpu(); }
+  void start() { job_.start(); }
+  double finish() { return job_.finish().loss; }
+  Evaluation evaluate() { return job_.evaluate(samples_).value(); }
+  at::Tensor parameters() { return job_.parameters(); }
   RankAlone& communicator() { return communicator_; }
-  bool captured() const { return step_.captured(); }
+  bool captured() const { return job_.steps().captured(); }
 
  private:
-  Device& device_;
-  ProgramSamples samples_ = plain_samples(std::make_shared<Waves>());
+  static Hyperparameters options() {
+    return {.batch_size = kBatch, .eval_batch_size = kBatch, .learning_rate = 0.1, .clip_norm = 0.5};
+  }
+
+  Waves samples_{(kSteps - 1) * kBatch + kLast,
+                 {.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = 6},
+                 [](std::int64_t sample) -> std::vector<double> { return {static_cast<double>(sample % 6)}; }};
   RankAlone communicator_;
-  Program program_;
-  Executor executor_;
-  FlatParameters parameters_;
-  GradientReducer reducer_;
-  std::unique_ptr<Optimizer> optimizer_;
-  TrainingStep step_;
-  Loader loader_;
-  Prefetcher inputs_;
-  Evaluator evaluator_;
-  std::int64_t next_ = 0;
+  TrainingJob job_;
 };
 
 // In either order of the streams: eager steps, captured ones, short ones and evaluations between them.

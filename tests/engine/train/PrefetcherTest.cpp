@@ -47,7 +47,7 @@ class PrefetcherTest : public testing::TestWithParam<LateDevice::Eager> {
   Prefetcher make() { return Prefetcher(loader_, data_, device_, communicator_); }
 
   // Enqueues a kernel that notes what is in the batch when it runs.
-  void read(const DeviceBatch& batch) {
+  void read(const Batch& batch) {
     const float* memory = LateDevice::memory(batch.inputs[0]);
     const float* targets = LateDevice::memory(batch.targets);
     LateDevice::enqueue([this, memory, targets, size = batch.size] {
@@ -80,7 +80,7 @@ TEST_P(PrefetcherTest, ACopyWaitsForKernelsOverWhatItsMemoryWasBefore) {
   LateDevice::enqueue([memory] { std::fill_n(memory, kCount, -1.0F); });
   activations.reset();
   Prefetcher prefetcher = make();
-  const DeviceBatch batch = prefetcher.next();
+  const Batch batch = prefetcher.next();
   ASSERT_EQ(LateDevice::memory(batch.inputs[0]), memory);
   read(batch);
   LateDevice::settle();
@@ -92,7 +92,7 @@ TEST_P(PrefetcherTest, ItsMemoryIsNotHandedOnWhileItIsCopiedInto) {
   float* place = nullptr;
   {
     Prefetcher prefetcher = make();
-    const DeviceBatch batch = prefetcher.next();
+    const Batch batch = prefetcher.next();
     place = LateDevice::memory(batch.inputs[0]);
     const c10::impl::VirtualGuardImpl guard(device_.place().type());
     const c10::Stream compute = guard.exchangeStream(*device_.copy_stream());
@@ -160,7 +160,7 @@ TEST_P(PrefetcherTest, PixelsBecomeRealNumbersOnTheDevice) {
                 Prefetcher::buffers_for(device_));
   Prefetcher prefetcher(loader, samples, device_, communicator_);
   for (std::int64_t first = 0; first < kSamples; first += kBatch) {
-    const DeviceBatch batch = prefetcher.next();
+    const Batch batch = prefetcher.next();
     prefetcher.prefetch();
     ASSERT_EQ(batch.inputs[0].sizes(), (at::IntArrayRef{batch.size, 3, 5}));
     const at::Tensor found = batch.inputs[0].cpu();

@@ -6,17 +6,16 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "common/Error.h"
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/device/CpuDevice.h"
-#include "engine/program/BuiltinPrograms.h"
 #include "engine/train/NotFinite.h"
-#include "engine/train/ParameterStorage.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/MpiTest.h"
-#include "tests/support/PlainSamples.h"
 #include "tests/support/ReplayingDevice.h"
+#include "tests/support/TrainingJob.h"
 
 namespace lockstep {
 namespace {
@@ -60,8 +59,6 @@ class Connection : public MpiCommunicator {
   bool failed = false;
 };
 
-TrainingStep::Options fp16(LossScale loss_scale) { return {.precision = Precision::kFp16, .loss_scale = loss_scale}; }
-
 Device& cpu() {
   static CpuDevice device(1);
   return device;
@@ -69,49 +66,54 @@ Device& cpu() {
 
 int this_rank() { return MpiCommunicator(mpi_session(), MpiMode::kInline).rank(); }
 
-/// A job of four steps an epoch.
+struct JobOptions {
+  double clip_norm = 0;
+  double dropout = 0;
+  std::optional<LossScale> loss_scale{};
+  Precision precision = Precision::kFp32;
+};
+
+/// A job of four steps an epoch, whose learning rate falls.
 class Job {
  public:
-  Job(const Samples& samples, TrainingStep::Options options, Device& device = cpu(), double dropout = 0)
-      : samples_(plain_samples(samples)),
-        program_(build_builtin_program(
-            "mlp", {.input_shape = {1, 4, 4}, .classes = 2, .channels = {}, .hidden = {8}, .dropout = dropout})),
-        executor_(program_),
-        parameters_(make_bucket_plan(hyperparameters(), program_), trained_tensors(program_), kRiders),
-        reducer_(parameters_, communicator_, communicator_),
-        optimizer_(make_optimizer(hyperparameters(), parameters_)),
-        step_(device, executor_, make_objective({}, device.place()), parameters_, reducer_, *optimizer_, communicator_,
-              communicator_, options),
-        loader_(samples_, Order(0, samples_.size(), false), BatchPlan(samples_.size(), kBatch, 0, communicator_.size()),
-                communicator_.rank(), 1),
-        inputs_(loader_, samples_, device, communicator_) {}
+  explicit Job(const Samples& samples, const JobOptions& options = {}, Device& device = cpu())
+      : job_({.dataset = samples,
+              .device = device,
+              .communicator = communicator_,
+              .outputs = 2,
+              .dropout = options.dropout},
+             {.batch_size = kBatch,
+              .eval_batch_size = kBatch,
+              .clip_norm = options.clip_norm,
+              .precision = options.precision,
+              .seed = 7},
+             make_objective({}, device.place()), options.loss_scale) {}
 
   void start(bool full = true, bool stop = false, bool save = false) {
-    const double learning_rate = 0.1 / static_cast<double>(1 + next_);
-    step_.start(inputs_, {.batch_size = kBatch,
-                          .global_step = next_++,
-                          .learning_rate = learning_rate,
-                          .stop = stop,
-                          .save = save,
-                          .full = full});
+    job_.start([&](TrainingStep::Step& step) {
+      step.learning_rate = 0.1 / static_cast<double>(1 + step.global_step);
+      step.stop = stop;
+      step.save = save;
+      step.full = full;
+    });
   }
-  TrainingStep::Result finish() { return step_.finish(); }
+  TrainingStep::Result finish() { return job_.finish(); }
   TrainingStep::Result step() {
     start();
     return finish();
   }
   /// From now on this rank's gradient of that parameter is not a number.
   void spoil_gradient(const std::string& parameter) {
-    for (const StateTensor& entry : program_.trained_parameters()) {
+    for (const StateTensor& entry : job_.program().trained_parameters()) {
       if (entry.name != parameter) continue;
       entry.tensor.register_hook([](const at::Tensor& gradient) { return gradient.mul(std::nan("")); });
     }
   }
-  const TrainingStep& steps() const { return step_; }
+  const TrainingStep& steps() const { return job_.steps(); }
   Connection& connection() { return communicator_; }
-  double scale() const { return step_.loss_scale()->value(); }
-  std::int64_t updates() const { return optimizer_->steps().at(0); }
-  at::Tensor parameters() { return parameters_.flat_parameters().clone(); }
+  double scale() const { return steps().loss_scale()->value(); }
+  std::int64_t updates() const { return job_.updates(); }
+  at::Tensor parameters() { return job_.parameters().clone(); }
   bool ranks_agree() {
     at::Tensor largest = parameters();
     at::Tensor smallest = -parameters();
@@ -125,20 +127,11 @@ class Job {
   }
 
  private:
-  static Hyperparameters hyperparameters() { return {}; }
-
-  ProgramSamples samples_;
-  Program program_;
   Connection communicator_;
-  Executor executor_;
-  FlatParameters parameters_;
-  GradientReducer reducer_;
-  std::unique_ptr<Optimizer> optimizer_;
-  TrainingStep step_;
-  Loader loader_;
-  Prefetcher inputs_;
-  std::int64_t next_ = 0;
+  TrainingJob job_;
 };
+
+JobOptions fp16(LossScale loss_scale) { return {.loss_scale = loss_scale, .precision = Precision::kFp16}; }
 
 // Of the second step's samples 6 to 11, rank 1 has 8 and 9.
 constexpr std::int64_t kSampleOfRank1 = 8;
@@ -204,7 +197,7 @@ TEST(TrainingStep, OutcomesMayComeLate) {
 
 TEST(TrainingStep, DivergenceNamesItsOwnStepAlsoWhenItComesLate) {
   const Samples samples(kSampleOfRank1, std::numeric_limits<float>::quiet_NaN());
-  Job job(samples, {});
+  Job job(samples);
   for (int i = 0; i < 3; ++i) job.start();
   job.finish();
   EXPECT_ERROR(job.finish(), CollectiveError, "step 2", "loss is nan");
@@ -214,8 +207,8 @@ TEST(TrainingStep, DivergenceNamesItsOwnStepAlsoWhenItComesLate) {
 TEST(TrainingStep, AGradientThatIsNotFiniteIsNamedAndChangesNothing) {
   const Samples samples(-1, 0);
   ReplayingDevice device(true);
-  Job plain(samples, {});
-  Job replayed(samples, {.capture = true}, device);
+  Job plain(samples);
+  Job replayed(samples, {}, device);
   for (Job* job : {&plain, &replayed}) {
     for (int i = 0; i < 4; ++i) job->step();
     const at::Tensor before = job->parameters();
@@ -231,12 +224,11 @@ TEST(TrainingStep, AGradientThatIsNotFiniteIsNamedAndChangesNothing) {
 TEST(TrainingStep, ReplayedStepsAreTheSameSteps) {
   const Samples samples(-1, 0);
   for (const bool scaled : {false, true}) {
-    TrainingStep::Options options = {.clip_norm = 0.5, .seed = 7};
+    JobOptions options = {.clip_norm = 0.5, .dropout = 0.5};
     if (scaled) options.loss_scale = LossScale(64, 2);
-    Job plain(samples, options, cpu(), 0.5);
-    options.capture = true;
+    Job plain(samples, options);
     ReplayingDevice device(true);
-    Job replayed(samples, options, device, 0.5);
+    Job replayed(samples, options, device);
     for (int i = 0; i < 8; ++i) EXPECT_EQ(replayed.step().loss, plain.step().loss) << i;
     EXPECT_TRUE(at::equal(replayed.parameters(), plain.parameters()));
     EXPECT_TRUE(replayed.steps().captured());
@@ -250,8 +242,8 @@ TEST(TrainingStep, AllLearnThatOneWantsToStopOrToSave) {
   const Samples samples(-1, 0);
   const int rank = this_rank();
   ReplayingDevice device(true);
-  Job plain(samples, {});
-  Job replayed(samples, {.capture = true}, device);
+  Job plain(samples);
+  Job replayed(samples, {}, device);
   for (int i = 0; i < 8; ++i) {
     const bool stop = i % 4 == 1;
     const bool save = i % 4 >= 1 && i % 4 <= 2;
@@ -268,9 +260,9 @@ TEST(TrainingStep, AllLearnThatOneWantsToStopOrToSave) {
 
 TEST(TrainingStep, StepsThatAreNotFullRunBetweenReplays) {
   const Samples samples(-1, 0);
-  Job plain(samples, {});
+  Job plain(samples);
   ReplayingDevice device(true);
-  Job replayed(samples, {.capture = true}, device);
+  Job replayed(samples, {}, device);
   for (int i = 0; i < 8; ++i) {
     plain.step();
     replayed.start(/*full=*/i % 3 != 2);
@@ -286,7 +278,7 @@ TEST(TrainingStep, NothingIsReplayedOverAFailedConnectionAndNothingCapturedIsLef
   const Samples samples(-1, 0);
   for (const bool in_flight : {false, true}) {
     ReplayingDevice device(true);
-    Job job(samples, {.capture = true}, device);
+    Job job(samples, {}, device);
     for (int i = 0; i < 5; ++i) job.step();
     EXPECT_EQ(device.replays(), 2);
     EXPECT_TRUE(device.holds_captured_work());
@@ -306,10 +298,10 @@ TEST(TrainingStep, NothingIsReplayedOverAFailedConnectionAndNothingCapturedIsLef
 
 TEST(TrainingStep, AllRunWithoutCaptureWhenOneCannotAndSayWhy) {
   const Samples samples(-1, 0);
-  Job plain(samples, {});
+  Job plain(samples);
   const int rank = this_rank();
   ReplayingDevice device(rank != 1);
-  Job other(samples, {.capture = true}, device);
+  Job other(samples, {}, device);
   for (int i = 0; i < 8; ++i) EXPECT_EQ(other.step().loss, plain.step().loss);
   EXPECT_TRUE(at::equal(other.parameters(), plain.parameters()));
   EXPECT_EQ(device.replays(), 0);

@@ -28,32 +28,6 @@ constexpr std::int64_t kSamples = 3 * kBatch + 2;  // on four ranks, the last ba
 constexpr int kSteps = 20;
 const std::vector<double> kClassWeights = {0.5, 2, 1, 0.25, 3};
 
-/// Cross-entropy of labels that hold their sample's weight, in quarters: label + 100 · weight.
-class SelfWeighted : public Loss {
- public:
-  SelfWeighted(std::shared_ptr<const Loss> loss, bool weighted) : loss_(std::move(loss)), weighted_(weighted) {}
-
-  bool class_labels() const override { return true; }
-  std::int64_t positions(const at::Tensor& output) const override { return loss_->positions(output); }
-  LossTerms terms(const at::Tensor& output, const at::Tensor& targets, const at::Tensor&) const override {
-    return loss_->terms(output, labels_of(targets), weighted_ ? weights_of(targets) : at::Tensor());
-  }
-  at::Tensor weights(const at::Tensor& targets, const at::Tensor&) const override {
-    return loss_->weights(labels_of(targets), weighted_ ? weights_of(targets) : at::Tensor());
-  }
-
-  static at::Tensor labels_of(const at::Tensor& targets) {
-    return at::where(targets.lt(0), targets, targets.remainder(100));
-  }
-  static at::Tensor weights_of(const at::Tensor& targets) {
-    return targets.clamp(0).div(100, "floor").to(at::kDouble).div(4);
-  }
-
- private:
-  std::shared_ptr<const Loss> loss_;
-  bool weighted_;
-};
-
 /// Says of no position what it weighs: the weight is known beforehand, as that of mse is.
 class Unweighed : public Loss {
  public:
@@ -77,24 +51,25 @@ struct Weighing {
 };
 
 std::shared_ptr<const Loss> loss_of(const Weighing& weighing) {
-  return std::make_shared<SelfWeighted>(
-      make_cross_entropy({.label_smoothing = 0.1,
-                          .ignore_index = kIgnored,
-                          .class_weights = weighing.classes ? kClassWeights : std::vector<double>()},
-                         c10::Device(c10::kCPU)),
-      weighing.samples);
+  return make_cross_entropy({.label_smoothing = 0.1,
+                             .ignore_index = kIgnored,
+                             .class_weights = weighing.classes ? kClassWeights : std::vector<double>()},
+                            c10::Device(c10::kCPU));
 }
 
-/// Weights from 0.25 to 2. The labels 2 … 6 of the first batch are ignored, which on 2, 3 or 4 ranks are all of some
-/// rank, and with `empty` all labels of the second batch.
-Waves data(bool ignores, bool empty = false) {
-  return Waves(kSamples, {.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = kClasses},
-               [ignores, empty](std::int64_t sample) -> std::vector<double> {
-                 const bool ignored =
-                     (ignores && sample >= 2 && sample < kBatch) || (empty && sample >= kBatch && sample < 2 * kBatch);
-                 if (ignored) return {static_cast<double>(kIgnored)};
-                 return {static_cast<double>(sample * sample % kClasses + 100 * (1 + sample * 5 % 8))};
-               });
+/// Weights from 0.25 to 2, in quarters. With `ignores` the labels 2 … 6 of the first batch are ignored, which on 2, 3
+/// or 4 ranks are all of some rank, and with `empty` all labels of the second batch.
+Waves data(const Weighing& weighing, bool empty = false) {
+  return Waves(
+      kSamples, {.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = kClasses},
+      [ignores = weighing.ignores, empty](std::int64_t sample) -> std::vector<double> {
+        const bool ignored =
+            (ignores && sample >= 2 && sample < kBatch) || (empty && sample >= kBatch && sample < 2 * kBatch);
+        return {static_cast<double>(ignored ? kIgnored : sample * sample % kClasses)};
+      },
+      weighing.samples
+      ? [](std::int64_t sample) -> std::vector<double> { return {static_cast<double>(1 + sample * 5 % 8) / 4}; }
+      : Waves::Numbers());
 }
 
 Device& cpu() {
@@ -136,7 +111,7 @@ class Weights : public testing::Test {
 
 void Weights::expect_one_ranks(const Weighing& weighing, const Hyperparameters& given, bool empty) {
   SCOPED_TRACE(std::to_string(weighing.ignores) + std::to_string(weighing.classes) + std::to_string(weighing.samples));
-  const Waves samples = data(weighing.ignores, empty);
+  const Waves samples = data(weighing, empty);
   RankAlone alone;
   TrainingJob one = job(samples, given, loss_of(weighing), alone);
   TrainingJob all = job(samples, given, loss_of(weighing), ranks_);
@@ -160,7 +135,7 @@ TEST_F(Weights, ManyRanksTrainAsOneDoes) {
 
 TEST_F(Weights, AGlobalBatchThatWeighsNothingChangesNothing) {
   expect_one_ranks(kWeighings[3], options(0.05), /*empty=*/true);
-  const Waves samples = data(true, /*empty=*/true);
+  const Waves samples = data(kWeighings[0], /*empty=*/true);
   TrainingJob some = job(samples, options(), loss_of(kWeighings[0]), ranks_);
   some.step();
   const at::Tensor before = some.parameters();
@@ -198,9 +173,13 @@ class PyTorch {
     const auto count = static_cast<std::int64_t>(batch.size());
     const at::Tensor inputs = at::empty({count, 1, 4, 4}, at::kDouble);
     const at::Tensor targets = at::empty({count}, at::kLong);
-    samples_.read(batch, std::vector{static_cast<std::byte*>(inputs.mutable_data_ptr()),
-                                     static_cast<std::byte*>(targets.mutable_data_ptr())});
-    const at::Tensor loss = loss_of(executor_.run({inputs}).at(0), targets);
+    const at::Tensor weights = weighing_.samples ? at::empty({count}, at::kDouble) : at::Tensor();
+    std::vector<std::byte*> fields;
+    for (const at::Tensor& field : {inputs, targets, weights}) {
+      if (field.defined()) fields.push_back(static_cast<std::byte*>(field.mutable_data_ptr()));
+    }
+    samples_.read(batch, fields);
+    const at::Tensor loss = loss_of(executor_.run({inputs}).at(0), targets, weights);
     std::vector<at::Tensor> gradients = torch::autograd::grad({loss}, parameters_);
     const c10::NoGradGuard no_grad;
     if (given_.clip_norm > 0) {
@@ -218,13 +197,12 @@ class PyTorch {
   const Program& program() const { return program_; }
 
  private:
-  at::Tensor loss_of(const at::Tensor& output, const at::Tensor& targets) const {
-    const at::Tensor labels = SelfWeighted::labels_of(targets);
+  at::Tensor loss_of(const at::Tensor& output, const at::Tensor& labels, const at::Tensor& weights) const {
     const at::Tensor classes = weighing_.classes ? at::tensor(kClassWeights, at::kDouble) : at::Tensor();
     if (!weighing_.samples) {
       return at::cross_entropy_loss(output, labels, classes, at::Reduction::Mean, kIgnored, 0.1);
     }
-    const at::Tensor samples = SelfWeighted::weights_of(targets).mul(labels.ne(kIgnored));
+    const at::Tensor samples = weights.mul(labels.ne(kIgnored));
     const at::Tensor each = at::cross_entropy_loss(output, labels, classes, at::Reduction::None, kIgnored, 0.1);
     const at::Tensor by_class =
         classes.defined() ? classes.index_select(0, labels.clamp(0)) : at::ones({labels.size(0)}, at::kDouble);
@@ -243,7 +221,7 @@ class PyTorch {
 TEST_F(Weights, AnyNumberOfRanksTrainsAsPyTorchDoes) {
   for (const Weighing& weighing : kWeighings) {
     for (const Hyperparameters& given : {options(), options(0.05, 2)}) {
-      const Waves samples = data(weighing.ignores);
+      const Waves samples = data(weighing);
       PyTorch reference(samples, weighing, given);
       TrainingJob ours = job(samples, given, loss_of(weighing), ranks_);
       for (int i = 0; i < kSteps; ++i) EXPECT_NEAR(ours.step().loss, reference.step(i), 1e-9) << i;
@@ -276,11 +254,12 @@ TEST_F(Weights, WhereEachPositionWeighsOneNothingIsCorrected) {
 // trace.
 TEST_F(Weights, CapturedStepsAndLossScalesCorrectAlike) {
   const auto size = static_cast<std::int64_t>(ranks_.size());
-  const Waves samples(4 * 6 * size, {.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = kClasses},
-                      [](std::int64_t sample) -> std::vector<double> {
-                        return {sample % 3 == 0 ? static_cast<double>(kIgnored)
-                                                : static_cast<double>(sample % kClasses + 100 * (1 + sample % 7))};
-                      });
+  const Waves samples(
+      4 * 6 * size, {.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = kClasses},
+      [](std::int64_t sample) -> std::vector<double> {
+        return {static_cast<double>(sample % 3 == 0 ? kIgnored : sample % kClasses)};
+      },
+      [](std::int64_t sample) -> std::vector<double> { return {static_cast<double>(1 + sample % 7) / 4}; });
   Hyperparameters given = options(0.05);
   given.precision = Precision::kFp32;
   given.batch_size = 6 * size;
@@ -300,7 +279,7 @@ TEST_F(Weights, CapturedStepsAndLossScalesCorrectAlike) {
 
 // The gradients of nothing say nothing of the loss scale.
 TEST_F(Weights, AStepThatWeighsNothingLeavesTheLossScale) {
-  const Waves samples = data(true, /*empty=*/true);
+  const Waves samples = data(kWeighings[0], /*empty=*/true);
   Hyperparameters given = options();
   given.precision = Precision::kFp32;
   TrainingJob some = job(samples, given, loss_of(kWeighings[0]), ranks_, cpu(), LossScale(64, 3));

@@ -1,0 +1,49 @@
+#include "engine/train/EagerComputation.h"
+
+#include <ATen/Context.h>
+#include <ATen/Functions.h>
+
+#include <mutex>
+#include <utility>
+
+#include "common/SplitMix.h"
+#include "engine/train/Forward.h"
+
+namespace lockstep {
+
+EagerComputation::EagerComputation(const Program& program, const Objective& objective, FlatParameters& parameters,
+                                   Options options)
+    : executor_(program, /*trains=*/true),
+      objective_(objective),
+      gradients_(parameters),
+      options_(options),
+      generator_(at::globalContext().defaultGenerator(parameters.device())) {}
+
+// The seed is a function of what is being computed, so a resumed job draws what the uninterrupted one would have.
+void EagerComputation::seed(std::int64_t global_step, std::int64_t micro_batch) {
+  std::uint64_t mixed = splitmix(options_.seed);
+  for (const auto part : {global_step, micro_batch, static_cast<std::int64_t>(options_.rank)}) {
+    mixed = splitmix(mixed ^ static_cast<std::uint64_t>(part));
+  }
+  const std::lock_guard lock(generator_.mutex());
+  generator_.set_current_seed(mixed);
+}
+
+StepComputation::Share EagerComputation::forward(const Batch& batch, std::int64_t global_batch_size) {
+  const at::Tensor output = lockstep::forward(executor_, batch.inputs, options_.precision);
+  const Loss& kind = objective_.loss();
+  const LossTerms terms = kind.terms(output, batch.targets, batch.weights);
+  const double expected = kind.expected_weight(global_batch_size, output);
+  loss_ = terms.sum.div(expected);
+  return {.loss = loss_.detach(),
+          .weight = terms.weight,
+          .here = kind.expected_weight(batch.size, output),
+          .expected = expected};
+}
+
+void EagerComputation::backward(const at::Tensor& scale, GradientSink* sink) {
+  const at::Tensor loss = std::exchange(loss_, at::Tensor());
+  gradients_.backward(scale.defined() ? loss.mul(scale) : loss, sink);
+}
+
+}  // namespace lockstep
