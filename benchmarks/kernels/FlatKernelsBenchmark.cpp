@@ -4,7 +4,6 @@
 #include "benchmarks/kernels/Benchmarks.h"
 #include "kernels/FlatLoop.h"
 #include "kernels/adamw/AdamW.h"
-#include "kernels/flat_copy/FlatCopy.h"
 #include "kernels/gradient_norm/GradientNorm.h"
 #include "kernels/lamb/Lamb.h"
 #include "kernels/sgd/Sgd.h"

@@ -57,10 +57,28 @@ def every_exit_code_that_tests_expect_is_documented():
         assert known, f"exit code {code}, which {', '.join(sorted(set(where)))} expects, is not in `lockstep --help`"
 
 
+def a_folder_includes_what_the_design_lets_it():
+    """The table of folders, of which each row may name those above it."""
+    rows = re.findall(r"^\| (`(?:engine/)?[a-z]+`) \|.*\| (.*) \|$", (ROOT / "docs/design.md").read_text(), re.MULTILINE)
+    allowed = {}
+    for folder, text in rows:
+        named = set(re.findall("`([a-z/]+)`", text))
+        allowed[folder.strip("`")] = {*allowed} - named if text.startswith("all of the above but") else named
+    assert {*allowed} == {name for name in allowed if (ROOT / name).is_dir()} and "engine/train" in allowed, f"the table is read wrongly: {rows}"
+    of = lambda path: max((name for name in allowed if path.startswith(name + "/")), key=len, default=None)
+    for path in sorted(file for name in allowed for file in (ROOT / name).rglob("*") if file.suffix in (".h", ".cpp", ".cu", ".cuh")):
+        folder = of(str(path.relative_to(ROOT)))
+        for include in re.findall('#include "([^"]+)"', path.read_text()):
+            assert of(include) in {None, folder, *allowed[folder]}, f"{path.relative_to(ROOT)} includes {include}: {folder} may include {allowed[folder]}"
+    unlisted = {str(path.parent.relative_to(ROOT)) for path in (ROOT / "engine").glob("*/CMakeLists.txt")} - allowed.keys()
+    assert not unlisted, f"{unlisted} are not in the table of folders of docs/design.md"
+
+
 if __name__ == "__main__":
     if "--write" in sys.argv:
         for file, (name, text) in PARTS.items():
             words = text()
             (ROOT / file).write_text(part(name).sub(lambda _: words, (ROOT / file).read_text()))
     else:
-        common.main(documents_say_what_the_program_says, every_exit_code_that_tests_expect_is_documented)
+        common.main(documents_say_what_the_program_says, every_exit_code_that_tests_expect_is_documented,
+                    a_folder_includes_what_the_design_lets_it)
