@@ -63,12 +63,12 @@ std::vector<OperatorRow> aten_operator_rows() {
        {.sharing = Sharing::kAlways}},
       {"expand_as type_as", {.sharing = Sharing::kAlways, .shared_input = "self"}},
       // The elements of `self` in another order, in another type, or some of them.
-      {"alias detach expand permute select slice squeeze transpose unsqueeze",
-       {.sharing = Sharing::kAlways, .keeps_values = true}},
-      {"to", {.sharing = Sharing::kAlways, .shared_input = "self", .keeps_values = true}},
-      {"contiguous flatten reshape view", {.keeps_values = true}},
-      {"clone", {.sharing = Sharing::kNever, .keeps_values = true}},
-      {"_to_copy", {.sharing = Sharing::kNever, .keeps_values = true, .checks_arguments = true}},
+      {"alias detach expand permute squeeze transpose unsqueeze", {.sharing = Sharing::kAlways, .keeps = Keeps::kAll}},
+      {"select slice", {.sharing = Sharing::kAlways, .keeps = Keeps::kSome}},
+      {"to", {.sharing = Sharing::kAlways, .shared_input = "self", .keeps = Keeps::kAll}},
+      {"contiguous flatten reshape view", {.keeps = Keeps::kAll}},
+      {"clone", {.sharing = Sharing::kNever, .keeps = Keeps::kAll}},
+      {"_to_copy", {.sharing = Sharing::kNever, .keeps = Keeps::kAll, .checks_arguments = true}},
       // What torch.export writes for public functions.
       {"__and__ __lshift__ __or__ __rshift__ __xor__ _assert_async _assert_scalar _assert_tensor_metadata "
        "_convolution _is_all_true _is_any_true _log_softmax _safe_softmax _shape_as_tensor _softmax _unsafe_index "

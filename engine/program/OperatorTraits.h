@@ -41,6 +41,13 @@ struct IntegerBound {
   std::string_view argument = "";  ///< the count is this argument; a negative one bounds nothing
 };
 
+/// Which elements of `self` an operator's output is made of.
+enum class Keeps {
+  kOther,  ///< it computes new ones, or that is unknown
+  kSome,   ///< each element of its output is an element of `self`, in any type; some can be left out
+  kAll,    ///< and every element of `self` is there
+};
+
 /// Multiply-adds of one call, from the sizes in the graph. Throws InputError for sizes that the operator cannot have.
 using MultiplyAdds = double (*)(const Graph& graph, const Node& node);
 
@@ -53,7 +60,7 @@ struct OperatorTraits {
   std::optional<StatisticsForm> statistics = std::nullopt;
   MultiplyAdds multiply_adds = nullptr;  ///< nullptr: not counted
   std::optional<IntegerBound> bound = std::nullopt;
-  bool keeps_values = false;  ///< each element of its output is an element of `self`, in any type
+  Keeps keeps = Keeps::kOther;
   /// Why a program of a stranger may not call it, to follow "is not run: "; "" when nothing is known against it.
   std::string_view refusal = "";
   std::string_view safe_overload = "";  ///< the overload to which `refusal` does not apply

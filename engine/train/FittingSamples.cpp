@@ -67,7 +67,7 @@ Field input_field(const Graph& graph, const std::string& input) {
       throw InputError("synthetic data is int64, int32, bool, float32 or float64, and the input " + input + " is " +
                        to_string(field.type));
   }
-  const auto vocabulary = find_vocabulary(graph, input);
+  const auto vocabulary = find_safe_vocabulary(graph, input);
   if (!vocabulary) {
     throw InputError("synthetic data cannot know what integers to give the input " + input +
                      ": no embedding reads it. Look the tokens up in an embedding table, or make the input float32");
@@ -76,19 +76,38 @@ Field input_field(const Graph& graph, const std::string& input) {
   return field;
 }
 
-}  // namespace
+// Exporters write slices that leave nothing out.
+bool keeps_all(const Graph& graph, const Node& node, Keeps keeps) {
+  if (keeps != Keeps::kSome) return keeps == Keeps::kAll;
+  const auto before = graph.find_sizes(node.tensor("self"));
+  return before && before == graph.find_sizes(node.output());
+}
 
-std::optional<std::int64_t> find_vocabulary(const Graph& graph, const std::string& input) {
+// The smallest count of what holds the input's integers: all of them, or with `parts` some.
+std::optional<std::int64_t> smallest_count(const Graph& graph, const std::string& input, bool parts) {
   std::set<std::string> tokens = {input};
   std::optional<std::int64_t> vocabulary;
   for (const Node& node : graph.nodes) {
     const OperatorTraits& traits = operator_traits(node);
-    if (traits.keeps_values && tokens.contains(node.tensor("self"))) tokens.insert(node.output());
+    if (traits.keeps != Keeps::kOther && tokens.contains(node.tensor("self")) &&
+        (parts || keeps_all(graph, node, traits.keeps))) {
+      tokens.insert(node.output());
+    }
     if (!traits.bound || !tokens.contains(node.tensor(traits.bound->input))) continue;
     const std::optional<std::int64_t> count = count_of(graph, node, *traits.bound);
     if (count) vocabulary = vocabulary ? std::min(*vocabulary, *count) : *count;
   }
   return vocabulary;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> find_vocabulary(const Graph& graph, const std::string& input) {
+  return smallest_count(graph, input, /*parts=*/false);
+}
+
+std::optional<std::int64_t> find_safe_vocabulary(const Graph& graph, const std::string& input) {
+  return smallest_count(graph, input, /*parts=*/true);
 }
 
 SampleSpec fitting_samples(const Graph& graph, bool class_labels) {

@@ -93,6 +93,40 @@ TEST(FittingSamples, TokensAreBelowTheClassesThatOneHotMakes) {
   EXPECT_ERROR(fitting_samples(graph, /*class_labels=*/true), InputError, "no embedding reads it");
 }
 
+// table [s7, 6], of which a column each goes to tables of 10 and of 1000 rows: data is not held to the smaller one.
+TEST(FittingSamples, ColumnsOfATableHaveTheirOwnBounds) {
+  Graph graph = language_model();
+  auto& values = graph.document.at("graph_module").at("graph").at("tensor_values");
+  graph.nodes.clear();
+  const auto add = [&](const std::string& target, std::vector<NamedArgument> inputs, const std::string& output,
+                       const json& sizes) {
+    graph.nodes.push_back(
+        {.target = target, .inputs = std::move(inputs), .outputs = {TensorName{output}}, .name = output});
+    values[output] = tensor(sizes, 5);
+  };
+  for (const std::int64_t rows : {10, 1000}) {
+    const std::string name = std::to_string(rows);
+    values["table" + name] = tensor({size(rows), size(4)}, 7);
+    add("torch.ops.aten.select.int", {{"self", TensorName{"tokens"}}, {"dim", std::int64_t{1}}, {"index", rows / 1000}},
+        "column" + name, json::array({kOpen}));
+    add("torch.ops.aten.embedding.default",
+        {{"weight", TensorName{"table" + name}}, {"indices", TensorName{"column" + name}}}, "vector" + name,
+        {kOpen, size(4)});
+  }
+  EXPECT_EQ(find_vocabulary(graph, "tokens"), std::nullopt);
+  EXPECT_EQ(find_safe_vocabulary(graph, "tokens"), 10);
+  EXPECT_EQ(fitting_samples(graph, /*class_labels=*/true).fields[0].bound, 10);
+  // A slice of everything, and one that leaves something out.
+  values["table7"] = tensor({size(7), size(4)}, 7);
+  add("torch.ops.aten.slice.Tensor", {{"self", TensorName{"tokens"}}}, "rows", {kOpen, size(6)});
+  add("torch.ops.aten.embedding.default", {{"weight", TensorName{"table7"}}, {"indices", TensorName{"rows"}}},
+      "vector7", {kOpen, size(6), size(4)});
+  EXPECT_EQ(find_vocabulary(graph, "tokens"), 7);
+  values["rows"] = tensor({kOpen, size(5)}, 5);
+  EXPECT_EQ(find_vocabulary(graph, "tokens"), std::nullopt);
+  EXPECT_EQ(find_safe_vocabulary(graph, "tokens"), 7);
+}
+
 TEST(FittingSamples, RefusesWhatItCannotMake) {
   const auto refused = [](const Graph& graph, const std::string& text, const std::string& more) {
     EXPECT_ERROR(fitting_samples(graph, /*class_labels=*/true), InputError, text, more);
