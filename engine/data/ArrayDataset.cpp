@@ -42,11 +42,8 @@ void swap_bytes(std::span<std::uint8_t> bytes, std::size_t width) {
   for (std::size_t i = 0; i < bytes.size(); i += width) std::ranges::reverse(bytes.subspan(i, width));
 }
 
-ArrayDataset::ArrayDataset(const std::string& origin, std::vector<Array> arrays)
-    : ArrayDataset(origin, arrays, digest_of(arrays)) {}
-
 ArrayDataset::ArrayDataset(const std::string& origin, std::vector<Array> arrays, std::string digest)
-    : digest_(std::move(digest)) {
+    : digest_(digest.empty() ? digest_of(arrays) : std::move(digest)) {
   if (arrays.empty()) throw InputError(origin + " holds no array");
   size_ = arrays.front().samples;
   for (Array& array : arrays) {

@@ -27,10 +27,8 @@ void swap_bytes(std::span<std::uint8_t> bytes, std::size_t width);
 class ArrayDataset : public Dataset {
  public:
   /// Throws InputError, naming `origin`, unless the arrays have different names and the same count of samples ≥ 1, and
-  /// each sample has numbers.
-  ArrayDataset(const std::string& origin, std::vector<Array> arrays);
-  /// With a digest of the caller's.
-  ArrayDataset(const std::string& origin, std::vector<Array> arrays, std::string digest);
+  /// each sample has numbers. `digest`: of the arrays' content where there is one already; "": it is computed.
+  ArrayDataset(const std::string& origin, std::vector<Array> arrays, std::string digest = "");
 
   std::int64_t size() const override { return size_; }
   const SampleSpec& spec() const override { return spec_; }

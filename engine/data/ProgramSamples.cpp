@@ -162,36 +162,42 @@ void ProgramSamples::require_tokens(const Column& input, std::int64_t bound, con
 
 void ProgramSamples::read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns) const {
   const std::vector<Field>& fields = dataset_->spec().fields;
-  // What is taken as it is stored needs no second memory, unless two columns want the same field.
-  std::vector<std::byte*> whole(fields.size());
-  std::size_t largest = 0;
-  std::vector<bool> direct(columns.size());
+  // What is taken as it is stored is read into its place. The other fields are read into memory of a block's size.
+  std::vector<std::size_t> straight;
+  std::vector<std::byte*> places(fields.size());
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    const Column& column = columns_[i];
-    if (columns[i] == nullptr) continue;
-    direct[i] = column.transform.copies() && whole[column.field] == nullptr;
-    if (direct[i]) {
-      whole[column.field] = columns[i];
-    } else {
-      largest = std::max(largest, fields[column.field].bytes());
-    }
+    if (columns[i] == nullptr || !columns_[i].transform.copies() || places[columns_[i].field] != nullptr) continue;
+    places[columns_[i].field] = columns[i];
+    straight.push_back(i);
   }
-  if (samples.empty()) return;
-  if (std::ranges::any_of(whole, [](const std::byte* memory) { return memory != nullptr; })) {
-    dataset_->read(samples, whole);
-  }
-  if (largest == 0) return;
-  const std::size_t block = std::clamp<std::size_t>(kBlockBytes / largest, 1, samples.size());
-  std::vector<double> memory = memory_of(block * largest);
+  std::vector<std::size_t> converted;
+  std::vector<std::size_t> buffered;  // fields
+  std::size_t sample_bytes = 0;
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (columns[i] == nullptr || direct[i]) continue;
-    const Column& column = columns_[i];
-    std::vector<std::byte*> one(fields.size());
-    one[column.field] = reinterpret_cast<std::byte*>(memory.data());
-    for (std::size_t first = 0; first < samples.size(); first += block) {
-      const auto part = samples.subspan(first, std::min(block, samples.size() - first));
-      dataset_->read(part, one);
-      column.transform.run(one[column.field], static_cast<std::int64_t>(part.size()) * column.numbers(),
+    if (columns[i] == nullptr || std::ranges::find(straight, i) != straight.end()) continue;
+    converted.push_back(i);
+    const std::size_t field = columns_[i].field;
+    if (places[field] != nullptr || std::ranges::find(buffered, field) != buffered.end()) continue;
+    buffered.push_back(field);
+    sample_bytes += fields[field].bytes();
+  }
+  if (samples.empty() || (straight.empty() && converted.empty())) return;
+  const std::size_t block =
+      converted.empty()
+          ? samples.size()
+          : std::clamp<std::size_t>(kBlockBytes / std::max<std::size_t>(sample_bytes, 1), 1, samples.size());
+  std::vector<std::vector<double>> memory;
+  for (const std::size_t field : buffered) {
+    memory.push_back(memory_of(block * fields[field].bytes()));
+    places[field] = reinterpret_cast<std::byte*>(memory.back().data());
+  }
+  for (std::size_t first = 0; first < samples.size(); first += block) {
+    const auto part = samples.subspan(first, std::min(block, samples.size() - first));
+    for (const std::size_t i : straight) places[columns_[i].field] = columns[i] + first * columns_[i].bytes();
+    dataset_->read(part, places);
+    for (const std::size_t i : converted) {
+      const Column& column = columns_[i];
+      column.transform.run(places[column.field], static_cast<std::int64_t>(part.size()) * column.numbers(),
                            columns[i] + first * column.bytes());
     }
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "common/Error.h"
 #include "engine/data/ArrayDataset.h"
 #include "tests/support/ExpectError.h"
+#include "tests/support/PeakMemory.h"
 
 namespace lockstep {
 namespace {
@@ -68,6 +70,41 @@ TEST(ProgramSamples, ReadsAndConvertsEveryColumn) {
                 static_cast<float>((pixels[sample * kPixels + pixel] / 255.0 - 0.25) / 0.5));
     }
   }
+}
+
+/// Notes how many fields each read asks for.
+class Noted : public Dataset {
+ public:
+  explicit Noted(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {}
+  std::int64_t size() const override { return dataset_->size(); }
+  const SampleSpec& spec() const override { return dataset_->spec(); }
+  std::string digest() const override { return dataset_->digest(); }
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
+    wanted.push_back(std::ranges::count_if(fields, [](const std::byte* field) { return field != nullptr; }));
+    dataset_->read(samples, fields);
+  }
+  mutable std::vector<std::int64_t> wanted;
+
+ private:
+  std::shared_ptr<const Dataset> dataset_;
+};
+
+// A record that must be decoded is decoded once, whatever its columns become.
+TEST(ProgramSamples, ReadsAllFieldsOfABlockAtOnce) {
+  const auto noted = std::make_shared<Noted>(
+      dataset({array("image", ElementType::kUint8, {2}, std::vector<std::uint8_t>{1, 2}),
+               array("other", ElementType::kFloat, {2}, std::vector{1.0F, 2.0F}),
+               array("unused", ElementType::kFloat, {2}, std::vector{1.0F, 2.0F}),
+               array("table", ElementType::kInt16, {2}, std::vector<std::int16_t>{1, 2}), labels(2)}));
+  const ProgramSamples samples(
+      noted, {{.name = "table", .type = ElementType::kInt64}, {.name = "image"}, {.name = "again"}, {.name = "other"}},
+      {.names = {{"again", "image"}}});
+  noted->wanted.clear();
+  std::vector<std::vector<double>> memory(5, std::vector<double>(2));
+  std::vector<std::byte*> columns;
+  for (std::vector<double>& column : memory) columns.push_back(reinterpret_cast<std::byte*>(column.data()));
+  samples.read(std::vector<std::int64_t>{1, 0}, columns);
+  EXPECT_EQ(noted->wanted, std::vector<std::int64_t>{4});
 }
 
 TEST(Transform, ConvertsEveryTypeByWayOfFloat64) {
@@ -156,6 +193,17 @@ TEST(ArrayDataset, RefusesArraysThatDoNotGoTogether) {
   EXPECT_ERROR(array("a", ElementType::kFloat, {}, std::vector<float>(1)), InputError, "at a holds a single number");
   EXPECT_NE(dataset({x("a", 3)})->digest(), dataset({x("b", 3)})->digest());
   EXPECT_NE(dataset({x("a", 3)})->digest(), dataset({x("a", 4)})->digest());
+}
+
+TEST(ArrayDataset, HoldsItsArraysOnce) {
+  constexpr std::size_t kSize = 64 << 20;
+  EXPECT_LT(peak_memory([] {
+              std::vector<Array> arrays;
+              arrays.push_back(make_array({.name = "x", .type = ElementType::kUint8}, {kSize / 4, 4},
+                                          std::vector<std::uint8_t>(kSize, 1)));
+              const ArrayDataset dataset("here", std::move(arrays));
+            }),
+            kSize * 5 / 4);
 }
 
 // What is no 0 and no 1 is no bool of C++.
