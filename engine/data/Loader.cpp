@@ -10,15 +10,15 @@
 namespace lockstep {
 
 Loader::Loader(const ProgramSamples& samples, Order order, BatchPlan plan, int rank, int threads, LoaderPosition start,
-               int ahead, const BufferPool::Allocate& allocate)
+               std::optional<int> ahead, const BufferPool::Allocate& allocate)
     : samples_(samples),
       order_(order),
       plan_(plan),
       rank_(rank),
-      ahead_(static_cast<std::uint64_t>(ahead)),
+      ahead_(static_cast<std::uint64_t>(ahead.value_or(ahead_for(threads)))),
       buffers_(samples.columns().size(), BufferPool(allocate)),
       next_step_(start) {
-  if (threads < 1 || ahead < 1) throw InternalError("a loader needs a thread and room for a micro-batch");
+  if (threads < 1 || ahead.value_or(1) < 1) throw InternalError("a loader needs a thread and room for a micro-batch");
   if (start.step < 0 || start.step >= plan_.steps()) {
     throw InternalError(format("a loader cannot start at step %lld of an epoch of %lld steps",
                                static_cast<long long>(start.step), static_cast<long long>(plan_.steps())));

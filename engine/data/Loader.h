@@ -1,6 +1,7 @@
 // Micro-batches made by threads while the previous step runs.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 #include <vector>
@@ -40,16 +42,17 @@ struct MicroBatch {
 /// micro-batches (one, empty, when the rank has no data in it). For one pass, as in evaluation, take
 /// plan.steps() steps with an order that does not shuffle.
 ///
-/// Threads prepare up to `ahead` micro-batches beyond the one in use, each as a whole, and they are handed
-/// over in order: the result does not depend on the number of threads. The samples must outlive the loader.
-/// The destructor waits for the micro-batches being prepared, at most one a thread.
+/// Threads prepare up to `ahead` (`ahead_for` unless said) micro-batches beyond the one in use, each as a whole, and
+/// they are handed over in order: the result does not depend on the number of threads. The samples must outlive the
+/// loader. The destructor waits for the micro-batches being prepared, at most one a thread.
 class Loader {
  public:
-  static constexpr int kAhead = 4;
+  /// Enough for each thread to be at one while the next lies ready.
+  static constexpr int ahead_for(int threads) { return std::max(4, threads + 1); }
 
   /// InternalError for a plan without samples and for a start that is not in the plan.
   Loader(const ProgramSamples& samples, Order order, BatchPlan plan, int rank, int threads, LoaderPosition start = {},
-         int ahead = kAhead, const BufferPool::Allocate& allocate = {});
+         std::optional<int> ahead = {}, const BufferPool::Allocate& allocate = {});
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   ~Loader();

@@ -79,8 +79,8 @@ std::optional<Evaluation> Evaluator::evaluate(const ProgramSamples& given, const
   const c10::NoGradGuard no_grad;
   const ProgramSamples samples = Prefetcher::samples_for(device_, given);
   const BatchPlan plan(samples.size(), batch_size_ * host_.size(), 0, host_.size());
-  Loader loader(samples, Order(0, samples.size(), /*shuffle=*/false), plan, host_.rank(), loader_threads_, {},
-                Loader::kAhead, buffers_);
+  Loader loader(samples, Order(0, samples.size(), /*shuffle=*/false), plan, host_.rank(), loader_threads_, {}, {},
+                buffers_);
   Prefetcher inputs(loader, samples, device_, communicator_);
   Sums sums(objective_, device_.place());
   bool stopped = false;

@@ -104,8 +104,7 @@ TrainingResult Trainer::run() {
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
   const ProgramSamples samples = Prefetcher::samples_for(context_.device, *train_.samples);
   Loader loader(samples, plan_.order, plan_.batches, context_.host.rank(),
-                static_cast<int>(hyperparameters_.loader_threads), start, Loader::kAhead,
-                Prefetcher::buffers_for(context_.device));
+                static_cast<int>(hyperparameters_.loader_threads), start, {}, Prefetcher::buffers_for(context_.device));
   Prefetcher inputs(loader, samples, context_.device, context_.communicator);
   while (!is_over()) {
     const auto epoch_start = Clock::now();

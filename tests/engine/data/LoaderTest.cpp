@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <latch>
 #include <map>
 #include <numeric>
 #include <semaphore>
@@ -128,6 +129,28 @@ TEST(Loader, DeliversInOrderWhatIsReadyOutOfOrder) {
   Loader loader(dataset, Order(0, 4, false), BatchPlan(4, 1, 0, 1), 0, 2);
   for (std::int64_t sample = 0; sample < 4; ++sample) {
     EXPECT_EQ(labels(loader.next()), (std::vector<std::int64_t>{sample}));
+  }
+}
+
+/// The first reads, as many as there are threads, wait for each other.
+class Crowd : public CountingDataset {
+ public:
+  explicit Crowd(int threads) : CountingDataset(threads), all_(threads) {}
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
+    if (started_++ < size()) all_.arrive_and_wait();
+    CountingDataset::read(samples, fields);
+  }
+
+ private:
+  mutable std::atomic<std::int64_t> started_ = 0;
+  mutable std::latch all_;
+};
+
+TEST(Loader, AllItsThreadsReadAtOnce) {
+  for (const int threads : {1, 4, 9}) {
+    const ProgramSamples dataset(std::make_shared<Crowd>(threads), {{.name = "x"}}, {});
+    Loader loader(dataset, Order(0, threads, false), BatchPlan(threads, 1, 0, 1), 0, threads);
+    for (int sample = 0; sample < threads; ++sample) EXPECT_EQ(labels(loader.next()).front(), sample);
   }
 }
 
