@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <bit>
@@ -72,7 +71,8 @@ class Wide {
 
 }  // namespace
 
-ZipFile::ZipFile(const std::filesystem::path& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+ZipFile::ZipFile(const std::filesystem::path& path, ZipNames names)
+    : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (!file_) throw InputError(with_errno("it cannot be opened"));
   struct stat status {};
   if (::fstat(file_.get(), &status) != 0 || !S_ISREG(status.st_mode)) throw InputError("it is not a regular file");
@@ -111,32 +111,41 @@ ZipFile::ZipFile(const std::filesystem::path& path) : file_(::open(path.c_str(),
     add_entry(rest.first(length));
     rest = rest.subspan(length);
   }
+  if (names == ZipNames::kWithinFolder) leave_folder();
 }
 
 void ZipFile::add_entry(std::span<const std::byte> record) {
   const std::size_t name_length = number_at<std::uint16_t>(record, 28);
-  const std::string whole(reinterpret_cast<const char*>(record.data()) + kEntryBytes, name_length);
-  const std::string name =
-      whole.substr(whole.find('/') + 1);  // the folder is named as the file was when it was written
+  const std::string name(reinterpret_cast<const char*>(record.data()) + kEntryBytes, name_length);
   const auto flags = number_at<std::uint16_t>(record, 8);
   const auto method = number_at<std::uint16_t>(record, 10);
   if ((flags & 1) != 0 || (method != kStored && method != kDeflated)) {
-    throw InputError("its entry " + in_quotes(whole) + " is encrypted, or packed in a way that is not known");
+    throw InputError("its entry " + in_quotes(name) + " is encrypted, or packed in a way that is not known");
   }
   Wide wide(record.subspan(kEntryBytes + name_length, number_at<std::uint16_t>(record, 30)));
-  Entry entry;
+  ZipRecord entry;
   entry.deflated = method == kDeflated;
+  entry.checksum = number_at<std::uint32_t>(record, 16);
   entry.unpacked = wide.of(number_at<std::uint32_t>(record, 24));
   entry.packed = wide.of(number_at<std::uint32_t>(record, 20));
   entry.header = wide.of(number_at<std::uint32_t>(record, 42));
   if (entry.packed > file_size_ || (!entry.deflated && entry.packed != entry.unpacked) ||
       entry.unpacked / kMostCompression > entry.packed) {
-    damaged("its entry " + in_quotes(whole) + " is of impossible size");
+    damaged("its entry " + in_quotes(name) + " is of impossible size");
   }
-  if (!entries_.emplace(name, entry).second) damaged("it holds " + in_quotes(whole) + " twice");
+  if (!entries_.emplace(name, entry).second) damaged("it holds " + in_quotes(name) + " twice");
 }
 
-const ZipFile::Entry& ZipFile::entry(const std::string& name) const {
+void ZipFile::leave_folder() {
+  if (entries_.empty()) return;
+  const std::string folder = entries_.begin()->first.substr(0, entries_.begin()->first.find('/') + 1);
+  if (!std::ranges::all_of(entries_, [&](const auto& entry) { return entry.first.starts_with(folder); })) return;
+  std::map<std::string, ZipRecord> within;
+  for (const auto& [name, entry] : entries_) within.emplace(name.substr(folder.size()), entry);
+  entries_ = std::move(within);
+}
+
+const ZipRecord& ZipFile::record(const std::string& name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) throw InputError(name + " is missing");
   return found->second;
@@ -148,18 +157,22 @@ std::vector<std::string> ZipFile::names() const {
   return names;
 }
 
-void ZipFile::read(const std::string& name, std::span<std::byte> bytes) const {
-  const Entry& wanted = entry(name);
-  if (bytes.size() != wanted.unpacked) throw InternalError("an entry is not read into memory of its size");
+std::unique_ptr<InputFile> ZipFile::open(const std::string& name, const std::string& called) const {
+  const ZipRecord& wanted = record(name);
   const std::vector<std::byte> header = bytes_at(wanted.header, kLocalHeaderBytes);
   if (number_at<std::uint32_t>(header, 0) != kLocalHeader) damaged(in_quotes(name) + " is not where it says");
   const std::uint64_t data =
       wanted.header + kLocalHeaderBytes + number_at<std::uint16_t>(header, 26) + number_at<std::uint16_t>(header, 28);
-  if (wanted.deflated) {
-    inflate_at(data, wanted.packed, bytes);
-  } else {
-    read_at(data, bytes);
-  }
+  if (data > file_size_ || wanted.packed > file_size_ - data) damaged("it is truncated");
+  return std::make_unique<ZipMember>(called, file_, wanted, data);
+}
+
+void ZipFile::read(const std::string& name, std::span<std::byte> bytes) const {
+  if (bytes.size() != size(name)) throw InternalError("an entry is not read into memory of its size");
+  const std::unique_ptr<InputFile> entry = open(name, "its entry " + in_quotes(name));
+  entry->read(bytes.data(), bytes.size());
+  std::byte beyond{};
+  entry->read(&beyond, 1);  // an empty entry is checked, too
 }
 
 std::string ZipFile::text(const std::string& name, std::uint64_t most_bytes) const {
@@ -175,45 +188,10 @@ std::string ZipFile::text(const std::string& name, std::uint64_t most_bytes) con
 std::vector<std::byte> ZipFile::bytes_at(std::uint64_t offset, std::uint64_t count) const {
   if (offset > file_size_ || count > file_size_ - offset) damaged("it is truncated");
   std::vector<std::byte> bytes(count);
-  read_at(offset, bytes);
+  const auto found = read_bytes_at(file_, offset, bytes);
+  if (!found) throw InputError(with_errno("it cannot be read"));
+  if (*found < count) damaged("it is truncated");
   return bytes;
-}
-
-void ZipFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
-  if (offset > file_size_ || bytes.size() > file_size_ - offset) damaged("it is truncated");
-  const auto count = read_bytes_at(file_, offset, bytes);
-  if (!count) throw InputError(with_errno("it cannot be read"));
-  if (*count < bytes.size()) damaged("it is truncated");
-}
-
-void ZipFile::inflate_at(std::uint64_t offset, std::uint64_t packed, std::span<std::byte> bytes) const {
-  constexpr std::size_t kPiece = 64 << 10;
-  z_stream stream{};
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw SystemError("zlib cannot be started");
-  const std::unique_ptr<z_stream, int (*)(z_stream*)> ended(&stream, &inflateEnd);
-  std::byte beyond{};  // asked for when `bytes` are full: that there is nothing more
-  int state = Z_OK;
-  while (state == Z_OK) {
-    std::vector<std::byte> input;
-    if (stream.avail_in == 0 && packed > 0) {
-      input = bytes_at(offset, std::min<std::uint64_t>(packed, kPiece));
-      offset += input.size();
-      packed -= input.size();
-      stream.next_in = reinterpret_cast<Bytef*>(input.data());
-      stream.avail_in = static_cast<uInt>(input.size());
-    }
-    do {
-      const std::span<std::byte> room = bytes.empty() ? std::span(&beyond, 1) : bytes;
-      stream.next_out = reinterpret_cast<Bytef*>(room.data());
-      stream.avail_out = static_cast<uInt>(std::min<std::size_t>(room.size(), 1U << 30));
-      const uInt asked = stream.avail_out;
-      state = ::inflate(&stream, Z_NO_FLUSH);
-      const uInt made = asked - stream.avail_out;
-      if (made > bytes.size()) damaged("an entry unpacks to more than it says");
-      bytes = bytes.subspan(made);
-    } while (state == Z_OK && stream.avail_in > 0);
-  }
-  if (state != Z_STREAM_END || !bytes.empty()) damaged("an entry cannot be unpacked to the size it says");
 }
 
 }  // namespace lockstep

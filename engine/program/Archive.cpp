@@ -245,7 +245,7 @@ Program read_archive(const fs::path& path, const std::vector<std::string>& allow
     throw InputError(file + " is not a file: a program is a .pt2 archive that torch.export.save wrote");
   }
   try {
-    const ZipFile archive(path);
+    const ZipFile archive(path, ZipNames::kWithinFolder);
     if (!archive.has(kModel)) {
       throw InputError("it has no " + std::string(kModel) + ": it is not an archive that torch.export.save wrote");
     }

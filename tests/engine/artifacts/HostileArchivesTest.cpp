@@ -45,7 +45,7 @@ struct Base {
 Base pieces(const Program& program, at::Tensor inputs) {
   const TemporaryDirectory directory;
   write_archive(program, directory / "base.pt2");
-  const ZipFile archive(directory / "base.pt2");
+  const ZipFile archive(directory / "base.pt2", ZipNames::kWithinFolder);
   constexpr std::uint64_t kMost = 64 << 20;
   Base base{
       json::parse(archive.text(kModel, kMost)), json::parse(archive.text(kWeights, kMost)), {}, std::move(inputs)};

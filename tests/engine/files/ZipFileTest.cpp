@@ -14,9 +14,9 @@ namespace {
 
 class ZipFileTest : public testing::Test {
  protected:
-  ZipFile open(const std::string& bytes) const {
+  ZipFile open(const std::string& bytes, ZipNames names = ZipNames::kWithinFolder) const {
     std::ofstream(directory_ / "a.zip", std::ios::binary) << bytes;
-    return ZipFile(directory_ / "a.zip");
+    return ZipFile(directory_ / "a.zip", names);
   }
 
  private:
@@ -39,6 +39,48 @@ TEST_F(ZipFileTest, ReadsStoredAndDeflatedEntries) {
   EXPECT_EQ(file.size("zeros"), 1'000'000);
   EXPECT_FALSE(file.has("name/empty"));
   EXPECT_ERROR(file.size("other"), InputError, "other is missing");
+}
+
+TEST_F(ZipFileTest, NamesAreCutOnlyToWhatIsWithinOneFolder) {
+  using Names = std::vector<std::string>;
+  const std::string folders = zip_file({{"a/x", "1"}, {"b/x", "2"}, {"b/y/z", "3"}});
+  EXPECT_EQ(open(folders).names(), (Names{"a/x", "b/x", "b/y/z"}));
+  EXPECT_EQ(open(folders).text("b/x", 1), "2");
+  const std::string folder = zip_file({{"a/x", "1"}, {"a/b/x", "2"}});
+  EXPECT_EQ(open(folder).names(), (Names{"b/x", "x"}));
+  EXPECT_EQ(open(folder, ZipNames::kWhole).names(), (Names{"a/b/x", "a/x"}));
+  EXPECT_EQ(open(zip_file({{"x", "1"}, {"a/x", "2"}})).names(), (Names{"a/x", "x"}));
+  EXPECT_EQ(open(zip_file({})).names(), Names());
+}
+
+TEST_F(ZipFileTest, RefusesContentThatIsNotThatOfItsChecksum) {
+  std::string bytes = zip_file({{"name/a", "some content", false}, {"name/b", "other", false}});
+  bytes[bytes.find("content")] = 'C';
+  EXPECT_ERROR(open(bytes).text("a", 100), InputError, "\"a\" is damaged", "checksum (CRC-32)");
+  EXPECT_EQ(open(bytes).text("b", 100), "other");
+  for (const std::string& content : {std::string(), std::string(1'000'000, 'a')}) {
+    for (const bool deflated : {false, true}) {
+      std::string other = zip_file({{"name/a", content, deflated}});
+      other[other.find("PK\x01\x02") + 16] ^= 1;
+      EXPECT_ERROR(open(other).text("a", 1'000'000), InputError, "\"a\" is damaged", "checksum (CRC-32)");
+    }
+  }
+}
+
+// Memory grows with what is there, and a piece at a time.
+TEST_F(ZipFileTest, UnpacksInPieces) {
+  std::string content;
+  for (unsigned i = 0, x = 1; i < 1'500'000; ++i) content += static_cast<char>((x = x * 1664525 + 1013904223) >> 28);
+  for (const bool deflated : {false, true}) {
+    const ZipFile file = open(zip_file({{"a", content, deflated}}), ZipNames::kWhole);
+    const std::unique_ptr<InputFile> entry = file.open("a", "the entry");
+    EXPECT_EQ(entry->most_content(), content.size());
+    std::string found;
+    std::string piece(70'001, '\0');
+    while (const std::size_t count = entry->read(piece.data(), piece.size())) found += piece.substr(0, count);
+    EXPECT_EQ(found, content);
+    EXPECT_EQ(entry->offset(), content.size());
+  }
 }
 
 TEST_F(ZipFileTest, JudgesSizesBeforeItUnpacks) {
