@@ -156,14 +156,6 @@ std::unique_ptr<InputFile> open_input_file(const fs::path& path) {
   return packing->open(std::move(file));
 }
 
-std::vector<std::uint8_t> memory_for(const std::string& name, std::uint64_t count) {
-  try {
-    return std::vector<std::uint8_t>(count);
-  } catch (const std::bad_alloc&) {
-    throw InputError(name + " does not fit in memory: it has " + std::to_string(count) + " bytes");
-  }
-}
-
 std::vector<std::uint8_t> read_rest(InputFile& file, std::size_t count, const std::string& expected) {
   std::vector<std::uint8_t> bytes;
   try {

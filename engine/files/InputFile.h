@@ -46,7 +46,4 @@ std::unique_ptr<InputFile> open_input_file(const std::filesystem::path& path);
 /// than the file fills.
 std::vector<std::uint8_t> read_rest(InputFile& file, std::size_t count, const std::string& expected);
 
-/// Memory for `count` bytes of what is called `name`. Throws InputError when there is not so much.
-std::vector<std::uint8_t> memory_for(const std::string& name, std::uint64_t count);
-
 }  // namespace lockstep

@@ -1,10 +1,11 @@
 #include "engine/data/formats/SafetensorsFormat.h"
 
+#include <new>
 #include <span>
 #include <string>
 
+#include "common/Error.h"
 #include "engine/data/ArrayDataset.h"
-#include "engine/files/InputFile.h"
 #include "engine/files/SafetensorsFile.h"
 
 namespace lockstep {
@@ -12,6 +13,15 @@ namespace lockstep {
 namespace fs = std::filesystem;
 
 namespace {
+
+// The file is as large: SafetensorsFile has compared the two.
+std::vector<std::uint8_t> memory_for(const std::string& name, std::uint64_t count) {
+  try {
+    return std::vector<std::uint8_t>(count);
+  } catch (const std::bad_alloc&) {
+    throw InputError(name + " does not fit in memory: it has " + std::to_string(count) + " bytes");
+  }
+}
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   std::vector<Array> arrays;

@@ -9,6 +9,7 @@
 
 #include "common/Error.h"
 #include "tests/support/ExpectError.h"
+#include "tests/support/PeakMemory.h"
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestArrays.h"
 #include "tests/support/TestZip.h"
@@ -75,6 +76,40 @@ TEST(Formats, MembersOfNpzAreColumnsByName) {
   EXPECT_ERROR(open_channel(parts), InputError, "b.npz", "\"notes.txt\" is no .npy file");
   write(parts / "b.npz", "PK and nothing more");
   EXPECT_ERROR(open_channel(parts), InputError, "b.npz", "damaged");
+}
+
+// As numpy.load names them: two folders' arrays do not clash.
+TEST(Formats, MembersOfNpzKeepTheirFolders) {
+  const TemporaryDirectory directory;
+  write(directory / "data.npz", zip_file({{"a/x.npy", npy("<f4", "(3, 2)", bytes_of(kX)), false},
+                                          {"a/y.npy", npy("<i8", "(3,)", bytes_of(kY)), false}}));
+  const auto one = open_channel(directory);
+  EXPECT_TRUE(one->spec().find("a/x") && one->spec().find("a/y"));
+  write(directory / "data.npz", zip_file({{"a/x.npy", npy("<i8", "(3,)", bytes_of(kY)), false},
+                                          {"b/x.npy", npy("<i8", "(3,)", bytes_of(kY)), false}}));
+  EXPECT_EQ(open_channel(directory)->spec().fields.size(), 2);
+}
+
+TEST(Formats, AChangedByteOfNpzIsNoticed) {
+  const TemporaryDirectory directory;
+  std::string bytes = zip_file({{"y.npy", npy("<i8", "(3,)", bytes_of(kY)), false}});
+  bytes[bytes.find(bytes_of(kY)) + 8] ^= 1;
+  write(directory / "data.npz", bytes);
+  EXPECT_ERROR(open_channel(directory), InputError, "data.npz (y.npy) is damaged", "checksum");
+}
+
+// Zeros are packed a thousandfold: an archive of 64 kB can claim 64 MB. Memory is for what is there, and once.
+TEST(Formats, NpzTakesTheMemoryOfItsArrays) {
+  constexpr std::uint64_t kSize = 64 << 20;
+  const TemporaryDirectory directory;
+  write(directory / "data.npz", zip_file({{"x.npy", std::string(kSize, '\0'), true}}));
+  EXPECT_LT(peak_memory([&] {
+              EXPECT_ERROR(open_channel(directory), InputError, "data.npz (x.npy) does not begin with the magic");
+            }),
+            kSize / 4);
+  write(directory / "data.npz",
+        zip_file({{"x.npy", npy("|u1", "(" + std::to_string(kSize) + ",)", std::string(kSize, '\0')), true}}));
+  EXPECT_LT(peak_memory([&] { open_channel(directory); }), kSize * 5 / 4);
 }
 
 TEST(Formats, TensorsOfSafetensorsAreColumnsByName) {
