@@ -11,13 +11,13 @@
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
 #include "engine/artifacts/Safetensors.h"
-#include "engine/data/Formats.h"
 #include "engine/data/ProgramSamples.h"
 #include "engine/program/Archive.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
 #include "engine/program/Flops.h"
 #include "engine/program/Passes.h"
+#include "engine/session/Registries.h"
 
 namespace lockstep {
 
@@ -85,26 +85,33 @@ void inspect_program(const fs::path& path, bool passes) {
   if (changes.empty()) std::printf("pass       none changes this program\n");
 }
 
-void inspect_channel(const fs::path& path) {
-  const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(path);
-  const std::vector<Field>& fields = dataset->spec().fields;
-  if (fields.size() == 2 && dataset->spec().find("targets") == 1) {
-    const ProgramSamples samples(dataset, {{.name = "inputs"}}, {});
-    std::printf("channel    %s samples of %s\n", with_commas(samples.size()).c_str(),
-                shape_text(samples.input(0).sizes).c_str());
-    if (samples.class_labels()) {
-      std::printf("targets    class labels 0 … %lld\n", static_cast<long long>(samples.classes() - 1));
-    } else {
-      std::printf("targets    numbers of shape %s\n", shape_text(samples.target().sizes).c_str());
-    }
-  } else {
-    std::printf("channel    %s samples\n", with_commas(dataset->size()).c_str());
-    for (const Field& field : fields) {
-      std::printf("column     %-40s %-8s %s\n", field.name.c_str(), to_string(field.type).c_str(),
-                  shape_text(field.sizes).c_str());
-    }
+// What a job would make of them that says nothing else.
+std::string targets_text(const std::shared_ptr<const Dataset>& dataset) {
+  const ColumnOptions usual = {.ignored_label = Hyperparameters().ignore_index};
+  std::string name;
+  try {
+    name = dataset->spec().fields[choose_columns(dataset->spec(), {}, usual).target.field].name;
+  } catch (const InputError& error) {
+    return std::string("unknown: ") + error.what();
   }
-  std::printf("digest     %s\n", dataset->digest().c_str());
+  const ProgramSamples samples(dataset, {}, usual);
+  return name + (samples.class_labels()
+                     ? format(", class labels 0 … %lld", static_cast<long long>(samples.classes() - 1))
+                     : ", numbers");
+}
+
+void inspect_channel(const fs::path& path) {
+  const OpenedChannel channel = Registries().formats.open(path);
+  const Dataset& dataset = *channel.dataset;
+  std::printf("channel    %s samples, of %zu %s of %s\n", with_commas(dataset.size()).c_str(), channel.files,
+              channel.files == 1 ? "file" : "files", channel.format.c_str());
+  if (!channel.passed_over.none()) std::printf("besides    %s\n", channel.passed_over.text().c_str());
+  for (const Field& field : dataset.spec().fields) {
+    std::printf("column     %-40s %-8s %s\n", field.name.c_str(), to_string(field.type).c_str(),
+                shape_text(field.sizes).c_str());
+  }
+  std::printf("targets    %s\n", targets_text(channel.dataset).c_str());
+  std::printf("digest     %s\n", dataset.digest().c_str());
 }
 
 }  // namespace

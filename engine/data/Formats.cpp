@@ -1,8 +1,8 @@
 #include "engine/data/Formats.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
-#include <optional>
 
 #include "common/Error.h"
 #include "common/Text.h"
@@ -10,43 +10,17 @@
 #include "engine/data/formats/NpyFormat.h"
 #include "engine/data/formats/NpzFormat.h"
 #include "engine/data/formats/SafetensorsFormat.h"
+#include "engine/files/InputFile.h"
 
 namespace lockstep {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-/// A file that may be of a format, or something else that messages name.
-struct Found {
-  std::vector<fs::path> files;
-  std::vector<std::string> others;
-};
-
-Found find_files(const fs::path& directory) {
-  Found found;
-  try {
-    for (const auto& entry : fs::directory_iterator(directory)) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with(".")) continue;
-      std::error_code error;
-      const fs::file_status what = entry.status(error);
-      if (what.type() == fs::file_type::not_found && entry.is_symlink()) {
-        found.others.push_back(name + " (a link whose target is not there)");
-      }
-      if (what.type() == fs::file_type::none) {
-        throw InputError("cannot look at " + entry.path().string() + " in the channel directory: " + error.message());
-      }
-      if (fs::is_regular_file(what)) found.files.push_back(entry.path());
-    }
-  } catch (const fs::filesystem_error& error) {
-    throw InputError("cannot read the channel directory " + directory.string() + ": " + error.code().message());
-  }
-  std::ranges::sort(found.files);
-  return found;
+bool FileHead::starts_with(std::string_view magic) const {
+  return bytes.size() >= magic.size() &&
+         std::ranges::equal(magic, bytes.first(magic.size()),
+                            [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
 }
-
-}  // namespace
 
 Formats Formats::builtin() {
   Formats formats;
@@ -57,32 +31,49 @@ Formats Formats::builtin() {
   return formats;
 }
 
-std::unique_ptr<Dataset> Formats::open(const fs::path& directory) const {
-  const Found found = find_files(directory);
-  std::vector<std::size_t> format_of;  // by file; one beyond the last: none
-  for (const fs::path& file : found.files) {
-    const auto format = std::ranges::find_if(formats_, [&](const Format& row) { return row.recognises(file); });
-    format_of.push_back(static_cast<std::size_t>(format - formats_.begin()));
-  }
-  const std::size_t chosen = format_of.empty() ? formats_.size() : std::ranges::min(format_of);
-  ChannelFiles channel{.directory = directory, .files = {}, .others = found.others};
-  for (std::size_t i = 0; i < found.files.size(); ++i) {
-    if (format_of[i] == chosen && chosen < formats_.size()) {
-      channel.files.push_back(found.files[i]);
+OpenedChannel Formats::open(const fs::path& directory, const ChannelOptions& options) const {
+  ChannelFiles channel = list_channel(directory);
+  channel.options = options;
+  std::map<std::size_t, std::vector<fs::path>> recognised;  // by format
+  std::array<std::uint8_t, FileHead::kBytes> memory;
+  for (const fs::path& file : channel.files) {
+    const std::string within = file.lexically_relative(directory).string();
+    const std::unique_ptr<InputFile> content = open_input_file(file);
+    const std::size_t count = content->read(memory.data(), memory.size());
+    const FileHead head = {.name = content_name(within), .bytes = std::span(memory).first(count), .options = options};
+    const auto format = std::ranges::find_if(formats_, [&](const Format& row) { return row.recognises(head); });
+    if (format == formats_.end()) {
+      channel.passed_over.names.push_back(within);
     } else {
-      channel.others.push_back(found.files[i].filename().string());
+      recognised[static_cast<std::size_t>(format - formats_.begin())].push_back(file);
     }
   }
-  std::ranges::sort(channel.others);
-  if (chosen < formats_.size()) return formats_[chosen].open(channel);
-  std::vector<std::string> absent;
-  std::vector<std::string> wants;
-  for (const Format& format : formats_) {
-    absent.push_back("no " + format.name + " file");
-    wants.push_back(format.wants);
+  std::ranges::sort(channel.passed_over.names);
+  if (recognised.empty()) {
+    std::vector<std::string> absent;
+    std::vector<std::string> wants;
+    for (const Format& format : formats_) {
+      absent.push_back("no " + format.name + " file");
+      wants.push_back(format.wants);
+    }
+    throw InputError(channel.origin() + " must hold, " + join(wants, "; or ") + ". It holds " + join(absent, ", ") +
+                     (channel.passed_over.none() ? "" : ", and " + channel.passed_over.text()));
   }
-  throw InputError(channel.origin() + " must hold, " + join(wants, "; or ") + ". It holds " + join(absent, ", ") +
-                   (channel.others.empty() ? "" : ", and other files: " + join(channel.others, ", ")));
+  if (recognised.size() > 1) {
+    std::vector<std::string> parts;
+    for (const auto& [format, files] : recognised) {
+      parts.push_back(std::to_string(files.size()) + " of " + formats_[format].name + " (" +
+                      files.front().lexically_relative(directory).string() + (files.size() > 1 ? ", …)" : ")"));
+    }
+    throw InputError(channel.origin() + " must hold files of one format; it holds " + join(parts, " and ") +
+                     ": move those of one format to another directory");
+  }
+  auto& [format, files] = *recognised.begin();
+  channel.files = std::move(files);
+  return {.dataset = formats_[format].open(channel),
+          .format = formats_[format].name,
+          .files = channel.files.size(),
+          .passed_over = channel.passed_over};
 }
 
 }  // namespace lockstep

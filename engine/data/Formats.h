@@ -1,34 +1,49 @@
 // The formats that data can come in, and how a channel's directory is opened.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "engine/data/ChannelFiles.h"
 #include "engine/data/Dataset.h"
 
 namespace lockstep {
 
-/// What a format gets to open.
-struct ChannelFiles {
-  std::filesystem::path directory;
-  std::vector<std::filesystem::path> files;  ///< those that the format recognised, in the order of their names
-  std::vector<std::string> others;           ///< names of what else is there, for messages
+/// What a format sees of a file before it opens it. Content is what was packed, where the file is packed (InputFile.h).
+struct FileHead {
+  static constexpr std::size_t kBytes = 4096;
 
-  /// "the channel directory DIR", for messages.
-  std::string origin() const { return "the channel directory " + directory.string(); }
+  std::string name;                     ///< of the content, within the channel: `part/x.npy` of part/x.npy.gz
+  std::span<const std::uint8_t> bytes;  ///< its first kBytes; fewer where it has no more
+  const ChannelOptions& options;        ///< of the channel
+
+  bool starts_with(std::string_view magic) const;
 };
 
 /// One format of data.
 struct Format {
   std::string name;   ///< "IDX"
   std::string wants;  ///< what a directory must hold, for messages: "arrays by name, as x.npy and y.npy"
-  /// Whether a file is of this format. It may throw InputError for one that is, and is damaged.
-  std::function<bool(const std::filesystem::path& file)> recognises;
+  /// Whether a file is of this format, intact or not.
+  std::function<bool(const FileHead& head)> recognises;
   /// Opens what it recognised: at least one file. Throws InputError.
   std::function<std::unique_ptr<Dataset>(const ChannelFiles& channel)> open;
+};
+
+/// The data of a channel, and where it came from.
+struct OpenedChannel {
+  std::shared_ptr<const Dataset> dataset;
+  std::string format{};   ///< its name; "" for data that is made up
+  std::size_t files = 0;  ///< of that format
+  PassedOver passed_over{};
 };
 
 /// The table of formats. A format is added by `add` alone.
@@ -40,10 +55,10 @@ class Formats {
   /// Comes behind those that are there.
   void add(Format format) { formats_.push_back(std::move(format)); }
 
-  /// Opens a channel's directory: all its regular files but hidden ones are shown to the formats, and of the formats
-  /// that recognise any, the first opens its files and passes over the rest. Throws InputError, saying what is there,
-  /// when no format recognises a file, and when the directory cannot be read.
-  std::unique_ptr<Dataset> open(const std::filesystem::path& directory) const;
+  /// Opens a channel's directory: all its files (list_channel) are shown to the formats. A file is of the first that
+  /// recognises it, or is passed over. Throws InputError, saying what is there, when no format recognises a file, when
+  /// two formats recognise some, and when something cannot be read.
+  OpenedChannel open(const std::filesystem::path& directory, const ChannelOptions& options = {}) const;
 
  private:
   std::vector<Format> formats_;

@@ -24,14 +24,8 @@ std::uint32_t big_endian(const std::array<std::uint8_t, 4>& bytes) {
 
 std::optional<IdxHeader> read_header(InputFile& input, const fs::path& path) {
   std::array<std::uint8_t, 4> magic{};
-  if (input.read(magic.data(), magic.size()) != magic.size() || magic[0] != 0 || magic[1] != 0) {
-    return std::nullopt;
-  }
-  const std::array types = {IdxType::kByte,  IdxType::kSignedByte, IdxType::kInt16,
-                            IdxType::kInt32, IdxType::kFloat,      IdxType::kDouble};
-  const auto* const type = std::ranges::find(types, static_cast<IdxType>(magic[2]));
-  if (type == types.end() || magic[3] == 0 || magic[3] > kMostDimensions) return std::nullopt;
-  IdxHeader header{.type = *type, .dimensions = {}};
+  if (!begins_idx(std::span(magic).first(input.read(magic.data(), magic.size())))) return std::nullopt;
+  IdxHeader header{.type = static_cast<IdxType>(magic[2]), .dimensions = {}};
   auto bytes = static_cast<std::int64_t>(size_of(header.element_type()));
   for (int i = 0; i < magic[3]; ++i) {
     std::array<std::uint8_t, 4> size{};
@@ -79,11 +73,15 @@ ElementType IdxHeader::element_type() const {
   throw InternalError("unknown IDX type");
 }
 
-std::optional<IdxHeader> read_idx_header(const fs::path& path) {
-  // What /proc calls files has no size; reading some of it waits, or never ends.
-  if (std::error_code error; fs::file_size(path, error) == 0) return std::nullopt;
-  return read_header(*open_input_file(path), path);
+bool begins_idx(std::span<const std::uint8_t> bytes) {
+  constexpr std::array kTypes = {IdxType::kByte,  IdxType::kSignedByte, IdxType::kInt16,
+                                 IdxType::kInt32, IdxType::kFloat,      IdxType::kDouble};
+  return bytes.size() >= 4 && bytes[0] == 0 && bytes[1] == 0 &&
+         std::ranges::find(kTypes, static_cast<IdxType>(bytes[2])) != kTypes.end() && bytes[3] >= 1 &&
+         bytes[3] <= kMostDimensions;
 }
+
+std::optional<IdxHeader> read_idx_header(const fs::path& path) { return read_header(*open_input_file(path), path); }
 
 IdxArray read_idx(const fs::path& path) {
   const std::unique_ptr<InputFile> input = open_input_file(path);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct IdxArray {
   IdxHeader header;
   std::vector<std::uint8_t> bytes;
 };
+
+/// Whether a file that begins with these bytes has an IDX magic number.
+bool begins_idx(std::span<const std::uint8_t> bytes);
 
 /// The header of an IDX file, or nothing when the file does not begin with an IDX magic number. InputError
 /// for a file that cannot be read, and for one that begins with a magic number but whose header is truncated

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <new>
 #include <span>
+#include <string_view>
 
 #include "common/Error.h"
 #include "common/RegularFile.h"
@@ -120,13 +121,16 @@ class GzipFile : public InputFile {
 /// What a file can be packed in, by its first bytes.
 struct Packing {
   std::span<const std::uint8_t> magic;
+  std::string_view end;  ///< of its name
   std::unique_ptr<InputFile> (*open)(RawFile file);
 };
 
 constexpr Packing kPackings[] = {
     {.magic = kGzipMagic,
+     .end = ".gz",
      .open = [](RawFile file) -> std::unique_ptr<InputFile> { return std::make_unique<GzipFile>(std::move(file)); }},
     {.magic = {},  // plain
+     .end = "",
      .open = [](RawFile file) -> std::unique_ptr<InputFile> { return std::make_unique<PlainFile>(std::move(file)); }},
 };
 
@@ -154,6 +158,12 @@ std::unique_ptr<InputFile> open_input_file(const fs::path& path) {
            std::ranges::equal(candidate.magic, found.first(candidate.magic.size()));
   });
   return packing->open(std::move(file));
+}
+
+std::string content_name(const std::string& file_name) {
+  const auto* const packing =
+      std::ranges::find_if(kPackings, [&](const Packing& row) { return file_name.ends_with(row.end); });
+  return file_name.substr(0, file_name.size() - packing->end.size());
 }
 
 std::vector<std::uint8_t> read_rest(InputFile& file, std::size_t count, const std::string& expected) {

@@ -41,6 +41,9 @@ class InputFile {
 /// else. Throws InputError for what cannot be opened or is no regular file.
 std::unique_ptr<InputFile> open_input_file(const std::filesystem::path& path);
 
+/// The name of what a file holds: `x.npy` for x.npy.gz.
+std::string content_name(const std::string& file_name);
+
 /// The next `count` bytes, which must be the last. Throws InputError when the content ends before or after them;
 /// `expected` says what was to be there: "its header says 3 elements, which end at byte 28". Touches no more memory
 /// than the file fills.

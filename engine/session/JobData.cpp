@@ -6,7 +6,6 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
-#include "engine/data/Formats.h"
 #include "engine/train/FittingSamples.h"
 #include "engine/train/ProgramInputs.h"
 
@@ -45,13 +44,12 @@ JobData choose_channels(const JobConfig& config) {
   return data;
 }
 
-Datasets open_channels(const JobConfig& config, const JobData& chosen) {
-  const Formats formats = Formats::builtin();
-  Datasets datasets;
+Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats) {
+  Channels channels;
   for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
-    if (!channel.empty()) datasets[channel] = formats.open(config.channels.at(channel));
+    if (!channel.empty()) channels[channel] = formats.open(config.channels.at(channel));
   }
-  return datasets;
+  return channels;
 }
 
 ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels) {
@@ -66,11 +64,21 @@ InputError does_not_fit(const std::string& channel, const Program& program, cons
   return InputError("channel " + channel + " does not fit the program " + program.name() + ": " + error.what());
 }
 
-void add_samples(JobData& data, const std::string& channel, std::shared_ptr<const Dataset> dataset,
-                 const Program& program, const ColumnOptions& options) {
+ProgramSamples join_columns(const OpenedChannel& channel, const std::vector<ProgramInput>& inputs,
+                            const ColumnOptions& options) {
+  try {
+    return {channel.dataset, inputs, options};
+  } catch (const InputError& error) {
+    if (channel.passed_over.none()) throw;
+    throw InputError(std::string(error.what()) + ". The channel holds " + channel.passed_over.text() + ", too");
+  }
+}
+
+void add_samples(JobData& data, const std::string& channel, const OpenedChannel& opened, const Program& program,
+                 const ColumnOptions& options) {
   const Graph& graph = program.graph();
   try {
-    ProgramSamples samples(std::move(dataset), program_inputs(graph), options);
+    ProgramSamples samples = join_columns(opened, program_inputs(graph), options);
     check_tokens(samples, graph);
     data.samples.emplace(channel, std::move(samples));
   } catch (const InputError& error) {

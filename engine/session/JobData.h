@@ -2,11 +2,12 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/Error.h"
+#include "engine/data/Formats.h"
 #include "engine/data/ProgramSamples.h"
 #include "engine/program/Program.h"
 #include "engine/train/NamedDataset.h"
@@ -30,22 +31,27 @@ struct JobData {
   NamedDataset probed() const { return evaluation.empty() ? training() : of(evaluation); }
 };
 
-using Datasets = std::map<std::string, std::shared_ptr<const Dataset>>;  ///< by channel, as stored
+using Channels = std::map<std::string, OpenedChannel>;  ///< by name
 
 /// Which channels the job trains on, evaluates and tests; no samples yet. Throws InputError when there is none to train
 /// on.
 JobData choose_channels(const JobConfig& config);
 
-/// Opens the chosen channels. Throws InputError for what cannot be used.
-Datasets open_channels(const JobConfig& config, const JobData& chosen);
+/// Opens the chosen channels, of any of the formats. Throws InputError for what cannot be used.
+Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats);
 
 /// How columns become what a program computes on; targets of integers are class labels when `class_labels` says so.
 ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels);
 
+/// Joins a channel's columns to inputs. Throws InputError when they do not fit; it names what the channel holds
+/// besides, where a missing column may be.
+ProgramSamples join_columns(const OpenedChannel& channel, const std::vector<ProgramInput>& inputs,
+                            const ColumnOptions& options);
+
 /// Joins a channel's columns to the program's inputs. Throws InputError, naming the channel, when they do not fit: an
 /// input has no column, or holds integers that the program has no row for.
-void add_samples(JobData& data, const std::string& channel, std::shared_ptr<const Dataset> dataset,
-                 const Program& program, const ColumnOptions& options);
+void add_samples(JobData& data, const std::string& channel, const OpenedChannel& opened, const Program& program,
+                 const ColumnOptions& options);
 
 /// The error of a channel that a program cannot take, because of `error`.
 InputError does_not_fit(const std::string& channel, const Program& program, const InputError& error);

@@ -18,10 +18,9 @@ namespace {
 constexpr std::int64_t kMostClasses = 65536;
 
 // The job's program, built for the training data where it is a built-in one.
-Program program_for(const Hyperparameters& options, const std::shared_ptr<const Dataset>& train,
-                    const ColumnOptions& columns) {
+Program program_for(const Hyperparameters& options, const OpenedChannel& train, const ColumnOptions& columns) {
   if (!is_builtin_program(options.model)) return load_program(options, nullptr);
-  const ProgramSamples samples(train, {{.name = "x"}}, columns);
+  const ProgramSamples samples = join_columns(train, {{.name = "x"}}, columns);
   samples.require_classes(std::max(kMostClasses, samples.size()),
                           "a built-in model has an output for every number from 0 to the largest label, and at most " +
                               with_commas(kMostClasses) + " or as many as the channel has samples");
@@ -30,19 +29,19 @@ Program program_for(const Hyperparameters& options, const std::shared_ptr<const 
 
 }  // namespace
 
-LoadedJob load_job(const JobConfig& config, Objective objective) {
+LoadedJob load_job(const JobConfig& config, Objective objective, const Formats& formats) {
   const Hyperparameters& options = config.hyperparameters;
   const bool class_labels = objective.loss().class_labels();
   const ColumnOptions columns = column_options(options, class_labels);
   const bool synthetic = options.data == Data::kSynthetic;
   JobData data = synthetic ? JobData{.train = "synthetic"} : choose_channels(config);
-  Datasets datasets = synthetic ? Datasets() : open_channels(config, data);
-  Program program = synthetic ? load_program(options, nullptr) : program_for(options, datasets.at(data.train), columns);
+  Channels channels = synthetic ? Channels() : open_channels(config, data, formats);
+  Program program = synthetic ? load_program(options, nullptr) : program_for(options, channels.at(data.train), columns);
   if (synthetic) {
-    datasets[data.train] = std::make_shared<SyntheticDataset>(fitting_samples(program.graph(), class_labels),
-                                                              options.synthetic_samples, options.seed);
+    channels[data.train].dataset = std::make_shared<SyntheticDataset>(fitting_samples(program.graph(), class_labels),
+                                                                      options.synthetic_samples, options.seed);
   }
-  for (auto& [channel, dataset] : datasets) add_samples(data, channel, std::move(dataset), program, columns);
+  for (const auto& [name, channel] : channels) add_samples(data, name, channel, program, columns);
   return {.objective = std::move(objective), .data = std::move(data), .program = LoadedProgram(std::move(program))};
 }
 

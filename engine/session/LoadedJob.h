@@ -15,8 +15,8 @@ struct LoadedJob {
   LoadedProgram program;
 };
 
-/// Reads the data, with the targets that the objective takes, and then the program, or with data=synthetic the program
-/// and then data for it. Throws InputError for what cannot be used. No collective.
-LoadedJob load_job(const JobConfig& config, Objective objective);
+/// Reads the data, which is of one of the formats, with the targets that the objective takes, and then the program, or
+/// with data=synthetic the program and then data for it. Throws InputError for what cannot be used. No collective.
+LoadedJob load_job(const JobConfig& config, Objective objective, const Formats& formats);
 
 }  // namespace lockstep

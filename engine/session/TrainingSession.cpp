@@ -46,7 +46,8 @@ void TrainingSession::prepare() {
 }
 
 void TrainingSession::load() {
-  job_ = load_job(config_, make_objective(options(), context_.device.place(), registries_.losses, registries_.metrics));
+  job_ = load_job(config_, make_objective(options(), context_.device.place(), registries_.losses, registries_.metrics),
+                  registries_.formats);
   const Program& program = job_->program.program;
   // Before anything relies on what the graph says of its values.
   const std::vector<Probe> probes = probe_program(*job_);

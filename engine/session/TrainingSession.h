@@ -33,7 +33,7 @@ struct SessionOutcome {
 class TrainingSession {
  public:
   /// What `context` and `events` refer to must outlive the session. Events are told on rank 0 only. `registries`: what
-  /// the hyperparameters may name; the same on all ranks.
+  /// the job can be made of; the same on all ranks.
   TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events,
                   Registries registries = {});
 

@@ -49,7 +49,7 @@ std::pair<Found, Found> find_arrays(const ChannelFiles& channel) {
   std::vector<std::string> names(found.size());
   std::ranges::transform(found, names.begin(), describe);
   throw InputError(channel.origin() + " must hold, " + kWants + "; it holds " + join(names, ", ") +
-                   (channel.others.empty() ? "" : " and other files: " + join(channel.others, ", ")));
+                   (channel.passed_over.none() ? "" : " and " + channel.passed_over.text()));
 }
 
 // The digest is that of the file's own bytes: checkpoints hold it.
@@ -89,7 +89,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 Format idx_format() {
   return {.name = "IDX",
           .wants = kWants,
-          .recognises = [](const fs::path& file) { return read_idx_header(file).has_value(); },
+          .recognises = [](const FileHead& head) { return begins_idx(head.bytes); },
           .open = open};
 }
 

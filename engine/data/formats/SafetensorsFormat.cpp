@@ -42,7 +42,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 Format safetensors_format() {
   return {.name = "safetensors",
           .wants = "arrays by name in a .safetensors file",
-          .recognises = [](const fs::path& file) { return file.extension() == ".safetensors"; },
+          .recognises = [](const FileHead& head) { return fs::path(head.name).extension() == ".safetensors"; },
           .open = open};
 }
 

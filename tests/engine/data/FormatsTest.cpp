@@ -1,10 +1,13 @@
 #include "engine/data/Formats.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <zlib.h>
 
 #include <bit>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "common/Error.h"
@@ -23,8 +26,8 @@ using Sizes = std::vector<std::int64_t>;
 
 void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
-std::unique_ptr<Dataset> open_channel(const TemporaryDirectory& directory) {
-  return Formats::builtin().open(directory.path());
+std::shared_ptr<const Dataset> open_channel(const TemporaryDirectory& directory) {
+  return Formats::builtin().open(directory.path()).dataset;
 }
 
 template <typename Number>
@@ -181,7 +184,7 @@ TEST(Formats, NpyRefusesWhatItIsNot) {
     EXPECT_ERROR(open_channel(directory), InputError, (directory / "x.npy").string(), text);
   };
   const std::string good = npy("<f4", "(3, 2)", bytes_of(kX));
-  for (std::size_t size = 0; size < good.size(); ++size)
+  for (std::size_t size = 1; size < good.size(); ++size)
     refused(good.substr(0, size), size < 6 ? "magic" : "truncated");
   refused(good + "x", "more bytes than it should: its header says 3 × 2 elements of float32, which end at byte " +
                           std::to_string(good.size()));
@@ -223,6 +226,75 @@ TEST(Formats, SayWhatAChannelMayHold) {
   write(directory / "table.csv", "1,2");
   EXPECT_ERROR(open_channel(directory), InputError, "must hold, plain or gzip, one IDX file", "x.npy and y.npy",
                "an .npz file", "a .safetensors file", "no IDX file, no npy file", "other files: table.csv");
+  write(directory / "x.npy", "");
+  write(directory / "_SUCCESS", "");
+  EXPECT_ERROR(open_channel(directory), InputError, "1 hidden file and other files: table.csv, x.npy (empty)");
+  for (int i = 0; i < 20; ++i) write(directory / ("more" + std::to_string(i)), "1,2");
+  EXPECT_ERROR(open_channel(directory), InputError, "more16, more17, and 12 more");
+}
+
+// In any order of the two, and wherever they lie.
+TEST(Formats, OneChannelHoldsOneFormat) {
+  const TemporaryDirectory directory;
+  write(directory / "x.npy", npy("<f4", "(3, 2)", bytes_of(kX)));
+  fs::create_directory(directory / "more");
+  write(directory / "more/a.npz", zip_file({{"y.npy", npy("<i8", "(3,)", bytes_of(kY)), true}}));
+  write(directory / "more/b.npz", zip_file({{"z.npy", npy("<i8", "(3,)", bytes_of(kY)), true}}));
+  EXPECT_ERROR(open_channel(directory), InputError, directory.path().string(), "must hold files of one format",
+               "1 of npy (x.npy) and 2 of npz (more/a.npz, …)");
+}
+
+TEST(Formats, FilesLieInDirectoriesToo) {
+  const TemporaryDirectory directory;
+  fs::create_directories(directory / "a/b");
+  fs::create_directories(directory / "_temporary");
+  fs::create_directories(directory / "a/.git");
+  write(directory / "a/b/x.npy", npy("<f4", "(3, 2)", bytes_of(kX)));
+  write(directory / "a/y.npy", npy("<i8", "(3,)", bytes_of(kY)));
+  write(directory / "a/notes.txt", "about the data");
+  write(directory / "a/empty.npy", "");
+  write(directory / "a/_SUCCESS", "");
+  write(directory / "_temporary/y.npy", "no array");
+  fs::create_directory_symlink(directory.path(), directory / "a/b/again");
+  ASSERT_EQ(::mkfifo((directory / "a/pipe.npy").c_str(), 0600), 0);
+  const OpenedChannel channel = Formats::builtin().open(directory.path());
+  expect_x_and_y(*channel.dataset);
+  EXPECT_EQ(channel.format, "npy");
+  EXPECT_EQ(channel.files, 2);
+  EXPECT_EQ(channel.passed_over.names,
+            (std::vector<std::string>{"a/empty.npy (empty)", "a/notes.txt", "a/pipe.npy (no file)"}));
+  EXPECT_EQ(channel.passed_over.hidden, 3);
+  write(directory / "y.npy", npy("<i8", "(3,)", bytes_of(kY)));
+  EXPECT_ERROR(open_channel(directory), InputError, "two arrays of the name \"y\"", "a/y.npy");
+}
+
+// Each file is looked at once, packed or not, whatever the formats want to know.
+TEST(Formats, SeeAFilesNameItsFirstBytesAndTheChannelsOptions) {
+  const TemporaryDirectory directory;
+  fs::create_directory(directory / "part");
+  const gzFile packed = gzopen((directory / "part/data.gz").c_str(), "wb");
+  ASSERT_EQ(gzwrite(packed, "records", 7), 7);
+  ASSERT_EQ(gzclose(packed), Z_OK);
+  write(directory / "long", std::string(FileHead::kBytes + 1, 'r'));
+  Formats formats;
+  std::map<std::string, std::string> seen;
+  formats.add({.name = "records",
+               .wants = "records",
+               .recognises =
+                   [&](const FileHead& head) {
+                     seen[head.name] = std::string(head.bytes.begin(), head.bytes.end());
+                     return head.starts_with("rec") && head.options.content_type == "application/x-records";
+                   },
+               .open = [](const ChannelFiles& channel) -> std::unique_ptr<Dataset> {
+                 EXPECT_EQ(channel.options.content_type, "application/x-records");
+                 EXPECT_EQ(channel.files.size(), 1);
+                 return nullptr;
+               }});
+  EXPECT_EQ(formats.open(directory.path(), {.content_type = "application/x-records"}).passed_over.names,
+            std::vector<std::string>{"long"});
+  EXPECT_EQ(seen, (std::map<std::string, std::string>{{"part/data", "records"},
+                                                      {"long", std::string(FileHead::kBytes, 'r')}}));
+  EXPECT_ERROR(formats.open(directory.path()), InputError, "no records file");
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ TEST(HostileArrays, AreRefusedOrRead) {
     std::mt19937 random(static_cast<unsigned>(i));
     for (const Base& other : all) std::filesystem::remove(directory / other.file);
     std::ofstream(directory / base(i).file, std::ios::binary) << changed(base(i).bytes, random);
-    const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(directory.path());
+    const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(directory.path()).dataset;
     const std::string target = dataset->spec().fields.back().name;
     const ProgramSamples samples(dataset, {{.name = "x"}}, {.names = {{kTargetColumn, target}}});
     std::vector<std::vector<double>> memory;

@@ -62,7 +62,7 @@ TEST(IdxFile, ReadsPlainAndGzip) {
 /// A channel as a program of one input takes it.
 ProgramSamples open_channel(const fs::path& directory, const ColumnOptions& options = {},
                             const std::vector<ProgramInput>& inputs = {{.name = "x"}}) {
-  return ProgramSamples(Formats::builtin().open(directory), inputs, options);
+  return ProgramSamples(Formats::builtin().open(directory).dataset, inputs, options);
 }
 
 template <typename Input, typename Target>

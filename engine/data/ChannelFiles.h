@@ -1,0 +1,43 @@
+// The files of a channel's directory.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// What a channel holds that no format opens, for messages.
+struct PassedOver {
+  std::vector<std::string> names;  ///< of files and links that were looked at, within the channel: "notes/readme.txt"
+  std::size_t hidden = 0;          ///< files and directories whose names begin with . or _, as _SUCCESS does
+
+  bool none() const { return names.empty() && hidden == 0; }
+  /// "1 hidden file and other files: readme.txt, y.npy (empty)", with a few of the names; "" when there is nothing.
+  std::string text() const;
+};
+
+/// How a channel is to be read, beside what its files say themselves.
+struct ChannelOptions {
+  std::string content_type{};  ///< the channel's ContentType: "text/csv"; "" when nobody said one
+};
+
+/// What a format gets to open.
+struct ChannelFiles {
+  std::filesystem::path directory{};
+  std::vector<std::filesystem::path> files{};  ///< those that the format recognised, in the order of their names
+  PassedOver passed_over{};
+  ChannelOptions options{};
+
+  /// "the channel directory DIR", for messages.
+  std::string origin() const { return "the channel directory " + directory.string(); }
+};
+
+/// All files of a channel's directory and of the directories within it, by whatever format, in the order of their
+/// names. Passed over are hidden files and directories, empty files, links whose targets are not there, and what is no
+/// file (pipes, sockets, devices). A link to a directory is followed, but to none that is listed already. Throws
+/// InputError for a directory that cannot be read.
+ChannelFiles list_channel(const std::filesystem::path& directory);
+
+}  // namespace lockstep
