@@ -37,7 +37,8 @@ void clip_gradients(const GradientClip& args) {
   const double factor = (args.unscale == nullptr ? 1 : *args.unscale) * weight_correction(weight);
   const double norm = std::sqrt(args.norm->sum_of_squares) * factor;
   args.step->gradient_scale = args.clip_norm == 0 ? factor : factor * clip_scale(norm, args.clip_norm);
-  args.step->skip = args.norm->non_finite > 0 || !(weight.actual > 0);
+  const bool no_norm_to_clip_by = args.clip_norm > 0 && !std::isfinite(norm);
+  args.step->skip = args.norm->non_finite > 0 || !(weight.actual > 0) || no_norm_to_clip_by;
 }
 
 }  // namespace lockstep::kernels

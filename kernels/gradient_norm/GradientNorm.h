@@ -56,7 +56,8 @@ struct GradientClip {
 };
 
 /// With f = unscale · weight_correction, sets step->gradient_scale = f · clip_scale(√Σg² · f, clip_norm), and
-/// step->skip when a gradient is not finite or nothing counts.
+/// step->skip when a gradient is not finite, when nothing counts, and when there is a norm to clip by that is not
+/// finite: squares of finite float64 numbers may be infinite.
 void clip_gradients(const GradientClip& args);
 void clip_gradients(const GradientClip& args, Stream stream);
 

@@ -313,6 +313,9 @@ TEST(ClipGradients, SetsScaleAndSkip) {
            {{.sum_of_squares = 100}, &quarter, 2, 0.25 * (2 / (2.5 + 1e-6)), false},
            {{.sum_of_squares = 36}, &quarter, 2, 0.25, false},
            {{.sum_of_squares = INFINITY, .non_finite = 1}, &quarter, 0, 0.25, true},
+           // Squares of finite numbers: the norm is nothing to clip by, and nobody else needs it.
+           {{.sum_of_squares = INFINITY}, nullptr, 2, 0, true},
+           {{.sum_of_squares = INFINITY}, nullptr, 0, 1, false},
            // Nothing is missing, whatever the sum was rounded to.
            {{.sum_of_squares = 100}, &quarter, 0, 0.25, false, {{1 + 1e-7, 0}}},
            {{.sum_of_squares = 100}, nullptr, 0, 1.25, false, {{0.8, 0.2}}},
