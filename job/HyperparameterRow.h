@@ -1,117 +1,73 @@
-// Kinds of rows of the table of hyperparameters.
+// A row of the table of hyperparameters.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
 #include <functional>
-#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "common/Error.h"
-#include "common/Text.h"
-#include "job/HyperparameterChoices.h"
 #include "job/Hyperparameters.h"
 #include "job/RawValue.h"
 
 namespace lockstep {
 
-/// One hyperparameter. `set` throws InputError saying what is accepted; the caller adds the name and the value found.
+/// Whose value of a hyperparameter may be another one than the rest of the job has.
+enum class Own {
+  kNobody,
+  kRanks,  ///< hosts are given the same, and each makes of it what fits its ranks
+  kHosts,  ///< what a host is given may differ, too
+};
+
+/// One hyperparameter, with all that is said of it anywhere. `set` throws InputError saying what is accepted; the
+/// caller adds the name and the value found.
 struct HyperparameterRow {
+  using Question = std::function<bool(const Hyperparameters&)>;
+
   std::string name;
   std::string type;
   std::string help;
   std::function<void(Hyperparameters&, const RawValue&)> set;
   std::function<nlohmann::json(const Hyperparameters&)> get;
   /// Why a value given for it does nothing in this job; "" when it does something.
-  std::function<std::string(const Hyperparameters&)> idle;
+  std::function<std::string(const Hyperparameters&)> idle{};
+  /// Whether a job that goes on from a checkpoint may have another value than the one that wrote it.
+  Question may_change = [](const Hyperparameters&) { return false; };
+  /// What a checkpoint means that does not name it: its default when it was added, for those that were added after the
+  /// first checkpoints were written. It stays when the default changes.
+  std::optional<nlohmann::json> unnamed{};
+  /// Whether its value does something only where there is a place for checkpoints.
+  Question needs_checkpoints = [](const Hyperparameters&) { return false; };
+  Own own = Own::kNobody;
+  bool of_losses = false;  ///< only losses that say so read it: the engine refuses it beside another
 
   HyperparameterRow&& unless(std::function<std::string(const Hyperparameters&)> reason) && {
     idle = std::move(reason);
     return std::move(*this);
   }
-};
-
-/// More than any job has of anything.
-inline constexpr std::int64_t kMany = std::int64_t{1} << 40;
-
-template <typename T>
-using Member = T Hyperparameters::*;
-
-/// What a number may be.
-struct Range {
-  double least = 0;
-  double below = std::numeric_limits<double>::infinity();
-  bool least_excluded = false;
-
-  bool contains(double value) const {
-    return std::isfinite(value) && (least_excluded ? value > least : value >= least) && value < below;
+  HyperparameterRow&& changeable() && {
+    return std::move(*this).changeable_when([](const Hyperparameters&) { return true; });
   }
-  std::string text() const {
-    if (least == std::numeric_limits<double>::lowest()) return "number";
-    return std::string("number ") + (least_excluded ? "> " : "≥ ") + format("%g", least) +
-           (std::isfinite(below) ? format(" and < %g", below) : "");
+  HyperparameterRow&& changeable_when(Question when) && {
+    may_change = std::move(when);
+    return std::move(*this);
+  }
+  HyperparameterRow&& unnamed_means(nlohmann::json value) && {
+    unnamed = std::move(value);
+    return std::move(*this);
+  }
+  HyperparameterRow&& for_checkpoints_when(Question when) && {
+    needs_checkpoints = std::move(when);
+    return std::move(*this);
+  }
+  HyperparameterRow&& own_to(Own whose) && {
+    own = whose;
+    return std::move(*this);
+  }
+  HyperparameterRow&& for_losses() && {
+    of_losses = true;
+    return std::move(*this);
   }
 };
-inline constexpr Range kPositive{.least = 0, .least_excluded = true};
-inline constexpr Range kNotNegative{.least = 0};
-inline constexpr Range kShare{.least = 0, .below = 1};
-
-/// With `least` the lowest of all: any integer.
-HyperparameterRow integer(std::string name, Member<std::int64_t> member, std::int64_t least, std::int64_t most,
-                          std::string help);
-HyperparameterRow real(std::string name, Member<double> member, Range range, std::string help);
-HyperparameterRow boolean(std::string name, Member<bool> member, std::string help);
-HyperparameterRow integers(std::string name, Member<std::vector<std::int64_t>> member, std::string help);
-HyperparameterRow texts(std::string name, Member<std::vector<std::string>> member, std::string help);
-HyperparameterRow reals(std::string name, Member<std::vector<double>> member, Range range, std::string help);
-/// Of something that the engine knows by name: here it need only look like a name. `known`: what there is, in words.
-HyperparameterRow name_row(std::string name, Member<std::string> member, const std::string& known, std::string help);
-HyperparameterRow path_row(std::string name, Member<std::string> member, std::string help);
-/// Whether it looks like the name of something that the engine knows.
-bool is_name(const std::string& text);
-
-/// One of an enumeration's values.
-template <typename T>
-// NOLINTNEXTLINE(performance-unnecessary-value-param): clang-tidy 14 does not see the moves in a template
-HyperparameterRow choice(std::string name, Member<T> member, std::string help) {
-  return {
-      .name = std::move(name),
-      .type = join(choice_names<T>(), " | "),
-      .help = std::move(help),
-      .set = [=](Hyperparameters& hyperparameters,
-                 const RawValue& raw) { hyperparameters.*member = choose<T>(raw.text()); },
-      .get = [=](const Hyperparameters& hyperparameters) -> nlohmann::json { return name_of(hyperparameters.*member); },
-      .idle = {}};
-}
-
-/// A list of choices, each at most once; `none` is the empty list.
-template <typename T>
-HyperparameterRow list_row(const std::string& name, const std::string& help, std::vector<T> Hyperparameters::*field) {
-  return {.name = name,
-          .type = "list of " + join(choice_names<T>(), ", ") + "; or none",
-          .help = help,
-          .set =
-              [field](Hyperparameters& hyperparameters, const RawValue& raw) {
-                std::vector<T> chosen;
-                if (raw.text() != "none") {
-                  for (const RawValue& item : raw.items()) {
-                    const auto value = choose<T>(item.text());
-                    if (std::ranges::count(chosen, value) > 0) throw InputError("expected each of them once");
-                    chosen.push_back(value);
-                  }
-                }
-                hyperparameters.*field = std::move(chosen);
-              },
-          .get = [field](const Hyperparameters& hyperparameters) -> nlohmann::json {
-            std::vector<std::string> names;
-            for (const T value : hyperparameters.*field) names.push_back(name_of(value));
-            return names.empty() ? "none" : join(names, ",");
-          },
-          .idle = {}};
-}
 
 }  // namespace lockstep

@@ -4,6 +4,8 @@
 #include <iterator>
 
 #include "common/ExitCodes.h"
+#include "job/BuiltinNames.h"
+#include "job/HyperparameterKinds.h"
 #include "job/OwnHyperparameterRows.h"
 
 namespace lockstep {
@@ -36,47 +38,57 @@ std::string only_with_end(const H& h) {
              ? std::string()
              : "schedule=" + name_of(h.schedule) + " does not use it";
 }
-std::string only_with_labels(const H& h) { return h.loss == "mse" ? "loss=mse does not use it" : ""; }
 std::string only_with_files(const H& h) { return h.data == Data::kSynthetic ? "data=synthetic does not use it" : ""; }
 
+// Of a learning rate that does not depend on the last step.
+bool has_no_end(const H& h) { return h.schedule == ScheduleKind::kConstant || h.schedule == ScheduleKind::kStep; }
+bool always(const H&) { return true; }
+
 std::vector<HyperparameterRow> model_rows() {
-  return {
-      model_row(),
-      integers("model_channels", &H::model_channels, "cnn: channels of each conv block.").unless(only_with_cnn),
-      integers("model_hidden", &H::model_hidden, "mlp, cnn: widths of the hidden linear layers.")
-          .unless(only_with_builtin),
-      choice("model_norm", &H::model_norm, "cnn: normalization after each convolution.").unless(only_with_cnn),
-      real("model_dropout", &H::model_dropout, kShare, "mlp, cnn: probability of dropping an activation.")
-          .unless(only_with_builtin),
-      texts("allow_operators", &H::allow_operators,
-            "Operators of a .pt2 program, as in aten.foo.default, that run although Lockstep does not know "
-            "that they only compute on tensors.")
-          .unless([](const H& h) { return h.model.ends_with(".pt2") ? "" : "a built-in program does not use it"; })};
+  return {model_row().changeable(),  // the program itself is compared, wherever its file lies
+          integers("model_channels", &H::model_channels, "cnn: channels of each conv block.").unless(only_with_cnn),
+          integers("model_hidden", &H::model_hidden, "mlp, cnn: widths of the hidden linear layers.")
+              .unless(only_with_builtin),
+          choice("model_norm", &H::model_norm, "cnn: normalization after each convolution.").unless(only_with_cnn),
+          real("model_dropout", &H::model_dropout, kShare, "mlp, cnn: probability of dropping an activation.")
+              .unless(only_with_builtin),
+          texts("allow_operators", &H::allow_operators,
+                "Operators of a .pt2 program, as in aten.foo.default, that run although Lockstep does not know "
+                "that they only compute on tensors.")
+              .unless([](const H& h) { return h.model.ends_with(".pt2") ? "" : "a built-in program does not use it"; })
+              .changeable()};
 }
 
 std::vector<HyperparameterRow> length_rows() {
   return {
-      integer("epochs", &H::epochs, 1, kMany, "Passes over the training data."),
-      integer("max_steps", &H::max_steps, 0, kMany, "Ends the job after so many steps; 0: when the epochs are done."),
+      integer("epochs", &H::epochs, 1, kMany, "Passes over the training data.").changeable_when(has_no_end),
+      integer("max_steps", &H::max_steps, 0, kMany, "Ends the job after so many steps; 0: when the epochs are done.")
+          .changeable_when(has_no_end),
       integer("batch_size", &H::batch_size, 1, 1 << 30, "Samples of one step over all ranks."),
       integer("micro_batch_size", &H::micro_batch_size, 0, 1 << 30,
-              "Samples a rank runs at once; 0: its whole share of the step."),
+              "Samples a rank runs at once; 0: its whole share of the step.")
+          .changeable(),
       integer("eval_batch_size", &H::eval_batch_size, 0, 1 << 30,
-              "Samples a rank evaluates at once; 0: as in training, at least 256.")};
+              "Samples a rank evaluates at once; 0: as in training, at least 256.")
+          .changeable()};
 }
 
 std::vector<HyperparameterRow> loss_rows() {
-  return {name_row("loss", &H::loss, "cross_entropy | mse", "What training minimizes; the mean over the global batch."),
-          real("label_smoothing", &H::label_smoothing, kShare,
-               "cross_entropy: the share of each label that is spread over all classes.")
-              .unless(only_with_labels),
-          integer("ignore_index", &H::ignore_index, std::numeric_limits<std::int64_t>::lowest(),
-                  std::numeric_limits<std::int64_t>::max(),
-                  "cross_entropy: labels of this value do not count, in the loss and in metrics.")
-              .unless(only_with_labels),
-          reals("class_weights", &H::class_weights, kNotNegative,
-                "cross_entropy: what each class counts, one number a class, as PyTorch's weight; []: all alike.")
-              .unless(only_with_labels)};
+  return {
+      name_row("loss", &H::loss, "name of a loss",
+               "What training minimizes, the mean over the global batch: " + join(builtin_loss_names(), ", ") + "."),
+      real("label_smoothing", &H::label_smoothing, kShare,
+           "cross_entropy: the share of each label that is spread over all classes.")
+          .for_losses(),
+      integer("ignore_index", &H::ignore_index, std::numeric_limits<std::int64_t>::lowest(),
+              std::numeric_limits<std::int64_t>::max(),
+              "cross_entropy: labels of this value do not count, in the loss and in metrics.")
+          .for_losses()
+          .unnamed_means(-100),
+      reals("class_weights", &H::class_weights, kNotNegative,
+            "cross_entropy: what each class counts, one number a class, as PyTorch's weight; []: all alike.")
+          .for_losses()
+          .unnamed_means(nlohmann::json::array())};
 }
 
 std::vector<HyperparameterRow> optimizer_rows() {
@@ -112,7 +124,7 @@ std::vector<HyperparameterRow> data_rows() {
   return {choice("data", &H::data,
                  "Where samples come from: files of the channels, or random ones that fit the program; built-in "
                  "programs then take 1×28×28 and return 10 numbers."),
-          columns_row().unless(only_with_files),
+          columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
           boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
           integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
               .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),
@@ -120,28 +132,36 @@ std::vector<HyperparameterRow> data_rows() {
                "Subtracted from inputs (from bytes after division by 255).")
               .unless(only_with_files),
           real("input_std", &H::input_std, kPositive, "Inputs are divided by it.").unless(only_with_files),
-          integer("loader_threads", &H::loader_threads, 1, 1024, "Threads of a rank that prepare data.")};
+          integer("loader_threads", &H::loader_threads, 1, 1024, "Threads of a rank that prepare data.")
+              .changeable()
+              .own_to(Own::kRanks)};
 }
 
 std::vector<HyperparameterRow> evaluation_rows() {
   return {
       integer("eval_every", &H::eval_every, 1, kMany, "Epochs between two evaluations."),
       monitor_row(),
-      metrics_row(),
-      integer("patience", &H::patience, 0, kMany,
-              "Evaluations without improvement after which the job ends; 0: never."),
-      list_row<Export>("export", "The artifacts to write into the model directory.", &Hyperparameters::export_formats),
+      metrics_row().changeable(),
+      integer("patience", &H::patience, 0, kMany, "Evaluations without improvement after which the job ends; 0: never.")
+          .changeable(),
+      list_row<Export>("export", "The artifacts to write into the model directory.", &Hyperparameters::export_formats)
+          .changeable(),
       choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
           .unless([](const H& h) { return h.export_formats.empty() ? "export=none writes no artifact" : ""; })};
 }
 
 std::vector<HyperparameterRow> checkpoint_rows() {
-  return {checkpoint_every_row(),
-          integer("checkpoint_keep", &H::checkpoint_keep, 1, kMany,
-                  "How many of the newest checkpoints of this job are kept."),
-          choice("resume", &H::resume,
-                 "auto: goes on from the newest complete checkpoint of this job, if there is one; never: "
-                 "starts anew.")};
+  return {
+      checkpoint_every_row().changeable().for_checkpoints_when([](const H& h) { return !h.checkpoint_every.never(); }),
+      integer("checkpoint_keep", &H::checkpoint_keep, 1, kMany,
+              "How many of the newest checkpoints of this job are kept.")
+          .changeable()
+          .for_checkpoints_when(always),
+      choice("resume", &H::resume,
+             "auto: goes on from the newest complete checkpoint of this job, if there is one; never: "
+             "starts anew.")
+          .changeable()
+          .for_checkpoints_when(always)};
 }
 
 std::vector<HyperparameterRow> arithmetic_rows() {
@@ -154,37 +174,52 @@ std::vector<HyperparameterRow> arithmetic_rows() {
               .unless(only_with_fp16),
           seed_row(),
           texts("instance_groups", &H::instance_groups,
-                "SageMaker: the names of the instance groups whose hosts train; []: all hosts do."),
-          choice("device", &H::device, "Where to compute; auto: on the host's GPUs when it has any."),
+                "SageMaker: the names of the instance groups whose hosts train; []: all hosts do.")
+              .changeable(),
+          choice("device", &H::device, "Where to compute; auto: on the host's GPUs when it has any.").changeable(),
           boolean("cuda_graph", &H::cuda_graph,
                   "GPU: captures a full step as a CUDA graph, which spares the host's work in the next ones.")
-              .unless(on_cpu),
+              .unless(on_cpu)
+              .changeable(),
           boolean("tf32", &H::tf32,
                   "GPU: float32 matrix products and convolutions in TensorFloat-32, faster and less exact.")
-              .unless(on_cpu),
-          boolean("share_gpus", &H::share_gpus, "GPU: lets several ranks use one GPU, for tests.").unless(on_cpu),
+              .unless(on_cpu)
+              .changeable(),
+          boolean("share_gpus", &H::share_gpus, "GPU: lets several ranks use one GPU, for tests.")
+              .unless(on_cpu)
+              .changeable(),
           list_row<Pass>("passes", "Rewritings of the program for speed; what it computes stays the same.",
-                         &Hyperparameters::passes)};
+                         &Hyperparameters::passes)
+              .changeable()};
 }
 
 std::vector<HyperparameterRow> host_rows() {
   return {
-      integer("ranks_per_host", &H::ranks_per_host, 0, 4096, "Processes on each host; 0: one per GPU, on a CPU one."),
+      integer("ranks_per_host", &H::ranks_per_host, 0, 4096, "Processes on each host; 0: one per GPU, on a CPU one.")
+          .changeable()
+          .own_to(Own::kRanks),
       integer("threads_per_rank", &H::threads_per_rank, 0, 4096,
-              "Compute threads of a rank; 0: the host's cores divided by its ranks."),
-      hosts_timeout_row(),
+              "Compute threads of a rank; 0: the host's cores divided by its ranks.")
+          .changeable()
+          .own_to(Own::kRanks),
+      hosts_timeout_row().changeable(),
       integer("hosts_port", &H::hosts_port, 1, 65535,
-              "Several hosts: the TCP port at which the first one waits for the others."),
+              "Several hosts: the TCP port at which the first one waits for the others.")
+          .changeable(),
       path_row("secret_file", &H::secret_file,
                "Several hosts: a file with the secret that every host of the job must have; it may lie in "
-               "a channel. Without it, LOCKSTEP_JOB_SECRET is the secret if it is set."),
+               "a channel. Without it, LOCKSTEP_JOB_SECRET is the secret if it is set.")
+          .changeable()
+          .own_to(Own::kHosts),  // its content is compared, and may lie elsewhere on each host
       boolean("allow_tcp", &H::allow_tcp,
               "GPU: lets hosts that have EFA train over TCP, which is slower, when NCCL does not use EFA.")
-          .unless(on_cpu),
+          .unless(on_cpu)
+          .changeable(),
       integer("exit_code_when_stopped", &H::exit_code_when_stopped, 0, 255,
-              "The exit code of a job that stopped on request and saved its state."),
-      real("bucket_cap_mb", &H::bucket_cap_mb, kPositive, "MiB of gradients that are reduced at once."),
-      real("log_every", &H::log_every, kPositive, "Seconds between two progress lines.")};
+              "The exit code of a job that stopped on request and saved its state.")
+          .changeable(),
+      real("bucket_cap_mb", &H::bucket_cap_mb, kPositive, "MiB of gradients that are reduced at once.").changeable(),
+      real("log_every", &H::log_every, kPositive, "Seconds between two progress lines.").changeable()};
 }
 
 }  // namespace
@@ -210,10 +245,6 @@ void check_together(const Hyperparameters& h) {
     throw InputError("exit_code_when_stopped=" + std::to_string(stopped) +
                      " has another meaning (`lockstep --help`); take 0, or a number from " +
                      std::to_string(kExitNotStarted + 1) + " to 125");
-  }
-  const bool of_classes = h.monitor.metric == "accuracy" || h.monitor.metric == "top5";
-  if (h.loss == "mse" && of_classes) {
-    throw InputError("monitor=" + h.monitor.metric + ": with loss=mse there are no class labels to measure it by");
   }
 }
 

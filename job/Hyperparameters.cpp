@@ -44,9 +44,10 @@ std::vector<HyperparameterDescription> describe_hyperparameters() {
   const Hyperparameters defaults;
   std::vector<HyperparameterDescription> descriptions;
   for (const HyperparameterRow& row : hyperparameter_table()) {
-    json value = row.get(defaults);
+    const json value = row.get(defaults);
     std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    if (row.type.starts_with("list of integers")) text = text.substr(1, text.size() - 2);
+    const bool numbers = value.is_array() && !value.empty() && value.front().is_number();
+    if (numbers) text = text.substr(1, text.size() - 2);  // without brackets, as people write it
     descriptions.push_back({row.name, row.type, text, row.help});
   }
   return descriptions;

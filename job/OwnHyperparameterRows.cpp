@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "job/BuiltinNames.h"
+#include "job/HyperparameterKinds.h"
 #include "job/Json.h"
 
 namespace lockstep {
@@ -69,8 +71,11 @@ HyperparameterRow seed_row() {
 
 HyperparameterRow monitor_row() {
   return {.name = "monitor",
-          .type = "metric and min or max (loss:min, accuracy:max, top5:max, perplexity:min)",
-          .help = "The evaluation metric that decides which state is best, and whether less or more of it is better.",
+          .type = "name of a metric, and :min or :max",
+          .help =
+              "The evaluation metric that decides which state is best, and whether less or more of it is better, as "
+              "in accuracy:max: " +
+              join(builtin_metric_names(), ", ") + ".",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 const std::string text = raw.text();
@@ -78,9 +83,8 @@ HyperparameterRow monitor_row() {
                 const std::string metric = text.substr(0, colon);
                 const std::string direction = colon == std::string::npos ? "" : text.substr(colon + 1);
                 if (!is_name(metric) || (direction != "min" && direction != "max")) {
-                  throw InputError(
-                      "expected a metric (loss, accuracy, top5, perplexity, mean_absolute_error) and min or max, as in "
-                      "accuracy:max");
+                  throw InputError("expected a metric (" + join(builtin_metric_names(), ", ") +
+                                   ") and min or max, as in accuracy:max");
                 }
                 hyperparameters.monitor = {.metric = metric, .maximize = direction == "max"};
               },
@@ -93,10 +97,10 @@ HyperparameterRow monitor_row() {
 HyperparameterRow metrics_row() {
   return {
       .name = "metrics",
-      .type = "list of metrics",
+      .type = "list of names of metrics",
       .help =
-          "What is measured besides loss, accuracy and top5, where those fit, and the monitored metric: perplexity, "
-          "mean_absolute_error.",
+          "What is measured besides the monitored metric and what always is where it fits (loss, accuracy, top5), as "
+          "in perplexity.",
       .set =
           [](Hyperparameters& hyperparameters, const RawValue& raw) {
             std::vector<std::string> names;
@@ -192,19 +196,27 @@ HyperparameterRow parameter_groups_row() {
 
 HyperparameterRow columns_row() {
   return {.name = "columns",
-          .type = "list of name=column",
+          .type = "list of name=column, or an object",
           .help =
               "Which column of the channels feeds which input of the program, where their names differ, as in "
               "image=pixels,target=digit,weight=importance.",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 std::map<std::string, std::string> columns;
-                for (const RawValue& item : raw.items()) {
-                  const std::string text = item.text();
-                  const std::size_t equals = text.find('=');
-                  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size() ||
-                      !columns.emplace(text.substr(0, equals), text.substr(equals + 1)).second) {
+                const auto add = [&](const std::string& name, const std::string& column) {
+                  if (name.empty() || column.empty() || !columns.emplace(name, column).second) {
                     throw InputError("expected each name once with its column, as in image=pixels,target=digit");
+                  }
+                };
+                if (const json object = raw.structure(); object.is_object()) {
+                  for (const auto& [name, column] : object.items()) {
+                    add(name, column.is_string() ? column.get<std::string>() : "");
+                  }
+                } else {
+                  for (const RawValue& item : raw.items()) {
+                    const std::string text = item.text();
+                    const std::size_t equals = std::min(text.find('='), text.size());
+                    add(text.substr(0, equals), text.substr(std::min(equals + 1, text.size())));
                   }
                 }
                 hyperparameters.columns = std::move(columns);

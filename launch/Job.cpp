@@ -6,6 +6,7 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "job/HyperparameterTable.h"
 #include "job/Json.h"
 #include "job/RawValue.h"
 
@@ -117,11 +118,11 @@ void check_checkpoint_dir(const Job& job) {
     }
     return;
   }
-  for (const char* name : {"checkpoint_every", "checkpoint_keep", "resume"}) {
-    const auto given = job.hyperparameters.find(name);
+  for (const HyperparameterRow& row : hyperparameter_table()) {
+    if (!row.needs_checkpoints(job.config.hyperparameters)) continue;
+    const auto given = job.hyperparameters.find(row.name);
     if (given == job.hyperparameters.end() || RawValue(given->second).is_null()) continue;
-    if (name == std::string("checkpoint_every") && job.config.hyperparameters.checkpoint_every.never()) continue;
-    throw InputError(std::string("hyperparameter ") + name +
+    throw InputError("hyperparameter " + row.name +
                      " does nothing without a place for checkpoints: give --checkpoint_dir DIR, or checkpoint_dir in "
                      "the job file; in SageMaker, a checkpoint configuration (checkpoint_s3_uri)");
   }

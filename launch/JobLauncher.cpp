@@ -20,6 +20,7 @@
 #include "common/File.h"
 #include "common/RankStatus.h"
 #include "common/Text.h"
+#include "job/HyperparameterTable.h"
 #include "launch/Efa.h"
 #include "launch/JobDocument.h"
 #include "launch/Leader.h"
@@ -205,7 +206,9 @@ class JobLauncher {
     for (const std::string& host : launch_.job.hosts) job.update(host);
     Digest digest;
     nlohmann::json hyperparameters = to_json(config_.hyperparameters);
-    hyperparameters.erase("secret_file");  // its content is compared, and may lie elsewhere on each host
+    for (const HyperparameterRow& row : hyperparameter_table()) {
+      if (row.own == Own::kHosts) hyperparameters.erase(row.name);
+    }
     digest.update(hyperparameters.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     HostPlan here = launch_.topology.hosts.front();
     here.name = config_.host;

@@ -2,52 +2,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "job/HyperparameterTable.h"
+
 namespace lockstep {
 
-namespace {
-
-// `model` among them: the program itself is compared, wherever its file lies.
-constexpr const char* kFree[] = {
-    "model",
-    "micro_batch_size",
-    "eval_batch_size",
-    "loader_threads",
-    "patience",
-    "metrics",
-    "export",
-    "passes",
-    "checkpoint_every",
-    "checkpoint_keep",
-    "resume",
-    "device",
-    "cuda_graph",
-    "tf32",
-    "share_gpus",
-    "ranks_per_host",
-    "log_every",
-    "bucket_cap_mb",
-    "threads_per_rank",
-    "hosts_timeout",
-    "hosts_port",
-    "instance_groups",
-    "allow_operators",
-    "secret_file",
-    "allow_tcp",
-    "exit_code_when_stopped",
-};
-
-}  // namespace
-
 JobItems items_of(const Hyperparameters& hyperparameters) {
-  nlohmann::json all = to_json(hyperparameters);
-  for (const char* name : kFree) all.erase(name);
-  if (hyperparameters.schedule == ScheduleKind::kConstant || hyperparameters.schedule == ScheduleKind::kStep) {
-    all.erase("epochs");
-    all.erase("max_steps");
-  }
-  if (hyperparameters.columns.empty()) all.erase("columns");  // as in checkpoints that do not know of it
   JobItems items;
-  for (const auto& [name, value] : all.items()) items["hyperparameter " + name] = value.dump();
+  for (const HyperparameterRow& row : hyperparameter_table()) {
+    const nlohmann::json value = row.get(hyperparameters);
+    const bool unnamed = row.unnamed && value == *row.unnamed;
+    if (!unnamed && !row.may_change(hyperparameters)) items["hyperparameter " + row.name] = value.dump();
+  }
   return items;
 }
 

@@ -14,7 +14,8 @@ LossRegistry built_in_losses() {
                                         .ignore_index = options.ignore_index,
                                         .class_weights = options.class_weights},
                                        device);
-           }},
+           },
+       .reads = {"label_smoothing", "ignore_index", "class_weights"}},
       {.name = "mse", .make = [](const Hyperparameters&, const c10::Device&) { return make_mean_squared_error(); }},
   });
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/objective/Loss.h"
 #include "engine/objective/Registry.h"
@@ -17,6 +18,8 @@ namespace lockstep {
 struct LossKind {
   std::string name;
   std::function<std::shared_ptr<const Loss>(const Hyperparameters&, const c10::Device& device)> make;
+  /// Those hyperparameters for losses (HyperparameterRow::of_losses) that `make` reads; others are refused beside it.
+  std::vector<std::string> reads{};
 };
 
 using LossRegistry = Registry<LossKind>;

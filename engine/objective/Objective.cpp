@@ -3,8 +3,24 @@
 #include <algorithm>
 
 #include "common/Error.h"
+#include "job/HyperparameterTable.h"
 
 namespace lockstep {
+
+namespace {
+
+// An option that is not the loss's own would do nothing.
+void require_read(const LossKind& loss, const Hyperparameters& options) {
+  const Hyperparameters defaults;
+  for (const HyperparameterRow& row : hyperparameter_table()) {
+    if (!row.of_losses || std::ranges::count(loss.reads, row.name) > 0 || row.get(options) == row.get(defaults))
+      continue;
+    throw InputError("hyperparameter " + row.name + " does nothing in this job: loss=" + loss.name +
+                     " does not use it; leave it out");
+  }
+}
+
+}  // namespace
 
 void Objective::require_measurable(const at::Tensor& output) const {
   for (const ChosenMetric& chosen : metrics_) {
@@ -36,7 +52,9 @@ Objective make_objective(const Hyperparameters& options, const c10::Device& devi
   };
   for (const std::string& name : options.metrics) ask(name, "metrics");
   ask(options.monitor.metric, "monitor");
-  return {losses.find(options.loss, "loss").make(options, device), std::move(chosen)};
+  const LossKind& loss = losses.find(options.loss, "loss");
+  require_read(loss, options);
+  return {loss.make(options, device), std::move(chosen)};
 }
 
 }  // namespace lockstep

@@ -41,7 +41,8 @@ class Objective {
 };
 
 /// The loss and the metrics that the hyperparameters name, for outputs on `device`: those that are measured by default,
-/// those of `metrics`, and that of `monitor`. Throws InputError for a name that is not registered.
+/// those of `metrics`, and that of `monitor`. Throws InputError for a name that is not registered, and for a
+/// hyperparameter that has another value than its default and is for other losses than this.
 Objective make_objective(const Hyperparameters& options, const c10::Device& device,
                          const LossRegistry& losses = built_in_losses(),
                          const MetricRegistry& metrics = built_in_metrics());

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "common/Error.h"
+#include "job/HyperparameterKinds.h"
 #include "job/JobConfig.h"
 #include "tests/support/ExpectError.h"
 
@@ -97,12 +99,13 @@ TEST(Hyperparameters, AnUnknownNameMayMeanSomethingElse) {
 TEST(Hyperparameters, ColumnsHaveNames) {
   const std::map<std::string, std::string> expected = {{"image", "pixels"}, {"target", "a=b"}};
   for (const json& encoded : {json("image=pixels,target=a=b"), json("[\"image=pixels\", \"target=a=b\"]"),
-                              json({"image=pixels", "target=a=b"})}) {
+                              json({"image=pixels", "target=a=b"}), json({{"image", "pixels"}, {"target", "a=b"}}),
+                              json("{'image': 'pixels', 'target': 'a=b'}")}) {
     EXPECT_EQ(parse({{"columns", encoded}}).columns, expected) << encoded;
   }
   const Hyperparameters parsed = parse({{"columns", "image=pixels,target=a=b"}});
   EXPECT_EQ(hyperparameters_from_json(to_json(parsed)).columns, expected);
-  for (const char* wrong : {"image", "=pixels", "image=", "image=a,image=b"}) {
+  for (const char* wrong : {"image", "=pixels", "image=", "image=a,image=b", "{\"image\": 3}", "{\"\": \"pixels\"}"}) {
     EXPECT_ERROR(parse({{"columns", wrong}}), InputError, "columns", "each name once with its column");
   }
   EXPECT_ERROR(parse({{"columns", "x=y"}, {"data", "synthetic"}}), InputError, "columns", "does nothing");
@@ -166,7 +169,27 @@ TEST(Hyperparameters, AValueThatDoesNothingIsRefused) {
   idle({{"data", "synthetic"}, {"input_std", 2}}, "input_std");
   idle({{"export", "none"}, {"artifact_state", "last"}}, "artifact_state");
   EXPECT_ERROR(parse({{"schedule", "step"}}), InputError, "schedule_step_size");
-  EXPECT_ERROR(parse({{"loss", "mse"}, {"monitor", "top5:max"}}), InputError, "monitor=top5");
+}
+
+// What is registered is the engine's affair: names that are not built in come as far as any.
+TEST(Hyperparameters, LossesAndMetricsAreNames) {
+  const Hyperparameters parsed =
+      parse({{"loss", "huber"}, {"label_smoothing", 0.1}, {"monitor", "f1:max"}, {"metrics", "recall,f1"}});
+  EXPECT_EQ(parsed.loss, "huber");
+  EXPECT_EQ(parsed.monitor.metric, "f1");
+  EXPECT_EQ(parsed.metrics, (std::vector<std::string>{"recall", "f1"}));
+  EXPECT_ERROR(parse({{"loss", "mean loss"}}), InputError, "hyperparameter loss", "the name of a loss");
+}
+
+TEST(HyperparameterKinds, NumbersMayHaveNoBounds) {
+  const Range any{.least = std::numeric_limits<double>::lowest()};
+  const HyperparameterRow row = reals("class_weights", &Hyperparameters::class_weights, any, "Any.");
+  EXPECT_EQ(row.type, "list of numbers");
+  EXPECT_EQ(reals("class_weights", &Hyperparameters::class_weights, kShare, "A share.").type,
+            "list of numbers ≥ 0 and < 1");
+  Hyperparameters hyperparameters;
+  row.set(hyperparameters, RawValue("-1,2"));
+  EXPECT_EQ(hyperparameters.class_weights, (std::vector<double>{-1, 2}));
 }
 
 TEST(Hyperparameters, JsonRoundTripIsExact) {

@@ -90,13 +90,78 @@ TEST(JobItems, TheEndMattersToASchedule) {
   EXPECT_EQ(difference(items_of(one), items_of(other)), "hyperparameter epochs was 10 and is 99");
 }
 
-// Checkpoints of jobs that did not know of it go on.
-TEST(JobItems, ColumnsMatterWhereTheyAreGiven) {
-  Hyperparameters one;
-  EXPECT_FALSE(items_of(one).contains("hyperparameter columns"));
+// As checkpoints of the first stage recorded it for a job without hyperparameters.
+JobItems first_stage_items() {
+  return {
+      {"hyperparameter artifact_state", R"("best")"},
+      {"hyperparameter batch_size", R"(64)"},
+      {"hyperparameter beta1", R"(0.9)"},
+      {"hyperparameter beta2", R"(0.999)"},
+      {"hyperparameter clip_norm", R"(0.0)"},
+      {"hyperparameter data", R"("files")"},
+      {"hyperparameter epsilon", R"(1e-08)"},
+      {"hyperparameter eval_every", R"(1)"},
+      {"hyperparameter final_learning_rate", R"(0.0)"},
+      {"hyperparameter input_mean", R"(0.0)"},
+      {"hyperparameter input_std", R"(1.0)"},
+      {"hyperparameter label_smoothing", R"(0.0)"},
+      {"hyperparameter learning_rate", R"(0.01)"},
+      {"hyperparameter loss", R"("cross_entropy")"},
+      {"hyperparameter loss_scale", R"(65536.0)"},
+      {"hyperparameter loss_scale_growth_interval", R"(2000)"},
+      {"hyperparameter model_channels", R"([32,64])"},
+      {"hyperparameter model_dropout", R"(0.25)"},
+      {"hyperparameter model_hidden", R"([128])"},
+      {"hyperparameter model_norm", R"("batch")"},
+      {"hyperparameter momentum", R"(0.9)"},
+      {"hyperparameter monitor", R"("loss:min")"},
+      {"hyperparameter nesterov", R"(false)"},
+      {"hyperparameter optimizer", R"("sgd")"},
+      {"hyperparameter parameter_groups", R"([])"},
+      {"hyperparameter precision", R"("fp32")"},
+      {"hyperparameter schedule", R"("constant")"},
+      {"hyperparameter schedule_gamma", R"(0.1)"},
+      {"hyperparameter schedule_step_size", R"(0)"},
+      {"hyperparameter seed", R"(1)"},
+      {"hyperparameter shuffle", R"(true)"},
+      {"hyperparameter synthetic_samples", R"(1024)"},
+      {"hyperparameter warmup_steps", R"(0)"},
+      {"hyperparameter weight_decay", R"(0.0)"},
+  };
+}
+
+// To the letter, or they are another job's.
+TEST(JobItems, CheckpointsOfTheFirstStageGoOn) {
+  EXPECT_EQ(items_of({}), first_stage_items());
+  JobItems recorded = first_stage_items();
+  recorded["hyperparameter clip_norm"] = R"(1.0)";
+  recorded["hyperparameter epochs"] = R"(10)";
+  recorded["hyperparameter label_smoothing"] = R"(0.1)";
+  recorded["hyperparameter max_steps"] = R"(0)";
+  recorded["hyperparameter model_hidden"] = R"([64,32])";
+  recorded["hyperparameter monitor"] = R"("accuracy:max")";
+  recorded["hyperparameter optimizer"] = R"("adamw")";
+  recorded["hyperparameter schedule"] = R"("cosine")";
+  EXPECT_EQ(items_of(parse_hyperparameters({{"schedule", "cosine"},
+                                            {"label_smoothing", 0.1},
+                                            {"optimizer", "adamw"},
+                                            {"model_hidden", "64,32"},
+                                            {"monitor", "accuracy:max"},
+                                            {"clip_norm", 1}})),
+            recorded);
+}
+
+// Theirs did not know of them, and they mattered to nothing.
+TEST(JobItems, WhatWasAddedSinceMattersWhereItIsUsed) {
   Hyperparameters other;
   other.columns = {{"image", "pixels"}};
-  EXPECT_EQ(difference(items_of(one), items_of(other)), "hyperparameter columns was missing and is [\"image=pixels\"]");
+  EXPECT_EQ(difference(first_stage_items(), items_of(other)),
+            "hyperparameter columns was missing and is [\"image=pixels\"]");
+  other = {.ignore_index = 0};
+  EXPECT_EQ(difference(first_stage_items(), items_of(other)), "hyperparameter ignore_index was missing and is 0");
+  other = {.class_weights = {1, 2}};
+  EXPECT_EQ(difference(items_of(other), first_stage_items()),
+            "hyperparameter class_weights was [1.0,2.0] and is missing");
 }
 
 TEST(JobItems, AnItemMayBeMissing) {

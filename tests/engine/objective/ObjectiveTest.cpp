@@ -10,6 +10,7 @@
 #include "engine/objective/Evaluation.h"
 #include "engine/objective/MeanSquaredError.h"
 #include "engine/objective/MeasuredBatch.h"
+#include "job/BuiltinNames.h"
 #include "tests/support/ExpectError.h"
 
 namespace lockstep {
@@ -42,6 +43,35 @@ TEST(Objective, RefusesNamesThatNobodyRegistered) {
   EXPECT_ERROR(losses.add({.name = "mse", .make = {}}), InternalError, "\"mse\" is registered twice");
 }
 
+// Else they would do nothing, and nobody would say so.
+TEST(Objective, RefusesWhatOnlyOtherLossesRead) {
+  const std::vector<Hyperparameters> given = {{.label_smoothing = 0.1}, {.ignore_index = 3}, {.class_weights = {1, 2}}};
+  const std::vector<std::string> names = {"label_smoothing", "ignore_index", "class_weights"};
+  LossRegistry losses = built_in_losses();
+  losses.add({.name = "squares",
+              .make = [](const Hyperparameters&, const c10::Device&) { return make_mean_squared_error(); },
+              .reads = {"ignore_index"}});
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    Hyperparameters options = given[i];
+    make_objective(options, kCpu);
+    options.loss = "mse";
+    EXPECT_ERROR(make_objective(options, kCpu), InputError, "hyperparameter " + names[i] + " does nothing in this job",
+                 "loss=mse does not use it");
+    options.loss = "squares";
+    if (names[i] == "ignore_index") {
+      make_objective(options, kCpu, losses);
+    } else {
+      EXPECT_ERROR(make_objective(options, kCpu, losses), InputError, names[i], "loss=squares does not use it");
+    }
+  }
+}
+
+// Help, which links no engine, names them.
+TEST(Objective, WhatIsBuiltInIsWhatHelpLists) {
+  EXPECT_EQ(built_in_losses().names(), builtin_loss_names());
+  EXPECT_EQ(built_in_metrics().names(), builtin_metric_names());
+}
+
 // What is measured by default is left out where it does not fit; what somebody asked for is not.
 TEST(Objective, RefusesToMeasureWhatDoesNotFit) {
   const at::Tensor four = at::zeros({2, 4});
@@ -53,6 +83,7 @@ TEST(Objective, RefusesToMeasureWhatDoesNotFit) {
   refused({.monitor = {.metric = "top5", .maximize = true}}, "monitor=top5 needs at least 5 classes, not 4");
   refused({.metrics = {"mean_absolute_error"}}, "metrics=mean_absolute_error needs targets that are real numbers");
   refused({.loss = "mse", .metrics = {"accuracy"}}, "metrics=accuracy needs class labels");
+  refused({.loss = "mse", .monitor = {.metric = "accuracy", .maximize = true}}, "monitor=accuracy needs class labels");
   refused({.loss = "mse", .metrics = {"perplexity"}}, "metrics=perplexity needs class labels");
 }
 

@@ -1,4 +1,4 @@
-#include "job/HyperparameterRow.h"
+#include "job/HyperparameterKinds.h"
 
 #include <optional>
 
@@ -6,7 +6,6 @@ namespace lockstep {
 
 using nlohmann::json;
 
-// Of something that the engine knows by name; here it need only look like one.
 bool is_name(const std::string& text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
@@ -94,7 +93,7 @@ HyperparameterRow texts(std::string name, Member<std::vector<std::string>> membe
 
 HyperparameterRow reals(std::string name, Member<std::vector<double>> member, Range range, std::string help) {
   return {.name = std::move(name),
-          .type = "list of numbers " + range.text().substr(std::string("number ").size()),
+          .type = "list of " + range.texts(),
           .help = std::move(help),
           .set =
               [=](Hyperparameters& hyperparameters, const RawValue& raw) {
@@ -112,13 +111,13 @@ HyperparameterRow reals(std::string name, Member<std::vector<double>> member, Ra
           .idle = {}};
 }
 
-HyperparameterRow name_row(std::string name, Member<std::string> member, const std::string& known, std::string help) {
+HyperparameterRow name_row(std::string name, Member<std::string> member, const std::string& what, std::string help) {
   return {.name = std::move(name),
-          .type = known,
+          .type = what,
           .help = std::move(help),
           .set =
               [=](Hyperparameters& hyperparameters, const RawValue& raw) {
-                if (!is_name(raw.text())) throw InputError("expected a name: " + known);
+                if (!is_name(raw.text())) throw InputError("expected the " + what);
                 hyperparameters.*member = raw.text();
               },
           .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
