@@ -7,8 +7,22 @@
 
 namespace lockstep {
 
+namespace {
+
+bool of_one_batch(const at::Tensor& output, const at::Tensor& other) {
+  return output.dim() == 0 ? other.numel() == 1 : other.dim() > 0 && output.size(0) == other.size(0);
+}
+
+}  // namespace
+
+void require_same_batch(const std::string& loss, const at::Tensor& output, const at::Tensor& targets) {
+  if (of_one_batch(output, targets)) return;
+  throw InputError(loss + " takes an output for each sample, [batch] or [batch, …]; the program returned " +
+                   sizes_text(output) + " for targets " + sizes_text(targets));
+}
+
 at::Tensor weights_beside(const at::Tensor& sample_weights, const at::Tensor& like) {
-  if (sample_weights.numel() == like.numel()) return sample_weights.view_as(like);
+  if (sample_weights.numel() == like.numel() && of_one_batch(like, sample_weights)) return sample_weights.view_as(like);
   const std::int64_t own = sample_weights.dim();
   if (own > like.dim() || sample_weights.sizes() != like.sizes().slice(0, static_cast<std::size_t>(own))) {
     throw InputError("a weight is needed for each sample, or for each of its positions; there are weights " +

@@ -32,7 +32,8 @@ class Loss {
   virtual bool class_labels() const = 0;
   /// Positions of each sample whose output looks like `output`.
   virtual std::int64_t positions(const at::Tensor& output) const = 0;
-  /// Throws InputError when the sizes of `output` and `targets` do not fit. In float32 when the output is bf16 or fp16.
+  /// Throws InputError when the sizes of `output` and `targets` do not fit: numbers that fit by their count alone may
+  /// be other samples'. In float32 when the output is bf16 or fp16.
   virtual LossTerms terms(const at::Tensor& output, const at::Tensor& targets,
                           const at::Tensor& sample_weights) const = 0;
   /// The weight of each position, for metrics: real numbers, or booleans where every weight is 0 or 1; undefined: all
@@ -45,6 +46,9 @@ class Loss {
   }
 };
 
+/// Throws InputError unless outputs and targets are of as many samples: both begin with the batch. An output of no
+/// dimensions is that of one sample.
+void require_same_batch(const std::string& loss, const at::Tensor& output, const at::Tensor& targets);
 /// Sample weights with as many dimensions as `like`: those that they lack follow, of size 1. Throws InputError when
 /// they do not fit.
 at::Tensor weights_beside(const at::Tensor& sample_weights, const at::Tensor& like);

@@ -29,6 +29,7 @@ class MeanSquaredError : public Loss {
       throw InputError("mse takes as many targets as outputs, in the same sizes; the program returned " +
                        sizes_text(output) + " for targets " + sizes_text(targets));
     }
+    require_same_batch("mse", output, targets);
     const bool reduced = output.scalar_type() == at::kBFloat16 || output.scalar_type() == at::kHalf;
     const at::Tensor numbers = reduced ? output.to(at::kFloat) : output;
     const at::Tensor wanted = targets.view_as(output);

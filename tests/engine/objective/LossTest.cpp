@@ -142,5 +142,17 @@ TEST(Loss, TargetsOfSeveralDimensionsHaveTheOutputsSizes) {
                "[3, 4, 2] for targets [3, 2, 4]");
 }
 
+// [1, batch] is what the program makes of each micro-batch: its loss would depend on their size.
+TEST(Loss, OutputsBeginWithTheBatch) {
+  const auto squares = make_mean_squared_error();
+  EXPECT_ERROR(squares->terms(at::zeros({1, 3}), at::zeros({3}), {}), InputError, "an output for each sample", "[1, 3]",
+               "for targets [3]");
+  EXPECT_ERROR(squares->terms(at::zeros({1, 3}), at::zeros({3, 1}), {}), InputError, "[1, 3]", "[3, 1]");
+  EXPECT_EQ(squares->terms(at::ones({}), at::zeros({1}), {}).sum.item<float>(), 1);
+  EXPECT_EQ(squares->terms(at::ones({1, 3}), at::zeros({1, 3}), {}).sum.item<float>(), 3);
+  EXPECT_ERROR(weights_beside(at::ones({6}), at::ones({2, 3})), InputError, "[6] for [2, 3]");
+  EXPECT_ERROR(cross_entropy()->terms(at::zeros({1, 3, 4}), at::zeros({3}, at::kLong), {}), InputError, "[1, 3, 4]");
+}
+
 }  // namespace
 }  // namespace lockstep
