@@ -20,7 +20,7 @@ struct CollectiveRecord {
   std::size_t count = 0;  ///< elements, as the call has it
   DataType type = DataType::kByte;
   std::chrono::steady_clock::time_point entered{};
-  /// When the caller no longer waited for it. Nothing while the collective is under way.
+  /// When the caller no longer waited for it: on a GPU, when it was enqueued. Nothing while it is under way.
   std::optional<std::chrono::steady_clock::time_point> left = std::nullopt;
 };
 

@@ -11,41 +11,47 @@ namespace lockstep {
 
 namespace {
 
-/// Notes in the log when the caller no longer waits.
-class LoggedWork final : public Work {
+/// A collective's entry in the log, which is noted as left when this ends, if not before.
+class LogEntry {
  public:
-  LoggedWork(std::unique_ptr<Work> work, std::shared_ptr<CollectiveLog> log, std::uint64_t sequence)
-      : work_(std::move(work)), log_(std::move(log)), sequence_(sequence) {}
-  LoggedWork(const LoggedWork&) = delete;
-  LoggedWork& operator=(const LoggedWork&) = delete;
-  ~LoggedWork() override {
-    work_.reset();  // it waits
-    leave();
-  }
+  LogEntry(std::shared_ptr<CollectiveLog> log, Collective operation, std::size_t count, DataType type)
+      : log_(std::move(log)), sequence_(log_->enter(operation, count, type)) {}
+  LogEntry(LogEntry&& other) = default;
+  LogEntry& operator=(LogEntry&&) = delete;
+  ~LogEntry() { leave(); }
 
-  void wait() override {
-    work_->wait();
-    leave();
+  void leave() {
+    if (log_) log_->leave(sequence_);
+    log_.reset();
   }
 
  private:
-  void leave() {
-    if (!left_) log_->leave(sequence_);
-    left_ = true;
+  std::shared_ptr<CollectiveLog> log_;  ///< none when it was left, or moved from
+  std::uint64_t sequence_;
+};
+
+/// Notes in the log when the caller no longer waits.
+class LoggedWork final : public Work {
+ public:
+  LoggedWork(std::unique_ptr<Work> work, LogEntry entry) : entry_(std::move(entry)), work_(std::move(work)) {}
+
+  void wait() override {
+    work_->wait();
+    entry_.leave();
   }
 
-  std::unique_ptr<Work> work_;
-  std::shared_ptr<CollectiveLog> log_;
-  std::uint64_t sequence_;
-  bool left_ = false;
+ private:
+  LogEntry entry_;
+  std::unique_ptr<Work> work_;  ///< before the entry its end is waited for
 };
 
 }  // namespace
 
 template <typename Start>
 std::unique_ptr<Work> Communicator::logged(Collective operation, std::size_t count, DataType type, const Start& start) {
-  const std::uint64_t sequence = log_->enter(operation, count, type);
-  return std::make_unique<LoggedWork>(start(), log_, sequence);
+  LogEntry entry(log_, operation, count, type);
+  std::unique_ptr<Work> work = start();
+  return std::make_unique<LoggedWork>(std::move(work), std::move(entry));
 }
 
 std::unique_ptr<Work> Communicator::all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
@@ -67,9 +73,8 @@ std::unique_ptr<Work> Communicator::broadcast(void* buffer, std::size_t count, D
 }
 
 void Communicator::barrier() {
-  const std::uint64_t sequence = log_->enter(Collective::kBarrier, 0, DataType::kByte);
+  const LogEntry entry(log_, Collective::kBarrier, 0, DataType::kByte);
   do_barrier();
-  log_->leave(sequence);
 }
 
 std::vector<std::string> Communicator::all_gather(std::string_view text) { return do_gather_texts(text); }

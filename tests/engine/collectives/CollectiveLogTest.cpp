@@ -39,6 +39,23 @@ TEST(CollectiveLog, KeepsWhatWasCalledUntilTheCallerNoLongerWaits) {
   EXPECT_EQ(log->records()[0].left, left);  // a second wait waits for nothing
 }
 
+/// Its collectives do not even begin.
+class BrokenRank : public RankAlone {
+ public:
+  std::unique_ptr<Work> do_all_reduce(void*, std::size_t, DataType, ReduceOp) override { throw PeerError("gone"); }
+  void do_barrier() override { throw PeerError("gone"); }
+};
+
+// Else the rank that has failed would seem to wait in it for ever.
+TEST(CollectiveLog, WhatThrowsIsNotUnderWay) {
+  BrokenRank broken;
+  EXPECT_THROW(broken.all_reduce(nullptr, 0, DataType::kByte, ReduceOp::kSum), PeerError);
+  EXPECT_FALSE(broken.log()->under_way());
+  EXPECT_THROW(broken.barrier(), PeerError);
+  EXPECT_FALSE(broken.log()->under_way());
+  EXPECT_EQ(broken.log()->count(), 2);
+}
+
 TEST(CollectiveLog, KeepsTheLastOnly) {
   CollectiveLog log;
   EXPECT_TRUE(log.records().empty());
