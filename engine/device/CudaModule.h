@@ -13,9 +13,9 @@ struct CudaOptions {
   bool tf32 = false;  ///< float32 products in TensorFloat-32
 };
 
-/// Loads lockstep-cuda.so, which stands beside this program. The device makes a stream of its own current for the
-/// calling thread: the rank's work is enqueued there. One per process. Throws InputError when PyTorch's CUDA libraries,
-/// the driver or the device cannot be used.
+/// Loads lockstep-cuda.so, which stands beside the program or library that holds the engine. The device makes a stream
+/// of its own current for the calling thread: the rank's work is enqueued there. One per process. Throws InputError
+/// when PyTorch's CUDA libraries, the driver or the device cannot be used.
 std::unique_ptr<Device> load_cuda_device(const CudaOptions& options);
 
 }  // namespace lockstep
