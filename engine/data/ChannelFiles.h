@@ -3,8 +3,11 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
+
+#include "engine/data/Field.h"
 
 namespace lockstep {
 
@@ -20,7 +23,10 @@ struct PassedOver {
 
 /// How a channel is to be read, beside what its files say themselves.
 struct ChannelOptions {
-  std::string content_type{};  ///< the channel's ContentType: "text/csv"; "" when nobody said one
+  std::string content_type{};                    ///< the channel's ContentType: "text/csv"; "" when nobody said one
+  std::map<std::string, std::string> columns{};  ///< input, or `target` or `weight` → column, where their names differ
+  /// The training channel's fields, which the others' have to be like; null for the training channel itself.
+  const SampleSpec* like = nullptr;
 };
 
 /// What a format gets to open.

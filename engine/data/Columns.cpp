@@ -25,6 +25,7 @@ class Choice {
     }
     target_ = role(kTargetColumn, kTargetNames);
     weight_ = role(kWeightColumn, {kWeightColumn});
+    if (inputs.size() == 1 && !fields_[0]) fields_[0] = spec.find(kFeaturesField);
     if (inputs.size() == 1 && !fields_[0]) fields_[0] = only_one_left();
   }
 
@@ -144,6 +145,13 @@ Column weight_column(const SampleSpec& spec, std::size_t field, const Field& tar
 }
 
 }  // namespace
+
+std::optional<std::size_t> target_field(const SampleSpec& spec) {
+  for (const std::string& name : kTargetNames) {
+    if (const auto field = spec.find(name)) return field;
+  }
+  return std::nullopt;
+}
 
 std::string describe(const SampleSpec& spec) {
   std::vector<std::string> parts;

@@ -52,6 +52,8 @@ struct Columns {
 /// The names of the target and of the weight in ColumnOptions::names.
 inline constexpr const char* kTargetColumn = "target";
 inline constexpr const char* kWeightColumn = "weight";
+/// All columns of a table's numbers that have no role of their own: the field that a program's only input takes.
+inline constexpr const char* kFeaturesField = "features";
 
 /// The rules:
 ///
@@ -71,6 +73,9 @@ inline constexpr const char* kWeightColumn = "weight";
 /// Fields that nothing takes are passed over. Throws InputError, listing the fields there are, when an input or the
 /// target has none, when `names` names what is not there, and when an input cannot be made of its field's type.
 Columns choose_columns(const SampleSpec& spec, const std::vector<ProgramInput>& inputs, const ColumnOptions& options);
+
+/// The field that is the target when nothing else is said: targets, labels, target, label or y.
+std::optional<std::size_t> target_field(const SampleSpec& spec);
 
 /// "x (float32 [3]), y (int64)": the fields, for messages.
 std::string describe(const SampleSpec& spec);

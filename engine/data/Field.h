@@ -26,7 +26,8 @@ struct Field {
   ElementType type = ElementType::kFloat;  ///< as stored
   std::vector<std::int64_t> sizes{};  ///< of one sample, without the batch dimension: {1, 28, 28}; {} for one number
   std::int64_t bound = 0;             ///< integers are 0 … bound - 1; 0: that is not known
-  std::string origin{};               ///< where it lies, for messages: a path, or a path and a member
+  std::vector<std::string> categories{};  ///< what the integers stand for; none: numbers
+  std::string origin{};                   ///< where it lies, for messages: a path, or a path and a member
 
   std::int64_t numbers() const { return count_of(sizes); }                                   ///< of one sample
   std::size_t bytes() const { return static_cast<std::size_t>(numbers()) * size_of(type); }  ///< of one sample

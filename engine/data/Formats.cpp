@@ -6,6 +6,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/formats/CsvFormat.h"
 #include "engine/data/formats/IdxFormat.h"
 #include "engine/data/formats/NpyFormat.h"
 #include "engine/data/formats/NpzFormat.h"
@@ -24,6 +25,7 @@ bool FileHead::starts_with(std::string_view magic) const {
 
 Formats Formats::builtin() {
   Formats formats;
+  formats.add(csv_format());
   formats.add(idx_format());
   formats.add(npy_format());
   formats.add(npz_format());

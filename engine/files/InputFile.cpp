@@ -134,6 +134,16 @@ constexpr Packing kPackings[] = {
      .open = [](RawFile file) -> std::unique_ptr<InputFile> { return std::make_unique<PlainFile>(std::move(file)); }},
 };
 
+const Packing& packing_of(RawFile& file) {
+  std::array<std::uint8_t, 8> head{};
+  const std::span<const std::uint8_t> found(head.data(), file.read(head.data(), head.size()));
+  file.rewind();
+  return *std::ranges::find_if(kPackings, [&](const Packing& candidate) {
+    return found.size() >= candidate.magic.size() &&
+           std::ranges::equal(candidate.magic, found.first(candidate.magic.size()));
+  });
+}
+
 }  // namespace
 
 std::size_t InputFile::read(void* out, std::size_t count) {
@@ -150,14 +160,28 @@ std::size_t InputFile::read(void* out, std::size_t count) {
 
 std::unique_ptr<InputFile> open_input_file(const fs::path& path) {
   RawFile file(path);
-  std::array<std::uint8_t, 8> head{};
-  const std::span<const std::uint8_t> found(head.data(), file.read(head.data(), head.size()));
-  file.rewind();
-  const auto* const packing = std::ranges::find_if(kPackings, [&](const Packing& candidate) {
-    return found.size() >= candidate.magic.size() &&
-           std::ranges::equal(candidate.magic, found.first(candidate.magic.size()));
-  });
-  return packing->open(std::move(file));
+  const Packing& packing = packing_of(file);
+  return packing.open(std::move(file));
+}
+
+bool is_packed(const fs::path& path) {
+  RawFile file(path);
+  return !packing_of(file).magic.empty();
+}
+
+std::vector<std::uint8_t> read_all(InputFile& file) {
+  std::vector<std::uint8_t> bytes;
+  try {
+    while (true) {
+      const std::size_t done = bytes.size();
+      bytes.resize(done + kChunk);
+      const std::size_t count = file.read(bytes.data() + done, kChunk);
+      bytes.resize(done + count);
+      if (count < kChunk) return bytes;
+    }
+  } catch (const std::bad_alloc&) {
+    throw InputError(file.name() + " does not fit in memory when it is unpacked");
+  }
 }
 
 std::string content_name(const std::string& file_name) {

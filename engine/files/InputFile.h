@@ -44,6 +44,12 @@ std::unique_ptr<InputFile> open_input_file(const std::filesystem::path& path);
 /// The name of what a file holds: `x.npy` for x.npy.gz.
 std::string content_name(const std::string& file_name);
 
+/// Whether a file's first bytes say that its content is packed.
+bool is_packed(const std::filesystem::path& path);
+
+/// All content that is left. Touches no more memory than that. Throws InputError when there is not so much.
+std::vector<std::uint8_t> read_all(InputFile& file);
+
 /// The next `count` bytes, which must be the last. Throws InputError when the content ends before or after them;
 /// `expected` says what was to be there: "its header says 3 elements, which end at byte 28". Touches no more memory
 /// than the file fills.

@@ -47,7 +47,10 @@ JobData choose_channels(const JobConfig& config) {
 Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats) {
   Channels channels;
   for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
-    if (!channel.empty()) channels[channel] = formats.open(config.channels.at(channel));
+    if (channel.empty()) continue;
+    const SampleSpec* like = channel == chosen.train ? nullptr : &channels.at(chosen.train).dataset->spec();
+    channels[channel] =
+        formats.open(config.channels.at(channel), {.columns = config.hyperparameters.columns, .like = like});
   }
   return channels;
 }

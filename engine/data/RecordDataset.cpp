@@ -1,0 +1,35 @@
+#include "engine/data/RecordDataset.h"
+
+#include <utility>
+
+#include "common/Error.h"
+
+namespace lockstep {
+
+RecordDataset::RecordDataset(std::vector<RandomAccessFile> files, RecordIndex index,
+                             std::unique_ptr<const RecordDecoder> decoder, std::string digest)
+    : files_(std::move(files)), index_(std::move(index)), decoder_(std::move(decoder)), digest_(std::move(digest)) {
+  if (index_.size() == 0) throw InputError(files_.at(0).name() + " holds no record");
+}
+
+void RecordDataset::read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const {
+  std::vector<std::byte> record;
+  std::vector<std::byte*> places(fields.begin(), fields.end());
+  for (const std::int64_t sample : samples) {
+    const RecordIndex::Place place = index_.place(sample);
+    const RandomAccessFile& file = files_[place.file];
+    record.resize(place.length);
+    file.read_at(place.offset, record);
+    try {
+      decoder_->decode({reinterpret_cast<const char*>(record.data()), record.size()}, places);
+    } catch (const InputError& error) {
+      throw InputError(file.name() + ", record " + std::to_string(place.record + 1) + ", at byte " +
+                       std::to_string(place.offset) + ": " + error.what());
+    }
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (places[i] != nullptr) places[i] += spec().fields[i].bytes();
+    }
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,45 @@
+// Samples that are records of files, found by an index and decoded when they are read.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/data/Dataset.h"
+#include "engine/data/RecordIndex.h"
+#include "engine/files/RandomAccessFile.h"
+
+namespace lockstep {
+
+/// What the records of a format hold. Thread-safe.
+class RecordDecoder {
+ public:
+  virtual ~RecordDecoder() = default;
+  virtual const SampleSpec& spec() const = 0;
+  /// Writes each field of a record into the memory in its place of `fields`, or nowhere for nullptr. Throws InputError
+  /// that says what is wrong with the record, but not where it lies.
+  virtual void decode(std::string_view record, std::span<std::byte* const> fields) const = 0;
+};
+
+/// Holds the index, and of plain files nothing else: data may be larger than memory.
+class RecordDataset : public Dataset {
+ public:
+  /// `files`: in the index's order. `digest`: of their content. Throws InputError when there is no record.
+  RecordDataset(std::vector<RandomAccessFile> files, RecordIndex index, std::unique_ptr<const RecordDecoder> decoder,
+                std::string digest);
+
+  std::int64_t size() const override { return index_.size(); }
+  const SampleSpec& spec() const override { return decoder_->spec(); }
+  std::string digest() const override { return digest_; }
+  /// Throws InputError, naming file, record and byte, for a record that cannot be read or decoded.
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
+
+ private:
+  std::vector<RandomAccessFile> files_;
+  RecordIndex index_;
+  std::unique_ptr<const RecordDecoder> decoder_;
+  std::string digest_;
+};
+
+}  // namespace lockstep

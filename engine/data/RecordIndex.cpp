@@ -1,0 +1,38 @@
+#include "engine/data/RecordIndex.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::size_t kStride = 64;
+
+}  // namespace
+
+void RecordIndex::begin_file(std::uint64_t offset) { files_.push_back({.first = size_, .end = offset}); }
+
+void RecordIndex::add(std::uint32_t length) {
+  File& file = files_.back();
+  if (file.lengths.size() % kStride == 0) file.offsets.push_back(file.end);
+  file.lengths.push_back(length);
+  file.end += length;
+  ++size_;
+}
+
+RecordIndex::Place RecordIndex::place(std::int64_t record) const {
+  // Files without records begin where the next one does: the last that begins there has it.
+  const auto after = std::ranges::upper_bound(files_, record, {}, &File::first);
+  const auto file = static_cast<std::size_t>(after - files_.begin()) - 1;
+  const File& found = files_[file];
+  const auto within = static_cast<std::size_t>(record - found.first);
+  const auto* const lengths = found.lengths.data();
+  return {.file = file,
+          .record = record - found.first,
+          .offset =
+              std::accumulate(lengths + within / kStride * kStride, lengths + within, found.offsets[within / kStride]),
+          .length = lengths[within]};
+}
+
+}  // namespace lockstep

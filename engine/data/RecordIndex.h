@@ -1,0 +1,40 @@
+// Where each record of some files lies.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace lockstep {
+
+/// Built by going through the files once: `begin_file`, then `add` for each of its records, which lie one behind the
+/// other. Takes 4 bytes a record and 8 for every 64.
+class RecordIndex {
+ public:
+  struct Place {
+    std::size_t file = 0;
+    std::int64_t record = 0;   ///< within the file
+    std::uint64_t offset = 0;  ///< of its first byte
+    std::uint32_t length = 0;  ///< in bytes
+  };
+
+  /// The records that follow are the next file's; the first begins at `offset`.
+  void begin_file(std::uint64_t offset);
+  void add(std::uint32_t length);
+
+  std::int64_t size() const { return size_; }
+  /// `record`: 0 … size() - 1.
+  Place place(std::int64_t record) const;
+
+ private:
+  struct File {
+    std::int64_t first = 0;  ///< its first record
+    std::uint64_t end = 0;   ///< offset of what follows its last record
+    std::vector<std::uint32_t> lengths{};
+    std::vector<std::uint64_t> offsets{};  ///< of every 64th record
+  };
+  std::vector<File> files_;
+  std::int64_t size_ = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,207 @@
+// Tables as CSV: how records are cut, what columns hold, and what a broken file is told.
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <cmath>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "common/Error.h"
+#include "engine/data/Formats.h"
+#include "engine/data/table/CsvRecords.h"
+#include "engine/data/table/TableColumns.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Csv : public testing::Test {
+ protected:
+  void write(const std::string& name, const std::string& text) {
+    fs::create_directories((directory_.path() / name).parent_path());
+    std::ofstream(directory_.path() / name, std::ios::binary) << text;
+  }
+  std::shared_ptr<const Dataset> open(const ChannelOptions& options = {}) {
+    return Formats::builtin().open(directory_.path(), options).dataset;
+  }
+  std::vector<std::string> records(const std::string& text) {
+    write("records.csv", text);
+    const auto file = open_input_file(directory_.path() / "records.csv");
+    CsvRecords records(*file, ',');
+    std::vector<std::string> found;
+    while (records.next()) found.emplace_back(records.text());
+    return found;
+  }
+  std::vector<double> reals(const Dataset& dataset, const std::string& field) {
+    const std::size_t index = dataset.spec().find(field).value();
+    const Field& stored = dataset.spec().fields[index];
+    std::vector<std::int64_t> samples;
+    for (std::int64_t i = dataset.size() - 1; i >= 0; --i) samples.push_back(i);  // in no order of the file
+    std::vector<double> values(samples.size() * static_cast<std::size_t>(stored.numbers()));
+    std::vector<std::byte*> places(dataset.spec().fields.size());
+    places[index] = reinterpret_cast<std::byte*>(values.data());
+    dataset.read(samples, places);
+    std::vector<double> result;
+    const auto each = static_cast<std::size_t>(stored.numbers());
+    for (std::size_t sample = samples.size(); sample-- > 0;) {
+      for (std::size_t i = 0; i < each; ++i) {
+        const double* value = &values[sample * each + i];
+        result.push_back(is_real(stored.type) ? *value
+                                              : static_cast<double>(*reinterpret_cast<const std::int64_t*>(value)));
+      }
+    }
+    return result;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+using Strings = std::vector<std::string>;
+using Reals = std::vector<double>;
+
+TEST_F(Csv, RecordsEndAsPeopleEndThem) {
+  EXPECT_EQ(records("a,b\nc,d\n"), (Strings{"a,b", "c,d"}));
+  EXPECT_EQ(records("a,b\nc,d"), (Strings{"a,b", "c,d"}));
+  EXPECT_EQ(records("a,b\r\nc,d\r\n\r\n\n"), (Strings{"a,b", "c,d"}));
+  EXPECT_EQ(records("\xef\xbb\xbf"
+                    "a,b\n"),
+            (Strings{"a,b"}));
+  EXPECT_EQ(records("\n\n"), Strings());
+  EXPECT_EQ(records("a,\"x\ny\"\nb,\"\"\"\n\"\n"), (Strings{"a,\"x\ny\"", "b,\"\"\"\n\""}));
+  EXPECT_EQ(records("a\"b\nc\n"), (Strings{"a\"b", "c"}));  // a quote within a cell opens nothing
+}
+
+// Wherever a block of the file ends.
+TEST_F(Csv, RecordsAreTheSameAtEveryEndOfABlock) {
+  const std::string tail = "1,\"a\n\"\"b\",2\r\n3,c,4\n";
+  for (std::size_t before = 0; before < tail.size() + 2; ++before) {
+    const std::string filler((1 << 20) - before, 'x');
+    const Strings found = records(filler + "\n" + tail);
+    ASSERT_EQ(found.size(), 3) << before;
+    EXPECT_EQ(found[0].size(), filler.size());
+    EXPECT_EQ(found[1], "1,\"a\n\"\"b\",2") << before;
+    EXPECT_EQ(found[2], "3,c,4") << before;
+  }
+}
+
+TEST_F(Csv, CellsAreCutAndUnquoted) {
+  std::vector<std::string_view> cells;
+  std::string unquoted;
+  const auto cut = [&](const std::string& record) {
+    split_csv(record, ',', cells, unquoted);
+    return Strings(cells.begin(), cells.end());
+  };
+  EXPECT_EQ(cut("a,b"), (Strings{"a", "b"}));
+  EXPECT_EQ(cut(",b,"), (Strings{"", "b", ""}));
+  EXPECT_EQ(cut(""), (Strings{""}));
+  EXPECT_EQ(cut(R"("a,1","say ""no""",c)"), (Strings{"a,1", "say \"no\"", "c"}));
+  EXPECT_EQ(cut(R"("","")"), (Strings{"", ""}));
+  EXPECT_ERROR(cut(R"(a,"b)"), InputError, "nothing closes the quote of cell 2");
+  EXPECT_ERROR(cut(R"("a"b,c)"), InputError, "text follows the closing quote of cell 1");
+  EXPECT_EQ(delimiter_of("a;b;\"c,d,e,f\""), ';');
+  EXPECT_EQ(delimiter_of("a\tb"), '\t');
+  EXPECT_EQ(delimiter_of("alone"), ',');
+}
+
+TEST_F(Csv, AHeaderNamesTheColumns) {
+  write("data.csv", "height,width,species,label\n1.5,2,cat,1\n-3e2,4,dog,0\n.25,6,cat,2\n");
+  const auto data = open();
+  EXPECT_EQ(data->size(), 3);
+  EXPECT_EQ(reals(*data, "height"), (Reals{1.5, -300, 0.25}));
+  EXPECT_EQ(reals(*data, "width"), (Reals{2, 4, 6}));
+  EXPECT_EQ(reals(*data, "label"), (Reals{1, 0, 2}));
+  EXPECT_EQ(reals(*data, "species"), (Reals{0, 1, 0}));
+  EXPECT_EQ(reals(*data, "features"), (Reals{1.5, 2, -300, 4, 0.25, 6}));
+  const Field& species = data->spec().fields[2];
+  EXPECT_EQ(species.categories, (Strings{"cat", "dog"}));
+  EXPECT_EQ(species.bound, 2);
+  EXPECT_EQ(data->spec().fields[3].bound, 3);
+}
+
+// As SageMaker's built-in algorithms have it.
+TEST_F(Csv, WithoutAHeaderTheFirstColumnIsTheTarget) {
+  write("part-0.csv", "1,0.5,7\n0,1.5,8\n");
+  write("more/part-1.csv", "1,2.5,9");
+  const auto data = open();
+  EXPECT_EQ(data->size(), 3);
+  EXPECT_EQ(reals(*data, "target"), (Reals{1, 1, 0}));  // more/ comes first
+  EXPECT_EQ(reals(*data, "features"), (Reals{2.5, 9, 0.5, 7, 1.5, 8}));
+  EXPECT_EQ(reals(*open({.columns = {{"target", "2"}}}), "features"), (Reals{1, 2.5, 1, 0.5, 0, 1.5}));
+}
+
+TEST_F(Csv, EachFileHasTheHeader) {
+  write("a.tsv", "x\ty\n1\t2\n");
+  write("b.tsv", "x\ty\n3\t4\n");
+  EXPECT_EQ(reals(*open(), "x"), (Reals{1, 3}));
+  write("c.tsv", "x\tz\n5\t6\n");
+  EXPECT_ERROR(open(), InputError, "c.tsv, line 1", "expected the header of the channel's first file");
+}
+
+TEST_F(Csv, ValidationDataFollowsTheTrainingData) {
+  write("data.csv", "x,kind,label\n0.5,b,1\n1,c,0\n");
+  const auto train = open();
+  write("data.csv", "x,kind,label\n1,c,0\n");
+  const auto validation = open({.like = &train->spec()});
+  EXPECT_EQ(reals(*validation, "kind"), (Reals{1}));
+  EXPECT_EQ(reals(*validation, "x"), (Reals{1}));
+  write("data.csv", "x,kind,label\n1,a,0\n");
+  EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.csv, line 2", "kind", "none of its 2 categories");
+  write("data.csv", "x,kind,label\n1,b,0.5\n");
+  EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.csv, line 2", "label", "no integer");
+  write("data.csv", "x,sort,label\n1,b,0\n");
+  EXPECT_ERROR(open({.like = &train->spec()}), InputError, "no column", "sort");
+}
+
+TEST_F(Csv, SaysWhereAFileIsBroken) {
+  write("data.csv", "x,label\n1,2\n\"3\n\",4\n5\n");
+  EXPECT_ERROR(open(), InputError, "data.csv, line 5", "cells", "2", "found 1");
+  write("data.csv", "x,label\n1,2\n,4\n");
+  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x has no value");
+  write("data.csv", "x,label\n1,2\nNA,4\n");
+  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x has no value");
+  write("data.csv", "x,label\n1,2\n3,\"4\n");
+  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "nothing closes the quote");
+  write("data.csv", "x,x\n1,2\n");
+  EXPECT_ERROR(open(), InputError, "two columns have the name");
+  write("data.csv", "x,label\n");
+  EXPECT_ERROR(open(), InputError, "data.csv holds no record");
+  write("data.csv", "\r\n\n");
+  EXPECT_ERROR(open(), InputError, "blank");
+}
+
+TEST_F(Csv, AFileThatShrinksWhileItIsReadIsNamed) {
+  write("data.csv", "x,label\n1,2\n3,4\n");
+  const auto data = open();
+  write("data.csv", "x,label\n1,2\n");
+  EXPECT_ERROR(reals(*data, "x"), InputError, "data.csv ends at byte 12");
+  write("data.csv", "x,label\n1,2\n\"\",\n");
+  EXPECT_ERROR(reals(*data, "x"), InputError, "data.csv, record 2, at byte 12", "no integer");
+}
+
+TEST_F(Csv, ReadsPackedFiles) {
+  const gzFile file = ::gzopen((directory_.path() / "data.csv.gz").c_str(), "wb");
+  ::gzputs(file, "label,a\n1,0.5\n0,1.5\n");
+  ::gzclose(file);
+  EXPECT_EQ(reals(*open(), "a"), (Reals{0.5, 1.5}));
+}
+
+TEST(TableCells, AreNumbersOrNot) {
+  EXPECT_EQ(integer_of(" +42 "), 42);
+  EXPECT_EQ(integer_of("-9223372036854775808"), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(integer_of("9223372036854775808"), std::nullopt);
+  EXPECT_EQ(real_of("9223372036854775808"), 9223372036854775808.0);
+  EXPECT_EQ(real_of("1e-3"), 1e-3);
+  for (const char* text : {"", " ", "1 2", "0x10", "1,5", "--1", "+-1", "1e", "a"}) {
+    EXPECT_EQ(integer_of(text), std::nullopt) << text;
+    EXPECT_EQ(real_of(text), std::nullopt) << text;
+  }
+  for (const char* text : {"", " ", "NA", "n/a", "NaN", "nan", "NULL"}) EXPECT_TRUE(is_missing(text)) << text;
+  for (const char* text : {"0", "-", "none", "Nancy", "inf"}) EXPECT_FALSE(is_missing(text)) << text;
+}
+
+}  // namespace
+}  // namespace lockstep
