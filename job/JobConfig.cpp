@@ -15,6 +15,7 @@ std::string write_job_config(const JobConfig& config) {
   const json document = {{"job_name", config.job_name},
                          {"host", config.host},
                          {"channels", channels},
+                         {"content_types", config.content_types},
                          {"model_dir", config.model_dir.string()},
                          {"checkpoint_dir", config.checkpoint_dir.string()},
                          {"output_data_dir", config.output_data_dir.string()},
@@ -42,6 +43,7 @@ JobConfig read_job_config(const std::string& text) {
     config.job_name = document.at("job_name");
     config.host = document.at("host");
     for (const auto& [name, path] : document.at("channels").items()) config.channels[name] = path.get<std::string>();
+    config.content_types = document.at("content_types");
     config.model_dir = document.at("model_dir").get<std::string>();
     config.checkpoint_dir = document.at("checkpoint_dir").get<std::string>();
     config.output_data_dir = document.at("output_data_dir").get<std::string>();

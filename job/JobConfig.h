@@ -16,6 +16,7 @@ struct JobConfig {
   std::string job_name;                                   ///< "" when nobody named it
   std::string host = "localhost";                         ///< this host's name (`algo-1`, …)
   std::map<std::string, std::filesystem::path> channels;  ///< channel name → its directory on this host
+  std::map<std::string, std::string> content_types;       ///< channel name → its ContentType, where one is said
   std::filesystem::path model_dir;                        ///< artifacts go here (SM_MODEL_DIR)
   std::filesystem::path checkpoint_dir;                   ///< checkpoints are here; "" when the job has none
   std::filesystem::path output_data_dir;                  ///< metrics.jsonl goes here (SM_OUTPUT_DATA_DIR)

@@ -184,6 +184,7 @@ Job job_of(const JobEnvironment& environment) {
   job.config.job_name = environment.job_name;
   job.config.host = environment.current_host;
   job.config.channels = environment.channels;
+  job.config.content_types = environment.content_types;
   job.config.model_dir = environment.model_dir;
   job.config.checkpoint_dir = environment.checkpoint_dir;
   job.config.output_dir = environment.output_dir;
@@ -242,11 +243,13 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   if (!arguments.hosts.empty()) job.hosts = in_natural_order(arguments.hosts, "--hosts");
   if (arguments.launcher) job.launcher = *arguments.launcher;
   for (const auto& [name, path] : arguments.channels) job.config.channels[name] = path;
-  for (std::set<std::string>* channels : {&job.piped_channels, &job.sharded_channels}) {
-    // Not where the job file or a flag has given another directory.
-    std::erase_if(*channels,
-                  [&](const auto& name) { return job.config.channels.at(name) != environment.channels.at(name); });
-  }
+  // What the container says of a channel is not so where the job file or a flag has given another directory.
+  const auto is_other = [&](const std::string& name) {
+    return job.config.channels.at(name) != environment.channels.at(name);
+  };
+  std::erase_if(job.piped_channels, is_other);
+  std::erase_if(job.sharded_channels, is_other);
+  std::erase_if(job.config.content_types, [&](const auto& type) { return is_other(type.first); });
   for (const auto& [name, value] : arguments.hyperparameters) job.hyperparameters[name] = value;
   resolve_directories(arguments, asked, file_says_metrics, job);
   for (auto& [name, path] : job.config.channels) {

@@ -191,6 +191,8 @@ void read_channels(const Environment& environment, const fs::path& data, const s
     job.channels[name] = path ? fs::path(*path) : data / name;
     const auto found = descriptions.find(name);
     if (found == descriptions.end()) continue;
+    const std::string content_type = found->second.text("ContentType").value_or("");
+    if (!content_type.empty()) job.content_types[name] = content_type;
     if (found->second.text("TrainingInputMode") == "Pipe") job.piped_channels.insert(name);
     if (found->second.text("S3DistributionType") == "ShardedByS3Key") job.sharded_channels.insert(name);
   }

@@ -49,8 +49,11 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
   for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
     if (channel.empty()) continue;
     const SampleSpec* like = channel == chosen.train ? nullptr : &channels.at(chosen.train).dataset->spec();
-    channels[channel] =
-        formats.open(config.channels.at(channel), {.columns = config.hyperparameters.columns, .like = like});
+    const auto type = config.content_types.find(channel);
+    channels[channel] = formats.open(config.channels.at(channel),
+                                     {.content_type = type == config.content_types.end() ? "" : type->second,
+                                      .columns = config.hyperparameters.columns,
+                                      .like = like});
   }
   return channels;
 }

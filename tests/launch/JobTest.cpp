@@ -240,7 +240,7 @@ TEST(JobEnvironment, ChannelsComeFromTheFileWhateverLiesInTheDirectory) {
   std::ofstream(container / "input/data/train-images.v1-manifest") << "{}";
   container.config(
       "inputdataconfig.json",
-      R"({"train-images.v1":null,"a.b-c_d":{"S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"}})");
+      R"({"train-images.v1":{"ContentType":"text/csv;label_size=0"},"a.b-c_d":{"S3DistributionType":"ShardedByS3Key","RecordWrapperType":"None"}})");
   // A shell between the toolkit and this program drops variables whose name holds a dash.
   const JobEnvironment job =
       container.read({{"SM_CHANNELS", R"(["a.b-c_d","train-images.v1"])"}, {"SM_CHANNEL_X", ""}});
@@ -248,6 +248,7 @@ TEST(JobEnvironment, ChannelsComeFromTheFileWhateverLiesInTheDirectory) {
             (std::map<std::string, fs::path>{{"a.b-c_d", container / "input/data/a.b-c_d"},
                                              {"train-images.v1", container / "input/data/train-images.v1"}}));
   EXPECT_EQ(job.sharded_channels, (std::set<std::string>{"a.b-c_d"}));
+  EXPECT_EQ(job.content_types, (std::map<std::string, std::string>{{"train-images.v1", "text/csv;label_size=0"}}));
 }
 
 TEST(JobEnvironment, KnowsWhereToSayWhatItCannotRead) {
