@@ -1,57 +1,59 @@
 #include "engine/commands/ModelCommand.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
+#include "job/Hyperparameters.h"
 
 namespace lockstep {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// The hyperparameters that a built-in program is made by.
+constexpr std::string_view kOfPrograms[] = {"model_channels", "model_hidden", "model_norm", "model_dropout", "seed"};
+
+}  // namespace
+
 int model_command(int count, const char* const* arguments) {
-  BuiltinOptions options;
+  BuiltinOptions sizes;
   std::string name;
   std::string output;
-  std::string norm = "batch";
+  std::map<std::string, std::string> given;
   CLI::App app("Writes a built-in program as a .pt2 archive, with initial values drawn from the seed.",
                "lockstep model");
   app.add_option("NAME", name, "The program: " + join(builtin_program_names(), ", "))->required();
   app.add_option("-o,--output", output, "The file to write")->required();
-  app.add_option("--input_shape", options.input_shape, "Of one sample: channels,height,width")
+  app.add_option("--input_shape", sizes.input_shape, "Of one sample: channels,height,width")
       ->delimiter(',')
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--classes", options.classes, "Width of the output")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--model_channels", options.channels, "cnn: channels of each conv block")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--model_hidden", options.hidden, "Widths of the hidden linear layers")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--model_norm", norm, "cnn: normalization")
-      ->check(CLI::IsMember({"batch", "none"}))
-      ->capture_default_str();
-  app.add_option("--model_dropout", options.dropout, "Probability of dropping")
-      ->check(CLI::Range(0.0, 0.999))
-      ->capture_default_str();
-  app.add_option("--seed", options.seed, "Of the initial values")->capture_default_str();
+  app.add_option("--classes", sizes.classes, "Width of the output")->check(CLI::PositiveNumber)->capture_default_str();
+  for (const HyperparameterDescription& row : describe_hyperparameters()) {
+    if (std::ranges::count(kOfPrograms, row.name) == 0) continue;
+    app.add_option("--" + row.name, given[row.name], row.help)->type_name(row.type)->default_str(row.default_value);
+  }
   try {
     app.parse(count, const_cast<char**>(arguments));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitDone : kExitBadInput;
   }
-  options.batch_norm = norm == "batch";
+  std::erase_if(given, [](const auto& flag) { return flag.second.empty(); });
+  BuiltinOptions options = builtin_options(hyperparameters_from_json(given));
+  options.input_shape = sizes.input_shape;
+  options.classes = sizes.classes;
   const Program program = build_builtin_program(name, options);
   const fs::path file = fs::absolute(output);
   StagingDirectory staging(file.parent_path());

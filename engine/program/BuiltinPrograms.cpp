@@ -8,6 +8,14 @@
 
 namespace lockstep {
 
+BuiltinOptions builtin_options(const Hyperparameters& hyperparameters) {
+  return {.channels = hyperparameters.model_channels,
+          .hidden = hyperparameters.model_hidden,
+          .batch_norm = hyperparameters.model_norm == Norm::kBatch,
+          .dropout = hyperparameters.model_dropout,
+          .seed = hyperparameters.seed};
+}
+
 std::vector<std::string> builtin_program_names() { return {"mlp", "cnn"}; }
 
 bool is_builtin_program(const std::string& name) { return std::ranges::count(builtin_program_names(), name) > 0; }

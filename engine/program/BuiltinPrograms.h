@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/program/Program.h"
+#include "job/Hyperparameters.h"
 
 namespace lockstep {
 
@@ -19,6 +20,9 @@ struct BuiltinOptions {
   double dropout = 0.25;                             ///< 0: none
   std::uint64_t seed = 1;                            ///< of the initial values
 };
+
+/// As a job's hyperparameters say; sizes are left at their defaults.
+BuiltinOptions builtin_options(const Hyperparameters& hyperparameters);
 
 /// "mlp": flatten → [linear → relu → dropout] per hidden width → linear.
 /// "cnn": [conv 3×3 → batch norm → relu → max-pool 2 → dropout] per channel count → flatten → as mlp.

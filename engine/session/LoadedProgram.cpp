@@ -37,11 +37,7 @@ LoadedProgram::LoadedProgram(Program loaded)
 Program load_program(const Hyperparameters& hyperparameters, const ProgramSamples* train) {
   const at::ScalarType type = hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat;
   if (!is_builtin_program(hyperparameters.model)) return read_program(hyperparameters, type);
-  BuiltinOptions options = {.channels = hyperparameters.model_channels,
-                            .hidden = hyperparameters.model_hidden,
-                            .batch_norm = hyperparameters.model_norm == Norm::kBatch,
-                            .dropout = hyperparameters.model_dropout,
-                            .seed = hyperparameters.seed};
+  BuiltinOptions options = builtin_options(hyperparameters);
   if (train != nullptr) {
     options.input_shape = train->input(0).sizes;
     if (options.input_shape.size() == 2) options.input_shape.insert(options.input_shape.begin(), 1);
