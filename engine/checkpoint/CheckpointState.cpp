@@ -1,12 +1,10 @@
 #include "engine/checkpoint/CheckpointState.h"
 
-#include <cmath>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "common/Error.h"
-#include "common/Text.h"
 #include "job/Json.h"
+#include "job/JsonNumber.h"
 
 namespace lockstep {
 
@@ -14,23 +12,22 @@ using nlohmann::json;
 
 namespace {
 
-// JSON has no NaN and no infinity.
-json number(double value) { return std::isfinite(value) ? json(value) : json(format("%g", value)); }
-
-double number_in(const json& value) {
-  return value.is_string() ? std::strtod(value.get<std::string>().c_str(), nullptr) : value.get<double>();
-}
-
 std::int64_t count_in(const json& value) {
   const auto count = value.get<std::int64_t>();
   if (!value.is_number_integer() || count < 0) throw InputError("expected a count, found " + value.dump());
   return count;
 }
 
+double weight_in(const json& value) {
+  const double weight = number_in(value);
+  if (!(weight >= 0)) throw InputError("expected a weight, found " + value.dump());
+  return weight;
+}
+
 json evaluation(const std::optional<SavedEvaluation>& saved) {
   if (!saved) return nullptr;
   json metrics = json::object();
-  for (const auto& [name, value] : saved->metrics) metrics[name] = number(value);
+  for (const auto& [name, value] : saved->metrics) metrics[name] = json_number(value);
   return {{"step", saved->step}, {"metrics", metrics}};
 }
 
@@ -47,8 +44,8 @@ std::string write_state(const CheckpointState& state) {
   json document = {{"step", state.step},
                    {"epoch", state.position.epoch},
                    {"epoch_step", state.position.step},
-                   {"epoch_loss", number(state.epoch_loss)},
-                   {"epoch_samples", state.epoch_samples},
+                   {"epoch_loss", json_number(state.epoch_loss)},
+                   {"epoch_samples", json_number(state.epoch_weight)},
                    {"evaluated_step", state.evaluated_step},
                    {"evaluations_since_best", state.evaluations_since_best},
                    {"best", evaluation(state.best)},
@@ -72,7 +69,7 @@ CheckpointState read_state(const std::string& text, const std::string& origin) {
     CheckpointState state{.step = count_in(document.at("step")),
                           .position = {count_in(document.at("epoch")), count_in(document.at("epoch_step"))},
                           .epoch_loss = number_in(document.at("epoch_loss")),
-                          .epoch_samples = count_in(document.at("epoch_samples")),
+                          .epoch_weight = weight_in(document.at("epoch_samples")),
                           .evaluated_step = count_in(document.at("evaluated_step")),
                           .evaluations_since_best = count_in(document.at("evaluations_since_best")),
                           .best = evaluation_in(document.at("best")),

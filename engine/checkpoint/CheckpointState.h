@@ -25,9 +25,10 @@ struct SavedEvaluation {
 /// `state.json`: where training stands after a step. Numbers that are not finite are written as texts.
 struct CheckpointState {
   std::int64_t step = 0;
-  LoaderPosition position{};        ///< of the next step; step = steps of the epoch: its evaluation comes next
-  double epoch_loss = 0;            ///< of the epoch so far: Σ loss × samples, without skipped steps
-  std::int64_t epoch_samples = 0;   ///< in that sum
+  LoaderPosition position{};  ///< of the next step; step = steps of the epoch: its evaluation comes next
+  double epoch_loss = 0;      ///< of the epoch so far: Σ loss × weight, without skipped steps
+  /// In that sum: samples, by what their positions weigh on average. In the file it is named `epoch_samples`.
+  double epoch_weight = 0;
   std::int64_t evaluated_step = 0;  ///< after which the last evaluation was; 0: there was none
   std::int64_t evaluations_since_best = 0;
   std::optional<SavedEvaluation> best{};

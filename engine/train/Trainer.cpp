@@ -61,18 +61,18 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   progress_.global_step = state.step;
   progress_.position = state.position;
   progress_.epoch_loss = state.epoch_loss;
-  progress_.epoch_samples = state.epoch_samples;
+  progress_.epoch_weight = state.epoch_weight;
   evaluation_.restore(state);
   best_.restore(checkpoint, model_.inference());
   checkpoints_.restored(state.step, state.evaluated_step);
 }
 
-// A collective. Rank 0 writes it: the others have none.
+// A collective. Rank 0 writes it, before the next step: the others have none.
 std::optional<Snapshot> Trainer::take_snapshot() {
   Checkpoint checkpoint{.state = {.step = progress_.global_step,
                                   .position = progress_.position,
                                   .epoch_loss = progress_.epoch_loss,
-                                  .epoch_samples = progress_.epoch_samples,
+                                  .epoch_weight = progress_.epoch_weight,
                                   .job = checkpoints_.job()},
                         .model = {},
                         .optimizer = {},
@@ -136,7 +136,7 @@ void Trainer::end_epoch(double seconds, std::int64_t samples) {
   if (position.step == plan_.batches.steps()) {
     position = {position.epoch + 1, 0};
     progress_.epoch_loss = 0;
-    progress_.epoch_samples = 0;
+    progress_.epoch_weight = 0;
   }
   if (checkpoints_.due()) save_checkpoint();
 }
@@ -247,8 +247,9 @@ void Trainer::finish_step() {
   progress_.stopped |= result.stop;
   if (result.save) checkpoints_.request();
   if (!result.skipped && !result.weightless) {
-    progress_.epoch_loss += result.loss * static_cast<double>(done.batch_size);
-    progress_.epoch_samples += done.batch_size;
+    const double weight = static_cast<double>(done.batch_size) * result.weight;
+    progress_.epoch_loss += result.loss * weight;
+    progress_.epoch_weight += weight;
   }
   done.loss = result.loss;
   done.skipped = result.skipped;
@@ -279,7 +280,7 @@ void Trainer::evaluate(double samples_per_second) {
   const std::int64_t step = progress_.global_step;
   Evaluated told = {
       .epoch = progress_.position.epoch + 1, .global_step = step, .train_samples_per_second = samples_per_second};
-  const double train_loss = progress_.epoch_loss / static_cast<double>(progress_.epoch_samples);
+  const double train_loss = progress_.epoch_loss / progress_.epoch_weight;
   if (std::isfinite(train_loss)) told.train_loss = train_loss;
   if (!evaluation_.channel().empty()) {
     std::optional<Evaluation> evaluation;

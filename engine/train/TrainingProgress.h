@@ -11,8 +11,8 @@ namespace lockstep {
 struct TrainingProgress {
   std::int64_t global_step = 0;  ///< steps that were started
   LoaderPosition position{};     ///< of the next step; step = steps of the epoch: its evaluation comes next
-  double epoch_loss = 0;         ///< Σ step loss × samples of the epoch so far, without skipped and weightless steps
-  std::int64_t epoch_samples = 0;     ///< in that sum
+  double epoch_loss = 0;         ///< Σ step loss × weight of the epoch so far, without skipped and weightless steps
+  double epoch_weight = 0;       ///< in that sum: samples, by what their positions weigh on average
   std::int64_t trained_samples = 0;   ///< over all ranks
   double training_seconds = 0;        ///< steps only, without evaluations
   std::int64_t finite_step = -1;      ///< after which the state was last found to be finite

@@ -178,6 +178,7 @@ TrainingStep::Result TrainingStep::finish() {
   // Gradients of nothing do not say whether the scale is right.
   if (options_.loss_scale && (overflow || !weightless)) options_.loss_scale->update(overflow);
   return {.loss = loss,
+          .weight = weight.missing == 0 ? 1 : weight.actual,
           .skipped = overflow,
           .weightless = weightless,
           .stop = state.riders.stop > 0,

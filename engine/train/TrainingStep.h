@@ -54,6 +54,7 @@ class TrainingStep {
   };
   struct Result {
     double loss = 0;          ///< the mean over the global batch; 0 when it is weightless
+    double weight = 0;        ///< of the global batch ÷ what is expected of it: exactly 1 where nothing is missing
     bool skipped = false;     ///< the gradient overflowed: no parameter changed, and the loss scale halved
     bool weightless = false;  ///< no position of the global batch counts: no parameter changed
     bool stop = false;        ///< a rank wanted it before this step: the same on all ranks

@@ -17,7 +17,7 @@ CheckpointState example() {
   return {.step = 1234,
           .position = {3, 34},
           .epoch_loss = 0.1 + 0.2,
-          .epoch_samples = 5,
+          .epoch_weight = 1.0 / 7,
           .evaluated_step = 1200,
           .evaluations_since_best = 2,
           .best = SavedEvaluation{.step = 800, .metrics = {{"loss", 1.0 / 3}, {"accuracy", std::nan("")}}},
@@ -37,6 +37,7 @@ TEST(CheckpointState, ComesBackToTheLastBit) {
   EXPECT_EQ(read.position.epoch, 3);
   EXPECT_EQ(read.position.step, 34);
   EXPECT_EQ(read.epoch_loss, state.epoch_loss);
+  EXPECT_EQ(read.epoch_weight, state.epoch_weight);
   EXPECT_EQ(read.best->metrics.at("loss"), 1.0 / 3);
   EXPECT_TRUE(std::isnan(read.best->metrics.at("accuracy")));
   EXPECT_EQ(read.last->metrics.at("loss"), std::numeric_limits<double>::infinity());

@@ -61,6 +61,25 @@ TEST_F(TrainerTest, EvaluatesAfterEachEpochAndCountsItsSteps) {
   EXPECT_EQ(job.events.evaluations[1].metrics.front().first, "validation_loss");
 }
 
+// As an evaluation's: an epoch in one step is the same mean as an epoch in steps of different weights.
+TEST_F(TrainerTest, AnEpochsLossIsTheMeanByWhatItsSamplesWeigh) {
+  Hyperparameters options = TrainerJob::hyperparameters();
+  options.precision = Precision::kFp64;
+  options.model_dropout = 0;
+  options.learning_rate = 0;
+  options.epochs = 1;
+  options.ignore_index = 3;
+  options.class_weights = {1, 0.25, 4, 1, 0, 2};
+  TrainerJob in_steps(options, context());
+  in_steps.run();
+  options.batch_size = 75;
+  TrainerJob at_once(options, context());
+  at_once.run();
+  const double loss = at_once.events.steps.at(0).loss;
+  EXPECT_NEAR(in_steps.events.evaluations.at(0).train_loss.value(), loss, 1e-12 * loss);
+  EXPECT_EQ(at_once.events.evaluations.at(0).train_loss.value(), loss);
+}
+
 // Each phase takes some time, and all of them together not more than there was.
 TEST_F(TrainerTest, TellsWhereTheTimeOfAStepWent) {
   Hyperparameters options = TrainerJob::hyperparameters();
