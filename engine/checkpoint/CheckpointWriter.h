@@ -17,8 +17,11 @@ class CheckpointWriter {
   /// `directory` must outlive this. `keep`: how many checkpoints stay.
   CheckpointWriter(const CheckpointDirectory& directory, std::int64_t keep) : directory_(directory), keep_(keep) {}
 
-  /// Returns which older checkpoints could not be removed, each with the reason: nothing is lost by it. Throws
-  /// SystemError, or InputError when the directory cannot be written, and leaves what was there.
+  const CheckpointDirectory& directory() const { return directory_; }
+
+  /// Tensors of a device come into the host's memory one after another. Returns which older checkpoints could not be
+  /// removed, each with the reason: nothing is lost by it. Throws SystemError, or InputError when the directory cannot
+  /// be written, and leaves what was there.
   std::vector<std::string> write(const Snapshot& snapshot) const;
 
  private:

@@ -16,9 +16,11 @@ void own(NamedTensors& tensors) {
 
 }  // namespace
 
-Snapshot::Snapshot(Checkpoint live) : contents_(std::move(live)) {
-  own(contents_.model);
-  own(contents_.optimizer);
+Snapshot Snapshot::owned() const {
+  Checkpoint contents = contents_;
+  own(contents.model);
+  own(contents.optimizer);
+  return Snapshot(std::move(contents));
 }
 
 }  // namespace lockstep

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/checkpoint/CheckpointDirectory.h"
+#include "engine/checkpoint/CheckpointWriter.h"
 #include "engine/checkpoint/Snapshot.h"
 #include "engine/collectives/Communicator.h"
 #include "engine/report/EventSink.h"
@@ -26,9 +27,9 @@ class CheckpointKeeper {
   CheckpointKeeper(const Hyperparameters& hyperparameters, const CheckpointDirectory* directory, Communicator& host,
                    EventSink& events);
 
-  bool enabled() const { return directory_ != nullptr; }
+  bool enabled() const { return writer_.has_value(); }
   /// Only with a directory: what a job that goes on from its checkpoints must have in common with this one.
-  const JobItems& job() const { return directory_->job(); }
+  const JobItems& job() const { return writer_->directory().job(); }
 
   /// Training starts, or goes on after something was restored: time counts from now on.
   void begin() { last_written_ = Clock::now(); }
@@ -43,16 +44,15 @@ class CheckpointKeeper {
   /// A checkpoint already holds this: it was restored.
   void restored(std::int64_t step, std::int64_t evaluated_step) { saved_ = {step, evaluated_step}; }
   /// A collective. Has rank 0 write the snapshot that `take`, a collective, returns there, unless a checkpoint already
-  /// holds the state after `step` with the evaluation after `evaluated_step`. Training waits until it is written.
-  /// Throws alike on all ranks when it cannot be written.
+  /// holds the state after `step` with the evaluation after `evaluated_step`. Training waits until it is written,
+  /// so a snapshot that shares its tensors with training will do. Throws alike on all ranks when it cannot be written.
   void save(std::int64_t step, std::int64_t evaluated_step, const std::function<std::optional<Snapshot>()>& take);
 
  private:
   using Clock = std::chrono::steady_clock;
 
   CheckpointEvery every_;
-  std::int64_t count_;  ///< of the newest checkpoints that are kept
-  const CheckpointDirectory* directory_;
+  std::optional<CheckpointWriter> writer_;  ///< none without a directory
   Communicator& host_;
   EventSink& events_;
   bool due_ = false;

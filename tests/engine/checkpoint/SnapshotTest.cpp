@@ -22,7 +22,7 @@ TEST(Snapshot, StaysAsItWasWhenTrainingGoesOn) {
   at::Tensor flat = at::arange(6, at::kFloat);
   at::Tensor weight = flat.narrow(0, 2, 3);
   at::Tensor momentum = at::ones({3});
-  const Snapshot snapshot(live(weight, momentum));
+  const Snapshot snapshot = Snapshot(live(weight, momentum)).owned();
   flat.zero_();
   momentum.fill_(5);
   EXPECT_EQ(snapshot.step(), 7);
@@ -30,12 +30,21 @@ TEST(Snapshot, StaysAsItWasWhenTrainingGoesOn) {
   EXPECT_TRUE(at::equal(snapshot.contents().optimizer.at("momentum/weight"), at::ones({3})));
 }
 
+// For whoever writes while training waits, on whose memory a copy would come on top.
+TEST(Snapshot, CopiesNothingUnlessItIsAsked) {
+  const at::Tensor weight = at::ones({3});
+  const at::Tensor momentum = at::ones({3});
+  const Snapshot snapshot(live(weight, momentum));
+  EXPECT_EQ(snapshot.contents().model.at("weight").const_data_ptr(), weight.const_data_ptr());
+  EXPECT_EQ(snapshot.contents().optimizer.at("momentum/weight").const_data_ptr(), momentum.const_data_ptr());
+  EXPECT_NE(snapshot.owned().contents().model.at("weight").const_data_ptr(), weight.const_data_ptr());
+}
+
 TEST(Snapshot, IsWrittenAsTheCheckpointOfItsStep) {
   const TemporaryDirectory directory;
   const CheckpointDirectory checkpoints(directory / "checkpoints", {});
   at::Tensor weight = at::arange(3, at::kFloat);
   const Snapshot snapshot(live(weight, at::ones({3})));
-  weight.zero_();
   EXPECT_TRUE(CheckpointWriter(checkpoints, 2).write(snapshot).empty());
   const Checkpoint read = read_checkpoint(checkpoints.path_of(7));
   EXPECT_EQ(read.state.step, 7);
