@@ -6,8 +6,8 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
-#include "engine/train/FittingSamples.h"
-#include "engine/train/ProgramInputs.h"
+#include "engine/session/FittingSamples.h"
+#include "engine/session/ProgramInputs.h"
 
 namespace lockstep {
 

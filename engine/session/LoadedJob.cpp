@@ -8,7 +8,7 @@
 #include "common/Text.h"
 #include "engine/data/SyntheticDataset.h"
 #include "engine/program/BuiltinPrograms.h"
-#include "engine/train/FittingSamples.h"
+#include "engine/session/FittingSamples.h"
 
 namespace lockstep {
 

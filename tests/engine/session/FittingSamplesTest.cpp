@@ -1,4 +1,4 @@
-#include "engine/train/FittingSamples.h"
+#include "engine/session/FittingSamples.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "engine/train/FittingSamples.h"
+#include "engine/session/FittingSamples.h"
 
 #include <algorithm>
 #include <optional>
@@ -7,6 +7,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/program/OperatorTraits.h"
+#include "engine/session/SampleSizes.h"
 
 namespace lockstep {
 
@@ -14,27 +15,30 @@ namespace {
 
 constexpr std::int64_t kMostNumbers = std::int64_t{1} << 32;  // of one sample
 
-// The sizes behind the batch dimension.
-std::vector<std::int64_t> sample_sizes(const Graph& graph, const std::string& value) {
+[[noreturn]] void refuse_sizes(const Graph& graph, const std::string& value) {
   const std::vector<Dimension> dimensions = graph.sizes(value);
   if (dimensions.empty()) throw InputError("synthetic data needs a batch dimension, and " + value + " has none");
-  std::vector<std::int64_t> sizes;
+  const auto open = std::ranges::find_if(dimensions.begin() + 1, dimensions.end(), [](const Dimension& dimension) {
+    return std::holds_alternative<std::string>(dimension);
+  });
+  throw InputError("synthetic data needs to know all sizes but the batch's; dimension " +
+                   std::to_string(open - dimensions.begin()) + " of " + value + " is " +
+                   in_quotes(std::get<std::string>(*open)) + ": export the program with a fixed size there");
+}
+
+std::vector<std::int64_t> fixed_sizes(const Graph& graph, const std::string& value) {
+  const auto sizes = sample_sizes(graph, value);
+  if (!sizes) refuse_sizes(graph, value);
   std::int64_t numbers = 1;
-  for (std::size_t i = 1; i < dimensions.size(); ++i) {
-    const auto* size = std::get_if<std::int64_t>(&dimensions[i]);
-    if (!size) {
-      throw InputError("synthetic data needs to know all sizes but the batch's; dimension " + std::to_string(i) +
-                       " of " + value + " is " + in_quotes(std::get<std::string>(dimensions[i])) +
-                       ": export the program with a fixed size there");
+  for (std::size_t i = 0; i < sizes->size(); ++i) {
+    const std::int64_t size = (*sizes)[i];
+    if (size < 1 || size > kMostNumbers / numbers) {
+      throw InputError("synthetic data cannot be of the sizes of " + value + ": dimension " + std::to_string(i + 1) +
+                       " is " + std::to_string(size));
     }
-    if (*size < 1 || *size > kMostNumbers / numbers) {
-      throw InputError("synthetic data cannot be of the sizes of " + value + ": dimension " + std::to_string(i) +
-                       " is " + std::to_string(*size));
-    }
-    numbers *= *size;
-    sizes.push_back(*size);
+    numbers *= size;
   }
-  return sizes;
+  return *sizes;
 }
 
 // How many integers a node of bounded inputs takes, or nothing where it says no number.
@@ -52,7 +56,7 @@ std::optional<std::int64_t> count_of(const Graph& graph, const Node& node, const
 // What an input may hold.
 Field input_field(const Graph& graph, const std::string& input) {
   Field field{
-      .name = input, .type = static_cast<ElementType>(graph.scalar_type(input)), .sizes = sample_sizes(graph, input)};
+      .name = input, .type = static_cast<ElementType>(graph.scalar_type(input)), .sizes = fixed_sizes(graph, input)};
   switch (field.type) {
     case ElementType::kFloat:
     case ElementType::kDouble:
@@ -117,7 +121,7 @@ SampleSpec fitting_samples(const Graph& graph, bool class_labels) {
   const bool doubles = static_cast<ElementType>(graph.scalar_type(output)) == ElementType::kDouble;
   Field target{.name = "targets",
                .type = doubles ? ElementType::kDouble : ElementType::kFloat,
-               .sizes = sample_sizes(graph, output)};
+               .sizes = fixed_sizes(graph, output)};
   if (class_labels) {
     if (target.sizes.empty()) {
       throw InputError("a loss of class labels takes outputs [batch, …, classes], and " + output + " is [batch]");
