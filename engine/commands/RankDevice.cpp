@@ -1,8 +1,9 @@
 #include "engine/commands/RankDevice.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "common/Error.h"
 #include "engine/collectives/Agreement.h"
@@ -17,7 +18,8 @@
 
 namespace lockstep {
 
-RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host)
+RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host,
+                       [[maybe_unused]] EventSink& events)
     : host_(host), hosts_(session.hosts()), host_number_(session.first_rank_on_this_host()) {
   if (config.gpus == 0) {
     device_ = std::make_unique<CpuDevice>(static_cast<int>(config.threads));
@@ -46,9 +48,10 @@ RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Commu
   if (!log) return;
   const NcclNetwork network = read_nccl_network(log->take().value_or(""));
   for (const std::string& line : agree_on_network(host, network, config.efa && !config.hyperparameters.allow_tcp)) {
-    if (host.rank() == 0) std::printf("lockstep: %s\n", line.c_str());
+    const std::string_view warning = "WARNING: ";
+    const bool warns = line.starts_with(warning);
+    if (host.rank() == 0) events.note({.text = warns ? line.substr(warning.size()) : line, .warning = warns});
   }
-  std::fflush(stdout);
 #else
   throw InternalError("a job for GPUs reached a rank that was built without CUDA");
 #endif

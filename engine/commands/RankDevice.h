@@ -5,6 +5,7 @@
 
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/collectives/MpiSession.h"
+#include "engine/report/EventSink.h"
 #include "engine/train/RankContext.h"
 #include "job/JobConfig.h"
 
@@ -15,8 +16,8 @@ namespace lockstep {
 class RankDevice {
  public:
   /// A collective of `host`, which must outlive this. Throws CollectiveError on all ranks when one of them cannot use
-  /// its GPU, or two have the same.
-  RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host);
+  /// its GPU, or two have the same. On rank 0, tells `events` how NCCL reaches other hosts.
+  RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host, EventSink& events);
 
   /// Lives as long as this.
   RankContext context() const {

@@ -90,10 +90,10 @@ void RankProcess::watch_each_other() {
     std::_Exit(loss.exit_code);
   });
   if (communicator_.rank() > 0 || watch_->unwatched().empty()) return;
-  std::printf(
-      "lockstep: WARNING: %zu ranks cannot connect to rank 0 by TCP; if one of them is killed, the others may "
-      "wait for it for ever\n",
-      watch_->unwatched().size());
+  events_.note({.text = std::to_string(watch_->unwatched().size()) +
+                        " ranks cannot connect to rank 0 by TCP; if one of them is killed, the others may wait for it "
+                        "for ever",
+                .warning = true});
 }
 
 // Else each rank would train the whole job and write the same artifacts.
@@ -107,18 +107,19 @@ bool RankProcess::all_are_here() {
 }
 
 int RankProcess::train() {
-  device_.emplace(config_, mpi_, communicator_);
+  device_.emplace(config_, mpi_, communicator_, events_);
   session_.emplace(config_, device_->context(), stop_.token(), events_);
   session_->prepare();
   training_began_ = true;
   const SessionOutcome outcome = session_->run();
-  const int code = exit_code_of(outcome);
+  const int code = conclude(outcome);
   communicator_.barrier();
   if (outcome.kept) report(outcome.stopped ? RankStatus::kStopped : RankStatus::kEnded);
   return code;
 }
 
-int RankProcess::exit_code_of(const SessionOutcome& outcome) {
+// Says why where nothing is kept and nobody else can. Returns the exit code.
+int RankProcess::conclude(const SessionOutcome& outcome) {
   if (outcome.kept) {
     return outcome.stopped && !launched_ ? static_cast<int>(config_.hyperparameters.exit_code_when_stopped) : kExitDone;
   }

@@ -37,7 +37,7 @@ class RankProcess {
   void watch_each_other();
   bool all_are_here();
   int train();
-  int exit_code_of(const SessionOutcome& outcome);
+  int conclude(const SessionOutcome& outcome);
   int fail(const Failure& failure);
   int end_all(const std::string& why, int code);
   void report(RankStatus status) const;

@@ -91,6 +91,7 @@ void Console::step_done(const StepDone& event) {
 void Console::evaluated(const Evaluated& event) { print_metrics(event.epoch, event.global_step, metrics_of(event)); }
 
 void Console::checkpoint_saved(const CheckpointSaved& event) {
+  meter_.waited(event.seconds);
   print_line("checkpoint " + event.path.string() + format(", written in %.2f s", event.seconds));
   for (const std::string& text : event.not_pruned) {
     print_line("WARNING: older checkpoints take up room: " + text);
@@ -102,6 +103,11 @@ void Console::note(const Note& event) { print_line((event.warning ? "WARNING: " 
 void Console::run_ended(const RunEnded& event) {
   print_metrics(event.epochs, event.state_step, metrics_of(event));
   print_rows(rows_of(event));
+}
+
+void Console::run_failed(const RunFailed& /*event*/) {
+  end_line();
+  std::fflush(out_);
 }
 
 }  // namespace lockstep

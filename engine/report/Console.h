@@ -23,6 +23,8 @@ class Console : public EventSink {
   void checkpoint_saved(const CheckpointSaved& event) override;
   void note(const Note& event) override;
   void run_ended(const RunEnded& event) override;
+  /// Ends the line of progress: what failed is said on standard error, by whoever ends the process.
+  void run_failed(const RunFailed& event) override;
 
  private:
   void end_line();

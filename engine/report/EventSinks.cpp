@@ -30,4 +30,8 @@ void EventSinks::run_ended(const RunEnded& event) {
   for (const auto& sink : sinks_) sink->run_ended(event);
 }
 
+void EventSinks::run_failed(const RunFailed& event) {
+  for (const auto& sink : sinks_) sink->run_failed(event);
+}
+
 }  // namespace lockstep

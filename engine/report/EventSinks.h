@@ -19,6 +19,7 @@ class EventSinks : public EventSink {
   void checkpoint_saved(const CheckpointSaved& event) override;
   void note(const Note& event) override;
   void run_ended(const RunEnded& event) override;
+  void run_failed(const RunFailed& event) override;
 
  private:
   std::vector<std::unique_ptr<EventSink>> sinks_;

@@ -63,7 +63,7 @@ struct StepDone {
   std::int64_t total_steps = 0;  ///< of the job
   std::int64_t global_step = 0;  ///< counted from 1
   std::int64_t batch_size = 0;   ///< samples of this step over all ranks
-  double loss = 0;               ///< the mean over the step's samples
+  double loss = 0;  ///< of the step's samples over all ranks: Σ loss ÷ Σ weight; 0 when it is weightless
   double learning_rate = 0;
   bool skipped = false;                          ///< the gradient overflowed in fp16, so no parameter has changed
   bool weightless = false;                       ///< no label of the step counts, so no parameter has changed
@@ -76,7 +76,7 @@ struct StepDone {
 struct Evaluated {
   std::int64_t epoch = 0;              ///< counted from 1
   std::int64_t global_step = 0;        ///< counted from 1
-  std::optional<double> train_loss{};  ///< the mean over the epoch's samples; nothing when it is not finite
+  std::optional<double> train_loss{};  ///< of the epoch, Σ loss ÷ Σ weight; nothing when it is not finite
   double train_samples_per_second = 0;
   Metrics metrics{};  ///< of the channel, under names such as `validation_loss`; empty when nothing was evaluated
 };
@@ -109,10 +109,11 @@ struct ArtifactFacts {
   std::uintmax_t bytes = 0;
 };
 
-/// All is trained, evaluated and written.
+/// Training is at its end, or was stopped on request, and what there is to write is written.
 struct RunEnded {
   std::int64_t epochs = 0;
   std::int64_t steps = 0;                  ///< of training
+  bool stopped = false;                    ///< on request, before the job's end
   std::int64_t state_step = 0;             ///< the step after which the state in the artifacts was taken
   Metrics metrics{};                       ///< of that state, under names such as `test_accuracy`
   double seconds = 0;                      ///< of the whole run
@@ -125,6 +126,11 @@ struct RunEnded {
   std::int64_t skipped_steps = 0;          ///< fp16
   std::int64_t peak_memory = 0;            ///< bytes, on rank 0
   std::vector<ArtifactFacts> artifacts{};
+};
+
+/// The run has come to an error, which may be before it has started. Nothing else happens in it.
+struct RunFailed {
+  std::string text{};  ///< of the error
 };
 
 }  // namespace lockstep

@@ -1,22 +1,18 @@
 #include "engine/report/MetricsFile.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
 #include "common/Error.h"
-#include "common/Text.h"
 #include "engine/report/RunRows.h"
+#include "job/JsonNumber.h"
 
 namespace lockstep {
 
 using nlohmann::json;
 
 namespace {
-
-// JSON has no NaN and no infinity.
-json number(double value) { return std::isfinite(value) ? json(value) : json(format("%g", value)); }
 
 json row_object(const Rows& rows) {
   json object = json::object();
@@ -26,7 +22,7 @@ json row_object(const Rows& rows) {
 
 json metrics_line(const char* event, std::int64_t epoch, std::int64_t global_step, const Metrics& metrics) {
   json line = {{"event", event}, {"epoch", epoch}, {"step", global_step}};
-  for (const auto& [name, value] : metrics) line[name] = number(value);
+  for (const auto& [name, value] : metrics) line[name] = json_number(value);
   return line;
 }
 
@@ -63,15 +59,17 @@ void MetricsFile::step_done(const StepDone& event) {
   write({{"event", "progress"},
          {"epoch", event.epoch},
          {"step", event.global_step},
-         {"train_loss", number(event.loss)},
+         {"train_loss", json_number(event.loss)},
          {"learning_rate", event.learning_rate},
-         {"samples_per_second", number(speed->samples_per_second)}});
+         {"samples_per_second", json_number(speed->samples_per_second)}});
 }
 
 void MetricsFile::evaluated(const Evaluated& event) {
   meter_.pause();
   write(metrics_line("epoch", event.epoch, event.global_step, metrics_of(event)));
 }
+
+void MetricsFile::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.seconds); }
 
 void MetricsFile::run_ended(const RunEnded& event) {
   json line = metrics_line("final", event.epochs, event.state_step, metrics_of(event));

@@ -35,4 +35,11 @@ std::optional<Speed> ProgressMeter::step_done(const StepDone& event) {
   return speed;
 }
 
+void ProgressMeter::waited(double seconds) {
+  const auto time =
+      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
+  last_step_ += time;
+  last_line_ += time;
+}
+
 }  // namespace lockstep

@@ -12,12 +12,13 @@ namespace lockstep {
 /// How fast training goes.
 struct Speed {
   double samples_per_second = 0;  ///< since progress was last shown
-  double seconds_left = 0;        ///< of the job, by the mean of all steps so far, without evaluations
+  double seconds_left = 0;        ///< of the job, by the mean of all steps so far, without evaluations and checkpoints
 };
 
 /// Decides after which steps a sink shows progress: every few seconds, on a terminal several times a second and at the
 /// end of an epoch. It takes the time from the events, so that all sinks with the same settings show the same steps.
-/// Tell it every step, and call `pause` at each event that says that something other than steps took time.
+/// Tell it every step, and at each event that says that something other than steps took time call `waited`, where the
+/// event says how much, or `pause`.
 class ProgressMeter {
  public:
   ProgressMeter(bool terminal, double seconds_between_lines)
@@ -27,6 +28,8 @@ class ProgressMeter {
   std::optional<Speed> step_done(const StepDone& event);
   /// Time until the next step says nothing about training speed.
   void pause() { paused_ = true; }
+  /// So much of the time since the last step was no training.
+  void waited(double seconds);
 
  private:
   bool terminal_;

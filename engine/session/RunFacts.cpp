@@ -78,6 +78,7 @@ RunEnded run_ended(const JobConfig& config, const LoadedJob& job, const Training
                    const std::vector<std::filesystem::path>& artifacts, double seconds, const RankContext& context) {
   RunEnded event = {.epochs = result.epochs,
                     .steps = result.steps,
+                    .stopped = result.stopped,
                     .state_step = result.state_step,
                     .metrics = std::move(metrics),
                     .seconds = seconds,

@@ -1,6 +1,7 @@
 #include "engine/session/TrainingSession.h"
 
 #include <algorithm>
+#include <exception>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -30,7 +31,28 @@ TrainingSession::TrainingSession(JobConfig config, const RankContext& context, S
       events_(context.leads() ? events : silent_),
       registries_(std::move(registries)) {}
 
+template <typename Work>
+auto TrainingSession::telling_failure(const Work& work) {
+  try {
+    return work();
+  } catch (const c10::Error& error) {
+    events_.run_failed({.text = error.what_without_backtrace()});
+    throw;
+  } catch (const std::exception& error) {
+    events_.run_failed({.text = error.what()});
+    throw;
+  }
+}
+
 void TrainingSession::prepare() {
+  telling_failure([this] { set_up(); });
+}
+
+SessionOutcome TrainingSession::run() {
+  return telling_failure([this] { return train(); });
+}
+
+void TrainingSession::set_up() {
   require_all_ok(context_.host, [this] {
     try {
       load();
@@ -91,7 +113,7 @@ void TrainingSession::announce() {
   }
 }
 
-SessionOutcome TrainingSession::run() {
+SessionOutcome TrainingSession::train() {
   const TrainingResult result = trainer_->run();
   Metrics metrics;
   if (result.evaluation) metrics = result.evaluation->metrics(result.evaluated_channel);

@@ -39,16 +39,21 @@ class TrainingSession {
 
   /// A collective. Reads all inputs, checks that the job can run and that all ranks mean the same one, says that the
   /// run has started, and goes on from a checkpoint if there is one. Nothing of an earlier job is touched before all
-  /// ranks agree. Throws InputError or CollectiveError for a job that cannot run as it is given.
+  /// ranks agree. Throws InputError or CollectiveError for a job that cannot run as it is given. Events say of any
+  /// error that the run has failed.
   void prepare();
   /// A collective. Trains to the end or until a rank is asked to stop, then writes artifacts and says that the run has
-  /// ended.
+  /// ended; or, as `prepare` does, that it has failed.
   SessionOutcome run();
 
  private:
   const Hyperparameters& options() const { return config_.hyperparameters; }
+  template <typename Work>
+  auto telling_failure(const Work& work);
+  void set_up();
   void load();
   void announce();
+  SessionOutcome train();
   void tell_stop(const TrainingResult& result, bool kept);
 
   JobConfig config_;

@@ -36,6 +36,10 @@ class EventRecorder : public EventSink {
     ended.push_back(event);
     order.emplace_back("ended");
   }
+  void run_failed(const RunFailed& event) override {
+    failed.push_back(event);
+    order.emplace_back("failed");
+  }
 
   std::vector<double> losses() const {
     std::vector<double> losses;
@@ -52,6 +56,7 @@ class EventRecorder : public EventSink {
   std::vector<CheckpointSaved> checkpoints;
   std::vector<Note> notes;
   std::vector<RunEnded> ended;
+  std::vector<RunFailed> failed;
   std::vector<std::string> order;  ///< of all of them: "started", "step", …
 };
 

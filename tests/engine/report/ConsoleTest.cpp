@@ -97,6 +97,26 @@ TEST(Console, EvaluationsSayNothingOfTheSpeedOfTraining) {
   EXPECT_EQ(printed.text().find("samples/s"), std::string::npos) << printed.text();
 }
 
+// 32 samples in the second that was training.
+TEST(Console, CheckpointsSayNothingOfTheSpeedOfTraining) {
+  Printed printed(false, 1);
+  printed.console.step_done(step(1));
+  printed.console.step_done(step(2));
+  printed.console.checkpoint_saved({.global_step = 2, .path = "/c/step-2", .seconds = 97});
+  StepDone late = step(3);
+  late.when += std::chrono::seconds(97);
+  printed.console.step_done(late);
+  EXPECT_TRUE(printed.text().ends_with("step 3/3  loss 0.5000  lr 0.1  32 samples/s  0:03 left\n")) << printed.text();
+}
+
+TEST(Console, WhatFailsStandsOnALineOfItsOwn) {
+  Printed printed(true, 1000);
+  for (int i = 1; i <= 2; ++i) printed.console.step_done(step(i));
+  EXPECT_FALSE(printed.text().ends_with("\n"));
+  printed.console.run_failed({.text = "said by others"});
+  EXPECT_TRUE(printed.text().ends_with(" left\n")) << printed.text();
+}
+
 TEST(Console, SkippedStepsAndWarningsAreToldApart) {
   Printed printed(false, 1000);
   StepDone skipped = step(3);

@@ -19,6 +19,7 @@ class Diary : public EventSink {
   void checkpoint_saved(const CheckpointSaved& event) override { tell("saved " + std::to_string(event.global_step)); }
   void note(const Note& event) override { tell(event.text); }
   void run_ended(const RunEnded& event) override { tell("ended " + std::to_string(event.steps)); }
+  void run_failed(const RunFailed& event) override { tell("failed: " + event.text); }
 
  private:
   void tell(const std::string& text) { told_.push_back(name_ + ": " + text); }
@@ -39,9 +40,11 @@ TEST(EventSinks, TellAllOfThemEverythingInOrder) {
   sinks.checkpoint_saved({.global_step = 1});
   sinks.note({.text = "hello"});
   sinks.run_ended({.steps = 1});
-  EXPECT_EQ(told, (std::vector<std::string>{"a: started mlp", "b: started mlp", "a: step 1", "b: step 1",
-                                            "a: evaluated 1", "b: evaluated 1", "a: saved 1", "b: saved 1", "a: hello",
-                                            "b: hello", "a: ended 1", "b: ended 1"}));
+  sinks.run_failed({.text = "why"});
+  EXPECT_EQ(told,
+            (std::vector<std::string>{"a: started mlp", "b: started mlp", "a: step 1", "b: step 1", "a: evaluated 1",
+                                      "b: evaluated 1", "a: saved 1", "b: saved 1", "a: hello", "b: hello",
+                                      "a: ended 1", "b: ended 1", "a: failed: why", "b: failed: why"}));
 }
 
 }  // namespace

@@ -65,6 +65,18 @@ TEST(MetricsFile, HasALineForEachEvent) {
   EXPECT_EQ(lines[4]["job"]["state"], "after step 2 of 2");
 }
 
+TEST(MetricsFile, CheckpointsSayNothingOfTheSpeedOfTraining) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), false, 1);
+  metrics.run_started({});
+  metrics.step_done(step(1));
+  metrics.checkpoint_saved({.global_step = 1, .seconds = 97});
+  StepDone late = step(2);
+  late.when += std::chrono::seconds(97);
+  metrics.step_done(late);
+  EXPECT_EQ(lines_of(metrics).at(1)["samples_per_second"], 32.0);
+}
+
 TEST(MetricsFile, JsonHasNoNan) {
   const TemporaryDirectory directory;
   MetricsFile metrics(directory.path(), false, 1);

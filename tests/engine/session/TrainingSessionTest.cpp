@@ -50,6 +50,16 @@ class TrainingSessionTest : public testing::Test {
   RankContext context() { return {.device = device_, .communicator = communicator_, .host = communicator_}; }
   bool last() const { return communicator_.rank() == communicator_.size() - 1; }
 
+  /// Nothing was told but this, and on rank 0 only.
+  void expect_failure(const EventRecorder& events, const std::string& text) const {
+    if (communicator_.rank() > 0) {
+      EXPECT_TRUE(events.order.empty());
+      return;
+    }
+    EXPECT_EQ(events.order, std::vector<std::string>{"failed"});
+    EXPECT_NE(events.failed.at(0).text.find(text), std::string::npos) << events.failed.at(0).text;
+  }
+
   /// Asks to stop at the `step`-th step, on the last rank only.
   StopToken stop_at(int step) {
     return {.requested = [this, asked = 0, step]() mutable { return ++asked >= step && last(); }};
@@ -134,6 +144,8 @@ TEST_F(TrainingSessionTest, WhatWasStoppedGoesOnAsIfItHadNotBeen) {
   session.prepare();
   EXPECT_FALSE(session.run().stopped);
   if (communicator_.rank() > 0) return;
+  EXPECT_TRUE(first.ended.at(0).stopped);
+  EXPECT_FALSE(second.ended.at(0).stopped);
   ASSERT_EQ(first.checkpoints.size(), 1);
   EXPECT_EQ(first.checkpoints[0].global_step, kStop);
   EXPECT_TRUE(first.noted("stopped on request after step 6; the checkpoint is complete"));
@@ -163,7 +175,7 @@ TEST_F(TrainingSessionTest, AJobThatCannotRunIsRefusedOnAllRanks) {
   EventRecorder events;
   TrainingSession session(job, context(), {}, events);
   EXPECT_ERROR(session.prepare(), CollectiveError, "patience does nothing in this job");
-  EXPECT_TRUE(events.order.empty());
+  expect_failure(events, "patience does nothing in this job");
 }
 
 TEST_F(TrainingSessionTest, RanksOfDifferentJobsFindOutBeforeTheyTouchAnything) {
@@ -173,7 +185,26 @@ TEST_F(TrainingSessionTest, RanksOfDifferentJobsFindOutBeforeTheyTouchAnything) 
   EventRecorder events;
   TrainingSession session(job, context(), {}, events);
   EXPECT_ERROR(session.prepare(), CollectiveError, "hyperparameter learning_rate");
-  EXPECT_TRUE(events.order.empty());
+  expect_failure(events, "hyperparameter learning_rate");
+}
+
+/// Breaks at the second step.
+class BrokenSink : public EventRecorder {
+ public:
+  void step_done(const StepDone& event) override {
+    EventRecorder::step_done(event);
+    if (event.global_step == 2) throw SystemError("the disk is full");
+  }
+};
+
+TEST_F(TrainingSessionTest, WhatFailsWhileItTrainsIsTold) {
+  RankAlone one;
+  BrokenSink events;
+  TrainingSession session(config("job"), {.device = device_, .communicator = one, .host = one}, {}, events);
+  session.prepare();
+  EXPECT_ERROR(session.run(), SystemError, "the disk is full");
+  EXPECT_EQ(events.order, (std::vector<std::string>{"started", "step", "step", "failed"}));
+  EXPECT_EQ(events.failed.at(0).text, "the disk is full");
 }
 
 TEST_F(TrainingSessionTest, WritesNothingToStandardOutputOrError) {
