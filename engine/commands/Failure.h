@@ -1,4 +1,5 @@
-// What an error means for the process that meets it: the one place where exit codes are decided.
+// What an error means for the process that meets it: whom it concerns, and the exit code. That is the error's own
+// (common/Error.h) until training has begun.
 #pragma once
 
 #include <string>
