@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "common/Error.h"
 #include "common/File.h"
+#include "common/Text.h"
 #include "engine/files/SafetensorsFile.h"
 #include "engine/program/Program.h"
 
@@ -50,6 +52,10 @@ NamedTensors read_safetensors(const fs::path& path) {
   const SafetensorsFile file(path);
   NamedTensors tensors;
   for (const auto& [name, entry] : file.entries()) {
+    if (is_integer(entry.type) && entry.type != ElementType::kUint8 && limits_of(entry.type).least == 0) {
+      throw InputError(path.string() + ": the tensor " + in_quotes(name) + " is " + to_string(entry.type) +
+                       ", which is no type of a program's tensors: store it as signed integers");
+    }
     const at::Tensor tensor = at::empty(entry.sizes, scalar_type_from_archive(static_cast<int>(entry.type)));
     file.read(name, std::span(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()));
     tensors[name] = tensor;

@@ -23,9 +23,10 @@ struct TypeRow {
   std::string_view code;  ///< without the byte order
   ElementType type;
 };
-constexpr TypeRow kTypes[] = {{"b1", ElementType::kBool},  {"i1", ElementType::kInt8},  {"u1", ElementType::kUint8},
-                              {"i2", ElementType::kInt16}, {"i4", ElementType::kInt32}, {"i8", ElementType::kInt64},
-                              {"f2", ElementType::kHalf},  {"f4", ElementType::kFloat}, {"f8", ElementType::kDouble}};
+constexpr TypeRow kTypes[] = {{"b1", ElementType::kBool},   {"i1", ElementType::kInt8},   {"i2", ElementType::kInt16},
+                              {"i4", ElementType::kInt32},  {"i8", ElementType::kInt64},  {"u1", ElementType::kUint8},
+                              {"u2", ElementType::kUint16}, {"u4", ElementType::kUint32}, {"u8", ElementType::kUint64},
+                              {"f2", ElementType::kHalf},   {"f4", ElementType::kFloat},  {"f8", ElementType::kDouble}};
 
 /// The header's dictionary: of Python's syntax as much as NumPy writes.
 class Parser {

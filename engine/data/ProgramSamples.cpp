@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -14,33 +13,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t kBlockBytes = 256 << 10;  // stays in a core's cache between reading and converting
-
-struct Limits {
-  std::int64_t least;
-  std::int64_t most;
-};
-
-template <typename Number>
-constexpr Limits limits_of() {
-  return {std::numeric_limits<Number>::min(), std::numeric_limits<Number>::max()};
-}
-
-Limits limits_of(ElementType type) {
-  switch (type) {
-    case ElementType::kUint8:
-      return limits_of<std::uint8_t>();
-    case ElementType::kInt8:
-      return limits_of<std::int8_t>();
-    case ElementType::kInt16:
-      return limits_of<std::int16_t>();
-    case ElementType::kInt32:
-      return limits_of<std::int32_t>();
-    case ElementType::kBool:
-      return {0, 1};
-    default:
-      return limits_of<std::int64_t>();
-  }
-}
 
 // The memory of a block of samples, aligned for any element.
 std::vector<double> memory_of(std::size_t bytes) { return std::vector<double>((bytes + 7) / sizeof(double)); }
@@ -54,7 +26,7 @@ ProgramSamples::ProgramSamples(std::shared_ptr<const Dataset> dataset, const std
   columns_ = std::move(chosen.inputs);
   columns_.push_back(std::move(chosen.target));
   if (chosen.weight) columns_.push_back(std::move(*chosen.weight));
-  for (std::size_t i = 0; i < inputs_; ++i) check_range(columns_[i]);
+  for (const Column& column : columns_) check_range(column);
   if (class_labels()) find_classes();
   if (has_weights()) check_weights();
 }
@@ -103,13 +75,18 @@ void ProgramSamples::visit_integers(std::size_t field, const Visitor& visit) con
 }
 
 void ProgramSamples::check_range(const Column& column) const {
-  const Limits possible = limits_of(column.transform.to());
-  const Limits stored = limits_of(column.transform.from());
-  if (!is_integer(column.transform.to()) || (stored.least >= possible.least && stored.most <= possible.most)) return;
+  if (!is_integer(column.transform.to())) return;
+  const IntegerLimits possible = limits_of(column.transform.to());
+  const IntegerLimits stored = limits_of(column.transform.from());
+  if (stored.least >= possible.least && stored.most <= possible.most) return;
   visit_integers(column.field, [&](std::int64_t sample, std::int64_t value) {
-    if (value >= possible.least && value <= possible.most) return;
-    refuse(column, "number", sample, std::to_string(value),
-           "the program's input " + column.name + " is " + to_string(column.transform.to()));
+    // What int64 does not hold is negative here.
+    const bool beyond = value < 0 && stored.least == 0;
+    const auto magnitude = static_cast<std::uint64_t>(value);
+    if (beyond || value >= 0 ? magnitude <= possible.most : value >= possible.least) return;
+    refuse(column, "number", sample, beyond ? std::to_string(magnitude) : std::to_string(value),
+           (&column == &target() ? "class labels are " : "the program's input " + column.name + " is ") +
+               to_string(column.transform.to()) + ", which ends at " + std::to_string(possible.most));
   });
 }
 

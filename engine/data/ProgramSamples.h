@@ -19,7 +19,8 @@ namespace lockstep {
 class ProgramSamples {
  public:
   /// Chooses the columns (choose_columns), and looks at what the program will rely on. Throws InputError for a negative
-  /// class label, for an integer that its input's type does not hold, and for a weight that is not a finite number ≥ 0.
+  /// class label, for an integer that its column's type does not hold, and for a weight that is not a finite number ≥
+  /// 0.
   ProgramSamples(std::shared_ptr<const Dataset> dataset, const std::vector<ProgramInput>& inputs,
                  const ColumnOptions& options);
 

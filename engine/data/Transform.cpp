@@ -56,6 +56,12 @@ void with_stored_type(ElementType type, const Do& run) {
       return run(bool{});
     case ElementType::kBFloat16:
       return run(BFloat16{});
+    case ElementType::kUint16:
+      return run(std::uint16_t{});
+    case ElementType::kUint32:
+      return run(std::uint32_t{});
+    case ElementType::kUint64:
+      return run(std::uint64_t{});
   }
 }
 

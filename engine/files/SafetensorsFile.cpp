@@ -24,7 +24,8 @@ constexpr std::pair<const char*, ElementType> kTypes[] = {
     {"BOOL", ElementType::kBool},  {"U8", ElementType::kUint8},      {"I8", ElementType::kInt8},
     {"I16", ElementType::kInt16},  {"I32", ElementType::kInt32},     {"I64", ElementType::kInt64},
     {"F16", ElementType::kHalf},   {"BF16", ElementType::kBFloat16}, {"F32", ElementType::kFloat},
-    {"F64", ElementType::kDouble},
+    {"F64", ElementType::kDouble}, {"U16", ElementType::kUint16},    {"U32", ElementType::kUint32},
+    {"U64", ElementType::kUint64},
 };
 
 SafetensorsFile::Entry read_entry(const json& entry, std::uint64_t data_size) {

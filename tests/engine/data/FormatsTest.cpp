@@ -129,6 +129,20 @@ TEST(Formats, TensorsOfSafetensorsAreColumnsByName) {
   EXPECT_ERROR(open_channel(directory), InputError, directory.path().string() + " holds no array");
 }
 
+TEST(Formats, SafetensorsOfUnsignedIntegers) {
+  const TemporaryDirectory directory;
+  write(directory / "data.safetensors", safetensors(R"({"a":{"dtype":"U16","shape":[2],"data_offsets":[0,4]},)"
+                                                    R"("b":{"dtype":"U32","shape":[2],"data_offsets":[4,12]},)"
+                                                    R"("c":{"dtype":"U64","shape":[2],"data_offsets":[12,28]}})",
+                                                    bytes_of(std::vector<std::uint16_t>{65535, 2}) +
+                                                        bytes_of(std::vector<std::uint32_t>{4'000'000'000, 2}) +
+                                                        bytes_of(std::vector<std::uint64_t>{~std::uint64_t{0}, 2})));
+  const auto dataset = open_channel(directory);
+  EXPECT_EQ(column<std::uint16_t>(*dataset, "a", {0}).at(0), 65535);
+  EXPECT_EQ(column<std::uint32_t>(*dataset, "b", {0}).at(0), 4'000'000'000);
+  EXPECT_EQ(column<std::uint64_t>(*dataset, "c", {0}).at(0), ~std::uint64_t{0});
+}
+
 // The reference reader refuses these, too.
 TEST(Formats, SafetensorsHaveNeitherGapsNorMoreBytes) {
   const TemporaryDirectory directory;
@@ -169,10 +183,13 @@ TEST(Formats, NpyOfEveryType) {
   both("i2", std::vector<std::int16_t>{258, -2});
   both("i4", std::vector<std::int32_t>{70000, -2});
   both("i8", std::vector<std::int64_t>{std::int64_t{1} << 40, -2});
+  both("u2", std::vector<std::uint16_t>{65535, 2});
+  both("u4", std::vector<std::uint32_t>{4'000'000'000, 2});
+  both("u8", std::vector<std::uint64_t>{~std::uint64_t{0}, 2});
   both("f4", std::vector<float>{1.5F, -2});
   both("f8", std::vector<double>{1e300, -2});
   both("f2", std::vector<std::uint16_t>{0x3C00, 0xC000});
-  for (const char* unknown : {"<u4", "<c8", "<U3", "|O", "<M8[ns]", "f4", ""}) {
+  for (const char* unknown : {"<f16", "<c8", "<U3", "|O", "<M8[ns]", "f4", ""}) {
     EXPECT_ERROR(read(unknown, "12345678"), InputError, "x.npy", "elements are of type", "convert it to one of b1, i1");
   }
 }

@@ -118,6 +118,9 @@ TEST(Transform, ConvertsEveryTypeByWayOfFloat64) {
   EXPECT_EQ(to_double(ElementType::kInt64, std::int64_t{1} << 50), std::ldexp(1, 50));
   EXPECT_EQ(to_double(ElementType::kBool, true), 1);
   EXPECT_EQ(to_double(ElementType::kBFloat16, std::uint16_t{0xC020}), -2.5);
+  EXPECT_EQ(to_double(ElementType::kUint16, std::uint16_t{65535}), 65535);
+  EXPECT_EQ(to_double(ElementType::kUint32, std::uint32_t{4'000'000'000}), 4e9);
+  EXPECT_EQ(to_double(ElementType::kUint64, ~std::uint64_t{0}), std::ldexp(1, 64));
   // float16: 1, the largest, the smallest, a subnormal of every bit, infinities and what is no number.
   EXPECT_EQ(to_double(ElementType::kHalf, std::uint16_t{0x3C00}), 1);
   EXPECT_EQ(to_double(ElementType::kHalf, std::uint16_t{0xFBFF}), -65504);
@@ -136,6 +139,28 @@ TEST(ProgramSamples, RefusesIntegersThatTheInputDoesNotHold) {
   EXPECT_NO_THROW(ProgramSamples(data, {{.name = "x", .type = ElementType::kInt64}}, {}));
   EXPECT_ERROR(ProgramSamples(data, {{.name = "x", .type = ElementType::kInt32}}, {}), InputError,
                "at x: the number of sample 2 is 1099511627776", "is int32");
+}
+
+// Token files are uint16, and NumPy counts in uint64: exact where the program's type holds them, and else refused.
+TEST(ProgramSamples, TakesUnsignedIntegersThatFit) {
+  const auto data = dataset({array("x", ElementType::kUint16, {2}, std::vector<std::uint16_t>{1, 65535}),
+                             array("z", ElementType::kUint64, {2}, std::vector<std::uint64_t>{7, 1ULL << 63}),
+                             array("y", ElementType::kUint32, {2}, std::vector<std::uint32_t>{0, 3})});
+  const ProgramSamples samples(data, {{.name = "x", .type = ElementType::kInt32}}, {});
+  EXPECT_EQ(samples.classes(), 4);
+  std::vector<std::int32_t> x(2);
+  std::vector<std::int64_t> y(2);
+  samples.read(std::vector<std::int64_t>{1, 0},
+               std::vector<std::byte*>{reinterpret_cast<std::byte*>(x.data()), reinterpret_cast<std::byte*>(y.data())});
+  EXPECT_EQ(x, (std::vector<std::int32_t>{65535, 1}));
+  EXPECT_EQ(y, (std::vector<std::int64_t>{3, 0}));
+  EXPECT_ERROR(ProgramSamples(data, {{.name = "x", .type = ElementType::kInt16}}, {}), InputError,
+               "at x: the number of sample 1 is 65535", "is int16, which ends at 32767");
+  EXPECT_ERROR(ProgramSamples(data, {{.name = "z", .type = ElementType::kInt64}}, {}), InputError,
+               "at z: the number of sample 1 is 9223372036854775808", "is int64");
+  EXPECT_ERROR(ProgramSamples(data, {{.name = "x"}}, {.names = {{"target", "z"}}}), InputError,
+               "at z: the number of sample 1 is 9223372036854775808", "class labels are int64");
+  EXPECT_NO_THROW(ProgramSamples(data, {{.name = "z", .type = ElementType::kUint64}}, {}));
 }
 
 TEST(ProgramSamples, ChecksTokensAgainstTheirTable) {
