@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <new>
 #include <span>
 #include <string_view>
 
 #include "common/Error.h"
-#include "common/RegularFile.h"
+#include "engine/files/PlainFile.h"
 
 namespace lockstep {
 
@@ -23,50 +22,24 @@ constexpr std::array<std::uint8_t, 2> kGzipMagic = {0x1f, 0x8b};
 constexpr int kGzipWindow = 15 + 16;               // the largest, and gzip's header and checksum around it
 constexpr std::uintmax_t kMostCompression = 1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
 
-/// The bytes of a regular file.
-class RawFile {
+/// The bytes of a file, from its start.
+class UnpackedFile : public InputFile {
  public:
-  explicit RawFile(const fs::path& path) : path_(path), file_(nullptr, &std::fclose) {
-    FileDescriptor file = open_regular_file(path);
-    file_.reset(::fdopen(file.get(), "rb"));
-    if (!file_) throw InputError(with_errno("cannot open " + path.string()));
-    file.release();  // the stream closes it
-  }
-
-  const fs::path& path() const { return path_; }
-  std::size_t read(void* out, std::size_t count) {
-    const std::size_t done = std::fread(out, 1, count, file_.get());
-    if (std::ferror(file_.get()) != 0) throw InputError(with_errno("cannot read " + path_.string()));
-    return done;
-  }
-  void rewind() { std::rewind(file_.get()); }
-  std::uintmax_t size() const {
-    std::error_code error;
-    const std::uintmax_t size = fs::file_size(path_, error);
-    if (error) throw InputError("cannot read the size of " + path_.string() + ": " + error.message());
-    return size;
-  }
-
- private:
-  fs::path path_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
-};
-
-class PlainFile : public InputFile {
- public:
-  explicit PlainFile(RawFile file) : InputFile(file.path().string()), file_(std::move(file)) {}
+  explicit UnpackedFile(PlainFile file) : InputFile(file.name()), file_(std::move(file)) {}
   std::uintmax_t most_content() const override { return file_.size(); }
 
  private:
-  std::size_t read_some(void* out, std::size_t count) override { return file_.read(out, count); }
+  std::size_t read_some(void* out, std::size_t count) override {
+    return file_.read_some_at(offset(), std::span(static_cast<std::byte*>(out), count));
+  }
 
-  RawFile file_;
+  PlainFile file_;
 };
 
 /// One member or several: zlib's own reader would pass over what follows them in silence.
 class GzipFile : public InputFile {
  public:
-  explicit GzipFile(RawFile file) : InputFile(file.path().string()), file_(std::move(file)) {
+  explicit GzipFile(PlainFile file) : InputFile(file.name()), file_(std::move(file)) {
     if (::inflateInit2(&stream_, kGzipWindow) != Z_OK) throw std::bad_alloc();
   }
   ~GzipFile() override { ::inflateEnd(&stream_); }
@@ -87,7 +60,8 @@ class GzipFile : public InputFile {
 
   void fill() {
     stream_.next_in = buffer_.data();
-    stream_.avail_in = static_cast<uInt>(file_.read(buffer_.data(), buffer_.size()));
+    stream_.avail_in = static_cast<uInt>(file_.read_some_at(taken_, std::as_writable_bytes(std::span(buffer_))));
+    taken_ += stream_.avail_in;
   }
 
   void inflate_some() {
@@ -111,7 +85,8 @@ class GzipFile : public InputFile {
                      cause + "; copy or compress it again");
   }
 
-  RawFile file_;
+  PlainFile file_;
+  std::uint64_t taken_ = 0;  ///< bytes of the file
   std::vector<std::uint8_t> buffer_ = std::vector<std::uint8_t>(kChunk);
   z_stream stream_{};
   bool member_ended_ = false;
@@ -122,22 +97,23 @@ class GzipFile : public InputFile {
 struct Packing {
   std::span<const std::uint8_t> magic;
   std::string_view end;  ///< of its name
-  std::unique_ptr<InputFile> (*open)(RawFile file);
+  std::unique_ptr<InputFile> (*open)(PlainFile file);
 };
 
 constexpr Packing kPackings[] = {
     {.magic = kGzipMagic,
      .end = ".gz",
-     .open = [](RawFile file) -> std::unique_ptr<InputFile> { return std::make_unique<GzipFile>(std::move(file)); }},
+     .open = [](PlainFile file) -> std::unique_ptr<InputFile> { return std::make_unique<GzipFile>(std::move(file)); }},
     {.magic = {},  // plain
      .end = "",
-     .open = [](RawFile file) -> std::unique_ptr<InputFile> { return std::make_unique<PlainFile>(std::move(file)); }},
+     .open = [](PlainFile file) -> std::unique_ptr<InputFile> {
+       return std::make_unique<UnpackedFile>(std::move(file));
+     }},
 };
 
-const Packing& packing_of(RawFile& file) {
+const Packing& packing_of(const PlainFile& file) {
   std::array<std::uint8_t, 8> head{};
-  const std::span<const std::uint8_t> found(head.data(), file.read(head.data(), head.size()));
-  file.rewind();
+  const std::span<const std::uint8_t> found(head.data(), file.read_some_at(0, std::as_writable_bytes(std::span(head))));
   return *std::ranges::find_if(kPackings, [&](const Packing& candidate) {
     return found.size() >= candidate.magic.size() &&
            std::ranges::equal(candidate.magic, found.first(candidate.magic.size()));
@@ -159,15 +135,12 @@ std::size_t InputFile::read(void* out, std::size_t count) {
 }
 
 std::unique_ptr<InputFile> open_input_file(const fs::path& path) {
-  RawFile file(path);
+  PlainFile file(path);
   const Packing& packing = packing_of(file);
   return packing.open(std::move(file));
 }
 
-bool is_packed(const fs::path& path) {
-  RawFile file(path);
-  return !packing_of(file).magic.empty();
-}
+bool is_packed(const PlainFile& file) { return !packing_of(file).magic.empty(); }
 
 std::vector<std::uint8_t> read_all(InputFile& file) {
   std::vector<std::uint8_t> bytes;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/files/PlainFile.h"
+
 namespace lockstep {
 
 /// Content that is read once, from its start. Errors name the file.
@@ -45,7 +47,7 @@ std::unique_ptr<InputFile> open_input_file(const std::filesystem::path& path);
 std::string content_name(const std::string& file_name);
 
 /// Whether a file's first bytes say that its content is packed.
-bool is_packed(const std::filesystem::path& path);
+bool is_packed(const PlainFile& file);
 
 /// All content that is left. Touches no more memory than that. Throws InputError when there is not so much.
 std::vector<std::uint8_t> read_all(InputFile& file);

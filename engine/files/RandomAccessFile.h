@@ -1,4 +1,4 @@
-// The content of a file at any offset.
+// The content of a file at any place, whatever it is packed in.
 #pragma once
 
 #include <cstddef>
@@ -8,26 +8,25 @@
 #include <string>
 #include <vector>
 
-#include "common/File.h"
+#include "engine/files/PlainFile.h"
 
 namespace lockstep {
 
-/// A plain file is read where it lies, and takes no memory. A packed one (InputFile.h) is unpacked into memory when it
-/// is opened. Thread-safe.
+/// A plain file is read where it lies, and takes no memory. A packed one is unpacked into memory when it is opened.
+/// Thread-safe.
 class RandomAccessFile {
  public:
   /// Throws InputError for what cannot be opened, is no regular file, or is not intact.
   explicit RandomAccessFile(const std::filesystem::path& path);
 
-  const std::string& name() const { return name_; }
-  std::uint64_t size() const { return size_; }
-  /// Fills `bytes` with what is there from `offset` on. Throws InputError when the content ends before.
+  const std::string& name() const { return file_.name(); }
+  std::uint64_t size() const { return packed_ ? unpacked_.size() : file_.size(); }  ///< of the content, in bytes
+  /// Fills `bytes` with the content from `offset` on. Throws InputError when it ends before.
   void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
 
  private:
-  std::string name_;
-  std::uint64_t size_ = 0;
-  FileDescriptor file_;
+  PlainFile file_;
+  bool packed_;
   std::vector<std::uint8_t> unpacked_;
 };
 

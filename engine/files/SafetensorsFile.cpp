@@ -1,14 +1,11 @@
 #include "engine/files/SafetensorsFile.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <bit>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/Error.h"
-#include "common/RegularFile.h"
 #include "common/Text.h"
 #include "job/Json.h"
 
@@ -54,24 +51,23 @@ SafetensorsFile::Entry read_entry(const json& entry, std::uint64_t data_size) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path), file_(open_regular_file(path)) {
-  const auto refuse = [&](const std::string& why) { return InputError(path.string() + ": " + why); };
-  struct stat status {};
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
+  const auto refuse = [&](const std::string& why) { return InputError(file_.name() + ": " + why); };
   std::uint64_t length = 0;
-  if (::fstat(file_.get(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) < sizeof length) {
-    throw refuse("it cannot be read as a safetensors file");
+  const std::uint64_t size = file_.size();
+  if (size < sizeof length) {
+    throw refuse("it is no safetensors file: it has " + std::to_string(size) + " bytes, too few for a header");
   }
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  read_at(0, std::as_writable_bytes(std::span(&length, 1)));
+  file_.read_at(0, std::as_writable_bytes(std::span(&length, 1)));
   if (length > kMostHeaderBytes || length > size - sizeof length) {
     throw refuse("its header claims " + std::to_string(length) + " bytes; the file has " + std::to_string(size));
   }
   std::string text(length, '\0');
-  read_at(sizeof length, std::as_writable_bytes(std::span(text)));
+  file_.read_at(sizeof length, std::as_writable_bytes(std::span(text)));
   data_start_ = sizeof length + length;
   const std::uint64_t data_size = size - data_start_;
   try {
-    const json header = parse_json(text, path.string() + ": its header", {.bytes = kMostHeaderBytes});
+    const json header = parse_json(text, file_.name() + ": its header", {.bytes = kMostHeaderBytes});
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") continue;
       try {
@@ -101,19 +97,13 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
 void SafetensorsFile::read(const std::string& name, std::span<std::byte> bytes) const {
   const Entry& entry = entries_.at(name);
   if (bytes.size() != entry.end - entry.begin) throw InternalError("a tensor is not read into memory of its size");
-  read_at(data_start_ + entry.begin, bytes);
+  file_.read_at(data_start_ + entry.begin, bytes);
 }
 
 std::string SafetensorsFile::type_name(ElementType type) {
   const auto* found = std::ranges::find(kTypes, type, &std::pair<const char*, ElementType>::second);
   if (found == std::end(kTypes)) throw InternalError("safetensors has no " + to_string(type));
   return found->first;
-}
-
-void SafetensorsFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
-  const auto count = read_bytes_at(file_, offset, bytes);
-  if (!count) throw InputError(with_errno("cannot read " + path_.string()));
-  if (*count < bytes.size()) throw InputError(path_.string() + ": its data cannot be read: it has become shorter");
 }
 
 }  // namespace lockstep

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "common/ElementType.h"
-#include "common/File.h"
+#include "engine/files/PlainFile.h"
 
 namespace lockstep {
 
@@ -41,10 +41,7 @@ class SafetensorsFile {
   static std::string type_name(ElementType type);
 
  private:
-  void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
-
-  std::filesystem::path path_;
-  FileDescriptor file_;
+  PlainFile file_;
   std::uint64_t data_start_ = 0;
   std::map<std::string, Entry> entries_;
 };

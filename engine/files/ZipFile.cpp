@@ -1,8 +1,5 @@
 #include "engine/files/ZipFile.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -10,7 +7,6 @@
 #include <optional>
 
 #include "common/Error.h"
-#include "common/RegularFile.h"
 #include "common/Text.h"
 
 namespace lockstep {
@@ -71,15 +67,9 @@ class Wide {
 
 }  // namespace
 
-ZipFile::ZipFile(const std::filesystem::path& path, ZipNames names)
-    : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  if (!file_) throw InputError(with_errno("it cannot be opened"));
-  struct stat status {};
-  if (::fstat(file_.get(), &status) != 0 || !S_ISREG(status.st_mode)) throw InputError("it is not a regular file");
-  file_size_ = static_cast<std::uint64_t>(status.st_size);
-
-  const std::uint64_t tail_at = file_size_ - std::min<std::uint64_t>(file_size_, kEndBytes + kMostComment);
-  const std::vector<std::byte> tail = bytes_at(tail_at, file_size_ - tail_at);
+ZipFile::ZipFile(const std::filesystem::path& path, ZipNames names) : file_(path) {
+  const std::uint64_t tail_at = file_.size() - std::min<std::uint64_t>(file_.size(), kEndBytes + kMostComment);
+  const std::vector<std::byte> tail = bytes_at(tail_at, file_.size() - tail_at);
   std::optional<std::size_t> end;
   for (std::size_t i = tail.size() < kEndBytes ? 0 : tail.size() - kEndBytes + 1; i-- > 0 && !end;) {
     if (number_at<std::uint32_t>(tail, i) == kEnd) end = i;
@@ -129,7 +119,7 @@ void ZipFile::add_entry(std::span<const std::byte> record) {
   entry.unpacked = wide.of(number_at<std::uint32_t>(record, 24));
   entry.packed = wide.of(number_at<std::uint32_t>(record, 20));
   entry.header = wide.of(number_at<std::uint32_t>(record, 42));
-  if (entry.packed > file_size_ || (!entry.deflated && entry.packed != entry.unpacked) ||
+  if (entry.packed > file_.size() || (!entry.deflated && entry.packed != entry.unpacked) ||
       entry.unpacked / kMostCompression > entry.packed) {
     damaged("its entry " + in_quotes(name) + " is of impossible size");
   }
@@ -163,7 +153,7 @@ std::unique_ptr<InputFile> ZipFile::open(const std::string& name, const std::str
   if (number_at<std::uint32_t>(header, 0) != kLocalHeader) damaged(in_quotes(name) + " is not where it says");
   const std::uint64_t data =
       wanted.header + kLocalHeaderBytes + number_at<std::uint16_t>(header, 26) + number_at<std::uint16_t>(header, 28);
-  if (data > file_size_ || wanted.packed > file_size_ - data) damaged("it is truncated");
+  if (data > file_.size() || wanted.packed > file_.size() - data) damaged("it is truncated");
   return std::make_unique<ZipMember>(called, file_, wanted, data);
 }
 
@@ -186,11 +176,9 @@ std::string ZipFile::text(const std::string& name, std::uint64_t most_bytes) con
 }
 
 std::vector<std::byte> ZipFile::bytes_at(std::uint64_t offset, std::uint64_t count) const {
-  if (offset > file_size_ || count > file_size_ - offset) damaged("it is truncated");
+  if (offset > file_.size() || count > file_.size() - offset) damaged("it is truncated");
   std::vector<std::byte> bytes(count);
-  const auto found = read_bytes_at(file_, offset, bytes);
-  if (!found) throw InputError(with_errno("it cannot be read"));
-  if (*found < count) damaged("it is truncated");
+  file_.read_at(offset, bytes);
   return bytes;
 }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "common/File.h"
+#include "engine/files/PlainFile.h"
 #include "engine/files/ZipMember.h"
 
 namespace lockstep {
@@ -49,8 +49,7 @@ class ZipFile {
   std::vector<std::byte> bytes_at(std::uint64_t offset, std::uint64_t count) const;
   void leave_folder();
 
-  FileDescriptor file_;
-  std::uint64_t file_size_ = 0;
+  PlainFile file_;
   std::map<std::string, ZipRecord> entries_;
 };
 

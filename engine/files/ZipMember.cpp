@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "common/Error.h"
-#include "common/RegularFile.h"
 
 namespace lockstep {
 
@@ -16,7 +15,7 @@ constexpr std::uint64_t kPiece = 256 << 10;  // still in a core's cache when its
 
 }  // namespace
 
-ZipMember::ZipMember(std::string name, const FileDescriptor& file, const ZipRecord& record, std::uint64_t data)
+ZipMember::ZipMember(std::string name, const PlainFile& file, const ZipRecord& record, std::uint64_t data)
     : InputFile(std::move(name)), file_(file), record_(record), data_(data) {
   if (record_.deflated && ::inflateInit2(&stream_, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
 }
@@ -38,11 +37,10 @@ std::size_t ZipMember::read_some(void* out, std::size_t count) {
 }
 
 std::size_t ZipMember::take_some(std::byte* out, std::size_t count) {
-  const auto found = read_bytes_at(file_, data_ + taken_, std::span(out, count));
-  if (!found) throw InputError(with_errno(name() + " cannot be read"));
-  if (*found == 0) refuse("it is truncated");
-  taken_ += *found;
-  return *found;
+  const std::size_t found = file_.read_some_at(data_ + taken_, std::span(out, count));
+  if (found == 0) refuse("it is truncated");
+  taken_ += found;
+  return found;
 }
 
 std::size_t ZipMember::inflate_some(std::byte* out, std::size_t count) {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "common/File.h"
 #include "engine/files/InputFile.h"
+#include "engine/files/PlainFile.h"
 
 namespace lockstep {
 
@@ -27,7 +27,7 @@ struct ZipRecord {
 class ZipMember : public InputFile {
  public:
   /// `file`, the zip file, must outlive this; the packed bytes begin at `data`. `name` is what messages call the entry.
-  ZipMember(std::string name, const FileDescriptor& file, const ZipRecord& record, std::uint64_t data);
+  ZipMember(std::string name, const PlainFile& file, const ZipRecord& record, std::uint64_t data);
   ~ZipMember() override;
 
   std::uintmax_t most_content() const override { return record_.unpacked; }
@@ -41,7 +41,7 @@ class ZipMember : public InputFile {
   void check_end();
   [[noreturn]] void refuse(const std::string& cause) const;
 
-  const FileDescriptor& file_;
+  const PlainFile& file_;
   const ZipRecord record_;
   const std::uint64_t data_;
   std::uint64_t taken_ = 0;     ///< packed bytes read so far
