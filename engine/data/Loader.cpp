@@ -5,24 +5,16 @@
 
 #include "common/Error.h"
 #include "common/Seconds.h"
-#include "common/Text.h"
 
 namespace lockstep {
 
 Loader::Loader(const ProgramSamples& samples, Order order, BatchPlan plan, int rank, int threads, LoaderPosition start,
                std::optional<int> ahead, const BufferPool::Allocate& allocate)
     : samples_(samples),
-      order_(order),
-      plan_(plan),
-      rank_(rank),
       ahead_(static_cast<std::uint64_t>(ahead.value_or(ahead_for(threads)))),
       buffers_(samples.columns().size(), BufferPool(allocate)),
-      next_step_(start) {
+      schedule_(order, plan, rank, start) {
   if (threads < 1 || ahead.value_or(1) < 1) throw InternalError("a loader needs a thread and room for a micro-batch");
-  if (start.step < 0 || start.step >= plan_.steps()) {
-    throw InternalError(format("a loader cannot start at step %lld of an epoch of %lld steps",
-                               static_cast<long long>(start.step), static_cast<long long>(plan_.steps())));
-  }
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
   }
@@ -32,31 +24,13 @@ Loader::~Loader() {
   for (std::jthread& thread : threads_) thread.request_stop();
 }
 
-// Called with the lock held.
-Loader::Task Loader::take_task() {
-  if (tasks_.empty()) {
-    for (const Slice& slice : plan_.micro_batches(next_step_.step, rank_)) {
-      tasks_.push_back({.slice = slice, .last_of_step = false, .position = next_step_});
-    }
-    if (tasks_.empty()) tasks_.push_back({.slice = {}, .last_of_step = true, .position = next_step_});
-    tasks_.back().last_of_step = true;
-    if (++next_step_.step == plan_.steps()) next_step_ = {next_step_.epoch + 1, 0};
-  }
-  const Task task = tasks_.front();
-  tasks_.pop_front();
-  return task;
-}
-
-MicroBatch Loader::prepare(const Task& task) {
+MicroBatch Loader::prepare(const RankSchedule::Task& task) {
   MicroBatch batch;
   batch.size = task.slice.size();
   batch.last_of_step = task.last_of_step;
   batch.position = task.position;
   if (batch.size == 0) return batch;
-  std::vector<std::int64_t> samples;
-  for (std::int64_t position = task.slice.begin; position < task.slice.end; ++position) {
-    samples.push_back(order_(task.position.epoch, position));
-  }
+  const std::vector<std::int64_t> samples = schedule_.samples(task);
   std::vector<std::byte*> memory;
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
     batch.columns.push_back(buffers_[i].take(samples.size() * samples_.columns()[i].bytes()));
@@ -70,7 +44,7 @@ void Loader::work(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (wanted_.wait(lock, stop, [this] { return taken_ < delivered_ + ahead_; }) && !stop.stop_requested()) {
     const std::uint64_t number = taken_++;
-    const Task task = take_task();
+    const RankSchedule::Task task = schedule_.next();
     lock.unlock();
     Result result;
     try {

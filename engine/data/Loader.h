@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <map>
 #include <memory>
@@ -15,19 +14,11 @@
 #include <thread>
 #include <vector>
 
-#include "engine/data/BatchPlan.h"
 #include "engine/data/BufferPool.h"
-#include "engine/data/Order.h"
 #include "engine/data/ProgramSamples.h"
+#include "engine/data/RankSchedule.h"
 
 namespace lockstep {
-
-/// Where training stands in the data. With the order's seed and the plan it is all that is needed to
-/// continue.
-struct LoaderPosition {
-  std::int64_t epoch = 0;
-  std::int64_t step = 0;  ///< within the epoch
-};
 
 /// One micro-batch in memory, 64-byte aligned unless the loader was told how to allocate, ready to be used in place.
 /// The memory goes back to the loader's pool when its last owner lets go of it, also after the loader is gone.
@@ -38,8 +29,7 @@ struct MicroBatch {
   std::vector<std::shared_ptr<std::byte>> columns{};  ///< ProgramSamples::columns, each size × its sizes
 };
 
-/// Yields this rank's micro-batches in order, epoch after epoch without end, each step as one or more
-/// micro-batches (one, empty, when the rank has no data in it). For one pass, as in evaluation, take
+/// Yields this rank's micro-batches in order (RankSchedule). For one pass, as in evaluation, take
 /// plan.steps() steps with an order that does not shuffle.
 ///
 /// Threads prepare up to `ahead` (`ahead_for` unless said) micro-batches beyond the one in use, each as a whole, and
@@ -63,24 +53,15 @@ class Loader {
   double seconds_waited() const { return seconds_waited_; }
 
  private:
-  struct Task {
-    Slice slice;
-    bool last_of_step = true;
-    LoaderPosition position;
-  };
   struct Result {
     MicroBatch batch;
     std::exception_ptr error;
   };
 
-  Task take_task();
-  MicroBatch prepare(const Task& task);
+  MicroBatch prepare(const RankSchedule::Task& task);
   void work(const std::stop_token& stop);
 
   const ProgramSamples& samples_;
-  const Order order_;
-  const BatchPlan plan_;
-  const int rank_;
   const std::uint64_t ahead_;
   std::vector<BufferPool> buffers_;  ///< by column
   double seconds_waited_ = 0;
@@ -88,10 +69,9 @@ class Loader {
   std::mutex mutex_;
   std::condition_variable_any wanted_;  ///< a thread may take a task
   std::condition_variable prepared_;    ///< a result is there
-  LoaderPosition next_step_;            ///< whose tasks are not yet in tasks_
-  std::deque<Task> tasks_;
-  std::uint64_t taken_ = 0;      ///< tasks given to threads
-  std::uint64_t delivered_ = 0;  ///< results given to the caller
+  RankSchedule schedule_;               ///< its tasks are taken with the lock held
+  std::uint64_t taken_ = 0;             ///< tasks given to threads
+  std::uint64_t delivered_ = 0;         ///< results given to the caller
   std::map<std::uint64_t, Result> results_;
   std::vector<std::jthread> threads_;  ///< last: they stop before anything they use goes
 };

@@ -177,7 +177,7 @@ TEST_F(Csv, AFileThatShrinksWhileItIsReadIsNamed) {
   write("data.csv", "x,label\n1,2\n3,4\n");
   const auto data = open();
   write("data.csv", "x,label\n1,2\n");
-  EXPECT_ERROR(reals(*data, "x"), InputError, "data.csv ends at byte 12");
+  EXPECT_ERROR(reals(*data, "x"), InputError, "data.csv is truncated: it ends at byte 12");
   write("data.csv", "x,label\n1,2\n\"\",\n");
   EXPECT_ERROR(reals(*data, "x"), InputError, "data.csv, record 2, at byte 12", "no integer");
 }

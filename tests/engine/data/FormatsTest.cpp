@@ -240,12 +240,12 @@ TEST(Formats, CountsMustBeTheSame) {
 
 TEST(Formats, SayWhatAChannelMayHold) {
   const TemporaryDirectory directory;
-  write(directory / "table.csv", "1,2");
+  write(directory / "table.text", "1,2");
   EXPECT_ERROR(open_channel(directory), InputError, "must hold, plain or gzip, one IDX file", "x.npy and y.npy",
-               "an .npz file", "a .safetensors file", "no IDX file, no npy file", "other files: table.csv");
+               "an .npz file", "a .safetensors file", "no IDX file, no npy file", "other files: table.text");
   write(directory / "x.npy", "");
   write(directory / "_SUCCESS", "");
-  EXPECT_ERROR(open_channel(directory), InputError, "1 hidden file and other files: table.csv, x.npy (empty)");
+  EXPECT_ERROR(open_channel(directory), InputError, "1 hidden file and other files: table.text, x.npy (empty)");
   for (int i = 0; i < 20; ++i) write(directory / ("more" + std::to_string(i)), "1,2");
   EXPECT_ERROR(open_channel(directory), InputError, "more16, more17, and 12 more");
 }

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Texts of numbers with a line of names: each column is a field.
-Format csv_format() {
+Format pairs_format() {
   const auto open = [](const ChannelFiles& channel) -> std::unique_ptr<Dataset> {
     std::vector<Array> arrays;
     for (const fs::path& path : channel.files) {
@@ -46,18 +46,18 @@ Format csv_format() {
     }
     return std::make_unique<ArrayDataset>(channel.origin(), std::move(arrays));
   };
-  return {.name = "CSV",
+  return {.name = "pairs",
           .wants = "texts of numbers with a line of names",
-          .recognises = [](const FileHead& head) { return head.name.ends_with(".csv"); },
+          .recognises = [](const FileHead& head) { return head.name.ends_with(".pairs"); },
           .open = open};
 }
 
 TEST(Formats, AnotherIsAddedByItsRegistration) {
   Formats formats = Formats::builtin();
-  formats.add(csv_format());
+  formats.add(pairs_format());
   const TemporaryDirectory directory;
-  EXPECT_ERROR(formats.open(directory.path()), InputError, "texts of numbers with a line of names", "no CSV file");
-  std::ofstream(directory / "table.csv") << "x,y\n1,10\n2,20\n3,30\n";
+  EXPECT_ERROR(formats.open(directory.path()), InputError, "texts of numbers with a line of names", "no pairs file");
+  std::ofstream(directory / "table.pairs") << "x,y\n1,10\n2,20\n3,30\n";
   const ProgramSamples samples(formats.open(directory.path()).dataset, {{.name = "x"}}, {});
   EXPECT_EQ(samples.size(), 3);
   std::vector<float> x(2);
@@ -71,7 +71,7 @@ TEST(Formats, AnotherIsAddedByItsRegistration) {
 TEST(Formats, AJobIsTrainedOnWhatItsSessionIsGiven) {
   const TemporaryDirectory directory;
   fs::create_directory(directory / "train");
-  std::ofstream(directory / "train/table.csv") << "x,y\n1,10\n2,20\n3,30\n";
+  std::ofstream(directory / "train/table.pairs") << "x,y\n1,10\n2,20\n3,30\n";
   std::ofstream(directory / "train/notes.txt") << "about the table";
   JobConfig job;
   job.channels = {{"train", directory / "train"}};
@@ -89,12 +89,12 @@ TEST(Formats, AJobIsTrainedOnWhatItsSessionIsGiven) {
   const RankContext context = {.device = device, .communicator = alone, .host = alone};
   EventRecorder events;
   Registries registries;
-  registries.formats.add(csv_format());
+  registries.formats.add(pairs_format());
   TrainingSession session(job, context, {}, events, registries);
   session.prepare();
   EXPECT_EQ(session.run().steps, 2);
   EXPECT_ERROR(TrainingSession(job, context, {}, events).prepare(), CollectiveError,
-               "other files: notes.txt, table.csv");
+               "other files: notes.txt, table.pairs");
   // What does not fit names what else is there: the column may be in it.
   job.hyperparameters.columns = {{"target", "z"}};
   EXPECT_ERROR(TrainingSession(job, context, {}, events, registries).prepare(), CollectiveError, "\"z\"",
