@@ -223,7 +223,8 @@ HyperparameterRow columns_row() {
               },
           .get = [](const Hyperparameters& hyperparameters) -> json {
             json list = json::array();
-            for (const auto& [name, column] : hyperparameters.columns) list.push_back(name + "=" + column);
+            for (const auto& [name, column] : hyperparameters.columns)
+              list.push_back(std::string(name).append("=").append(column));
             return list;
           },
           .idle = {}};
