@@ -95,6 +95,7 @@ std::string targets_text(const std::shared_ptr<const Dataset>& dataset) {
     return std::string("unknown: ") + error.what();
   }
   const ProgramSamples samples(dataset, {}, usual);
+  if (samples.class_labels() && samples.classes() == 0) return name + ", class labels, too many to look at";
   return name + (samples.class_labels()
                      ? format(", class labels 0 … %lld", static_cast<long long>(samples.classes() - 1))
                      : ", numbers");

@@ -26,14 +26,43 @@ std::string digest_of(const std::vector<Array>& arrays) {
 
 }  // namespace
 
-Array make_array(Field field, std::vector<std::int64_t> sizes, std::vector<std::uint8_t> bytes) {
+Field field_of_array(Field field, const std::vector<std::int64_t>& sizes) {
   if (sizes.empty()) {
     throw InputError(field.origin + " holds a single number; the first dimension of an array counts samples");
   }
   field.sizes.assign(sizes.begin() + 1, sizes.end());
-  if (field.type == ElementType::kBool) {
-    for (std::uint8_t& byte : bytes) byte = byte != 0 ? 1 : 0;  // others are no bool
+  return field;
+}
+
+SampleSpec spec_of_arrays(const std::string& origin, std::vector<std::pair<Field, std::int64_t>> arrays) {
+  if (arrays.empty()) throw InputError(origin + " holds no array");
+  SampleSpec spec;
+  const std::int64_t size = arrays.front().second;
+  for (auto& [field, samples] : arrays) {
+    if (const auto other = spec.find(field.name)) {
+      throw InputError(origin + " holds two arrays of the name " + in_quotes(field.name) + ": " +
+                       spec.fields[*other].origin + " and " + field.origin + "; rename or remove one");
+    }
+    if (samples != size) {
+      throw InputError(origin + " must hold as many samples in each array; " + spec.fields.front().origin + " has " +
+                       std::to_string(size) + " and " + field.origin + " " + std::to_string(samples));
+    }
+    if (size == 0 || field.numbers() == 0) {
+      throw InputError(origin + " holds no data: " + field.origin + " has " + std::to_string(size) + " samples of [" +
+                       join(field.sizes, ", ") + "]");
+    }
+    spec.fields.push_back(std::move(field));
   }
+  return spec;
+}
+
+void make_bools(std::span<std::uint8_t> bytes) {
+  for (std::uint8_t& byte : bytes) byte = byte != 0 ? 1 : 0;
+}
+
+Array make_array(Field field, std::vector<std::int64_t> sizes, std::vector<std::uint8_t> bytes) {
+  field = field_of_array(std::move(field), sizes);
+  if (field.type == ElementType::kBool) make_bools(bytes);
   return {.field = std::move(field), .samples = sizes.front(), .bytes = std::move(bytes)};
 }
 
@@ -44,27 +73,17 @@ void swap_bytes(std::span<std::uint8_t> bytes, std::size_t width) {
 
 ArrayDataset::ArrayDataset(const std::string& origin, std::vector<Array> arrays, std::string digest)
     : digest_(digest.empty() ? digest_of(arrays) : std::move(digest)) {
-  if (arrays.empty()) throw InputError(origin + " holds no array");
-  size_ = arrays.front().samples;
+  std::vector<std::pair<Field, std::int64_t>> fields;
   for (Array& array : arrays) {
-    Field& field = array.field;
-    if (const auto other = spec_.find(field.name)) {
-      throw InputError(origin + " holds two arrays of the name " + in_quotes(field.name) + ": " +
-                       spec_.fields[*other].origin + " and " + field.origin + "; rename or remove one");
-    }
-    if (array.samples != size_) {
-      throw InputError(origin + " must hold as many samples in each array; " + spec_.fields.front().origin + " has " +
-                       std::to_string(size_) + " and " + field.origin + " " + std::to_string(array.samples));
-    }
-    if (size_ == 0 || field.numbers() == 0) {
-      throw InputError(origin + " holds no data: " + field.origin + " has " + std::to_string(size_) + " samples of [" +
-                       join(field.sizes, ", ") + "]");
-    }
-    if (array.bytes.size() != static_cast<std::size_t>(size_) * field.bytes()) {
+    fields.emplace_back(std::move(array.field), array.samples);
+    bytes_.push_back(std::move(array.bytes));
+  }
+  spec_ = spec_of_arrays(origin, std::move(fields));
+  size_ = arrays.front().samples;
+  for (std::size_t i = 0; i < bytes_.size(); ++i) {
+    if (bytes_[i].size() != static_cast<std::size_t>(size_) * spec_.fields[i].bytes()) {
       throw InternalError("an array has other bytes than its sizes say");
     }
-    spec_.fields.push_back(std::move(field));
-    bytes_.push_back(std::move(array.bytes));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/data/Dataset.h"
@@ -21,13 +22,23 @@ struct Array {
 /// an array without dimensions.
 Array make_array(Field field, std::vector<std::int64_t> sizes, std::vector<std::uint8_t> bytes);
 
+/// The field `field` of one sample, from the sizes of a whole array as make_array has them.
+Field field_of_array(Field field, const std::vector<std::int64_t>& sizes);
+
+/// The fields of arrays, each with its count of samples. Throws InputError, naming `origin`, unless they have different
+/// names and the same count of samples ≥ 1, and each sample has numbers.
+SampleSpec spec_of_arrays(const std::string& origin, std::vector<std::pair<Field, std::int64_t>> arrays);
+
+/// Makes bytes that are neither 0 nor 1, which are no bool, 1.
+void make_bools(std::span<std::uint8_t> bytes);
+
 /// Reverses the bytes of every element of `width` bytes.
 void swap_bytes(std::span<std::uint8_t> bytes, std::size_t width);
 
 class ArrayDataset : public Dataset {
  public:
-  /// Throws InputError, naming `origin`, unless the arrays have different names and the same count of samples ≥ 1, and
-  /// each sample has numbers. `digest`: of the arrays' content where there is one already; "": it is computed.
+  /// Throws InputError as spec_of_arrays does. `digest`: of the arrays' content where there is one already; "": it is
+  /// computed.
   ArrayDataset(const std::string& origin, std::vector<Array> arrays, std::string digest = "");
 
   std::int64_t size() const override { return size_; }

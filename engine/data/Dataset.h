@@ -19,6 +19,8 @@ class Dataset {
   virtual const SampleSpec& spec() const = 0;
   /// Identifies the content: ranks compare it at start.
   virtual std::string digest() const = 0;
+  /// Where a field of a sample lies, for messages.
+  virtual std::string place(std::size_t field, std::int64_t /*sample*/) const { return spec().fields[field].origin; }
   /// Writes each field of `samples` as stored, one sample after another, into the memory in its place of `fields`;
   /// nullptr stands for a field that is not wanted. Thread-safe.
   virtual void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const = 0;

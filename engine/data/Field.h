@@ -26,6 +26,8 @@ struct Field {
   ElementType type = ElementType::kFloat;  ///< as stored
   std::vector<std::int64_t> sizes{};  ///< of one sample, without the batch dimension: {1, 28, 28}; {} for one number
   std::int64_t bound = 0;             ///< integers are 0 … bound - 1; 0: that is not known
+  /// Too many numbers to be looked at before training begins: they are checked as they are read.
+  bool large = false;
   std::vector<std::string> categories{};  ///< what the integers stand for; none: numbers
   std::string origin{};                   ///< where it lies, for messages: a path, or a path and a member
 

@@ -31,8 +31,9 @@ struct IdxHeader {
   std::vector<std::int64_t> dimensions;  ///< 1 to 8
   ElementType element_type() const;
   std::int64_t elements() const;
-  std::int64_t bytes() const;           ///< of the elements: below 2^48
-  std::string dimensions_text() const;  ///< "60000 × 28 × 28"
+  std::uint64_t size() const { return 4 + 4 * dimensions.size(); }  ///< of the header, in bytes
+  std::int64_t bytes() const;                                       ///< of the elements: below 2^48
+  std::string dimensions_text() const;                              ///< "60000 × 28 × 28"
 };
 
 /// One array in memory, with its elements as they are in the file: no larger than there.

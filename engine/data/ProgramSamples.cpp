@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -17,6 +18,12 @@ constexpr std::size_t kBlockBytes = 256 << 10;  // stays in a core's cache betwe
 // The memory of a block of samples, aligned for any element.
 std::vector<double> memory_of(std::size_t bytes) { return std::vector<double>((bytes + 7) / sizeof(double)); }
 
+// Of a stored integer that has become int64.
+std::string number_text(const Column& column, std::int64_t value) {
+  return column.transform.from() == ElementType::kUint64 ? std::to_string(static_cast<std::uint64_t>(value))
+                                                         : std::to_string(value);
+}
+
 }  // namespace
 
 ProgramSamples::ProgramSamples(std::shared_ptr<const Dataset> dataset, const std::vector<ProgramInput>& inputs,
@@ -26,7 +33,7 @@ ProgramSamples::ProgramSamples(std::shared_ptr<const Dataset> dataset, const std
   columns_ = std::move(chosen.inputs);
   columns_.push_back(std::move(chosen.target));
   if (chosen.weight) columns_.push_back(std::move(*chosen.weight));
-  for (const Column& column : columns_) check_range(column);
+  for (std::size_t i = 0; i < columns_.size(); ++i) check_range(i);
   if (class_labels()) find_classes();
   if (has_weights()) check_weights();
 }
@@ -44,9 +51,9 @@ ProgramSamples ProgramSamples::with_pixels_as_stored() const {
 
 void ProgramSamples::refuse(const Column& column, const std::string& what, std::int64_t sample,
                             const std::string& found, const std::string& expected) const {
-  const Field& field = dataset_->spec().fields[column.field];
-  throw InputError((field.origin.empty() ? field.name : field.origin) + ": the " + what + " of sample " +
-                   std::to_string(sample) + " is " + found + "; " + expected);
+  const std::string place = dataset_->place(column.field, sample);
+  throw InputError((place.empty() ? column.name : place) + ": the " + what + " of sample " + std::to_string(sample) +
+                   " is " + found + "; " + expected);
 }
 
 template <typename Number, typename Visitor>
@@ -74,20 +81,50 @@ void ProgramSamples::visit_integers(std::size_t field, const Visitor& visit) con
   visit_numbers<std::int64_t>(field, Transform(stored, ElementType::kInt64, false), visit);
 }
 
-void ProgramSamples::check_range(const Column& column) const {
+void ProgramSamples::require(Check check) {
+  const Column& column = columns_[check.column];
+  if (large(column)) {
+    checks_.push_back(std::move(check));
+    return;
+  }
+  visit_integers(column.field, [&](std::int64_t sample, std::int64_t value) {
+    if (!check.holds(value)) refuse(column, check.what, sample, number_text(column, value), check.expected);
+  });
+}
+
+void ProgramSamples::check_read(const Check& check, std::span<const std::int64_t> samples,
+                                const std::byte* stored) const {
+  const Column& column = columns_[check.column];
+  const auto each = static_cast<std::size_t>(column.numbers());
+  const std::size_t count = samples.size() * each;
+  const auto* values = reinterpret_cast<const std::int64_t*>(stored);
+  thread_local std::vector<std::int64_t> widened;
+  if (column.transform.from() != ElementType::kInt64) {
+    widened.resize(count);
+    Transform(column.transform.from(), ElementType::kInt64, false)
+        .run(stored, static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(widened.data()));
+    values = widened.data();
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!check.holds(values[i]))
+      refuse(column, check.what, samples[i / each], number_text(column, values[i]), check.expected);
+  }
+}
+
+void ProgramSamples::check_range(std::size_t index) {
+  const Column& column = columns_[index];
   if (!is_integer(column.transform.to())) return;
   const IntegerLimits possible = limits_of(column.transform.to());
   const IntegerLimits stored = limits_of(column.transform.from());
   if (stored.least >= possible.least && stored.most <= possible.most) return;
-  visit_integers(column.field, [&](std::int64_t sample, std::int64_t value) {
-    // What int64 does not hold is negative here.
-    const bool beyond = value < 0 && stored.least == 0;
-    const auto magnitude = static_cast<std::uint64_t>(value);
-    if (beyond || value >= 0 ? magnitude <= possible.most : value >= possible.least) return;
-    refuse(column, "number", sample, beyond ? std::to_string(magnitude) : std::to_string(value),
-           (&column == &target() ? "class labels are " : "the program's input " + column.name + " is ") +
-               to_string(column.transform.to()) + ", which ends at " + std::to_string(possible.most));
-  });
+  // What int64 does not hold is negative when it has become one.
+  require({.column = index,
+           .what = "number",
+           .least = std::max(stored.least, possible.least),
+           .most = static_cast<std::int64_t>(
+               std::min<std::uint64_t>(possible.most, std::numeric_limits<std::int64_t>::max())),
+           .expected = (index == inputs_ ? "class labels are " : "the program's input " + column.name + " is ") +
+                       to_string(column.transform.to()) + ", which ends at " + std::to_string(possible.most)});
 }
 
 void ProgramSamples::check_weights() const {
@@ -109,32 +146,40 @@ void ProgramSamples::find_classes() {
     classes_ = bound;
     return;
   }
+  Check labels = {.column = inputs_,
+                  .what = "label",
+                  .most = std::numeric_limits<std::int64_t>::max(),
+                  .except = ignored_label_,
+                  .expected = "labels count from 0"};
+  if (large(target())) {
+    checks_.push_back(std::move(labels));
+    return;
+  }
   std::int64_t most = 0;
   visit_integers(target().field, [&](std::int64_t sample, std::int64_t label) {
     if (label == ignored_label_) return;
-    if (label < 0) refuse(target(), "label", sample, std::to_string(label), "labels count from 0");
+    if (!labels.holds(label)) refuse(target(), labels.what, sample, std::to_string(label), labels.expected);
     most = std::max(most, label);
   });
   classes_ = most + 1;
 }
 
-void ProgramSamples::require_classes(std::int64_t classes, const std::string& reason) const {
-  if (classes_ <= classes) return;
-  const std::string expected = reason + ", so labels must be 0 … " + std::to_string(classes - 1);
-  visit_integers(target().field, [&](std::int64_t sample, std::int64_t label) {
-    if (label < classes || label == ignored_label_) return;
-    refuse(target(), "label", sample, std::to_string(label), expected);
-  });
+void ProgramSamples::require_classes(std::int64_t classes, const std::string& reason) {
+  if (classes_ <= classes && (classes_ > 0 || !class_labels())) return;
+  require({.column = inputs_,
+           .what = "label",
+           .most = classes - 1,
+           .except = ignored_label_,
+           .expected = reason + ", so labels must be 0 … " + std::to_string(classes - 1)});
 }
 
-void ProgramSamples::require_tokens(const Column& input, std::int64_t bound, const std::string& reason) const {
+void ProgramSamples::require_tokens(const Column& input, std::int64_t bound, const std::string& reason) {
   const std::int64_t known = this->bound(input);
   if (known > 0 && known <= bound) return;
-  visit_integers(input.field, [&](std::int64_t sample, std::int64_t token) {
-    if (token >= 0 && token < bound) return;
-    refuse(input, "token", sample, std::to_string(token),
-           reason + ", so tokens must be 0 … " + std::to_string(bound - 1));
-  });
+  require({.column = static_cast<std::size_t>(&input - columns_.data()),
+           .what = "token",
+           .most = bound - 1,
+           .expected = reason + ", so tokens must be 0 … " + std::to_string(bound - 1)});
 }
 
 void ProgramSamples::read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns) const {
@@ -172,6 +217,9 @@ void ProgramSamples::read(std::span<const std::int64_t> samples, std::span<std::
     const auto part = samples.subspan(first, std::min(block, samples.size() - first));
     for (const std::size_t i : straight) places[columns_[i].field] = columns[i] + first * columns_[i].bytes();
     dataset_->read(part, places);
+    for (const Check& check : checks_) {
+      if (columns[check.column] != nullptr) check_read(check, part, places[columns_[check.column].field]);
+    }
     for (const std::size_t i : converted) {
       const Column& column = columns_[i];
       column.transform.run(places[column.field], static_cast<std::int64_t>(part.size()) * column.numbers(),

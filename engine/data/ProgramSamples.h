@@ -16,6 +16,9 @@ namespace lockstep {
 
 /// A data set whose fields are joined to a program's inputs, its targets and its weights. It makes the bytes of
 /// batches. Copies share the data set.
+///
+/// What must hold of integers is checked at once, or, of a field that is too large for that (Field::large), whenever a
+/// sample is read.
 class ProgramSamples {
  public:
   /// Chooses the columns (choose_columns), and looks at what the program will rely on. Throws InputError for a negative
@@ -36,7 +39,7 @@ class ProgramSamples {
   bool has_weights() const { return columns_.size() == inputs_ + 2; }
 
   bool class_labels() const { return target().transform.to() == ElementType::kInt64; }
-  /// 1 + the largest class label that counts; 0 without class labels.
+  /// 1 + the largest class label that counts; 0 without class labels, and where they are too many to look at.
   std::int64_t classes() const { return classes_; }
   /// What the field of a column is bounded by, or 0 when that is not known.
   std::int64_t bound(const Column& column) const { return dataset_->spec().fields[column.field].bound; }
@@ -47,24 +50,41 @@ class ProgramSamples {
 
   /// Throws InputError, naming the first such sample, when a class label is not below `classes`. `reason` says where
   /// that bound comes from: "the program has 10 classes".
-  void require_classes(std::int64_t classes, const std::string& reason) const;
+  void require_classes(std::int64_t classes, const std::string& reason);
   /// The same of the integers of an input, which are negative or not below `bound`.
-  void require_tokens(const Column& input, std::int64_t bound, const std::string& reason) const;
+  void require_tokens(const Column& input, std::int64_t bound, const std::string& reason);
 
   /// Writes each column of `samples`, converted, one sample after another, into the memory in its place of `columns`;
-  /// nullptr stands for a column that is not wanted. Thread-safe.
+  /// nullptr stands for a column that is not wanted. Thread-safe. Throws InputError for a sample that cannot be read,
+  /// and for an integer, if it could not be checked before.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns) const;
   /// One sample of a column in float64: for messages about it.
   std::vector<double> numbers(const Column& column, std::int64_t sample) const;
 
  private:
+  /// What must hold of the integers of a column.
+  struct Check {
+    std::size_t column = 0;
+    std::string what;  ///< "token"
+    std::int64_t least = 0;
+    std::int64_t most = 0;
+    std::optional<std::int64_t> except{};
+    std::string expected;  ///< what a message says to that
+
+    bool holds(std::int64_t value) const { return (value >= least && value <= most) || value == except; }
+  };
+  /// Now, or from now on where the field is too large.
+  void require(Check check);
+  /// Of samples that have just been read to `stored`.
+  void check_read(const Check& check, std::span<const std::int64_t> samples, const std::byte* stored) const;
   /// Calls `visit(sample, value)` with every number of a field, as `transform`, whose result is a Number, makes it.
   template <typename Number, typename Visitor>
   void visit_numbers(std::size_t field, const Transform& transform, const Visitor& visit) const;
   /// The same with integers as they are stored.
   template <typename Visitor>
   void visit_integers(std::size_t field, const Visitor& visit) const;
-  void check_range(const Column& column) const;
+  bool large(const Column& column) const { return dataset_->spec().fields[column.field].large; }
+  void check_range(std::size_t column);
   void check_weights() const;
   void find_classes();
   [[noreturn]] void refuse(const Column& column, const std::string& what, std::int64_t sample, const std::string& found,
@@ -75,6 +95,7 @@ class ProgramSamples {
   std::size_t inputs_;
   std::optional<std::int64_t> ignored_label_;
   std::int64_t classes_ = 0;
+  std::vector<Check> checks_;  ///< to be made as samples are read
 };
 
 }  // namespace lockstep

@@ -34,6 +34,8 @@ class SafetensorsFile {
   explicit SafetensorsFile(const std::filesystem::path& path);
 
   const std::map<std::string, Entry>& entries() const { return entries_; }
+  /// Where the header ends and the bytes of the first entry begin.
+  std::uint64_t data_start() const { return data_start_; }
   /// Reads the bytes of an entry into `bytes`, of its size. Throws InputError.
   void read(const std::string& name, std::span<std::byte> bytes) const;
 

@@ -21,7 +21,7 @@ namespace lockstep {
 
 namespace {
 
-void check_channel(const ProgramSamples& samples, Executor& executor, const Objective& objective, Precision precision,
+void check_channel(ProgramSamples& samples, Executor& executor, const Objective& objective, Precision precision,
                    const RankContext& context) {
   const Batch batch = first_batch(samples, 1, context);
   const at::Tensor output = forward(executor, batch.inputs, precision);
@@ -73,9 +73,9 @@ std::vector<Probe> probe_program(const LoadedJob& job) {
   }
 }
 
-void check_channels(const LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context) {
+void check_channels(LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context) {
   Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
-  for (const auto& [channel, samples] : job.data.samples) {
+  for (auto& [channel, samples] : job.data.samples) {
     try {
       check_channel(samples, executor, job.objective, precision, context);
     } catch (const InputError& error) {

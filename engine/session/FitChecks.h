@@ -17,8 +17,8 @@ std::vector<Probe> probe_program(const LoadedJob& job);
 
 /// Runs one sample of every channel through the inference form of `rewritten`, which is on the device. Throws
 /// InputError when the program does not take the data, or does not return what the loss and the metrics that were asked
-/// for need.
-void check_channels(const LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context);
+/// for need. Labels that are too many to look at are checked as they are read from now on.
+void check_channels(LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context);
 
 /// Throws InputError when one of the job's artifact formats cannot hold the program.
 void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameters, const std::vector<Probe>& probes);

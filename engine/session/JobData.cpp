@@ -19,7 +19,7 @@ std::string channel_names(const JobConfig& config) {
   return names.empty() ? "there is none" : "there is " + join(names, ", ");
 }
 
-void check_tokens(const ProgramSamples& samples, const Graph& graph) {
+void check_tokens(ProgramSamples& samples, const Graph& graph) {
   for (std::size_t i = 0; i < samples.inputs(); ++i) {
     const Column& input = samples.input(i);
     if (!is_integer(input.transform.to())) continue;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/SyntheticDataset.h"
 #include "engine/program/BuiltinPrograms.h"
@@ -20,7 +21,12 @@ constexpr std::int64_t kMostClasses = 65536;
 // The job's program, built for the training data where it is a built-in one.
 Program program_for(const Hyperparameters& options, const OpenedChannel& train, const ColumnOptions& columns) {
   if (!is_builtin_program(options.model)) return load_program(options, nullptr);
-  const ProgramSamples samples = join_columns(train, {{.name = "x"}}, columns);
+  ProgramSamples samples = join_columns(train, {{.name = "x"}}, columns);
+  if (samples.class_labels() && samples.classes() == 0) {
+    throw InputError(
+        "a built-in model has an output for every number from 0 to the largest label, and the labels of "
+        "the training channel are too many to look for that: name a program with model=FILE.pt2");
+  }
   samples.require_classes(std::max(kMostClasses, samples.size()),
                           "a built-in model has an output for every number from 0 to the largest label, and at most " +
                               with_commas(kMostClasses) + " or as many as the channel has samples");

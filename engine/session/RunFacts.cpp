@@ -25,7 +25,7 @@ std::string describe(const ProgramSamples& samples) {
     }
     parts.push_back(text);
   }
-  if (samples.class_labels()) parts.push_back(std::to_string(samples.classes()) + " classes");
+  if (samples.classes() > 0) parts.push_back(std::to_string(samples.classes()) + " classes");
   if (samples.has_weights()) parts.emplace_back("weighted");
   return join(parts, ", ");
 }

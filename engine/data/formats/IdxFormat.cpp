@@ -8,6 +8,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/ArrayDataset.h"
+#include "engine/data/FileDataset.h"
 #include "engine/data/IdxFile.h"
 
 namespace lockstep {
@@ -64,6 +65,31 @@ Array read_array(const Found& file, const char* name, Digest& digest) {
                     std::move(stored.bytes));
 }
 
+// Pictures without channels have one.
+void add_channel(Field& inputs) {
+  if (inputs.sizes.size() == 2) inputs.sizes.insert(inputs.sizes.begin(), 1);
+}
+
+FileField field_in(const Found& file, const char* name, std::size_t index) {
+  const IdxHeader& header = file.second;
+  Field field =
+      field_of_array({.name = name, .type = header.element_type(), .origin = file.first.string()}, header.dimensions);
+  const std::size_t stride = field.bytes();
+  return {.field = std::move(field),
+          .stride = stride,
+          .swapped = true,
+          .parts = {{.file = index, .offset = header.size(), .samples = header.dimensions[0]}}};
+}
+
+std::unique_ptr<Dataset> open_in_files(const ChannelFiles& channel, const Found& inputs, const Found& targets) {
+  std::vector<RandomAccessFile> files;
+  files.emplace_back(inputs.first);
+  files.emplace_back(targets.first);
+  std::vector<FileField> fields = {field_in(inputs, "inputs", 0), field_in(targets, "targets", 1)};
+  add_channel(fields[0].field);
+  return std::make_unique<FileDataset>(channel.origin(), std::move(files), std::move(fields));
+}
+
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   const auto [inputs, targets] = find_arrays(channel);
   const std::int64_t size = inputs.second.dimensions[0];
@@ -75,12 +101,12 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   if (inputs.second.elements() == 0 || targets.second.elements() == 0) {
     throw InputError(channel.origin() + " holds no data: " + describe(inputs) + ", " + describe(targets));
   }
+  if (stays_in_files(channel)) return open_in_files(channel, inputs, targets);
   Digest digest;
   std::vector<Array> arrays;
   arrays.push_back(read_array(inputs, "inputs", digest));
   arrays.push_back(read_array(targets, "targets", digest));
-  std::vector<std::int64_t>& sizes = arrays[0].field.sizes;
-  if (sizes.size() == 2) sizes.insert(sizes.begin(), 1);
+  add_channel(arrays[0].field);
   return std::make_unique<ArrayDataset>(channel.origin(), std::move(arrays), digest.hex());
 }
 

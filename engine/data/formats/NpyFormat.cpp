@@ -2,8 +2,11 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "engine/data/ArrayDataset.h"
+#include "engine/data/FileDataset.h"
 #include "engine/data/NpyFile.h"
 
 namespace lockstep {
@@ -14,12 +17,33 @@ namespace {
 
 constexpr std::string_view kEnd = ".npy";
 
-std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
-  std::vector<Array> arrays;
-  for (const fs::path& file : channel.files) {
-    const std::string name = content_name(file.filename().string());
-    arrays.push_back(read_npy(*open_input_file(file), name.substr(0, name.size() - kEnd.size())));
+std::string field_name(const fs::path& file) {
+  const std::string name = content_name(file.filename().string());
+  return name.substr(0, name.size() - kEnd.size());
+}
+
+std::unique_ptr<Dataset> open_in_files(const ChannelFiles& channel) {
+  std::vector<RandomAccessFile> files;
+  std::vector<FileField> fields;
+  for (const fs::path& path : channel.files) {
+    const std::unique_ptr<InputFile> file = open_input_file(path);
+    const NpyHeader header = read_npy_header(*file);
+    Field field =
+        field_of_array({.name = field_name(path), .type = header.type, .origin = path.string()}, header.sizes);
+    const std::size_t stride = field.bytes();
+    fields.push_back({.field = std::move(field),
+                      .stride = stride,
+                      .swapped = header.big_endian,
+                      .parts = {{.file = files.size(), .offset = file->offset(), .samples = header.sizes[0]}}});
+    files.emplace_back(path);
   }
+  return std::make_unique<FileDataset>(channel.origin(), std::move(files), std::move(fields));
+}
+
+std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
+  if (stays_in_files(channel)) return open_in_files(channel);
+  std::vector<Array> arrays;
+  for (const fs::path& file : channel.files) arrays.push_back(read_npy(*open_input_file(file), field_name(file)));
   return std::make_unique<ArrayDataset>(channel.origin(), std::move(arrays));
 }
 

@@ -5,7 +5,7 @@
 
 namespace lockstep {
 
-/// Every file `x.npy`, or `x.npy.gz`, is the field `x` (NpyFile.h).
+/// Every file `x.npy`, or `x.npy.gz`, is the field `x` (NpyFile.h). Large channels stay in their files (FileDataset.h).
 Format npy_format();
 
 }  // namespace lockstep

@@ -5,7 +5,7 @@
 
 namespace lockstep {
 
-/// Every tensor of every file is a field (SafetensorsFile.h).
+/// Every tensor of every file is a field (SafetensorsFile.h). Large channels stay in their files (FileDataset.h).
 Format safetensors_format();
 
 }  // namespace lockstep

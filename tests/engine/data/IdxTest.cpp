@@ -254,7 +254,7 @@ TEST(IdxFormat, KeepsFourDimensionsAndRowsOfTargets) {
   EXPECT_EQ(inputs, std::vector<float>(12, 1.0f));
   EXPECT_EQ(targets, (std::vector<float>{4, 5, 6, 1, 2, 3}));
 
-  const ProgramSamples rows_of_labels = open_channel(directory.path());
+  ProgramSamples rows_of_labels = open_channel(directory.path());
   EXPECT_EQ(rows_of_labels.target().sizes, (Sizes{3}));
   EXPECT_EQ(rows_of_labels.classes(), 7);
   std::vector<std::int64_t> labels(6);
@@ -377,7 +377,7 @@ TEST(IdxFormat, ChecksLabelsAgainstTheProgram) {
   const TemporaryDirectory directory;
   write(directory / "images", kImages);
   write(directory / "labels", kLabels);
-  const ProgramSamples data = open_channel(directory.path());
+  ProgramSamples data = open_channel(directory.path());
   EXPECT_NO_THROW(data.require_classes(3, ""));
   EXPECT_ERROR(data.require_classes(2, "the program has 2 classes"), InputError,
                "labels: the label of sample 0 is 2; the program has 2 classes, so labels must be 0 … 1");

@@ -164,7 +164,7 @@ TEST(ProgramSamples, TakesUnsignedIntegersThatFit) {
 }
 
 TEST(ProgramSamples, ChecksTokensAgainstTheirTable) {
-  const ProgramSamples samples(
+  ProgramSamples samples(
       dataset({array("x", ElementType::kInt32, {2, 2}, std::vector<std::int32_t>{0, 1, 9, 2}), labels(2)}),
       {{.name = "x", .type = ElementType::kInt64}}, {});
   EXPECT_NO_THROW(samples.require_tokens(samples.input(0), 10, "ten rows"));
@@ -191,7 +191,7 @@ TEST(ProgramSamples, TheIgnoredLabelIsNone) {
   EXPECT_EQ(ProgramSamples(data, {{.name = "x"}}, {.ignored_label = -100}).classes(), 256);
   const auto borders = dataset({array("x", ElementType::kFloat, {2}, std::vector<float>(2)),
                                 array("y", ElementType::kUint8, {2}, std::vector<std::uint8_t>{4, 255})});
-  const ProgramSamples samples(borders, {{.name = "x"}}, {.ignored_label = 255});
+  ProgramSamples samples(borders, {{.name = "x"}}, {.ignored_label = 255});
   EXPECT_EQ(samples.classes(), 5);
   EXPECT_NO_THROW(samples.require_classes(5, "five"));
   EXPECT_ERROR(samples.require_classes(4, "four"), InputError, "the label of sample 0 is 4");

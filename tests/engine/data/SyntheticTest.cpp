@@ -148,7 +148,7 @@ TEST(SyntheticDataset, TokensAndRowsOfLabelsGoThroughTheLoader) {
 }
 
 TEST(SyntheticDataset, RefusesAProgramOfFewerClasses) {
-  const ProgramSamples samples = plain_samples(
+  ProgramSamples samples = plain_samples(
       std::make_shared<SyntheticDataset>(spec_of({.sizes = {2}}, {.type = ElementType::kInt64, .bound = 10}), 100, 1));
   EXPECT_EQ(samples.classes(), 10);
   EXPECT_NO_THROW(samples.require_classes(10, "the program has 10 classes"));
