@@ -26,6 +26,7 @@ class Choice {
     target_ = role(kTargetColumn, kTargetNames);
     weight_ = role(kWeightColumn, {kWeightColumn});
     if (inputs.size() == 1 && !fields_[0]) fields_[0] = spec.find(kFeaturesField);
+    if (inputs.size() == 1 && !fields_[0]) fields_[0] = untaken(kInputsField);
     if (inputs.size() == 1 && !fields_[0]) fields_[0] = only_one_left();
   }
 
@@ -79,6 +80,10 @@ class Choice {
       if (const auto field = spec_.find(name); field && !taken(*field)) return field;
     }
     return std::nullopt;
+  }
+  std::optional<std::size_t> untaken(const char* name) const {
+    const auto field = spec_.find(name);
+    return field && !taken(*field) ? field : std::nullopt;
   }
   std::optional<std::size_t> only_one_left() const {
     std::optional<std::size_t> only;

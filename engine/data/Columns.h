@@ -54,11 +54,13 @@ inline constexpr const char* kTargetColumn = "target";
 inline constexpr const char* kWeightColumn = "weight";
 /// All columns of a table's numbers that have no role of their own: the field that a program's only input takes.
 inline constexpr const char* kFeaturesField = "features";
+/// The same of formats whose samples are one array and its labels.
+inline constexpr const char* kInputsField = "inputs";
 
 /// The rules:
 ///
 /// - An input takes the field that `names` gives it, else the field of its own name. The only input of a program may
-///   also take the only field that is left when target and weight are taken.
+///   also take the field `features` or `inputs`, or the only one that is left when target and weight are taken.
 /// - The target is the field that `names` gives, else the first that is there of targets, labels, target, label and y.
 /// - The weight is the field that `names` gives, else the one named weight, if there is one: one number a sample, or
 ///   one for each number of its target.

@@ -6,6 +6,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/formats/CifarFormat.h"
 #include "engine/data/formats/CsvFormat.h"
 #include "engine/data/formats/IdxFormat.h"
 #include "engine/data/formats/NpyFormat.h"
@@ -25,6 +26,7 @@ bool FileHead::starts_with(std::string_view magic) const {
 
 Formats Formats::builtin() {
   Formats formats;
+  formats.add(cifar_format());
   formats.add(csv_format());
   formats.add(idx_format());
   formats.add(npy_format());
@@ -42,7 +44,8 @@ OpenedChannel Formats::open(const fs::path& directory, const ChannelOptions& opt
     const std::string within = file.lexically_relative(directory).string();
     const std::unique_ptr<InputFile> content = open_input_file(file);
     const std::size_t count = content->read(memory.data(), memory.size());
-    const FileHead head = {.name = content_name(within), .bytes = std::span(memory).first(count), .options = options};
+    const FileHead head = {
+        .path = file, .name = content_name(within), .bytes = std::span(memory).first(count), .options = options};
     const auto format = std::ranges::find_if(formats_, [&](const Format& row) { return row.recognises(head); });
     if (format == formats_.end()) {
       channel.passed_over.names.push_back(within);

@@ -21,6 +21,7 @@ namespace lockstep {
 struct FileHead {
   static constexpr std::size_t kBytes = 4096;
 
+  std::filesystem::path path{};         ///< of the file
   std::string name;                     ///< of the content, within the channel: `part/x.npy` of part/x.npy.gz
   std::span<const std::uint8_t> bytes;  ///< its first kBytes; fewer where it has no more
   const ChannelOptions& options;        ///< of the channel
@@ -49,7 +50,7 @@ struct OpenedChannel {
 /// The table of formats. A format is added by `add` alone.
 class Formats {
  public:
-  /// Those that Lockstep has: IDX, NumPy's .npy and .npz, and safetensors.
+  /// Those that Lockstep has: CIFAR, CSV, IDX, NumPy's .npy and .npz, and safetensors.
   static Formats builtin();
 
   /// Comes behind those that are there.

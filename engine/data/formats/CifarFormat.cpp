@@ -1,0 +1,101 @@
+#include "engine/data/formats/CifarFormat.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/Error.h"
+#include "engine/data/FileDataset.h"
+#include "engine/files/InputFile.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kFineNames = "fine_label_names.txt";
+constexpr std::uint64_t kPixels = 3 * 32 * 32;
+
+std::string name_of(const fs::path& path) { return content_name(path.filename().string()); }
+
+bool is_ten(const std::string& name) {
+  return (name.starts_with("data_batch_") && name.ends_with(".bin")) || name == "test_batch.bin";
+}
+bool is_hundred(const fs::path& path, const std::string& name) {
+  return (name == "train.bin" || name == "test.bin") && fs::exists(path.parent_path() / kFineNames);
+}
+bool is_test(const fs::path& path) { return name_of(path).starts_with("test"); }
+
+std::vector<Field> fields_of(bool ten) {
+  std::vector<Field> labels = {{.name = "targets", .type = ElementType::kUint8, .bound = ten ? 10 : 100}};
+  if (!ten) labels.insert(labels.begin(), {.name = "coarse", .type = ElementType::kUint8, .bound = 20});
+  labels.push_back({.name = "inputs", .type = ElementType::kUint8, .sizes = {3, 32, 32}});
+  return labels;
+}
+
+void check_labels(const FileDataset& dataset) {
+  std::vector<std::uint8_t> memory(kPixels);
+  for (std::size_t field = 0; field < dataset.spec().fields.size(); ++field) {
+    const std::int64_t bound = dataset.spec().fields[field].bound;
+    if (bound == 0) continue;
+    std::vector<std::byte*> places(dataset.spec().fields.size());
+    places[field] = reinterpret_cast<std::byte*>(memory.data());
+    for (std::int64_t sample = 0; sample < dataset.size(); ++sample) {
+      dataset.read({&sample, 1}, places);
+      if (memory[0] < bound) continue;
+      throw InputError(dataset.place(field, sample) + ": the label is " + std::to_string(memory[0]) +
+                       "; expected 0 … " + std::to_string(bound - 1));
+    }
+  }
+}
+
+std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
+  const bool ten = is_ten(name_of(channel.files[0]));
+  std::vector<RandomAccessFile> files;
+  std::vector<FileField::Part> parts;
+  const std::vector<Field> fields = fields_of(ten);
+  const std::uint64_t stride = fields.size() - 1 + kPixels;
+  for (const fs::path& path : channel.files) {
+    if (is_ten(name_of(path)) != ten || is_test(path) != is_test(channel.files[0])) {
+      throw InputError(channel.origin() + " holds " + name_of(channel.files[0]) + " and " + name_of(path) +
+                       ": move one of them to another channel");
+    }
+    files.emplace_back(path);
+    const std::uint64_t size = files.back().size();
+    if (size % stride != 0) {
+      throw InputError(path.string() + " ends at byte " + std::to_string(size) + ", within a record of " +
+                       std::to_string(stride) + " bytes; copy it again");
+    }
+    parts.push_back({.file = files.size() - 1, .samples = static_cast<std::int64_t>(size / stride)});
+  }
+  std::vector<FileField> stored;
+  for (const Field& field : fields) {
+    stored.push_back({.field = field, .stride = stride, .parts = parts});
+    stored.back().field.origin = files.size() == 1 ? files[0].name() : channel.origin();
+    for (FileField::Part& part : parts) ++part.offset;  // each field but the last is a byte
+  }
+  auto dataset = std::make_unique<FileDataset>(channel.origin(), std::move(files), std::move(stored));
+  check_labels(*dataset);
+  return dataset;
+}
+
+}  // namespace
+
+Format cifar_format() {
+  return {.name = "CIFAR",
+          .wants = std::string("CIFAR's batches in their binary version: data_batch_1.bin …, or train.bin beside ") +
+                   kFineNames,
+          .recognises =
+              [](const FileHead& head) {
+                const std::string name = fs::path(head.name).filename().string();
+                return is_ten(name) || is_hundred(head.path, name);
+              },
+          .open = open};
+}
+
+}  // namespace lockstep
