@@ -102,11 +102,13 @@ std::string targets_text(const std::shared_ptr<const Dataset>& dataset) {
 }
 
 void inspect_channel(const fs::path& path) {
-  const OpenedChannel channel = Registries().formats.open(path);
+  // There is no program that says how long its samples are; windows of 1 show all tokens there are.
+  const OpenedChannel channel = Registries().formats.open(path, {.window = 1});
   const Dataset& dataset = *channel.dataset;
   std::printf("channel    %s samples, of %zu %s of %s\n", with_commas(dataset.size()).c_str(), channel.files,
               channel.files == 1 ? "file" : "files", channel.format.c_str());
   if (!channel.passed_over.none()) std::printf("besides    %s\n", channel.passed_over.text().c_str());
+  if (const std::string note = dataset.note(); !note.empty()) std::printf("read as    %s\n", note.c_str());
   for (const Field& field : dataset.spec().fields) {
     std::printf("column     %-40s %-8s %s\n", field.name.c_str(), to_string(field.type).c_str(),
                 shape_text(field.sizes).c_str());

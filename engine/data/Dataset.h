@@ -21,6 +21,8 @@ class Dataset {
   virtual std::string digest() const = 0;
   /// Where a field of a sample lies, for messages.
   virtual std::string place(std::size_t field, std::int64_t /*sample*/) const { return spec().fields[field].origin; }
+  /// What whoever trains on it should know of how it was read; "" when there is nothing.
+  virtual std::string note() const { return ""; }
   /// Writes each field of `samples` as stored, one sample after another, into the memory in its place of `fields`;
   /// nullptr stands for a field that is not wanted. Thread-safe.
   virtual void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const = 0;

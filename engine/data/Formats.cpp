@@ -12,6 +12,7 @@
 #include "engine/data/formats/NpyFormat.h"
 #include "engine/data/formats/NpzFormat.h"
 #include "engine/data/formats/SafetensorsFormat.h"
+#include "engine/data/formats/TokenFormat.h"
 #include "engine/files/InputFile.h"
 
 namespace lockstep {
@@ -32,6 +33,7 @@ Formats Formats::builtin() {
   formats.add(npy_format());
   formats.add(npz_format());
   formats.add(safetensors_format());
+  formats.add(token_format());  // the last: it takes what ends with .bin
   return formats;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/session/JobData.h"
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,14 @@ void check_tokens(ProgramSamples& samples, const Graph& graph) {
   }
 }
 
+// Positions of a text that the program takes at once: the length of its first input of integers that is a row of them.
+std::optional<std::int64_t> window_of(const Graph& graph) {
+  for (const ProgramInput& input : program_inputs(graph)) {
+    if (is_integer(input.type) && input.sizes && input.sizes->size() == 1) return input.sizes->front();
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 JobData choose_channels(const JobConfig& config) {
@@ -44,7 +53,8 @@ JobData choose_channels(const JobConfig& config) {
   return data;
 }
 
-Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats) {
+Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph) {
+  const std::optional<std::int64_t> window = graph == nullptr ? std::nullopt : window_of(*graph);
   Channels channels;
   for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
     if (channel.empty()) continue;
@@ -53,6 +63,7 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
     channels[channel] = formats.open(config.channels.at(channel),
                                      {.content_type = type == config.content_types.end() ? "" : type->second,
                                       .columns = config.hyperparameters.columns,
+                                      .window = window,
                                       .like = like});
   }
   return channels;

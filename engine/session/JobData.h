@@ -37,8 +37,9 @@ using Channels = std::map<std::string, OpenedChannel>;  ///< by name
 /// on.
 JobData choose_channels(const JobConfig& config);
 
-/// Opens the chosen channels, of any of the formats. Throws InputError for what cannot be used.
-Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats);
+/// Opens the chosen channels, of any of the formats; for the program of `graph`, unless it is null: one that is built
+/// for them. Throws InputError for what cannot be used.
+Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph);
 
 /// How columns become what a program computes on; targets of integers are class labels when `class_labels` says so.
 ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels);

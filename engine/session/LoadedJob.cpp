@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "common/Error.h"
@@ -18,9 +19,8 @@ namespace {
 // Of a built-in model on few samples: a label beyond is a number of another kind.
 constexpr std::int64_t kMostClasses = 65536;
 
-// The job's program, built for the training data where it is a built-in one.
+// A built-in program for the training data.
 Program program_for(const Hyperparameters& options, const OpenedChannel& train, const ColumnOptions& columns) {
-  if (!is_builtin_program(options.model)) return load_program(options, nullptr);
   ProgramSamples samples = join_columns(train, {{.name = "x"}}, columns);
   if (samples.class_labels() && samples.classes() == 0) {
     throw InputError(
@@ -41,14 +41,17 @@ LoadedJob load_job(const JobConfig& config, Objective objective, const Formats& 
   const ColumnOptions columns = column_options(options, class_labels);
   const bool synthetic = options.data == Data::kSynthetic;
   JobData data = synthetic ? JobData{.train = "synthetic"} : choose_channels(config);
-  Channels channels = synthetic ? Channels() : open_channels(config, data, formats);
-  Program program = synthetic ? load_program(options, nullptr) : program_for(options, channels.at(data.train), columns);
+  std::optional<Program> program;
+  if (synthetic || !is_builtin_program(options.model)) program = load_program(options, nullptr);
+  Channels channels =
+      synthetic ? Channels() : open_channels(config, data, formats, program ? &program->graph() : nullptr);
+  if (!program) program = program_for(options, channels.at(data.train), columns);
   if (synthetic) {
-    channels[data.train].dataset = std::make_shared<SyntheticDataset>(fitting_samples(program.graph(), class_labels),
+    channels[data.train].dataset = std::make_shared<SyntheticDataset>(fitting_samples(program->graph(), class_labels),
                                                                       options.synthetic_samples, options.seed);
   }
-  for (const auto& [name, channel] : channels) add_samples(data, name, channel, program, columns);
-  return {.objective = std::move(objective), .data = std::move(data), .program = LoadedProgram(std::move(program))};
+  for (const auto& [name, channel] : channels) add_samples(data, name, channel, *program, columns);
+  return {.objective = std::move(objective), .data = std::move(data), .program = LoadedProgram(std::move(*program))};
 }
 
 }  // namespace lockstep

@@ -15,8 +15,9 @@ struct LoadedJob {
   LoadedProgram program;
 };
 
-/// Reads the data, which is of one of the formats, with the targets that the objective takes, and then the program, or
-/// with data=synthetic the program and then data for it. Throws InputError for what cannot be used. No collective.
+/// Reads the program and then the data, which is of one of the formats or with data=synthetic made for the program,
+/// with the targets that the objective takes. A built-in program is built for the data when that is read. Throws
+/// InputError for what cannot be used. No collective.
 LoadedJob load_job(const JobConfig& config, Objective objective, const Formats& formats);
 
 }  // namespace lockstep

@@ -102,6 +102,11 @@ void TrainingSession::load() {
 void TrainingSession::announce() {
   if (!context_.leads()) return;
   events_.run_started(run_started(config_, *job_, *trainer_, context_));
+  for (const auto& [channel, samples] : job_->data.samples) {
+    if (const std::string note = samples.dataset()->note(); !note.empty()) {
+      events_.note({.text = "channel " + channel + ": " + note});
+    }
+  }
   if (const std::string doubt = job_->objective.doubt(options().monitor); !doubt.empty()) {
     events_.note({.text = doubt, .warning = true});
   }

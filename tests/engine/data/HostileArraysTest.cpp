@@ -20,17 +20,25 @@ namespace {
 struct Base {
   const char* file;
   std::string bytes;
+  const char* beside = "";  ///< a file that stays as it is
+  std::string bytes_beside{};
 };
 
 std::vector<Base> bases() {
   const std::string x = npy("<f4", "(3, 2)", bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}));
+  const std::vector<std::uint16_t> text = {1, 2, 3, 4, 5, 6, 7, 8};
   const std::string y = npy(">i8", "(3,)", bytes_of(std::vector<std::int64_t>{0, 0, 0}));
   return {{"x.npy", x},
           {"stored.npz", zip_file({{"x.npy", x, false}, {"y.npy", y, false}})},
           {"deflated.npz", zip_file({{"x.npy", x, true}, {"y.npy", y, true}})},
           {"data.safetensors", safetensors(R"({"x":{"dtype":"F32","shape":[3,2],"data_offsets":[0,24]},)"
                                            R"("y":{"dtype":"I64","shape":[3],"data_offsets":[24,48]}})",
-                                           bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}) + std::string(24, '\0'))}};
+                                           bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}) + std::string(24, '\0'))},
+          {"c.bin", llmc_file(20240520, 1, text), "", ""},
+          {"raw.bin", bytes_of(text), "", ""},
+          {"m.idx", megatron_index(8, 2, {4, 4}), "m.bin", bytes_of(text)},
+          {"m.bin", bytes_of(text), "m.idx", megatron_index(8, 2, {4, 4})},
+          {"test_batch.bin", std::string(2 * 3073, '\3'), "", ""}};
 }
 
 // A few bytes become others, digits above all; or a part is cut out, doubled or moved to the end.
@@ -69,8 +77,9 @@ TEST(HostileArrays, AreRefusedOrRead) {
   const auto run = [&](int i) {
     std::mt19937 random(static_cast<unsigned>(i));
     for (const Base& other : all) std::filesystem::remove(directory / other.file);
+    if (base(i).beside[0] != '\0') std::ofstream(directory / base(i).beside, std::ios::binary) << base(i).bytes_beside;
     std::ofstream(directory / base(i).file, std::ios::binary) << changed(base(i).bytes, random);
-    const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(directory.path()).dataset;
+    const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(directory.path(), {.window = 2}).dataset;
     const std::string target = dataset->spec().fields.back().name;
     const ProgramSamples samples(dataset, {{.name = "x"}}, {.names = {{kTargetColumn, target}}});
     std::vector<std::vector<double>> memory;
