@@ -52,8 +52,8 @@ ProgramSamples ProgramSamples::with_pixels_as_stored() const {
 void ProgramSamples::refuse(const Column& column, const std::string& what, std::int64_t sample,
                             const std::string& found, const std::string& expected) const {
   const std::string place = dataset_->place(column.field, sample);
-  throw InputError((place.empty() ? column.name : place) + ": the " + what + " of sample " + std::to_string(sample) +
-                   " is " + found + "; " + expected);
+  throw InputError((place.empty() ? dataset_->spec().fields[column.field].name : place) + ": the " + what +
+                   " of sample " + std::to_string(sample) + " is " + found + "; " + expected);
 }
 
 template <typename Number, typename Visitor>
