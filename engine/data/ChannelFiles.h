@@ -28,7 +28,6 @@ struct ChannelOptions {
   std::string content_type{};                    ///< the channel's ContentType: "text/csv"; "" when nobody said one
   std::map<std::string, std::string> columns{};  ///< input, or `target` or `weight` → column, where their names differ
   std::optional<std::int64_t> window{};          ///< tokens of a sample that is cut out of a text; nothing: not known
-  std::size_t token_bytes = 0;                   ///< of a token, in files that do not say it: 2 or 4; 0: nobody said
   /// The training channel's fields, which the others' have to be like; null for the training channel itself.
   const SampleSpec* like = nullptr;
 };

@@ -101,7 +101,7 @@ void FileDataset::read(std::span<const std::int64_t> samples, std::span<std::byt
 bool stays_in_files(const ChannelFiles& channel) {
   std::uint64_t bytes = 0;
   for (const std::filesystem::path& path : channel.files) {
-    if (!is_packed(path)) bytes += RandomAccessFile(path).size();
+    if (const PlainFile file(path); !is_packed(file)) bytes += file.size();
   }
   return bytes > kMostInMemory;
 }

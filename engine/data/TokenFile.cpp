@@ -140,7 +140,7 @@ std::string to_string(TokenType type) { return (type.is_signed ? "int" : "uint")
 
 bool begins_token_file(std::span<const std::uint8_t> bytes) { return is_index(bytes) || header_row(bytes) != nullptr; }
 
-TokenFile::TokenFile(const fs::path& path, TokenType said) : file_(path) {
+TokenFile::TokenFile(const fs::path& path) : file_(path) {
   std::vector<std::uint8_t> head(std::min<std::uint64_t>(file_.size(), 4096));
   file_.read_at(0, std::as_writable_bytes(std::span(head)));
   if (header_row(head) != nullptr) {
@@ -152,7 +152,7 @@ TokenFile::TokenFile(const fs::path& path, TokenType said) : file_(path) {
                      " holds questions for llm.c's evaluation, by its magic number at byte 0; training "
                      "takes a file of tokens");
   }
-  decide_type(content_name(path.filename().string()), said, head);
+  decide_type(content_name(path.filename().string()), head);
   if (file_.size() % type_.bytes != 0) {
     throw InputError(file_.name() + " is truncated at byte " + std::to_string(file_.size()) + ", within a token of " +
                      to_string(type_) + "; copy or convert it again");
@@ -182,16 +182,17 @@ void TokenFile::read_header(std::span<const std::uint8_t> head) {
   }
 }
 
-void TokenFile::decide_type(std::string_view name, TokenType said, std::span<const std::uint8_t> head) {
-  if (said.bytes == 0 && name.ends_with(".uint32.bin")) said = {.bytes = 4};
-  if (said.bytes != 0) {
-    type_ = said;
+void TokenFile::decide_type(std::string_view name, std::span<const std::uint8_t> head) {
+  for (const TokenType type : {TokenType{.bytes = 2}, TokenType{.bytes = 4}}) {
+    if (!name.ends_with("." + to_string(type) + ".bin")) continue;
+    type_ = type;
     return;
   }
   if (looks_like_uint32(head)) {
     throw InputError(file_.name() +
                      " has no header, so that its tokens would be uint16, and every second of them is "
-                     "below 4 from byte 0 on: they seem to be uint32; give it a name that ends with .uint32.bin");
+                     "below 4 from byte 0 on: they seem to be uint32; give it a name that ends with .uint32.bin, or "
+                     "with .uint16.bin if they are not");
   }
   type_assumed_ = true;
 }

@@ -34,16 +34,16 @@ bool begins_token_file(std::span<const std::uint8_t> bytes);
 /// An open file of tokens, whose header or index has been checked against its size. Errors name file and byte.
 class TokenFile {
  public:
-  /// A file of llm.c's, or tokens alone: those are `said`, of which 0 bytes mean that nobody said it. Then they are
-  /// uint32 where the file's name ends with .uint32.bin, else uint16. Throws InputError for another number of bytes
-  /// than the header says or tokens have, and for tokens that nobody called uint16 and that look like uint32.
-  explicit TokenFile(const std::filesystem::path& path, TokenType said = {.bytes = 0});
+  /// A file of llm.c's, or tokens alone: those are uint32 where the file's name ends with .uint32.bin, else uint16.
+  /// Throws InputError for another number of bytes than the header says or tokens have, and for tokens that look like
+  /// uint32 unless the name ends with .uint16.bin.
+  explicit TokenFile(const std::filesystem::path& path);
   /// One of Megatron-LM's, with its index. Throws InputError when the two do not fit.
   TokenFile(const std::filesystem::path& path, const std::filesystem::path& index);
 
   const RandomAccessFile& file() const { return file_; }
   TokenType type() const { return type_; }
-  bool type_assumed() const { return type_assumed_; }  ///< neither the file nor anybody said it
+  bool type_assumed() const { return type_assumed_; }  ///< neither the file nor its name says it
   std::int64_t size() const { return size_; }          ///< in tokens
   std::uint64_t offset(std::int64_t token) const { return start_ + static_cast<std::uint64_t>(token) * type_.bytes; }
   /// Fills `tokens` with those from `first` on. Thread-safe. Throws InputError for a file that has become shorter.
@@ -51,7 +51,7 @@ class TokenFile {
 
  private:
   void read_header(std::span<const std::uint8_t> head);
-  void decide_type(std::string_view name, TokenType said, std::span<const std::uint8_t> head);
+  void decide_type(std::string_view name, std::span<const std::uint8_t> head);
 
   RandomAccessFile file_;
   TokenType type_;

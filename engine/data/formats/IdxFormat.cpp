@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kWants =
-    "plain or gzip, one IDX file of inputs (for images it begins with the bytes 00 00 08 03) and one of targets (for "
+    "one IDX file of inputs (for images it begins with the bytes 00 00 08 03) and one of targets (for "
     "labels 00 00 08 01), which has fewer dimensions or \"targets\" or \"labels\" in its name";
 
 using Found = std::pair<fs::path, IdxHeader>;

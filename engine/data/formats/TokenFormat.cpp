@@ -39,7 +39,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
       files.emplace_back(path, index);
       used.insert(index);
     } else {
-      files.emplace_back(path, TokenType{.bytes = channel.options.token_bytes});
+      files.emplace_back(path);
     }
   }
   for (const fs::path& path : channel.files) {

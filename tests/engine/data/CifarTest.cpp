@@ -90,7 +90,7 @@ TEST_F(Cifar, AFileThatShrinksWhileItIsReadIsNamed) {
   const OpenedChannel channel = open();
   write("test_batch.bin", record("\3", 0) + "\4");
   EXPECT_ERROR(read_field<std::uint8_t>(*channel.dataset, "inputs", {1}), InputError,
-               "test_batch.bin ends at byte 3074");
+               "test_batch.bin is truncated: it ends at byte 3074");
 }
 
 }  // namespace

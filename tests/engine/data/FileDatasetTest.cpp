@@ -72,7 +72,8 @@ TEST_F(FileArrays, OfNpyAreReadWhereTheyLie) {
   put("x.npy", header.size() + kSamples * kEach - 1, 8);
   EXPECT_NE(open()->digest(), digest);
   fs::resize_file(directory_ / "x.npy", header.size() + kSamples * kEach - 1);
-  EXPECT_ERROR(read_field<std::uint8_t>(*data, "x", {kSamples - 1}), InputError, "x.npy ends at byte 201326719");
+  EXPECT_ERROR(read_field<std::uint8_t>(*data, "x", {kSamples - 1}), InputError,
+               "x.npy is truncated: it ends at byte 201326719");
   EXPECT_ERROR(open(), InputError, "x.npy is truncated at byte 201326719", "ends at byte 201326720");
   fs::resize_file(directory_ / "x.npy", header.size() + kSamples * kEach + 1);
   EXPECT_ERROR(open(), InputError, "x.npy has more bytes than it should: 201326721");
