@@ -11,7 +11,9 @@
 #include "engine/data/formats/IdxFormat.h"
 #include "engine/data/formats/NpyFormat.h"
 #include "engine/data/formats/NpzFormat.h"
+#include "engine/data/formats/RecordIoFormat.h"
 #include "engine/data/formats/SafetensorsFormat.h"
+#include "engine/data/formats/TfRecordFormat.h"
 #include "engine/data/formats/TokenFormat.h"
 #include "engine/files/InputFile.h"
 
@@ -29,6 +31,9 @@ Formats Formats::builtin() {
   Formats formats;
   formats.add(cifar_format());
   formats.add(csv_format());
+  // Before IDX, whose magic number the length of a large record may have.
+  formats.add(tf_record_format());
+  formats.add(recordio_format());
   formats.add(idx_format());
   formats.add(npy_format());
   formats.add(npz_format());

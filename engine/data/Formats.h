@@ -50,7 +50,7 @@ struct OpenedChannel {
 /// The table of formats. A format is added by `add` alone.
 class Formats {
  public:
-  /// Those that Lockstep has: CIFAR, CSV, IDX, NumPy's .npy and .npz, safetensors, and files of tokens.
+  /// Those that Lockstep has: each has a file in engine/data/formats.
   static Formats builtin();
 
   /// Comes behind those that are there.

@@ -23,8 +23,7 @@ void RecordDataset::read(std::span<const std::int64_t> samples, std::span<std::b
     try {
       decoder_->decode({reinterpret_cast<const char*>(record.data()), record.size()}, places);
     } catch (const InputError& error) {
-      throw InputError(file.name() + ", record " + std::to_string(place.record + 1) + ", at byte " +
-                       std::to_string(place.offset) + ": " + error.what());
+      throw InputError(record_place(file.name(), place.record, place.offset) + ": " + error.what());
     }
     for (std::size_t i = 0; i < places.size(); ++i) {
       if (places[i] != nullptr) places[i] += spec().fields[i].bytes();

@@ -35,4 +35,8 @@ RecordIndex::Place RecordIndex::place(std::int64_t record) const {
           .length = lengths[within]};
 }
 
+std::string record_place(const std::string& file, std::int64_t record, std::uint64_t offset) {
+  return file + ", record " + std::to_string(record + 1) + ", at byte " + std::to_string(offset);
+}
+
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace lockstep {
@@ -36,5 +37,8 @@ class RecordIndex {
   std::vector<File> files_;
   std::int64_t size_ = 0;
 };
+
+/// "data.csv, record 3, at byte 12", for messages, of record 2.
+std::string record_place(const std::string& file, std::int64_t record, std::uint64_t offset);
 
 }  // namespace lockstep

@@ -162,7 +162,7 @@ def a_file_that_shrinks_is_named():
         with open(channel / "train_000000.bin", "r+b") as file:
             file.truncate(1500)
         output, _ = process.communicate(timeout=120)
-        assert process.returncode != 0 and "train_000000.bin ends at byte" in output, (process.returncode, output[-3000:])
+        assert process.returncode != 0 and "train_000000.bin is truncated: it ends at byte" in output, (process.returncode, output[-3000:])
 
 
 def batches_of_cifar():

@@ -12,6 +12,7 @@
 #include "tests/support/Soak.h"
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestArrays.h"
+#include "tests/support/TestRecords.h"
 #include "tests/support/TestZip.h"
 
 namespace lockstep {
@@ -20,6 +21,7 @@ namespace {
 struct Base {
   const char* file;
   std::string bytes;
+  std::string (*framed)(const std::string& changed) = [](const std::string& changed) { return changed; };
   const char* beside = "";  ///< a file that stays as it is
   std::string bytes_beside{};
 };
@@ -28,17 +30,35 @@ std::vector<Base> bases() {
   const std::string x = npy("<f4", "(3, 2)", bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}));
   const std::vector<std::uint16_t> text = {1, 2, 3, 4, 5, 6, 7, 8};
   const std::string y = npy(">i8", "(3,)", bytes_of(std::vector<std::int64_t>{0, 0, 0}));
+  const std::string features = feature("x", std::vector<float>{1, 2}) +
+                               feature("y", std::vector<std::int64_t>{1}, false) +
+                               feature("z", std::vector<std::string>{"three"});
+  const auto record = [](const std::string& more) {
+    const std::string values = wire_field(2, wire_numbers(1, std::vector<float>{1, 2}) + more);
+    return wire_entry(1, "x", values) + wire_entry(2, "y", wire_field(7, wire_numbers<std::int32_t>(1, {-1})));
+  };
+  const std::string dense = record(wire_numbers(3, std::vector<std::int64_t>{2}));
+  const std::string sparse =
+      record(wire_numbers(2, std::vector<std::int64_t>{1, 0}) + wire_numbers(3, std::vector<std::int64_t>{2}));
+  const std::string cut = varint(3U << 3U | 2U) + varint(4);  // before the magic number, which is then left out
   return {{"x.npy", x},
           {"stored.npz", zip_file({{"x.npy", x, false}, {"y.npy", y, false}})},
           {"deflated.npz", zip_file({{"x.npy", x, true}, {"y.npy", y, true}})},
           {"data.safetensors", safetensors(R"({"x":{"dtype":"F32","shape":[3,2],"data_offsets":[0,24]},)"
                                            R"("y":{"dtype":"I64","shape":[3],"data_offsets":[24,48]}})",
                                            bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}) + std::string(24, '\0'))},
-          {"c.bin", llmc_file(20240520, 1, text), "", ""},
-          {"raw.bin", bytes_of(text), "", ""},
-          {"m.idx", megatron_index(8, 2, {4, 4}), "m.bin", bytes_of(text)},
-          {"m.bin", bytes_of(text), "m.idx", megatron_index(8, 2, {4, 4})},
-          {"test_batch.bin", std::string(2 * 3073, '\3'), "", ""}};
+          {"c.bin", llmc_file(20240520, 1, text)},
+          {"raw.bin", bytes_of(text)},
+          {.file = "m.idx", .bytes = megatron_index(8, 2, {4, 4}), .beside = "m.bin", .bytes_beside = bytes_of(text)},
+          {.file = "m.bin", .bytes = bytes_of(text), .beside = "m.idx", .bytes_beside = megatron_index(8, 2, {4, 4})},
+          {"test_batch.bin", std::string(2 * 3073, '\3')},
+          {"data.csv", "x,label,kind\r\n1.5,2,a\r\n\"-3e1\",4,\"b \"\"c\"\"\"\r\n"},
+          {"data.tfrecord", tf_record(example(features)) + tf_record(example(features))},
+          // With checksums that fit.
+          {"message.tfrecord", example(features),
+           [](const std::string& changed) { return tf_record(changed) + tf_record(changed); }},
+          {"data.pbr", recordio(dense) + recordio(sparse) + recordio(dense + cut, 1) + recordio("", 3)},
+          {"message.pbr", sparse, [](const std::string& changed) { return recordio(changed) + recordio(changed); }}};
 }
 
 // A few bytes become others, digits above all; or a part is cut out, doubled or moved to the end.
@@ -78,7 +98,7 @@ TEST(HostileArrays, AreRefusedOrRead) {
     std::mt19937 random(static_cast<unsigned>(i));
     for (const Base& other : all) std::filesystem::remove(directory / other.file);
     if (base(i).beside[0] != '\0') std::ofstream(directory / base(i).beside, std::ios::binary) << base(i).bytes_beside;
-    std::ofstream(directory / base(i).file, std::ios::binary) << changed(base(i).bytes, random);
+    std::ofstream(directory / base(i).file, std::ios::binary) << base(i).framed(changed(base(i).bytes, random));
     const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(directory.path(), {.window = 2}).dataset;
     const std::string target = dataset->spec().fields.back().name;
     const ProgramSamples samples(dataset, {{.name = "x"}}, {.names = {{kTargetColumn, target}}});

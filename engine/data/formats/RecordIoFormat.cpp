@@ -1,0 +1,22 @@
+#include "engine/data/formats/RecordIoFormat.h"
+
+#include <memory>
+
+#include "engine/data/records/OpenRecords.h"
+#include "engine/data/records/RecordIo.h"
+#include "engine/data/records/SageMakerForm.h"
+
+namespace lockstep {
+
+Format recordio_format() {
+  return {.name = "RecordIO",
+          .wants = "RecordIO files of SageMaker's protobuf records",
+          .recognises =
+              [](const FileHead& head) {
+                return head.starts_with(kRecordIoMagic) ||
+                       head.options.content_type.starts_with("application/x-recordio-protobuf");
+              },
+          .open = [](const ChannelFiles& channel) { return open_records(channel, std::make_unique<SageMakerForm>()); }};
+}
+
+}  // namespace lockstep

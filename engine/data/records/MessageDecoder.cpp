@@ -1,0 +1,31 @@
+#include "engine/data/records/MessageDecoder.h"
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/records/RecordValues.h"
+
+namespace lockstep {
+
+void MessageDecoder::decode(std::string_view record, std::span<std::byte* const> fields) const {
+  thread_local std::vector<bool> found;
+  found.assign(fields.size(), false);
+  std::size_t likely = 0;  // records mostly have their values in one order
+  form_->visit(record, [&](const RecordValue& value) {
+    if (likely >= fields.size() || spec_.fields[likely].name != value.name) {
+      const auto field = spec_.find(value.name);
+      if (!field) return;
+      likely = *field;
+    }
+    const std::size_t i = likely++;
+    if (fields[i] == nullptr) return;
+    write_value(spec_.fields[i], value, fields[i]);
+    found[i] = true;
+  });
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (fields[i] != nullptr && !found[i]) {
+      throw InputError("it has no " + in_quotes(spec_.fields[i].name) + ", which other records have");
+    }
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,87 @@
+#include "engine/data/records/OpenRecords.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "common/Digest.h"
+#include "common/Error.h"
+#include "engine/data/RecordDataset.h"
+#include "engine/data/records/MessageDecoder.h"
+#include "engine/data/records/RecordFields.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t kLookedAt = 16;
+
+void index_file(const RandomAccessFile& file, const RecordForm& form, RecordIndex& index, Digest& digest) {
+  HeaderWindow headers(file);
+  index.begin_file(0);
+  std::int64_t record = 0;
+  for (std::uint64_t offset = 0; offset < file.size(); ++record) {
+    try {
+      const std::uint64_t length = form.length(headers, offset);
+      if (length > file.size() - offset) {
+        throw InputError("its header says that it ends at byte " + std::to_string(offset + length) +
+                         ", but the file ends at byte " + std::to_string(file.size()) + ": it is truncated");
+      }
+      if (length > std::numeric_limits<std::uint32_t>::max()) {
+        throw InputError("it has " + std::to_string(length) + " bytes; at most 4 GiB are possible");
+      }
+      index.add(static_cast<std::uint32_t>(length));
+      digest.update(std::as_bytes(std::span(&length, 1)));
+      offset += length;
+    } catch (const InputError& error) {
+      throw InputError(record_place(file.name(), record, offset) + ": " + error.what());
+    }
+  }
+}
+
+// Some of all records, from the first to the last: those of one file may be alike.
+RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex& index, const RecordForm& form,
+                     Digest& digest) {
+  RecordFields fields;
+  const std::int64_t count = std::min(index.size(), kLookedAt);
+  std::vector<std::byte> bytes;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const RecordIndex::Place place = index.place(count == 1 ? 0 : i * (index.size() - 1) / (count - 1));
+    bytes.resize(place.length);
+    files[place.file].read_at(place.offset, bytes);
+    digest.update(bytes);
+    try {
+      form.visit({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                 [&](const RecordValue& value) { fields.look_at(value); });
+    } catch (const InputError& error) {
+      throw InputError(record_place(files[place.file].name(), place.record, place.offset) + ": " + error.what());
+    }
+  }
+  return fields;
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_ptr<const RecordForm> form) {
+  RecordIndex index;
+  Digest digest;
+  std::vector<RandomAccessFile> files;
+  for (const fs::path& path : channel.files) {
+    files.emplace_back(path);
+    index_file(files.back(), *form, index, digest);
+  }
+  if (index.size() == 0) throw InputError(files.at(0).name() + " holds no record");
+  std::vector<Field> fields = look_at(files, index, *form, digest).fields(channel.origin(), channel.options.like);
+  for (const Field& field : fields) {
+    digest.update(field.name + " " + to_string(field.type));
+    digest.update(std::as_bytes(std::span(field.sizes)));
+  }
+  return std::make_unique<RecordDataset>(std::move(files), std::move(index),
+                                         std::make_unique<MessageDecoder>(std::move(form), std::move(fields)),
+                                         digest.hex());
+}
+
+}  // namespace lockstep

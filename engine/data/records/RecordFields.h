@@ -1,0 +1,33 @@
+// The fields that the records of a channel have.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/data/Field.h"
+#include "engine/data/records/RecordForm.h"
+
+namespace lockstep {
+
+/// Finds out from some records what all should have. Show it their values by `look_at`, then ask for `fields`.
+///
+/// Numbers are a field with the type and the sizes that they have where they come first. Bytes are one, uint8, when
+/// they are equally many in all records that were shown, and no encoded image; texts and images are passed over.
+class RecordFields {
+ public:
+  /// Throws InputError, naming the value.
+  void look_at(const RecordValue& value);
+  /// In the order of their names. `like`: null, or the fields of data that these must be like: others are left out.
+  /// Throws InputError, naming `origin` and what is there, when there are none.
+  std::vector<Field> fields(const std::string& origin, const SampleSpec* like) const;
+
+ private:
+  struct Found {
+    Field field{};
+    std::string passed_over{};  ///< why; "" for what is a field
+  };
+  std::map<std::string, Found, std::less<>> found_;
+};
+
+}  // namespace lockstep
