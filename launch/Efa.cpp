@@ -34,14 +34,14 @@ std::vector<fs::path> entries(const fs::path& directory) {
   return all;
 }
 
-std::string value_of(const Environment& environment, const char* name) {
+std::string value_or_empty(const Environment& environment, const char* name) {
   const auto found = environment.find(name);
   return found == environment.end() ? "" : found->second;
 }
 
 std::vector<fs::path> library_directories(const Environment& environment, const fs::path& root) {
   std::vector<fs::path> directories;
-  for (const std::string& directory : split(value_of(environment, "LD_LIBRARY_PATH"), ':')) {
+  for (const std::string& directory : split(value_or_empty(environment, "LD_LIBRARY_PATH"), ':')) {
     if (!directory.empty()) directories.emplace_back(directory);
   }
   for (const char* place :
@@ -68,7 +68,7 @@ fs::path find_file(const std::vector<std::string>& names, const std::vector<fs::
 std::string counted(int devices) { return std::to_string(devices) + (devices == 1 ? " EFA device" : " EFA devices"); }
 
 void find_plugin(Efa& efa, const Environment& environment, const fs::path& root) {
-  const std::string asked = value_of(environment, "NCCL_NET_PLUGIN");
+  const std::string asked = value_or_empty(environment, "NCCL_NET_PLUGIN");
   if (asked == "none") return;
   const std::vector<fs::path> directories = library_directories(environment, root);
   if (!asked.empty()) efa.plugin = find_file(file_names(asked.substr(0, asked.find(','))), directories);
@@ -118,9 +118,10 @@ Efa find_efa(const Environment& environment, const fs::path& root) {
   if (!efa.usable()) return efa;
   efa.variables = {{"FI_PROVIDER", "efa"}, {"FI_EFA_FORK_SAFE", "1"}};
   if (efa.rdma) efa.variables["FI_EFA_USE_DEVICE_RDMA"] = "1";
-  std::erase_if(efa.variables, [&](const auto& entry) { return !value_of(environment, entry.first.c_str()).empty(); });
+  std::erase_if(efa.variables,
+                [&](const auto& entry) { return !value_or_empty(environment, entry.first.c_str()).empty(); });
   // The whole path: NCCL's loader need not look where the plugin is. A list of several is the user's own.
-  if (value_of(environment, "NCCL_NET_PLUGIN").find(',') == std::string::npos || !efa.asked.empty()) {
+  if (value_or_empty(environment, "NCCL_NET_PLUGIN").find(',') == std::string::npos || !efa.asked.empty()) {
     efa.variables["NCCL_NET_PLUGIN"] = efa.plugin.string();
   }
   return efa;

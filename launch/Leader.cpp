@@ -15,7 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds kTurn(100);
+constexpr milliseconds kLeadersTurn(100);
 constexpr seconds kToIntroduce(5);      // who connects must say by then who it is
 constexpr std::size_t kNewcomers = 64;  // at once; more are strangers
 constexpr seconds kToEnd(5);            // for daemons, after mpirun
@@ -62,7 +62,7 @@ std::vector<int> Leader::wait() {
   for (const auto& newcomer : newcomers_) files.push_back(newcomer->connection.file());
   for (const auto& member : members_) files.push_back(member->connection.file());
   for (const auto& agent : agents_) files.push_back(agent->connection.file());
-  return supervisor_.wait(files, kTurn);
+  return supervisor_.wait(files, kLeadersTurn);
 }
 
 std::vector<HostReport> Leader::gather() {

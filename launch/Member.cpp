@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds kTurn(100);
+constexpr milliseconds kMembersTurn(100);
 constexpr milliseconds kBetweenAttempts(500);
 constexpr seconds kToAnswer(60);  // it may wait for its name service
 
@@ -59,7 +59,7 @@ void Member::join() {
 std::optional<nlohmann::json> Member::answer(Clock::time_point deadline) {
   while (!connection_->closed() && Clock::now() < deadline) {
     const int file = connection_->file();
-    for (const int signal : supervisor_.wait({&file, 1}, kTurn)) throw StopError(signal);
+    for (const int signal : supervisor_.wait({&file, 1}, kMembersTurn)) throw StopError(signal);
     if (auto message = connection_->wait_until(Clock::now())) return message;
   }
   return std::nullopt;
@@ -70,7 +70,7 @@ Outcome Member::run(const Daemon& daemon) {
   bool runs = false;
   for (;;) {
     const int file = connection_->file();
-    for (const int signal : supervisor_.wait({&file, 1}, kTurn)) {
+    for (const int signal : supervisor_.wait({&file, 1}, kMembersTurn)) {
       connection_->send({{"type", "stop"}, {"signal", signal}, {"now", stopping}});
       stopping = true;
     }

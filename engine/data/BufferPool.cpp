@@ -17,14 +17,13 @@ std::shared_ptr<std::byte> allocate_aligned(std::size_t bytes) {
           [](std::byte* memory) { ::operator delete(memory, kAlignment); }};
 }
 
-struct Buffer {
-  std::shared_ptr<std::byte> memory;
-  std::size_t size = 0;
-};
-
 }  // namespace
 
 struct BufferPool::Returned {
+  struct Buffer {
+    std::shared_ptr<std::byte> memory;
+    std::size_t size = 0;
+  };
   std::mutex mutex;
   std::vector<Buffer> buffers;
 };
@@ -33,6 +32,7 @@ BufferPool::BufferPool(Allocate allocate)
     : allocate_(allocate ? std::move(allocate) : allocate_aligned), returned_(std::make_shared<Returned>()) {}
 
 std::shared_ptr<std::byte> BufferPool::take(std::size_t bytes) {
+  using Buffer = Returned::Buffer;
   Buffer buffer;
   {
     const std::lock_guard lock(returned_->mutex);

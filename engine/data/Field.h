@@ -20,6 +20,9 @@ inline std::int64_t count_of(const std::vector<std::int64_t>& sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>());
 }
 
+/// More bytes than any array has: a header that says so is damaged.
+inline constexpr std::int64_t kMostArrayBytes = std::int64_t{1} << 48;
+
 /// One named array of numbers that every sample of a data set has.
 struct Field {
   std::string name{};

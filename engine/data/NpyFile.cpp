@@ -16,8 +16,7 @@ namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kMostHeader = 64 << 10;
-constexpr std::size_t kMostDimensions = 32;
-constexpr std::int64_t kMostBytes = std::int64_t{1} << 48;
+constexpr std::size_t kMostNpyDimensions = 32;
 
 struct TypeRow {
   std::string_view code;  ///< without the byte order
@@ -123,7 +122,7 @@ class Parser {
     expect('(');
     while (!take(')')) {
       header_.sizes.push_back(size());
-      if (header_.sizes.size() > kMostDimensions) refuse<void>("it has more than 32 dimensions");
+      if (header_.sizes.size() > kMostNpyDimensions) refuse<void>("it has more than 32 dimensions");
       if (!take(',') && peek() != ')') refuse<void>("its header is not what NumPy writes: ) is missing");
     }
   }
@@ -165,7 +164,7 @@ NpyHeader read_npy_header(InputFile& file) {
   NpyHeader header = Parser(text, file.name()).header();
   auto bytes = static_cast<std::int64_t>(size_of(header.type));
   for (const std::int64_t size : header.sizes) {
-    if (size > 0 && bytes >= kMostBytes / size) {
+    if (size > 0 && bytes >= kMostArrayBytes / size) {
       throw InputError(file.name() + " claims an impossible size: " + join(header.sizes, " × ") + " elements");
     }
     bytes *= std::max<std::int64_t>(size, 1);

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "common/Error.h"
+#include "engine/files/Deflate.h"
 #include "engine/files/PlainFile.h"
 
 namespace lockstep {
@@ -20,7 +21,6 @@ namespace {
 constexpr std::size_t kChunk = 1 << 20;
 constexpr std::array<std::uint8_t, 2> kGzipMagic = {0x1f, 0x8b};
 constexpr int kGzipWindow = 15 + 16;               // the largest, and gzip's header and checksum around it
-constexpr std::uintmax_t kMostCompression = 1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
 
 /// The bytes of a file, from its start.
 class UnpackedFile : public InputFile {

@@ -8,6 +8,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/files/Deflate.h"
 
 namespace lockstep {
 
@@ -31,7 +32,6 @@ constexpr std::uint32_t kSaidIn64Bits = 0xFFFFFFFF;
 constexpr std::uint16_t kExtra64 = 1;
 constexpr std::uint16_t kStored = 0;
 constexpr std::uint16_t kDeflated = 8;
-constexpr std::uint64_t kMostCompression = 1032;  // of deflate: zlib's "Technical Details", zlib.net/zlib_tech.html
 
 [[noreturn]] void damaged(const std::string& what) { throw InputError("as a zip file it is damaged: " + what); }
 
