@@ -50,7 +50,7 @@ docs: build  ## writes what documents repeat of `lockstep`: hyperparameters, exi
 # Not over benchmarks: clang-tidy 14 takes Google Benchmark's registration for a leak, in its header. Nor over the emulator
 # of CUDA: it knows no std::source_location.
 lint: set-up-full  ## clang-format and clang-tidy, as errors; SINCE=COMMIT: of the units that have changed since
-	cmake --preset release -B build-lint -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
+	cmake --preset release -B build-lint -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON -DCMAKE_UNITY_BUILD=OFF >/dev/null
 	cmake --build build-lint -j $(JOBS) --target lockstep_saved_model_messages
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror
 	$(UNITS) '*.cpp' ':!benchmarks' ':!tests/kernels/emulator' ':!tests/kernels/Emulat*' | xargs -r -n 1 -P $(JOBS) clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p build-lint

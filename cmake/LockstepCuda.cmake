@@ -42,11 +42,20 @@ else()
   message(STATUS "CUDA: for CPUs only; docker/install.sh gpu installs what GPUs take")
 endif()
 
-# lockstep_cuda_library(NAME SOURCES file.cu...)
+# lockstep_cuda_library(NAME SOURCES file.cu... [TOGETHER file.cu...])
 #
-# Beside each object lies what ptxas says of its kernels, file.cu.report; spilled registers are an error.
+# Those TOGETHER are one unit, NAME.cu, where CMAKE_UNITY_BUILD is on: of a small source's time most goes into headers. Beside each
+# object lies what ptxas says of its kernels, file.cu.report; spilled registers are an error.
 function(lockstep_cuda_library NAME)
-  cmake_parse_arguments(ARG "" "" "SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;TOGETHER" ${ARGN})
+  if(CMAKE_UNITY_BUILD AND ARG_TOGETHER)
+    list(TRANSFORM ARG_TOGETHER REPLACE ".+" "#include \"${CMAKE_CURRENT_SOURCE_DIR}/\\0\"\n" OUTPUT_VARIABLE includes)
+    string(CONCAT includes ${includes})
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${NAME}.cu CONTENT "${includes}" @ONLY)
+    list(APPEND ARG_SOURCES ${NAME}.cu)
+  else()
+    list(APPEND ARG_SOURCES ${ARG_TOGETHER})
+  endif()
   set(flags -std=c++20 -O3 -DNDEBUG --expt-relaxed-constexpr -Xcompiler -fPIC,-Wall,-Wextra -Werror all-warnings
     -I${PROJECT_SOURCE_DIR} -I${LOCKSTEP_CUDA_INCLUDE_DIR})
   foreach(architecture ${LOCKSTEP_CUDA_ARCHITECTURES})
@@ -56,12 +65,16 @@ function(lockstep_cuda_library NAME)
   list(APPEND flags -gencode arch=compute_${newest},code=compute_${newest})
   foreach(source ${ARG_SOURCES})
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${source}.o)
+    set(path ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+    if(source STREQUAL "${NAME}.cu")
+      set(path ${CMAKE_CURRENT_BINARY_DIR}/${source})
+    endif()
     get_filename_component(folder ${object} DIRECTORY)
     file(MAKE_DIRECTORY ${folder})
     add_custom_command(OUTPUT ${object} BYPRODUCTS ${object}.report DEPFILE ${object}.d
       COMMAND ${PROJECT_SOURCE_DIR}/cmake/compile-cuda ${object} ${NVCC} ${flags} -MD -MF ${object}.d
-              -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
-      DEPENDS ${source} ${PROJECT_SOURCE_DIR}/cmake/compile-cuda COMMENT "Building CUDA object ${source}.o" VERBATIM)
+              -c ${path} -o ${object}
+      DEPENDS ${path} ${PROJECT_SOURCE_DIR}/cmake/compile-cuda COMMENT "Building CUDA object ${source}.o" VERBATIM)
     list(APPEND objects ${object})
   endforeach()
   add_library(${NAME} STATIC ${objects})

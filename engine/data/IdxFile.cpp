@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kMostDimensions = 8;
-constexpr std::int64_t kMostBytes = std::int64_t{1} << 48;
+
 std::uint32_t big_endian(const std::array<std::uint8_t, 4>& bytes) {
   return std::uint32_t{bytes[0]} << 24U | std::uint32_t{bytes[1]} << 16U | std::uint32_t{bytes[2]} << 8U | bytes[3];
 }
@@ -35,7 +35,7 @@ std::optional<IdxHeader> read_header(InputFile& input, const fs::path& path) {
                        " bytes; copy or convert it again");
     }
     header.dimensions.push_back(big_endian(size));
-    if (header.dimensions.back() > 0 && bytes >= kMostBytes / header.dimensions.back()) {
+    if (header.dimensions.back() > 0 && bytes >= kMostArrayBytes / header.dimensions.back()) {
       throw InputError(path.string() + " claims an impossible size at byte " +
                        std::to_string(input.offset() - size.size()) + ": " + header.dimensions_text() +
                        " elements or more; it is damaged or no IDX file");
