@@ -8,6 +8,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/Field.h"
 #include "engine/files/InputFile.h"
 
 namespace lockstep {
