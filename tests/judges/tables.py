@@ -97,7 +97,7 @@ def what_is_wrong_is_named(directory):
     table = rows()
     for change, *texts in ((lambda t: t[7].pop(), "data.csv, line", "found 4"),
                            (lambda t: t[149].__setitem__(0, ""), "data.csv, line", "column height has no value"),
-                           (lambda t: t[3].__setitem__(0, "tall"), "nothing feeds the program's input", "height (int64)")):
+                           (lambda t: t[3].__setitem__(0, "tall"), "data.csv, line", 'column height holds "tall", which is no number')):
         broken = [list(row) for row in table]
         change(broken)
         write(directory / "data/data.csv", broken)

@@ -64,7 +64,7 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
       const auto field = like->find(column.name);
       if (!field) throw InputError("the training channel has no column " + in_quotes(column.name));
       const Field& given = like->fields[*field];
-      column.given = true;
+      column.given = given;
       column.categories = given.categories;
       column.kind = !given.categories.empty() ? Kind::kText : is_real(given.type) ? Kind::kReal : Kind::kInteger;
     }
@@ -77,7 +77,7 @@ void TableColumns::look_at(std::span<const std::string_view> cells) {
 }
 
 void TableColumns::look_at(Column& column, std::string_view cell) {
-  if (column.kind == Kind::kText && !column.given) return;
+  const bool first = !std::exchange(column.seen, true);
   if (column.kind == Kind::kInteger) {
     if (const auto number = integer_of(cell)) {
       column.least = std::min(column.least, *number);
@@ -88,13 +88,16 @@ void TableColumns::look_at(Column& column, std::string_view cell) {
   if (is_missing(cell)) refuse_missing(column.name);
   if (column.given) {
     std::int64_t unused = 0;
-    const Field field{.name = column.name,
-                      .type = column.kind == Kind::kReal ? ElementType::kDouble : ElementType::kInt64,
-                      .categories = column.categories};
-    write_cell(field, cell, reinterpret_cast<std::byte*>(&unused));
+    write_cell(*column.given, cell, reinterpret_cast<std::byte*>(&unused));
     return;
   }
-  column.kind = real_of(cell) ? Kind::kReal : Kind::kText;
+  const Kind kind = real_of(cell) ? Kind::kReal : Kind::kText;
+  if (!first && (kind == Kind::kText) != (column.kind == Kind::kText)) {
+    throw InputError(
+        "column " + column.name + " holds " + shown(cell) +
+        (kind == Kind::kText ? ", which is no number, and numbers before" : ", a number, and texts before"));
+  }
+  column.kind = kind;
 }
 
 bool TableColumns::has_text() const {

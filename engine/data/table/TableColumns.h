@@ -32,7 +32,8 @@ class TableColumns {
   TableColumns(std::vector<std::string> names, const SampleSpec* like);
 
   std::size_t size() const { return columns_.size(); }
-  /// Throws InputError, naming the column, for a cell without a value, and for one that is not as `like` says.
+  /// Throws InputError, naming the column, for a cell without a value, for one that is not as `like` says, and for a
+  /// text among numbers or a number among texts: that is a slip, not a category.
   void look_at(std::span<const std::string_view> cells);
   bool has_text() const;
   /// Throws InputError for more than kMostCategories in a column.
@@ -45,10 +46,11 @@ class TableColumns {
   struct Column {
     std::string name;
     Kind kind = Kind::kInteger;
+    bool seen = false;  ///< a cell
     std::int64_t least = 0;
     std::int64_t most = 0;
     std::vector<std::string> categories{};  ///< sorted
-    bool given = false;                     ///< by `like`
+    std::optional<Field> given{};           ///< by `like`
   };
   static void look_at(Column& column, std::string_view cell);
 

@@ -157,7 +157,7 @@ TEST_F(Csv, ValidationDataFollowsTheTrainingData) {
 }
 
 TEST_F(Csv, SaysWhereAFileIsBroken) {
-  write("data.csv", "x,label\n1,2\n\"3\n\",4\n5\n");
+  write("data.csv", "x,label\nb,2\n\"3\n\",4\n5\n");
   EXPECT_ERROR(open(), InputError, "data.csv, line 5", "cells", "2", "found 1");
   write("data.csv", "x,label\n1,2\n,4\n");
   EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x has no value");
@@ -165,6 +165,10 @@ TEST_F(Csv, SaysWhereAFileIsBroken) {
   EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x has no value");
   write("data.csv", "x,label\n1,2\n3,\"4\n");
   EXPECT_ERROR(open(), InputError, "data.csv, line 3", "nothing closes the quote");
+  write("data.csv", "x,label\n1,2\n0.5,4\ntall,5\n");
+  EXPECT_ERROR(open(), InputError, "data.csv, line 4", "column x holds \"tall\", which is no number");
+  write("data.csv", "x,label\na,2\n3,4\n");
+  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x holds \"3\", a number, and texts before");
   write("data.csv", "x,x\n1,2\n");
   EXPECT_ERROR(open(), InputError, "two columns have the name");
   write("data.csv", "x,label\n");

@@ -287,7 +287,7 @@ TEST_F(Records, AFileThatChangesWhileItIsReadIsNamed) {
   write("data.tfrecord", labelled(1, 2) + labelled(3, 4));
   auto data = open();
   write("data.tfrecord", labelled(1, 2));
-  EXPECT_ERROR(all<float>(*data, "x"), InputError, "data.tfrecord ends at byte");
+  EXPECT_ERROR(all<float>(*data, "x"), InputError, "data.tfrecord is truncated: it ends at byte");
   write("data.tfrecord", tf_record("") + tf_record("") + labelled(1, 2) + labelled(3, 4));
   EXPECT_ERROR(all<float>(*data, "x"), InputError, "data.tfrecord, record 2", "has changed");
 }
