@@ -17,8 +17,7 @@ namespace lockstep {
 ///
 /// The first gradient of a step is written into its place, later ones are added to it. Autograd leaves the first in a
 /// tensor of its own; those of a bucket are copied together, once the last of them has come. Which parameters receive a
-/// gradient is learnt from the last step in which
-/// any came: in the first each is copied as it comes.
+/// gradient is learnt from the last step in which any came: in the first each is copied as it comes.
 class AutogradGradients {
  public:
   /// Keeps a reference; installs hooks on the parameters for as long as it lives.

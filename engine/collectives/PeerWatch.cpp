@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -79,11 +78,6 @@ std::vector<std::string> own_addresses() {
 
 // On all interfaces, at a port that the system chooses. Nothing where there are no sockets to be had.
 std::optional<std::pair<FileDescriptor, int>> listen_anywhere() {
-  // A connection for every rank.
-  if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
-  }
   FileDescriptor listener = new_socket();
   sockaddr_in address{};
   address.sin_family = AF_INET;

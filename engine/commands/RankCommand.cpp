@@ -1,6 +1,7 @@
 #include "engine/commands/RankCommand.h"
 
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <ATen/Parallel.h>
 
@@ -24,6 +25,11 @@ void set_up_process(const JobConfig& config) {
   // Steps allocate the same sizes again and again: memory that went back to the system would come back page by page.
   ::mallopt(M_MMAP_MAX, 0);
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  // A channel may be thousands of files, and a rank may have a connection to every other.
+  if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
   at::set_num_threads(static_cast<int>(config.threads));
   at::set_num_interop_threads(1);
 }

@@ -12,9 +12,9 @@ Loader::Loader(const ProgramSamples& samples, Order order, BatchPlan plan, int r
                std::optional<int> ahead, const BufferPool::Allocate& allocate)
     : samples_(samples),
       ahead_(static_cast<std::uint64_t>(ahead.value_or(ahead_for(threads)))),
-      buffers_(samples.columns().size(), BufferPool(allocate)),
       schedule_(order, plan, rank, start) {
   if (threads < 1 || ahead.value_or(1) < 1) throw InternalError("a loader needs a thread and room for a micro-batch");
+  for (std::size_t i = 0; i < samples.columns().size(); ++i) buffers_.emplace_back(allocate);  // copies share memory
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
   }

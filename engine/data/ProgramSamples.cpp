@@ -142,7 +142,8 @@ void ProgramSamples::check_weights() const {
 
 void ProgramSamples::find_classes() {
   const std::int64_t bound = this->bound(target());
-  if (bound > 0) {
+  const bool ignored_may_be_the_largest = ignored_label_ && *ignored_label_ >= 0 && *ignored_label_ < bound;
+  if (bound > 0 && (!ignored_may_be_the_largest || large(target()))) {
     classes_ = bound;
     return;
   }

@@ -12,6 +12,11 @@ RecordDataset::RecordDataset(std::vector<RandomAccessFile> files, RecordIndex in
   if (index_.size() == 0) throw InputError(files_.at(0).name() + " holds no record");
 }
 
+std::string RecordDataset::place(std::size_t field, std::int64_t sample) const {
+  const RecordIndex::Place place = index_.place(sample);
+  return record_place(files_[place.file].name(), place.record, place.offset) + ", " + spec().fields[field].name;
+}
+
 void RecordDataset::read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const {
   std::vector<std::byte> record;
   std::vector<std::byte*> places(fields.begin(), fields.end());

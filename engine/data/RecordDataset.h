@@ -32,6 +32,7 @@ class RecordDataset : public Dataset {
   std::int64_t size() const override { return index_.size(); }
   const SampleSpec& spec() const override { return decoder_->spec(); }
   std::string digest() const override { return digest_; }
+  std::string place(std::size_t field, std::int64_t sample) const override;
   /// Throws InputError, naming file, record and byte, for a record that cannot be read or decoded.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
 

@@ -20,6 +20,7 @@ constexpr std::size_t kTargets = 1;  // the field
 
 TokenDataset::TokenDataset(const std::string& origin, std::vector<TokenFile> files, std::int64_t window)
     : files_(std::move(files)), first_{0}, window_(window) {
+  if (window_ < 1) throw InputError("the program takes windows of " + std::to_string(window_) + " tokens");
   Digest digest;
   digest.update(std::as_bytes(std::span(&window_, 1)));
   std::int64_t most = 0;

@@ -77,6 +77,18 @@ bool looks_like_uint32(std::span<const std::uint8_t> bytes) {
   return lower;
 }
 
+// The upper halves of int64 below 2^32.
+bool looks_like_int64(std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kFewest = 16;
+  if (bytes.size() < 8 * kFewest) return false;
+  bool lower = false;
+  for (std::size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+    if (number_at<std::uint32_t>(bytes, i + 4) != 0) return false;
+    lower = lower || number_at<std::uint32_t>(bytes, i) != 0;
+  }
+  return lower;
+}
+
 template <typename Number>
 void widen(const std::vector<std::byte>& stored, std::span<std::int64_t> tokens) {
   const std::byte* from = stored.data();
@@ -183,6 +195,11 @@ void TokenFile::read_header(std::span<const std::uint8_t> head) {
 }
 
 void TokenFile::decide_type(std::string_view name, std::span<const std::uint8_t> head) {
+  if (!name.ends_with(".uint16.bin") && looks_like_int64(head)) {
+    throw InputError(file_.name() +
+                     " has no header, and every second number of 32 bits is 0 from byte 0 on: its tokens seem to be "
+                     "int64; write them as uint16 or uint32");
+  }
   for (const TokenType type : {TokenType{.bytes = 2}, TokenType{.bytes = 4}}) {
     if (!name.ends_with("." + to_string(type) + ".bin")) continue;
     type_ = type;

@@ -49,7 +49,7 @@ std::string content_name(const std::string& file_name);
 /// Whether a file's first bytes say that its content is packed.
 bool is_packed(const PlainFile& file);
 
-/// All content that is left. Touches no more memory than that. Throws InputError when there is not so much.
+/// All content that is left. Throws InputError when there is not so much memory.
 std::vector<std::uint8_t> read_all(InputFile& file);
 
 /// The next `count` bytes, which must be the last. Throws InputError when the content ends before or after them;

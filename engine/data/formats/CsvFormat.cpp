@@ -23,6 +23,13 @@ namespace {
 
 constexpr const char* kContentType = "text/csv";
 
+/// The first line that is not blank.
+std::string first_line(const fs::path& path) {
+  const auto file = open_input_file(path);
+  CsvRecords records(*file, ',');
+  return records.next() ? std::string(records.text()) : "";
+}
+
 /// How the files of a channel are written.
 struct Dialect {
   char delimiter = ',';
@@ -33,9 +40,10 @@ struct Dialect {
 Dialect dialect_of(const ChannelFiles& channel) {
   for (const fs::path& path : channel.files) {
     const auto file = open_input_file(path);
-    CsvRecords records(*file, ',');
+    const bool tabs = content_name(path.filename().string()).ends_with(".tsv");
+    Dialect dialect{.delimiter = tabs ? '\t' : delimiter_of(first_line(path)), .names = {}};
+    CsvRecords records(*file, dialect.delimiter);
     if (!records.next()) continue;
-    Dialect dialect{.delimiter = path.extension() == ".tsv" ? '\t' : delimiter_of(records.text()), .names = {}};
     std::vector<std::string_view> cells;
     std::string unquoted;
     split_csv(records.text(), dialect.delimiter, cells, unquoted);
@@ -80,6 +88,12 @@ void visit_records(const fs::path& path, const Dialect& dialect, const Visitor& 
   }
 }
 
+// What CsvRecords leaves of a record and of the blank lines behind it.
+std::string_view without_line_ends(std::string_view record) {
+  record.remove_suffix(record.size() - std::min(record.find_last_not_of("\r\n") + 1, record.size()));
+  return record;
+}
+
 class CsvDecoder : public RecordDecoder {
  public:
   CsvDecoder(char delimiter, std::vector<Field> columns, const std::vector<std::size_t>& features)
@@ -101,7 +115,7 @@ class CsvDecoder : public RecordDecoder {
   void decode(std::string_view record, std::span<std::byte* const> fields) const override {
     thread_local std::vector<std::string_view> cells;
     thread_local std::string unquoted;
-    record.remove_suffix(record.size() - 1 - std::min(record.find_last_not_of("\r\n"), record.size() - 1));
+    record = without_line_ends(record);
     split_csv(record, delimiter_, cells, unquoted);
     if (cells.size() != columns_) throw InputError("the file has changed since its records were counted");
     for (std::size_t i = 0; i < columns_; ++i) {
@@ -125,8 +139,9 @@ class CsvDecoder : public RecordDecoder {
 
 // Columns of numbers that have no role of their own.
 std::vector<std::size_t> features_of(const std::vector<Field>& columns, const ChannelOptions& options) {
-  std::set<std::string> taken = {kWeightColumn};
+  std::set<std::string> taken;
   for (const auto& [input, column] : options.columns) taken.insert(column);
+  if (!options.columns.contains(kWeightColumn)) taken.insert(kWeightColumn);
   if (!options.columns.contains(kTargetColumn)) {
     if (const auto target = target_field({columns})) taken.insert(columns[*target].name);
   }
@@ -135,6 +150,13 @@ std::vector<std::size_t> features_of(const std::vector<Field>& columns, const Ch
     if (columns[i].categories.empty() && !taken.contains(columns[i].name)) features.push_back(i);
   }
   return features;
+}
+
+std::uint32_t length_between(std::uint64_t begin, std::uint64_t end) {
+  if (end - begin > 2 * CsvRecords::kMostBytes) {
+    throw InputError("more than " + std::to_string(CsvRecords::kMostBytes >> 20) + " MiB of blank lines");
+  }
+  return static_cast<std::uint32_t>(end - begin);
 }
 
 // A record reaches to where the next begins: line ends and blank lines belong to the one before.
@@ -146,7 +168,7 @@ void index_file(const fs::path& path, const Dialect& dialect, TableColumns& colu
     columns.look_at(cells);
     digest.update(records.text());
     if (begin) {
-      index.add(static_cast<std::uint32_t>(records.offset() - *begin));
+      index.add(length_between(*begin, records.offset()));
     } else {
       index.begin_file(records.offset());
     }
@@ -154,7 +176,7 @@ void index_file(const fs::path& path, const Dialect& dialect, TableColumns& colu
     end = records.end();
   });
   if (begin) {
-    index.add(static_cast<std::uint32_t>(end - *begin));
+    index.add(length_between(*begin, end));
   } else {
     index.begin_file(0);
   }
@@ -177,6 +199,11 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
     }
   }
   std::vector<Field> fields = columns.fields(channel.origin());
+  digest.update(std::string(1, dialect.delimiter));
+  for (const Field& field : fields) {
+    digest.update(field.name + " " + to_string(field.type));
+    for (const std::string& category : field.categories) digest.update(category);
+  }
   const std::vector<std::size_t> features = features_of(fields, channel.options);
   return std::make_unique<RecordDataset>(std::move(files), std::move(index),
                                          std::make_unique<CsvDecoder>(dialect.delimiter, std::move(fields), features),

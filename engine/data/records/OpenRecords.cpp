@@ -7,6 +7,7 @@
 
 #include "common/Digest.h"
 #include "common/Error.h"
+#include "engine/data/FileDataset.h"
 #include "engine/data/RecordDataset.h"
 #include "engine/data/records/MessageDecoder.h"
 #include "engine/data/records/RecordFields.h"
@@ -75,7 +76,10 @@ std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_p
   }
   if (index.size() == 0) throw InputError(files.at(0).name() + " holds no record");
   std::vector<Field> fields = look_at(files, index, *form, digest).fields(channel.origin(), channel.options.like);
-  for (const Field& field : fields) {
+  std::uint64_t bytes = 0;
+  for (const RandomAccessFile& file : files) bytes += file.size();
+  for (Field& field : fields) {
+    field.large = bytes > kMostInMemory;
     digest.update(field.name + " " + to_string(field.type));
     digest.update(std::as_bytes(std::span(field.sizes)));
   }

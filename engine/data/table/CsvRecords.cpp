@@ -71,7 +71,7 @@ bool CsvRecords::next() {
       begin_ += kByteOrderMark.size();
       length_ -= kByteOrderMark.size();
     }
-    if (length_ > 0 && text().back() == '\r') --length_;
+    while (length_ > 0 && text().back() == '\r') --length_;
     if (length_ > 0) return true;
   }
 }

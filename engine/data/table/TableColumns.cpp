@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/Columns.h"
 
 namespace lockstep {
 
@@ -56,6 +58,10 @@ bool is_missing(std::string_view cell) {
 
 TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* like) {
   for (std::string& name : names) {
+    if (name.empty()) throw InputError("a column has no name; name it in the header, or leave it out");
+    if (name == kFeaturesField) {
+      throw InputError("a column has the name " + name + ", which all columns of numbers have together; rename it");
+    }
     if (std::ranges::find(columns_, name, &Column::name) != columns_.end()) {
       throw InputError("two columns have the name " + in_quotes(name));
     }
@@ -69,6 +75,15 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
       column.kind = !given.categories.empty() ? Kind::kText : is_real(given.type) ? Kind::kReal : Kind::kInteger;
     }
     columns_.push_back(std::move(column));
+  }
+  if (like == nullptr) return;
+  // Numbers stand side by side in their columns' order.
+  std::vector<std::string> given;
+  for (const Field& field : like->fields) {
+    if (field.name != kFeaturesField) given.push_back(field.name);
+  }
+  if (!std::ranges::equal(columns_, given, {}, &Column::name)) {
+    throw InputError("expected the training channel's columns in its order: " + join(given, ", "));
   }
 }
 
@@ -91,7 +106,11 @@ void TableColumns::look_at(Column& column, std::string_view cell) {
     write_cell(*column.given, cell, reinterpret_cast<std::byte*>(&unused));
     return;
   }
-  const Kind kind = real_of(cell) ? Kind::kReal : Kind::kText;
+  const auto number = real_of(cell);
+  if (number && !std::isfinite(*number)) {
+    throw InputError("column " + column.name + " holds " + shown(cell) + ", which is no finite number");
+  }
+  const Kind kind = number ? Kind::kReal : Kind::kText;
   if (!first && (kind == Kind::kText) != (column.kind == Kind::kText)) {
     throw InputError(
         "column " + column.name + " holds " + shown(cell) +
@@ -148,7 +167,9 @@ void write_cell(const Field& field, std::string_view cell, std::byte* out) {
     integer = place - field.categories.begin();
   } else if (is_real(field.type)) {
     const auto number = real_of(cell);
-    if (!number) throw InputError("column " + field.name + " holds " + shown(cell) + ", which is no number");
+    if (!number || !std::isfinite(*number)) {
+      throw InputError("column " + field.name + " holds " + shown(cell) + ", which is no finite number");
+    }
     std::memcpy(out, &*number, sizeof *number);
     return;
   } else {

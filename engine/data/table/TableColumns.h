@@ -28,7 +28,8 @@ class TableColumns {
 
   /// `names`: of the columns, in order. `like`: the fields of data that these must be like, such as the training
   /// channel's: their types and categories are taken over.
-  /// Throws InputError for a name that is there twice, and when `like` has not the same columns.
+  /// Throws InputError for a name that is empty or there twice, for kFeaturesField, and when `like` has not the same
+  /// columns in the same order.
   TableColumns(std::vector<std::string> names, const SampleSpec* like);
 
   std::size_t size() const { return columns_.size(); }

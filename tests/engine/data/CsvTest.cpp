@@ -133,6 +133,20 @@ TEST_F(Csv, WithoutAHeaderTheFirstColumnIsTheTarget) {
   EXPECT_EQ(reals(*open({.columns = {{"target", "2"}}}), "features"), (Reals{1, 2.5, 1, 0.5, 0, 1.5}));
 }
 
+TEST_F(Csv, AnotherHeaderIsOtherData) {
+  write("data.csv", "x,y\n1,2\n");
+  const std::string digest = open()->digest();
+  EXPECT_EQ(open()->digest(), digest);
+  write("data.csv", "y,x\n1,2\n");
+  EXPECT_NE(open()->digest(), digest);
+}
+
+TEST_F(Csv, WeightsThatHaveAnotherNameLeaveTheirNameToAFeature) {
+  write("data.csv", "weight,importance,label\n1,2,3\n");
+  EXPECT_EQ(reals(*open(), "features"), (Reals{2}));
+  EXPECT_EQ(reals(*open({.columns = {{"weight", "importance"}}}), "features"), (Reals{1}));
+}
+
 TEST_F(Csv, EachFileHasTheHeader) {
   write("a.tsv", "x\ty\n1\t2\n");
   write("b.tsv", "x\ty\n3\t4\n");
@@ -154,6 +168,10 @@ TEST_F(Csv, ValidationDataFollowsTheTrainingData) {
   EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.csv, line 2", "label", "no integer");
   write("data.csv", "x,sort,label\n1,b,0\n");
   EXPECT_ERROR(open({.like = &train->spec()}), InputError, "no column", "sort");
+  for (const char* other : {"label,x,kind\n0,1,b\n", "x,kind\n1,b\n"}) {  // features would stand in another order
+    write("data.csv", other);
+    EXPECT_ERROR(open({.like = &train->spec()}), InputError, "columns in its order: x, kind, label");
+  }
 }
 
 TEST_F(Csv, SaysWhereAFileIsBroken) {
@@ -169,6 +187,12 @@ TEST_F(Csv, SaysWhereAFileIsBroken) {
   EXPECT_ERROR(open(), InputError, "data.csv, line 4", "column x holds \"tall\", which is no number");
   write("data.csv", "x,label\na,2\n3,4\n");
   EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x holds \"3\", a number, and texts before");
+  write("data.csv", "x,label\n0.5,2\n-nan,4\n");
+  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x holds \"-nan\", which is no finite number");
+  write("data.csv", ",x,label\n0,1,2\n");
+  EXPECT_ERROR(open(), InputError, "a column has no name");
+  write("data.csv", "features,label\n1,2\n");
+  EXPECT_ERROR(open(), InputError, "a column has the name features");
   write("data.csv", "x,x\n1,2\n");
   EXPECT_ERROR(open(), InputError, "two columns have the name");
   write("data.csv", "x,label\n");

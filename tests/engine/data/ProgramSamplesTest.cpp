@@ -193,6 +193,11 @@ TEST(ProgramSamples, TheIgnoredLabelIsNone) {
                                 array("y", ElementType::kUint8, {2}, std::vector<std::uint8_t>{4, 255})});
   ProgramSamples samples(borders, {{.name = "x"}}, {.ignored_label = 255});
   EXPECT_EQ(samples.classes(), 5);
+  Array counted = array("y", ElementType::kUint8, {2}, std::vector<std::uint8_t>{4, 255});
+  counted.field.bound = 256;  // as a table knows it of its columns
+  const auto known = dataset({array("x", ElementType::kFloat, {2}, std::vector<float>(2)), counted});
+  EXPECT_EQ(ProgramSamples(known, {{.name = "x"}}, {.ignored_label = 255}).classes(), 5);
+  EXPECT_EQ(ProgramSamples(known, {{.name = "x"}}, {}).classes(), 256);
   EXPECT_NO_THROW(samples.require_classes(5, "five"));
   EXPECT_ERROR(samples.require_classes(4, "four"), InputError, "the label of sample 0 is 4");
 }

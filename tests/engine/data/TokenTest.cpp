@@ -110,6 +110,12 @@ TEST_F(TokenFiles, WithoutAHeaderAreUint16UnlessToldOtherwise) {
   EXPECT_ERROR(open(3), InputError, "train.bin", "seem to be uint32", ".uint32.bin");
   fs::rename(directory_ / "train.bin", directory_ / "train.uint16.bin");
   EXPECT_EQ(open(3)->size(), 66);
+  fs::remove(directory_ / "train.uint16.bin");
+  for (const char* name : {"train.bin", "train.uint32.bin"}) {
+    write(name, bytes_of(counted<std::int64_t>(100)));
+    EXPECT_ERROR(open(3), InputError, name, "seem to be int64");
+    fs::remove(directory_ / name);
+  }
 }
 
 TEST_F(TokenFiles, ArePackedToo) {
