@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kChunk = 1 << 20;
 constexpr std::array<std::uint8_t, 2> kGzipMagic = {0x1f, 0x8b};
-constexpr int kGzipWindow = 15 + 16;               // the largest, and gzip's header and checksum around it
+constexpr int kGzipWindow = 15 + 16;  // the largest, and gzip's header and checksum around it
 
 /// The bytes of a file, from its start.
 class UnpackedFile : public InputFile {

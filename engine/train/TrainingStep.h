@@ -79,7 +79,7 @@ class TrainingStep {
   void drain();
 
   const std::optional<LossScale>& loss_scale() const { return options_.loss_scale; }
-  /// Between steps, when all are finished.
+  /// Of steps that were made with one; between steps, when all are finished.
   void set_loss_scale(const LossScale& loss_scale) { options_.loss_scale = loss_scale; }
   bool captured() const { return captured_.captured(); }
   /// Why steps are not captured although they should be; "" when nothing is wrong.
@@ -125,8 +125,8 @@ class TrainingStep {
   Communicator& communicator_;
   Options options_;
   DeviceArray<State> state_;
-  at::Tensor state_riders_;  ///< State::riders
-  at::Tensor state_scale_;   ///< State::loss_scale; undefined without one
+  at::Tensor state_riders_;  ///< a view of state_: State::riders
+  at::Tensor state_scale_;   ///< another: State::loss_scale; undefined without one
   std::deque<Started> started_;
   PhaseClock clock_;
   CapturedStep captured_;
