@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,15 @@ std::string targets_text(const std::shared_ptr<const Dataset>& dataset) {
                      : ", numbers");
 }
 
+// What the first integers of a field of categories stand for.
+std::string categories_text(const Field& field) {
+  constexpr std::size_t kMost = 6;
+  if (field.categories.empty()) return "";
+  const std::span first = std::span(field.categories).first(std::min(kMost, field.categories.size()));
+  return " " + with_commas(static_cast<long long>(field.categories.size())) + " categories: " + join(first, ", ") +
+         (field.categories.size() > kMost ? ", …" : "");
+}
+
 void inspect_channel(const fs::path& path) {
   // There is no program that says how long its samples are; windows of 1 show all tokens there are.
   const OpenedChannel channel = Registries().formats.open(path, {.window = 1});
@@ -110,8 +120,8 @@ void inspect_channel(const fs::path& path) {
   if (!channel.passed_over.none()) std::printf("besides    %s\n", channel.passed_over.text().c_str());
   if (const std::string note = dataset.note(); !note.empty()) std::printf("read as    %s\n", note.c_str());
   for (const Field& field : dataset.spec().fields) {
-    std::printf("column     %-40s %-8s %s\n", field.name.c_str(), to_string(field.type).c_str(),
-                shape_text(field.sizes).c_str());
+    std::printf("column     %-40s %-8s %s%s\n", field.name.c_str(), to_string(field.type).c_str(),
+                shape_text(field.sizes).c_str(), categories_text(field).c_str());
   }
   std::printf("targets    %s\n", targets_text(channel.dataset).c_str());
   std::printf("digest     %s\n", dataset.digest().c_str());

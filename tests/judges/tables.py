@@ -88,6 +88,8 @@ def as_sagemaker_writes_it(directory):
     wanted, _ = expected(directory, 1, **job)
     output, found = common.train(directory / "found", {"train": directory / "csv"}, **job)
     assert all((found[tensor] == wanted[tensor]).all() for tensor in wanted), output
+    write(directory / "named/data.csv", table)
+    assert "4 categories: fleur" in common.run(["inspect", directory / "named"])
     output = common.run(["inspect", directory / "csv"])
     assert "150 samples, of 1 file of CSV" in output and "features" in output and "class labels 0 … 3" in output, output
 
