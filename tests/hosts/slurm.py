@@ -239,7 +239,8 @@ class Checks:
             output, _ = process.communicate(timeout=20)
             assert process.returncode != 0
             assert f"rank {killed} on {node.name} is gone" in job.failure(), f"{job.failure()}\n{output}"
-            assert output.count("is gone") == 1, output
+            # Not by each of those that are left; and what is printed while srun ends the step may not reach it.
+            assert output.count("is gone") <= 1, output
             self.slurm.wait_until_over()
 
     def hosts_meet_in_an_allocation(self):
