@@ -28,12 +28,8 @@ FileDataset::FileDataset(const std::string& origin, std::vector<RandomAccessFile
   spec_ = spec_of_arrays(origin, std::move(arrays));
   size_ = samples_of(fields_[0]);
   Digest digest;
-  for (Field& field : spec_.fields) {
-    field.large = static_cast<std::uint64_t>(size_) > kMostInMemory / field.bytes();
-    digest.update(field.name);
-    digest.update(to_string(field.type));
-    digest.update(std::as_bytes(std::span(field.sizes)));
-  }
+  for (Field& field : spec_.fields) field.large = static_cast<std::uint64_t>(size_) > kMostInMemory / field.bytes();
+  update_layout(digest, spec_.fields);
   check_ends();
   for (const RandomAccessFile& file : files_) update_sampled(digest, file);
   digest_ = digest.hex();

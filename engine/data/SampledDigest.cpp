@@ -15,6 +15,15 @@ constexpr std::uint64_t kBlock = 4096;
 
 }  // namespace
 
+void update_layout(Digest& digest, const std::vector<Field>& fields) {
+  for (const Field& field : fields) {
+    digest.update(field.name);
+    digest.update(to_string(field.type));
+    digest.update(std::as_bytes(std::span(field.sizes)));
+    for (const std::string& category : field.categories) digest.update(category);
+  }
+}
+
 void update_sampled(Digest& digest, const RandomAccessFile& file) {
   const std::uint64_t size = file.size();
   digest.update(std::as_bytes(std::span(&size, 1)));

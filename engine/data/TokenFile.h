@@ -15,18 +15,10 @@
 #include <string>
 #include <string_view>
 
+#include "common/ElementType.h"
 #include "engine/files/RandomAccessFile.h"
 
 namespace lockstep {
-
-/// What a token is stored as.
-struct TokenType {
-  std::size_t bytes = 2;  ///< 1, 2, 4 or 8
-  bool is_signed = false;
-};
-
-/// "uint16".
-std::string to_string(TokenType type);
 
 /// Whether a file that begins with these bytes is one of llm.c's, or an index of Megatron-LM's.
 bool begins_token_file(std::span<const std::uint8_t> bytes);
@@ -42,10 +34,10 @@ class TokenFile {
   TokenFile(const std::filesystem::path& path, const std::filesystem::path& index);
 
   const RandomAccessFile& file() const { return file_; }
-  TokenType type() const { return type_; }
+  ElementType type() const { return type_; }           ///< of the tokens, as stored
   bool type_assumed() const { return type_assumed_; }  ///< neither the file nor its name says it
   std::int64_t size() const { return size_; }          ///< in tokens
-  std::uint64_t offset(std::int64_t token) const { return start_ + static_cast<std::uint64_t>(token) * type_.bytes; }
+  std::uint64_t offset(std::int64_t token) const { return start_ + static_cast<std::uint64_t>(token) * size_of(type_); }
   /// Fills `tokens` with those from `first` on. Thread-safe. Throws InputError for a file that has become shorter.
   void read(std::int64_t first, std::span<std::int64_t> tokens) const;
 
@@ -54,7 +46,7 @@ class TokenFile {
   void decide_type(std::string_view name, std::span<const std::uint8_t> head);
 
   RandomAccessFile file_;
-  TokenType type_;
+  ElementType type_ = ElementType::kUint16;
   bool type_assumed_ = false;
   std::uint64_t start_ = 0;  ///< of the first token
   std::int64_t size_ = 0;

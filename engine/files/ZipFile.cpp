@@ -1,20 +1,17 @@
 #include "engine/files/ZipFile.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <memory>
 #include <optional>
 
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/files/Deflate.h"
+#include "engine/files/NumberAt.h"
 
 namespace lockstep {
 
 namespace {
-
-static_assert(std::endian::native == std::endian::little);
 
 constexpr std::uint32_t kLocalHeader = 0x04034b50;
 constexpr std::uint32_t kEntry = 0x02014b50;
@@ -38,9 +35,7 @@ constexpr std::uint16_t kDeflated = 8;
 template <typename Number>
 Number number_at(std::span<const std::byte> bytes, std::size_t offset) {
   if (offset > bytes.size() || bytes.size() - offset < sizeof(Number)) damaged("a record ends early");
-  Number number;
-  std::memcpy(&number, bytes.data() + offset, sizeof number);
-  return number;
+  return lockstep::number_at<Number>(bytes.data() + offset);
 }
 
 // The sizes and the place of an entry that 32 bits do not hold, in the order in which its record says so.

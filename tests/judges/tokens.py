@@ -165,42 +165,37 @@ def a_file_that_shrinks_is_named():
         assert process.returncode != 0 and "train_000000.bin is truncated: it ends at byte" in output, (process.returncode, output[-3000:])
 
 
+def trains_as_npz(arrays, write, **job):
+    """To the bit: arrays as .npz, and what `write` leaves in a directory."""
+    results = []
+    for fill in (lambda channel: np.savez(channel / "data.npz", **arrays), write):
+        with common.temporary_directory() as name:
+            directory = pathlib.Path(name)
+            (directory / "data").mkdir()
+            fill(directory / "data")
+            results.append(common.train(directory, {"train": directory / "data"}, 2, model="mlp", batch_size=20, **job)[1])
+    assert same(*results)
+
+
 def batches_of_cifar():
     generator = np.random.default_rng(1)
     images, labels = generator.integers(0, 256, (60, 3, 32, 32)).astype(np.uint8), generator.integers(0, 10, 60).astype(np.uint8)
     labels[0] = 9
     records = np.concatenate([labels[:, None], images.reshape(60, -1)], 1)
-    results = []
-    for kind in ("npz", "CIFAR"):
-        with common.temporary_directory() as name:
-            directory = pathlib.Path(name)
-            (directory / "data").mkdir()
-            if kind == "npz":
-                np.savez(directory / "data" / "data.npz", inputs=images, targets=labels)
-            else:
-                records[:40].tofile(directory / "data" / "data_batch_1.bin")
-                records[40:].tofile(directory / "data" / "data_batch_2.bin")
-            results.append(common.train(directory, {"train": directory / "data"}, 2, model="mlp", batch_size=20, epochs=2)[1])
-    assert same(*results)
+
+    def write(channel):
+        records[:40].tofile(channel / "data_batch_1.bin")
+        records[40:].tofile(channel / "data_batch_2.bin")
+
+    trains_as_npz({"inputs": images, "targets": labels}, write, epochs=2)
 
 
 # Above what is read into memory.
 def a_large_array_stays_in_its_file():
     generator = np.random.default_rng(2)
-    x, y = generator.standard_normal((1200, 30000), dtype=np.float32), generator.integers(0, 5, 1200).astype(np.int32)
-    assert x.nbytes > 128 << 20
-    results = []
-    for kind in ("npz", "npy"):
-        with common.temporary_directory() as name:
-            directory = pathlib.Path(name)
-            (directory / "data").mkdir()
-            if kind == "npz":
-                np.savez(directory / "data" / "data.npz", x=x, y=y)
-            else:
-                np.save(directory / "data" / "x.npy", x)
-                np.save(directory / "data" / "y.npy", y)
-            results.append(common.train(directory, {"train": directory / "data"}, 2, model="mlp", batch_size=20, max_steps=5)[1])
-    assert same(*results)
+    arrays = {"x": generator.standard_normal((1200, 30000), dtype=np.float32), "y": generator.integers(0, 5, 1200).astype(np.int32)}
+    assert arrays["x"].nbytes > 128 << 20
+    trains_as_npz(arrays, lambda channel: [np.save(channel / f"{name}.npy", array) for name, array in arrays.items()], max_steps=5)
 
 
 if __name__ == "__main__":

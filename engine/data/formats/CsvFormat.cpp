@@ -11,6 +11,7 @@
 #include "common/Text.h"
 #include "engine/data/Columns.h"
 #include "engine/data/RecordDataset.h"
+#include "engine/data/SampledDigest.h"
 #include "engine/data/table/CsvRecords.h"
 #include "engine/data/table/TableColumns.h"
 #include "engine/files/InputFile.h"
@@ -200,10 +201,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   }
   std::vector<Field> fields = columns.fields(channel.origin());
   digest.update(std::string(1, dialect.delimiter));
-  for (const Field& field : fields) {
-    digest.update(field.name + " " + to_string(field.type));
-    for (const std::string& category : field.categories) digest.update(category);
-  }
+  update_layout(digest, fields);
   const std::vector<std::size_t> features = features_of(fields, channel.options);
   return std::make_unique<RecordDataset>(std::move(files), std::move(index),
                                          std::make_unique<CsvDecoder>(dialect.delimiter, std::move(fields), features),

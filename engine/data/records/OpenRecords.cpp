@@ -9,6 +9,7 @@
 #include "common/Error.h"
 #include "engine/data/FileDataset.h"
 #include "engine/data/RecordDataset.h"
+#include "engine/data/SampledDigest.h"
 #include "engine/data/records/MessageDecoder.h"
 #include "engine/data/records/RecordFields.h"
 
@@ -78,11 +79,8 @@ std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_p
   std::vector<Field> fields = look_at(files, index, *form, digest).fields(channel.origin(), channel.options.like);
   std::uint64_t bytes = 0;
   for (const RandomAccessFile& file : files) bytes += file.size();
-  for (Field& field : fields) {
-    field.large = bytes > kMostInMemory;
-    digest.update(field.name + " " + to_string(field.type));
-    digest.update(std::as_bytes(std::span(field.sizes)));
-  }
+  for (Field& field : fields) field.large = bytes > kMostInMemory;
+  update_layout(digest, fields);
   return std::make_unique<RecordDataset>(std::move(files), std::move(index),
                                          std::make_unique<MessageDecoder>(std::move(form), std::move(fields)),
                                          digest.hex());

@@ -5,14 +5,14 @@
 #include <string>
 
 #include "common/Error.h"
+#include "engine/files/NumberAt.h"
 
 namespace lockstep {
 
 std::optional<RecordIoHeader> recordio_header(std::span<const std::byte> bytes) {
   if (bytes.size() < RecordIoHeader::kBytes) return std::nullopt;
   if (std::memcmp(bytes.data(), kRecordIoMagic.data(), kRecordIoMagic.size()) != 0) return std::nullopt;
-  std::uint32_t word = 0;
-  std::memcpy(&word, bytes.data() + kRecordIoMagic.size(), sizeof word);
+  const auto word = number_at<std::uint32_t>(bytes.data() + kRecordIoMagic.size());
   if (word >> 29U > 3) return std::nullopt;
   return RecordIoHeader{.part = static_cast<RecordIoHeader::Part>(word >> 29U), .length = word & 0x1FFFFFFFU};
 }

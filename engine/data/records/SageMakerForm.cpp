@@ -1,7 +1,6 @@
 #include "engine/data/records/SageMakerForm.h"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <string>
 
@@ -11,6 +10,7 @@
 #include "engine/data/protobuf/WireReader.h"
 #include "engine/data/records/ImageMagic.h"
 #include "engine/data/records/RecordIo.h"
+#include "engine/files/NumberAt.h"
 
 namespace lockstep {
 
@@ -37,10 +37,8 @@ std::optional<ElementType> type_of(std::uint32_t value) {
 // there are several, one label, and two numbers of 8 bytes.
 bool is_mxnet_image(std::string_view data) {
   constexpr std::size_t kHeader = 24;
-  std::uint32_t labels = 0;
   if (data.size() < kHeader) return false;
-  std::memcpy(&labels, data.data(), sizeof labels);
-  const std::uint64_t image = kHeader + std::uint64_t{labels} * sizeof(float);
+  const std::uint64_t image = kHeader + std::uint64_t{number_at<std::uint32_t>(data.data())} * sizeof(float);
   return image < data.size() && begins_image(data.substr(image));
 }
 

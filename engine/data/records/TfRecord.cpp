@@ -1,11 +1,11 @@
 #include "engine/data/records/TfRecord.h"
 
-#include <cstring>
 #include <string>
 
 #include "common/Crc32c.h"
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/files/NumberAt.h"
 
 namespace lockstep {
 
@@ -14,13 +14,6 @@ namespace {
 std::uint32_t masked_crc(std::span<const std::byte> bytes) {
   const std::uint32_t crc = crc32c(bytes);
   return ((crc >> 15U) | (crc << 17U)) + 0xa282ead8U;
-}
-
-template <typename Number>
-Number number_at(const std::byte* bytes) {
-  Number number{};
-  std::memcpy(&number, bytes, sizeof number);
-  return number;
 }
 
 }  // namespace
