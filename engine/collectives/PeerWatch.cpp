@@ -183,8 +183,13 @@ PeerWatch::~PeerWatch() {
   for (const Peer& peer : peers_) say_last(peer.socket.get(), {kLeave}, "");
 }
 
-void PeerWatch::tell(const std::string& reason, int exit_code) const noexcept {
-  for (const Peer& peer : peers_) say_last(peer.socket.get(), {kReason, static_cast<char>(exit_code)}, reason);
+bool PeerWatch::tell(const std::string& reason, int exit_code) noexcept {
+  bool first = false;
+  std::call_once(told_, [&] {
+    first = true;
+    for (const Peer& peer : peers_) say_last(peer.socket.get(), {kReason, static_cast<char>(exit_code)}, reason);
+  });
+  return first;
 }
 
 // Rank 0: until all are there.
@@ -255,8 +260,8 @@ void PeerWatch::heard_end(const Peer& peer, int error) {
                           : "it has ended without a word; it was killed, or its machine has run out of memory";
     loss.to_tell = rank_ == 0 || rank_ == 1;  // of rank 0's end the first of the others speaks
   }
-  if (rank_ == 0) tell(loss.reason, loss.exit_code);
-  lost_(loss);
+  // Whoever was told ends, and is not missed. Rank 0 passes the reason on; of the others only rank 0 could be told.
+  if (tell(loss.reason, loss.exit_code)) lost_(loss);
 }
 
 }  // namespace lockstep

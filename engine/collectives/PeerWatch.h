@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -42,8 +43,9 @@ class PeerWatch {
 
   /// The ranks that could not connect: nobody notices their end. The same on all ranks.
   const std::vector<int>& unwatched() const { return unwatched_; }
-  /// For a rank that ends the others: they will give this as the reason.
-  void tell(const std::string& reason, int exit_code) const noexcept;
+  /// For a rank that ends the others: they will give this as the reason, and this rank misses nobody any more. False,
+  /// and nothing is said, if the watch has noticed a loss before: this process ends for that reason.
+  bool tell(const std::string& reason, int exit_code) noexcept;
 
  private:
   struct Peer {
@@ -64,6 +66,7 @@ class PeerWatch {
   std::vector<Peer> peers_;         ///< rank 0: all others; of the others: rank 0
   std::vector<int> unwatched_;
   FileDescriptor stop_;  ///< an event: the thread is to end
+  std::once_flag told_;
   std::thread thread_;
 };
 

@@ -1,5 +1,8 @@
 #include "engine/data/ChannelFiles.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include <algorithm>
 #include <set>
 
@@ -14,9 +17,18 @@ namespace {
 
 constexpr std::size_t kMostNamed = 10;
 
+// /proc and /sys: the kernel's state in the form of files. Links of /proc lead to the whole machine, and come and go.
+bool is_of_the_kernel(const fs::path& directory) {
+  struct statfs about{};
+  return ::statfs(directory.c_str(), &about) == 0 && (about.f_type == PROC_SUPER_MAGIC || about.f_type == SYSFS_MAGIC);
+}
+
 class Listing {
  public:
   explicit Listing(const fs::path& directory) : channel_{.directory = directory} {
+    if (is_of_the_kernel(directory)) {
+      throw InputError(channel_.origin() + " must hold data files; this directory holds the kernel's state");
+    }
     list(directory);
     std::ranges::sort(channel_.files);
     std::ranges::sort(channel_.passed_over.names);
@@ -45,13 +57,12 @@ class Listing {
       throw InputError("cannot look at " + entry.path().string() + " in the channel directory: " + error.message());
     }
     if (fs::is_directory(what)) {
-      list(entry.path());
+      is_of_the_kernel(entry.path()) ? pass_over(entry.path(), "the kernel's state") : list(entry.path());
     } else if (what.type() == fs::file_type::not_found) {
       pass_over(entry.path(), entry.is_symlink() ? "a link whose target is not there" : "gone");
     } else if (!fs::is_regular_file(what)) {
       pass_over(entry.path(), "no file");
     } else if (entry.file_size() == 0) {
-      // So are the files of /proc, of which reading some waits, or never ends.
       pass_over(entry.path(), "empty");
     } else {
       channel_.files.push_back(entry.path());

@@ -45,8 +45,8 @@ struct ChannelFiles {
 
 /// All files of a channel's directory and of the directories within it, by whatever format, in the order of their
 /// names. Passed over are hidden files and directories, empty files, links whose targets are not there, and what is no
-/// file (pipes, sockets, devices). A link to a directory is followed, but to none that is listed already. Throws
-/// InputError for a directory that cannot be read.
+/// file (pipes, sockets, devices). A link to a directory is followed, but to none that is listed already, nor into /proc
+/// and /sys. Throws InputError for a directory that cannot be read, and for one within /proc or /sys.
 ChannelFiles list_channel(const std::filesystem::path& directory);
 
 }  // namespace lockstep

@@ -285,6 +285,21 @@ TEST(Formats, FilesLieInDirectoriesToo) {
   EXPECT_ERROR(open_channel(directory), InputError, "two arrays of the name \"y\"", "a/y.npy");
 }
 
+// A link of /proc may lead to the root of the machine, and is gone a moment later.
+TEST(Formats, TheKernelsStateIsNoData) {
+  for (const std::string place : {"/proc", "/proc/self", "/sys"}) {
+    EXPECT_ERROR(Formats::builtin().open(place), InputError, "the channel directory " + place + " must hold data files",
+                 "the kernel's state");
+  }
+  const TemporaryDirectory directory;
+  write(directory / "x.npy", npy("<f4", "(3, 2)", bytes_of(kX)));
+  write(directory / "y.npy", npy("<i8", "(3,)", bytes_of(kY)));
+  fs::create_directory_symlink("/proc/self", directory / "process");
+  const OpenedChannel channel = Formats::builtin().open(directory.path());
+  expect_x_and_y(*channel.dataset);
+  EXPECT_EQ(channel.passed_over.text(), "other files: process (the kernel's state)");
+}
+
 // Each file is looked at once, packed or not, whatever the formats want to know.
 TEST(Formats, SeeAFilesNameItsFirstBytesAndTheChannelsOptions) {
   const TemporaryDirectory directory;
