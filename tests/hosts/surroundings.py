@@ -4,6 +4,7 @@ A case is a line of shell that makes the surroundings, in mount and UTS namespac
 
 import ctypes
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
@@ -196,6 +197,7 @@ def mpirun_is_killed(job):
 
 def nobody_reads(job):
     """Until the artifacts are there; then, after a while, somebody asks the job to end."""
+    fcntl.fcntl(job.process.stdout, fcntl.F_SETPIPE_SZ, 4096)  # a sixteenth of what the steps print, however late we look
     job.wait_for("step ")
     job.read_on.clear()
     end = time.monotonic() + SECONDS
