@@ -48,11 +48,11 @@ JobConfig read_job_config(const std::string& text) {
     config.checkpoint_dir = document.at("checkpoint_dir").get<std::string>();
     config.output_data_dir = document.at("output_data_dir").get<std::string>();
     config.output_dir = document.at("output_dir").get<std::string>();
-    config.threads = document.at("threads");
-    config.cores = document.at("cores");
-    config.gpus = document.at("gpus");
-    config.local_rank = document.at("local_rank");
-    config.announced_ranks = document.at("announced_ranks");
+    config.threads = read_int(document.at("threads"));
+    config.cores = read_int(document.at("cores"));
+    config.gpus = read_int(document.at("gpus"));
+    config.local_rank = read_int(document.at("local_rank"));
+    config.announced_ranks = read_int(document.at("announced_ranks"));
     config.status_file = document.at("status_file").get<std::string>();
     config.efa = document.at("efa");
     config.terminal = document.at("terminal");

@@ -4,6 +4,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -30,11 +31,15 @@ json HostReport::to_json() const {
 }
 
 std::optional<HostReport> HostReport::from_json(const json& json) {
+  constexpr std::int64_t kMost = 4096;
+  const auto count = [&](const char* key, std::int64_t least) {
+    return static_cast<int>(read_int(json.at(key), least, kMost));
+  };
   try {
-    HostReport report{.plan = {.name = json.at("host"),
-                               .gpus = json.at("gpus"),
-                               .ranks = json.at("ranks"),
-                               .threads_per_rank = json.at("threads_per_rank")},
+    return HostReport{.plan = {.name = json.at("host"),
+                               .gpus = count("gpus", 0),
+                               .ranks = count("ranks", 1),
+                               .threads_per_rank = count("threads_per_rank", 1)},
                       .version = json.at("version"),
                       .mpi = json.at("mpi"),
                       .job = json.at("job"),
@@ -42,12 +47,9 @@ std::optional<HostReport> HostReport::from_json(const json& json) {
                       .secret = json.at("secret"),
                       .system_name = json.at("system_name"),
                       .interface_name = json.at("interface_name")};
-    constexpr int kMost = 4096;
-    const auto within = [](int value, int least) { return value >= least && value <= kMost; };
-    const bool possible =
-        within(report.plan.ranks, 1) && within(report.plan.threads_per_rank, 1) && within(report.plan.gpus, 0);
-    return possible ? std::optional(std::move(report)) : std::nullopt;
   } catch (const json::exception&) {
+    return std::nullopt;
+  } catch (const InputError&) {
     return std::nullopt;
   }
 }

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <chrono>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "common/Error.h"
 #include "common/File.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -45,8 +49,15 @@ class Connection {
 template <typename Value>
 Value field(const nlohmann::json& message, const char* key, Value otherwise) {
   try {
-    return message.at(key).get<Value>();
+    const nlohmann::json& value = message.at(key);
+    if constexpr (std::is_same_v<Value, int>) {
+      return static_cast<int>(read_int(value, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()));
+    } else {
+      return value.get<Value>();
+    }
   } catch (const nlohmann::json::exception&) {
+    return otherwise;
+  } catch (const InputError&) {
     return otherwise;
   }
 }

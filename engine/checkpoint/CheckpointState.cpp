@@ -12,11 +12,7 @@ using nlohmann::json;
 
 namespace {
 
-std::int64_t count_in(const json& value) {
-  const auto count = value.get<std::int64_t>();
-  if (!value.is_number_integer() || count < 0) throw InputError("expected a count, found " + value.dump());
-  return count;
-}
+std::int64_t count_in(const json& value) { return read_int(value, 0); }
 
 double weight_in(const json& value) {
   const double weight = number_in(value);

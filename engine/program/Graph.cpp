@@ -122,7 +122,7 @@ std::vector<Dimension> Graph::sizes(const std::string& value) const {
   std::vector<Dimension> dimensions;
   for (const json& size : tensor_value(*this, value).at("sizes")) {
     if (size.contains("as_int")) {
-      dimensions.emplace_back(size.at("as_int").get<std::int64_t>());
+      dimensions.emplace_back(read_int(size.at("as_int")));
     } else {
       dimensions.emplace_back(symbol_name(size.at("as_expr").at("expr_str")));
     }

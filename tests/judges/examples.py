@@ -137,6 +137,25 @@ def a_program_is_exported(directory):
     common.train(directory, {"train": directory / "train"}, model=program, epochs=1)
 
 
+def learnt(directory, example, metric):
+    """What the example's job comes to, by the artifacts' state."""
+    succeed([sys.executable, EXAMPLES / f"{example}.py", directory])
+    output = common.run(["train", directory / "job.json", "--threads_per_rank", 1])
+    return float(re.findall(rf"^  validation_{metric} +(\S+)$", output, re.M)[-1])
+
+
+@common.in_directory(pathlib.Path)
+def a_table_is_learnt(directory):
+    accuracy = learnt(directory, "tabular", "accuracy")
+    assert accuracy > 0.95, accuracy  # 63 % of the patients are benign
+
+
+@common.in_directory(pathlib.Path)
+def a_text_is_learnt(directory):
+    perplexity = learnt(directory, "tokens", "perplexity")
+    assert 1 < perplexity < 10, perplexity  # 26 for who knows the text's bytes, but not their order
+
+
 if __name__ == "__main__":
     common.main(sagemaker_is_asked_for_the_job, lockstep_takes_the_job, a_cluster_has_a_plan, mpirun_trains, slurm_trains,
-                a_program_is_exported)
+                a_program_is_exported, a_table_is_learnt, a_text_is_learnt)

@@ -102,10 +102,10 @@ TEST(Connection, SendingToNobodyClosesIt) {
 }
 
 TEST(Connection, AFieldOfAnotherTypeIsAMissingOne) {
-  const nlohmann::json message = {{"a", 1}, {"b", "x"}, {"c", nullptr}};
+  const nlohmann::json message = {{"a", 1}, {"b", "x"}, {"c", nullptr}, {"e", 1e300}, {"f", 1.5}, {"g", 1LL << 32}};
   EXPECT_EQ(field(message, "a", 2), 1);
   EXPECT_EQ(field<std::string>(message, "b", "y"), "x");
-  for (const char* key : {"b", "c", "d"}) EXPECT_EQ(field(message, key, 2), 2);
+  for (const char* key : {"b", "c", "d", "e", "f", "g"}) EXPECT_EQ(field(message, key, 2), 2);
   EXPECT_EQ(field<std::string>(message, "a", "y"), "y");
 }
 
@@ -244,7 +244,8 @@ TEST(HostReport, SurvivesTheWireAndRefusesWhatIsNone) {
   EXPECT_EQ(back->to_json(), report("algo-2").to_json());
   for (const char* text : {"{}", R"({"host":1})"}) EXPECT_FALSE(HostReport::from_json(nlohmann::json::parse(text)));
   for (const char* name : {"ranks", "threads_per_rank", "gpus"}) {
-    for (const auto& value : {nlohmann::json(-1), nlohmann::json(1 << 20), nlohmann::json("2"), nlohmann::json()}) {
+    for (const auto& value : {nlohmann::json(-1), nlohmann::json(1 << 20), nlohmann::json(1e300), nlohmann::json(1.5),
+                              nlohmann::json("2"), nlohmann::json()}) {
       nlohmann::json json = report("algo-2").to_json();
       json[name] = value;
       EXPECT_FALSE(HostReport::from_json(json)) << json;

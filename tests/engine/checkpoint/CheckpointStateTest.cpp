@@ -63,9 +63,12 @@ TEST(CheckpointState, EveryKeyIsNeededAndOfItsType) {
     changed[key] = true;
     EXPECT_ERROR(read_state(changed.dump(), "state.json"), InputError, "state.json");
   }
-  auto negative = document;
-  negative["step"] = -1;
-  EXPECT_ERROR(read_state(negative.dump(), "state.json"), InputError, "-1");
+  for (const auto& [value, text] :
+       {std::pair<nlohmann::json, std::string>(-1, "-1"), {1e300, "1e+300"}, {1.5, "1.5"}}) {
+    auto changed = document;
+    changed["step"] = value;
+    EXPECT_ERROR(read_state(changed.dump(), "state.json"), InputError, "state.json", "found " + text);
+  }
   EXPECT_ERROR(read_state("[1", "state.json"), InputError, "state.json is not JSON");
 }
 
