@@ -1,33 +1,45 @@
 #include "engine/data/BatchPlan.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <utility>
 
 #include "common/Error.h"
 #include "common/Text.h"
 
 namespace lockstep {
 
-BatchPlan::BatchPlan(std::int64_t samples, std::int64_t batch_size, std::int64_t micro_batch_size, int ranks)
-    : samples_(samples), batch_size_(batch_size), micro_batch_size_(micro_batch_size), ranks_(ranks) {
-  if (samples < 0 || batch_size < 1 || micro_batch_size < 0 || ranks < 1) {
+BatchPlan::BatchPlan(Shards shards, std::int64_t batch_size, std::int64_t micro_batch_size)
+    : shards_(std::move(shards)), batch_size_(batch_size), micro_batch_size_(micro_batch_size) {
+  const std::int64_t samples = shards_.samples();
+  if (samples < 0 || batch_size < 1 || micro_batch_size < 0 || shards_.ranks() < 1) {
     throw InternalError(
         "a batch plan needs samples ≥ 0, batch_size ≥ 1, micro_batch_size ≥ 0 and ranks ≥ 1; it was given " +
         format("%lld, %lld, %lld and %d", static_cast<long long>(samples), static_cast<long long>(batch_size),
-               static_cast<long long>(micro_batch_size), ranks));
+               static_cast<long long>(micro_batch_size), shards_.ranks()));
   }
 }
 
-std::int64_t BatchPlan::steps() const { return samples_ / batch_size_ + (samples_ % batch_size_ != 0 ? 1 : 0); }
+std::int64_t BatchPlan::steps() const {
+  return shards_.samples() / batch_size_ + (shards_.samples() % batch_size_ != 0 ? 1 : 0);
+}
 
 Slice BatchPlan::batch(std::int64_t step) const {
   const std::int64_t begin = step * batch_size_;
-  return {begin, begin + std::min(batch_size_, samples_ - begin)};
+  return {begin, begin + std::min(batch_size_, shards_.samples() - begin)};
 }
 
-Slice BatchPlan::slice(std::int64_t step, int rank) const {
+bool BatchPlan::even(std::int64_t step) const {
   const Slice whole = batch(step);
-  return {whole.begin + whole.size() * rank / ranks_, whole.begin + whole.size() * (rank + 1) / ranks_};
+  if (whole.size() % shards_.ranks() != 0) return false;
+  const std::int64_t each = whole.size() / shards_.ranks();
+  for (std::size_t shard = 0; shard < shards_.count(); ++shard) {
+    if (shards_.part(shard, whole).size() != each * shards_.ranks_of(shard)) return false;
+  }
+  return true;
 }
+
+Slice BatchPlan::slice(std::int64_t step, int rank) const { return shards_.share(rank, batch(step)); }
 
 std::vector<Slice> BatchPlan::micro_batches(std::int64_t step, int rank) const {
   const Slice whole = slice(step, rank);
@@ -40,13 +52,16 @@ std::vector<Slice> BatchPlan::micro_batches(std::int64_t step, int rank) const {
 }
 
 Share BatchPlan::smallest_share(std::int64_t steps) const {
-  Share smallest{.samples = samples_ + 1};
-  // Only the last step of an epoch has a batch of another size.
-  for (const std::int64_t step : {std::int64_t{0}, std::min(steps, this->steps()) - 1}) {
-    for (int rank = 0; rank < ranks_; ++rank) {
-      for (const Slice& part : micro_batches(step, rank)) {
-        if (part.size() < smallest.samples) smallest = {.samples = part.size(), .step = step, .rank = rank};
-      }
+  Share smallest{.samples = shards_.samples() + 1};
+  const std::int64_t last = std::min(steps, this->steps()) - 1;
+  // With one shard, only the last step of an epoch has a batch of another size.
+  const std::int64_t stride = shards_.count() == 1 ? std::max<std::int64_t>(last, 1) : 1;
+  for (std::int64_t step = 0; step <= last; step += stride) {
+    for (int rank = 0; rank < shards_.ranks(); ++rank) {
+      const std::int64_t size = slice(step, rank).size();
+      const std::int64_t rest = micro_batch_size_ == 0 ? 0 : size % micro_batch_size_;
+      const std::int64_t least = rest > 0 ? rest : std::min(size, micro_batch_size_ == 0 ? size : micro_batch_size_);
+      if (least > 0 && least < smallest.samples) smallest = {.samples = least, .step = step, .rank = rank};
     }
   }
   return smallest;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/data/Field.h"
+#include "engine/data/Shards.h"
 
 namespace lockstep {
 
@@ -16,6 +17,10 @@ class Dataset {
   virtual ~Dataset() = default;
 
   virtual std::int64_t size() const = 0;
+  /// How many can be read: more than `size` where these are there to try a program on, and are no samples of this rank.
+  virtual std::int64_t readable() const { return size(); }
+  /// Who has which samples, where each host has its own; null: every rank has all.
+  virtual const Shards* shards() const { return nullptr; }
   virtual const SampleSpec& spec() const = 0;
   /// Identifies the content: ranks compare it at start.
   virtual std::string digest() const = 0;

@@ -137,7 +137,8 @@ void ProgramSamples::check_weights() const {
                           }
                           sum += value;
                         });
-  if (sum == 0) throw InputError("all weights of the column " + weight.name + " are 0: nothing can be learnt");
+  // Other hosts may have samples that weigh something.
+  if (sum == 0 && !dataset_->shards()) throw InputError("all weights of the column " + weight.name + " are 0: nothing can be learnt");
 }
 
 void ProgramSamples::find_classes() {
@@ -163,6 +164,11 @@ void ProgramSamples::find_classes() {
     most = std::max(most, label);
   });
   classes_ = most + 1;
+}
+
+void ProgramSamples::widen_classes(std::int64_t classes) {
+  const bool looked_at = classes_ > 0 || size() == 0;
+  if (looked_at) classes_ = std::max(classes_, classes);
 }
 
 void ProgramSamples::require_classes(std::int64_t classes, const std::string& reason) {

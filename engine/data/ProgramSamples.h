@@ -28,7 +28,9 @@ class ProgramSamples {
                  const ColumnOptions& options);
 
   const std::shared_ptr<const Dataset>& dataset() const { return dataset_; }
-  std::int64_t size() const { return dataset_->size(); }
+  std::int64_t size() const { return dataset_->size(); }  ///< that this rank has
+  /// How `ranks` ranks share the samples of all of them.
+  Shards shards(int ranks) const { return dataset_->shards() ? *dataset_->shards() : Shards(size(), ranks); }
   std::string digest() const { return dataset_->digest(); }
 
   /// The tensors of a batch: the inputs in the program's order, the target, and the weight if there is one.
@@ -41,6 +43,8 @@ class ProgramSamples {
   bool class_labels() const { return target().transform.to() == ElementType::kInt64; }
   /// 1 + the largest class label that counts; 0 without class labels, and where they are too many to look at.
   std::int64_t classes() const { return classes_; }
+  /// Other hosts have samples of so many classes.
+  void widen_classes(std::int64_t classes);
   /// What the field of a column is bounded by, or 0 when that is not known.
   std::int64_t bound(const Column& column) const { return dataset_->spec().fields[column.field].bound; }
 

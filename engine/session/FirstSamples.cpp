@@ -13,8 +13,8 @@ Batch first_batch(const ProgramSamples& samples, std::int64_t count, const RankC
 }
 
 std::vector<at::Tensor> first_inputs(const ProgramSamples& samples, std::int64_t count) {
-  count = std::min(count, samples.size());
-  Loader loader(samples, Order(0, samples.size(), false), BatchPlan(count, count, 0, 1), 0, 1);
+  count = std::min(count, samples.dataset()->readable());
+  Loader loader(samples, Order(0, count, false), BatchPlan(count, count, 0, 1), 0, 1);
   std::vector<at::Tensor> inputs = column_tensors(loader.next(), samples);
   inputs.resize(samples.inputs());
   for (at::Tensor& input : inputs) input = input.clone();

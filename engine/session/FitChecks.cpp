@@ -35,7 +35,7 @@ void check_channel(ProgramSamples& samples, Executor& executor, const Objective&
 }
 
 Share smallest_share(const Hyperparameters& hyperparameters, const ProgramSamples& train, int ranks) {
-  const TrainingPlan plan(hyperparameters, train.size(), ranks);
+  const TrainingPlan plan(hyperparameters, train.shards(ranks));
   return plan.batches.smallest_share(plan.total_steps);
 }
 
@@ -43,6 +43,7 @@ Share smallest_share(const Hyperparameters& hyperparameters, const ProgramSample
 std::optional<std::int64_t> larger_shares(const Hyperparameters& hyperparameters, const ProgramSamples& train,
                                           int ranks, const Share& share) {
   constexpr std::int64_t kFar = 256;
+  if (train.dataset()->shards()) return std::nullopt;  // all steps would have to be looked at, for every size
   Hyperparameters other = hyperparameters;
   for (std::int64_t change = 1; change < kFar; ++change) {
     for (const std::int64_t size : {hyperparameters.batch_size + change, hyperparameters.batch_size - change}) {
@@ -95,6 +96,7 @@ void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperpar
                            [](const Node& node) { return batch_statistics(node).has_value(); }))
     return;
   const ProgramSamples& samples = *job.data.training().samples;
+  if (samples.size() == 0) return;  // other hosts have some
   const int ranks = context.host.size();
   const Share share = smallest_share(hyperparameters, samples, ranks);
   std::vector<std::pair<at::Tensor, at::Tensor>> buffers;

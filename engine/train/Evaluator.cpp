@@ -78,18 +78,21 @@ Evaluator::Evaluator(const Device& device, const Program& inference_program, Obj
 std::optional<Evaluation> Evaluator::evaluate(const ProgramSamples& given, const StopRequested& stop) {
   const c10::NoGradGuard no_grad;
   const ProgramSamples samples = Prefetcher::samples_for(device_, given);
-  const BatchPlan plan(samples.size(), batch_size_ * host_.size(), 0, host_.size());
+  const BatchPlan plan(samples.shards(host_.size()), batch_size_ * host_.size(), batch_size_);
   Loader loader(samples, Order(0, samples.size(), /*shuffle=*/false), plan, host_.rank(), loader_threads_, {}, {},
                 buffers_);
   Prefetcher inputs(loader, samples, device_, communicator_);
   Sums sums(objective_, device_.place());
   bool stopped = false;
   for (std::int64_t step = 0; step < plan.steps() && !(stopped = stop()); ++step) {
-    const Batch batch = inputs.next();
-    if (batch.size == 0) continue;
-    const at::Tensor output = forward(executor_, batch.inputs, precision_);
-    inputs.prefetch();
-    sums.add(MeasuredBatch(objective_.loss(), output, batch.targets, batch.weights), batch.size);
+    for (bool last = false; !last;) {
+      const Batch batch = inputs.next();
+      last = batch.last_of_step;
+      if (batch.size == 0) continue;
+      const at::Tensor output = forward(executor_, batch.inputs, precision_);
+      inputs.prefetch();
+      sums.add(MeasuredBatch(objective_.loss(), output, batch.targets, batch.weights), batch.size);
+    }
   }
   const Readback<double> read = sums.read();
   communicator_.await([&] { return read.arrived(); });

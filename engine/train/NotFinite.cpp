@@ -85,7 +85,9 @@ std::string find_not_finite(const ProgramSamples& data, std::span<const std::int
 std::string find_not_finite(const ProgramSamples& data, std::span<const std::int64_t> samples, Communicator& host) {
   const std::vector<std::string> all = host.all_gather(find_not_finite(data, samples));
   const auto found = std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); });
-  return found == all.end() ? "" : *found;
+  if (found == all.end()) return "";
+  const std::string whose = "among the samples of rank " + std::to_string(found - all.begin()) + "'s host, ";
+  return (data.dataset()->shards() ? whose : "") + *found;
 }
 
 std::string not_finite_data(const std::string& channel, const std::string& found) {
@@ -104,9 +106,10 @@ std::string not_finite_loss(const std::string& channel, double loss, const std::
 }
 
 std::string find_not_finite(const ProgramSamples& data, Communicator& host) {
-  const std::int64_t first = data.size() * host.rank() / host.size();
-  std::vector<std::int64_t> samples(static_cast<std::size_t>(data.size() * (host.rank() + 1) / host.size() - first));
-  std::iota(samples.begin(), samples.end(), first);
+  const Shards shards = data.shards(host.size());
+  const Slice own = shards.share(host.rank(), {0, shards.samples()});
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(own.size()));
+  std::iota(samples.begin(), samples.end(), own.begin);
   return find_not_finite(data, samples, host);
 }
 

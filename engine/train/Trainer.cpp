@@ -23,7 +23,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, TrainingInput input, co
       train_(std::move(input.train)),
       context_(context),
       surroundings_(std::move(surroundings)),
-      plan_(hyperparameters, train_.samples->size(), context.host.size()),
+      plan_(hyperparameters, train_.samples->shards(context.host.size())),
       model_(hyperparameters, input.program, std::move(input.rewritten), std::move(input.buckets), context),
       schedule_(hyperparameters, plan_.total_steps),
       steps_(hyperparameters, input.objective, model_, context),
@@ -103,7 +103,7 @@ TrainingResult Trainer::run() {
   const LoaderPosition& position = progress_.position;
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
   const ProgramSamples samples = Prefetcher::samples_for(context_.device, *train_.samples);
-  Loader loader(samples, plan_.order, plan_.batches, context_.host.rank(),
+  Loader loader(samples, plan_.order(context_.host.rank()), plan_.batches, context_.host.rank(),
                 static_cast<int>(hyperparameters_.loader_threads), start, {}, Prefetcher::buffers_for(context_.device));
   Prefetcher inputs(loader, samples, context_.device, context_.communicator);
   while (!is_over()) {
@@ -203,7 +203,7 @@ void Trainer::start_step(Prefetcher& inputs) {
   const std::int64_t step = progress_.position.step;
   const std::int64_t batch_size = batches.batch(step).size();
   const double learning_rate = schedule_.learning_rate(progress_.global_step);
-  const bool full = batch_size == hyperparameters_.batch_size && batch_size % context_.host.size() == 0 &&
+  const bool full = batch_size == hyperparameters_.batch_size && batches.even(step) &&
                     batches.micro_batches(step, 0).size() == 1;
   const StepDone about = {.epoch = progress_.position.epoch + 1,
                           .epochs = plan_.epochs,

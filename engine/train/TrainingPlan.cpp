@@ -1,6 +1,9 @@
 #include "engine/train/TrainingPlan.h"
 
 #include <algorithm>
+#include <cstddef>
+
+#include "common/SplitMix.h"
 
 namespace lockstep {
 
@@ -15,11 +18,19 @@ std::int64_t count_steps(const Hyperparameters& hyperparameters, const BatchPlan
 
 }  // namespace
 
-TrainingPlan::TrainingPlan(const Hyperparameters& hyperparameters, std::int64_t samples, int ranks)
-    : batches(samples, hyperparameters.batch_size, hyperparameters.micro_batch_size, ranks),
-      order(hyperparameters.seed, samples, hyperparameters.shuffle),
+TrainingPlan::TrainingPlan(const Hyperparameters& hyperparameters, const Shards& shards)
+    : batches(shards, hyperparameters.batch_size, hyperparameters.micro_batch_size),
       epochs(hyperparameters.epochs),
-      total_steps(count_steps(hyperparameters, batches)) {}
+      total_steps(count_steps(hyperparameters, batches)),
+      shards_(shards),
+      seed_(hyperparameters.seed),
+      shuffle_(hyperparameters.shuffle) {}
+
+Order TrainingPlan::order(int rank) const {
+  const std::size_t shard = shards_.of(rank);
+  // Shards of one size must not be visited alike: their neighbours may have much in common.
+  return {shard == 0 ? seed_ : splitmix(seed_ ^ splitmix(shard)), shards_.samples_of(shard), shuffle_};
+}
 
 std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks) {
   if (hyperparameters.eval_batch_size > 0) return hyperparameters.eval_batch_size;

@@ -10,14 +10,22 @@
 namespace lockstep {
 
 /// How many steps a job has, and which samples each rank takes in each of them. A value, the same on all ranks.
-struct TrainingPlan {
-  /// `samples`: of the data set that is trained on.
-  TrainingPlan(const Hyperparameters& hyperparameters, std::int64_t samples, int ranks);
+class TrainingPlan {
+ public:
+  /// `shards`: of the data set that is trained on.
+  TrainingPlan(const Hyperparameters& hyperparameters, const Shards& shards);
+
+  /// The order in which an epoch visits the samples of the rank's shard.
+  Order order(int rank) const;
 
   BatchPlan batches;  ///< of an epoch
-  Order order;        ///< in which an epoch visits the samples
   std::int64_t epochs;
   std::int64_t total_steps;  ///< of the job: those of its epochs, or max_steps
+
+ private:
+  Shards shards_;
+  std::uint64_t seed_;
+  bool shuffle_;
 };
 
 /// Samples that a rank evaluates at once.
