@@ -125,6 +125,11 @@ std::vector<HyperparameterRow> data_rows() {
                  "Where samples come from: files of the channels, or random ones that fit the program; built-in "
                  "programs then take 1×28×28 and return 10 numbers."),
           columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
+          texts("sharded", &H::sharded,
+                "Several hosts: the channels of which each host has files of its own, as train,validation; hosts have "
+                "the same files of all others. SageMaker's ShardedByS3Key says so by itself.")
+              .unless(only_with_files)
+              .changeable(),  // whose samples they are, their digest tells
           boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
           integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
               .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),
@@ -202,9 +207,13 @@ std::vector<HyperparameterRow> host_rows() {
               "Compute threads of a rank; 0: the host's cores divided by its ranks.")
           .changeable()
           .own_to(Own::kRanks),
-      hosts_timeout_row().changeable(),
+      time_row("hosts_timeout", &H::hosts_timeout, "How long hosts, and then ranks, wait for each other at the start.")
+          .changeable(),
       integer("hosts_port", &H::hosts_port, 1, 65535,
               "Several hosts: the TCP port at which the first one waits for the others.")
+          .changeable(),
+      time_row("pipe_timeout", &H::pipe_timeout,
+               "SageMaker's Pipe: how long a channel's stream may stand still, before its first byte too.")
           .changeable(),
       path_row("secret_file", &H::secret_file,
                "Several hosts: a file with the secret that every host of the job must have; it may lie in "

@@ -94,6 +94,7 @@ struct Hyperparameters {
   /// Which column of a channel feeds which input of the program, where their names differ; `target` and `weight` stand
   /// for those two.
   std::map<std::string, std::string> columns{};
+  std::vector<std::string> sharded{};  ///< channels of which each host has files of its own
   bool shuffle = true;
   std::int64_t synthetic_samples = 1024;  ///< data=synthetic: of an epoch
   double input_mean = 0;                  ///< of pixels scaled to [0, 1]
@@ -126,6 +127,7 @@ struct Hyperparameters {
   std::int64_t threads_per_rank = 0;  ///< 0: the host's cores divided by its ranks
   double hosts_timeout = 900;         ///< seconds
   std::int64_t hosts_port = 7788;
+  double pipe_timeout = 900;  ///< seconds; SageMaker's Pipe
   std::string secret_file{};  ///< several hosts: its content is the job's secret; "": LOCKSTEP_JOB_SECRET, if it is set
   bool allow_tcp = false;     ///< GPU: an instance that has EFA may train over TCP
   std::int64_t exit_code_when_stopped = 0;  ///< of a job that stopped on request and saved its state

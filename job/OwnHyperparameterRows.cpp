@@ -115,21 +115,19 @@ HyperparameterRow metrics_row() {
       .idle = {}};
 }
 
-HyperparameterRow hosts_timeout_row() {
-  return {.name = "hosts_timeout",
+HyperparameterRow time_row(std::string name, double Hyperparameters::* member, std::string help) {
+  return {.name = std::move(name),
           .type = "time (30s, 10m, 1h)",
-          .help = "How long hosts, and then ranks, wait for each other at the start.",
+          .help = std::move(help),
           .set =
-              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+              [=](Hyperparameters& hyperparameters, const RawValue& raw) {
                 const auto seconds = duration(raw.text());
                 constexpr double kDays = 30 * 24 * 3600.0;
                 if (!seconds || *seconds > kDays)
                   throw InputError("expected a time of at most 30 days, as in 30s, 10m or 1h");
-                hyperparameters.hosts_timeout = *seconds;
+                hyperparameters.*member = *seconds;
               },
-          .get = [](const Hyperparameters& hyperparameters) -> json {
-            return duration_text(hyperparameters.hosts_timeout);
-          },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return duration_text(hyperparameters.*member); },
           .idle = {}};
 }
 

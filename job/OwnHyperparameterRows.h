@@ -1,6 +1,8 @@
 // Rows of hyperparameters that have a form of their own.
 #pragma once
 
+#include <string>
+
 #include "job/HyperparameterRow.h"
 
 namespace lockstep {
@@ -9,7 +11,7 @@ HyperparameterRow model_row();
 HyperparameterRow seed_row();
 HyperparameterRow monitor_row();
 HyperparameterRow metrics_row();
-HyperparameterRow hosts_timeout_row();
+HyperparameterRow time_row(std::string name, double Hyperparameters::* member, std::string help);
 HyperparameterRow checkpoint_every_row();
 HyperparameterRow parameter_groups_row();
 HyperparameterRow columns_row();

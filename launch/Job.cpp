@@ -76,6 +76,22 @@ std::string take_model_dir(RawHyperparameters& hyperparameters) {
   return value.is_null() || value.text() == "/opt/ml/model" ? "" : value.text();
 }
 
+// What the container says of channels becomes the job's own, so that ranks and hosts know it alike.
+void choose_sharded(Job& job) {
+  std::vector<std::string>& sharded = job.config.hyperparameters.sharded;
+  for (const std::string& name : sharded) {
+    if (job.config.channels.contains(name)) continue;
+    std::vector<std::string> names;
+    for (const auto& [channel, path] : job.config.channels) names.push_back(channel);
+    throw InputError("sharded names the channel " + in_quotes(name) + ", and there is " +
+                     (names.empty() ? "none" : join(names, ", ")));
+  }
+  sharded.insert(sharded.end(), job.sharded_channels.begin(), job.sharded_channels.end());
+  std::ranges::sort(sharded);
+  const auto twice = std::ranges::unique(sharded);
+  sharded.erase(twice.begin(), twice.end());
+}
+
 // The hosts of the groups that the job names; every host if it names none.
 void choose_hosts(Job& job) {
   const std::vector<std::string>& wanted = job.config.hyperparameters.instance_groups;
@@ -196,6 +212,7 @@ Job job_of(const JobEnvironment& environment) {
   job.instance_type = environment.instance_type;
   job.instance_groups = environment.instance_groups;
   job.piped_channels = environment.piped_channels;
+  job.wrapped_channels = environment.wrapped_channels;
   job.sharded_channels = environment.sharded_channels;
   job.hyperparameters = environment.hyperparameters;
   return job;
@@ -274,6 +291,7 @@ void check_job(Job& job) {
   check_checkpoint_dir(job);
   choose_hosts(job);
   if (!job.takes_part) return;
+  choose_sharded(job);
   read_secret(job);
   const bool synthetic = job.config.hyperparameters.data == Data::kSynthetic;
   for (const auto& [name, path] : job.config.channels) {
@@ -282,15 +300,16 @@ void check_job(Job& job) {
                        " does nothing in this job: data=synthetic makes its samples up; " + "leave out one of the two");
     }
     if (job.piped_channels.contains(name)) {
-      throw InputError("channel " + in_quotes(name) +
-                       ": its TrainingInputMode is Pipe, and Lockstep reads files; set it to File or FastFile");
-    }
-    if (job.sharded_channels.contains(name) && job.hosts.size() > 1) {
-      throw InputError("channel " + in_quotes(name) + ": its S3DistributionType is ShardedByS3Key, and each of the " +
-                       std::to_string(job.hosts.size()) + " hosts must see the same files; set it to FullyReplicated");
+      job.notes.push_back("channel " + name + " is streamed (Pipe): all of it is copied to this host first, from " +
+                          path.string() + "_0; FastFile needs no copy");
+      continue;
     }
     std::error_code error;
-    if (!fs::is_directory(path, error)) {
+    const fs::file_type found = fs::status(path, error).type();
+    // A host that gets no files of a channel may not get its directory either.
+    const bool may_lack = job.hosts.size() > 1 && job.sharded_channels.contains(name) && !is_dead_link(path);
+    if (found == fs::file_type::not_found && may_lack) continue;
+    if (found != fs::file_type::directory) {
       job.absent.push_back("channel " + in_quotes(name) + ": " + path.string() + " is not a directory" +
                            (is_dead_link(path) ? ": it is a link whose target is not there"
                             : error            ? ": " + error.message()

@@ -24,6 +24,7 @@ struct Job {
   std::string instance_type;      ///< of this host, as the container names it, or ""
   std::vector<InstanceGroup> instance_groups;
   std::set<std::string> piped_channels;
+  std::set<std::string> wrapped_channels;
   std::set<std::string> sharded_channels;
   RawHyperparameters hyperparameters;  ///< as given; `check_job` reads them into `config`
   std::string secret;                  ///< that the job's hosts show each other, or ""

@@ -194,6 +194,7 @@ void read_channels(const Environment& environment, const fs::path& data, const s
     const std::string content_type = found->second.text("ContentType").value_or("");
     if (!content_type.empty()) job.content_types[name] = content_type;
     if (found->second.text("TrainingInputMode") == "Pipe") job.piped_channels.insert(name);
+    if (found->second.text("RecordWrapperType") == "RecordIO") job.wrapped_channels.insert(name);
     if (found->second.text("S3DistributionType") == "ShardedByS3Key") job.sharded_channels.insert(name);
   }
   constexpr std::string_view prefix = "SM_CHANNEL_";

@@ -28,6 +28,7 @@
 #include "launch/MpiRun.h"
 #include "launch/MpirunMessages.h"
 #include "launch/Network.h"
+#include "launch/PipedChannels.h"
 #include "launch/Preflight.h"
 #include "launch/RemoteStart.h"
 #include "launch/Supervisor.h"
@@ -305,7 +306,10 @@ int run_job(Supervisor& supervisor, EarlyStop& early, const Launch& launch, cons
     if (!note.empty()) std::cout << "lockstep: " << note << std::endl;
     MpiRun mpirun = find_mpirun();
     early.over();  // what follows leaves files while it runs
-    JobLauncher launcher(supervisor, launch, arguments, std::move(mpirun));
+    const PipedChannels piped(supervisor, launch.job);
+    Launch with_files = launch;
+    for (const auto& [channel, directory] : piped.directories()) with_files.job.config.channels[channel] = directory;
+    JobLauncher launcher(supervisor, with_files, arguments, std::move(mpirun));
     outcome = launcher.run();
     said = launcher.has_shown(outcome.reason);
   } catch (const Error& error) {

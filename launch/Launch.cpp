@@ -36,6 +36,11 @@ void check_start(const Job& job, const Environment& environment, const std::opti
                      " on this host already (PMIX_RANK); start that many ranks with mpirun or srun, or, for a job that "
                      "starts its own ranks: env -u OMPI_COMM_WORLD_RANK -u PMIX_RANK lockstep train …");
   }
+  if (!job.piped_channels.empty() && (place || (job.launcher == Launcher::kSsh && job.hosts.size() > 1))) {
+    throw InputError("channel " + in_quotes(*job.piped_channels.begin()) +
+                     ": its TrainingInputMode is Pipe, and a stream is read by the launcher of its host, before ranks "
+                     "start: run `lockstep train` on every host, or set it to File or FastFile");
+  }
   const int tasks = place ? 1 : tasks_without_mpi(environment);
   const bool one_a_host = job.launcher == Launcher::kConnection && std::cmp_equal(job.hosts.size(), tasks);
   if (tasks > 1 && !one_a_host) {

@@ -1,6 +1,8 @@
 #include "engine/session/JobData.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "common/Text.h"
 #include "engine/session/FittingSamples.h"
 #include "engine/session/ProgramInputs.h"
+#include "engine/session/SharedChannel.h"
 
 namespace lockstep {
 
@@ -29,6 +32,13 @@ void check_tokens(ProgramSamples& samples, const Graph& graph) {
                              "the program takes " + std::to_string(*vocabulary) + " different ones");
     }
   }
+}
+
+// As a host of a sharded channel may have it, which has got no files: the directory need not be there then.
+bool holds_nothing(const std::filesystem::path& directory) {
+  std::error_code error;
+  return std::filesystem::status(directory, error).type() == std::filesystem::file_type::not_found ||
+         list_channel(directory).files.empty();
 }
 
 // Positions of a text that the program takes at once: the length of its first input of integers that is a row of them.
@@ -53,20 +63,38 @@ JobData choose_channels(const JobConfig& config) {
   return data;
 }
 
-Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph) {
+Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
+                       const RankContext& context) {
   const std::optional<std::int64_t> window = graph == nullptr ? std::nullopt : window_of(*graph);
   Channels channels;
   for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
     if (channel.empty()) continue;
-    const SampleSpec* like = channel == chosen.train ? nullptr : &channels.at(chosen.train).dataset->spec();
+    const std::filesystem::path& directory = config.channels.at(channel);
     const auto type = config.content_types.find(channel);
-    channels[channel] = formats.open(config.channels.at(channel),
-                                     {.content_type = type == config.content_types.end() ? "" : type->second,
+    const bool sharded = std::ranges::count(config.hyperparameters.sharded, channel) > 0;
+    const auto open = [&](const SampleSpec* like) {
+      if (sharded && context.hosts > 1 && holds_nothing(directory)) return OpenedChannel();
+      return formats.open(directory, {.content_type = type == config.content_types.end() ? "" : type->second,
                                       .columns = config.hyperparameters.columns,
                                       .window = window,
                                       .like = like});
+    };
+    channels[channel] =
+        share_channel({.name = channel,
+                       .host = config.host,
+                       .sharded = sharded,
+                       .open = open,
+                       .like = channel == chosen.train ? nullptr : &channels.at(chosen.train).dataset->spec()},
+                      context);
   }
   return channels;
+}
+
+void share_classes(ProgramSamples& samples, Communicator& communicator) {
+  if (!samples.dataset()->shards()) return;
+  std::int64_t classes = samples.classes();
+  communicator.all_reduce(&classes, 1, DataType::kInt64, ReduceOp::kMax)->wait();
+  samples.widen_classes(classes);
 }
 
 ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels) {

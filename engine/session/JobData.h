@@ -11,6 +11,7 @@
 #include "engine/data/ProgramSamples.h"
 #include "engine/program/Program.h"
 #include "engine/train/NamedDataset.h"
+#include "engine/train/RankContext.h"
 #include "job/JobConfig.h"
 
 namespace lockstep {
@@ -37,9 +38,10 @@ using Channels = std::map<std::string, OpenedChannel>;  ///< by name
 /// on.
 JobData choose_channels(const JobConfig& config);
 
-/// Opens the chosen channels, of any of the formats; for the program of `graph`, unless it is null: one that is built
-/// for them. Throws InputError for what cannot be used.
-Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph);
+/// Opens the chosen channels on all ranks (share_channel), of any of the formats; for the program of `graph`, unless it
+/// is null: one that is built for them. Throws CollectiveError for what cannot be used. A collective.
+Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
+                       const RankContext& context);
 
 /// How columns become what a program computes on; targets of integers are class labels when `class_labels` says so.
 ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels);
@@ -53,6 +55,9 @@ ProgramSamples join_columns(const OpenedChannel& channel, const std::vector<Prog
 /// input has no column, or holds integers that the program has no row for.
 void add_samples(JobData& data, const std::string& channel, const OpenedChannel& opened, const Program& program,
                  const ColumnOptions& options);
+
+/// Where hosts have samples of their own, each learns how many classes all have together. A collective.
+void share_classes(ProgramSamples& samples, Communicator& communicator);
 
 /// The error of a channel that a program cannot take, because of `error`.
 InputError does_not_fit(const std::string& channel, const Program& program, const InputError& error);

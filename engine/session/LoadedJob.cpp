@@ -4,13 +4,17 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/collectives/Agreement.h"
 #include "engine/data/SyntheticDataset.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/session/FittingSamples.h"
+#include "engine/session/SetUpPhase.h"
 
 namespace lockstep {
 
@@ -19,39 +23,75 @@ namespace {
 // Of a built-in model on few samples: a label beyond is a number of another kind.
 constexpr std::int64_t kMostClasses = 65536;
 
-// A built-in program for the training data.
-Program program_for(const Hyperparameters& options, const OpenedChannel& train, const ColumnOptions& columns) {
+// Of the training data, for a built-in program.
+ProgramSamples samples_to_fit(const OpenedChannel& train, const ColumnOptions& columns) {
   ProgramSamples samples = join_columns(train, {{.name = "x"}}, columns);
-  if (samples.class_labels() && samples.classes() == 0) {
+  if (samples.class_labels() && samples.classes() == 0 && samples.size() > 0) {
     throw InputError(
         "a built-in model has an output for every number from 0 to the largest label, and the labels of "
         "the training channel are too many to look for that: name a program with model=FILE.pt2");
   }
-  samples.require_classes(std::max(kMostClasses, samples.size()),
-                          "a built-in model has an output for every number from 0 to the largest label, and at most " +
-                              with_commas(kMostClasses) + " or as many as the channel has samples");
-  return load_program(options, &samples);
+  return samples;
+}
+
+// A built-in program. A collective.
+Program program_for(const Hyperparameters& options, const OpenedChannel& train, const ColumnOptions& columns,
+                    Communicator& ranks) {
+  std::optional<ProgramSamples> samples;
+  set_up_phase(ranks, [&] { samples = samples_to_fit(train, columns); });
+  share_classes(*samples, ranks);
+  std::optional<Program> program;
+  set_up_phase(ranks, [&] {
+    samples->require_classes(
+        std::max(kMostClasses, samples->shards(ranks.size()).samples()),
+        "a built-in model has an output for every number from 0 to the largest label, and at most " +
+            with_commas(kMostClasses) + " or as many as the channel has samples");
+    program = load_program(options, &*samples);
+  });
+  return std::move(*program);
+}
+
+// What must be alike for ranks to open the same channels one after another.
+void require_same_channels(const Hyperparameters& options, const JobData& data, Communicator& ranks) {
+  std::vector<std::string> sharded = options.sharded;
+  std::ranges::sort(sharded);
+  require_agreement(ranks, {{"the channels", data.train + " " + data.evaluation + " " + data.test},
+                            {"the hyperparameter sharded", join(sharded, ",")},
+                            {"the program", is_builtin_program(options.model) ? options.model : "of a file"}});
 }
 
 }  // namespace
 
-LoadedJob load_job(const JobConfig& config, Objective objective, const Formats& formats) {
+LoadedJob load_job(const JobConfig& config, const Registries& registries, const RankContext& context) {
   const Hyperparameters& options = config.hyperparameters;
-  const bool class_labels = objective.loss().class_labels();
-  const ColumnOptions columns = column_options(options, class_labels);
   const bool synthetic = options.data == Data::kSynthetic;
-  JobData data = synthetic ? JobData{.train = "synthetic"} : choose_channels(config);
+  std::optional<Objective> objective;
+  JobData data;
   std::optional<Program> program;
-  if (synthetic || !is_builtin_program(options.model)) program = load_program(options, nullptr);
-  Channels channels =
-      synthetic ? Channels() : open_channels(config, data, formats, program ? &program->graph() : nullptr);
-  if (!program) program = program_for(options, channels.at(data.train), columns);
-  if (synthetic) {
-    channels[data.train].dataset = std::make_shared<SyntheticDataset>(fitting_samples(program->graph(), class_labels),
-                                                                      options.synthetic_samples, options.seed);
+  set_up_phase(context.host, [&] {
+    objective = make_objective(options, context.device.place(), registries.losses, registries.metrics);
+    data = synthetic ? JobData{.train = "synthetic"} : choose_channels(config);
+    if (synthetic || !is_builtin_program(options.model)) program = load_program(options, nullptr);
+  });
+  require_same_channels(options, data, context.host);
+  const bool class_labels = objective->loss().class_labels();
+  const ColumnOptions columns = column_options(options, class_labels);
+  Channels channels;
+  if (!synthetic) {
+    channels = open_channels(config, data, registries.formats, program ? &program->graph() : nullptr, context);
   }
-  for (const auto& [name, channel] : channels) add_samples(data, name, channel, *program, columns);
-  return {.objective = std::move(objective), .data = std::move(data), .program = LoadedProgram(std::move(*program))};
+  if (!program) program = program_for(options, channels.at(data.train), columns, context.host);
+  std::optional<LoadedProgram> loaded;
+  set_up_phase(context.host, [&] {
+    if (synthetic) {
+      channels[data.train].dataset = std::make_shared<SyntheticDataset>(
+          fitting_samples(program->graph(), class_labels), options.synthetic_samples, options.seed);
+    }
+    for (const auto& [name, channel] : channels) add_samples(data, name, channel, *program, columns);
+    loaded.emplace(std::move(*program));
+  });
+  for (auto& [name, samples] : data.samples) share_classes(samples, context.host);
+  return {.objective = std::move(*objective), .data = std::move(data), .program = std::move(*loaded)};
 }
 
 }  // namespace lockstep

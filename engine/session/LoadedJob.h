@@ -4,6 +4,8 @@
 #include "engine/objective/Objective.h"
 #include "engine/session/JobData.h"
 #include "engine/session/LoadedProgram.h"
+#include "engine/session/Registries.h"
+#include "engine/train/RankContext.h"
 #include "job/JobConfig.h"
 
 namespace lockstep {
@@ -16,8 +18,8 @@ struct LoadedJob {
 };
 
 /// Reads the program and then the data, which is of one of the formats or with data=synthetic made for the program,
-/// with the targets that the objective takes. A built-in program is built for the data when that is read. Throws
-/// InputError for what cannot be used. No collective.
-LoadedJob load_job(const JobConfig& config, Objective objective, const Formats& formats);
+/// with the targets that the objective takes. A built-in program is built for the data when that is read, of all hosts.
+/// Throws CollectiveError for what cannot be used, and for ranks that read different channels. A collective.
+LoadedJob load_job(const JobConfig& config, const Registries& registries, const RankContext& context);
 
 }  // namespace lockstep

@@ -13,12 +13,12 @@
 #include "engine/collectives/Agreement.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Passes.h"
-#include "engine/program/TorchError.h"
 #include "engine/session/Ending.h"
 #include "engine/session/FitChecks.h"
 #include "engine/session/JobIdentity.h"
 #include "engine/session/Resume.h"
 #include "engine/session/RunFacts.h"
+#include "engine/session/SetUpPhase.h"
 #include "engine/train/ParameterStorage.h"
 
 namespace lockstep {
@@ -53,13 +53,8 @@ SessionOutcome TrainingSession::run() {
 }
 
 void TrainingSession::set_up() {
-  require_all_ok(context_.host, [this] {
-    try {
-      load();
-    } catch (const c10::Error& error) {
-      rethrow(error, "the job cannot be set up");
-    }
-  });
+  job_ = load_job(config_, registries_, context_);
+  set_up_phase(context_.host, [this] { make_trainer(); });
   require_agreement(context_.host, rank_identity(options(), *job_, trainer_->buckets()));
   announce();
   if (!checkpoints_) return;
@@ -67,9 +62,7 @@ void TrainingSession::set_up() {
   resume(config_, *checkpoints_, *trainer_, context_, events_);
 }
 
-void TrainingSession::load() {
-  job_ = load_job(config_, make_objective(options(), context_.device.place(), registries_.losses, registries_.metrics),
-                  registries_.formats);
+void TrainingSession::make_trainer() {
   const Program& program = job_->program.program;
   // Before anything relies on what the graph says of its values.
   const std::vector<Probe> probes = probe_program(*job_);

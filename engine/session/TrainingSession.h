@@ -51,7 +51,7 @@ class TrainingSession {
   template <typename Work>
   auto telling_failure(const Work& work);
   void set_up();
-  void load();
+  void make_trainer();
   void announce();
   SessionOutcome train();
   void tell_stop(const TrainingResult& result, bool kept);

@@ -640,18 +640,37 @@ TEST(CheckJob, RefusesGroupsThatItCannotFind) {
   EXPECT_ERROR(checked(fewer, {"--instance_groups", "cpu"}), InputError, "no host of cpu");
 }
 
-TEST(CheckJob, RefusesChannelsThatAreNoFiles) {
+TEST(CheckJob, StreamedChannelsNeedNoDirectory) {
   Container container;
-  fs::create_directories(container / "input/data/train");
   container.config("inputdataconfig.json", R"({"train":{"TrainingInputMode":"Pipe","RecordWrapperType":"RecordIO"}})");
-  EXPECT_ERROR(checked(container.read()), InputError, "\"train\"", "Pipe", "FastFile");
-  EXPECT_NO_THROW(checked(container.read(), {"--channel", "train=" + (container / "input").string()}));
-  container.config("inputdataconfig.json",
-                   R"({"train":{"TrainingInputMode":"FastFile","S3DistributionType":"ShardedByS3Key"}})");
-  EXPECT_NO_THROW(checked(container.read()));  // one host has all files
-  container.config("resourceconfig.json", kHeterogeneous);
-  EXPECT_ERROR(checked(container.read()), InputError, "\"train\"", "ShardedByS3Key", "3 hosts", "FullyReplicated");
-  EXPECT_NO_THROW(checked(container.read({{"SM_CURRENT_HOST", "algo-2"}}), {"--instance_groups", "cpu"}));
+  const Job job = checked(container.read());
+  EXPECT_TRUE(job.absent.empty());
+  EXPECT_EQ(job.wrapped_channels, (std::set<std::string>{"train"}));
+  ASSERT_EQ(job.notes.size(), 1);
+  EXPECT_NE(job.notes[0].find((container / "input/data/train_0").string()), std::string::npos) << job.notes[0];
+  fs::create_directories(container / "input/data/train");
+  EXPECT_TRUE(
+      checked(container.read(), {"--channel", "train=" + (container / "input").string()}).piped_channels.empty());
+}
+
+TEST(CheckJob, WhatTheContainerSaysOfShardsIsTheJobs) {
+  Container container;
+  container.config("inputdataconfig.json", R"({"train":{"S3DistributionType":"ShardedByS3Key"},
+      "validation":{"S3DistributionType":"FullyReplicated"}})");
+  fs::create_directories(container / "input/data/validation");
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(checked(container.read()).absent.size(), 1);  // one host has all files
+  container.config("resourceconfig.json", kMinimal);
+  const Job job = checked(container.read());
+  EXPECT_TRUE(job.absent.empty());  // another host has them
+  EXPECT_EQ(job.config.hyperparameters.sharded, (Names{"train"}));
+  EXPECT_EQ(checked(container.read(), {"--sharded", "validation,train"}).config.hyperparameters.sharded,
+            (Names{"train", "validation"}));
+  EXPECT_ERROR(checked(container.read(), {"--sharded", "test"}), InputError, "\"test\"", "train, validation");
+  const std::string elsewhere = "train=" + (container / "input/data/validation").string();
+  EXPECT_TRUE(checked(container.read(), {"--channel", elsewhere}).config.hyperparameters.sharded.empty());
+  fs::create_symlink(container / "nothing", container / "input/data/train");
+  EXPECT_EQ(checked(container.read()).absent.size(), 1);
 }
 
 Job job_with(const RawHyperparameters& hyperparameters) {
