@@ -68,7 +68,7 @@ OpenedChannel Formats::open(const fs::path& directory, const ChannelOptions& opt
       absent.push_back("no " + format.name + " file");
       wants.push_back(format.wants);
     }
-    throw InputError(channel.origin() + " must hold, plain or gzip, " + join(wants, "; or ") + ". It holds " +
+    throw InputError(channel.origin() + " must hold, plain, gzip or zstd, " + join(wants, "; or ") + ". It holds " +
                      join(absent, ", ") + (channel.passed_over.none() ? "" : ", and " + channel.passed_over.text()));
   }
   if (recognised.size() > 1) {

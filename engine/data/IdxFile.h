@@ -1,4 +1,4 @@
-// The IDX file format, plain or gzip: one array of numbers.
+// The IDX file format: one array of numbers.
 //
 // Source: Yann LeCun, "The MNIST database", section "File formats": two zero bytes, the element type (0x08
 // unsigned byte, 0x09 signed byte, 0x0B int16, 0x0C int32, 0x0D float, 0x0E double), the number of
@@ -51,7 +51,7 @@ bool begins_idx(std::span<const std::uint8_t> bytes);
 std::optional<IdxHeader> read_idx_header(const std::filesystem::path& path);
 
 /// The whole array. InputError, naming the file and offset, also for a file that is no IDX file, is
-/// truncated, has bytes after its elements or after its gzip members, or is not an intact gzip file. Touches no more
+/// truncated, has bytes after its elements or is packed and not intact. Touches no more
 /// memory than the file fills, whatever its header says.
 IdxArray read_idx(const std::filesystem::path& path);
 

@@ -1,6 +1,8 @@
 #include "engine/files/InputFile.h"
 
 #include <zlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
@@ -21,6 +23,9 @@ namespace {
 constexpr std::size_t kChunk = 1 << 20;
 constexpr std::array<std::uint8_t, 2> kGzipMagic = {0x1f, 0x8b};
 constexpr int kGzipWindow = 15 + 16;  // the largest, and gzip's header and checksum around it
+constexpr std::array<std::uint8_t, 4> kZstdMagic = {0x28, 0xb5, 0x2f, 0xfd};
+constexpr std::array<std::uint8_t, 4> kPzstdMagic = {0x50, 0x2a, 0x4d, 0x18};  // a frame to skip, with pzstd's sizes
+constexpr int kZstdWindow = 27;  // log2 of the bytes of memory that a frame may ask for: what `zstd -d` grants
 
 /// The bytes of a file, from its start.
 class UnpackedFile : public InputFile {
@@ -93,6 +98,71 @@ class GzipFile : public InputFile {
   std::size_t made_ = 0;  ///< bytes of content
 };
 
+/// One frame or several, after one another (RFC 8878).
+class ZstdFile : public InputFile {
+ public:
+  explicit ZstdFile(PlainFile file) : InputFile(file.name()), file_(std::move(file)), stream_(::ZSTD_createDStream()) {
+    if (!stream_) throw std::bad_alloc();
+    ::ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kZstdWindow);
+  }
+  std::uintmax_t most_content() const override { return file_.size() * kMostZstdCompression; }
+
+ private:
+  // A block of 4 bytes may stand for one byte 128 Ki times.
+  static constexpr std::uint64_t kMostZstdCompression = (128 << 10) / 4;
+
+  std::size_t read_some(void* out, std::size_t count) override {
+    ZSTD_outBuffer content{.dst = out, .size = std::min(count, kChunk), .pos = 0};
+    while (content.pos < content.size) {
+      if (packed_.pos == packed_.size) {
+        fill();
+        if (packed_.size == 0 && frame_ended_) break;
+      }
+      const std::size_t before = content.pos;
+      const std::size_t left = ::ZSTD_decompressStream(stream_.get(), &content, &packed_);
+      made_ += content.pos - before;
+      if (::ZSTD_isError(left) != 0) refuse(left);
+      if (packed_.size == 0 && left != 0 && content.pos == before) refuse("it is truncated");
+      frame_ended_ = left == 0;
+    }
+    return content.pos;
+  }
+
+  void fill() {
+    packed_ = {.src = buffer_.data(),
+               .size = file_.read_some_at(taken_, std::as_writable_bytes(std::span(buffer_))),
+               .pos = 0};
+    taken_ += packed_.size;
+  }
+
+  [[noreturn]] void refuse(std::size_t code) const {
+    if (::ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation) throw std::bad_alloc();
+    if (::ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge) {
+      throw InputError(name() +
+                       " asks for more than 128 MiB of memory to be unpacked: compress it again, with a window "
+                       "of at most 128 MiB (zstd --long=27 or less)");
+    }
+    refuse(::ZSTD_getErrorCode(code) == ZSTD_error_prefix_unknown ? "bytes follow that are no zstd"
+                                                                  : ::ZSTD_getErrorName(code));
+  }
+  [[noreturn]] void refuse(const std::string& cause) const {
+    throw InputError(name() + " is not an intact zstd file: after " + std::to_string(made_) + " bytes of content, " +
+                     cause + "; copy or compress it again");
+  }
+
+  struct Free {
+    void operator()(ZSTD_DStream* stream) const { ::ZSTD_freeDStream(stream); }
+  };
+
+  PlainFile file_;
+  std::uint64_t taken_ = 0;  ///< bytes of the file
+  std::vector<std::uint8_t> buffer_ = std::vector<std::uint8_t>(::ZSTD_DStreamInSize());
+  ZSTD_inBuffer packed_{};
+  std::unique_ptr<ZSTD_DStream, Free> stream_;
+  bool frame_ended_ = false;
+  std::size_t made_ = 0;  ///< bytes of content
+};
+
 /// What a file can be packed in, by its first bytes.
 struct Packing {
   std::span<const std::uint8_t> magic;
@@ -100,15 +170,16 @@ struct Packing {
   std::unique_ptr<InputFile> (*open)(PlainFile file);
 };
 
+template <typename File>
+std::unique_ptr<InputFile> open_as(PlainFile file) {
+  return std::make_unique<File>(std::move(file));
+}
+
 constexpr Packing kPackings[] = {
-    {.magic = kGzipMagic,
-     .end = ".gz",
-     .open = [](PlainFile file) -> std::unique_ptr<InputFile> { return std::make_unique<GzipFile>(std::move(file)); }},
-    {.magic = {},  // plain
-     .end = "",
-     .open = [](PlainFile file) -> std::unique_ptr<InputFile> {
-       return std::make_unique<UnpackedFile>(std::move(file));
-     }},
+    {.magic = kGzipMagic, .end = ".gz", .open = open_as<GzipFile>},
+    {.magic = kZstdMagic, .end = ".zst", .open = open_as<ZstdFile>},
+    {.magic = kPzstdMagic, .end = ".zst", .open = open_as<ZstdFile>},
+    {.magic = {}, .end = "", .open = open_as<UnpackedFile>},  // plain
 };
 
 const Packing& packing_of(const PlainFile& file) {
