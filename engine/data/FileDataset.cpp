@@ -7,7 +7,6 @@
 #include "common/Error.h"
 #include "engine/data/ArrayDataset.h"
 #include "engine/data/SampledDigest.h"
-#include "engine/files/InputFile.h"
 
 namespace lockstep {
 
@@ -97,7 +96,7 @@ void FileDataset::read(std::span<const std::int64_t> samples, std::span<std::byt
 bool stays_in_files(const ChannelFiles& channel) {
   std::uint64_t bytes = 0;
   for (const std::filesystem::path& path : channel.files) {
-    if (const PlainFile file(path); !is_packed(file)) bytes += file.size();
+    bytes += PlainFile(path).size();
   }
   return bytes > kMostInMemory;
 }

@@ -28,9 +28,8 @@ struct FileField {
   std::vector<Part> parts{};
 };
 
-/// Reads a sample where it lies, when it is asked for, and holds none: data may be larger than memory. Of packed files,
-/// which RandomAccessFile unpacks into memory, all is held. The digest is of the fields and of a part of the files'
-/// bytes (update_sampled).
+/// Reads a sample where it lies, when it is asked for, and holds none: data may be larger than memory. The digest is of
+/// the fields and of a part of the files' bytes (update_sampled).
 class FileDataset : public Dataset {
  public:
   /// Throws InputError as ArrayDataset does, and for a file that does not end where its last sample does.
@@ -60,8 +59,8 @@ class FileDataset : public Dataset {
   std::string digest_;
 };
 
-/// Whether a channel's plain files are too large to be read into memory: above kMostInMemory bytes in all.
+/// Whether a channel's files are too large to be read into memory: above kMostInMemory bytes in all.
 bool stays_in_files(const ChannelFiles& channel);
-inline constexpr std::uint64_t kMostInMemory = std::uint64_t{128} << 20;
+inline constexpr std::uint64_t kMostInMemory = ScratchBytes::kMostInMemory;
 
 }  // namespace lockstep

@@ -40,8 +40,8 @@ class InputFile {
 };
 
 /// Opens a plain, a gzip or a zstd file; its first bytes tell them apart. A gzip file is one member or several, a zstd
-/// file one frame or several, each with a window of at most 128 MiB, and nothing else. Throws InputError for what cannot
-/// be opened or is no regular file.
+/// file one frame or several, each with a window of at most 128 MiB, and nothing else. Throws InputError for what
+/// cannot be opened or is no regular file.
 std::unique_ptr<InputFile> open_input_file(const std::filesystem::path& path);
 
 /// The name of what a file holds: `x.npy` for x.npy.gz.

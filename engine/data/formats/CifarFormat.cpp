@@ -56,22 +56,22 @@ void check_labels(const FileDataset& dataset) {
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   const bool ten = is_ten(name_of(channel.files[0]));
-  std::vector<RandomAccessFile> files;
   std::vector<FileField::Part> parts;
   const std::vector<Field> fields = fields_of(ten);
   const std::uint64_t stride = fields.size() - 1 + kPixels;
-  for (const fs::path& path : channel.files) {
+  std::vector<RandomAccessFile> files = open_random_access(channel.files);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const fs::path& path = channel.files[i];
     if (is_ten(name_of(path)) != ten || is_test(path) != is_test(channel.files[0])) {
       throw InputError(channel.origin() + " holds " + name_of(channel.files[0]) + " and " + name_of(path) +
                        ": move one of them to another channel");
     }
-    files.emplace_back(path);
-    const std::uint64_t size = files.back().size();
+    const std::uint64_t size = files[i].size();
     if (size % stride != 0) {
       throw InputError(path.string() + " ends at byte " + std::to_string(size) + ", within a record of " +
                        std::to_string(stride) + " bytes; copy it again");
     }
-    parts.push_back({.file = files.size() - 1, .samples = static_cast<std::int64_t>(size / stride)});
+    parts.push_back({.file = i, .samples = static_cast<std::int64_t>(size / stride)});
   }
   std::vector<FileField> stored;
   for (const Field& field : fields) {

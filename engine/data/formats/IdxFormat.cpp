@@ -82,12 +82,10 @@ FileField field_in(const Found& file, const char* name, std::size_t index) {
 }
 
 std::unique_ptr<Dataset> open_in_files(const ChannelFiles& channel, const Found& inputs, const Found& targets) {
-  std::vector<RandomAccessFile> files;
-  files.emplace_back(inputs.first);
-  files.emplace_back(targets.first);
   std::vector<FileField> fields = {field_in(inputs, "inputs", 0), field_in(targets, "targets", 1)};
   add_channel(fields[0].field);
-  return std::make_unique<FileDataset>(channel.origin(), std::move(files), std::move(fields));
+  return std::make_unique<FileDataset>(channel.origin(), open_random_access({inputs.first, targets.first}),
+                                       std::move(fields));
 }
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {

@@ -23,9 +23,9 @@ std::string field_name(const fs::path& file) {
 }
 
 std::unique_ptr<Dataset> open_in_files(const ChannelFiles& channel) {
-  std::vector<RandomAccessFile> files;
   std::vector<FileField> fields;
-  for (const fs::path& path : channel.files) {
+  for (std::size_t i = 0; i < channel.files.size(); ++i) {
+    const fs::path& path = channel.files[i];
     const std::unique_ptr<InputFile> file = open_input_file(path);
     const NpyHeader header = read_npy_header(*file);
     Field field =
@@ -34,10 +34,9 @@ std::unique_ptr<Dataset> open_in_files(const ChannelFiles& channel) {
     fields.push_back({.field = std::move(field),
                       .stride = stride,
                       .swapped = header.big_endian,
-                      .parts = {{.file = files.size(), .offset = file->offset(), .samples = header.sizes[0]}}});
-    files.emplace_back(path);
+                      .parts = {{.file = i, .offset = file->offset(), .samples = header.sizes[0]}}});
   }
-  return std::make_unique<FileDataset>(channel.origin(), std::move(files), std::move(fields));
+  return std::make_unique<FileDataset>(channel.origin(), open_random_access(channel.files), std::move(fields));
 }
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {

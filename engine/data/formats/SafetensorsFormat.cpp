@@ -27,22 +27,20 @@ std::vector<std::uint8_t> memory_for(const std::string& name, std::uint64_t coun
 }
 
 std::unique_ptr<Dataset> open_in_files(const ChannelFiles& channel) {
-  std::vector<RandomAccessFile> files;
   std::vector<FileField> fields;
-  for (const fs::path& path : channel.files) {
+  for (std::size_t i = 0; i < channel.files.size(); ++i) {
+    const fs::path& path = channel.files[i];
     const SafetensorsFile file(path);
     for (const auto& [name, entry] : file.entries()) {
       Field field =
           field_of_array({.name = name, .type = entry.type, .origin = path.string() + " (" + name + ")"}, entry.sizes);
       const std::size_t stride = field.bytes();
-      fields.push_back(
-          {.field = std::move(field),
-           .stride = stride,
-           .parts = {{.file = files.size(), .offset = file.data_start() + entry.begin, .samples = entry.sizes[0]}}});
+      fields.push_back({.field = std::move(field),
+                        .stride = stride,
+                        .parts = {{.file = i, .offset = file.data_start() + entry.begin, .samples = entry.sizes[0]}}});
     }
-    files.emplace_back(path);
   }
-  return std::make_unique<FileDataset>(channel.origin(), std::move(files), std::move(fields));
+  return std::make_unique<FileDataset>(channel.origin(), open_random_access(channel.files), std::move(fields));
 }
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {

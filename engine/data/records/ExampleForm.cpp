@@ -38,8 +38,7 @@ std::uint64_t ExampleForm::length(HeaderWindow& headers, std::uint64_t offset) c
   }
   const auto data = tf_record_length(header);
   if (!data) {
-    throw InputError(
-        "the checksum of its length does not fit: the file is damaged, or no TFRecord file");
+    throw InputError("the checksum of its length does not fit: the file is damaged, or no TFRecord file");
   }
   if (*data > kMost) {
     throw InputError("its length is " + std::to_string(*data) + "; a tf.train.Example has at most " +

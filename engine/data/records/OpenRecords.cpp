@@ -70,11 +70,8 @@ RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex&
 std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_ptr<const RecordForm> form) {
   RecordIndex index;
   Digest digest;
-  std::vector<RandomAccessFile> files;
-  for (const fs::path& path : channel.files) {
-    files.emplace_back(path);
-    index_file(files.back(), *form, index, digest);
-  }
+  std::vector<RandomAccessFile> files = open_random_access(channel.files);
+  for (const RandomAccessFile& file : files) index_file(file, *form, index, digest);
   if (index.size() == 0) throw InputError(files.at(0).name() + " holds no record");
   std::vector<Field> fields = look_at(files, index, *form, digest).fields(channel.origin(), channel.options.like);
   std::uint64_t bytes = 0;
