@@ -7,8 +7,12 @@
 namespace lockstep {
 
 RecordDataset::RecordDataset(std::vector<RandomAccessFile> files, RecordIndex index,
-                             std::unique_ptr<const RecordDecoder> decoder, std::string digest)
-    : files_(std::move(files)), index_(std::move(index)), decoder_(std::move(decoder)), digest_(std::move(digest)) {
+                             std::unique_ptr<const RecordDecoder> decoder, std::string digest, std::string note)
+    : files_(std::move(files)),
+      index_(std::move(index)),
+      decoder_(std::move(decoder)),
+      digest_(std::move(digest)),
+      note_(std::move(note)) {
   if (index_.size() == 0) throw InputError(files_.at(0).name() + " holds no record");
 }
 

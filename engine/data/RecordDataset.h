@@ -22,17 +22,18 @@ class RecordDecoder {
   virtual void decode(std::string_view record, std::span<std::byte* const> fields) const = 0;
 };
 
-/// Holds the index, and of plain files nothing else: data may be larger than memory.
+/// Holds the index, and of the files nothing else: data may be larger than memory.
 class RecordDataset : public Dataset {
  public:
   /// `files`: in the index's order. `digest`: of their content. Throws InputError when there is no record.
   RecordDataset(std::vector<RandomAccessFile> files, RecordIndex index, std::unique_ptr<const RecordDecoder> decoder,
-                std::string digest);
+                std::string digest, std::string note = "");
 
   std::int64_t size() const override { return index_.size(); }
   const SampleSpec& spec() const override { return decoder_->spec(); }
   std::string digest() const override { return digest_; }
   std::string place(std::size_t field, std::int64_t sample) const override;
+  std::string note() const override { return note_; }
   /// Throws InputError, naming file, record and byte, for a record that cannot be read or decoded.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
 
@@ -41,6 +42,7 @@ class RecordDataset : public Dataset {
   RecordIndex index_;
   std::unique_ptr<const RecordDecoder> decoder_;
   std::string digest_;
+  std::string note_;
 };
 
 }  // namespace lockstep

@@ -33,13 +33,18 @@ std::optional<Number> number_of(std::string_view cell) {
   return number;
 }
 
-std::string shown(std::string_view cell) {
+std::string shown_text(std::string_view cell) {
   constexpr std::size_t kMost = 40;
   return in_quotes(std::string(cell.substr(0, kMost)) + (cell.size() > kMost ? "…" : ""));
 }
 
-[[noreturn]] void refuse_missing(const std::string& column) {
-  throw InputError("column " + column + " has no value; fill it in, or leave the row out");
+[[noreturn]] void refuse_number(const std::string& column, bool given, const std::string& number) {
+  throw InputError("column " + column + " holds " + in_quotes(number) + ", a number, and texts " +
+                   (given ? "in the training channel" : "before"));
+}
+
+std::string of_sizes(std::span<const std::int64_t> sizes) {
+  return sizes.empty() ? "a single value" : "an array of [" + join(std::vector(sizes.begin(), sizes.end()), ", ") + "]";
 }
 
 }  // namespace
@@ -59,9 +64,6 @@ bool is_missing(std::string_view cell) {
 TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* like) {
   for (std::string& name : names) {
     if (name.empty()) throw InputError("a column has no name; name it in the header, or leave it out");
-    if (name == kFeaturesField) {
-      throw InputError("a column has the name " + name + ", which all columns of numbers have together; rename it");
-    }
     if (std::ranges::find(columns_, name, &Column::name) != columns_.end()) {
       throw InputError("two columns have the name " + in_quotes(name));
     }
@@ -71,7 +73,7 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
       if (!field) throw InputError("the training channel has no column " + in_quotes(column.name));
       const Field& given = like->fields[*field];
       column.given = given;
-      column.categories = given.categories;
+      column.sizes = given.sizes;
       column.kind = !given.categories.empty() ? Kind::kText : is_real(given.type) ? Kind::kReal : Kind::kInteger;
     }
     columns_.push_back(std::move(column));
@@ -80,7 +82,9 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
   // Numbers stand side by side in their columns' order.
   std::vector<std::string> given;
   for (const Field& field : like->fields) {
-    if (field.name != kFeaturesField) given.push_back(field.name);
+    const bool joined =
+        field.name == kFeaturesField && std::ranges::find(columns_, field.name, &Column::name) == columns_.end();
+    if (!joined) given.push_back(field.name);
   }
   if (!std::ranges::equal(columns_, given, {}, &Column::name)) {
     throw InputError("expected the training channel's columns in its order: " + join(given, ", "));
@@ -88,56 +92,76 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
 }
 
 void TableColumns::look_at(std::span<const std::string_view> cells) {
-  for (std::size_t i = 0; i < columns_.size(); ++i) look_at(columns_[i], cells[i]);
-}
-
-void TableColumns::look_at(Column& column, std::string_view cell) {
-  const bool first = !std::exchange(column.seen, true);
-  if (column.kind == Kind::kInteger) {
-    if (const auto number = integer_of(cell)) {
-      column.least = std::min(column.least, *number);
-      column.most = std::max(column.most, *number);
-      return;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (!columns_[i].sizes.empty()) sizes(i, {});
+    if (const auto whole = columns_[i].kind == Kind::kReal ? std::nullopt : integer_of(cells[i])) {
+      integer(i, *whole);
+    } else if (is_missing(cells[i])) {
+      missing(i);
+    } else if (const auto number = real_of(cells[i])) {
+      real(i, *number);
+    } else {
+      text(i, cells[i]);
     }
   }
-  if (is_missing(cell)) refuse_missing(column.name);
-  if (column.given) {
-    std::int64_t unused = 0;
-    write_cell(*column.given, cell, reinterpret_cast<std::byte*>(&unused));
+}
+
+void TableColumns::sizes(std::size_t column, std::span<const std::int64_t> sizes) {
+  Column& shown = columns_[column];
+  if (!shown.seen && !shown.given) shown.sizes.assign(sizes.begin(), sizes.end());
+  if (std::ranges::equal(shown.sizes, sizes)) return;
+  throw InputError("column " + shown.name + " holds " + of_sizes(sizes) + ", and " + of_sizes(shown.sizes) +
+                   (shown.given ? " in the training channel" : " before") +
+                   ": arrays of a column have one size; pad or cut them");
+}
+
+void TableColumns::integer(std::size_t column, std::int64_t value) {
+  Column& shown = columns_[column];
+  shown.seen = true;
+  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), std::to_string(value));
+  shown.least = std::min(shown.least, value);
+  shown.most = std::max(shown.most, value);
+}
+
+void TableColumns::real(std::size_t column, double value) {
+  Column& shown = columns_[column];
+  shown.seen = true;
+  if (!std::isfinite(value)) {
+    throw InputError("column " + shown.name + " holds " + in_quotes(format("%g", value)) +
+                     ", which is no finite number");
+  }
+  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), format("%.17g", value));
+  if (shown.kind == Kind::kInteger && shown.given) {
+    throw InputError("column " + shown.name + " holds " + in_quotes(format("%.17g", value)) +
+                     ", which is no integer as the training channel's are");
+  }
+  shown.kind = Kind::kReal;
+}
+
+void TableColumns::text(std::size_t column, std::string_view value) {
+  Column& shown = columns_[column];
+  const bool first = !std::exchange(shown.seen, true);
+  if (shown.kind == Kind::kText && shown.given) {
+    category_of(*shown.given, value);
     return;
   }
-  const auto number = real_of(cell);
-  if (number && !std::isfinite(*number)) {
-    throw InputError("column " + column.name + " holds " + shown(cell) + ", which is no finite number");
+  if (shown.kind != Kind::kText && (!first || shown.given)) {
+    throw InputError("column " + shown.name + " holds " + shown_text(value) + ", which is no number, and numbers " +
+                     (shown.given ? "in the training channel" : "before"));
   }
-  const Kind kind = number ? Kind::kReal : Kind::kText;
-  if (!first && (kind == Kind::kText) != (column.kind == Kind::kText)) {
-    throw InputError(
-        "column " + column.name + " holds " + shown(cell) +
-        (kind == Kind::kText ? ", which is no number, and numbers before" : ", a number, and texts before"));
+  shown.kind = Kind::kText;
+  if (shown.texts.contains(value)) return;
+  shown.text_bytes += value.size();
+  if (shown.texts.size() == kMostCategories || shown.text_bytes > kMostCategoryBytes) {
+    throw InputError("column " + shown.name + " has more than " + std::to_string(kMostCategories) +
+                     " different texts, or " + std::to_string(kMostCategoryBytes >> 20) + " MiB of them, such as " +
+                     shown_text(value) + ": it is no category; leave it out");
   }
-  column.kind = kind;
+  shown.texts.emplace(value);
 }
 
-bool TableColumns::has_text() const {
-  return std::ranges::any_of(columns_,
-                             [](const Column& column) { return column.kind == Kind::kText && !column.given; });
-}
-
-void TableColumns::collect(std::span<const std::string_view> cells) {
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    Column& column = columns_[i];
-    if (column.kind != Kind::kText || column.given) continue;
-    if (is_missing(cells[i])) refuse_missing(column.name);
-    const auto place = std::ranges::lower_bound(column.categories, cells[i], {},
-                                                [](const std::string& s) { return std::string_view(s); });
-    if (place != column.categories.end() && *place == cells[i]) continue;
-    if (column.categories.size() == kMostCategories) {
-      throw InputError("column " + column.name + " has more than " + std::to_string(kMostCategories) +
-                       " different texts, such as " + shown(cells[i]) + ": it is no category; leave it out");
-    }
-    column.categories.emplace(place, cells[i]);
-  }
+void TableColumns::missing(std::size_t column) const {
+  throw InputError("column " + columns_[column].name + " has no value; fill it in, or leave the row out");
 }
 
 std::vector<Field> TableColumns::fields(const std::string& origin) const {
@@ -145,9 +169,14 @@ std::vector<Field> TableColumns::fields(const std::string& origin) const {
   for (const Column& column : columns_) {
     Field field{.name = column.name,
                 .type = column.kind == Kind::kReal ? ElementType::kDouble : ElementType::kInt64,
-                .categories = column.categories,
+                .sizes = column.sizes,
                 .origin = origin};
-    if (column.kind == Kind::kText) field.bound = static_cast<std::int64_t>(column.categories.size());
+    if (column.kind == Kind::kText) {
+      field.categories =
+          column.given ? column.given->categories : std::vector(column.texts.begin(), column.texts.end());
+      std::ranges::sort(field.categories);
+      field.bound = static_cast<std::int64_t>(field.categories.size());
+    }
     const bool countable = column.least >= 0 && column.most < std::numeric_limits<std::int64_t>::max();
     if (column.kind == Kind::kInteger && countable) field.bound = column.most + 1;
     fields.push_back(std::move(field));
@@ -155,29 +184,28 @@ std::vector<Field> TableColumns::fields(const std::string& origin) const {
   return fields;
 }
 
+std::int64_t category_of(const Field& field, std::string_view text) {
+  const auto place =
+      std::ranges::lower_bound(field.categories, text, {}, [](const std::string& s) { return std::string_view(s); });
+  if (place == field.categories.end() || *place != text) {
+    throw InputError("column " + field.name + " holds " + shown_text(text) + ", which is none of its " +
+                     std::to_string(field.categories.size()) + " categories in the training channel");
+  }
+  return place - field.categories.begin();
+}
+
 void write_cell(const Field& field, std::string_view cell, std::byte* out) {
-  std::int64_t integer = 0;
-  if (!field.categories.empty()) {
-    const auto place =
-        std::ranges::lower_bound(field.categories, cell, {}, [](const std::string& s) { return std::string_view(s); });
-    if (place == field.categories.end() || *place != cell) {
-      throw InputError("column " + field.name + " holds " + shown(cell) + ", which is none of its " +
-                       std::to_string(field.categories.size()) + " categories in the training channel");
-    }
-    integer = place - field.categories.begin();
-  } else if (is_real(field.type)) {
+  if (is_real(field.type)) {
     const auto number = real_of(cell);
     if (!number || !std::isfinite(*number)) {
-      throw InputError("column " + field.name + " holds " + shown(cell) + ", which is no finite number");
+      throw InputError("column " + field.name + " holds " + shown_text(cell) + ", which is no finite number");
     }
     std::memcpy(out, &*number, sizeof *number);
     return;
-  } else {
-    const auto number = integer_of(cell);
-    if (!number) throw InputError("column " + field.name + " holds " + shown(cell) + ", which is no integer");
-    integer = *number;
   }
-  std::memcpy(out, &integer, sizeof integer);
+  const auto number = field.categories.empty() ? integer_of(cell) : std::optional(category_of(field, cell));
+  if (!number) throw InputError("column " + field.name + " holds " + shown_text(cell) + ", which is no integer");
+  std::memcpy(out, &*number, sizeof *number);
 }
 
 }  // namespace lockstep

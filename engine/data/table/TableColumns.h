@@ -1,12 +1,14 @@
-// The columns of a table whose cells are text, and what their cells become.
+// The columns of a table, and what its texts become.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/data/Field.h"
@@ -19,44 +21,58 @@ std::optional<double> real_of(std::string_view cell);
 /// Whether a cell says that there is no value: it is empty, or NA, N/A, NaN or null in any case.
 bool is_missing(std::string_view cell);
 
-/// Finds out what the columns of a table hold, from all its cells: integers, real numbers, or else categories, which
-/// are named by their text and numbered in the order of their names. Show it all cells by `look_at`; when that leaves
-/// `has_text`, show it all again by `collect`. Then `fields`.
+/// Finds out what the columns of a table hold, from all its values: integers, real numbers, or else categories, which
+/// are named by their text and numbered in the order of their names. Arrays of numbers are as long in each row. Show it
+/// all values, by `look_at` the cells of a row or one by one, then ask for `fields`. What is shown throws InputError,
+/// naming the column, for what is not as `like` says, for an array of another size than before, and for a text among
+/// numbers or a number among texts: that is a slip, not a category.
 class TableColumns {
  public:
-  static constexpr std::size_t kMostCategories = 65536;  ///< of a column
+  static constexpr std::size_t kMostCategories = 65536;        ///< of a column
+  static constexpr std::size_t kMostCategoryBytes = 16 << 20;  ///< of all their texts
 
   /// `names`: of the columns, in order. `like`: the fields of data that these must be like, such as the training
   /// channel's: their types and categories are taken over.
-  /// Throws InputError for a name that is empty or there twice, for kFeaturesField, and when `like` has not the same
-  /// columns in the same order.
+  /// Throws InputError for a name that is empty or there twice, and when `like` has not the same columns in the same
+  /// order.
   TableColumns(std::vector<std::string> names, const SampleSpec* like);
 
   std::size_t size() const { return columns_.size(); }
-  /// Throws InputError, naming the column, for a cell without a value, for one that is not as `like` says, and for a
-  /// text among numbers or a number among texts: that is a slip, not a category.
+  const std::string& name(std::size_t column) const { return columns_[column].name; }
+  /// A row of texts, each of which is a number if it can be one. Throws InputError for one without a value, too.
   void look_at(std::span<const std::string_view> cells);
-  bool has_text() const;
-  /// Throws InputError for more than kMostCategories in a column.
-  void collect(std::span<const std::string_view> cells);
-  /// int64 and float64, of one number each.
+  /// The sizes of the array whose numbers are shown next; {} for one number or text.
+  void sizes(std::size_t column, std::span<const std::int64_t> sizes);
+  void integer(std::size_t column, std::int64_t value);
+  void real(std::size_t column, double value);
+  /// Throws InputError for more than kMostCategories, too.
+  void text(std::size_t column, std::string_view value);
+  [[noreturn]] void missing(std::size_t column) const;
+  /// int64 and float64.
   std::vector<Field> fields(const std::string& origin) const;
 
  private:
   enum class Kind { kInteger, kReal, kText };
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
   struct Column {
     std::string name;
     Kind kind = Kind::kInteger;
-    bool seen = false;  ///< a cell
+    bool seen = false;  ///< a value
     std::int64_t least = 0;
     std::int64_t most = 0;
-    std::vector<std::string> categories{};  ///< sorted
-    std::optional<Field> given{};           ///< by `like`
+    std::vector<std::int64_t> sizes{};
+    std::unordered_set<std::string, Hash, std::equal_to<>> texts{};
+    std::size_t text_bytes = 0;
+    std::optional<Field> given{};  ///< by `like`
   };
-  static void look_at(Column& column, std::string_view cell);
 
   std::vector<Column> columns_;
 };
+
+/// The number of a text of a field of categories. Throws InputError, naming the column, for one that is none of them.
+std::int64_t category_of(const Field& field, std::string_view text);
 
 /// Writes a cell as a field of `fields` has it. Throws InputError, naming the column, when it cannot be that.
 void write_cell(const Field& field, std::string_view cell, std::byte* out);

@@ -9,8 +9,9 @@
 
 #include "common/Error.h"
 #include "engine/data/Formats.h"
-#include "engine/data/table/CsvRecords.h"
+#include "engine/data/table/CsvRecord.h"
 #include "engine/data/table/TableColumns.h"
+#include "engine/data/table/TextRecords.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
 
@@ -31,7 +32,7 @@ class Csv : public testing::Test {
   std::vector<std::string> records(const std::string& text) {
     write("records.csv", text);
     const auto file = open_input_file(directory_.path() / "records.csv");
-    CsvRecords records(*file, ',');
+    TextRecords records(*file, [](std::string_view text) { return end_of_csv_record(text, ','); });
     std::vector<std::string> found;
     while (records.next()) found.emplace_back(records.text());
     return found;
