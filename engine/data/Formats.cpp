@@ -9,6 +9,7 @@
 #include "engine/data/formats/CifarFormat.h"
 #include "engine/data/formats/CsvFormat.h"
 #include "engine/data/formats/IdxFormat.h"
+#include "engine/data/formats/JsonLinesFormat.h"
 #include "engine/data/formats/NpyFormat.h"
 #include "engine/data/formats/NpzFormat.h"
 #include "engine/data/formats/RecordIoFormat.h"
@@ -31,6 +32,7 @@ Formats Formats::builtin() {
   Formats formats;
   formats.add(cifar_format());
   formats.add(csv_format());
+  formats.add(json_lines_format());
   // Before IDX, whose magic number the length of a large record may have.
   formats.add(tf_record_format());
   formats.add(recordio_format());

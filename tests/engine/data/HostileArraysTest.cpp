@@ -53,6 +53,9 @@ std::vector<Base> bases() {
           {.file = "m.bin", .bytes = bytes_of(text), .beside = "m.idx", .bytes_beside = megatron_index(8, 2, {4, 4})},
           {"test_batch.bin", std::string(2 * 3073, '\3')},
           {"data.csv", "x,label,kind\r\n1.5,2,a\r\n\"-3e1\",4,\"b \"\"c\"\"\"\r\n"},
+          {"data.jsonl",
+           "{\"x\":1.5,\"kind\":\"a\",\"v\":[[1,2],[3,4]],\"y\":2}\r\n"
+           "{\"kind\":\"\\u00fc\",\"y\":4,\"x\":-3e1,\"v\":[[1,2],[0.5,4]]}\n"},
           {"data.tfrecord", tf_record(example(features)) + tf_record(example(features))},
           // With checksums that fit.
           {"message.tfrecord", example(features),

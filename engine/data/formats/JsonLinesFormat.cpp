@@ -1,0 +1,235 @@
+#include "engine/data/formats/JsonLinesFormat.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/Columns.h"
+#include "engine/data/table/TextRecords.h"
+#include "engine/data/table/TextTable.h"
+#include "engine/files/InputFile.h"
+
+namespace lockstep {
+
+namespace dom = simdjson::dom;
+
+namespace {
+
+constexpr std::size_t kMostDimensions = 8;
+
+// Good until this thread's next call.
+dom::object parse_row(std::string_view record) {
+  thread_local dom::parser parser;
+  dom::element row;
+  if (const auto error = parser.parse(record.data(), record.size()).get(row)) {
+    throw InputError(std::string("it is no JSON: ") + simdjson::error_message(error));
+  }
+  dom::object object;
+  if (row.get(object) != simdjson::SUCCESS)
+    throw InputError("expected an object in each line, as {\"x\": 1.5, \"y\": 0}");
+  return object;
+}
+
+// Calls `visit(column, value)` with each value of a row.
+template <typename Visitor>
+void visit_row(std::string_view record, const std::vector<std::string>& names, const Visitor& visit) {
+  thread_local std::vector<bool> found;
+  found.assign(names.size(), false);
+  std::size_t count = 0;
+  std::size_t likely = 0;  // rows mostly have their keys in one order
+  for (const auto [key, value] : parse_row(record)) {
+    if (likely >= names.size() || names[likely] != key) {
+      likely = static_cast<std::size_t>(std::ranges::find(names, key) - names.begin());
+      if (likely == names.size()) {
+        throw InputError("it has the key " + in_quotes(key) + ", which the channel's first row has not");
+      }
+    }
+    if (found[likely]) throw InputError("it has the key " + in_quotes(key) + " twice");
+    found[likely] = true;
+    ++count;
+    visit(likely++, value);
+  }
+  if (count == names.size()) return;
+  const auto missing = static_cast<std::size_t>(std::ranges::find(found, false) - found.begin());
+  throw InputError("it has no " + in_quotes(names[missing]) + ", which the channel's first row has");
+}
+
+// Those of the first array of each depth: all others must be alike.
+std::vector<std::int64_t> sizes_of(dom::element value) {
+  std::vector<std::int64_t> sizes;
+  dom::array array;
+  while (value.get(array) == simdjson::SUCCESS) {
+    sizes.push_back(static_cast<std::int64_t>(array.size()));
+    if (array.size() == 0 || sizes.size() > kMostDimensions) break;
+    value = *array.begin();
+  }
+  return sizes;
+}
+
+// Calls `visit(value)` with what is in arrays of these sizes, row-major.
+template <typename Visitor>
+void visit_array(dom::element value, std::span<const std::int64_t> sizes, const std::string& name,
+                 const Visitor& visit) {
+  if (sizes.empty()) return visit(value);
+  dom::array array;
+  if (value.get(array) != simdjson::SUCCESS || static_cast<std::int64_t>(array.size()) != sizes[0]) {
+    throw InputError("column " + name + " holds arrays that are not equally long: pad or cut them");
+  }
+  for (const dom::element each : array) visit_array(each, sizes.subspan(1), name, visit);
+}
+
+class JsonDecoder : public RecordDecoder {
+ public:
+  JsonDecoder(std::vector<Field> columns, std::optional<TableFeatures> features)
+      : places_(columns.size()), spec_{std::move(columns)} {
+    for (const Field& column : spec_.fields) names_.push_back(column.name);
+    if (!features) return;
+    spec_.fields.push_back(features->field);
+    as_feature_ = {.name = kFeaturesField, .type = features->field.type};
+    for (std::size_t i = 0; i < features->columns.size(); ++i)
+      places_[features->columns[i]] = i * size_of(as_feature_.type);
+  }
+
+  const SampleSpec& spec() const override { return spec_; }
+  void decode(std::string_view record, std::span<std::byte* const> fields) const override {
+    std::byte* const features = spec_.fields.size() > names_.size() ? fields.back() : nullptr;
+    visit_row(record, names_, [&](std::size_t column, dom::element value) {
+      const Field& field = spec_.fields[column];
+      if (std::byte* out = fields[column]; out != nullptr) {
+        visit_array(value, field.sizes, field.name, [&](dom::element each) {
+          write(field, each, out);
+          out += size_of(field.type);
+        });
+      }
+      if (features != nullptr && places_[column]) write(as_feature_, value, features + *places_[column]);
+    });
+  }
+
+ private:
+  static void write(const Field& field, dom::element value, std::byte* out) {
+    const bool is_bool = value.is_bool();
+    std::int64_t integer = is_bool && bool(value) ? 1 : 0;
+    if (!field.categories.empty()) {
+      std::string_view text;
+      if (value.get(text) != simdjson::SUCCESS) throw InputError("column " + field.name + " holds what is no text");
+      integer = category_of(field, text);
+    } else if (is_real(field.type)) {
+      auto number = static_cast<double>(integer);
+      if (!is_bool && value.get(number) != simdjson::SUCCESS) {
+        throw InputError("column " + field.name + " holds what is no number");
+      }
+      std::memcpy(out, &number, sizeof number);
+      return;
+    } else if (!is_bool && value.get(integer) != simdjson::SUCCESS) {
+      throw InputError("column " + field.name + " holds what is no integer");
+    }
+    std::memcpy(out, &integer, sizeof integer);
+  }
+
+  std::vector<std::string> names_{};                ///< of the columns
+  std::vector<std::optional<std::size_t>> places_;  ///< of each column's bytes among the features
+  Field as_feature_{};
+  SampleSpec spec_;
+};
+
+class JsonTable : public TextTable {
+ public:
+  explicit JsonTable(std::vector<std::string> names) : names_(std::move(names)) {}
+
+  std::size_t end_of_record(std::string_view text) const override { return text.find('\n'); }
+  void look_at(std::string_view record, TableColumns& columns) const override {
+    visit_row(record, names_, [&](std::size_t column, dom::element value) {
+      const std::vector<std::int64_t> sizes = sizes_of(value);
+      if (!sizes.empty() && (sizes.size() > kMostDimensions || sizes.back() == 0)) {
+        throw InputError("column " + names_[column] + " holds an array " +
+                         (sizes.back() == 0 ? "of nothing" : "of too many dimensions"));
+      }
+      columns.sizes(column, sizes);
+      visit_array(value, sizes, names_[column],
+                  [&](dom::element each) { look_at(column, each, !sizes.empty(), columns); });
+    });
+  }
+  std::unique_ptr<const RecordDecoder> decoder(std::vector<Field> columns,
+                                               std::optional<TableFeatures> features) const override {
+    return std::make_unique<JsonDecoder>(std::move(columns), std::move(features));
+  }
+
+ private:
+  void look_at(std::size_t column, dom::element value, bool in_array, TableColumns& columns) const {
+    using Type = dom::element_type;
+    const Type type = value.type();
+    if (type == Type::INT64) return columns.integer(column, std::int64_t(value));
+    if (type == Type::BOOL) return columns.integer(column, bool(value) ? 1 : 0);
+    if (type == Type::DOUBLE || type == Type::UINT64) return columns.real(column, double(value));
+    if (type == Type::NULL_VALUE) columns.missing(column);
+    if (type == Type::STRING && !in_array) return columns.text(column, std::string_view(value));
+    throw InputError("column " + names_[column] + " holds " +
+                     (type == Type::OBJECT   ? "an object"
+                      : type == Type::STRING ? "an array of texts"
+                                             : "arrays and numbers side by side") +
+                     "; a column is numbers, texts or arrays of numbers: make it several columns, or leave it out");
+  }
+
+  std::vector<std::string> names_;  ///< of the columns
+};
+
+// The keys of the channel's first row.
+std::vector<std::string> names_in(const ChannelFiles& channel) {
+  for (const std::filesystem::path& path : channel.files) {
+    const auto file = open_input_file(path);
+    TextRecords records(*file, [](std::string_view text) { return text.find('\n'); });
+    if (!records.next()) continue;
+    std::vector<std::string> names;
+    try {
+      for (const auto [key, value] : parse_row(records.text())) {
+        if (key == "source-ref") {
+          throw InputError(
+              "it is an augmented manifest, whose \"source-ref\" names a file in S3 for each sample: bring what the "
+              "files hold, as TFRecord or as arrays");
+        }
+        names.emplace_back(key);
+      }
+    } catch (const InputError& error) {
+      throw InputError(records.place() + ": " + error.what());
+    }
+    if (names.empty()) throw InputError(records.place() + ": the channel's first row has no columns");
+    return names;
+  }
+  throw InputError(channel.origin() + " holds no record: its JSON lines are blank");
+}
+
+std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
+  std::vector<std::string> names = names_in(channel);
+  if (channel.options.like != nullptr) {  // the order is of no meaning here
+    std::ranges::stable_sort(names, {}, [&](const std::string& name) {
+      return channel.options.like->find(name).value_or(std::numeric_limits<std::size_t>::max());
+    });
+  }
+  return open_text_table(channel, JsonTable(names), TableColumns(names, channel.options.like));
+}
+
+bool is_json_lines(std::string_view content_type) {
+  return content_type.starts_with("application/jsonlines") || content_type.starts_with("application/x-ndjson");
+}
+
+}  // namespace
+
+Format json_lines_format() {
+  return {.name = "JSON lines",
+          .wants = "tables as .jsonl or .ndjson files",
+          .recognises =
+              [](const FileHead& head) {
+                return head.name.ends_with(".jsonl") || head.name.ends_with(".ndjson") ||
+                       is_json_lines(head.options.content_type);
+              },
+          .open = open};
+}
+
+}  // namespace lockstep
