@@ -16,7 +16,7 @@ function(lockstep_install COMPONENT)
     COMPONENT ${COMPONENT})
 endfunction()
 
-lockstep_install(cpu TARGETS lockstep lockstep-rank)
+lockstep_install(cpu TARGETS lockstep lockstep-rank lockstep-arrow)
 # SageMaker starts `train`.
 install(CODE "file(CREATE_LINK lockstep \${CMAKE_INSTALL_PREFIX}/bin/train SYMBOLIC)" COMPONENT cpu)
 

@@ -20,8 +20,9 @@ std::int64_t samples_of(const FileField& field) {
 
 }  // namespace
 
-FileDataset::FileDataset(const std::string& origin, std::vector<RandomAccessFile> files, std::vector<FileField> fields)
-    : files_(std::move(files)), fields_(std::move(fields)) {
+FileDataset::FileDataset(const std::string& origin, std::vector<RandomAccessFile> files, std::vector<FileField> fields,
+                         std::string note)
+    : files_(std::move(files)), fields_(std::move(fields)), note_(std::move(note)) {
   std::vector<std::pair<Field, std::int64_t>> arrays;
   for (FileField& field : fields_) arrays.emplace_back(std::move(field.field), samples_of(field));
   spec_ = spec_of_arrays(origin, std::move(arrays));
@@ -58,6 +59,7 @@ FileDataset::Found FileDataset::find(std::size_t field, std::int64_t sample) con
     if (sample < part.samples) {
       return {.file = &files_[part.file],
               .offset = part.offset + static_cast<std::uint64_t>(sample) * stored.stride,
+              .row = sample,
               .left = part.samples - sample};
     }
     sample -= part.samples;
@@ -67,7 +69,8 @@ FileDataset::Found FileDataset::find(std::size_t field, std::int64_t sample) con
 
 std::string FileDataset::place(std::size_t field, std::int64_t sample) const {
   const Found found = find(field, sample);
-  return found.file->name() + ", at byte " + std::to_string(found.offset);
+  return found.file->name() +
+         (fields_[field].rows ? ", row " + std::to_string(found.row + 1) : ", at byte " + std::to_string(found.offset));
 }
 
 void FileDataset::read_field(std::size_t field, std::span<const std::int64_t> samples, std::byte* out) const {

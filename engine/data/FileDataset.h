@@ -25,6 +25,7 @@ struct FileField {
   Field field;
   std::uint64_t stride = 0;  ///< bytes from where a sample begins to where the next does
   bool swapped = false;      ///< elements are in the other byte order than this machine's
+  bool rows = false;         ///< messages name a sample by its row: its bytes are none of the file's own
   std::vector<Part> parts{};
 };
 
@@ -33,12 +34,14 @@ struct FileField {
 class FileDataset : public Dataset {
  public:
   /// Throws InputError as ArrayDataset does, and for a file that does not end where its last sample does.
-  FileDataset(const std::string& origin, std::vector<RandomAccessFile> files, std::vector<FileField> fields);
+  FileDataset(const std::string& origin, std::vector<RandomAccessFile> files, std::vector<FileField> fields,
+              std::string note = "");
 
   std::int64_t size() const override { return size_; }
   const SampleSpec& spec() const override { return spec_; }
   std::string digest() const override { return digest_; }
   std::string place(std::size_t field, std::int64_t sample) const override;
+  std::string note() const override { return note_; }
   /// Throws InputError, naming file and byte, for a file that has become shorter.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
 
@@ -46,6 +49,7 @@ class FileDataset : public Dataset {
   struct Found {
     const RandomAccessFile* file = nullptr;
     std::uint64_t offset = 0;
+    std::int64_t row = 0;   ///< within the part
     std::int64_t left = 0;  ///< samples from there on in the same part
   };
   Found find(std::size_t field, std::int64_t sample) const;
@@ -57,6 +61,7 @@ class FileDataset : public Dataset {
   SampleSpec spec_;
   std::int64_t size_ = 0;
   std::string digest_;
+  std::string note_;
 };
 
 /// Whether a channel's files are too large to be read into memory: above kMostInMemory bytes in all.

@@ -6,12 +6,14 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/formats/ArrowFormat.h"
 #include "engine/data/formats/CifarFormat.h"
 #include "engine/data/formats/CsvFormat.h"
 #include "engine/data/formats/IdxFormat.h"
 #include "engine/data/formats/JsonLinesFormat.h"
 #include "engine/data/formats/NpyFormat.h"
 #include "engine/data/formats/NpzFormat.h"
+#include "engine/data/formats/ParquetFormat.h"
 #include "engine/data/formats/RecordIoFormat.h"
 #include "engine/data/formats/SafetensorsFormat.h"
 #include "engine/data/formats/TfRecordFormat.h"
@@ -33,6 +35,8 @@ Formats Formats::builtin() {
   formats.add(cifar_format());
   formats.add(csv_format());
   formats.add(json_lines_format());
+  formats.add(parquet_format());
+  formats.add(arrow_format());
   // Before IDX, whose magic number the length of a large record may have.
   formats.add(tf_record_format());
   formats.add(recordio_format());

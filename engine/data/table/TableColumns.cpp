@@ -115,24 +115,28 @@ void TableColumns::sizes(std::size_t column, std::span<const std::int64_t> sizes
                    ": arrays of a column have one size; pad or cut them");
 }
 
-void TableColumns::integer(std::size_t column, std::int64_t value) {
+void TableColumns::integers(std::size_t column, std::span<const std::int64_t> values) {
   Column& shown = columns_[column];
   shown.seen = true;
-  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), std::to_string(value));
-  shown.least = std::min(shown.least, value);
-  shown.most = std::max(shown.most, value);
+  if (values.empty()) return;
+  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), std::to_string(values[0]));
+  const auto [least, most] = std::ranges::minmax(values);
+  shown.least = std::min(shown.least, least);
+  shown.most = std::max(shown.most, most);
 }
 
-void TableColumns::real(std::size_t column, double value) {
+void TableColumns::reals(std::size_t column, std::span<const double> values) {
   Column& shown = columns_[column];
   shown.seen = true;
-  if (!std::isfinite(value)) {
-    throw InputError("column " + shown.name + " holds " + in_quotes(format("%g", value)) +
+  const auto odd = std::ranges::find_if(values, [](double value) { return !std::isfinite(value); });
+  if (odd != values.end()) {
+    throw InputError("column " + shown.name + " holds " + in_quotes(format("%g", *odd)) +
                      ", which is no finite number");
   }
-  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), format("%.17g", value));
+  const std::string first = values.empty() ? "real numbers" : format("%.17g", values[0]);
+  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), first);
   if (shown.kind == Kind::kInteger && shown.given) {
-    throw InputError("column " + shown.name + " holds " + in_quotes(format("%.17g", value)) +
+    throw InputError("column " + shown.name + " holds " + in_quotes(first) +
                      ", which is no integer as the training channel's are");
   }
   shown.kind = Kind::kReal;

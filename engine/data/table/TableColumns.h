@@ -43,8 +43,10 @@ class TableColumns {
   void look_at(std::span<const std::string_view> cells);
   /// The sizes of the array whose numbers are shown next; {} for one number or text.
   void sizes(std::size_t column, std::span<const std::int64_t> sizes);
-  void integer(std::size_t column, std::int64_t value);
-  void real(std::size_t column, double value);
+  void integer(std::size_t column, std::int64_t value) { integers(column, {&value, 1}); }
+  void integers(std::size_t column, std::span<const std::int64_t> values);
+  void real(std::size_t column, double value) { reals(column, {&value, 1}); }
+  void reals(std::size_t column, std::span<const double> values);
   /// Throws InputError for more than kMostCategories, too.
   void text(std::size_t column, std::string_view value);
   [[noreturn]] void missing(std::size_t column) const;

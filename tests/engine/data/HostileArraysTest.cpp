@@ -12,6 +12,7 @@
 #include "tests/support/Soak.h"
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestArrays.h"
+#include "tests/support/TestColumnar.h"
 #include "tests/support/TestRecords.h"
 #include "tests/support/TestZip.h"
 
@@ -40,6 +41,10 @@ std::vector<Base> bases() {
   const std::string dense = record(wire_numbers(3, std::vector<std::int64_t>{2}));
   const std::string sparse =
       record(wire_numbers(2, std::vector<std::int64_t>{1, 0}) + wire_numbers(3, std::vector<std::int64_t>{2}));
+  const auto table = arrow_table({{"x", arrow_values<arrow::DoubleBuilder, double>({1, 2, 3})},
+                                  {"kind", arrow_values<arrow::StringBuilder, std::string>({"a", "b", "a"})},
+                                  {"v", arrow_lists({{1, 2}, {3, 4}, {5, 6}})},
+                                  {"y", arrow_values<arrow::Int64Builder, std::int64_t>({0, 1, 2})}});
   const std::string cut = varint(3U << 3U | 2U) + varint(4);  // before the magic number, which is then left out
   return {{"x.npy", x},
           {"stored.npz", zip_file({{"x.npy", x, false}, {"y.npy", y, false}})},
@@ -56,6 +61,9 @@ std::vector<Base> bases() {
           {"data.jsonl",
            "{\"x\":1.5,\"kind\":\"a\",\"v\":[[1,2],[3,4]],\"y\":2}\r\n"
            "{\"kind\":\"\\u00fc\",\"y\":4,\"x\":-3e1,\"v\":[[1,2],[0.5,4]]}\n"},
+          {"data.parquet", parquet_file(*table, 2)},
+          {"data.arrow", arrow_file(*table, 2, false)},
+          {"data.arrows", arrow_file(*table, 2, true)},
           {"data.tfrecord", tf_record(example(features)) + tf_record(example(features))},
           // With checksums that fit.
           {"message.tfrecord", example(features),

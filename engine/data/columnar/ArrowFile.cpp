@@ -1,0 +1,457 @@
+// lockstep-arrow.so: columnar files through Apache Arrow (https://arrow.apache.org/docs/cpp).
+#include <arrow/api.h>
+#include <arrow/io/interfaces.h>
+#include <arrow/ipc/reader.h>
+#include <parquet/arrow/reader.h>
+#include <parquet/arrow/schema.h>
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/columnar/ColumnarFile.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::int64_t kMostMemory = std::int64_t{512} << 20;
+constexpr std::string_view kArrowMagic = "ARROW1";
+constexpr std::int64_t kArrowStart = 8;       ///< of the stream in a file: behind the magic number and two bytes
+constexpr std::int64_t kRowsBytes = 4 << 20;  ///< of the rows that are read at once
+
+/// As Arrow wants to see a file.
+class ArrowBytes : public arrow::io::RandomAccessFile {
+ public:
+  ArrowBytes(const lockstep::RandomAccessFile& file, arrow::MemoryPool* pool) : file_(file), pool_(pool) {}
+
+  arrow::Status Close() override { return arrow::Status::OK(); }
+  bool closed() const override { return false; }
+  arrow::Result<std::int64_t> Tell() const override { return at_; }
+  arrow::Status Seek(std::int64_t position) override {
+    at_ = position;
+    return arrow::Status::OK();
+  }
+  arrow::Result<std::int64_t> GetSize() override { return static_cast<std::int64_t>(file_.size()); }
+  arrow::Result<std::int64_t> Read(std::int64_t count, void* out) override {
+    ARROW_ASSIGN_OR_RAISE(const std::int64_t done, ReadAt(at_, count, out));
+    at_ += done;
+    return done;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(std::int64_t count) override {
+    ARROW_ASSIGN_OR_RAISE(auto buffer, ReadAt(at_, count));
+    at_ += buffer->size();
+    return buffer;
+  }
+  arrow::Result<std::int64_t> ReadAt(std::int64_t position, std::int64_t count, void* out) override {
+    const std::int64_t there = available(position, count);
+    try {
+      if (there > 0) {
+        file_.read_at(static_cast<std::uint64_t>(position),
+                      {static_cast<std::byte*>(out), static_cast<std::size_t>(there)});
+      }
+    } catch (const Error& error) {
+      return arrow::Status::IOError(error.what());
+    }
+    return there;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(std::int64_t position, std::int64_t count) override {
+    const std::int64_t there = available(position, count);  // before memory is taken
+    ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> buffer, arrow::AllocateBuffer(there, pool_));
+    ARROW_RETURN_NOT_OK(ReadAt(position, there, buffer->mutable_data()));
+    return buffer;
+  }
+
+ private:
+  std::int64_t available(std::int64_t position, std::int64_t count) const {
+    const auto size = static_cast<std::int64_t>(file_.size());
+    return position < 0 || position > size || count < 0 ? 0 : std::min(count, size - position);
+  }
+
+  const lockstep::RandomAccessFile& file_;
+  arrow::MemoryPool* pool_;
+  std::int64_t at_ = 0;
+};
+
+std::optional<ElementType> element_type(const arrow::DataType& type) {
+  switch (type.id()) {
+    case arrow::Type::BOOL:
+      return ElementType::kBool;
+    case arrow::Type::UINT8:
+      return ElementType::kUint8;
+    case arrow::Type::INT8:
+      return ElementType::kInt8;
+    case arrow::Type::UINT16:
+      return ElementType::kUint16;
+    case arrow::Type::INT16:
+      return ElementType::kInt16;
+    case arrow::Type::UINT32:
+      return ElementType::kUint32;
+    case arrow::Type::INT32:
+      return ElementType::kInt32;
+    case arrow::Type::UINT64:
+      return ElementType::kUint64;
+    case arrow::Type::INT64:
+      return ElementType::kInt64;
+    case arrow::Type::HALF_FLOAT:
+      return ElementType::kHalf;
+    case arrow::Type::FLOAT:
+      return ElementType::kFloat;
+    case arrow::Type::DOUBLE:
+      return ElementType::kDouble;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool is_text(const arrow::DataType& type) {
+  if (type.id() == arrow::Type::DICTIONARY) {
+    return is_text(*static_cast<const arrow::DictionaryType&>(type).value_type());
+  }
+  return type.id() == arrow::Type::STRING || type.id() == arrow::Type::LARGE_STRING;
+}
+
+bool is_list(const arrow::DataType& type) {
+  return type.id() == arrow::Type::LIST || type.id() == arrow::Type::LARGE_LIST ||
+         type.id() == arrow::Type::FIXED_SIZE_LIST;
+}
+
+std::string advice(const arrow::DataType& type) {
+  switch (type.id()) {
+    case arrow::Type::DECIMAL32:
+    case arrow::Type::DECIMAL64:
+    case arrow::Type::DECIMAL128:
+    case arrow::Type::DECIMAL256:
+      return "cast it to float64";
+    case arrow::Type::DATE32:
+    case arrow::Type::DATE64:
+    case arrow::Type::TIMESTAMP:
+    case arrow::Type::TIME32:
+    case arrow::Type::TIME64:
+    case arrow::Type::DURATION:
+      return "make numbers of it, such as days since some date";
+    case arrow::Type::STRUCT:
+    case arrow::Type::MAP:
+      return "make a column of each of its parts";
+    default:
+      return "make numbers, texts or arrays of numbers of it";
+  }
+}
+
+ColumnarField field_of(const arrow::Field& column) {
+  ColumnarField field{.name = column.name(), .text = is_text(*column.type())};
+  if (field.text) return field;
+  const arrow::DataType* type = column.type().get();
+  while (is_list(*type)) {
+    const bool fixed = type->id() == arrow::Type::FIXED_SIZE_LIST;
+    field.sizes.push_back(fixed ? static_cast<const arrow::FixedSizeListType*>(type)->list_size() : -1);
+    type = type->field(0)->type().get();
+  }
+  const auto element = element_type(*type);
+  if (!element) {
+    throw InputError("column " + column.name() + " holds " + column.type()->ToString() + ": " + advice(*type) +
+                     ", or leave it out");
+  }
+  field.type = *element;
+  return field;
+}
+
+/// What is wrong with a row of a block; where it lies is said by who knows.
+struct BadRow {
+  std::int64_t row;
+  std::string what;
+};
+
+void check_values(const arrow::Array& array, std::int64_t values_of_a_row) {
+  if (array.null_count() == 0) return;
+  for (std::int64_t i = 0; i < array.length(); ++i) {
+    if (array.IsNull(i)) {
+      throw BadRow{i / values_of_a_row, values_of_a_row == 1 ? "has no value; fill it in, or leave the row out"
+                                                             : "holds an array with no value at one of its places"};
+    }
+  }
+}
+
+template <typename List>
+std::shared_ptr<arrow::Array> flatten(const List& lists, std::int64_t& size, std::int64_t lists_of_a_row) {
+  for (std::int64_t i = 0; i < lists.length(); ++i) {
+    if (size < 0) size = lists.value_length(i);
+    if (lists.value_length(i) != size) {
+      throw BadRow{i / lists_of_a_row, "holds an array of " + std::to_string(lists.value_length(i)) + ", and of " +
+                                           std::to_string(size) + " before: pad or cut them"};
+    }
+  }
+  return lists.Flatten().ValueOrDie();
+}
+
+/// One file. What Arrow finds wrong becomes an InputError that names it.
+class ArrowFile : public ColumnarFile {
+ public:
+  ArrowFile(lockstep::RandomAccessFile&& file, ColumnarKind kind)
+      : file_(std::move(file)), kind_(kind), pool_(arrow::system_memory_pool(), kMostMemory) {
+    guarded([&] { kind_ == ColumnarKind::kParquet ? open_parquet() : open_arrow(); });
+    for (const auto& column : schema_->fields()) {
+      try {
+        fields_.push_back(field_of(*column));
+      } catch (const InputError& error) {
+        throw InputError(file_.name() + ": " + error.what());
+      }
+    }
+    find_sizes();
+  }
+
+  const std::vector<ColumnarField>& fields() const override { return fields_; }
+
+  void read(const std::vector<bool>& wanted, const std::function<void(const ColumnarRows&)>& visit) const override {
+    const auto next = guarded([&] { return batches(wanted); });
+    std::vector<ColumnarField> fields = fields_;  // whose sizes may become known
+    ColumnarRows rows;
+    while (const std::shared_ptr<arrow::RecordBatch> batch = guarded(next)) {
+      rows.count = batch->num_rows();
+      rows.columns.assign(fields.size(), {});
+      std::vector<std::shared_ptr<arrow::Array>> kept;
+      int column = 0;
+      for (std::size_t i = 0; i < fields.size(); ++i) {
+        if (!wanted[i]) continue;
+        const auto array = batch->column(column++);
+        try {
+          guarded([&] {
+            fields[i].text ? take_texts(*array, rows.columns[i])
+                           : take_numbers(array, fields[i], rows.columns[i], kept);
+          });
+        } catch (const BadRow& bad) {
+          throw InputError(place(rows.first + bad.row) + ": column " + fields[i].name + " " + bad.what);
+        }
+      }
+      if (rows.count > 0) visit(rows);
+      rows.first += rows.count;
+    }
+  }
+
+ private:
+  using Next = std::function<std::shared_ptr<arrow::RecordBatch>()>;
+
+  // Arrow says what is wrong in a status or an exception.
+  template <typename Work>
+  std::invoke_result_t<Work> guarded(const Work& work) const {
+    try {
+      return work();
+    } catch (const Error&) {
+      throw;
+    } catch (const BadRow&) {
+      throw;
+    } catch (const std::bad_alloc&) {
+      throw InputError(file_.name() + " does not fit in memory");
+    } catch (const std::exception& error) {
+      refuse(error.what());
+    }
+  }
+  [[noreturn]] void refuse(const std::string& cause) const {
+    throw InputError(file_.name() + " cannot be read as " +
+                     (kind_ == ColumnarKind::kParquet ? "Parquet" : "Arrow IPC") + ": " + cause +
+                     "; copy or write it again");
+  }
+  void check(const arrow::Status& status) const {
+    if (status.ok()) return;
+    if (status.IsOutOfMemory()) {
+      throw InputError(file_.name() + " wants more than " + std::to_string(kMostMemory >> 20) +
+                       " MiB of memory at once: write it with smaller " +
+                       (kind_ == ColumnarKind::kParquet ? "pages" : "record batches"));
+    }
+    refuse(status.message());
+  }
+  template <typename Value>
+  Value checked(arrow::Result<Value> result) const {
+    check(result.status());
+    return std::move(result).ValueUnsafe();
+  }
+
+  void open_parquet() {
+    parquet::ReaderProperties properties(&pool_);
+    properties.enable_buffered_stream();
+    parquet::ArrowReaderProperties arrow_properties(/*use_threads=*/false);
+    arrow_properties.set_pre_buffer(false);
+    parquet::arrow::FileReaderBuilder builder;
+    check(builder.Open(bytes(), properties));
+    const auto metadata = builder.raw_reader()->metadata();
+    std::int64_t stored = 0;
+    for (int i = 0; i < metadata->num_row_groups(); ++i) {
+      const auto group = metadata->RowGroup(i);
+      if (group->num_rows() < 0 || group->total_byte_size() < 0) refuse("a row group says that its size is negative");
+      group_ends_.push_back((group_ends_.empty() ? 0 : group_ends_.back()) + group->num_rows());
+      stored = std::max(stored, group->total_byte_size() / std::max<std::int64_t>(group->num_rows(), 1));
+    }
+    arrow_properties.set_batch_size(std::clamp<std::int64_t>(kRowsBytes / std::max<std::int64_t>(stored, 1), 1, 8192));
+    builder.memory_pool(&pool_)->properties(arrow_properties);
+    parquet_ = checked(builder.Build());
+    check(parquet_->GetSchema(&schema_));
+  }
+
+  // A file is a stream between two magic numbers, with a list of its parts behind it. It is read as the stream that it
+  // holds: Arrow's reader of files leaves work to threads, which outlive it.
+  void open_arrow() {
+    std::byte magic[kArrowMagic.size()]{};
+    const auto is_magic = [&](std::uint64_t at) {
+      file_.read_at(at, magic);
+      return std::string_view(reinterpret_cast<const char*>(magic), sizeof magic) == kArrowMagic;
+    };
+    const std::uint64_t size = file_.size();
+    if (size >= kArrowStart && is_magic(0)) {
+      if (size < 2 * kArrowStart || !is_magic(size - sizeof magic))
+        refuse("it is truncated: it does not end with ARROW1");
+      stream_ = kArrowStart;
+    }
+    schema_ = open_stream({})->schema();
+  }
+
+  std::shared_ptr<arrow::ipc::RecordBatchStreamReader> open_stream(const std::vector<bool>& wanted) const {
+    const auto content = bytes();
+    check(content->Seek(stream_));
+    return checked(arrow::ipc::RecordBatchStreamReader::Open(content, options(wanted)));
+  }
+
+  std::shared_ptr<ArrowBytes> bytes() const { return std::make_shared<ArrowBytes>(file_, &pool_); }
+
+  arrow::ipc::IpcReadOptions options(const std::vector<bool>& wanted) const {
+    arrow::ipc::IpcReadOptions options;
+    options.memory_pool = &pool_;
+    options.use_threads = false;
+    options.ensure_alignment = arrow::ipc::Alignment::kDataTypeSpecificAlignment;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (wanted[i]) options.included_fields.push_back(static_cast<int>(i));
+    }
+    return options;
+  }
+
+  static void add_leaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves) {
+    if (field.is_leaf()) leaves.push_back(field.column_index);
+    for (const auto& child : field.children) add_leaves(child, leaves);
+  }
+
+  // Gives one batch of the wanted columns after another, at last null.
+  Next batches(const std::vector<bool>& wanted) const {
+    if (kind_ == ColumnarKind::kParquet) {
+      std::vector<int> leaves;
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        if (wanted[i]) add_leaves(parquet_->manifest().schema_fields.at(i), leaves);
+      }
+      std::vector<int> groups(group_ends_.size());
+      std::iota(groups.begin(), groups.end(), 0);
+      return [this, reader = std::shared_ptr(checked(parquet_->GetRecordBatchReader(groups, leaves)))] {
+        std::shared_ptr<arrow::RecordBatch> batch;
+        check(reader->ReadNext(&batch));
+        return batch;
+      };
+    }
+    return [this, reader = open_stream(wanted)] {
+      std::shared_ptr<arrow::RecordBatch> batch;
+      check(reader->ReadNext(&batch));
+      if (batch) check(batch->ValidateFull());
+      return batch;
+    };
+  }
+
+  // Of arrays whose type does not say how long they are, the first row's.
+  void find_sizes() {
+    std::vector<bool> open;
+    for (const ColumnarField& field : fields_) open.push_back(std::ranges::find(field.sizes, -1) != field.sizes.end());
+    if (std::ranges::find(open, true) == open.end()) return;
+    const auto next = guarded([&] { return batches(open); });
+    std::shared_ptr<arrow::RecordBatch> batch;
+    while ((batch = guarded(next)) && batch->num_rows() == 0) {
+    }
+    int column = 0;
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      if (!open[i] || batch == nullptr) continue;
+      ColumnarRows::Column ignored;
+      std::vector<std::shared_ptr<arrow::Array>> kept;
+      try {
+        guarded([&] { take_numbers(batch->column(column++)->Slice(0, 1), fields_[i], ignored, kept); });
+      } catch (const BadRow& bad) {
+        throw InputError(place(bad.row) + ": column " + fields_[i].name + " " + bad.what);
+      }
+    }
+  }
+
+  void take_numbers(std::shared_ptr<arrow::Array> array, ColumnarField& field, ColumnarRows::Column& column,
+                    std::vector<std::shared_ptr<arrow::Array>>& kept) const {
+    std::int64_t each = 1;
+    for (std::int64_t& size : field.sizes) {
+      check_values(*array, each);
+      if (array->type_id() == arrow::Type::FIXED_SIZE_LIST) {
+        array = flatten(static_cast<const arrow::FixedSizeListArray&>(*array), size, each);
+      } else if (array->type_id() == arrow::Type::LIST) {
+        array = flatten(static_cast<const arrow::ListArray&>(*array), size, each);
+      } else {
+        array = flatten(static_cast<const arrow::LargeListArray&>(*array), size, each);
+      }
+      if (size == 0) throw BadRow{0, "holds an array of nothing"};
+      each *= std::max<std::int64_t>(size, 1);
+    }
+    check_values(*array, each);
+    if (field.type == ElementType::kBool) array = expanded(static_cast<const arrow::BooleanArray&>(*array));
+    kept.push_back(array);
+    const std::size_t width = size_of(field.type);
+    const auto& values = array->data()->buffers.at(1);
+    if (array->length() == 0 || values == nullptr) return;
+    column.numbers = {
+        reinterpret_cast<const std::byte*>(values->data()) + static_cast<std::size_t>(array->offset()) * width,
+        static_cast<std::size_t>(array->length()) * width};
+  }
+
+  // Bits as bytes.
+  std::shared_ptr<arrow::Array> expanded(const arrow::BooleanArray& bits) const {
+    arrow::UInt8Builder bytes(&pool_);
+    check(bytes.Reserve(bits.length()));
+    for (std::int64_t i = 0; i < bits.length(); ++i) bytes.UnsafeAppend(bits.Value(i) ? 1 : 0);
+    return checked(bytes.Finish());
+  }
+
+  void take_texts(const arrow::Array& array, ColumnarRows::Column& column) const {
+    check_values(array, 1);
+    if (array.type_id() == arrow::Type::DICTIONARY) {
+      const auto& encoded = static_cast<const arrow::DictionaryArray&>(array);
+      ColumnarRows::Column entries;
+      if (encoded.dictionary()->null_count() > 0) refuse("a dictionary has entries without a value");
+      take_texts(*encoded.dictionary(), entries);
+      for (std::int64_t i = 0; i < array.length(); ++i) {
+        column.texts.push_back(entries.texts.at(static_cast<std::size_t>(encoded.GetValueIndex(i))));
+      }
+    } else if (array.type_id() == arrow::Type::STRING) {
+      const auto& texts = static_cast<const arrow::StringArray&>(array);
+      for (std::int64_t i = 0; i < array.length(); ++i) column.texts.push_back(texts.GetView(i));
+    } else {
+      const auto& texts = static_cast<const arrow::LargeStringArray&>(array);
+      for (std::int64_t i = 0; i < array.length(); ++i) column.texts.push_back(texts.GetView(i));
+    }
+  }
+
+  std::string place(std::int64_t row) const {
+    std::string text = file_.name() + ", row " + std::to_string(row + 1);
+    if (kind_ == ColumnarKind::kArrow) return text;
+    const auto group = std::ranges::upper_bound(group_ends_, row) - group_ends_.begin();
+    return text + ", in row group " + std::to_string(group + 1);
+  }
+
+  lockstep::RandomAccessFile file_;
+  ColumnarKind kind_;
+  mutable arrow::CappedMemoryPool pool_;
+  std::int64_t stream_ = 0;  ///< where Arrow's stream begins
+  std::unique_ptr<parquet::arrow::FileReader> parquet_{};
+  std::vector<std::int64_t> group_ends_{};  ///< rows up to the end of each row group
+  std::shared_ptr<arrow::Schema> schema_{};
+  std::vector<ColumnarField> fields_{};
+};
+
+}  // namespace
+
+}  // namespace lockstep
+
+void lockstep_open_columnar_file(lockstep::RandomAccessFile&& file, lockstep::ColumnarKind kind,
+                                 std::unique_ptr<lockstep::ColumnarFile>& opened) {
+  opened = std::make_unique<lockstep::ArrowFile>(std::move(file), kind);
+}

@@ -1,0 +1,61 @@
+// Files that hold a table column by column: Parquet and Arrow IPC.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/ElementType.h"
+#include "engine/files/RandomAccessFile.h"
+
+namespace lockstep {
+
+/// A column as its file says: texts, or numbers and arrays of numbers.
+struct ColumnarField {
+  std::string name{};
+  bool text = false;
+  ElementType type = ElementType::kDouble;  ///< of numbers, as stored
+  std::vector<std::int64_t> sizes{};        ///< of the array that a row has; {} for one number
+};
+
+/// Some rows of the columns that are wanted.
+struct ColumnarRows {
+  struct Column {
+    std::span<const std::byte> numbers{};  ///< row-major, aligned for their type
+    std::vector<std::string_view> texts{};
+  };
+
+  std::int64_t first = 0;  ///< within the file
+  std::int64_t count = 0;
+  std::vector<Column> columns{};  ///< in the file's order; empty where not wanted
+};
+
+class ColumnarFile {
+ public:
+  virtual ~ColumnarFile() = default;
+
+  /// Columns in the file's order.
+  virtual const std::vector<ColumnarField>& fields() const = 0;
+  /// Calls `visit` with all rows, a few thousand at a time. Throws InputError, naming file, row and column, for a row
+  /// without a value, for an array of another size, and for a file that is not intact.
+  virtual void read(const std::vector<bool>& wanted, const std::function<void(const ColumnarRows&)>& visit) const = 0;
+};
+
+enum class ColumnarKind { kParquet, kArrow };
+
+/// Loads lockstep-arrow.so, the one piece that links Apache Arrow, which stands beside the program or library that
+/// holds the engine: only those wait for it who have such files. Keeps `file`. Throws InputError, naming the column,
+/// for a type that is neither a number, a text nor an array of numbers, and for a file that is not intact or wants more
+/// than 512 MiB of memory at once.
+std::unique_ptr<ColumnarFile> open_columnar_file(RandomAccessFile file, ColumnarKind kind);
+
+}  // namespace lockstep
+
+/// What lockstep-arrow.so offers.
+extern "C" void lockstep_open_columnar_file(lockstep::RandomAccessFile&& file, lockstep::ColumnarKind kind,
+                                            std::unique_ptr<lockstep::ColumnarFile>& opened);

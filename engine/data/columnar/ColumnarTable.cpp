@@ -1,0 +1,259 @@
+#include "engine/data/columnar/ColumnarTable.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/FileDataset.h"
+#include "engine/data/Transform.h"
+#include "engine/data/table/TableColumns.h"
+#include "engine/data/table/TableFeatures.h"
+
+namespace lockstep {
+
+namespace {
+
+/// One file, and which of its columns is which of the table's.
+struct Source {
+  std::string name;
+  std::unique_ptr<ColumnarFile> file;
+  std::vector<std::size_t> columns{};  ///< of the file → of the table
+};
+
+class ColumnarTable {
+ public:
+  ColumnarTable(const ChannelFiles& channel, ColumnarKind kind)
+      : channel_(channel), sources_(open_sources(channel, kind)), columns_(names(), channel.options.like) {
+    for (Source& source : sources_) join(source);
+    read_texts();
+    fields_ = fields();
+    features_ = features_of(fields_, channel.options);
+    lay_out();
+  }
+
+  /// Reads all. To be called once.
+  std::unique_ptr<Dataset> dataset() && {
+    std::vector<RandomAccessFile> files;
+    std::vector<FileField::Part> parts;
+    for (const Source& source : sources_) {
+      const std::uint64_t begin = scratch_->size();
+      read_rows(source);
+      parts.push_back(
+          {.file = files.size(), .samples = static_cast<std::int64_t>((scratch_->size() - begin) / stride_)});
+      files.emplace_back(source.name, scratch_, begin);
+    }
+    const std::vector<Field> known = fields();  // with their bounds
+    std::vector<FileField> stored;
+    for (std::size_t i = 0; i < known.size(); ++i) stored.push_back(field_at(known[i], places_[i], parts));
+    if (features_) stored.push_back(field_at(features_->field, 0, parts));
+    return std::make_unique<FileDataset>(channel_.origin(), std::move(files), std::move(stored),
+                                         left_out(known, features_));
+  }
+
+ private:
+  static constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+
+  static std::vector<Source> open_sources(const ChannelFiles& channel, ColumnarKind kind) {
+    std::vector<Source> sources;
+    for (RandomAccessFile& file : open_random_access(channel.files)) {
+      const std::string name = file.name();
+      sources.push_back({.name = name, .file = open_columnar_file(std::move(file), kind)});
+    }
+    return sources;
+  }
+
+  // Of the first file, in the training channel's order: files may have another.
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const ColumnarField& field : sources_[0].file->fields()) names.push_back(field.name);
+    if (names.empty()) throw InputError(sources_[0].name + " has no columns");
+    if (const SampleSpec* like = channel_.options.like) {
+      std::ranges::stable_sort(names, {}, [&](const std::string& name) { return like->find(name).value_or(kNone); });
+    }
+    return names;
+  }
+
+  // Finds the file's columns among the table's, and checks that they hold the like.
+  void join(Source& source) {
+    const std::vector<ColumnarField>& fields = source.file->fields();
+    stored_.resize(columns_.size());
+    for (const ColumnarField& field : fields) {
+      std::size_t column = 0;
+      while (column < columns_.size() && columns_.name(column) != field.name) ++column;
+      if (column == columns_.size() || std::ranges::find(source.columns, column) != source.columns.end()) {
+        throw InputError(source.name + " has the column " + in_quotes(field.name) + ", which " + sources_[0].name +
+                         " has not: files of a channel have the same columns");
+      }
+      source.columns.push_back(column);
+      if (&source == &sources_[0]) stored_[column] = field;
+      if (stored_[column].text != field.text || (!field.sizes.empty() && stored_[column].type != field.type)) {
+        throw InputError(source.name + ": column " + field.name + " holds another type than in " + sources_[0].name +
+                         "; write both alike");
+      }
+      guarded(source, [&] {
+        if (std::ranges::find(field.sizes, -1) == field.sizes.end()) columns_.sizes(column, field.sizes);
+        if (!field.text && is_real(field.type)) {
+          columns_.reals(column, {});
+        } else if (!field.text) {
+          columns_.integers(column, {});
+        }
+      });
+    }
+    if (fields.size() < columns_.size()) {
+      throw InputError(source.name + " has " + std::to_string(fields.size()) + " columns, and " + sources_[0].name +
+                       " has " + std::to_string(columns_.size()) + ": files of a channel have the same columns");
+    }
+  }
+
+  template <typename Work>
+  static void guarded(const Source& source, const Work& work) {
+    try {
+      work();
+    } catch (const InputError& error) {
+      throw InputError(source.name + ": " + error.what());
+    }
+  }
+
+  void read_texts() {
+    for (const Source& source : sources_) {
+      const std::vector<ColumnarField>& stored = source.file->fields();
+      std::vector<bool> wanted;
+      for (const ColumnarField& field : stored) wanted.push_back(field.text);
+      if (std::ranges::find(wanted, true) == wanted.end()) continue;
+      source.file->read(wanted, [&](const ColumnarRows& rows) {
+        guarded(source, [&] {
+          for (std::size_t i = 0; i < stored.size(); ++i) {
+            for (const std::string_view text : rows.columns[i].texts) columns_.text(source.columns[i], text);
+          }
+        });
+      });
+    }
+  }
+
+  // Arrays have the type that is stored.
+  std::vector<Field> fields() const {
+    std::vector<Field> fields = columns_.fields(channel_.origin());
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+      if (!fields[i].sizes.empty()) fields[i].type = stored_[i].type;
+    }
+    return fields;
+  }
+
+  // A row begins with the features, one after another; behind them is what is none of them, or of another type.
+  void lay_out() {
+    places_.assign(fields_.size(), kNone);
+    feature_places_.assign(fields_.size(), kNone);
+    if (features_) {
+      for (const std::size_t column : features_->columns) {
+        feature_places_[column] = stride_;
+        if (fields_[column].type == features_->field.type) places_[column] = stride_;
+        stride_ += size_of(features_->field.type);
+      }
+    }
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      if (places_[i] != kNone) continue;
+      if (fields_[i].numbers() > kMostArrayBytes)
+        throw InputError("column " + fields_[i].name + " has arrays too large");
+      places_[i] = stride_;
+      stride_ += fields_[i].bytes();
+    }
+  }
+
+  void read_rows(const Source& source) {
+    std::vector<std::byte> rows;
+    source.file->read(std::vector<bool>(source.columns.size(), true), [&](const ColumnarRows& read) {
+      guarded(source, [&] {
+        rows.resize(static_cast<std::size_t>(read.count) * stride_);
+        for (std::size_t i = 0; i < source.columns.size(); ++i) {
+          take(source.file->fields()[i], read.columns[i], source.columns[i], rows);
+        }
+        scratch_->append(rows, source.name);
+      });
+    });
+  }
+
+  // Shows the numbers of a column, and writes them into their places in the rows.
+  void take(const ColumnarField& stored, const ColumnarRows::Column& read, std::size_t column,
+            std::vector<std::byte>& rows) {
+    const Field& field = fields_[column];
+    if (field.bytes() * (rows.size() / stride_) == 0) return;
+    if (stored.text) {
+      integers_.clear();
+      for (const std::string_view text : read.texts) integers_.push_back(category_of(field, text));
+      place(std::as_bytes(std::span(integers_)), field.bytes(), places_[column], rows);
+      return;
+    }
+    const std::size_t count = read.numbers.size() / size_of(stored.type);
+    if (count != static_cast<std::size_t>(field.numbers()) * (rows.size() / stride_)) {
+      throw InputError("column " + field.name + " has other numbers than its rows say");
+    }
+    if (is_real(stored.type)) {
+      convert(stored.type, read.numbers, reals_);
+      columns_.reals(column, reals_);
+    } else {
+      convert(stored.type, read.numbers, integers_);
+      if (stored.type == ElementType::kUint64 && std::ranges::min(integers_) < 0) {
+        throw InputError("column " + field.name + " holds integers above 2^63 - 1");
+      }
+      columns_.integers(column, integers_);
+    }
+    if (!field.sizes.empty()) return place(read.numbers, field.bytes(), places_[column], rows);
+    if (is_real(field.type) && !is_real(stored.type)) reals_.assign(integers_.begin(), integers_.end());
+    place(is_real(field.type) ? std::as_bytes(std::span(reals_)) : std::as_bytes(std::span(integers_)), field.bytes(),
+          places_[column], rows);
+    if (feature_places_[column] == kNone || feature_places_[column] == places_[column]) return;
+    reals_.assign(integers_.begin(), integers_.end());  // an integer among real numbers
+    place(std::as_bytes(std::span(reals_)), sizeof(double), feature_places_[column], rows);
+  }
+
+  template <typename Number>
+  static void convert(ElementType type, std::span<const std::byte> numbers, std::vector<Number>& out) {
+    const std::size_t count = numbers.size() / size_of(type);
+    out.resize(count);
+    const ElementType to = std::is_same_v<Number, double> ? ElementType::kDouble : ElementType::kInt64;
+    Transform(type, to, false)
+        .run(numbers.data(), static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(out.data()));
+  }
+
+  void place(std::span<const std::byte> values, std::size_t bytes, std::size_t place,
+             std::vector<std::byte>& rows) const {
+    const std::byte* from = values.data();
+    std::byte* const end = rows.data() + rows.size();
+    if (bytes == sizeof(double)) {  // a size that the compiler knows
+      for (std::byte* to = rows.data(); to < end; to += stride_, from += sizeof(double)) {
+        std::memcpy(to + place, from, sizeof(double));
+      }
+      return;
+    }
+    for (std::byte* to = rows.data(); to < end; to += stride_, from += bytes) std::memcpy(to + place, from, bytes);
+  }
+
+  FileField field_at(const Field& field, std::size_t place, std::vector<FileField::Part> parts) const {
+    for (FileField::Part& part : parts) part.offset = place;
+    return {.field = field, .stride = stride_, .rows = true, .parts = std::move(parts)};
+  }
+
+  const ChannelFiles& channel_;
+  std::vector<Source> sources_;
+  TableColumns columns_;
+  std::vector<ColumnarField> stored_{};  ///< by column of the table, as in the first file
+  std::vector<Field> fields_{};
+  std::optional<TableFeatures> features_{};
+  std::vector<std::size_t> places_{};          ///< of the columns in a row, in bytes
+  std::vector<std::size_t> feature_places_{};  ///< of the same as features; kNone: it is none
+  std::size_t stride_ = 0;                     ///< bytes of a row
+  std::shared_ptr<ScratchBytes> scratch_ = std::make_shared<ScratchBytes>();
+  std::vector<std::int64_t> integers_{};  ///< of a block
+  std::vector<double> reals_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_columnar(const ChannelFiles& channel, ColumnarKind kind) {
+  return ColumnarTable(channel, kind).dataset();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,240 @@
+// Tables as Parquet and as Arrow IPC: what columns become, and what a broken file is told.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "common/Error.h"
+#include "engine/data/Formats.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestColumnar.h"
+
+namespace lockstep {
+namespace {
+
+using Strings = std::vector<std::string>;
+using Reals = std::vector<double>;
+using Sizes = std::vector<std::int64_t>;
+
+ArrowColumn reals(const std::string& name, const Reals& values) {
+  return {name, arrow_values<arrow::DoubleBuilder>(values)};
+}
+ArrowColumn integers(const std::string& name, const std::vector<std::int32_t>& values) {
+  return {name, arrow_values<arrow::Int32Builder>(values)};
+}
+ArrowColumn texts(const std::string& name, const Strings& values) {
+  return {name, arrow_values<arrow::StringBuilder>(values)};
+}
+
+std::shared_ptr<arrow::Table> some_table() {
+  return arrow_table({reals("x", {1.5, -3, 100, 2, 0.25}),
+                      integers("n", {1, 2, 3, -4, 5}),
+                      texts("kind", {"b", "ä", "b", "a", "b"}),
+                      {"v", arrow_lists({{1, 2}, {3, 4}, {5, 6}, {7, 8}, {9, 0.5F}})},
+                      {"flag", arrow_values<arrow::BooleanBuilder, bool>({true, false, false, true, true})},
+                      {"y", arrow_values<arrow::UInt8Builder, std::uint8_t>({0, 1, 2, 1, 0})}});
+}
+
+class Columnar : public testing::Test {
+ protected:
+  void write(const std::string& name, const std::string& bytes) {
+    std::ofstream(directory_ / name, std::ios::binary) << bytes;
+  }
+  std::shared_ptr<const Dataset> open(const ChannelOptions& options = {}) {
+    return Formats::builtin().open(directory_.path(), options).dataset;
+  }
+  /// Of all samples, the last one first.
+  static Reals read(const Dataset& dataset, const std::string& field) {
+    const std::size_t index = dataset.spec().find(field).value();
+    const Field& stored = dataset.spec().fields[index];
+    std::vector<std::int64_t> samples;
+    for (std::int64_t i = dataset.size(); i-- > 0;) samples.push_back(i);
+    std::vector<std::byte> bytes(samples.size() * stored.bytes());
+    std::vector<std::byte*> places(dataset.spec().fields.size());
+    places[index] = bytes.data();
+    dataset.read(samples, places);
+    Reals values;
+    for (std::size_t i = 0; i < bytes.size(); i += size_of(stored.type)) {
+      const auto as = [&](auto number) {
+        std::memcpy(&number, &bytes[i], sizeof number);
+        return static_cast<double>(number);
+      };
+      values.push_back(stored.type == ElementType::kDouble  ? as(double{})
+                       : stored.type == ElementType::kFloat ? as(float{})
+                                                            : as(std::int64_t{}));
+    }
+    return values;
+  }
+  void expect_some_table(const Dataset& data) {
+    EXPECT_EQ(data.size(), 5);
+    EXPECT_EQ(read(data, "x"), (Reals{0.25, 2, 100, -3, 1.5}));
+    EXPECT_EQ(read(data, "n"), (Reals{5, -4, 3, 2, 1}));
+    EXPECT_EQ(read(data, "kind"), (Reals{1, 0, 1, 2, 1}));
+    EXPECT_EQ(read(data, "v"), (Reals{9, 0.5, 7, 8, 5, 6, 3, 4, 1, 2}));
+    EXPECT_EQ(read(data, "flag"), (Reals{1, 1, 0, 0, 1}));
+    EXPECT_EQ(read(data, "y"), (Reals{0, 1, 2, 1, 0}));
+    EXPECT_EQ(read(data, "features"), (Reals{0.25, 5, 1, 2, -4, 1, 100, 3, 0, -3, 2, 0, 1.5, 1, 1}));
+    EXPECT_EQ(data.spec().fields[2].categories, (Strings{"a", "b", "ä"}));
+    EXPECT_EQ(data.spec().fields[3].type, ElementType::kFloat);
+    EXPECT_EQ(data.spec().fields[3].sizes, (Sizes{2}));
+    EXPECT_EQ(data.spec().fields[5].bound, 3);
+    EXPECT_EQ(data.note(), "not among the features: kind (categories), v (arrays), y");
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(Columnar, ParquetOfAnyRowGroups) {
+  for (const std::int64_t rows : {1, 2, 5, 100}) {
+    write("data.parquet", parquet_file(*some_table(), rows));
+    expect_some_table(*open());
+  }
+  EXPECT_EQ(open()->place(0, 3), (directory_ / "data.parquet").string() + ", row 4");
+}
+
+TEST_F(Columnar, ArrowFilesAndStreams) {
+  for (const std::int64_t rows : {1, 2, 100}) {
+    for (const bool streamed : {false, true}) {
+      write("data.arrow", arrow_file(*some_table(), rows, streamed));
+      expect_some_table(*open());
+    }
+  }
+}
+
+TEST_F(Columnar, FilesFollowOneAnother) {
+  const auto table = some_table();
+  std::filesystem::create_directories(directory_ / "day=1");
+  write("day=1/a", parquet_file(*table->Slice(0, 2), 10));
+  write("day=1/b.parquet", parquet_file(*table->Slice(0, 0), 10));  // no row
+  write("day=2.parquet", parquet_file(*table->Slice(2, 3), 2));
+  expect_some_table(*open());
+  EXPECT_EQ(open()->place(0, 3), (directory_ / "day=2.parquet").string() + ", row 2");
+  const std::string digest = open()->digest();
+  EXPECT_EQ(open()->digest(), digest);
+  write("day=2.parquet", parquet_file(*arrow_table({reals("x", {1})}), 2));
+  EXPECT_ERROR(open(), InputError, "day=2.parquet has 1 columns, and ", "has 6");
+  write("day=2.parquet", parquet_file(*arrow_table({texts("x", {"1"})}), 2));
+  EXPECT_ERROR(open(), InputError, "day=2.parquet: column x holds another type than in ");
+  write("day=2.parquet", parquet_file(*arrow_table({texts("z", {"1"})}), 2));
+  EXPECT_ERROR(open(), InputError, "day=2.parquet has the column \"z\"");
+}
+
+TEST_F(Columnar, EveryTypeOfNumber) {
+  const auto lists = [](int size, std::vector<std::uint8_t> values) {
+    auto bytes = std::make_shared<arrow::UInt8Builder>();
+    arrow::FixedSizeListBuilder builder(arrow::default_memory_pool(), bytes, size);
+    for (std::size_t i = 0; i < values.size(); i += static_cast<std::size_t>(size)) must(builder.Append());
+    must(bytes->AppendValues(values));
+    return must(builder.Finish());
+  };
+  const auto nested = must(arrow::FixedSizeListArray::FromArrays(lists(2, {1, 2, 3, 4, 5, 6, 7, 8}), 2));
+  write("data.parquet",
+        parquet_file(*arrow_table({{"a", arrow_values<arrow::Int8Builder, std::int8_t>({-128, 127})},
+                                   {"b", arrow_values<arrow::UInt32Builder, std::uint32_t>({0, 4294967295U})},
+                                   {"c", arrow_values<arrow::FloatBuilder, float>({0.1F, 2})},
+                                   {"d", arrow_values<arrow::LargeStringBuilder, std::string>({"", "NA"})},
+                                   {"e", arrow_values<arrow::UInt64Builder, std::uint64_t>({0, 9})},
+                                   {"features", nested}}),
+                     1));
+  const auto data = open();
+  EXPECT_EQ(read(*data, "a"), (Reals{127, -128}));
+  EXPECT_EQ(read(*data, "b"), (Reals{4294967295.0, 0}));
+  EXPECT_EQ(read(*data, "c"), (Reals{2, 0.1F}));
+  EXPECT_EQ(read(*data, "d"), (Reals{1, 0}));
+  EXPECT_EQ(data->spec().fields.size(), 6);  // what is called so is the features
+  EXPECT_EQ(data->spec().fields[5].type, ElementType::kUint8);
+  EXPECT_EQ(data->spec().fields[5].sizes, (Sizes{2, 2}));
+}
+
+TEST_F(Columnar, DictionariesAreTexts) {
+  arrow::StringDictionaryBuilder builder;
+  for (const char* text : {"b", "a", "b"}) must(builder.Append(text));
+  const auto table = arrow_table({{"kind", must(builder.Finish())}, integers("y", {1, 2, 3})});
+  for (const std::string& bytes :
+       {parquet_file(*table, 2), arrow_file(*table, 2, false), arrow_file(*table, 2, true)}) {
+    write("data.arrow", bytes);
+    EXPECT_EQ(read(*open(), "kind"), (Reals{1, 0, 1}));
+  }
+}
+
+TEST_F(Columnar, ValidationDataFollowsTheTrainingData) {
+  write("data.parquet", parquet_file(*some_table(), 2));
+  const auto train = open();
+  const auto other = arrow_table({integers("y", {2}),
+                                  texts("kind", {"ä"}),
+                                  {"v", arrow_lists({{1, 2}})},
+                                  integers("x", {3}),
+                                  integers("n", {7}),
+                                  integers("flag", {1})});
+  write("data.parquet", parquet_file(*other, 2));
+  const auto validation = open({.like = &train->spec()});
+  EXPECT_EQ(validation->spec().fields[0].name, "x");
+  EXPECT_EQ(validation->spec().fields[0].type, ElementType::kDouble);
+  EXPECT_EQ(read(*validation, "kind"), (Reals{2}));
+  EXPECT_EQ(read(*validation, "features"), (Reals{3, 7, 1}));
+  const auto refuse = [&](int column, const ArrowColumn& changed, const std::string& why) {
+    const auto table = must(other->SetColumn(column, arrow::field(changed.name, changed.values->type()),
+                                             std::make_shared<arrow::ChunkedArray>(changed.values)));
+    write("data.parquet", parquet_file(*table, 2));
+    EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.parquet: ", why);
+  };
+  refuse(1, texts("kind", {"c"}), "column kind holds \"c\", which is none of its 3 categories");
+  refuse(0, reals("y", {0.5}), "column y holds \"real numbers\", which is no integer");
+  refuse(2, {"v", arrow_lists({{1, 2, 3}})}, "an array of [3], and an array of [2] in the training channel");
+}
+
+TEST_F(Columnar, SaysWhatCannotBeRead) {
+  const auto refuse = [&](const ArrowColumn& column, const std::string& why) {
+    const auto table = arrow_table(
+        {integers("y", std::vector<std::int32_t>(static_cast<std::size_t>(column.values->length()))), column});
+    write("data.arrow", arrow_file(*table, 100, false));
+    EXPECT_ERROR(open(), InputError, "data.arrow", why);
+    write("data.arrow", parquet_file(*table, 2));
+    EXPECT_ERROR(open(), InputError, "data.arrow", why);
+  };
+  const auto null_of = [](const std::shared_ptr<arrow::DataType>& type) {
+    return must(arrow::MakeArrayOfNull(type, 1));
+  };
+  refuse({"t", null_of(arrow::timestamp(arrow::TimeUnit::MICRO))}, "column t holds timestamp[us]: make numbers of it");
+  refuse({"t", null_of(arrow::date32())}, "column t holds date32");
+  refuse({"t", null_of(arrow::decimal128(9, 2))}, "column t holds decimal128(9, 2): cast it to float64");
+  refuse({"t", null_of(arrow::struct_({arrow::field("a", arrow::int32())}))}, "make a column of each of its parts");
+  refuse({"t", null_of(arrow::list(arrow::utf8()))}, "column t holds list<");
+  refuse({"t", null_of(arrow::binary())}, "column t holds binary");
+  refuse({"t", null_of(arrow::int32())}, "row 1");
+  refuse({"t", null_of(arrow::utf8())}, "column t has no value");
+  refuse({"t", null_of(arrow::list(arrow::int32()))}, "column t has no value");
+  refuse({"t", arrow_lists({{1, 2}, {3, 4}, {5}})}, "column t holds an array of 1, and of 2 before: pad or cut");
+  refuse({"t", arrow_lists({{}, {}})}, "column t holds an array of nothing");
+  refuse({"t", arrow_values<arrow::UInt64Builder, std::uint64_t>({~0ULL})}, "column t holds integers above 2^63 - 1");
+  refuse(reals("t", {1, std::numeric_limits<double>::quiet_NaN()}),
+         "column t holds \"nan\", which is no finite number");
+  arrow::Int32Builder builder;
+  must(builder.AppendValues({1, 2, 3}));
+  must(builder.AppendNull());
+  write("data.arrow", parquet_file(*arrow_table({{"t", must(builder.Finish())}}), 3));
+  EXPECT_ERROR(open(), InputError, "data.arrow, row 4, in row group 2: column t has no value");
+  write("data.arrow", parquet_file(*arrow_table({integers("t", {})}), 3));
+  EXPECT_ERROR(open(), InputError, "no data");
+}
+
+TEST_F(Columnar, EveryTruncationIsRefused) {
+  const std::string parquet = parquet_file(*some_table(), 2);
+  const std::string arrow = arrow_file(*some_table(), 2, false);
+  for (std::size_t size = 1; size < parquet.size(); size += 7) {
+    write("data.parquet", parquet.substr(0, size));
+    EXPECT_ERROR(open(), InputError, "data.parquet cannot be read as Parquet");
+  }
+  std::filesystem::remove(directory_ / "data.parquet");
+  for (std::size_t size = 1; size < arrow.size(); size += 7) {
+    write("data.arrow", arrow.substr(0, size));
+    EXPECT_ERROR(open(), InputError, "data.arrow cannot be read as Arrow IPC");
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
