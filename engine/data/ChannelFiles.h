@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/data/Field.h"
+#include "engine/data/images/Pixels.h"
 
 namespace lockstep {
 
@@ -23,11 +24,25 @@ struct PassedOver {
   std::string text() const;
 };
 
+/// Which part of an encoded image becomes a sample.
+enum class ImageCrop {
+  kCenter,   ///< the largest in the middle that has the sample's proportions
+  kRandom,   ///< any, where samples are varied; else as kCenter
+  kStretch,  ///< all of it
+};
+
+/// How encoded images are to be made samples of one size.
+struct ImageOptions {
+  std::optional<ImageShape> shape{};  ///< what the program takes; nothing: not known
+  ImageCrop crop = ImageCrop::kCenter;
+};
+
 /// How a channel is to be read, beside what its files say themselves.
 struct ChannelOptions {
   std::string content_type{};                    ///< the channel's ContentType: "text/csv"; "" when nobody said one
   std::map<std::string, std::string> columns{};  ///< input, or `target` or `weight` → column, where their names differ
   std::optional<std::int64_t> window{};          ///< tokens of a sample that is cut out of a text; nothing: not known
+  ImageOptions image{};
   /// The training channel's fields, which the others' have to be like; null for the training channel itself.
   const SampleSpec* like = nullptr;
 };
@@ -45,8 +60,8 @@ struct ChannelFiles {
 
 /// All files of a channel's directory and of the directories within it, by whatever format, in the order of their
 /// names. Passed over are hidden files and directories, empty files, links whose targets are not there, and what is no
-/// file (pipes, sockets, devices). A link to a directory is followed, but to none that is listed already, nor into /proc
-/// and /sys. Throws InputError for a directory that cannot be read, and for one within /proc or /sys.
+/// file (pipes, sockets, devices). A link to a directory is followed, but to none that is listed already, nor into
+/// /proc and /sys. Throws InputError for a directory that cannot be read, and for one within /proc or /sys.
 ChannelFiles list_channel(const std::filesystem::path& directory);
 
 }  // namespace lockstep

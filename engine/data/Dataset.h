@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "engine/data/Draw.h"
 #include "engine/data/Field.h"
 #include "engine/data/Shards.h"
 
@@ -31,6 +32,14 @@ class Dataset {
   /// Writes each field of `samples` as stored, one sample after another, into the memory in its place of `fields`;
   /// nullptr stands for a field that is not wanted. Thread-safe.
   virtual void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const = 0;
+  /// The same of samples that are varied at random, for data sets that do so: `draw` and the number of a sample are all
+  /// that its variation follows from.
+  virtual void read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
+                           const Draw& /*draw*/) const {
+    read(samples, fields);
+  }
+  /// Whether samples are cut out of something larger, as ImageCrop says.
+  virtual bool crops() const { return false; }
 };
 
 }  // namespace lockstep

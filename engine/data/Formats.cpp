@@ -10,6 +10,7 @@
 #include "engine/data/formats/CifarFormat.h"
 #include "engine/data/formats/CsvFormat.h"
 #include "engine/data/formats/IdxFormat.h"
+#include "engine/data/formats/ImageFolderFormat.h"
 #include "engine/data/formats/JsonLinesFormat.h"
 #include "engine/data/formats/NpyFormat.h"
 #include "engine/data/formats/NpzFormat.h"
@@ -40,6 +41,7 @@ Formats Formats::builtin() {
   // Before IDX, whose magic number the length of a large record may have.
   formats.add(tf_record_format());
   formats.add(recordio_format());
+  formats.add(image_folder_format());
   formats.add(idx_format());
   formats.add(npy_format());
   formats.add(npz_format());

@@ -1,0 +1,120 @@
+#include "engine/data/formats/ImageFolderFormat.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/SampledDigest.h"
+#include "engine/data/images/EncodedImage.h"
+#include "engine/data/images/ImageDataset.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t kDigested = 64;  // files whose content is in the digest
+
+/// Files, each opened when it is read.
+class ImageFiles : public ImageSource {
+ public:
+  /// `names`: within `directory`.
+  ImageFiles(fs::path directory, std::vector<std::string> names, std::vector<std::int32_t> labels)
+      : directory_(std::move(directory)), names_(std::move(names)), labels_(std::move(labels)) {}
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(names_.size()); }
+  std::int64_t label(std::int64_t sample) const override { return labels_[static_cast<std::size_t>(sample)]; }
+  std::string place(std::int64_t sample) const override { return path(sample).string(); }
+  void read(std::int64_t sample, std::vector<std::byte>& bytes) const override {
+    const PlainFile file(path(sample));
+    if (file.size() > kMostImageBytes) {
+      throw InputError(file.name() + " has " + std::to_string(file.size()) + " bytes; an image has at most " +
+                       std::to_string(kMostImageBytes));
+    }
+    bytes.resize(file.size());
+    file.read_at(0, bytes);
+  }
+  void update(Digest& digest) const override {
+    for (const std::string& name : names_) digest.update(name);
+    const std::int64_t digested = std::min(kDigested, size());
+    for (std::int64_t i = 0; i < digested; ++i) {
+      update_sampled(digest, RandomAccessFile(path(i * (size() - 1) / std::max<std::int64_t>(digested - 1, 1))));
+    }
+  }
+
+ private:
+  fs::path path(std::int64_t sample) const { return directory_ / names_[static_cast<std::size_t>(sample)]; }
+
+  fs::path directory_;
+  std::vector<std::string> names_;
+  std::vector<std::int32_t> labels_;
+};
+
+std::vector<std::string> classes_of(const ChannelFiles& channel, const std::vector<std::string>& names) {
+  std::vector<std::string> found;
+  for (const std::string& name : names) {
+    const std::size_t end = name.find('/');
+    if (end == std::string::npos) {
+      throw InputError(channel.origin() + " holds images without a class, as " + name +
+                       ": put each into a directory that is named after its class, as in " +
+                       (channel.directory / "cat" / name).string());
+    }
+    // Those of a class follow one another in the order of names but for what sorts before '/'.
+    if (found.empty() || found.back() != std::string_view(name).substr(0, end)) found.push_back(name.substr(0, end));
+  }
+  std::ranges::sort(found);
+  const auto [first, last] = std::ranges::unique(found);
+  found.erase(first, last);
+  return found;
+}
+
+// The categories of the channel that is trained on, which must have these classes.
+std::vector<std::string> categories_like(const ChannelFiles& channel, const std::vector<std::string>& classes) {
+  const auto target = channel.options.like->find("target");
+  const std::vector<std::string> none;
+  const std::vector<std::string>& known = target ? channel.options.like->fields[*target].categories : none;
+  for (const std::string& name : classes) {
+    if (std::ranges::binary_search(known, name)) continue;
+    throw InputError(channel.origin() + " holds images of the class " + in_quotes(name) +
+                     ", which the training channel does not have; its classes are " +
+                     (known.empty() ? "none" : join(known, ", ")));
+  }
+  return known;
+}
+
+std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
+  std::vector<std::string> names;
+  for (const fs::path& path : channel.files) names.push_back(path.lexically_relative(channel.directory).string());
+  std::vector<std::string> categories = classes_of(channel, names);
+  if (channel.options.like != nullptr) categories = categories_like(channel, categories);
+  std::vector<std::int32_t> labels;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::lower_bound(categories, name.substr(0, name.find('/')));
+    labels.push_back(static_cast<std::int32_t>(found - categories.begin()));
+  }
+  return std::make_unique<ImageDataset>(
+      channel.origin(), std::make_unique<ImageFiles>(channel.directory, std::move(names), std::move(labels)),
+      std::move(categories), channel.options.image);
+}
+
+}  // namespace
+
+Format image_folder_format() {
+  return {.name = "images",
+          .wants = "JPEG, PNG or WebP images, in a directory for each class",
+          .recognises =
+              [](const FileHead& head) {
+                // A packed one would be unpacked whenever it is read.
+                return EncodedImage::begins({reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size()}) &&
+                       head.path.string().ends_with(head.name);
+              },
+          .open = open};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,51 @@
+// Encoded images as samples of one size.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/data/ChannelFiles.h"
+#include "engine/data/Dataset.h"
+#include "engine/data/images/ImageSource.h"
+#include "engine/data/images/Pixels.h"
+
+namespace lockstep {
+
+/// A sample is `image`, bytes of [channels, height, width], and `target`, int64. Each is decoded (EncodedImage), turned
+/// upright, cut and scaled (resize) when it is asked for. A JPEG is decoded at a half, a quarter or an eighth of its
+/// size where what is cut out of it stays as large as the sample. Holds no image: data may be larger than memory.
+class ImageDataset : public Dataset {
+ public:
+  /// As large as the program's input is, or, where that is not known, as the first image. `categories`: what labels
+  /// stand for, each of which is below their count; none: that is not known. Throws InputError, naming `origin`, when
+  /// there is no image.
+  ImageDataset(const std::string& origin, std::unique_ptr<const ImageSource> source,
+               std::vector<std::string> categories, const ImageOptions& options);
+
+  std::int64_t size() const override { return source_->size(); }
+  const SampleSpec& spec() const override { return spec_; }
+  std::string digest() const override { return digest_; }
+  std::string place(std::size_t field, std::int64_t sample) const override;
+  /// The sizes of some images, and what becomes of them.
+  std::string note() const override;
+  bool crops() const override { return true; }
+  /// Throws InputError, naming the image, for one that cannot be read or decoded.
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
+  /// With random parts of images, where the options say so.
+  void read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
+                   const Draw& draw) const override;
+
+ private:
+  void read_all(std::span<const std::int64_t> samples, std::span<std::byte* const> fields, const Draw* draw) const;
+  void read_image(std::int64_t sample, const Draw* draw, std::uint8_t* out) const;
+
+  std::unique_ptr<const ImageSource> source_;
+  ImageCrop crop_;
+  ImageShape shape_;
+  SampleSpec spec_;
+  std::string digest_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,214 @@
+"""Images that Pillow wrote: read as Pillow reads them, cut and scaled as it scales them, and trained on as their pixels are."""
+
+import io
+import pathlib
+import struct
+import subprocess
+
+import numpy as np
+from PIL import Image, ImageOps
+
+import common
+
+MASK = 2**64 - 1
+
+
+def splitmix(value):
+    value = value + 0x9E3779B97F4A7C15 & MASK
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & MASK
+    return value ^ value >> 31
+
+
+class Chance:
+    """engine/data/Draw.h."""
+
+    def __init__(self, seed, epoch, sample, use):
+        self.state = splitmix(splitmix(splitmix(splitmix(seed) ^ epoch) ^ sample) ^ use)
+
+    def next(self):
+        number = splitmix(self.state)
+        self.state = self.state + 0x9E3779B97F4A7C15 & MASK
+        return number
+
+    def between(self, least, most):
+        return least + (most - least) * ((self.next() >> 11) * 2.0**-53)
+
+    def below(self, count):
+        return (self.next() >> 32) * count >> 32
+
+
+def nearest(number):
+    return int(np.floor(number + 0.5))
+
+
+def random_box(height, width, chance):
+    """As torchvision's RandomResizedCrop.get_params, by other random numbers: top, left, height, width."""
+    for _ in range(10):
+        part = height * width * chance.between(0.08, 1)
+        ratio = np.exp(chance.between(np.log(3 / 4), np.log(4 / 3)))
+        columns, rows = nearest(np.sqrt(part * ratio)), nearest(np.sqrt(part / ratio))
+        if 1 <= columns <= width and 1 <= rows <= height:
+            return chance.below(height - rows + 1), chance.below(width - columns + 1), rows, columns
+    return middle(height, width, min(max(width / height, 3 / 4), 4 / 3))
+
+
+def middle(height, width, ratio):
+    rows, columns = max(1, nearest(min(height, width / ratio))), max(1, nearest(min(width, height * ratio)))
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+
+def scaled(image, box, height, width):
+    top, left, rows, columns = box
+    return image.crop((left, top, left + columns, top + rows)).resize((width, height), Image.BILINEAR)
+
+
+def photo(height, width, seed=0, channels=3):
+    """Smooth, with edges and some noise, so that it is no easy one."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 100 * np.sin(x / (5 + 7 * c) + y / (11 + 3 * c) + generator.uniform(0, 6)) for c in range(channels)]
+    pixels = np.stack(waves, -1) + generator.normal(0, 6, (height, width, channels))
+    pixels[height // 3: height // 2, width // 4: width // 2] = generator.uniform(0, 255, channels)
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def read(directory, channels, height, width, crop="center", draw=()):
+    """Of all images of a channel, in the order of their names."""
+    result = subprocess.run([common.BIN / "judge_pixels", directory, *map(str, (channels, height, width, crop, *draw))], capture_output=True, timeout=60)
+    assert result.returncode == 0, result.stderr.decode()
+    each = channels * height * width
+    count = len(result.stdout) // (each + 8)
+    return (np.frombuffer(result.stdout, np.uint8, count * each).reshape(count, channels, height, width),
+            np.frombuffer(result.stdout, np.int64, count, count * each))
+
+
+def planes(image, mode="RGB"):
+    pixels = np.asarray(image.convert(mode))
+    return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
+
+
+def written(directory, images):
+    """Saves images by names, each as (image, format, options); of one size, 40×56, upright."""
+    (directory / "a").mkdir(parents=True)
+    for name, (image, form, options) in images.items():
+        image.save(directory / "a" / name, form, **options)
+    return [Image.open(directory / "a" / name) for name in sorted(images)]
+
+
+def every_kind():
+    colours, grey = Image.fromarray(photo(40, 56)), Image.fromarray(photo(40, 56, 1, 1)[..., 0])
+    alpha = colours.copy()
+    alpha.putalpha(Image.fromarray(photo(40, 56, 2, 1)[..., 0]))
+    deep = Image.fromarray(photo(40, 56, 3, 1)[..., 0].astype(np.uint16) * 256 + 77)
+    clear = colours.quantize(50)
+    exact = {
+        "rgb.png": (colours, "PNG", {}), "grey.png": (grey, "PNG", {}), "alpha.png": (alpha, "PNG", {}), "grey alpha.png": (grey.convert("LA"), "PNG", {}),
+        "palette.png": (colours.quantize(200), "PNG", {}), "four.png": (colours.quantize(11), "PNG", {"bits": 4}), "clear.png": (clear, "PNG", {"transparency": 3}),
+        "one.png": (grey.convert("1"), "PNG", {}), "lossless.webp": (colours, "WEBP", {"lossless": True}),
+        "lossless alpha.webp": (alpha, "WEBP", {"lossless": True, "exact": True}),
+        # By content and not by name.
+        "png.jpg": (colours, "PNG", {}), "no name": (grey, "PNG", {})}
+    near = {f"{subsampling} {quality}{' progressive' * progressive}.jpg": (colours, "JPEG", {"quality": quality, "subsampling": subsampling, "progressive": progressive})
+            for subsampling in ("4:4:4", "4:2:2", "4:2:0") for quality in (30, 95) for progressive in (False, True)}
+    near |= {"grey.jpg": (grey, "JPEG", {}), "cmyk.jpg": (colours.convert("CMYK"), "JPEG", {"quality": 95}), "restarts.jpg": (colours, "JPEG", {"restart_marker_rows": 1}),
+             "optimized.jpg": (colours, "JPEG", {"optimize": True}), "profile.jpg": (colours, "JPEG", {"icc_profile": b"\xff\xda" * 500}),
+             "lossy.webp": (colours, "WEBP", {"quality": 80}), "lossy alpha.webp": (alpha, "WEBP", {"quality": 80})}
+    return exact, near, deep
+
+
+@common.in_directory(pathlib.Path)
+def every_kind_is_read_as_pillow_reads_it(directory):
+    exact, near, deep = every_kind()
+    for kinds, most in ((exact, 0), (near, 2)):
+        images = written(directory / str(most), kinds)
+        for channels, mode in ((3, "RGB"), (1, "L")):
+            found, _ = read(directory / str(most), channels, 40, 56)
+            worst = {}
+            for name, pixels, image in zip(sorted(kinds), found, images):
+                difference = np.abs(pixels.astype(int) - planes(image.convert("RGB"), mode))
+                worst[name] = difference.max()
+            assert max(worst.values()) <= most, worst
+            print(f"{mode}: {len(worst)} kinds, {sum(value == 0 for value in worst.values())} of them exact, others {dict((n, int(v)) for n, v in worst.items() if v)}")
+    # The upper 8 of 16 bits, where Pillow has none of its own.
+    written(directory / "deep", {"deep.png": (deep, "PNG", {})})
+    assert (read(directory / "deep", 1, 40, 56)[0][0, 0] == np.asarray(deep) >> 8).all()
+    # Interlaced, which Pillow does not write, as it is by the specification: seven images in turn.
+    (directory / "interlaced/a").mkdir(parents=True)
+    pixels = photo(23, 30)
+    (directory / "interlaced/a/b.png").write_bytes(interlaced(pixels))
+    assert (read(directory / "interlaced", 3, 23, 30)[0][0] == pixels.transpose(2, 0, 1)).all()
+    assert (np.asarray(Image.open(directory / "interlaced/a/b.png")) == pixels).all()
+
+
+def interlaced(pixels):
+    import zlib
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    rows = b"".join(b"\0" + row.tobytes() for top, left, down, right in passes for row in pixels[top::down, left::right])
+    height, width, _ = pixels.shape
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+@common.in_directory(pathlib.Path)
+def images_are_turned_upright(directory):
+    for form in ("JPEG", "PNG", "WEBP"):
+        place = directory / form / "a"
+        place.mkdir(parents=True)
+        for value in range(1, 9):
+            exif = Image.Exif()
+            exif[274] = value
+            options = {"lossless": True} if form == "WEBP" else {"quality": 95} if form == "JPEG" else {}
+            image = Image.fromarray(photo(48, 32) if value >= 5 else photo(32, 48))
+            image.save(place / str(value), form, exif=exif, **options)
+        for height, width, most in ((32, 48, 0), (20, 20, 1)):
+            found, _ = read(directory / form, 3, height, width)
+            for value in range(1, 9):
+                upright = ImageOps.exif_transpose(Image.open(place / str(value)).convert("RGB"))
+                wanted = planes(scaled(upright, middle(32, 48, width / height), height, width))
+                difference = np.abs(found[value - 1].astype(int) - wanted).max()
+                assert difference <= most, (form, value, difference)
+
+
+@common.in_directory(pathlib.Path)
+def images_are_cut_and_scaled_as_pillow_does(directory):
+    place = directory / "data" / "a"
+    place.mkdir(parents=True)
+    generator = np.random.default_rng(3)
+    images = [Image.fromarray(photo(*generator.integers(20, 300, 2), seed)) for seed in range(20)] + [Image.fromarray(photo(9, 700)), Image.fromarray(photo(1, 1))]
+    for i, image in enumerate(images):
+        image.save(place / f"{i:02}.png")
+    for height, width in ((32, 32), (40, 25), (224, 224), (1, 1)):
+        for crop in ("center", "stretch", "random"):
+            for draw in ((7, 0), (7, 3)) if crop == "random" else ((),):
+                found, _ = read(directory / "data", 3, height, width, crop, draw)
+                for i, (pixels, image) in enumerate(zip(found, images)):
+                    box = ((0, 0, image.height, image.width) if crop == "stretch" else middle(image.height, image.width, width / height) if crop == "center"
+                           else random_box(image.height, image.width, Chance(*draw, i, 1)))
+                    wanted = planes(scaled(image, box, height, width))
+                    assert (pixels == wanted).all(), (height, width, crop, draw, i, np.abs(pixels.astype(int) - wanted).max())
+    # Without a draw, as in evaluation, the middle.
+    assert (read(directory / "data", 3, 32, 32, "random")[0] == read(directory / "data", 3, 32, 32)[0]).all()
+
+
+@common.in_directory(pathlib.Path)
+def large_jpegs_are_decoded_smaller(directory):
+    """At an eighth, a quarter and a half, where that stays as large as what is wanted: near what Pillow makes of all pixels."""
+    place = directory / "data" / "a"
+    place.mkdir(parents=True)
+    image = Image.fromarray(photo(901, 1203))
+    image.save(place / "large.jpg", quality=90)
+    for size in (64, 112, 113, 225, 300, 451):
+        found, _ = read(directory / "data", 3, size, size)
+        wanted = planes(scaled(Image.open(place / "large.jpg"), middle(901, 1203, 1), size, size))
+        error = np.sqrt(np.mean((found[0].astype(float) - wanted) ** 2))
+        print(f"to {size}: {error:.2f} levels apart, root of the mean square")
+        assert error < 6, (size, error)
+
+
+if __name__ == "__main__":
+    common.main(every_kind_is_read_as_pillow_reads_it, images_are_turned_upright, images_are_cut_and_scaled_as_pillow_does, large_jpegs_are_decoded_smaller)
