@@ -60,6 +60,12 @@ const std::vector<std::pair<Resume, std::string>>& choices() {
   return all;
 }
 template <>
+const std::vector<std::pair<ImageCrop, std::string>>& choices() {
+  static const std::vector<std::pair<ImageCrop, std::string>> all = {
+      {ImageCrop::kCenter, "center"}, {ImageCrop::kRandom, "random"}, {ImageCrop::kStretch, "stretch"}};
+  return all;
+}
+template <>
 const std::vector<std::pair<Norm, std::string>>& choices() {
   static const std::vector<std::pair<Norm, std::string>> all = {{Norm::kBatch, "batch"}, {Norm::kNone, "none"}};
   return all;
@@ -72,6 +78,7 @@ std::string to_string(DeviceKind value) { return name_of(value); }
 std::string to_string(Export value) { return name_of(value); }
 std::string to_string(Data value) { return name_of(value); }
 std::string to_string(ArtifactState value) { return name_of(value); }
+std::string to_string(ImageCrop value) { return name_of(value); }
 std::string to_string(Norm value) { return name_of(value); }
 std::string to_string(Resume value) { return name_of(value); }
 std::string to_string(Pass value) { return name_of(value); }

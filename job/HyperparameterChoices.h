@@ -34,6 +34,8 @@ const std::vector<std::pair<Pass, std::string>>& choices();
 template <>
 const std::vector<std::pair<Resume, std::string>>& choices();
 template <>
+const std::vector<std::pair<ImageCrop, std::string>>& choices();
+template <>
 const std::vector<std::pair<Norm, std::string>>& choices();
 
 template <typename T>

@@ -121,25 +121,34 @@ std::vector<HyperparameterRow> schedule_rows() {
 }
 
 std::vector<HyperparameterRow> data_rows() {
-  return {choice("data", &H::data,
-                 "Where samples come from: files of the channels, or random ones that fit the program; built-in "
-                 "programs then take 1×28×28 and return 10 numbers."),
-          columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
-          texts("sharded", &H::sharded,
-                "Several hosts: the channels of which each host has files of its own, as train,validation; hosts have "
-                "the same files of all others. SageMaker's ShardedByS3Key says so by itself.")
-              .unless(only_with_files)
-              .changeable(),  // whose samples they are, their digest tells
-          boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
-          integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
-              .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),
-          real("input_mean", &H::input_mean, {.least = std::numeric_limits<double>::lowest()},
-               "Subtracted from inputs (from bytes after division by 255).")
-              .unless(only_with_files),
-          real("input_std", &H::input_std, kPositive, "Inputs are divided by it.").unless(only_with_files),
-          integer("loader_threads", &H::loader_threads, 1, 1024, "Threads of a rank that prepare data.")
-              .changeable()
-              .own_to(Own::kRanks)};
+  return {
+      choice("data", &H::data,
+             "Where samples come from: files of the channels, or random ones that fit the program; built-in "
+             "programs then take 1×28×28 and return 10 numbers."),
+      columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
+      boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
+      integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
+          .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),
+      choice("image_crop", &H::image_crop,
+             "Encoded images: which part becomes a sample. center: the largest of its proportions, from the middle; "
+             "random: in training a random one, as torchvision's RandomResizedCrop, else as center; stretch: all.")
+          .unless(only_with_files)
+          .unnamed_means("center"),
+      real("image_flip", &H::image_flip, kShare,
+           "Inputs of bytes in rows and columns: in training, the probability of being mirrored left to right.")
+          .unless(only_with_files)
+          .unnamed_means(0.0),
+      integer("image_padding", &H::image_padding, 0, 1 << 16,
+              "The same: in training, shifted at random by at most so many pixels, with zeros where nothing was.")
+          .unless(only_with_files)
+          .unnamed_means(0),
+      real("input_mean", &H::input_mean, {.least = std::numeric_limits<double>::lowest()},
+           "Subtracted from inputs (from bytes after division by 255).")
+          .unless(only_with_files),
+      real("input_std", &H::input_std, kPositive, "Inputs are divided by it.").unless(only_with_files),
+      integer("loader_threads", &H::loader_threads, 1, 1024, "Threads of a rank that prepare data.")
+          .changeable()
+          .own_to(Own::kRanks)};
 }
 
 std::vector<HyperparameterRow> evaluation_rows() {

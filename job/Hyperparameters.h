@@ -20,6 +20,7 @@ enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Export { kPt2, kSafetensors, kSavedModel };
 enum class Data { kFiles, kSynthetic };
 enum class ArtifactState { kBest, kLast };
+enum class ImageCrop { kCenter, kRandom, kStretch };
 enum class Resume { kAuto, kNever };
 enum class Norm { kBatch, kNone };
 enum class Pass {
@@ -96,8 +97,11 @@ struct Hyperparameters {
   std::map<std::string, std::string> columns{};
   std::vector<std::string> sharded{};  ///< channels of which each host has files of its own
   bool shuffle = true;
-  std::int64_t synthetic_samples = 1024;  ///< data=synthetic: of an epoch
-  double input_mean = 0;                  ///< of pixels scaled to [0, 1]
+  std::int64_t synthetic_samples = 1024;      ///< data=synthetic: of an epoch
+  ImageCrop image_crop = ImageCrop::kCenter;  ///< of encoded images
+  double image_flip = 0;                      ///< training: probability of being mirrored
+  std::int64_t image_padding = 0;             ///< training: pixels
+  double input_mean = 0;                      ///< of pixels scaled to [0, 1]
   double input_std = 1;
   std::int64_t loader_threads = 1;
   // Evaluation and what is kept.
@@ -168,6 +172,7 @@ std::string to_string(DeviceKind value);
 std::string to_string(Export value);
 std::string to_string(Data value);
 std::string to_string(ArtifactState value);
+std::string to_string(ImageCrop value);
 std::string to_string(Norm value);
 std::string to_string(Resume value);
 std::string to_string(Pass value);

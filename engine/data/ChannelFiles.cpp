@@ -19,7 +19,7 @@ constexpr std::size_t kMostNamed = 10;
 
 // /proc and /sys: the kernel's state in the form of files. Links of /proc lead to the whole machine, and come and go.
 bool is_of_the_kernel(const fs::path& directory) {
-  struct statfs about{};
+  struct statfs about {};
   return ::statfs(directory.c_str(), &about) == 0 && (about.f_type == PROC_SUPER_MAGIC || about.f_type == SYSFS_MAGIC);
 }
 

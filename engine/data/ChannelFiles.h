@@ -11,6 +11,7 @@
 
 #include "engine/data/Field.h"
 #include "engine/data/images/Pixels.h"
+#include "job/Hyperparameters.h"
 
 namespace lockstep {
 
@@ -24,17 +25,10 @@ struct PassedOver {
   std::string text() const;
 };
 
-/// Which part of an encoded image becomes a sample.
-enum class ImageCrop {
-  kCenter,   ///< the largest in the middle that has the sample's proportions
-  kRandom,   ///< any, where samples are varied; else as kCenter
-  kStretch,  ///< all of it
-};
-
 /// How encoded images are to be made samples of one size.
 struct ImageOptions {
-  std::optional<ImageShape> shape{};  ///< what the program takes; nothing: not known
-  ImageCrop crop = ImageCrop::kCenter;
+  std::optional<ImageShape> shape{};    ///< what the program takes; nothing: not known
+  ImageCrop crop = ImageCrop::kCenter;  ///< kRandom: where samples are varied (Dataset::read_varied), else as kCenter
 };
 
 /// How a channel is to be read, beside what its files say themselves.

@@ -19,6 +19,7 @@
 #include "engine/data/formats/SafetensorsFormat.h"
 #include "engine/data/formats/TfRecordFormat.h"
 #include "engine/data/formats/TokenFormat.h"
+#include "engine/data/formats/WebDatasetFormat.h"
 #include "engine/files/InputFile.h"
 
 namespace lockstep {
@@ -42,6 +43,7 @@ Formats Formats::builtin() {
   formats.add(tf_record_format());
   formats.add(recordio_format());
   formats.add(image_folder_format());
+  formats.add(webdataset_format());
   formats.add(idx_format());
   formats.add(npy_format());
   formats.add(npz_format());

@@ -28,9 +28,15 @@ void HostShard::read(std::span<const std::int64_t> samples, std::span<std::byte*
     if (fields[i] == nullptr) continue;
     const std::size_t bytes = all_.spec.fields[i].bytes();
     for (std::size_t j = 0; j < samples.size(); ++j) {
-      std::memcpy(fields[i] + j * bytes, all_.specimens[i].data() + static_cast<std::size_t>(samples[j]) * bytes, bytes);
+      std::memcpy(fields[i] + j * bytes, all_.specimens[i].data() + static_cast<std::size_t>(samples[j]) * bytes,
+                  bytes);
     }
   }
+}
+
+void HostShard::read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
+                            const Draw& draw) const {
+  own_ ? own_->read_varied(samples, fields, draw) : read(samples, fields);
 }
 
 }  // namespace lockstep

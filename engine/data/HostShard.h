@@ -18,6 +18,7 @@ struct HostsData {
   Shards shards;
   std::string digest;  ///< of all hosts' samples
   std::string note{};
+  bool crops = false;  ///< Dataset::crops
   /// By field: the first samples of some host, for hosts that have none.
   std::vector<std::vector<std::byte>> specimens{};
 };
@@ -37,6 +38,9 @@ class HostShard : public Dataset {
   std::string place(std::size_t field, std::int64_t sample) const override;
   std::string note() const override { return all_.note; }
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
+  void read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
+                   const Draw& draw) const override;
+  bool crops() const override { return all_.crops; }
 
  private:
   std::shared_ptr<const Dataset> own_;

@@ -36,7 +36,7 @@ MicroBatch Loader::prepare(const RankSchedule::Task& task) {
     batch.columns.push_back(buffers_[i].take(samples.size() * samples_.columns()[i].bytes()));
     memory.push_back(batch.columns.back().get());
   }
-  samples_.read(samples, memory);
+  samples_.read(samples, memory, task.position.epoch);
   return batch;
 }
 

@@ -49,6 +49,27 @@ ProgramSamples ProgramSamples::with_pixels_as_stored() const {
   return samples;
 }
 
+ProgramSamples ProgramSamples::varied(const Variation& variation) const {
+  ProgramSamples samples = *this;
+  samples.variation_ = variation;
+  if (!variation.changes_pictures()) return samples;
+  const std::vector<Field>& fields = dataset_->spec().fields;
+  for (std::size_t i = 0; i < inputs_; ++i) {
+    const std::size_t field = columns_[i].field;
+    if (!is_picture(fields[field]) || std::ranges::count(samples.pictures_, field) > 0) continue;
+    samples.pictures_.push_back(field);
+  }
+  if (samples.pictures_.empty()) {
+    throw InputError("image_flip and image_padding vary inputs of bytes in rows and columns; there is " +
+                     describe(dataset_->spec()) + ": leave them out");
+  }
+  if (target().sizes.size() >= 2) {
+    throw InputError("image_flip and image_padding vary inputs alone, and would part them from targets of sizes [" +
+                     join(target().sizes, ", ") + "]: leave them out");
+  }
+  return samples;
+}
+
 void ProgramSamples::refuse(const Column& column, const std::string& what, std::int64_t sample,
                             const std::string& found, const std::string& expected) const {
   const std::string place = dataset_->place(column.field, sample);
@@ -189,7 +210,21 @@ void ProgramSamples::require_tokens(const Column& input, std::int64_t bound, con
            .expected = reason + ", so tokens must be 0 … " + std::to_string(bound - 1)});
 }
 
-void ProgramSamples::read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns) const {
+void ProgramSamples::read_fields(std::span<const std::int64_t> samples, std::span<std::byte* const> places,
+                                 std::int64_t epoch) const {
+  if (!variation_) return dataset_->read(samples, places);
+  dataset_->read_varied(samples, places, {.seed = variation_->seed, .epoch = epoch});
+  for (const std::size_t picture : pictures_) {
+    if (places[picture] == nullptr) continue;
+    const Field& field = dataset_->spec().fields[picture];
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      vary(places[picture] + i * field.bytes(), field, *variation_, epoch, samples[i]);
+    }
+  }
+}
+
+void ProgramSamples::read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns,
+                          std::int64_t epoch) const {
   const std::vector<Field>& fields = dataset_->spec().fields;
   // What is taken as it is stored is read into its place. The other fields are read into memory of a block's size.
   std::vector<std::size_t> straight;
@@ -223,7 +258,7 @@ void ProgramSamples::read(std::span<const std::int64_t> samples, std::span<std::
   for (std::size_t first = 0; first < samples.size(); first += block) {
     const auto part = samples.subspan(first, std::min(block, samples.size() - first));
     for (const std::size_t i : straight) places[columns_[i].field] = columns[i] + first * columns_[i].bytes();
-    dataset_->read(part, places);
+    read_fields(part, places, epoch);
     for (const Check& check : checks_) {
       if (columns[check.column] != nullptr) check_read(check, part, places[columns_[check.column].field]);
     }

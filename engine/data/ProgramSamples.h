@@ -11,6 +11,7 @@
 
 #include "engine/data/Columns.h"
 #include "engine/data/Dataset.h"
+#include "engine/data/Variation.h"
 
 namespace lockstep {
 
@@ -52,6 +53,11 @@ class ProgramSamples {
   /// left to do with them.
   ProgramSamples with_pixels_as_stored() const;
 
+  /// The same samples, varied at random in each epoch: the pictures among the inputs, and what the data set varies
+  /// itself. Throws InputError when pictures are to be varied and no input is one, or when targets are pictures, too,
+  /// which would not fit any more.
+  ProgramSamples varied(const Variation& variation) const;
+
   /// Throws InputError, naming the first such sample, when a class label is not below `classes`. `reason` says where
   /// that bound comes from: "the program has 10 classes".
   void require_classes(std::int64_t classes, const std::string& reason);
@@ -60,8 +66,8 @@ class ProgramSamples {
 
   /// Writes each column of `samples`, converted, one sample after another, into the memory in its place of `columns`;
   /// nullptr stands for a column that is not wanted. Thread-safe. Throws InputError for a sample that cannot be read,
-  /// and for an integer, if it could not be checked before.
-  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns) const;
+  /// and for an integer, if it could not be checked before. `epoch`: for samples that are varied.
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> columns, std::int64_t epoch = 0) const;
   /// One sample of a column in float64: for messages about it.
   std::vector<double> numbers(const Column& column, std::int64_t sample) const;
 
@@ -89,6 +95,8 @@ class ProgramSamples {
   void visit_integers(std::size_t field, const Visitor& visit) const;
   bool large(const Column& column) const { return dataset_->spec().fields[column.field].large; }
   void check_range(std::size_t column);
+  /// To the places of the data set's fields.
+  void read_fields(std::span<const std::int64_t> samples, std::span<std::byte* const> places, std::int64_t epoch) const;
   void check_weights() const;
   void find_classes();
   [[noreturn]] void refuse(const Column& column, const std::string& what, std::int64_t sample, const std::string& found,
@@ -100,6 +108,8 @@ class ProgramSamples {
   std::optional<std::int64_t> ignored_label_;
   std::int64_t classes_ = 0;
   std::vector<Check> checks_;  ///< to be made as samples are read
+  std::optional<Variation> variation_;
+  std::vector<std::size_t> pictures_;  ///< fields that are varied
 };
 
 }  // namespace lockstep

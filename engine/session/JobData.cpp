@@ -49,6 +49,18 @@ std::optional<std::int64_t> window_of(const Graph& graph) {
   return std::nullopt;
 }
 
+// What the program takes of images: its first input of real numbers or bytes in rows and columns.
+std::optional<ImageShape> image_shape_of(const Graph& graph) {
+  for (const ProgramInput& input : program_inputs(graph)) {
+    if ((!is_real(input.type) && input.type != ElementType::kUint8) || !input.sizes) continue;
+    std::vector<std::int64_t> sizes = *input.sizes;
+    if (sizes.size() == 2) sizes.insert(sizes.begin(), 1);
+    if (sizes.size() != 3 || (sizes[0] != 1 && sizes[0] != 3)) continue;
+    return ImageShape{.channels = static_cast<int>(sizes[0]), .height = sizes[1], .width = sizes[2]};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 JobData choose_channels(const JobConfig& config) {
@@ -66,6 +78,8 @@ JobData choose_channels(const JobConfig& config) {
 Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
                        const RankContext& context) {
   const std::optional<std::int64_t> window = graph == nullptr ? std::nullopt : window_of(*graph);
+  const ImageOptions image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph),
+                              .crop = config.hyperparameters.image_crop};
   Channels channels;
   for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
     if (channel.empty()) continue;
@@ -77,6 +91,7 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
       return formats.open(directory, {.content_type = type == config.content_types.end() ? "" : type->second,
                                       .columns = config.hyperparameters.columns,
                                       .window = window,
+                                      .image = image,
                                       .like = like});
     };
     channels[channel] =
@@ -103,6 +118,14 @@ ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_
           .real_targets = !class_labels,
           .normalization = {hyperparameters.input_mean, hyperparameters.input_std},
           .ignored_label = hyperparameters.ignore_index};
+}
+
+void check_variation(const JobData& data, const Hyperparameters& hyperparameters) {
+  const ProgramSamples& train = data.samples.at(data.train);
+  (void)train.varied(variation_of(hyperparameters));
+  if (hyperparameters.image_crop != ImageCrop::kCenter && !train.dataset()->crops()) {
+    throw InputError("image_crop is for encoded images, and the training channel holds none: leave it out");
+  }
 }
 
 InputError does_not_fit(const std::string& channel, const Program& program, const InputError& error) {

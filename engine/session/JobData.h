@@ -58,6 +58,8 @@ void add_samples(JobData& data, const std::string& channel, const OpenedChannel&
 
 /// Where hosts have samples of their own, each learns how many classes all have together. A collective.
 void share_classes(ProgramSamples& samples, Communicator& communicator);
+/// Throws InputError when samples are to be varied in a way that those of the training channel cannot be.
+void check_variation(const JobData& data, const Hyperparameters& hyperparameters);
 
 /// The error of a channel that a program cannot take, because of `error`.
 InputError does_not_fit(const std::string& channel, const Program& program, const InputError& error);

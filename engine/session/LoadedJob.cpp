@@ -84,10 +84,11 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
   std::optional<LoadedProgram> loaded;
   set_up_phase(context.host, [&] {
     if (synthetic) {
-      channels[data.train].dataset = std::make_shared<SyntheticDataset>(
-          fitting_samples(program->graph(), class_labels), options.synthetic_samples, options.seed);
+      channels[data.train].dataset = std::make_shared<SyntheticDataset>(fitting_samples(program->graph(), class_labels),
+                                                                        options.synthetic_samples, options.seed);
     }
     for (const auto& [name, channel] : channels) add_samples(data, name, channel, *program, columns);
+    check_variation(data, options);
     loaded.emplace(std::move(*program));
   });
   for (auto& [name, samples] : data.samples) share_classes(samples, context.host);

@@ -30,6 +30,7 @@ struct Report {
   HostFields fields;
   Shards::Holding holding;
   std::string digest;
+  bool crops = false;
 };
 
 // As bytes: categories are texts of whatever encoding.
@@ -38,8 +39,8 @@ std::string encode(const Report& report) {
   for (const Field& field : report.fields.spec.fields) {
     fields.push_back({field.name, static_cast<int>(field.type), field.sizes, field.bound, field.categories});
   }
-  const auto bytes = json::to_cbor(
-      {report.fields.host, report.holding.host, report.holding.samples, report.digest, std::move(fields)});
+  const auto bytes = json::to_cbor({report.fields.host, report.holding.host, report.holding.samples, report.digest,
+                                    report.crops, std::move(fields)});
   return {bytes.begin(), bytes.end()};
 }
 
@@ -47,8 +48,9 @@ Report decode(const std::string& text) {
   const json values = json::from_cbor(text);
   Report report{.fields = {.host = values.at(0), .spec = {}},
                 .holding = {.host = values.at(1), .samples = values.at(2)},
-                .digest = values.at(3)};
-  for (const json& field : values.at(4)) {
+                .digest = values.at(3),
+                .crops = values.at(4)};
+  for (const json& field : values.at(5)) {
     report.fields.spec.fields.push_back({.name = field.at(0),
                                          .type = static_cast<ElementType>(field.at(1).get<int>()),
                                          .sizes = field.at(2),
@@ -63,6 +65,7 @@ std::vector<Report> gather(const ChannelOpening& opening, const OpenedChannel& o
   if (own.dataset) {
     report.holding.samples = own.dataset->size();
     report.digest = own.dataset->digest();
+    report.crops = own.dataset->crops();
     // Ranks of a host have the same.
     if (opening.sharded && context.host_number == context.host.rank()) report.fields.spec = own.dataset->spec();
   }
@@ -172,9 +175,10 @@ std::string note_of(const std::vector<Report>& hosts, const OpenedChannel& own) 
     if (host.holding.samples == 0) continue;
     const auto [other, first] = seen.emplace(host.digest, host.fields.host);
     if (first) continue;
-    note += ". " + other->second + " and " + host.fields.host +
-            " have the same: if all hosts have all samples, the channel is not sharded, and each is trained on again and "
-            "again";
+    note +=
+        ". " + other->second + " and " + host.fields.host +
+        " have the same: if all hosts have all samples, the channel is not sharded, and each is trained on again and "
+        "again";
     break;
   }
   const std::string about = own.dataset ? own.dataset->note() : "";
@@ -202,6 +206,7 @@ OpenedChannel share_channel(const ChannelOpening& opening, const RankContext& co
                              .shards = Shards(holdings),
                              .digest = digest.hex() + " on " + std::to_string(hosts.size()) + " hosts",
                              .note = note_of(hosts, own),
+                             .crops = std::ranges::any_of(reports, &Report::crops),
                              .specimens = specimens(reports, own, fields, context)});
   return own;
 }

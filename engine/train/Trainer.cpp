@@ -8,6 +8,7 @@
 #include "common/Error.h"
 #include "common/Seconds.h"
 #include "common/Text.h"
+#include "engine/data/Variation.h"
 
 namespace lockstep {
 
@@ -102,7 +103,8 @@ TrainingResult Trainer::run() {
   checkpoints_.begin();
   const LoaderPosition& position = progress_.position;
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
-  const ProgramSamples samples = Prefetcher::samples_for(context_.device, *train_.samples);
+  const ProgramSamples samples =
+      Prefetcher::samples_for(context_.device, *train_.samples).varied(variation_of(hyperparameters_));
   Loader loader(samples, plan_.order(context_.host.rank()), plan_.batches, context_.host.rank(),
                 static_cast<int>(hyperparameters_.loader_threads), start, {}, Prefetcher::buffers_for(context_.device));
   Prefetcher inputs(loader, samples, context_.device, context_.communicator);
@@ -203,8 +205,8 @@ void Trainer::start_step(Prefetcher& inputs) {
   const std::int64_t step = progress_.position.step;
   const std::int64_t batch_size = batches.batch(step).size();
   const double learning_rate = schedule_.learning_rate(progress_.global_step);
-  const bool full = batch_size == hyperparameters_.batch_size && batches.even(step) &&
-                    batches.micro_batches(step, 0).size() == 1;
+  const bool full =
+      batch_size == hyperparameters_.batch_size && batches.even(step) && batches.micro_batches(step, 0).size() == 1;
   const StepDone about = {.epoch = progress_.position.epoch + 1,
                           .epochs = plan_.epochs,
                           .step = step + 1,

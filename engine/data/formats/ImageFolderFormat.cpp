@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -57,7 +57,7 @@ class ImageFiles : public ImageSource {
 };
 
 std::vector<std::string> classes_of(const ChannelFiles& channel, const std::vector<std::string>& names) {
-  std::vector<std::string> found;
+  std::set<std::string> classes;
   for (const std::string& name : names) {
     const std::size_t end = name.find('/');
     if (end == std::string::npos) {
@@ -65,13 +65,9 @@ std::vector<std::string> classes_of(const ChannelFiles& channel, const std::vect
                        ": put each into a directory that is named after its class, as in " +
                        (channel.directory / "cat" / name).string());
     }
-    // Those of a class follow one another in the order of names but for what sorts before '/'.
-    if (found.empty() || found.back() != std::string_view(name).substr(0, end)) found.push_back(name.substr(0, end));
+    classes.insert(name.substr(0, end));
   }
-  std::ranges::sort(found);
-  const auto [first, last] = std::ranges::unique(found);
-  found.erase(first, last);
-  return found;
+  return {classes.begin(), classes.end()};
 }
 
 // The categories of the channel that is trained on, which must have these classes.

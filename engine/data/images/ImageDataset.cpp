@@ -54,11 +54,10 @@ int shrink_for(const Box& box, std::int64_t height, std::int64_t width) {
   return 1;
 }
 
-// Of `stored` in the sizes of `pixels`.
-Box scaled(const Box& box, const ImageHeader& stored, const Pixels& pixels) {
-  const double down = static_cast<double>(pixels.height) / static_cast<double>(stored.height);
-  const double right = static_cast<double>(pixels.width) / static_cast<double>(stored.width);
-  return {.top = box.top * down, .left = box.left * right, .height = box.height * down, .width = box.width * right};
+// A pixel of an image that was divided is made of `shrink` × `shrink` pixels; the last ones may lie beyond its edges.
+Box divided(const Box& box, int shrink) {
+  const double part = 1.0 / shrink;
+  return {.top = box.top * part, .left = box.left * part, .height = box.height * part, .width = box.width * part};
 }
 
 }  // namespace
@@ -116,8 +115,9 @@ void ImageDataset::read_image(std::int64_t sample, const Draw* draw, std::uint8_
     } else if (crop_ != ImageCrop::kStretch) {
       box = center_box(height, width, shape_);
     }
-    image.decode(image.shrinks() ? shrink_for(box, shape_.height, shape_.width) : 1, pixels);
-    box = scaled(stored_box(box, stored.orientation, stored.height, stored.width), stored, pixels);
+    const int shrink = image.shrinks() ? shrink_for(box, shape_.height, shape_.width) : 1;
+    image.decode(shrink, pixels);
+    box = divided(stored_box(box, stored.orientation, stored.height, stored.width), shrink);
     const bool swapped = stored.orientation.swapped;
     resize(pixels, box, swapped ? shape_.width : shape_.height, swapped ? shape_.height : shape_.width, resized);
     write_upright(resized, stored.orientation, shape_.channels, out);

@@ -59,9 +59,9 @@ void find_weights(double begin, double length, std::int64_t count, Weights& weig
 }
 
 template <int kChannels>
-void scale_row(const std::uint8_t* row, const Weights& weights, std::uint8_t* out) {
+void scale_row(const std::uint8_t* row, std::int64_t begin, const Weights& weights, std::uint8_t* out) {
   for (std::size_t i = 0; i < weights.places.size(); ++i, out += kChannels) {
-    const std::uint8_t* from = row + std::ptrdiff_t{weights.places[i].first} * kChannels;
+    const std::uint8_t* from = row + (weights.places[i].first - begin) * kChannels;
     const std::int32_t* numbers = weights.of(i);
     std::int32_t sums[kChannels];
     std::fill_n(sums, kChannels, kHalf);
@@ -74,23 +74,31 @@ void scale_row(const std::uint8_t* row, const Weights& weights, std::uint8_t* ou
 
 // Integers, so that the order of sums does not matter: whichever of these runs, the result is the same.
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-__attribute__((target_clones("avx2", "default")))
+#define LOCKSTEP_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define LOCKSTEP_CLONES
 #endif
-void add_row(const std::uint8_t* row, std::int32_t number, std::size_t count, std::int32_t* sums) {
+
+LOCKSTEP_CLONES void add_row(const std::uint8_t* row, std::int32_t number, std::size_t count, std::int32_t* sums) {
   for (std::size_t i = 0; i < count; ++i) sums[i] += number * row[i];
 }
 
-void scale_columns(const Pixels& rows, std::int64_t first, const Weights& weights, Pixels& out) {
-  const auto count = static_cast<std::size_t>(rows.width * rows.channels);
+LOCKSTEP_CLONES void write_row(const std::int32_t* sums, std::size_t count, std::uint8_t* out) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = byte_of(sums[i]);
+}
+
+/// Of columns from `first` on, as many as `out` is wide.
+void scale_columns(const Pixels& image, std::int64_t first, const Weights& weights, Pixels& out) {
+  const auto count = static_cast<std::size_t>(out.width * out.channels);
   thread_local std::vector<std::int32_t> sums;
   sums.resize(count);
   for (std::size_t y = 0; y < weights.places.size(); ++y) {
     std::ranges::fill(sums, kHalf);
     const Weights::Place& place = weights.places[y];
     for (std::int32_t k = 0; k < place.count; ++k) {
-      add_row(rows.row(place.first + k - first), weights.of(y)[k], count, sums.data());
+      add_row(image.row(place.first + k) + first * image.channels, weights.of(y)[k], count, sums.data());
     }
-    std::ranges::transform(sums, out.row(static_cast<std::int64_t>(y)), byte_of);
+    write_row(sums.data(), count, out.row(static_cast<std::int64_t>(y)));
   }
 }
 
@@ -113,16 +121,16 @@ void resize(const Pixels& image, const Box& box, std::int64_t height, std::int64
   }
   thread_local Weights along_rows;
   thread_local Weights along_columns;
-  thread_local Pixels rows;
+  thread_local Pixels columns;
   find_weights(box.left, box.width, width, along_rows);
   find_weights(box.top, box.height, height, along_columns);
-  const std::int64_t first = along_columns.places.front().first;
-  const std::int64_t end = along_columns.places.back().first + along_columns.places.back().count;
-  rows.resize(end - first, width, image.channels);
-  for (std::int64_t y = first; y < end; ++y) {
-    (image.channels == 1 ? scale_row<1> : scale_row<3>)(image.row(y), along_rows, rows.row(y - first));
+  const std::int64_t first = along_rows.places.front().first;
+  const std::int64_t end = along_rows.places.back().first + along_rows.places.back().count;
+  columns.resize(height, end - first, image.channels);
+  scale_columns(image, first, along_columns, columns);
+  for (std::int64_t y = 0; y < height; ++y) {
+    (image.channels == 1 ? scale_row<1> : scale_row<3>)(columns.row(y), first, along_rows, out.row(y));
   }
-  scale_columns(rows, first, along_columns, out);
 }
 
 }  // namespace lockstep

@@ -13,7 +13,9 @@
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestArrays.h"
 #include "tests/support/TestColumnar.h"
+#include "tests/support/TestImages.h"
 #include "tests/support/TestRecords.h"
+#include "tests/support/TestTar.h"
 #include "tests/support/TestZip.h"
 
 namespace lockstep {
@@ -65,6 +67,11 @@ std::vector<Base> bases() {
           {"data.arrow", arrow_file(*table, 2, false)},
           {"data.arrows", arrow_file(*table, 2, true)},
           {"data.tfrecord", tf_record(example(features)) + tf_record(example(features))},
+          {"a/sequential", jpeg_of(test_pixels(20, 17))},
+          {"a/progressive", jpeg_of(test_pixels(20, 17), TJFLAG_PROGRESSIVE)},
+          {"a/png", png_of(test_pixels(20, 17))},
+          {"a/webp", webp_of(test_pixels(20, 17))},
+          {"shard.tar", tar_member("1.png", png_of(test_pixels(2, 3))) + tar_member("1.cls", "0") + tar_end()},
           // With checksums that fit.
           {"message.tfrecord", example(features),
            [](const std::string& changed) { return tf_record(changed) + tf_record(changed); }},
@@ -103,6 +110,7 @@ std::string changed(std::string bytes, std::mt19937& random) {
 TEST(HostileArrays, AreRefusedOrRead) {
   const int count = soaking() ? 400'000 : 8'000;
   const TemporaryDirectory directory;
+  std::filesystem::create_directory(directory / "a");
   const std::vector<Base> all = bases();
   const auto base = [&](int i) -> const Base& { return all[static_cast<std::size_t>(i) % all.size()]; };
   const auto run = [&](int i) {
@@ -110,7 +118,8 @@ TEST(HostileArrays, AreRefusedOrRead) {
     for (const Base& other : all) std::filesystem::remove(directory / other.file);
     if (base(i).beside[0] != '\0') std::ofstream(directory / base(i).beside, std::ios::binary) << base(i).bytes_beside;
     std::ofstream(directory / base(i).file, std::ios::binary) << base(i).framed(changed(base(i).bytes, random));
-    const std::shared_ptr<const Dataset> dataset = Formats::builtin().open(directory.path(), {.window = 2}).dataset;
+    const std::shared_ptr<const Dataset> dataset =
+        Formats::builtin().open(directory.path(), {.window = 2, .image = {.shape = ImageShape{3, 9, 8}}}).dataset;
     const std::string target = dataset->spec().fields.back().name;
     const ProgramSamples samples(dataset, {{.name = "x"}}, {.names = {{kTargetColumn, target}}});
     std::vector<std::vector<double>> memory;

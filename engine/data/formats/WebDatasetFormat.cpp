@@ -1,0 +1,147 @@
+#include "engine/data/formats/WebDatasetFormat.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/Digest.h"
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/SampledDigest.h"
+#include "engine/data/images/ImageDataset.h"
+#include "engine/files/TarFile.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::uint64_t kMostLabelBytes = 64;
+
+std::string lower_case(std::string text) {
+  for (char& letter : text) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  return text;
+}
+
+/// Images that lie in tar files.
+class TarImages : public ImageSource {
+ public:
+  /// Throws InputError for files that are not intact, and for samples that lack something.
+  explicit TarImages(const ChannelFiles& channel) {
+    for (const std::filesystem::path& path : channel.files) {
+      files_.emplace_back(path);
+      read_file();
+    }
+  }
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(images_.size()); }
+  std::int64_t label(std::int64_t sample) const override { return image(sample).label; }
+  std::string place(std::int64_t sample) const override {
+    return files_[image(sample).file].name() + ", image at byte " + std::to_string(image(sample).offset);
+  }
+  void read(std::int64_t sample, std::vector<std::byte>& bytes) const override {
+    bytes.resize(image(sample).length);
+    files_[image(sample).file].read_at(image(sample).offset, bytes);
+  }
+  void update(Digest& digest) const override {
+    for (const RandomAccessFile& file : files_) update_sampled(digest, file);
+  }
+
+ private:
+  struct Image {
+    std::uint64_t offset = 0;
+    std::uint32_t length = 0;
+    std::uint32_t file = 0;
+    std::int64_t label = 0;
+  };
+  /// Some members of a sample.
+  struct Sample {
+    std::string key;
+    std::optional<TarMember> image{};
+    std::optional<std::int64_t> label{};
+  };
+
+  const Image& image(std::int64_t sample) const { return images_[static_cast<std::size_t>(sample)]; }
+
+  void read_file() {
+    TarReader reader(files_.back());
+    std::optional<Sample> sample;
+    while (const std::optional<TarMember> member = reader.next()) {
+      const std::size_t folder = member->name.rfind('/') + 1;  // 0 where there is none
+      const std::size_t dot = member->name.find('.', folder);
+      // As Mac OS hides what it knows of a file beside it.
+      if (dot == std::string::npos || dot == folder || member->name.compare(folder, 2, "__") == 0) continue;
+      if (const std::string key = member->name.substr(0, dot); !sample || sample->key != key) {
+        if (sample) add(*sample);
+        sample = Sample{.key = key};
+      }
+      take(*sample, lower_case(member->name.substr(dot + 1)), *member);
+    }
+    if (sample) add(*sample);
+  }
+
+  void take(Sample& sample, const std::string& kind, const TarMember& member) const {
+    if (kind == "cls" || kind == "txt") {
+      if (kind == "cls" || !sample.label) sample.label = read_label(member);
+    } else if (kind == "jpg" || kind == "jpeg" || kind == "png" || kind == "webp") {
+      if (sample.image) refuse(sample, "has two images, " + sample.image->name + " and " + member.name);
+      if (member.length > kMostImageBytes) {
+        refuse(sample, "has an image of " + std::to_string(member.length) + " bytes; expected at most " +
+                           std::to_string(kMostImageBytes));
+      }
+      sample.image = member;
+    }
+  }
+
+  std::int64_t read_label(const TarMember& member) const {
+    std::string text(std::min(member.length, kMostLabelBytes), '\0');
+    files_.back().read_at(member.offset, std::as_writable_bytes(std::span(text)));
+    const std::size_t first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+    const std::string digits = text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
+    std::int64_t label = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), label);
+    if (error != std::errc() || end != digits.data() + digits.size() || label < 0) {
+      throw InputError(files_.back().name() + ": " + member.name + " at byte " + std::to_string(member.offset) +
+                       " holds " + in_quotes(text) + "; expected a label, an integer ≥ 0");
+    }
+    return label;
+  }
+
+  void add(const Sample& sample) {
+    if (!sample.image) refuse(sample, "has no image: a .jpg, .jpeg, .png or .webp file");
+    if (!sample.label) refuse(sample, "has no label: a .cls or .txt file with an integer");
+    images_.push_back({.offset = sample.image->offset,
+                       .length = static_cast<std::uint32_t>(sample.image->length),
+                       .file = static_cast<std::uint32_t>(files_.size() - 1),
+                       .label = *sample.label});
+  }
+
+  [[noreturn]] void refuse(const Sample& sample, const std::string& cause) const {
+    throw InputError(files_.back().name() + ": the sample " + in_quotes(sample.key) + " " + cause);
+  }
+
+  std::vector<RandomAccessFile> files_;
+  std::vector<Image> images_;
+};
+
+}  // namespace
+
+Format webdataset_format() {
+  return {.name = "WebDataset",
+          .wants = "tar files of images and their labels, as 1.jpg and 1.cls",
+          .recognises =
+              [](const FileHead& head) {
+                return TarReader::begins({reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size()});
+              },
+          .open = [](const ChannelFiles& channel) -> std::unique_ptr<Dataset> {
+            return std::make_unique<ImageDataset>(channel.origin(), std::make_unique<TarImages>(channel),
+                                                  std::vector<std::string>(), channel.options.image);
+          }};
+}
+
+}  // namespace lockstep
