@@ -27,6 +27,32 @@ std::vector<std::string> trimmed_names(const std::string& list) {
   return names;
 }
 
+// What --NAME VALUE says.
+void assign(const std::string& name, const std::string& value, JobArguments& parsed) {
+  const bool directory =
+      name == "model_dir" || name == "checkpoint_dir" || name == "output_dir" || name == "output_data_dir";
+  if ((directory || name == "base_dir") && value.empty()) throw InputError("--" + name + " needs a value");
+  if (name == "base_dir") {
+    parsed.base_dir = value;
+  } else if (directory) {
+    parsed.directories[name] = value;
+  } else if (name == "hosts") {
+    parsed.hosts = trimmed_names(value);
+  } else if (name == "job_name") {
+    parsed.job_name = value;
+  } else if (name == "launcher") {
+    parsed.launcher = launcher_named(value);
+  } else if (name == "channel") {
+    const std::size_t split = value.find('=');
+    if (split == std::string::npos || split == 0 || split + 1 == value.size()) {
+      throw InputError("--channel takes NAME=DIRECTORY, not " + in_quotes(value));
+    }
+    parsed.channels[value.substr(0, split)] = value.substr(split + 1);
+  } else {
+    parsed.hyperparameters[name] = value;
+  }
+}
+
 }  // namespace
 
 JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
@@ -65,28 +91,7 @@ JobArguments parse_job_arguments(const std::vector<std::string>& arguments) {
     } else {
       throw InputError(argument + " needs a value");
     }
-    const bool directory =
-        name == "model_dir" || name == "checkpoint_dir" || name == "output_dir" || name == "output_data_dir";
-    if ((directory || name == "base_dir") && value.empty()) throw InputError("--" + name + " needs a value");
-    if (name == "base_dir") {
-      parsed.base_dir = value;
-    } else if (directory) {
-      parsed.directories[name] = value;
-    } else if (name == "hosts") {
-      parsed.hosts = trimmed_names(value);
-    } else if (name == "job_name") {
-      parsed.job_name = value;
-    } else if (name == "launcher") {
-      parsed.launcher = launcher_named(value);
-    } else if (name == "channel") {
-      const std::size_t split = value.find('=');
-      if (split == std::string::npos || split == 0 || split + 1 == value.size()) {
-        throw InputError("--channel takes NAME=DIRECTORY, not " + in_quotes(value));
-      }
-      parsed.channels[value.substr(0, split)] = value.substr(split + 1);
-    } else {
-      parsed.hyperparameters[name] = value;
-    }
+    assign(name, value, parsed);
   }
   return parsed;
 }
