@@ -22,6 +22,22 @@ std::string RecordDataset::place(std::size_t field, std::int64_t sample) const {
 }
 
 void RecordDataset::read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const {
+  decode_each(samples, fields,
+              [&](std::string_view record, std::span<std::byte* const> places, std::int64_t /*sample*/) {
+                decoder_->decode(record, places);
+              });
+}
+
+void RecordDataset::read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
+                                const Draw& draw) const {
+  decode_each(samples, fields, [&](std::string_view record, std::span<std::byte* const> places, std::int64_t sample) {
+    decoder_->decode_varied(record, places, draw, sample);
+  });
+}
+
+template <typename Decode>
+void RecordDataset::decode_each(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
+                                const Decode& decode) const {
   std::vector<std::byte> record;
   std::vector<std::byte*> places(fields.begin(), fields.end());
   for (const std::int64_t sample : samples) {
@@ -30,7 +46,7 @@ void RecordDataset::read(std::span<const std::int64_t> samples, std::span<std::b
     record.resize(place.length);
     file.read_at(place.offset, record);
     try {
-      decoder_->decode({reinterpret_cast<const char*>(record.data()), record.size()}, places);
+      decode({reinterpret_cast<const char*>(record.data()), record.size()}, places, sample);
     } catch (const InputError& error) {
       throw InputError(record_place(file.name(), place.record, place.offset) + ": " + error.what());
     }

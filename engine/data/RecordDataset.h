@@ -20,6 +20,13 @@ class RecordDecoder {
   /// Writes each field of a record into the memory in its place of `fields`, or nowhere for nullptr. Throws InputError
   /// that says what is wrong with the record, but not where it lies.
   virtual void decode(std::string_view record, std::span<std::byte* const> fields) const = 0;
+  /// Dataset::read_varied, of the record of `sample`.
+  virtual void decode_varied(std::string_view record, std::span<std::byte* const> fields, const Draw& /*draw*/,
+                             std::int64_t /*sample*/) const {
+    decode(record, fields);
+  }
+  /// Dataset::crops.
+  virtual bool crops() const { return false; }
 };
 
 /// Holds the index, and of the files nothing else: data may be larger than memory.
@@ -36,8 +43,16 @@ class RecordDataset : public Dataset {
   std::string note() const override { return note_; }
   /// Throws InputError, naming file, record and byte, for a record that cannot be read or decoded.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
+  void read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
+                   const Draw& draw) const override;
+  bool crops() const override { return decoder_->crops(); }
 
  private:
+  /// Calls `decode(record, places, sample)` with each.
+  template <typename Decode>
+  void decode_each(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
+                   const Decode& decode) const;
+
   std::vector<RandomAccessFile> files_;
   RecordIndex index_;
   std::unique_ptr<const RecordDecoder> decoder_;

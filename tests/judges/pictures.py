@@ -4,11 +4,17 @@ import io
 import pathlib
 import struct
 import subprocess
+import tarfile
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
+from torch import nn
 
 import common
+import models
+
+torch.set_num_threads(1)
 
 MASK = 2**64 - 1
 
@@ -212,8 +218,124 @@ def large_jpegs_are_decoded_smaller(directory):
         wanted = planes(scaled(Image.open(place / "large.jpg"), middle(901, 1203, 1), size, size))
         error = np.sqrt(np.mean((found[0].astype(float) - wanted) ** 2))
         print(f"to {size}: {error:.2f} levels apart, root of the mean square")
-        assert error < 6, (size, error)
+        assert error < 2, (size, error)
+
+
+JOB = dict(precision="fp64", batch_size=16, epochs=2, learning_rate=0.05, momentum=0.9, artifact_state="last", input_mean=0.4, input_std=0.3)
+CLASSES = ("ant", "bee", "cow")
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(6 * 11 * 11, len(CLASSES)))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def write_folder(directory, count, seed, height=24, width=24, end="png"):
+    """Images in the order of their names, and their labels."""
+    labels = np.sort(np.random.default_rng(seed).integers(0, len(CLASSES), count))
+    images = [Image.fromarray(photo(height, width, seed * 1000 + i) // 2 + 30 * label.astype(np.uint8)) for i, label in enumerate(labels)]
+    for i, (image, label) in enumerate(zip(images, labels)):
+        place = directory / CLASSES[label]
+        place.mkdir(parents=True, exist_ok=True)
+        image.save(place / f"{i:03}.{end}")
+    return images, labels
+
+
+def write_npz(directory, images, labels):
+    directory.mkdir(parents=True)
+    np.savez(directory / "data.npz", image=np.stack([planes(image) for image in images]), target=labels)
+
+
+def same(found, wanted):
+    return found.keys() == wanted.keys() and all((found[name] == wanted[name]).all() for name in wanted)
+
+
+def write_program(directory):
+    torch.manual_seed(1)
+    models.export(Small(), directory / "in.pt2", torch.rand(3, 3, 24, 24))
+    return directory / "in.pt2"
+
+
+@common.in_directory(pathlib.Path)
+def a_folder_trains_as_its_pixels(directory):
+    job = dict(JOB, model=write_program(directory), image_flip=0.5, image_padding=3)
+    images = {name: write_folder(directory / "folder" / name, *what) for name, what in (("train", (50, 1)), ("validation", (20, 2)))}
+    for name, what in images.items():
+        write_npz(directory / "npz" / name, *what)
+    found = {}
+    for ranks, threads in ((1, 4), (2, 1), (3, 2)):
+        for kind, loader_threads in (("folder", threads), ("npz", 1)):
+            channels = {name: directory / kind / name for name in images}
+            output, found[kind, ranks] = common.train(directory / f"{kind}{ranks}", channels, ranks, loader_threads=loader_threads, **job)
+        assert same(found["folder", ranks], found["npz", ranks]), output
+        losses = [[line["validation_loss"] for line in common.metrics(directory / f"{kind}{ranks}", "final")] for kind in ("folder", "npz")]
+        assert losses[0] == losses[1], losses
+        assert common.relative_difference(found["folder", ranks], found["folder", 1]) < common.tolerance(steps=8)
+    still = common.train(directory / "still", {"train": directory / "npz/train"}, **{**job, "image_flip": 0, "image_padding": 0})[1]
+    assert not same(still, found["npz", 1])
+    # What has stopped within an epoch goes on with the same pixels.
+    checkpoints = {"checkpoint_dir": directory / "checkpoints", "checkpoint_every": 2}
+    channels = {name: directory / "folder" / name for name in images}
+    common.train(directory / "resumed", channels, 2, max_steps=6, **checkpoints, **job)
+    output, resumed = common.train(directory / "resumed", channels, 2, loader_threads=3, **checkpoints, **job)
+    assert same(resumed, found["folder", 2]), output
+
+
+def write_tars(directory, folder, images, labels):
+    """As the files of a folder, in three tar files of another form each, one of them packed."""
+    directory.mkdir()
+    files = sorted(path for path in folder.rglob("*.jpg"))
+    for i, (form, end) in enumerate(((tarfile.USTAR_FORMAT, "tar"), (tarfile.GNU_FORMAT, "tar"), (tarfile.PAX_FORMAT, "tar.gz"))):
+        with tarfile.open(directory / f"{i}.{end}", "w:gz" if end == "tar.gz" else "w", format=form) as file:
+            for path, label in list(zip(files, labels))[i * 17: (i + 1) * 17]:
+                key = f"{path.stem}{'n' * (150 if i else 0)}"
+                for name, content in ((f"{key}.jpg", path.read_bytes()), (f"{key}.cls", str(label).encode()), (f"{key}.json", b"{}")):
+                    about = tarfile.TarInfo(name)
+                    about.size = len(content)
+                    file.addfile(about, io.BytesIO(content))
+
+
+@common.in_directory(pathlib.Path)
+def random_parts_are_the_same_for_all(directory):
+    """One epoch of them, beside the pixels that Pillow makes of what `random_box` says; ranks, threads, tar files."""
+    job = dict(JOB, model=write_program(directory), epochs=1, seed=5)
+    images, labels = write_folder(directory / "folder", 50, 3, 60, 44)
+    parts = [scaled(image, random_box(60, 44, Chance(5, 0, i, 1)), 24, 24) for i, image in enumerate(images)]
+    write_npz(directory / "npz", parts, labels)
+    wanted = common.train(directory / "expected", {"train": directory / "npz"}, 2, **job)[1]
+    found = common.train(directory / "found", {"train": directory / "folder"}, 2, image_crop="random", loader_threads=4, **job)[1]
+    assert same(found, wanted)
+    images, labels = write_folder(directory / "jpeg", 50, 4, 120, 100, "jpg")
+    write_tars(directory / "tar", directory / "jpeg", images, labels)
+    job |= {"image_crop": "random", "image_flip": 0.5, "epochs": 2}
+    wanted = common.train(directory / "expected", {"train": directory / "jpeg"}, 3, **job)[1]
+    output, found = common.train(directory / "found", {"train": directory / "tar"}, 3, loader_threads=4, **job)
+    assert same(found, wanted), output
+    alone = common.train(directory / "found", {"train": directory / "tar"}, 1, **job)[1]
+    assert common.relative_difference(alone, wanted) < common.tolerance(steps=8)
+    output = common.run(["inspect", directory / "tar"])
+    assert "50 samples, of 3 files of WebDataset" in output and "class labels 0 … 2" in output, output
+    output = common.run(["inspect", directory / "folder"])
+    assert "50 samples, of 50 files of images" in output and "images of 60×44, made 60×44" in output and "3 categories: ant, bee, cow" in output, output
+
+
+@common.in_directory(pathlib.Path)
+def what_does_nothing_is_refused(directory):
+    images, labels = write_folder(directory / "folder", 8, 3)
+    write_npz(directory / "npz", images, labels)
+    (directory / "table").mkdir()
+    np.savez(directory / "table/data.npz", x=np.zeros((8, 5)), y=labels)
+    for channel, arguments, text in (("npz", ["--image_crop", "random"], "image_crop is for encoded images"),
+                                     ("table", ["--image_flip", "0.5"], "image_flip and image_padding vary inputs of bytes in rows and columns"),
+                                     ("folder/cow", [], "holds images without a class")):
+        output = common.run(["train", "--channel", f"train={directory / channel}", "--output_dir", directory / "output", "--model", "mlp", *arguments], expect=2)
+        assert text in output, output
 
 
 if __name__ == "__main__":
-    common.main(every_kind_is_read_as_pillow_reads_it, images_are_turned_upright, images_are_cut_and_scaled_as_pillow_does, large_jpegs_are_decoded_smaller)
+    common.main(every_kind_is_read_as_pillow_reads_it, images_are_turned_upright, images_are_cut_and_scaled_as_pillow_does, large_jpegs_are_decoded_smaller,
+                a_folder_trains_as_its_pixels, random_parts_are_the_same_for_all, what_does_nothing_is_refused)

@@ -8,14 +8,13 @@
 
 #include "engine/data/ChannelFiles.h"
 #include "engine/data/Dataset.h"
+#include "engine/data/images/ImageMaker.h"
 #include "engine/data/images/ImageSource.h"
-#include "engine/data/images/Pixels.h"
 
 namespace lockstep {
 
-/// A sample is `image`, bytes of [channels, height, width], and `target`, int64. Each is decoded (EncodedImage), turned
-/// upright, cut and scaled (resize) when it is asked for. A JPEG is decoded at a half, a quarter or an eighth of its
-/// size where what is cut out of it stays as large as the sample. Holds no image: data may be larger than memory.
+/// A sample is `image`, bytes of [channels, height, width], and `target`, int64. Images are made (ImageMaker) when they
+/// are asked for; none is held: data may be larger than memory.
 class ImageDataset : public Dataset {
  public:
   /// As large as the program's input is, or, where that is not known, as the first image. `categories`: what labels
@@ -39,11 +38,9 @@ class ImageDataset : public Dataset {
 
  private:
   void read_all(std::span<const std::int64_t> samples, std::span<std::byte* const> fields, const Draw* draw) const;
-  void read_image(std::int64_t sample, const Draw* draw, std::uint8_t* out) const;
 
   std::unique_ptr<const ImageSource> source_;
-  ImageCrop crop_;
-  ImageShape shape_;
+  ImageMaker maker_;
   SampleSpec spec_;
   std::string digest_;
 };

@@ -29,6 +29,8 @@ struct ImageShape {
   int channels = 3;  ///< 1: grey; 3: red, green and blue
   std::int64_t height = 0;
   std::int64_t width = 0;
+
+  std::vector<std::int64_t> sizes() const { return {channels, height, width}; }
 };
 
 /// A part of an image, in pixels from its upper left corner.

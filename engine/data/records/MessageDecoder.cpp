@@ -2,11 +2,13 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/images/ImageMaker.h"
 #include "engine/data/records/RecordValues.h"
 
 namespace lockstep {
 
-void MessageDecoder::decode(std::string_view record, std::span<std::byte* const> fields) const {
+void MessageDecoder::decode_all(std::string_view record, std::span<std::byte* const> fields, const Draw* draw,
+                                std::int64_t sample) const {
   thread_local std::vector<bool> found;
   found.assign(fields.size(), false);
   std::size_t likely = 0;  // records mostly have their values in one order
@@ -18,7 +20,13 @@ void MessageDecoder::decode(std::string_view record, std::span<std::byte* const>
     }
     const std::size_t i = likely++;
     if (fields[i] == nullptr) return;
-    write_value(spec_.fields[i], value, fields[i]);
+    if (images_[i]) {
+      const std::vector<std::int64_t>& sizes = spec_.fields[i].sizes;
+      const ImageMaker maker({static_cast<int>(sizes[0]), sizes[1], sizes[2]}, crop_);
+      maker.make(bytes_of(value), draw, sample, fields[i]);
+    } else {
+      write_value(spec_.fields[i], value, fields[i]);
+    }
     found[i] = true;
   });
   for (std::size_t i = 0; i < fields.size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,8 @@ void index_file(const RandomAccessFile& file, const RecordForm& form, RecordInde
 
 // Some of all records, from the first to the last: those of one file may be alike.
 RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex& index, const RecordForm& form,
-                     Digest& digest) {
-  RecordFields fields;
+                     const std::optional<ImageShape>& image, Digest& digest) {
+  RecordFields fields(image);
   const std::int64_t count = std::min(index.size(), kLookedAt);
   std::vector<std::byte> bytes;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -73,14 +74,18 @@ std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_p
   std::vector<RandomAccessFile> files = open_random_access(channel.files);
   for (const RandomAccessFile& file : files) index_file(file, *form, index, digest);
   if (index.size() == 0) throw InputError(files.at(0).name() + " holds no record");
-  std::vector<Field> fields = look_at(files, index, *form, digest).fields(channel.origin(), channel.options.like);
+  const RecordFields found = look_at(files, index, *form, channel.options.image.shape, digest);
+  std::vector<Field> fields = found.fields(channel.origin(), channel.options.like);
+  std::vector<bool> images = found.images(fields);
   std::uint64_t bytes = 0;
   for (const RandomAccessFile& file : files) bytes += file.size();
-  for (Field& field : fields) field.large = bytes > kMostInMemory;
+  for (std::size_t i = 0; i < fields.size(); ++i) fields[i].large = images[i] || bytes > kMostInMemory;
   update_layout(digest, fields);
-  return std::make_unique<RecordDataset>(std::move(files), std::move(index),
-                                         std::make_unique<MessageDecoder>(std::move(form), std::move(fields)),
-                                         digest.hex());
+  return std::make_unique<RecordDataset>(
+      std::move(files), std::move(index),
+      std::make_unique<MessageDecoder>(std::move(form), std::move(fields), std::move(images),
+                                       channel.options.image.crop),
+      digest.hex());
 }
 
 }  // namespace lockstep

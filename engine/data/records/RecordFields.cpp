@@ -2,6 +2,8 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/images/EncodedImage.h"
+#include "engine/data/images/ImageMaker.h"
 #include "engine/data/records/ImageMagic.h"
 #include "engine/data/records/RecordValues.h"
 
@@ -12,17 +14,26 @@ void RecordFields::look_at(const RecordValue& value) {
   const bool first = place == found_.end();
   const bool bytes = value.type == ElementType::kUint8;
   if (!first && (!bytes || place->second.field.type != value.type)) return;
-  std::vector<std::int64_t> sizes = sizes_of(value);
+  const bool image = bytes && EncodedImage::begins(bytes_of(value));
+  if (image && !image_) image_ = shape_of_image(bytes_of(value));
+  std::vector<std::int64_t> sizes = image ? image_->sizes() : sizes_of(value);
   if (!bytes && count_of(sizes) == 0) return;  // others may have more
   Found& found = first ? found_[std::string(value.name)] : place->second;
   if (bytes) {
-    if (count_of(sizes) == 0 || (!first && sizes != found.field.sizes)) {
+    if (count_of(sizes) == 0 || (!first && (sizes != found.field.sizes || image != found.image))) {
       found.passed_over = "bytes of no fixed length";
     }
-    if (begins_image(bytes_of(value))) found.passed_over = "encoded images";
+    if (!image && begins_image(bytes_of(value))) found.passed_over = "encoded images, no JPEG, PNG or WebP";
   }
   if (!first) return;
+  found.image = image;
   found.field = {.name = std::string(value.name), .type = value.type, .sizes = std::move(sizes)};
+}
+
+std::vector<bool> RecordFields::images(const std::vector<Field>& fields) const {
+  std::vector<bool> images;
+  for (const Field& field : fields) images.push_back(found_.find(field.name)->second.image);
+  return images;
 }
 
 std::vector<Field> RecordFields::fields(const std::string& origin, const SampleSpec* like) const {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/data/Field.h"
+#include "engine/data/images/Pixels.h"
 #include "engine/data/records/RecordForm.h"
 
 namespace lockstep {
@@ -13,20 +15,28 @@ namespace lockstep {
 /// Finds out from some records what all should have. Show it their values by `look_at`, then ask for `fields`.
 ///
 /// Numbers are a field with the type and the sizes that they have where they come first. Bytes are one, uint8, when
-/// they are equally many in all records that were shown, and no encoded image; texts and images are passed over.
+/// they are equally many in all records that were shown, or encoded images in all of them (EncodedImage); other texts
+/// and images are passed over.
 class RecordFields {
  public:
+  /// `image`: what images are made; nothing: as large as the first is.
+  explicit RecordFields(std::optional<ImageShape> image) : image_(std::move(image)) {}
+
   /// Throws InputError, naming the value.
   void look_at(const RecordValue& value);
   /// In the order of their names. `like`: null, or the fields of data that these must be like: others are left out.
   /// Throws InputError, naming `origin` and what is there, when there are none.
   std::vector<Field> fields(const std::string& origin, const SampleSpec* like) const;
+  /// Of these fields, which are encoded images.
+  std::vector<bool> images(const std::vector<Field>& fields) const;
 
  private:
   struct Found {
     Field field{};
+    bool image = false;
     std::string passed_over{};  ///< why; "" for what is a field
   };
+  std::optional<ImageShape> image_;
   std::map<std::string, Found, std::less<>> found_;
 };
 

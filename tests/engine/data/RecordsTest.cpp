@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <numeric>
+#include <set>
 
 #include "common/Error.h"
 #include "engine/data/Formats.h"
@@ -16,6 +17,7 @@
 #include "tests/support/ExpectError.h"
 #include "tests/support/PeakMemory.h"
 #include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestImages.h"
 #include "tests/support/TestRecords.h"
 
 namespace lockstep {
@@ -148,13 +150,50 @@ TEST_F(Records, GzipIsUnpacked) {
   EXPECT_EQ(all<std::int64_t>(*open(), "label"), (Integers{2, 4, 6, 8, 10}));
 }
 
-TEST_F(Records, ImagesAreNoNumbers) {
-  const std::string jpeg = "\xff\xd8\xff\xe0"s + std::string(20, 'j');
+TEST_F(Records, EncodedImagesAreMadePictures) {
+  const auto record = [](const std::string& image, std::int64_t label) {
+    return tf_record(example(feature("image/encoded", std::vector{image}) +
+                             feature("image/class/label", Integers{label}) +
+                             feature("image/format", std::vector{"png"s})));
+  };
+  const std::string png = png_of(test_pixels(4, 6));
+  write("data.tfrecord", record(png, 3) + record(png_of(test_pixels(8, 12, 1)), 4));
+  const auto data = open();
+  EXPECT_EQ(names(*data), (std::vector<std::string>{"image/class/label", "image/encoded", "image/format"}));
+  EXPECT_EQ(field(*data, "image/encoded").sizes, (Sizes{3, 4, 6}));
+  EXPECT_TRUE(field(*data, "image/encoded").large);
+  EXPECT_TRUE(data->crops());
+  const std::vector<std::uint8_t> pixels = all<std::uint8_t>(*data, "image/encoded");
+  EXPECT_EQ(pixels[24 + 1], test_pixels(4, 6).bytes[3 + 1]);
+  EXPECT_TRUE(std::equal(pixels.begin() + 72, pixels.begin() + 96, pixels.begin() + 96));  // it is grey
+  // As the program takes them, and varied where they are to be.
+  const auto made = Formats::builtin()
+                        .open(directory_.path(), {.image = {.shape = ImageShape{1, 3, 3}, .crop = ImageCrop::kRandom}})
+                        .dataset;
+  EXPECT_EQ(field(*made, "image/encoded").sizes, (Sizes{1, 3, 3}));
+  std::set<std::vector<std::uint8_t>> found;
+  for (std::int64_t epoch = 0; epoch < 9; ++epoch) {
+    std::vector<std::uint8_t> image(9);
+    made->read_varied(Integers{1},
+                      std::vector<std::byte*>{nullptr, reinterpret_cast<std::byte*>(image.data()), nullptr},
+                      {.seed = 1, .epoch = epoch});
+    found.insert(image);
+  }
+  EXPECT_GT(found.size(), 5);
+  write("data.tfrecord", record(png, 3) + record(png.substr(0, png.size() / 2), 4));
+  EXPECT_ERROR(all<std::uint8_t>(*open(), "image/encoded"), InputError, "record 2, at byte",
+               "the PNG image is damaged");
+  write("data.tfrecord", record(png, 3) + record(std::string(72, 'x'), 4));
+  EXPECT_EQ(names(*open()), (std::vector<std::string>{"image/class/label", "image/format"}));
+}
+
+TEST_F(Records, OtherImagesAreNoNumbers) {
+  const std::string gif = "GIF89a"s + std::string(20, 'j');
   write("data.tfrecord",
-        tf_record(example(feature("image", std::vector{jpeg}) + feature("two", std::vector{"a"s, "b"s}))));
-  EXPECT_ERROR(open(), InputError, directory_.path().string(), "hold no numbers", "image (encoded images)",
-               "two (bytes of no fixed length)");
-  write("data.tfrecord", tf_record(example(feature("image", std::vector{jpeg}) + feature("label", Integers{1}))));
+        tf_record(example(feature("image", std::vector{gif}) + feature("two", std::vector{"a"s, "b"s}))));
+  EXPECT_ERROR(open(), InputError, directory_.path().string(), "hold no numbers",
+               "image (encoded images, no JPEG, PNG or WebP)", "two (bytes of no fixed length)");
+  write("data.tfrecord", tf_record(example(feature("image", std::vector{gif}) + feature("label", Integers{1}))));
   EXPECT_EQ(names(*open()), std::vector<std::string>{"label"});
   EXPECT_TRUE(begins_image("\x89PNG\r\n\x1a\nrest"));
   EXPECT_TRUE(begins_image("RIFF\x10\x20\x30\x40WEBPVP8 "));
@@ -333,7 +372,7 @@ TEST_F(Records, SageMakersRecordsAreFeaturesAndTarget) {
     file += recordio(
         features(value({x, x + 0.5F, -x})) + label(wire_field(7, wire_numbers<std::int32_t>(1, {-i}))) +
         wire_entry(1, "more", wire_field(3, wire_numbers<double>(1, {i * 0.1}, false))) +
-        wire_entry(1, "picture", wire_field(9, wire_field(1, "\xff\xd8\xff and more") + wire_field(2, "image/jpeg"))) +
+        wire_entry(1, "picture", wire_field(9, wire_field(1, "GIF89a and more") + wire_field(2, "image/gif"))) +
         wire_entry(1, "bytes", wire_field(9, wire_field(1, "ab"s + static_cast<char>(i)))) +
         wire_field(3, std::string(static_cast<std::size_t>(i), 'u')));
   }
