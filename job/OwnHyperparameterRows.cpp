@@ -115,7 +115,7 @@ HyperparameterRow metrics_row() {
       .idle = {}};
 }
 
-HyperparameterRow time_row(std::string name, double Hyperparameters::* member, std::string help) {
+HyperparameterRow time_row(std::string name, double Hyperparameters::*member, std::string help) {
   return {.name = std::move(name),
           .type = "time (30s, 10m, 1h)",
           .help = std::move(help),

@@ -11,7 +11,7 @@ HyperparameterRow model_row();
 HyperparameterRow seed_row();
 HyperparameterRow monitor_row();
 HyperparameterRow metrics_row();
-HyperparameterRow time_row(std::string name, double Hyperparameters::* member, std::string help);
+HyperparameterRow time_row(std::string name, double Hyperparameters::*member, std::string help);
 HyperparameterRow checkpoint_every_row();
 HyperparameterRow parameter_groups_row();
 HyperparameterRow columns_row();

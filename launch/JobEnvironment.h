@@ -43,7 +43,7 @@ struct JobEnvironment {
   std::map<std::string, std::filesystem::path> channels;
   std::map<std::string, std::string> content_types;  ///< channel → its ContentType, where one is said
   std::set<std::string> piped_channels;              ///< TrainingInputMode is Pipe: there is no directory
-  std::set<std::string> wrapped_channels;  ///< RecordWrapperType is RecordIO: of Pipe, each record is a file
+  std::set<std::string> wrapped_channels;            ///< RecordWrapperType is RecordIO: of Pipe, each record is a file
   std::set<std::string> sharded_channels;  ///< S3DistributionType is ShardedByS3Key: each host has files of its own
   std::filesystem::path model_dir;
   std::filesystem::path checkpoint_dir;  ///< "" when the container has no place for checkpoints

@@ -34,10 +34,11 @@ void PipedStream::open() {
     if (errno == ENOENT || errno == EINTR) return;
     throw InputError(with_errno(name() + " cannot be opened"));
   }
-  struct stat about{};
+  struct stat about {};
   if (::fstat(fd_.get(), &about) != 0 || !S_ISFIFO(about.st_mode)) {
-    throw InputError(name() + " is no FIFO, and the channel's TrainingInputMode is Pipe; for files set it to File or "
-                              "FastFile");
+    throw InputError(name() +
+                     " is no FIFO, and the channel's TrainingInputMode is Pipe; for files set it to File or "
+                     "FastFile");
   }
   ::fcntl(fd_.get(), F_SETPIPE_SZ, static_cast<int>(kReadBytes));  // fewer turns, where the system allows it
 }
@@ -86,13 +87,13 @@ bool PipedStream::pump() {
   }
   if (std::chrono::steady_clock::now() - moved_ < source_.patience) return false;
   const double seconds = std::chrono::duration<double>(source_.patience).count();
-  throw InputError(name() +
-                   (!fd_         ? " has not come within "
-                    : bytes_ > 0 ? " stands still after " + with_commas(static_cast<long long>(bytes_)) +
-                                       " bytes: none has come for "
-                                 : " has brought no byte within ") +
-                   format("%g s (pipe_timeout)", seconds) +
-                   (bytes_ > 0 ? "" : "; does the channel's S3 prefix hold any object?"));
+  throw InputError(
+      name() +
+      (!fd_ ? " has not come within "
+       : bytes_ > 0
+           ? " stands still after " + with_commas(static_cast<long long>(bytes_)) + " bytes: none has come for "
+           : " has brought no byte within ") +
+      format("%g s (pipe_timeout)", seconds) + (bytes_ > 0 ? "" : "; does the channel's S3 prefix hold any object?"));
 }
 
 }  // namespace lockstep

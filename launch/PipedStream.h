@@ -22,7 +22,7 @@ class PipedStream {
   struct Source {
     std::string channel;
     std::filesystem::path fifo;
-    bool wrapped = false;     ///< RecordWrapperType is RecordIO
+    bool wrapped = false;  ///< RecordWrapperType is RecordIO
     bool may_be_empty = false;
     std::chrono::steady_clock::duration patience{};  ///< how long the stream may stand still
   };

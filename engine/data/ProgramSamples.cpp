@@ -159,7 +159,8 @@ void ProgramSamples::check_weights() const {
                           sum += value;
                         });
   // Other hosts may have samples that weigh something.
-  if (sum == 0 && !dataset_->shards()) throw InputError("all weights of the column " + weight.name + " are 0: nothing can be learnt");
+  if (sum == 0 && !dataset_->shards())
+    throw InputError("all weights of the column " + weight.name + " are 0: nothing can be learnt");
 }
 
 void ProgramSamples::find_classes() {

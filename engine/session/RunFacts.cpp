@@ -69,7 +69,8 @@ RunStarted run_started(const JobConfig& config, const LoadedJob& job, Trainer& t
                       .model_dir = options.export_formats.empty() ? std::filesystem::path() : config.model_dir,
                       .checkpoint_dir = config.checkpoint_dir};
   for (const auto& [channel, samples] : job.data.samples) {
-    event.channels.push_back({.name = channel, .samples = samples.shards(context.host.size()).samples(), .content = describe(samples)});
+    event.channels.push_back(
+        {.name = channel, .samples = samples.shards(context.host.size()).samples(), .content = describe(samples)});
   }
   return event;
 }

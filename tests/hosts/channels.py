@@ -1,6 +1,7 @@
 """How data reaches hosts: each has files of its own (ShardedByS3Key), or they come through FIFOs (Pipe). What hosts learn is what one host
 learns whose table has the samples in the order in which the hosts' steps take them."""
 
+import contextlib
 import os
 import random
 import struct
@@ -201,7 +202,7 @@ def feed(host, channel, stream, pieces=1, pause=0.0):
     os.mkfifo(place)
 
     def write_all():
-        with place.open("wb", buffering=0) as file:
+        with contextlib.suppress(BrokenPipeError), place.open("wb", buffering=0) as file:  # a reader may have had enough
             for number in range(pieces):
                 file.write(stream[len(stream) * number // pieces:len(stream) * (number + 1) // pieces])
                 time.sleep(pause)

@@ -201,7 +201,8 @@ TEST_F(PipedChannelsTest, WhatIsNoRecordIsRefused) {
     const TemporaryDirectory place;
     WrappedObjects("it", place.path()).take(std::as_bytes(std::span(stream)));
   };
-  EXPECT_ERROR(take("a,b\n1,2\n3,4\n"), InputError, "it, at byte 0", "record 0 of RecordIO", "RecordWrapperType to None");
+  EXPECT_ERROR(take("a,b\n1,2\n3,4\n"), InputError, "it, at byte 0", "record 0 of RecordIO",
+               "RecordWrapperType to None");
   EXPECT_ERROR(take(part(0, "abcd") + "rubbish and more"), InputError, "at byte 12", "record 1");
   EXPECT_ERROR(take(part(3, "abcd")), InputError, "at byte 0", "has not begun");
   EXPECT_ERROR(take(part(1, "abcd") + part(0, "efgh")), InputError, "at byte 12", "record 0 has not ended");

@@ -18,7 +18,9 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-HostFields host(const std::string& name, std::vector<Field> fields) { return {.host = name, .spec = {std::move(fields)}}; }
+HostFields host(const std::string& name, std::vector<Field> fields) {
+  return {.host = name, .spec = {std::move(fields)}};
+}
 
 TEST(CommonFields, AreTheHostsOwnWhereTheseAreAlike) {
   const Field x{.name = "x", .sizes = {3}, .large = true, .origin = "/a"};

@@ -221,6 +221,25 @@ TEST_F(TrainingSessionTest, WritesNothingToStandardOutputOrError) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
+/// What an epoch's steps take, one behind the other, in a table of one host.
+std::vector<std::string> as_steps_take_them(const std::vector<std::vector<std::string>>& hosts, std::int64_t batch) {
+  std::vector<Shards::Holding> holdings;
+  for (const auto& rows : hosts) {
+    const int number = static_cast<int>(holdings.size());
+    holdings.push_back({.host = number, .samples = static_cast<std::int64_t>(rows.size())});
+  }
+  const Shards shards(holdings);
+  const BatchPlan plan(shards, batch, 0);
+  std::vector<std::string> all;
+  for (std::int64_t step = 0; step < plan.steps(); ++step) {
+    for (std::size_t host = 0; host < hosts.size(); ++host) {
+      const Slice part = shards.part(host, plan.batch(step));
+      for (std::int64_t i = part.begin; i < part.end; ++i) all.push_back(hosts[host][static_cast<std::size_t>(i)]);
+    }
+  }
+  return all;
+}
+
 /// Each rank is a host, with a table of its own: the first one's numbers are integers, the second one has no rows, and
 /// each has labels that no other has.
 class ShardedSessionTest : public TrainingSessionTest {
@@ -232,7 +251,11 @@ class ShardedSessionTest : public TrainingSessionTest {
     const int count = host == 0 ? 7 : host == 1 ? 0 : 40;
     for (int i = 0; i < count; ++i) {
       const std::string number = host == 0 ? std::to_string(i % 4) : std::to_string(0.25 * ((i * 7) % 11));
-      rows.push_back(number + "," + std::to_string((i * 5) % 3) + "," + (host == 0 ? "z" : i % 2 == 0 ? "m" : "k") + "\n");
+      rows.push_back(number + "," + std::to_string((i * 5) % 3) + "," +
+                     (host == 0    ? "z"
+                      : i % 2 == 0 ? "m"
+                                   : "k") +
+                     "\n");
     }
     return rows;
   }
@@ -270,26 +293,40 @@ class ShardedSessionTest : public TrainingSessionTest {
     session.prepare();
     return session.run();
   }
-};
-
-/// What an epoch's steps take, one behind the other, in a table of one host.
-std::vector<std::string> as_steps_take_them(const std::vector<std::vector<std::string>>& hosts, std::int64_t batch) {
-  std::vector<Shards::Holding> holdings;
-  for (const auto& rows : hosts) {
-    const int number = static_cast<int>(holdings.size());
-    holdings.push_back({.host = number, .samples = static_cast<std::int64_t>(rows.size())});
-  }
-  const Shards shards(holdings);
-  const BatchPlan plan(shards, batch, 0);
-  std::vector<std::string> all;
-  for (std::int64_t step = 0; step < plan.steps(); ++step) {
-    for (std::size_t host = 0; host < hosts.size(); ++host) {
-      const Slice part = shards.part(host, plan.batch(step));
-      for (std::int64_t i = part.begin; i < part.end; ++i) all.push_back(hosts[host][static_cast<std::size_t>(i)]);
+  /// `all`: the rows of an epoch, in the order of the job's steps.
+  void expect_what_one_host_learns(const JobConfig& job, const EventRecorder& together,
+                                   const std::vector<std::string>& all) {
+    EXPECT_EQ(all.size(), communicator_.size() == 1 ? 7 : 47);
+    write(directory_ / "all", all);
+    JobConfig single = config("alone");
+    single.hyperparameters = job.hyperparameters;
+    for (const auto& [channel, path] : job.channels) single.channels[channel] = directory_ / "all";
+    RankAlone one;
+    EventRecorder alone;
+    TrainingSession session(single, {.device = device_, .communicator = one, .host = one}, {}, alone);
+    session.prepare();
+    session.run();
+    ASSERT_EQ(together.steps.size(), alone.steps.size());
+    for (std::size_t i = 0; i < alone.steps.size(); ++i) {
+      EXPECT_EQ(together.steps[i].batch_size, alone.steps[i].batch_size);
+      EXPECT_NEAR(together.steps[i].loss, alone.steps[i].loss, 1e-12 * std::abs(alone.steps[i].loss)) << i;
+    }
+    ASSERT_EQ(together.evaluations.size(), alone.evaluations.size());
+    for (std::size_t i = 0; i < alone.evaluations.size(); ++i) {
+      const Metrics& expected = alone.evaluations[i].metrics;
+      ASSERT_EQ(together.evaluations[i].metrics.size(), expected.size());
+      for (std::size_t j = 0; j < expected.size(); ++j) {
+        EXPECT_NEAR(together.evaluations[i].metrics[j].second, expected[j].second, 1e-12) << expected[j].first;
+      }
+    }
+    const std::vector<RunStarted>& started = together.started;
+    ASSERT_EQ(started.at(0).channels.size(), 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(started[0].channels[i].samples, alone.started.at(0).channels[i].samples);
+      EXPECT_EQ(started[0].channels[i].content, alone.started[0].channels[i].content);
     }
   }
-  return all;
-}
+};
 
 TEST_F(ShardedSessionTest, HostsLearnWhatOneLearnsThatHasAllSamples) {
   EventRecorder together;
@@ -299,37 +336,30 @@ TEST_F(ShardedSessionTest, HostsLearnWhatOneLearnsThatHasAllSamples) {
   if (communicator_.rank() > 0) return;
   std::vector<std::vector<std::string>> hosts;
   for (int host = 0; host < communicator_.size(); ++host) hosts.push_back(rows(host));
-  const std::vector<std::string> all = as_steps_take_them(hosts, 6);
-  EXPECT_EQ(all.size(), communicator_.size() == 1 ? 7 : 47);
-  write(directory_ / "all", all);
-  JobConfig single = config("alone");
-  single.hyperparameters = job.hyperparameters;
-  for (const char* channel : {"train", "validation"}) single.channels[channel] = directory_ / "all";
-  RankAlone one;
-  EventRecorder alone;
-  TrainingSession session(single, {.device = device_, .communicator = one, .host = one}, {}, alone);
-  session.prepare();
-  session.run();
-  ASSERT_EQ(together.steps.size(), alone.steps.size());
-  for (std::size_t i = 0; i < alone.steps.size(); ++i) {
-    EXPECT_EQ(together.steps[i].batch_size, alone.steps[i].batch_size);
-    EXPECT_NEAR(together.steps[i].loss, alone.steps[i].loss, 1e-12 * std::abs(alone.steps[i].loss)) << i;
-  }
-  ASSERT_EQ(together.evaluations.size(), alone.evaluations.size());
-  for (std::size_t i = 0; i < alone.evaluations.size(); ++i) {
-    const auto& expected = alone.evaluations[i].metrics;
-    ASSERT_EQ(together.evaluations[i].metrics.size(), expected.size());
-    for (std::size_t j = 0; j < expected.size(); ++j) {
-      EXPECT_NEAR(together.evaluations[i].metrics[j].second, expected[j].second, 1e-12) << expected[j].first;
-    }
-  }
-  ASSERT_EQ(together.started.at(0).channels.size(), 2);
-  for (std::size_t i = 0; i < 2; ++i) {
-    EXPECT_EQ(together.started[0].channels[i].samples, alone.started.at(0).channels[i].samples);
-    EXPECT_EQ(together.started[0].channels[i].content, alone.started.at(0).channels[i].content);
-  }
+  expect_what_one_host_learns(job, together, as_steps_take_them(hosts, job.hyperparameters.batch_size));
   EXPECT_EQ(together.noted("channel train: each host has samples of its own (host0 7, host1 0, host2 40)"),
             communicator_.size() == 3);
+}
+
+// Two ranks on one host, and one on another.
+TEST_F(ShardedSessionTest, HostsMayHaveDifferentNumbersOfRanks) {
+  if (communicator_.size() == 1) return;
+  JobConfig job = sharded("job");
+  job.hyperparameters.shuffle = false;
+  job.hyperparameters.micro_batch_size = 2;
+  RankContext ranks = on_hosts();
+  ranks.hosts = 2;
+  if (communicator_.rank() == 1) {
+    ranks.host_number = 0;
+    for (auto& [channel, path] : job.channels) path = directory_ / ("data/" + channel + "0");
+  }
+  EventRecorder together;
+  TrainingSession session(job, ranks, {}, together);
+  session.prepare();
+  session.run();
+  if (communicator_.rank() > 0) return;
+  job.hyperparameters.micro_batch_size = 0;
+  expect_what_one_host_learns(job, together, as_steps_take_them({rows(0), rows(2)}, job.hyperparameters.batch_size));
 }
 
 TEST_F(ShardedSessionTest, WhatWasStoppedGoesOnThreeTimesAsIfItHadNotBeen) {
@@ -388,8 +418,8 @@ TEST_F(ShardedSessionTest, HostsThatCannotFitAreNamed) {
   EXPECT_ERROR(run(job, events), CollectiveError, "channel train, of which each host has files of its own",
                "no host has any");
   std::ofstream(own / "t.csv") << (last() ? "a,b,c,label\n1,2,3,z\n" : "a,b,label\n1,2,z\n");
-  EXPECT_ERROR(run(job, events), CollectiveError, "channel train, of which", "host0 has a (int64)", "host2 has a (int64)",
-               "alike");
+  EXPECT_ERROR(run(job, events), CollectiveError, "channel train, of which", "host0 has a (int64)",
+               "host2 has a (int64)", "alike");
   std::ofstream(own / "t.csv") << (last() ? "a,b,label\n1,2,z\n" : "a,b,label\n1,2,3\n");
   EXPECT_ERROR(run(job, events), CollectiveError, "the field label holds texts on host2 and numbers on host0");
 }
