@@ -11,6 +11,7 @@
 #include "engine/data/formats/CsvFormat.h"
 #include "engine/data/formats/IdxFormat.h"
 #include "engine/data/formats/ImageFolderFormat.h"
+#include "engine/data/formats/ImageRecordIoFormat.h"
 #include "engine/data/formats/JsonLinesFormat.h"
 #include "engine/data/formats/NpyFormat.h"
 #include "engine/data/formats/NpzFormat.h"
@@ -41,6 +42,7 @@ Formats Formats::builtin() {
   formats.add(arrow_format());
   // Before IDX, whose magic number the length of a large record may have.
   formats.add(tf_record_format());
+  formats.add(image_recordio_format());
   formats.add(recordio_format());
   formats.add(image_folder_format());
   formats.add(webdataset_format());

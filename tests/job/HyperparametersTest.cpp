@@ -167,6 +167,9 @@ TEST(Hyperparameters, AValueThatDoesNothingIsRefused) {
   idle({{"model", "some/path.pt2"}, {"model_dropout", 0.5}}, "model_dropout");
   idle({{"synthetic_samples", 10}}, "synthetic_samples");
   idle({{"data", "synthetic"}, {"input_std", 2}}, "input_std");
+  idle({{"data", "synthetic"}, {"image_crop", "random"}}, "image_crop");
+  idle({{"data", "synthetic"}, {"image_flip", 0.5}}, "image_flip");
+  idle({{"data", "synthetic"}, {"image_padding", 4}}, "image_padding");
   idle({{"export", "none"}, {"artifact_state", "last"}}, "artifact_state");
   EXPECT_ERROR(parse({{"schedule", "step"}}), InputError, "schedule_step_size");
 }

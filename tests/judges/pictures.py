@@ -1,9 +1,11 @@
 """Images that Pillow wrote: read as Pillow reads them, cut and scaled as it scales them, and trained on as their pixels are."""
 
 import io
+import os
 import pathlib
 import struct
 import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -323,6 +325,49 @@ def random_parts_are_the_same_for_all(directory):
     assert "50 samples, of 50 files of images" in output and "images of 60×44, made 60×44" in output and "3 categories: ant, bee, cow" in output, output
 
 
+TFRECORDS = """
+import sys, pathlib, tensorflow as tf
+with tf.io.TFRecordWriter(sys.argv[2]) as writer:
+    for line in open(sys.argv[1]):
+        path, label = line.split()
+        features = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[pathlib.Path(path).read_bytes()])),
+                    "target": tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)]))}
+        writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+"""
+
+
+def write_recordio(path, images):
+    """As mxnet.recordio's pack and MXRecordIO write them, by their source: MXNet is no longer to be had."""
+    with open(path, "wb") as file:
+        for i, (image, label) in enumerate(images):
+            content = struct.pack("<IfQQ", 0, label, i, 0) + image if i % 2 else struct.pack("<IfQQf", 1, 0, i, 0, label) + image
+            file.write(struct.pack("<II", 0xCED7230A, len(content)) + content + bytes(-len(content) % 4))
+
+
+@common.in_directory(pathlib.Path)
+def images_are_the_same_wherever_they_lie(directory):
+    """In a folder, tar files, TFRecord, RecordIO and a list: the same pixels, also of random parts."""
+    images, labels = write_folder(directory / "folder", 40, 6, 90, 70, "jpg")
+    files = sorted((directory / "folder").rglob("*.jpg"))
+    write_tars(directory / "tar", directory / "folder", images, labels)
+    (directory / "names").write_text("".join(f"{path} {label}\n" for path, label in zip(files, labels)))
+    (directory / "tfrecord").mkdir()
+    subprocess.run([sys.executable, "-c", TFRECORDS, directory / "names", directory / "tfrecord/a.tfrecord"], check=True, timeout=300,
+                   env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""})
+    (directory / "recordio").mkdir()
+    write_recordio(directory / "recordio/a.rec", [(path.read_bytes(), label) for path, label in zip(files, labels)])
+    (directory / "list").mkdir()
+    for i, path in enumerate(files):
+        (directory / "list" / f"{len(files) - i}.jpg").write_bytes(path.read_bytes())
+    (directory / "list/a.lst").write_text("".join(f"{i}\t{label:f}\t{len(files) - i}.jpg\n" for i, label in enumerate(labels)))
+    for crop, draw in (("center", ()), ("random", (3, 8))):
+        wanted = read(directory / "folder", 3, 32, 28, crop, draw)
+        assert (wanted[1] == labels).all()
+        for kind in ("tar", "tfrecord", "recordio", "list"):
+            found = read(directory / kind, 3, 32, 28, crop, draw)
+            assert (found[0] == wanted[0]).all() and (found[1] == labels).all(), (kind, crop)
+
+
 @common.in_directory(pathlib.Path)
 def what_does_nothing_is_refused(directory):
     images, labels = write_folder(directory / "folder", 8, 3)
@@ -338,4 +383,5 @@ def what_does_nothing_is_refused(directory):
 
 if __name__ == "__main__":
     common.main(every_kind_is_read_as_pillow_reads_it, images_are_turned_upright, images_are_cut_and_scaled_as_pillow_does, large_jpegs_are_decoded_smaller,
-                a_folder_trains_as_its_pixels, random_parts_are_the_same_for_all, what_does_nothing_is_refused)
+                images_are_the_same_wherever_they_lie, a_folder_trains_as_its_pixels, random_parts_are_the_same_for_all,
+                what_does_nothing_is_refused)

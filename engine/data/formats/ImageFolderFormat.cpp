@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "engine/data/SampledDigest.h"
 #include "engine/data/images/EncodedImage.h"
 #include "engine/data/images/ImageDataset.h"
+#include "engine/data/images/ImageList.h"
 
 namespace lockstep {
 
@@ -84,9 +86,47 @@ std::vector<std::string> categories_like(const ChannelFiles& channel, const std:
   return known;
 }
 
+bool is_list(const fs::path& path) { return path.extension() == ".lst"; }
+
+// By its first line. im2rec leaves lists beside its records, too: those mean nothing any more.
+bool lists_images(const FileHead& head) {
+  if (!is_list(head.path) || fs::exists(fs::path(head.path).replace_extension(".rec"))) return false;
+  const std::string_view text(reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size());
+  const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
+  const std::string_view kind = line.substr(std::min(line.rfind('.'), line.size()));
+  return std::ranges::count(line, '\t') >= 2 &&
+         (kind == ".jpg" || kind == ".jpeg" || kind == ".png" || kind == ".webp" || kind == ".JPG" || kind == ".JPEG" ||
+          kind == ".PNG");
+}
+
+std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vector<std::string>& found) {
+  std::vector<std::string> names;
+  std::vector<std::int32_t> labels;
+  for (const fs::path& path : channel.files) {
+    if (!is_list(path)) continue;
+    const fs::path beside = path.parent_path().lexically_relative(channel.directory);
+    for (const ListedImage& image : read_image_list(path)) {
+      names.push_back((beside / image.path).lexically_normal().string());
+      labels.push_back(image.label);
+      if (std::ranges::binary_search(found, names.back())) continue;
+      throw InputError(path.string() + " names " + in_quotes(image.path) +
+                       ", which is no JPEG, PNG or WebP image of the channel");
+    }
+  }
+  return std::make_unique<ImageDataset>(
+      channel.origin(), std::make_unique<ImageFiles>(channel.directory, std::move(names), std::move(labels)),
+      std::vector<std::string>(), channel.options.image);
+}
+
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   std::vector<std::string> names;
-  for (const fs::path& path : channel.files) names.push_back(path.lexically_relative(channel.directory).string());
+  for (const fs::path& path : channel.files) {
+    if (!is_list(path)) names.push_back(path.lexically_relative(channel.directory).string());
+  }
+  if (names.size() < channel.files.size()) {
+    std::ranges::sort(names);
+    return open_lists(channel, names);
+  }
   std::vector<std::string> categories = classes_of(channel, names);
   if (channel.options.like != nullptr) categories = categories_like(channel, categories);
   std::vector<std::int32_t> labels;
@@ -103,9 +143,10 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 
 Format image_folder_format() {
   return {.name = "images",
-          .wants = "JPEG, PNG or WebP images, in a directory for each class",
+          .wants = "JPEG, PNG or WebP images, in a directory for each class or with a .lst file that lists them",
           .recognises =
               [](const FileHead& head) {
+                if (lists_images(head)) return true;
                 // A packed one would be unpacked whenever it is read.
                 return EncodedImage::begins({reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size()}) &&
                        head.path.string().ends_with(head.name);

@@ -22,29 +22,6 @@ namespace {
 
 constexpr std::int64_t kLookedAt = 16;
 
-void index_file(const RandomAccessFile& file, const RecordForm& form, RecordIndex& index, Digest& digest) {
-  HeaderWindow headers(file);
-  index.begin_file(0);
-  std::int64_t record = 0;
-  for (std::uint64_t offset = 0; offset < file.size(); ++record) {
-    try {
-      const std::uint64_t length = form.length(headers, offset);
-      if (length > file.size() - offset) {
-        throw InputError("its header says that it ends at byte " + std::to_string(offset + length) +
-                         ", but the file ends at byte " + std::to_string(file.size()) + ": it is truncated");
-      }
-      if (length > std::numeric_limits<std::uint32_t>::max()) {
-        throw InputError("it has " + std::to_string(length) + " bytes; at most 4 GiB are possible");
-      }
-      index.add(static_cast<std::uint32_t>(length));
-      digest.update(std::as_bytes(std::span(&length, 1)));
-      offset += length;
-    } catch (const InputError& error) {
-      throw InputError(record_place(file.name(), record, offset) + ": " + error.what());
-    }
-  }
-}
-
 // Some of all records, from the first to the last: those of one file may be alike.
 RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex& index, const RecordForm& form,
                      const std::optional<ImageShape>& image, Digest& digest) {
@@ -68,11 +45,37 @@ RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex&
 
 }  // namespace
 
+void index_records(const RandomAccessFile& file, const RecordLength& length_of, RecordIndex& index, Digest& digest) {
+  HeaderWindow headers(file);
+  index.begin_file(0);
+  std::int64_t record = 0;
+  for (std::uint64_t offset = 0; offset < file.size(); ++record) {
+    try {
+      const std::uint64_t length = length_of(headers, offset);
+      if (length > file.size() - offset) {
+        throw InputError("its header says that it ends at byte " + std::to_string(offset + length) +
+                         ", but the file ends at byte " + std::to_string(file.size()) + ": it is truncated");
+      }
+      if (length > std::numeric_limits<std::uint32_t>::max()) {
+        throw InputError("it has " + std::to_string(length) + " bytes; at most 4 GiB are possible");
+      }
+      index.add(static_cast<std::uint32_t>(length));
+      digest.update(std::as_bytes(std::span(&length, 1)));
+      offset += length;
+    } catch (const InputError& error) {
+      throw InputError(record_place(file.name(), record, offset) + ": " + error.what());
+    }
+  }
+}
+
 std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_ptr<const RecordForm> form) {
   RecordIndex index;
   Digest digest;
   std::vector<RandomAccessFile> files = open_random_access(channel.files);
-  for (const RandomAccessFile& file : files) index_file(file, *form, index, digest);
+  for (const RandomAccessFile& file : files) {
+    index_records(
+        file, [&](HeaderWindow& headers, std::uint64_t offset) { return form->length(headers, offset); }, index, digest);
+  }
   if (index.size() == 0) throw InputError(files.at(0).name() + " holds no record");
   const RecordFields found = look_at(files, index, *form, channel.options.image.shape, digest);
   std::vector<Field> fields = found.fields(channel.origin(), channel.options.like);

@@ -1,6 +1,5 @@
 #include "engine/data/records/SageMakerForm.h"
 
-#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -8,9 +7,8 @@
 #include "engine/data/Columns.h"
 #include "engine/data/protobuf/Messages.h"
 #include "engine/data/protobuf/WireReader.h"
-#include "engine/data/records/ImageMagic.h"
+#include "engine/data/records/MxnetImage.h"
 #include "engine/data/records/RecordIo.h"
-#include "engine/files/NumberAt.h"
 
 namespace lockstep {
 
@@ -33,37 +31,16 @@ std::optional<ElementType> type_of(std::uint32_t value) {
   }
 }
 
-// MXNet's im2rec puts a header before an image (IRHeader of mxnet/recordio.py): a count of labels, which follow it when
-// there are several, one label, and two numbers of 8 bytes.
-bool is_mxnet_image(std::string_view data) {
-  constexpr std::size_t kHeader = 24;
-  if (data.size() < kHeader) return false;
-  const std::uint64_t image = kHeader + std::uint64_t{number_at<std::uint32_t>(data.data())} * sizeof(float);
-  return image < data.size() && begins_image(data.substr(image));
-}
-
 }  // namespace
 
 std::uint64_t SageMakerForm::length(HeaderWindow& headers, std::uint64_t offset) const {
-  for (std::uint64_t length = 0;;) {
-    const auto bytes = headers.at(offset + length, RecordIoHeader::kBytes);
-    if (bytes.size() < RecordIoHeader::kBytes) {
-      throw InputError("the file ends at byte " + std::to_string(offset + length + bytes.size()) +
-                       ", in its header: it is truncated, or bytes follow the last record");
-    }
-    const auto header = recordio_header(bytes);
-    if (!header || header->begins() != (length == 0)) {
-      throw InputError("no RecordIO header is at byte " + std::to_string(offset + length) + ": the file is damaged");
-    }
-    length += RecordIoHeader::kBytes + header->padded();
-    if (header->ends()) return length;
-  }
+  return recordio_length(headers, offset);
 }
 
 void SageMakerForm::visit(std::string_view record, const std::function<void(const RecordValue&)>& visit) const {
   const std::string_view data = recordio_data(record);
-  if (is_mxnet_image(data)) {
-    throw InputError("it holds an image, as MXNet packs them; RecordIO is read where it holds SageMaker's protobuf");
+  if (begins_mxnet_image(data)) {
+    throw InputError("it holds an image, as MXNet packs them, and not SageMaker's protobuf, as the first record does");
   }
   for (WireReader reader(data); reader.next();) {
     if (reader.field() != 1 && reader.field() != 2) continue;

@@ -72,6 +72,8 @@ std::vector<Base> bases() {
           {"a/png", png_of(test_pixels(20, 17))},
           {"a/webp", webp_of(test_pixels(20, 17))},
           {"shard.tar", tar_member("1.png", png_of(test_pixels(2, 3))) + tar_member("1.cls", "0") + tar_end()},
+          {"images.rec", recordio(little_endian(0U) + bytes_of(std::vector{1.0F}) + std::string(16, 'i') +
+                                  jpeg_of(test_pixels(2, 3)))},
           // With checksums that fit.
           {"message.tfrecord", example(features),
            [](const std::string& changed) { return tf_record(changed) + tf_record(changed); }},

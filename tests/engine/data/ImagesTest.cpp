@@ -213,6 +213,34 @@ TEST_F(ImageFolder, AnotherChannelHasTheSameClasses) {
                "the class \"elk\", which the training channel does not have", "ant, bee, cow");
 }
 
+TEST_F(ImageFolder, AListSaysWhichImagesThereAre) {
+  for (const char* name : {"x/a.jpg", "x/b.jpg", "x/more/c.jpg"}) write(name, png_of(test_pixels(2, 2)));
+  using Texts = std::pair<std::string, std::string>;
+  write("x/train.lst", "0\t4.000000\tmore/c.jpg\r\n\n7\t0\ta.jpg");
+  const OpenedChannel channel = open();
+  EXPECT_EQ(channel.format, "images");
+  EXPECT_EQ(read_field<std::int64_t>(*channel.dataset, "target", {0, 1}), (std::vector<std::int64_t>{4, 0}));
+  EXPECT_EQ(channel.dataset->place(0, 0), (directory_ / "x/more/c.jpg").string());
+  EXPECT_EQ(ProgramSamples(channel.dataset, {{.name = "x"}}, {}).classes(), 5);
+  for (const auto& [line, text] :
+       {Texts{"1\t2\t3\ta.jpg",
+              "train.lst, line 2: expected an index, a label and a path between tabs; found 4 columns"},
+        {"1\t0.5\ta.jpg", "train.lst, line 2: the label is \"0.5\"; expected an integer ≥ 0"},
+        {"1\t-1\ta.jpg", "the label is \"-1\""},
+        {"1\t\ta.jpg", "the label is \"\""},
+        {"1\t0\td.jpg", "train.lst names \"d.jpg\", which is no JPEG"},
+        {"1\t0\t../../a.jpg", "which is no JPEG"}}) {
+    write("x/train.lst", "0\t4\ta.jpg\n" + line);
+    EXPECT_ERROR(open(), InputError, text);
+  }
+  // Another's list, and what is none.
+  std::filesystem::rename(directory_ / "x/train.lst", directory_ / "x/other.lst");
+  write("x/other.rec", " ");
+  write("x/others.lst", "a.jpg\nb.jpg\n");
+  EXPECT_EQ(open().dataset->spec().fields[1].categories, std::vector<std::string>{"x"});
+  EXPECT_EQ(open().passed_over.names, (std::vector<std::string>{"x/other.lst", "x/other.rec", "x/others.lst"}));
+}
+
 TEST_F(ImageFolder, WhatIsWrongIsNamed) {
   write("a/1.png", png_of(test_pixels(20, 20)));
   write("a/2.png", png_of(test_pixels(20, 20)).substr(0, 700));

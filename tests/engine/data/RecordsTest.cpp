@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <numeric>
@@ -17,6 +18,7 @@
 #include "tests/support/ExpectError.h"
 #include "tests/support/PeakMemory.h"
 #include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestArrays.h"
 #include "tests/support/TestImages.h"
 #include "tests/support/TestRecords.h"
 
@@ -365,6 +367,48 @@ std::string shape(const std::vector<std::int64_t>& sizes) { return wire_numbers(
 std::string features(const std::string& value) { return wire_entry(1, "values", value); }
 std::string label(const std::string& value) { return wire_entry(2, "values", value); }
 
+// As MXNet packs it.
+std::string packed_image(const std::string& image, float label, const std::vector<float>& labels = {}) {
+  return little_endian(static_cast<std::uint32_t>(labels.size())) + bytes_of(std::vector{label}) +
+         std::string(16, 'i') + bytes_of(labels) + image;
+}
+
+TEST_F(Records, MxnetsImagesAreImagesAndTargets) {
+  const std::string png = png_of(test_pixels(4, 6));
+  const std::string jpeg = jpeg_of(test_pixels(9, 9));
+  const std::string magic = little_endian(0xced7230aU);
+  std::string masked = packed_image(png, 9, {2});  // the magic number among its numbers, where it is left out
+  masked.replace(8, 4, magic);
+  write("a.rec", recordio(packed_image(png, 7)) + recordio(packed_image(jpeg, 0, {5})) +
+                     recordio(masked.substr(0, 8), 1) + recordio(masked.substr(12), 3));
+  write("a.lst", "0\t7\ta.png\n");
+  const OpenedChannel found = channel();
+  EXPECT_EQ(found.format, "image RecordIO");
+  EXPECT_EQ(found.passed_over.names, std::vector<std::string>{"a.lst"});
+  EXPECT_EQ(all<std::int64_t>(*found.dataset, "target"), (Integers{7, 5, 2}));
+  const std::vector<std::uint8_t> pixels = all<std::uint8_t>(*found.dataset, "image");
+  EXPECT_EQ(pixels[1], test_pixels(4, 6).bytes[3]);
+  EXPECT_TRUE(std::equal(pixels.begin(), pixels.begin() + 72, pixels.end() - 72));
+  EXPECT_NE(found.dataset->place(0, 1).find("a.rec, record 2, at byte"), std::string::npos);
+  const std::string one = recordio(packed_image(png, 7));
+  for (const auto& [record, text] : {std::pair(packed_image(png, 0.5), "the label 0.5; expected an integer"),
+                                     {packed_image(png, -1), "the label -1"},
+                                     {packed_image(png, std::nanf("")), "the label"},
+                                     {packed_image(png, 0, {1, 2}), "2 labels; expected one"},
+                                     {packed_image("", 1).substr(0, 23), "found 23 bytes"}}) {
+    write("a.rec", one + recordio(record));
+    EXPECT_ERROR(open(), InputError, "a.rec, record 2, at byte", text);
+  }
+  for (const std::string& image : {""s, "no image"s, png.substr(0, 50)}) {
+    write("a.rec", one + recordio(packed_image(image, 1)));
+    EXPECT_ERROR(all<std::uint8_t>(*open(), "image"), InputError, "a.rec, record 2, at byte");
+  }
+  for (std::size_t size = one.size() + 1; size < 2 * one.size(); size += 7) {
+    write("a.rec", (one + one).substr(0, size));
+    EXPECT_ERROR(open(), InputError, "a.rec, record 2, at byte");
+  }
+}
+
 TEST_F(Records, SageMakersRecordsAreFeaturesAndTarget) {
   std::string file;
   for (int i = 0; i < 5; ++i) {
@@ -461,8 +505,8 @@ TEST_F(Records, BrokenRecordIoIsNamed) {
   EXPECT_ERROR(all<float>(*open(), "features"), InputError, two, "it has no \"features\"");
   write("data.pbr", one + recordio("\x0a\x7f"));
   EXPECT_ERROR(open(), InputError, two, "its message is damaged: field 1 has 127 bytes; 0 are left");
-  write("data.pbr", recordio(std::string(24, '\0') + "\xff\xd8\xff\xe0 an image"));
-  EXPECT_ERROR(open(), InputError, "data.pbr, record 1, at byte 0", "an image, as MXNet packs them");
+  write("data.pbr", one + recordio(std::string(24, '\0') + "\xff\xd8\xff\xe0 an image"));
+  EXPECT_ERROR(open(), InputError, two, "an image, as MXNet packs them");
   write("data.pbr", "not at all");
   EXPECT_ERROR(open({.content_type = "application/x-recordio-protobuf"}), InputError, "record 1, at byte 0",
                "no RecordIO header");

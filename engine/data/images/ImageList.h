@@ -1,0 +1,28 @@
+// Lists of images and their labels.
+//
+// Source: MXNet's im2rec and SageMaker's image classification: a line for each image, of an index, a label or several,
+// and the path of the image, between tabs.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+struct ListedImage {
+  std::int32_t label = 0;
+  std::string path{};  ///< from where the list lies
+};
+
+/// The image of a line; a blank one has none. Throws InputError, which does not say where the line is, unless it has
+/// three columns and its label is an integer ≥ 0.
+std::optional<ListedImage> read_list_line(std::string_view line);
+
+/// All images of a list. Throws InputError, naming file and line.
+std::vector<ListedImage> read_image_list(const std::filesystem::path& path);
+
+}  // namespace lockstep
