@@ -20,9 +20,10 @@ test: set-up-full  ## builds everything and runs all tests
 
 bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in benchmarks/results; half an hour
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
-	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank kernels_benchmark all_reduce_benchmark
+	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank kernels_benchmark all_reduce_benchmark tables_benchmark
 	$(PREFIX)/bin/python3 benchmarks/kernels/run.py
 	$(PREFIX)/bin/python3 benchmarks/collectives/run.py
+	$(PREFIX)/bin/python3 benchmarks/data/run.py
 	$(PREFIX)/bin/python3 benchmarks/training/run.py
 
 bench-gpu: set-up-full  ## the same on this machine's GPU; a quarter of an hour

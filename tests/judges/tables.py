@@ -1,10 +1,15 @@
-"""Tables as CSV train as the same numbers do that come as arrays, bit for bit."""
+"""Tables of every format train as the same numbers do that come as arrays, bit for bit."""
 
 import csv
 import gzip
+import json
 import pathlib
 
 import numpy as np
+import pandas
+import pyarrow
+import pyarrow.feather
+import pyarrow.parquet
 import torch
 from torch import nn
 
@@ -55,27 +60,104 @@ def expected(directory, ranks, **hyperparameters):
     return common.train(directory / "expected", channels, ranks, **hyperparameters)[1], common.metrics(directory / "expected", "final")
 
 
-@common.in_directory(pathlib.Path)
-def however_it_is_written(directory):
+def frame(table):
+    numbers = {"height": float, "width": int, "kind": str, "petals": int, "depth": float}
+    return pandas.DataFrame(table, columns=HEADER).astype(numbers)
+
+
+def made(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def csv_in_two_packed_files(path, table):
+    for part, first, last in (("a", 0, 1), ("b", 1, SAMPLES)):
+        write(path / f"{part}/{part}.csv.gz", table[first:last])
+
+
+def lines(table, end="\n", **options):
+    """pandas itself writes 15 digits of a number, which are too few."""
+    return "".join(json.dumps(row, **options) + end for row in table.to_dict("records")).encode()
+
+
+def json_lines(path, table):
+    made(path / "a.jsonl").write_bytes(lines(frame(table[:70])))
+    (path / "b.ndjson.gz").write_bytes(gzip.compress(lines(frame(table[70:])[HEADER[::-1]], ensure_ascii=False)))
+
+
+def json_lines_in_zstd(path, table):
+    with pyarrow.CompressedOutputStream(made(path / "a.jsonl.zst"), "zstd") as file:
+        file.write(lines(frame(table), end="\r\n\n"))
+
+
+def parquet(path, table):
+    """By pandas and pyarrow, with every packing, in row groups, files and directories; partitions add no column."""
+    frame(table[:50]).to_parquet(made(path / "day=1/snappy.parquet"), row_group_size=7, index=False)
+    frame(table[50:90]).to_parquet(path / "day=1/zstd.parquet", compression="zstd", index=False)
+    rest = frame(table[90:])
+    for name, first, last, options in (("gzip", 0, 20, dict(compression="gzip", use_dictionary=False)),
+                                       ("plain", 20, 60, dict(compression="none", data_page_size=64, data_page_version="2.0"))):
+        rows = pyarrow.Table.from_pandas(rest[first:last].astype({"kind": "category", "width": "int8"}), preserve_index=False)
+        pyarrow.parquet.write_table(rows, made(path / f"day=2/{name}.parquet"), row_group_size=9, **options)
+
+
+def arrow(path, table):
+    rows = pyarrow.Table.from_pandas(frame(table), preserve_index=False)
+    with pyarrow.ipc.new_file(made(path / "a.arrow"), rows.schema) as file:
+        file.write_table(rows[:40], max_chunksize=16)
+    with pyarrow.ipc.new_stream(path / "b.arrows", rows.schema) as file:
+        file.write_table(rows[40:100], max_chunksize=16)
+    pyarrow.feather.write_feather(rows[100:], path / "c.feather", compression="lz4")
+
+
+FORMS = {1: {"CSV": lambda path, table: write(path / "data.csv", table), "Arrow": arrow},
+         2: {"CSV in two packed files": csv_in_two_packed_files, "JSON lines": json_lines},
+         3: {"CSV, quoted, tabs": lambda path, table: write(path / "data.tsv", table, delimiter="\t", quoting=csv.QUOTE_ALL, end="\n"),
+             "JSON lines in zstd": json_lines_in_zstd, "Parquet": parquet}}
+
+
+def program(directory):
     torch.manual_seed(1)
     models.export(Table(), directory / "in.pt2", (torch.rand(3, 4),))
-    job = dict(JOB, model=directory / "in.pt2")
-    table = rows()
-    forms = {"plain": lambda path: write(path / "data.csv", table),
-             "quoted, tabs": lambda path: write(path / "data.tsv", table, delimiter="\t", quoting=csv.QUOTE_ALL, end="\n"),
-             "packed, in two files": lambda path: [write(path / f"{part}/{part}.csv.gz", table[first:last])
-                                                   for part, first, last in (("a", 0, 1), ("b", 1, SAMPLES))]}
-    for number, (ranks, (name, form)) in enumerate(zip((1, 3, 2), forms.items())):
-        place = directory / str(number)
+    return dict(JOB, model=directory / "in.pt2")
+
+
+@common.in_directory(pathlib.Path)
+def however_it_is_written(directory):
+    job = program(directory)
+    for ranks, forms in FORMS.items():
+        place = directory / str(ranks)
         place.mkdir()
-        form(place / "train")
-        write(place / "validation/few.csv", rows(1)[:40])  # in which a kind may be missing
         wanted, final = expected(place, ranks, **job)
-        output, found = common.train(place / "found", {"train": place / "train", "validation": place / "validation"}, ranks,
-                                     columns="target=kind", **job)
-        assert "150 samples of 4, 4 classes" in output, output
-        assert all((found[tensor] == wanted[tensor]).all() for tensor in wanted), f"{name}, {ranks} ranks"
-        assert [line["validation_loss"] for line in common.metrics(place / "found", "final")] == [line["validation_loss"] for line in final], name
+        for name, form in forms.items():
+            form(place / name / "train", rows())
+            few = place / name / "validation"  # in which a kind may be missing
+            write(few / "few.csv", rows(1)[:40]) if name.startswith("CSV") else frame(rows(1)[:40]).to_parquet(made(few / "few.parquet"), index=False)
+            output, found = common.train(place / "found", {"train": place / name / "train", "validation": few}, ranks, columns="target=kind", **job)
+            assert "150 samples of 4, 4 classes" in output, output
+            assert "not among the features: kind (categories)" in output, output
+            assert all((found[tensor] == wanted[tensor]).all() for tensor in wanted), f"{name}, {ranks} ranks"
+            assert [line["validation_loss"] for line in common.metrics(place / "found", "final")] == [line["validation_loss"] for line in final], name
+
+
+@common.in_directory(pathlib.Path)
+def goes_on_from_the_middle(directory):
+    """On another number of ranks, as a job from arrays does."""
+    job = program(directory)
+    results = {}
+    for name, form in (("arrays", None), ("Parquet", parquet), ("JSON lines", json_lines)):
+        channel = directory / name
+        if form:
+            form(channel, rows())
+        else:
+            channel.mkdir()
+            np.savez(channel / "data.npz", **arrays(rows()))
+        more = dict(job, checkpoint_dir=directory / f"checkpoints of {name}", columns="target=kind" if form else "target=label")
+        for ranks, steps in ((2, 3), (3, 0)):  # an epoch has 5
+            output, results[name] = common.train(directory / f"{name} {ranks}", {"train": channel}, ranks, **more, max_steps=steps)
+            assert ranks == 2 or "resumed from" in output, output
+    for name, found in results.items():
+        assert all((found[tensor] == results["arrays"][tensor]).all() for tensor in found), name
 
 
 @common.in_directory(pathlib.Path)
@@ -111,4 +193,4 @@ def what_is_wrong_is_named(directory):
 
 
 if __name__ == "__main__":
-    common.main(however_it_is_written, as_sagemaker_writes_it, what_is_wrong_is_named)
+    common.main(however_it_is_written, goes_on_from_the_middle, as_sagemaker_writes_it, what_is_wrong_is_named)

@@ -108,6 +108,31 @@ class ColumnarTable {
     }
   }
 
+  [[noreturn]] static void refuse(const Source& source, const ColumnarRows& rows, std::size_t row,
+                                  const InputError& error) {
+    throw InputError(source.name + ", row " + std::to_string(rows.first + static_cast<std::int64_t>(row) + 1) + ": " +
+                     error.what());
+  }
+
+  // Calls `show` with the numbers of a block; where it refuses them, once more row by row, to say which.
+  template <typename Number, typename Show>
+  static void show(const Source& source, const ColumnarRows& rows, const std::vector<Number>& numbers,
+                   const Show& show) {
+    try {
+      show(std::span<const Number>(numbers));
+    } catch (const InputError&) {
+      const std::size_t each = numbers.size() / static_cast<std::size_t>(rows.count);
+      for (std::size_t row = 0; row < static_cast<std::size_t>(rows.count); ++row) {
+        try {
+          show(std::span<const Number>(numbers).subspan(row * each, each));
+        } catch (const InputError& error) {
+          refuse(source, rows, row, error);
+        }
+      }
+      throw;
+    }
+  }
+
   template <typename Work>
   static void guarded(const Source& source, const Work& work) {
     try {
@@ -124,11 +149,16 @@ class ColumnarTable {
       for (const ColumnarField& field : stored) wanted.push_back(field.text);
       if (std::ranges::find(wanted, true) == wanted.end()) continue;
       source.file->read(wanted, [&](const ColumnarRows& rows) {
-        guarded(source, [&] {
-          for (std::size_t i = 0; i < stored.size(); ++i) {
-            for (const std::string_view text : rows.columns[i].texts) columns_.text(source.columns[i], text);
+        for (std::size_t i = 0; i < stored.size(); ++i) {
+          const std::vector<std::string_view>& texts = rows.columns[i].texts;
+          for (std::size_t row = 0; row < texts.size(); ++row) {
+            try {
+              columns_.text(source.columns[i], texts[row]);
+            } catch (const InputError& error) {
+              refuse(source, rows, row, error);
+            }
           }
-        });
+        }
       });
     }
   }
@@ -165,19 +195,17 @@ class ColumnarTable {
   void read_rows(const Source& source) {
     std::vector<std::byte> rows;
     source.file->read(std::vector<bool>(source.columns.size(), true), [&](const ColumnarRows& read) {
-      guarded(source, [&] {
-        rows.resize(static_cast<std::size_t>(read.count) * stride_);
-        for (std::size_t i = 0; i < source.columns.size(); ++i) {
-          take(source.file->fields()[i], read.columns[i], source.columns[i], rows);
-        }
-        scratch_->append(rows, source.name);
-      });
+      rows.resize(static_cast<std::size_t>(read.count) * stride_);
+      for (std::size_t i = 0; i < source.columns.size(); ++i) take(source, read, i, rows);
+      scratch_->append(rows, source.name);
     });
   }
 
   // Shows the numbers of a column, and writes them into their places in the rows.
-  void take(const ColumnarField& stored, const ColumnarRows::Column& read, std::size_t column,
-            std::vector<std::byte>& rows) {
+  void take(const Source& source, const ColumnarRows& block, std::size_t index, std::vector<std::byte>& rows) {
+    const ColumnarField& stored = source.file->fields()[index];
+    const ColumnarRows::Column& read = block.columns[index];
+    const std::size_t column = source.columns[index];
     const Field& field = fields_[column];
     if (field.bytes() * (rows.size() / stride_) == 0) return;
     if (stored.text) {
@@ -188,17 +216,19 @@ class ColumnarTable {
     }
     const std::size_t count = read.numbers.size() / size_of(stored.type);
     if (count != static_cast<std::size_t>(field.numbers()) * (rows.size() / stride_)) {
-      throw InputError("column " + field.name + " has other numbers than its rows say");
+      throw InputError(source.name + ": column " + field.name + " has other numbers than its rows say");
     }
     if (is_real(stored.type)) {
       convert(stored.type, read.numbers, reals_);
-      columns_.reals(column, reals_);
+      show(source, block, reals_, [&](std::span<const double> some) { columns_.reals(column, some); });
     } else {
       convert(stored.type, read.numbers, integers_);
-      if (stored.type == ElementType::kUint64 && std::ranges::min(integers_) < 0) {
-        throw InputError("column " + field.name + " holds integers above 2^63 - 1");
-      }
-      columns_.integers(column, integers_);
+      show(source, block, integers_, [&](std::span<const std::int64_t> some) {
+        if (stored.type == ElementType::kUint64 && std::ranges::min(some) < 0) {
+          throw InputError("column " + field.name + " holds an integer above 2^63 - 1");
+        }
+        columns_.integers(column, some);
+      });
     }
     if (!field.sizes.empty()) return place(read.numbers, field.bytes(), places_[column], rows);
     if (is_real(field.type) && !is_real(stored.type)) reals_.assign(integers_.begin(), integers_.end());

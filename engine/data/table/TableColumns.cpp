@@ -133,10 +133,10 @@ void TableColumns::reals(std::size_t column, std::span<const double> values) {
     throw InputError("column " + shown.name + " holds " + in_quotes(format("%g", *odd)) +
                      ", which is no finite number");
   }
-  const std::string first = values.empty() ? "real numbers" : format("%.17g", values[0]);
-  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), first);
+  const auto first = [&] { return values.empty() ? "real numbers" : format("%.17g", values[0]); };
+  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), first());
   if (shown.kind == Kind::kInteger && shown.given) {
-    throw InputError("column " + shown.name + " holds " + in_quotes(first) +
+    throw InputError("column " + shown.name + " holds " + in_quotes(first()) +
                      ", which is no integer as the training channel's are");
   }
   shown.kind = Kind::kReal;

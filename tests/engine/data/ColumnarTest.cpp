@@ -180,7 +180,7 @@ TEST_F(Columnar, ValidationDataFollowsTheTrainingData) {
     const auto table = must(other->SetColumn(column, arrow::field(changed.name, changed.values->type()),
                                              std::make_shared<arrow::ChunkedArray>(changed.values)));
     write("data.parquet", parquet_file(*table, 2));
-    EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.parquet: ", why);
+    EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.parquet", why);
   };
   refuse(1, texts("kind", {"c"}), "column kind holds \"c\", which is none of its 3 categories");
   refuse(0, reals("y", {0.5}), "column y holds \"real numbers\", which is no integer");
@@ -210,9 +210,10 @@ TEST_F(Columnar, SaysWhatCannotBeRead) {
   refuse({"t", null_of(arrow::list(arrow::int32()))}, "column t has no value");
   refuse({"t", arrow_lists({{1, 2}, {3, 4}, {5}})}, "column t holds an array of 1, and of 2 before: pad or cut");
   refuse({"t", arrow_lists({{}, {}})}, "column t holds an array of nothing");
-  refuse({"t", arrow_values<arrow::UInt64Builder, std::uint64_t>({~0ULL})}, "column t holds integers above 2^63 - 1");
+  refuse({"t", arrow_values<arrow::UInt64Builder, std::uint64_t>({~0ULL})},
+         "row 1: column t holds an integer above 2^63 - 1");
   refuse(reals("t", {1, std::numeric_limits<double>::quiet_NaN()}),
-         "column t holds \"nan\", which is no finite number");
+         "row 2: column t holds \"nan\", which is no finite number");
   arrow::Int32Builder builder;
   must(builder.AppendValues({1, 2, 3}));
   must(builder.AppendNull());
