@@ -12,9 +12,13 @@ namespace lockstep {
 
 namespace {
 
-std::int64_t samples_of(const FileField& field) {
+// Finds where each part begins; returns how many samples there are.
+std::int64_t count_parts(FileField& field) {
   std::int64_t samples = 0;
-  for (const FileField::Part& part : field.parts) samples += part.samples;
+  for (FileField::Part& part : field.parts) {
+    part.first = samples;
+    samples += part.samples;
+  }
   return samples;
 }
 
@@ -24,9 +28,11 @@ FileDataset::FileDataset(const std::string& origin, std::vector<RandomAccessFile
                          std::string note)
     : files_(std::move(files)), fields_(std::move(fields)), note_(std::move(note)) {
   std::vector<std::pair<Field, std::int64_t>> arrays;
-  for (FileField& field : fields_) arrays.emplace_back(std::move(field.field), samples_of(field));
-  spec_ = spec_of_arrays(origin, std::move(arrays));
-  size_ = samples_of(fields_[0]);
+  for (FileField& field : fields_) {
+    size_ = count_parts(field);
+    arrays.emplace_back(std::move(field.field), size_);
+  }
+  spec_ = spec_of_arrays(origin, std::move(arrays));  // as many in each
   Digest digest;
   for (Field& field : spec_.fields) field.large = static_cast<std::uint64_t>(size_) > kMostInMemory / field.bytes();
   update_layout(digest, spec_.fields);
@@ -55,14 +61,15 @@ void FileDataset::check_ends() const {
 
 FileDataset::Found FileDataset::find(std::size_t field, std::int64_t sample) const {
   const FileField& stored = fields_[field];
-  for (const FileField::Part& part : stored.parts) {
-    if (sample < part.samples) {
-      return {.file = &files_[part.file],
-              .offset = part.offset + static_cast<std::uint64_t>(sample) * stored.stride,
-              .row = sample,
-              .left = part.samples - sample};
-    }
-    sample -= part.samples;
+  // Parts without samples begin where the next one does: the last that begins there has it.
+  const auto after = std::ranges::upper_bound(stored.parts, sample, {}, &FileField::Part::first);
+  const FileField::Part& part = *(after - 1);
+  const std::int64_t row = sample - part.first;
+  if (row < part.samples) {
+    return {.file = &files_[part.file],
+            .offset = part.offset + static_cast<std::uint64_t>(row) * stored.stride,
+            .row = row,
+            .left = part.samples - row};
   }
   throw InternalError("a sample beyond the last is asked for");
 }

@@ -20,6 +20,7 @@ struct FileField {
     std::size_t file = 0;
     std::uint64_t offset = 0;  ///< of the first
     std::int64_t samples = 0;
+    std::int64_t first = 0;  ///< of all samples; found by FileDataset
   };
 
   Field field;

@@ -21,8 +21,9 @@ namespace {
 
 constexpr std::int64_t kMostMemory = std::int64_t{512} << 20;
 constexpr std::string_view kArrowMagic = "ARROW1";
-constexpr std::int64_t kArrowStart = 8;       ///< of the stream in a file: behind the magic number and two bytes
-constexpr std::int64_t kRowsBytes = 4 << 20;  ///< of the rows that are read at once
+constexpr std::int64_t kArrowStart = 8;  ///< of the stream in a file: behind the magic number and two bytes
+constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  ///< of a column, or of an array
+constexpr std::int64_t kRowsBytes = 4 << 20;                 ///< of the rows that are read at once
 
 /// As Arrow wants to see a file.
 class ArrowBytes : public arrow::io::RandomAccessFile {
@@ -146,9 +147,13 @@ ColumnarField field_of(const arrow::Field& column) {
   ColumnarField field{.name = column.name(), .text = is_text(*column.type())};
   if (field.text) return field;
   const arrow::DataType* type = column.type().get();
+  std::int64_t values = 1;  // of an array
   while (is_list(*type)) {
     const bool fixed = type->id() == arrow::Type::FIXED_SIZE_LIST;
     field.sizes.push_back(fixed ? static_cast<const arrow::FixedSizeListType*>(type)->list_size() : -1);
+    const std::int64_t size = std::max<std::int64_t>(field.sizes.back(), 1);
+    if (size > kMostValues / values) throw InputError("column " + column.name() + " has arrays too large to be read");
+    values *= size;
     type = type->field(0)->type().get();
   }
   const auto element = element_type(*type);
@@ -278,17 +283,27 @@ class ArrowFile : public ColumnarFile {
     parquet::arrow::FileReaderBuilder builder;
     check(builder.Open(bytes(), properties));
     const auto metadata = builder.raw_reader()->metadata();
-    std::int64_t stored = 0;
+    std::int64_t row = 1;  // bytes, in memory or as they are stored
     for (int i = 0; i < metadata->num_row_groups(); ++i) {
       const auto group = metadata->RowGroup(i);
-      if (group->num_rows() < 0 || group->total_byte_size() < 0) refuse("a row group says that its size is negative");
+      if (group->num_rows() < 0) refuse("a row group says that it has less than no rows");
       group_ends_.push_back((group_ends_.empty() ? 0 : group_ends_.back()) + group->num_rows());
-      stored = std::max(stored, group->total_byte_size() / std::max<std::int64_t>(group->num_rows(), 1));
+      if (group->num_rows() > 0) row = std::max(row, bytes_of(*group) / group->num_rows());
     }
-    arrow_properties.set_batch_size(std::clamp<std::int64_t>(kRowsBytes / std::max<std::int64_t>(stored, 1), 1, 8192));
+    arrow_properties.set_batch_size(std::clamp<std::int64_t>(kRowsBytes / row, 1, 8192));
     builder.memory_pool(&pool_)->properties(arrow_properties);
     parquet_ = checked(builder.Build());
     check(parquet_->GetSchema(&schema_));
+  }
+
+  // What a row group says of itself, which only decides how many rows are read at once.
+  static std::int64_t bytes_of(const parquet::RowGroupMetaData& group) {
+    std::int64_t bytes = 0;
+    for (int i = 0; i < group.num_columns(); ++i) {
+      bytes = std::min(bytes + std::clamp<std::int64_t>(group.ColumnChunk(i)->num_values(), 0, kMostValues) * 8,
+                       kMostValues);
+    }
+    return std::max(bytes, group.total_byte_size());
   }
 
   // A file is a stream between two magic numbers, with a list of its parts behind it. It is read as the stream that it
@@ -344,6 +359,7 @@ class ArrowFile : public ColumnarFile {
       return [this, reader = std::shared_ptr(checked(parquet_->GetRecordBatchReader(groups, leaves)))] {
         std::shared_ptr<arrow::RecordBatch> batch;
         check(reader->ReadNext(&batch));
+        if (batch) check(batch->Validate());
         return batch;
       };
     }

@@ -226,12 +226,12 @@ TEST_F(Columnar, SaysWhatCannotBeRead) {
 TEST_F(Columnar, EveryTruncationIsRefused) {
   const std::string parquet = parquet_file(*some_table(), 2);
   const std::string arrow = arrow_file(*some_table(), 2, false);
-  for (std::size_t size = 1; size < parquet.size(); size += 7) {
+  for (std::size_t size = 1; size < parquet.size(); size += 29) {
     write("data.parquet", parquet.substr(0, size));
     EXPECT_ERROR(open(), InputError, "data.parquet cannot be read as Parquet");
   }
   std::filesystem::remove(directory_ / "data.parquet");
-  for (std::size_t size = 1; size < arrow.size(); size += 7) {
+  for (std::size_t size = 1; size < arrow.size(); size += 29) {
     write("data.arrow", arrow.substr(0, size));
     EXPECT_ERROR(open(), InputError, "data.arrow cannot be read as Arrow IPC");
   }

@@ -121,6 +121,9 @@ TEST_F(Csv, AHeaderNamesTheColumns) {
   EXPECT_EQ(species.categories, (Strings{"cat", "dog"}));
   EXPECT_EQ(species.bound, 2);
   EXPECT_EQ(data->spec().fields[3].bound, 3);
+  EXPECT_EQ(
+      data->note(),
+      "cells end at \",\"; the first record names the columns; not among the features: species (categories), label");
 }
 
 // As SageMaker's built-in algorithms have it.
@@ -131,6 +134,8 @@ TEST_F(Csv, WithoutAHeaderTheFirstColumnIsTheTarget) {
   EXPECT_EQ(data->size(), 3);
   EXPECT_EQ(reals(*data, "target"), (Reals{1, 1, 0}));  // more/ comes first
   EXPECT_EQ(reals(*data, "features"), (Reals{2.5, 9, 0.5, 7, 1.5, 8}));
+  EXPECT_EQ(data->note(),
+            "cells end at \",\"; no header, and so the first column is the target; not among the features: target");
   EXPECT_EQ(reals(*open({.columns = {{"target", "2"}}}), "features"), (Reals{1, 2.5, 1, 0.5, 0, 1.5}));
 }
 

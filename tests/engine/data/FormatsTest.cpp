@@ -241,8 +241,9 @@ TEST(Formats, CountsMustBeTheSame) {
 TEST(Formats, SayWhatAChannelMayHold) {
   const TemporaryDirectory directory;
   write(directory / "table.text", "1,2");
-  EXPECT_ERROR(open_channel(directory), InputError, "must hold, plain, gzip or zstd, ", "one IDX file", "x.npy and y.npy",
-               "an .npz file", "a .safetensors file", "no IDX file, no npy file", "other files: table.text");
+  EXPECT_ERROR(open_channel(directory), InputError, "must hold, plain, gzip or zstd, ", "one IDX file",
+               "x.npy and y.npy", "an .npz file", "a .safetensors file", "no IDX file, no npy file",
+               "other files: table.text");
   write(directory / "x.npy", "");
   write(directory / "_SUCCESS", "");
   EXPECT_ERROR(open_channel(directory), InputError, "1 hidden file and other files: table.text, x.npy (empty)");
