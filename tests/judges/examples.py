@@ -151,6 +151,12 @@ def a_table_is_learnt(directory):
 
 
 @common.in_directory(pathlib.Path)
+def pictures_are_learnt(directory):
+    accuracy = learnt(directory, "pictures", "accuracy")
+    assert accuracy > 0.97, accuracy
+
+
+@common.in_directory(pathlib.Path)
 def a_text_is_learnt(directory):
     perplexity = learnt(directory, "tokens", "perplexity")
     assert 1 < perplexity < 10, perplexity  # 26 for who knows the text's bytes, but not their order
@@ -158,4 +164,4 @@ def a_text_is_learnt(directory):
 
 if __name__ == "__main__":
     common.main(sagemaker_is_asked_for_the_job, lockstep_takes_the_job, a_cluster_has_a_plan, mpirun_trains, slurm_trains,
-                a_program_is_exported, a_table_is_learnt, a_text_is_learnt)
+                a_program_is_exported, a_table_is_learnt, pictures_are_learnt, a_text_is_learnt)
