@@ -126,6 +126,11 @@ std::vector<HyperparameterRow> data_rows() {
              "Where samples come from: files of the channels, or random ones that fit the program; built-in "
              "programs then take 1×28×28 and return 10 numbers."),
       columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
+      texts("sharded", &H::sharded,
+            "Several hosts: the channels of which each host has files of its own, as train,validation; hosts have "
+            "the same files of all others. SageMaker's ShardedByS3Key says so by itself.")
+          .unless(only_with_files)
+          .changeable(),  // whose samples they are, their digest tells
       boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
       integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
           .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),

@@ -307,7 +307,8 @@ void check_job(Job& job) {
     std::error_code error;
     const fs::file_type found = fs::status(path, error).type();
     // A host that gets no files of a channel may not get its directory either.
-    const bool may_lack = job.hosts.size() > 1 && job.sharded_channels.contains(name) && !is_dead_link(path);
+    const std::vector<std::string>& sharded = job.config.hyperparameters.sharded;
+    const bool may_lack = job.hosts.size() > 1 && std::ranges::count(sharded, name) > 0 && !is_dead_link(path);
     if (found == fs::file_type::not_found && may_lack) continue;
     if (found != fs::file_type::directory) {
       job.absent.push_back("channel " + in_quotes(name) + ": " + path.string() + " is not a directory" +

@@ -69,7 +69,7 @@ PipedChannels::PipedChannels(Supervisor& supervisor, const Job& job) {
   place_.emplace(place_for_copies(), kRoom);
   std::vector<PipedStream> streams;
   for (const std::string& channel : job.piped_channels) {
-    const fs::path directory = place_->path() / channel;
+    const fs::path directory = place_->path() / std::to_string(directories_.size());
     fs::create_directory(directory);
     directories_[channel] = directory;
     const auto& sharded = job.config.hyperparameters.sharded;

@@ -60,8 +60,11 @@ ProgramSamples ProgramSamples::varied(const Variation& variation) const {
     samples.pictures_.push_back(field);
   }
   if (samples.pictures_.empty()) {
-    throw InputError("image_flip and image_padding vary inputs of bytes in rows and columns; there is " +
-                     describe(dataset_->spec()) + ": leave them out");
+    throw InputError(
+        "image_flip and image_padding vary inputs of bytes of [rows, columns], or of [channels, rows, columns] with 1, "
+        "3 or 4 "
+        "channels; there is " +
+        describe(dataset_->spec()) + ": leave them out");
   }
   if (target().sizes.size() >= 2) {
     throw InputError("image_flip and image_padding vary inputs alone, and would part them from targets of sizes [" +

@@ -18,12 +18,14 @@ void shift_row(const std::byte* row, std::int64_t count, std::int64_t right, std
 
 }  // namespace
 
-Variation variation_of(const Hyperparameters& hyperparameters) {
-  return {.seed = hyperparameters.seed, .flip = hyperparameters.image_flip, .padding = hyperparameters.image_padding};
+Variation variation_of(const Hyperparameters& hyperparameters, std::uint64_t seed) {
+  return {.seed = seed, .flip = hyperparameters.image_flip, .padding = hyperparameters.image_padding};
 }
 
 bool is_picture(const Field& field) {
-  return field.type == ElementType::kUint8 && (field.sizes.size() == 2 || field.sizes.size() == 3);
+  if (field.type != ElementType::kUint8) return false;
+  const std::vector<std::int64_t>& sizes = field.sizes;
+  return sizes.size() == 2 || (sizes.size() == 3 && (sizes[0] == 1 || sizes[0] == 3 || sizes[0] == 4));
 }
 
 void vary(std::byte* picture, const Field& field, const Variation& variation, std::int64_t epoch, std::int64_t sample) {

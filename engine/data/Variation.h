@@ -19,9 +19,10 @@ struct Variation {
   bool changes_pictures() const { return flip > 0 || padding > 0; }
 };
 
-Variation variation_of(const Hyperparameters& hyperparameters);
+Variation variation_of(const Hyperparameters& hyperparameters, std::uint64_t seed);
 
-/// Whether a field holds bytes in rows and columns: of [rows, columns] or [channels, rows, columns].
+/// Whether a field holds bytes in rows and columns: of [rows, columns], or of [channels, rows, columns] with 1, 3 or 4
+/// channels.
 bool is_picture(const Field& field);
 
 /// Shifts a picture by as many pixels as chance says, each from -padding to padding as likely, with zeros where nothing

@@ -66,12 +66,14 @@ void TarReader::refuse(std::uint64_t offset, const std::string& cause) const {
 }
 
 std::optional<TarReader::Header> TarReader::read_header() {
-  if (offset_ == file_.size()) return std::nullopt;
-  const std::uint64_t begin = offset_;
-  if (file_.size() - begin < kBlock) refuse(begin, "it is truncated within a header");
   Block block;
-  file_.read_at(begin, std::as_writable_bytes(std::span(block)));
-  if (std::ranges::all_of(block, [](char byte) { return byte == 0; })) return std::nullopt;
+  do {  // zeros end an archive, and another may follow: so do those of a stream
+    if (offset_ == file_.size()) return std::nullopt;
+    if (file_.size() - offset_ < kBlock) refuse(offset_, "it is truncated within a header");
+    file_.read_at(offset_, std::as_writable_bytes(std::span(block)));
+    offset_ += kBlock;
+  } while (std::ranges::all_of(block, [](char byte) { return byte == 0; }));
+  const std::uint64_t begin = offset_ - kBlock;
   const std::optional<std::uint64_t> length = number(block, 124, 12);
   if (!checksum_fits(block) || !length) refuse(begin, "a header was expected, and its checksum does not fit");
   Header header = {.member = {.name = std::string(field(block, 0, 100)), .offset = begin + kBlock, .length = *length},

@@ -96,9 +96,9 @@ void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperpar
                            [](const Node& node) { return batch_statistics(node).has_value(); }))
     return;
   const ProgramSamples& samples = *job.data.training().samples;
-  if (samples.size() == 0) return;  // other hosts have some
   const int ranks = context.host.size();
   const Share share = smallest_share(hyperparameters, samples, ranks);
+  if (samples.size() < share.samples) return;  // other hosts have as many
   std::vector<std::pair<at::Tensor, at::Tensor>> buffers;
   for (const StateTensor& entry : rewritten.state()) {
     if (entry.kind == InputKind::kBuffer) buffers.emplace_back(entry.tensor, entry.tensor.clone());

@@ -9,6 +9,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/Variation.h"
 #include "engine/session/FittingSamples.h"
 #include "engine/session/ProgramInputs.h"
 #include "engine/session/SharedChannel.h"
@@ -61,6 +62,13 @@ std::optional<ImageShape> image_shape_of(const Graph& graph) {
   return std::nullopt;
 }
 
+// The shape of the images that the training channel's samples were made.
+std::optional<ImageShape> image_shape_like(const SampleSpec& train) {
+  const auto image = std::ranges::find_if(train.fields, is_picture);
+  if (image == train.fields.end() || image->sizes.size() != 3) return std::nullopt;
+  return ImageShape{.channels = static_cast<int>(image->sizes[0]), .height = image->sizes[1], .width = image->sizes[2]};
+}
+
 }  // namespace
 
 JobData choose_channels(const JobConfig& config) {
@@ -88,10 +96,12 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
     const bool sharded = std::ranges::count(config.hyperparameters.sharded, channel) > 0;
     const auto open = [&](const SampleSpec* like) {
       if (sharded && context.hosts > 1 && holds_nothing(directory)) return OpenedChannel();
+      ImageOptions images = image;
+      if (!images.shape && like != nullptr) images.shape = image_shape_like(*like);
       return formats.open(directory, {.content_type = type == config.content_types.end() ? "" : type->second,
                                       .columns = config.hyperparameters.columns,
                                       .window = window,
-                                      .image = image,
+                                      .image = images,
                                       .like = like});
     };
     channels[channel] =
@@ -122,7 +132,7 @@ ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_
 
 void check_variation(const JobData& data, const Hyperparameters& hyperparameters) {
   const ProgramSamples& train = data.samples.at(data.train);
-  (void)train.varied(variation_of(hyperparameters));
+  (void)train.varied(variation_of(hyperparameters, hyperparameters.seed));
   if (hyperparameters.image_crop != ImageCrop::kCenter && !train.dataset()->crops()) {
     throw InputError("image_crop is for encoded images, and the training channel holds none: leave it out");
   }

@@ -196,6 +196,7 @@ OpenedChannel share_channel(const ChannelOpening& opening, const RankContext& co
   const SampleSpec fields = fields_of(opening, by_host(reports));
   set_up_phase(context.host, [&] { open_again(opening, fields, own); });
   reports = gather(opening, own, context);  // opened again, samples may have another digest
+  require_same(opening, reports);
   const std::vector<Report> hosts = by_host(reports);
   Digest digest;
   std::vector<Shards::Holding> holdings;

@@ -103,8 +103,8 @@ TrainingResult Trainer::run() {
   checkpoints_.begin();
   const LoaderPosition& position = progress_.position;
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
-  const ProgramSamples samples =
-      Prefetcher::samples_for(context_.device, *train_.samples).varied(variation_of(hyperparameters_));
+  const ProgramSamples samples = Prefetcher::samples_for(context_.device, *train_.samples)
+                                     .varied(variation_of(hyperparameters_, plan_.data_seed(context_.host.rank())));
   Loader loader(samples, plan_.order(context_.host.rank()), plan_.batches, context_.host.rank(),
                 static_cast<int>(hyperparameters_.loader_threads), start, {}, Prefetcher::buffers_for(context_.device));
   Prefetcher inputs(loader, samples, context_.device, context_.communicator);

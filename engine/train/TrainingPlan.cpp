@@ -26,11 +26,12 @@ TrainingPlan::TrainingPlan(const Hyperparameters& hyperparameters, const Shards&
       seed_(hyperparameters.seed),
       shuffle_(hyperparameters.shuffle) {}
 
-Order TrainingPlan::order(int rank) const {
+std::uint64_t TrainingPlan::data_seed(int rank) const {
   const std::size_t shard = shards_.of(rank);
-  // Shards of one size must not be visited alike: their neighbours may have much in common.
-  return {shard == 0 ? seed_ : splitmix(seed_ ^ splitmix(shard)), shards_.samples_of(shard), shuffle_};
+  return shard == 0 ? seed_ : splitmix(seed_ ^ splitmix(shard));
 }
+
+Order TrainingPlan::order(int rank) const { return {data_seed(rank), shards_.samples_of(shards_.of(rank)), shuffle_}; }
 
 std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks) {
   if (hyperparameters.eval_batch_size > 0) return hyperparameters.eval_batch_size;

@@ -16,6 +16,9 @@ class TrainingPlan {
   TrainingPlan(const Hyperparameters& hyperparameters, const Shards& shards);
 
   /// The order in which an epoch visits the samples of the rank's shard.
+  /// What chance in a rank's samples follows from. Shards differ in it: neighbours of one place in them may have much
+  /// in common.
+  std::uint64_t data_seed(int rank) const;
   Order order(int rank) const;
 
   BatchPlan batches;  ///< of an epoch

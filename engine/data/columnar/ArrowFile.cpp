@@ -190,7 +190,9 @@ std::shared_ptr<arrow::Array> flatten(const List& lists, std::int64_t& size, std
                                            std::to_string(size) + " before: pad or cut them"};
     }
   }
-  return lists.Flatten().ValueOrDie();
+  auto flat = lists.Flatten();
+  if (!flat.ok()) throw InputError("an array cannot be taken: " + flat.status().ToString());
+  return *flat;
 }
 
 /// One file. What Arrow finds wrong becomes an InputError that names it.

@@ -30,12 +30,14 @@ std::string_view text_of(std::span<const std::byte> bytes) {
 class RecordIoImages : public ImageSource {
  public:
   /// Throws InputError for files that are not intact, and for labels that are none.
-  explicit RecordIoImages(const ChannelFiles& channel) {
-    for (const std::filesystem::path& path : channel.files) {
-      files_.emplace_back(path);
-      const RandomAccessFile& file = files_.back();
+  explicit RecordIoImages(const ChannelFiles& channel) : files_(open_random_access(channel.files)) {
+    for (const RandomAccessFile& file : files_) {
       const auto length = [&](HeaderWindow& headers, std::uint64_t offset) {
         const std::uint64_t bytes = recordio_length(headers, offset);
+        if (bytes > kMostImageBytes) {
+          throw InputError("it has " + std::to_string(bytes) + " bytes; an image has at most " +
+                           std::to_string(kMostImageBytes));
+        }
         labels_.push_back(read_label(file, headers, offset, bytes));
         return bytes;
       };

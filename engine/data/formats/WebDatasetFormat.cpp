@@ -32,11 +32,8 @@ std::string lower_case(std::string text) {
 class TarImages : public ImageSource {
  public:
   /// Throws InputError for files that are not intact, and for samples that lack something.
-  explicit TarImages(const ChannelFiles& channel) {
-    for (const std::filesystem::path& path : channel.files) {
-      files_.emplace_back(path);
-      read_file();
-    }
+  explicit TarImages(const ChannelFiles& channel) : files_(open_random_access(channel.files)) {
+    for (; file_ < files_.size(); ++file_) read_file();
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(images_.size()); }
@@ -69,7 +66,7 @@ class TarImages : public ImageSource {
   const Image& image(std::int64_t sample) const { return images_[static_cast<std::size_t>(sample)]; }
 
   void read_file() {
-    TarReader reader(files_.back());
+    TarReader reader(files_[file_]);
     std::optional<Sample> sample;
     while (const std::optional<TarMember> member = reader.next()) {
       const std::size_t folder = member->name.rfind('/') + 1;  // 0 where there is none
@@ -100,13 +97,13 @@ class TarImages : public ImageSource {
 
   std::int64_t read_label(const TarMember& member) const {
     std::string text(std::min(member.length, kMostLabelBytes), '\0');
-    files_.back().read_at(member.offset, std::as_writable_bytes(std::span(text)));
+    files_[file_].read_at(member.offset, std::as_writable_bytes(std::span(text)));
     const std::size_t first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
     const std::string digits = text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
     std::int64_t label = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), label);
     if (error != std::errc() || end != digits.data() + digits.size() || label < 0) {
-      throw InputError(files_.back().name() + ": " + member.name + " at byte " + std::to_string(member.offset) +
+      throw InputError(files_[file_].name() + ": " + member.name + " at byte " + std::to_string(member.offset) +
                        " holds " + in_quotes(text) + "; expected a label, an integer ≥ 0");
     }
     return label;
@@ -117,15 +114,16 @@ class TarImages : public ImageSource {
     if (!sample.label) refuse(sample, "has no label: a .cls or .txt file with an integer");
     images_.push_back({.offset = sample.image->offset,
                        .length = static_cast<std::uint32_t>(sample.image->length),
-                       .file = static_cast<std::uint32_t>(files_.size() - 1),
+                       .file = static_cast<std::uint32_t>(file_),
                        .label = *sample.label});
   }
 
   [[noreturn]] void refuse(const Sample& sample, const std::string& cause) const {
-    throw InputError(files_.back().name() + ": the sample " + in_quotes(sample.key) + " " + cause);
+    throw InputError(files_[file_].name() + ": the sample " + in_quotes(sample.key) + " " + cause);
   }
 
   std::vector<RandomAccessFile> files_;
+  std::size_t file_ = 0;  ///< that is being read, in the constructor
   std::vector<Image> images_;
 };
 

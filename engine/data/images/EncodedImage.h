@@ -23,8 +23,9 @@ struct ImageHeader {
 /// An image whose header has been read. The bytes must outlive it. What becomes of them:
 ///
 /// - JPEG, sequential or progressive, of 8 bits: grey, RGB, YCbCr as libjpeg-turbo decodes them; CMYK and YCCK become
-///   RGB, their inks taken as inverted, as Adobe writes them. Bytes between its parts are passed over; any other
-///   damage, an end that is missing above all, is an error.
+///   RGB, their inks taken as inverted, as Adobe writes them. Too many bytes between its parts or
+///   in a scan are passed over, as Pillow does, and such damage is not noticed. Other damage, an end that is missing
+///   above all, is an error.
 /// - PNG: of a palette its colours; of 16 bits the upper 8; 1, 2 and 4 bits scaled to 8; interlaced or not.
 /// - WebP, lossy or lossless. An animated one is an error.
 ///

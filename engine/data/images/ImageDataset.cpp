@@ -48,12 +48,14 @@ ImageDataset::ImageDataset(const std::string& origin, std::unique_ptr<const Imag
   Digest digest;
   update_layout(digest, spec_.fields);
   source_->update(digest);
+  for (std::int64_t i = 0; i < size(); ++i) digest.update(std::to_string(source_->label(i)) + ",");
   digest_ = digest.hex();
+  note_ = describe_sizes();
 }
 
 std::string ImageDataset::place(std::size_t /*field*/, std::int64_t sample) const { return source_->place(sample); }
 
-std::string ImageDataset::note() const {
+std::string ImageDataset::describe_sizes() const {
   std::set<std::pair<std::int64_t, std::int64_t>> sizes;
   const std::int64_t looked_at = std::min(kNoted, size());
   for (std::int64_t i = 0; i < looked_at; ++i) {

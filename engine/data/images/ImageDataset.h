@@ -19,7 +19,7 @@ class ImageDataset : public Dataset {
  public:
   /// As large as the program's input is, or, where that is not known, as the first image. `categories`: what labels
   /// stand for, each of which is below their count; none: that is not known. Throws InputError, naming `origin`, when
-  /// there is no image.
+  /// there is no image, or when one of those looked at is none.
   ImageDataset(const std::string& origin, std::unique_ptr<const ImageSource> source,
                std::vector<std::string> categories, const ImageOptions& options);
 
@@ -28,7 +28,7 @@ class ImageDataset : public Dataset {
   std::string digest() const override { return digest_; }
   std::string place(std::size_t field, std::int64_t sample) const override;
   /// The sizes of some images, and what becomes of them.
-  std::string note() const override;
+  std::string note() const override { return note_; }
   bool crops() const override { return true; }
   /// Throws InputError, naming the image, for one that cannot be read or decoded.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
@@ -37,12 +37,14 @@ class ImageDataset : public Dataset {
                    const Draw& draw) const override;
 
  private:
+  std::string describe_sizes() const;
   void read_all(std::span<const std::int64_t> samples, std::span<std::byte* const> fields, const Draw* draw) const;
 
   std::unique_ptr<const ImageSource> source_;
   ImageMaker maker_;
   SampleSpec spec_;
   std::string digest_;
+  std::string note_;
 };
 
 }  // namespace lockstep

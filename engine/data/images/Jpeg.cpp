@@ -2,6 +2,7 @@
 
 #include <turbojpeg.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -20,6 +21,7 @@ using namespace std::string_view_literals;
 // The second bytes of markers, behind 0xff.
 constexpr std::uint8_t kFill = 0xff;
 constexpr std::uint8_t kStartOfScan = 0xda;
+constexpr std::uint8_t kEnd = 0xd9;
 constexpr std::uint8_t kExif = 0xe1;
 
 constexpr const char* kRepair = "; copy it again, or convert it";
@@ -83,11 +85,21 @@ tjhandle decompressor() {
   return handle.get();
 }
 
-// Within a scan no marker but those that restart it can be; so the last scan is whole if the image's end follows.
+// From marker to marker: what lies in a segment, as a smaller image of its own, or behind the end is not looked at.
 bool ends(std::string_view bytes) {
-  const std::size_t scan = bytes.rfind("\xff\xda"sv);
-  const std::size_t end = bytes.rfind("\xff\xd9"sv);
-  return scan != bytes.npos && end != bytes.npos && end > scan;
+  for (std::size_t at = 2; at + 2 <= bytes.size();) {
+    const std::uint8_t marker = byte_at(bytes, at + 1);
+    if (byte_at(bytes, at) != kFill) {
+      at = std::min(bytes.find('\xff', at), bytes.size());
+    } else if (marker == kEnd) {
+      return true;
+    } else if (marker == 0 || stands_alone(marker)) {  // 0: of a scan
+      at += 2;
+    } else {
+      at += marker == kFill || at + 4 > bytes.size() ? 1 : 2 + number_at(bytes, at + 2);
+    }
+  }
+  return false;
 }
 
 // Of each ink what is left out, as Adobe writes it, to what light is left: (255 - cyan) · (255 - black) ÷ 255.

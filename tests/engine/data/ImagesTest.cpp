@@ -73,6 +73,7 @@ TEST(EncodedImage, AJpegMayHaveBytesBetweenAndBehindItsParts) {
   std::string jpeg = jpeg_of(test_pixels(40, 40));
   const Pixels pixels = decoded(jpeg);
   EXPECT_EQ(decoded(jpeg + "more").bytes, pixels.bytes);
+  EXPECT_EQ(decoded(jpeg + "a film \xff\xda of it").bytes, pixels.bytes);
   EXPECT_EQ(decoded(std::string(jpeg).insert(jpeg.size() - 2, "\1\2\3")).bytes, pixels.bytes);
   EXPECT_EQ(decoded(std::string(jpeg).insert(2, "\xff\xff")).bytes, pixels.bytes);
   // Damage in between is no such thing.

@@ -37,8 +37,10 @@ using Texts = std::vector<std::string>;
 TEST_F(Tar, MembersLieBehindOneAnother) {
   const std::string two = tar_member("a.txt", "first") + tar_member("b/c.txt", std::string(512, 'x'));
   EXPECT_EQ(read(two + tar_end()), (Texts{"a.txt=first", "b/c.txt=" + std::string(512, 'x')}));
-  EXPECT_EQ(read(two), read(two + tar_end()));  // the end may be missing
-  EXPECT_EQ(read(two + tar_end() + "rest"), read(two));
+  EXPECT_EQ(read(two), read(two + tar_end()));                                        // the end may be missing
+  EXPECT_EQ(read(two + tar_end() + tar_member("d", "e") + tar_end()).back(), "d=e");  // an archive behind another
+  EXPECT_ERROR(read(two + tar_end() + "rest"), InputError, "truncated within a header");
+  EXPECT_ERROR(read(two + tar_end() + std::string(512, 'r')), InputError, "its checksum does not fit");
   EXPECT_EQ(read(tar_member("empty", "") + two).front(), "empty=");
   EXPECT_EQ(read(tar_header("link", 0, '2') + tar_header("directory/", 0, '5') + two), read(two));
   EXPECT_TRUE(read(tar_end()).empty());
