@@ -50,23 +50,27 @@ std::optional<std::int64_t> window_of(const Graph& graph) {
   return std::nullopt;
 }
 
+std::optional<ImageShape> image_shape_of(std::vector<std::int64_t> sizes) {
+  if (sizes.size() == 2) sizes.insert(sizes.begin(), 1);
+  if (sizes.size() != 3 || (sizes[0] != 1 && sizes[0] != 3)) return std::nullopt;
+  return ImageShape{.channels = static_cast<int>(sizes[0]), .height = sizes[1], .width = sizes[2]};
+}
+
 // What the program takes of images: its first input of real numbers or bytes in rows and columns.
 std::optional<ImageShape> image_shape_of(const Graph& graph) {
   for (const ProgramInput& input : program_inputs(graph)) {
     if ((!is_real(input.type) && input.type != ElementType::kUint8) || !input.sizes) continue;
-    std::vector<std::int64_t> sizes = *input.sizes;
-    if (sizes.size() == 2) sizes.insert(sizes.begin(), 1);
-    if (sizes.size() != 3 || (sizes[0] != 1 && sizes[0] != 3)) continue;
-    return ImageShape{.channels = static_cast<int>(sizes[0]), .height = sizes[1], .width = sizes[2]};
+    if (const auto shape = image_shape_of(*input.sizes)) return shape;
   }
   return std::nullopt;
 }
 
-// The shape of the images that the training channel's samples were made.
-std::optional<ImageShape> image_shape_like(const SampleSpec& train) {
-  const auto image = std::ranges::find_if(train.fields, is_picture);
-  if (image == train.fields.end() || image->sizes.size() != 3) return std::nullopt;
-  return ImageShape{.channels = static_cast<int>(image->sizes[0]), .height = image->sizes[1], .width = image->sizes[2]};
+// What a program that is built for this data set takes of them.
+std::optional<ImageShape> image_shape_of(const Dataset& train) {
+  for (const Field& field : train.spec().fields) {
+    if (train.crops() && is_picture(field)) return image_shape_of(field.sizes);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -86,8 +90,8 @@ JobData choose_channels(const JobConfig& config) {
 Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
                        const RankContext& context) {
   const std::optional<std::int64_t> window = graph == nullptr ? std::nullopt : window_of(*graph);
-  const ImageOptions image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph),
-                              .crop = config.hyperparameters.image_crop};
+  ImageOptions image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph),
+                        .crop = config.hyperparameters.image_crop};
   Channels channels;
   for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
     if (channel.empty()) continue;
@@ -96,12 +100,10 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
     const bool sharded = std::ranges::count(config.hyperparameters.sharded, channel) > 0;
     const auto open = [&](const SampleSpec* like) {
       if (sharded && context.hosts > 1 && holds_nothing(directory)) return OpenedChannel();
-      ImageOptions images = image;
-      if (!images.shape && like != nullptr) images.shape = image_shape_like(*like);
       return formats.open(directory, {.content_type = type == config.content_types.end() ? "" : type->second,
                                       .columns = config.hyperparameters.columns,
                                       .window = window,
-                                      .image = images,
+                                      .image = image,
                                       .like = like});
     };
     channels[channel] =
@@ -111,6 +113,7 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
                        .open = open,
                        .like = channel == chosen.train ? nullptr : &channels.at(chosen.train).dataset->spec()},
                       context);
+    if (channel == chosen.train && !image.shape) image.shape = image_shape_of(*channels[channel].dataset);
   }
   return channels;
 }

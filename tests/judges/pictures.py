@@ -325,6 +325,15 @@ def random_parts_are_the_same_for_all(directory):
     assert "50 samples, of 50 files of images" in output and "images of 60×44, made 60×44" in output and "3 categories: ant, bee, cow" in output, output
 
 
+@common.in_directory(pathlib.Path)
+def a_built_in_program_takes_the_first_images_size(directory):
+    images, labels = write_folder(directory / "train", 30, 7)
+    Image.fromarray(photo(50, 31)).save(directory / "train" / CLASSES[labels[-1]] / "029.png")
+    write_folder(directory / "validation", 10, 8, 31, 27)
+    output, _ = common.train(directory, {name: directory / name for name in ("train", "validation")}, 2, model="mlp", model_hidden="[4]", epochs=1)
+    assert "30 samples of 3×24×24, 3 classes" in output and "10 samples" in output, output
+
+
 TFRECORDS = """
 import sys, pathlib, tensorflow as tf
 with tf.io.TFRecordWriter(sys.argv[2]) as writer:
@@ -383,5 +392,5 @@ def what_does_nothing_is_refused(directory):
 
 if __name__ == "__main__":
     common.main(every_kind_is_read_as_pillow_reads_it, images_are_turned_upright, images_are_cut_and_scaled_as_pillow_does, large_jpegs_are_decoded_smaller,
-                images_are_the_same_wherever_they_lie, a_folder_trains_as_its_pixels, random_parts_are_the_same_for_all,
+                a_built_in_program_takes_the_first_images_size, images_are_the_same_wherever_they_lie, a_folder_trains_as_its_pixels, random_parts_are_the_same_for_all,
                 what_does_nothing_is_refused)

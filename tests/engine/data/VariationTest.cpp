@@ -120,6 +120,20 @@ TEST(Variation, IsTheSameForAllRanksAndThreads) {
   EXPECT_EQ(epoch_of(plain.varied({.seed = 5}), 0, 2, 2), epoch_of(plain, 0, 1, 1));
 }
 
+// As a GPU gets them.
+TEST(Variation, PixelsMayStayBytes) {
+  const ProgramSamples varied =
+      ProgramSamples(pictures(3), {{.name = "x"}}, {}).varied({.seed = 5, .flip = 0.9, .padding = 1});
+  const ProgramSamples stored = varied.with_pixels_as_stored();
+  std::vector<float> reals(3 * kSize * kSize);
+  Bytes bytes(reals.size());
+  const std::vector<std::int64_t> samples = {2, 0, 1};
+  varied.read(samples, std::vector<std::byte*>{reinterpret_cast<std::byte*>(reals.data()), nullptr}, 4);
+  stored.read(samples, std::vector<std::byte*>{reinterpret_cast<std::byte*>(bytes.data()), nullptr}, 4);
+  EXPECT_NE(std::vector(bytes.begin() + kSize * kSize, bytes.end()), numbered(2 * kSize * kSize));
+  for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_EQ(reals[i], static_cast<float>(bytes[i] / 255.0));
+}
+
 TEST(Variation, WhatItCannotVaryIsRefused) {
   const ProgramSamples samples(pictures(2), {{.name = "x"}}, {});
   EXPECT_NO_THROW(samples.varied({}));
