@@ -1,5 +1,6 @@
 """Images that Pillow wrote: read as Pillow reads them, cut and scaled as it scales them, and trained on as their pixels are."""
 
+import ctypes
 import io
 import os
 import pathlib
@@ -7,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import zlib
 
 import numpy as np
 import torch
@@ -146,24 +148,44 @@ def every_kind_is_read_as_pillow_reads_it(directory):
     # The upper 8 of 16 bits, where Pillow has none of its own.
     written(directory / "deep", {"deep.png": (deep, "PNG", {})})
     assert (read(directory / "deep", 1, 40, 56)[0][0, 0] == np.asarray(deep) >> 8).all()
-    # Interlaced, which Pillow does not write, as it is by the specification: seven images in turn.
-    (directory / "interlaced/a").mkdir(parents=True)
+    # What Pillow reads and does not write: interlaced, which is seven images in turn, colours of 16 bits, YCCK.
+    place = directory / "others" / "a"
+    place.mkdir(parents=True)
     pixels = photo(23, 30)
-    (directory / "interlaced/a/b.png").write_bytes(interlaced(pixels))
-    assert (read(directory / "interlaced", 3, 23, 30)[0][0] == pixels.transpose(2, 0, 1)).all()
-    assert (np.asarray(Image.open(directory / "interlaced/a/b.png")) == pixels).all()
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    (place / "interlaced.png").write_bytes(png(pixels, [pixels[top::down, left::right] for top, left, down, right in passes], 8, 1))
+    deep = (pixels.astype(np.uint16) * 256 + 200).astype(">u2")
+    (place / "deep.png").write_bytes(png(pixels, [deep], 16, 0))
+    (place / "ycck.jpg").write_bytes(ycck(photo(23, 30, 5, 4)))
+    assert Image.open(place / "ycck.jpg").mode == "CMYK" and Image.open(place / "ycck.jpg").info["adobe_transform"] == 2
+    found, _ = read(directory / "others", 3, 23, 30)
+    for name, image in zip(("deep.png", "interlaced.png", "ycck.jpg"), found):
+        difference = np.abs(image.astype(int) - planes(Image.open(place / name)))
+        assert difference.max() <= (2 if name == "ycck.jpg" else 0), (name, difference.max())
+    assert (found[0] == found[1]).all() and (found[1] == pixels.transpose(2, 0, 1)).all()
 
 
-def interlaced(pixels):
-    import zlib
+def ycck(inks):
+    """As TurboJPEG writes four channels."""
+    library = ctypes.CDLL("libturbojpeg.so.0")
+    library.tjInitCompress.restype = ctypes.c_void_p
+    out, size = ctypes.POINTER(ctypes.c_ubyte)(), ctypes.c_ulong()
+    height, width, _ = inks.shape
+    cmyk, full_colours = 11, 0  # TJPF_CMYK, TJSAMP_444
+    failed = library.tjCompress2(ctypes.c_void_p(library.tjInitCompress()), inks.ctypes.data_as(ctypes.c_void_p), width, 0, height, cmyk,
+                                 ctypes.byref(out), ctypes.byref(size), full_colours, 90, 0)
+    assert failed == 0
+    return ctypes.string_at(out, size.value)
 
+
+def png(pixels, images, bits, interlaced):
+    """Of the size of `pixels`, holding `images` in turn."""
     def chunk(name, content):
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
-    rows = b"".join(b"\0" + row.tobytes() for top, left, down, right in passes for row in pixels[top::down, left::right])
+    rows = b"".join(b"\0" + row.tobytes() for image in images for row in image)
     height, width, _ = pixels.shape
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, interlaced))
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
@@ -236,6 +258,15 @@ class Small(nn.Module):
         return self.layers(x)
 
 
+class Grey(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(24 * 24, len(CLASSES))
+
+    def forward(self, x):
+        return self.layer(x.flatten(1))
+
+
 def write_folder(directory, count, seed, height=24, width=24, end="png"):
     """Images in the order of their names, and their labels."""
     labels = np.sort(np.random.default_rng(seed).integers(0, len(CLASSES), count))
@@ -279,6 +310,12 @@ def a_folder_trains_as_its_pixels(directory):
         assert common.relative_difference(found["folder", ranks], found["folder", 1]) < common.tolerance(steps=8)
     still = common.train(directory / "still", {"train": directory / "npz/train"}, **{**job, "image_flip": 0, "image_padding": 0})[1]
     assert not same(still, found["npz", 1])
+    # A program of rows and columns alone takes grey ones.
+    models.export(Grey(), directory / "grey.pt2", torch.rand(3, 24, 24))
+    (directory / "grey").mkdir()
+    np.savez(directory / "grey/data.npz", image=np.stack([planes(image, "L")[0] for image in images["train"][0]]), target=images["train"][1])
+    grey = {**job, "model": directory / "grey.pt2", "epochs": 1}
+    assert same(*(common.train(directory / "of grey", {"train": directory / place}, **grey)[1] for place in ("folder/train", "grey")))
     # What has stopped within an epoch goes on with the same pixels.
     checkpoints = {"checkpoint_dir": directory / "checkpoints", "checkpoint_every": 2}
     channels = {name: directory / "folder" / name for name in images}
