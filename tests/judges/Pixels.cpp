@@ -24,9 +24,8 @@ int main(int count, char** arguments) {
     const std::vector<std::string> words(arguments, arguments + count);
     const ImageShape shape = {
         .channels = std::stoi(words.at(2)), .height = std::stoll(words.at(3)), .width = std::stoll(words.at(4))};
-    const auto dataset = Formats::builtin()
-                             .open(words.at(1), {.image = {.shape = shape, .crop = crop_named(words.at(5))}})
-                             .dataset;
+    const auto dataset =
+        Formats::builtin().open(words.at(1), {.image = {.shape = shape, .crop = crop_named(words.at(5))}}).dataset;
     std::vector<std::int64_t> samples(static_cast<std::size_t>(dataset->size()));
     std::iota(samples.begin(), samples.end(), 0);
     std::vector<std::byte> images(samples.size() * dataset->spec().fields[0].bytes());
