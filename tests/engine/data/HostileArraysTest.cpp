@@ -70,6 +70,10 @@ std::vector<Base> bases() {
           {"a/sequential", jpeg_of(test_pixels(20, 17))},
           {"a/progressive", jpeg_of(test_pixels(20, 17), TJFLAG_PROGRESSIVE)},
           {"a/png", png_of(test_pixels(20, 17))},
+          {.file = "a/images.lst",
+           .bytes = "0\t1\tx.png\r\n1\t0.0\tx.png\n",
+           .beside = "a/x.png",
+           .bytes_beside = png_of(test_pixels(2, 3))},
           {"a/webp", webp_of(test_pixels(20, 17))},
           {"shard.tar", tar_member("1.png", png_of(test_pixels(2, 3))) + tar_member("1.cls", "0") + tar_end()},
           {"images.rec", recordio(little_endian(0U) + bytes_of(std::vector{1.0F}) + std::string(16, 'i') +
@@ -117,7 +121,10 @@ TEST(HostileArrays, AreRefusedOrRead) {
   const auto base = [&](int i) -> const Base& { return all[static_cast<std::size_t>(i) % all.size()]; };
   const auto run = [&](int i) {
     std::mt19937 random(static_cast<unsigned>(i));
-    for (const Base& other : all) std::filesystem::remove(directory / other.file);
+    for (const Base& other : all) {
+      std::filesystem::remove(directory / other.file);
+      if (other.beside[0] != '\0') std::filesystem::remove(directory / other.beside);
+    }
     if (base(i).beside[0] != '\0') std::ofstream(directory / base(i).beside, std::ios::binary) << base(i).bytes_beside;
     std::ofstream(directory / base(i).file, std::ios::binary) << base(i).framed(changed(base(i).bytes, random));
     const std::shared_ptr<const Dataset> dataset =
