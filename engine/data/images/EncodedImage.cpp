@@ -1,6 +1,7 @@
 #include "engine/data/images/EncodedImage.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "common/Error.h"
@@ -9,6 +10,15 @@
 #include "engine/data/images/Webp.h"
 
 namespace lockstep {
+
+struct EncodedImage::Codec {
+  std::string_view name;
+  std::string_view magic;
+  std::string_view magic_at_8;  ///< behind 8 bytes of any value
+  bool shrinks;
+  ImageHeader (*header)(std::string_view bytes);
+  void (*decode)(std::string_view bytes, const ImageHeader& header, int shrink, Pixels& pixels);
+};
 
 namespace {
 
@@ -35,15 +45,19 @@ constexpr EncodedImage::Codec kCodecs[] = {
      .decode = decode_webp},
 };
 
-}  // namespace
-
-const EncodedImage::Codec* EncodedImage::find_codec(std::string_view bytes) {
-  const auto* const found = std::ranges::find_if(kCodecs, [&](const Codec& codec) {
+const EncodedImage::Codec* find_codec(std::string_view bytes) {
+  const auto* const found = std::ranges::find_if(kCodecs, [&](const EncodedImage::Codec& codec) {
     return bytes.starts_with(codec.magic) &&
            bytes.substr(std::min<std::size_t>(bytes.size(), 8)).starts_with(codec.magic_at_8);
   });
   return found == std::end(kCodecs) ? nullptr : found;
 }
+
+}  // namespace
+
+bool EncodedImage::begins(std::string_view bytes) { return find_codec(bytes) != nullptr; }
+
+bool EncodedImage::shrinks() const { return codec_->shrinks; }
 
 EncodedImage::EncodedImage(std::string_view bytes) : bytes_(bytes), codec_(find_codec(bytes)) {
   if (codec_ == nullptr) throw InputError("expected an image, a JPEG, PNG or WebP; it begins as none of them does");
