@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "common/Error.h"
 #include "common/RegularFile.h"
@@ -14,6 +15,20 @@
 namespace lockstep {
 
 namespace {
+
+constexpr std::size_t kBlock = 1 << 20;
+
+// Calls `visit(block, at, from, count)` with the blocks in which `size` bytes from `offset` on lie: `count` of them,
+// the first of which is the one at `from`, begin at `at` of the block.
+template <typename Visitor>
+void in_blocks(std::uint64_t offset, std::uint64_t size, const Visitor& visit) {
+  for (std::uint64_t from = 0; from < size;) {
+    const std::size_t at = (offset + from) % kBlock;
+    const std::size_t count = std::min<std::uint64_t>(kBlock - at, size - from);
+    visit((offset + from) / kBlock, at, from, count);
+    from += count;
+  }
+}
 
 [[noreturn]] void refuse(const std::string& directory, const std::string& what, std::uint64_t size) {
   throw InputError(with_errno("there is no room in " + directory + " for the content of " + what + ", of which " +
@@ -40,15 +55,20 @@ std::string directory_for_scratch() {
 
 void ScratchBytes::append(std::span<const std::byte> bytes, const std::string& what) {
   if (!file_ && bytes.size() <= most_in_memory_ - size_) {
-    memory_.insert(memory_.end(), bytes.begin(), bytes.end());
+    in_blocks(size_, bytes.size(), [&](std::size_t block, std::size_t at, std::size_t from, std::size_t count) {
+      if (block == memory_.size()) memory_.push_back(std::make_unique_for_overwrite<std::byte[]>(kBlock));
+      std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(from), count, memory_[block].get() + at);
+    });
     size_ += bytes.size();
     return;
   }
   if (!file_) {
     file_ = file_without_name(directory_for_scratch(), what, size_);
-    size_ = 0;
-    write(memory_, what);
-    memory_ = {};
+    const std::uint64_t held = std::exchange(size_, 0);
+    in_blocks(0, held, [&](std::size_t block, std::size_t, std::size_t, std::size_t count) {
+      write({memory_[block].get(), count}, what);
+    });
+    memory_.clear();
   }
   write(bytes, what);
 }
@@ -66,7 +86,9 @@ void ScratchBytes::write(std::span<const std::byte> bytes, const std::string& wh
 void ScratchBytes::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
   if (offset > size_ || bytes.size() > size_ - offset) throw InternalError("scratch bytes are read that nobody wrote");
   if (!file_) {
-    std::copy_n(memory_.begin() + static_cast<std::ptrdiff_t>(offset), bytes.size(), bytes.begin());
+    in_blocks(offset, bytes.size(), [&](std::size_t block, std::size_t at, std::size_t to, std::size_t count) {
+      std::copy_n(memory_[block].get() + at, count, bytes.begin() + static_cast<std::ptrdiff_t>(to));
+    });
   } else if (read_bytes_at(file_, offset, bytes) != bytes.size()) {
     throw SystemError(with_errno("cannot read a temporary file"));
   }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,8 +32,8 @@ class ScratchBytes {
 
   std::uint64_t most_in_memory_;
   std::uint64_t size_ = 0;
-  std::vector<std::byte> memory_{};
-  FileDescriptor file_{};  ///< from most_in_memory_ on: all bytes
+  std::vector<std::unique_ptr<std::byte[]>> memory_{};  ///< in blocks, so that none moves when more come
+  FileDescriptor file_{};                               ///< from most_in_memory_ on: all bytes
 };
 
 }  // namespace lockstep

@@ -116,15 +116,14 @@ class ColumnarTable {
 
   // Calls `show` with the numbers of a block; where it refuses them, once more row by row, to say which.
   template <typename Number, typename Show>
-  static void show(const Source& source, const ColumnarRows& rows, const std::vector<Number>& numbers,
-                   const Show& show) {
+  static void show(const Source& source, const ColumnarRows& rows, std::span<const Number> numbers, const Show& show) {
     try {
-      show(std::span<const Number>(numbers));
+      show(numbers);
     } catch (const InputError&) {
       const std::size_t each = numbers.size() / static_cast<std::size_t>(rows.count);
       for (std::size_t row = 0; row < static_cast<std::size_t>(rows.count); ++row) {
         try {
-          show(std::span<const Number>(numbers).subspan(row * each, each));
+          show(numbers.subspan(row * each, each));
         } catch (const InputError& error) {
           refuse(source, rows, row, error);
         }
@@ -219,33 +218,37 @@ class ColumnarTable {
       throw InputError(source.name + ": column " + field.name + " has other numbers than its rows say");
     }
     if (is_real(stored.type)) {
-      convert(stored.type, read.numbers, reals_);
-      show(source, block, reals_, [&](std::span<const double> some) { columns_.reals(column, some); });
-    } else {
-      convert(stored.type, read.numbers, integers_);
-      show(source, block, integers_, [&](std::span<const std::int64_t> some) {
-        if (stored.type == ElementType::kUint64 && std::ranges::min(some) < 0) {
-          throw InputError("column " + field.name + " holds an integer above 2^63 - 1");
-        }
-        columns_.integers(column, some);
-      });
+      const auto numbers = as<double>(stored.type, read.numbers, reals_);
+      show(source, block, numbers, [&](std::span<const double> some) { columns_.reals(column, some); });
+      place(field.sizes.empty() ? std::as_bytes(numbers) : read.numbers, field.bytes(), places_[column], rows);
+      return;
     }
+    const auto numbers = as<std::int64_t>(stored.type, read.numbers, integers_);
+    show(source, block, numbers, [&](std::span<const std::int64_t> some) {
+      if (stored.type == ElementType::kUint64 && std::ranges::min(some) < 0) {
+        throw InputError("column " + field.name + " holds an integer above 2^63 - 1");
+      }
+      columns_.integers(column, some);
+    });
     if (!field.sizes.empty()) return place(read.numbers, field.bytes(), places_[column], rows);
-    if (is_real(field.type) && !is_real(stored.type)) reals_.assign(integers_.begin(), integers_.end());
-    place(is_real(field.type) ? std::as_bytes(std::span(reals_)) : std::as_bytes(std::span(integers_)), field.bytes(),
-          places_[column], rows);
+    // Where the training channel has real numbers, and among real features.
+    reals_.assign(numbers.begin(), numbers.end());
+    const auto real = std::as_bytes(std::span(reals_));
+    place(is_real(field.type) ? real : std::as_bytes(numbers), field.bytes(), places_[column], rows);
     if (feature_places_[column] == kNone || feature_places_[column] == places_[column]) return;
-    reals_.assign(integers_.begin(), integers_.end());  // an integer among real numbers
-    place(std::as_bytes(std::span(reals_)), sizeof(double), feature_places_[column], rows);
+    place(real, sizeof(double), feature_places_[column], rows);
   }
 
+  // Numbers as int64 or float64: where they are, or in `memory`.
   template <typename Number>
-  static void convert(ElementType type, std::span<const std::byte> numbers, std::vector<Number>& out) {
-    const std::size_t count = numbers.size() / size_of(type);
-    out.resize(count);
+  static std::span<const Number> as(ElementType type, std::span<const std::byte> numbers, std::vector<Number>& memory) {
     const ElementType to = std::is_same_v<Number, double> ? ElementType::kDouble : ElementType::kInt64;
+    const std::size_t count = numbers.size() / size_of(type);
+    if (type == to) return {reinterpret_cast<const Number*>(numbers.data()), count};
+    memory.resize(count);
     Transform(type, to, false)
-        .run(numbers.data(), static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(out.data()));
+        .run(numbers.data(), static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(memory.data()));
+    return memory;
   }
 
   void place(std::span<const std::byte> values, std::size_t bytes, std::size_t place,

@@ -50,6 +50,20 @@ TEST_F(Scratch, BytesAreTheSameWhereverTheyLie) {
   }
 }
 
+// They are held in blocks of a MiB.
+TEST_F(Scratch, ManyBytesAreTheSameWhereverTheyLie) {
+  std::string text((3 << 20) + 7, '\0');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>((i * 2654435761U) >> 13);
+  for (const std::uint64_t most : {std::uint64_t{5} << 20, std::uint64_t{2} << 20}) {
+    ScratchBytes bytes(most);
+    for (std::size_t i = 0; i < text.size(); i += 700'001) append(bytes, text.substr(i, 700'001));
+    ASSERT_EQ(bytes.size(), text.size());
+    EXPECT_EQ(text_at(bytes, 0, text.size()), text);
+    EXPECT_EQ(text_at(bytes, (1 << 20) - 3, 10), text.substr((1 << 20) - 3, 10));
+    EXPECT_EQ(text_at(bytes, 2 << 20, 1 << 20), text.substr(2 << 20, 1 << 20));
+  }
+}
+
 TEST_F(Scratch, SaysWhereThereIsNoRoom) {
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit limit{};
