@@ -88,8 +88,7 @@ void choose_sharded(Job& job) {
   }
   sharded.insert(sharded.end(), job.sharded_channels.begin(), job.sharded_channels.end());
   std::ranges::sort(sharded);
-  const auto twice = std::ranges::unique(sharded);
-  sharded.erase(twice.begin(), twice.end());
+  sharded.erase(std::unique(sharded.begin(), sharded.end()), sharded.end());
 }
 
 // The hosts of the groups that the job names; every host if it names none.

@@ -28,7 +28,7 @@ Clock::duration in_clock(double seconds) {
 
 fs::path place_for_copies() {
   std::error_code error;
-  const fs::path place = fs::temp_directory_path(error);  // TMPDIR, else /tmp
+  fs::path place = fs::temp_directory_path(error);  // TMPDIR, else /tmp
   if (error) throw LaunchError("TMPDIR is no directory, and streamed channels are copied there: " + error.message());
   return place;
 }

@@ -16,6 +16,7 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <span>
 #include <string>
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "common/Error.h"
+#include "common/Text.h"
 #include "launch/WrappedObjects.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
@@ -155,6 +157,7 @@ TEST_F(PipedChannelsTest, AllAreReadAtOnce) {
 
 TEST_F(PipedChannelsTest, RecordsThatWrapObjectsBecomeFiles) {
   job_.wrapped_channels = {"train"};
+  using Texts = std::vector<std::string>;
   const std::string magic = "\x0a\x23\xd7\xce";
   const std::string large = random_bytes(100'003, 4);
   const std::string stream = part(0, "one") + part(0, "") + part(0, large) + part(1, "abcd") + part(2, "efgh") +
@@ -169,7 +172,7 @@ TEST_F(PipedChannelsTest, RecordsThatWrapObjectsBecomeFiles) {
     const std::map<std::string, std::string> expected = {{"object-000000000", "one"},
                                                          {"object-000000001", ""},
                                                          {"object-000000002", large},
-                                                         {"object-000000003", "abcd" + magic + "efgh" + magic + "i"},
+                                                         {"object-000000003", join(Texts{"abcd", "efgh", "i"}, magic)},
                                                          {"object-000000004", "last"}};
     EXPECT_EQ(contents(place.path()), expected) << each;
   }
@@ -212,7 +215,7 @@ TEST_F(PipedChannelsTest, WhatIsNoRecordIsRefused) {
 // Random changes: a clear error, or other files; never more than what came.
 TEST_F(PipedChannelsTest, AnyBytesAreRefusedOrTaken) {
   std::string whole;
-  for (int i = 0; i < 20; ++i) whole += part(0, random_bytes(static_cast<std::size_t>(i * 13), 5));
+  for (std::size_t i = 0; i < 20; ++i) whole += part(0, random_bytes(i * 13, 5));
   std::mt19937 generator(6);
   int refused = 0;
   for (int i = 0; i < 400; ++i) {
