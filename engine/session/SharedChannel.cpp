@@ -12,6 +12,7 @@
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/Columns.h"
 #include "engine/data/CommonFields.h"
 #include "engine/data/HostShard.h"
 #include "engine/session/SetUpPhase.h"
