@@ -134,13 +134,21 @@ TEST(Variation, PixelsMayStayBytes) {
   for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_EQ(reals[i], static_cast<float>(bytes[i] / 255.0));
 }
 
+TEST(Variation, OfArraysThoseWithChannelsFirstArePictures) {
+  for (const std::int64_t channels : {1, 3, 4}) EXPECT_TRUE(is_picture(picture({channels, 32, 32})));
+  EXPECT_TRUE(is_picture(picture({32, 32})));
+  EXPECT_FALSE(is_picture(picture({32, 32, 3})));
+  EXPECT_FALSE(is_picture(picture({32})));
+}
+
 TEST(Variation, WhatItCannotVaryIsRefused) {
   const ProgramSamples samples(pictures(2), {{.name = "x"}}, {});
   EXPECT_NO_THROW(samples.varied({}));
   const ProgramSamples table(pictures(2), {{.name = "y"}}, {.names = {{"target", "x"}}});
   EXPECT_NO_THROW(table.varied({}));
   EXPECT_ERROR(table.varied({.flip = 0.5}), InputError,
-               "image_flip and image_padding vary inputs of bytes in rows and columns", "x (uint8 [5, 5]), y (uint8)");
+               "image_flip and image_padding vary inputs of bytes of [rows, columns], or of [channels, rows, columns]",
+               "x (uint8 [5, 5]), y (uint8)");
   const ProgramSamples masks(pictures(2), {{.name = "again"}}, {.names = {{"again", "x"}, {"target", "x"}}});
   EXPECT_ERROR(masks.varied({.padding = 1}), InputError, "targets of sizes [5, 5]");
 }
