@@ -1,5 +1,5 @@
-// tables_benchmark DIRECTORY: the seconds of CPU time in which a channel is opened, and in which all its samples are read
-// once in a random order; and how many there are.
+// tables_benchmark DIRECTORY: the seconds of CPU time in which a channel is opened, and in which all its samples are
+// read once in a random order; and how many there are.
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
