@@ -16,16 +16,16 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::size_t kBlock = 1 << 20;
+constexpr std::size_t kPieceBytes = 1 << 20;
 
 // Calls `visit(block, at, from, count)` with the blocks in which `size` bytes from `offset` on lie: `count` of them,
 // the first of which is the one at `from`, begin at `at` of the block.
 template <typename Visitor>
 void in_blocks(std::uint64_t offset, std::uint64_t size, const Visitor& visit) {
   for (std::uint64_t from = 0; from < size;) {
-    const std::size_t at = (offset + from) % kBlock;
-    const std::size_t count = std::min<std::uint64_t>(kBlock - at, size - from);
-    visit((offset + from) / kBlock, at, from, count);
+    const std::size_t at = (offset + from) % kPieceBytes;
+    const std::size_t count = std::min<std::uint64_t>(kPieceBytes - at, size - from);
+    visit((offset + from) / kPieceBytes, at, from, count);
     from += count;
   }
 }
@@ -56,7 +56,7 @@ std::string directory_for_scratch() {
 void ScratchBytes::append(std::span<const std::byte> bytes, const std::string& what) {
   if (!file_ && bytes.size() <= most_in_memory_ - size_) {
     in_blocks(size_, bytes.size(), [&](std::size_t block, std::size_t at, std::size_t from, std::size_t count) {
-      if (block == memory_.size()) memory_.push_back(std::make_unique_for_overwrite<std::byte[]>(kBlock));
+      if (block == memory_.size()) memory_.push_back(std::make_unique_for_overwrite<std::byte[]>(kPieceBytes));
       std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(from), count, memory_[block].get() + at);
     });
     size_ += bytes.size();
