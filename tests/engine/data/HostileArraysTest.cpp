@@ -1,6 +1,7 @@
 // Files of arrays that were changed at random, and what a job does to a channel before its first step: each is refused
 // or read. `make soak` tries many.
 #include <gtest/gtest.h>
+#include <zstd.h>
 
 #include <fstream>
 #include <iostream>
@@ -28,6 +29,12 @@ struct Base {
   const char* beside = "";  ///< a file that stays as it is
   std::string bytes_beside{};
 };
+
+std::string zstd(const std::string& content) {
+  std::string packed(::ZSTD_compressBound(content.size()), '\0');
+  packed.resize(::ZSTD_compress(packed.data(), packed.size(), content.data(), content.size(), 3));
+  return packed;
+}
 
 std::vector<Base> bases() {
   const std::string x = npy("<f4", "(3, 2)", bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}));
@@ -60,6 +67,7 @@ std::vector<Base> bases() {
           {.file = "m.bin", .bytes = bytes_of(text), .beside = "m.idx", .bytes_beside = megatron_index(8, 2, {4, 4})},
           {"test_batch.bin", std::string(2 * 3073, '\3')},
           {"data.csv", "x,label,kind\r\n1.5,2,a\r\n\"-3e1\",4,\"b \"\"c\"\"\"\r\n"},
+          {"packed.csv.zst", zstd("x,label\n1.5,2\n") + zstd("-3e1,4\n")},
           {"data.jsonl",
            "{\"x\":1.5,\"kind\":\"a\",\"v\":[[1,2],[3,4]],\"y\":2}\r\n"
            "{\"kind\":\"\\u00fc\",\"y\":4,\"x\":-3e1,\"v\":[[1,2],[0.5,4]]}\n"},
