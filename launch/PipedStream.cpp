@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "common/Error.h"
@@ -16,6 +17,9 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t kReadBytes = 1 << 20;
+// Whoever calls has more to look at between two turns, which costs more than a read of what a writer gives at once.
+constexpr std::chrono::milliseconds kReadingTime{20};
+constexpr int kWaitForMore = 1;  // ms
 
 }  // namespace
 
@@ -66,7 +70,7 @@ void PipedStream::end() {
 // the two apart.
 bool PipedStream::read() {
   pollfd entry = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
-  if (::poll(&entry, 1, 0) <= 0 || entry.revents == 0) return false;
+  if (::poll(&entry, 1, kWaitForMore) <= 0 || entry.revents == 0) return false;
   const ssize_t count = ::read(fd_.get(), memory_.data(), memory_.size());
   if (count < 0) {
     if (errno == EAGAIN || errno == EINTR) return false;
@@ -81,9 +85,14 @@ bool PipedStream::read() {
 
 bool PipedStream::pump() {
   if (!fd_) open();
-  if (fd_ && read()) {
-    end();
-    return true;
+  const auto end_of_turn = std::chrono::steady_clock::now() + kReadingTime;
+  for (bool more = static_cast<bool>(fd_); more && std::chrono::steady_clock::now() < end_of_turn;) {
+    const std::uint64_t before = bytes_;
+    if (read()) {
+      end();
+      return true;
+    }
+    more = bytes_ > before;
   }
   if (std::chrono::steady_clock::now() - moved_ < source_.patience) return false;
   const double seconds = std::chrono::duration<double>(source_.patience).count();
