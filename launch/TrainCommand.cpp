@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 #include "common/Error.h"
@@ -101,7 +102,9 @@ class Refusals {
   int fail(const std::string& message, int code) const {
     std::error_code ignored;
     if (speaks() && !cleared_ && !launched_ && !prints_) fs::remove(directory_ / "failure", ignored);
-    const bool first = !prints_ && !directory_.empty() && write_failure_file(directory_, message);
+    const bool writes = !prints_ && !directory_.empty();
+    if (!speaks() && writes) await_speaker();
+    const bool first = writes && write_failure_file(directory_, message);
     if (speaks()) std::cerr << "lockstep: error: " << message << std::endl;
     if (!speaks() && first) {
       std::cerr << "lockstep: error: rank " << place_->rank << ": " << message << std::endl;
@@ -110,6 +113,16 @@ class Refusals {
   }
 
  private:
+  // As a rule it meets the same, and mpirun ends it once another rank has ended.
+  void await_speaker() const {
+    constexpr auto kTurn = std::chrono::milliseconds(50);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+    std::error_code ignored;
+    while (!fs::exists(directory_ / "failure", ignored) && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(kTurn);
+    }
+  }
+
   std::optional<RankPlace> place_;
   bool launched_;  ///< a launcher of ours watches this rank
   bool prints_;    ///< values only: nothing is trained, and nothing written
