@@ -80,8 +80,10 @@ OpenedChannel Formats::open(const fs::path& directory, const ChannelOptions& opt
       absent.push_back("no " + format.name + " file");
       wants.push_back(format.wants);
     }
-    throw InputError(channel.origin() + " must hold, plain, gzip or zstd, " + join(wants, "; or ") + ". It holds " +
-                     join(absent, ", ") + (channel.passed_over.none() ? "" : ", and " + channel.passed_over.text()));
+    // What there is comes first: a job's `failure` ends after 1,024 bytes.
+    throw InputError(channel.origin() + " holds " + join(absent, ", ") +
+                     (channel.passed_over.none() ? "" : ", and " + channel.passed_over.text()) +
+                     ". It must hold, plain, gzip or zstd, " + join(wants, "; or "));
   }
   if (recognised.size() > 1) {
     std::vector<std::string> parts;

@@ -421,7 +421,7 @@ def what_does_nothing_is_refused(directory):
     (directory / "table").mkdir()
     np.savez(directory / "table/data.npz", x=np.zeros((8, 5)), y=labels)
     for channel, arguments, text in (("npz", ["--image_crop", "random"], "image_crop is for encoded images"),
-                                     ("table", ["--image_flip", "0.5"], "image_flip and image_padding vary inputs of bytes in rows and columns"),
+                                     ("table", ["--image_flip", "0.5"], "image_flip and image_padding vary inputs of bytes of [rows, columns]"),
                                      ("folder/cow", [], "holds images without a class")):
         output = common.run(["train", "--channel", f"train={directory / channel}", "--output_dir", directory / "output", "--model", "mlp", *arguments], expect=2)
         assert text in output, output
