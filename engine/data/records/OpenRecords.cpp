@@ -74,7 +74,8 @@ std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_p
   std::vector<RandomAccessFile> files = open_random_access(channel.files);
   for (const RandomAccessFile& file : files) {
     index_records(
-        file, [&](HeaderWindow& headers, std::uint64_t offset) { return form->length(headers, offset); }, index, digest);
+        file, [&](HeaderWindow& headers, std::uint64_t offset) { return form->length(headers, offset); }, index,
+        digest);
   }
   if (index.size() == 0) throw InputError(files.at(0).name() + " holds no record");
   const RecordFields found = look_at(files, index, *form, channel.options.image.shape, digest);
