@@ -306,9 +306,7 @@ void check_job(Job& job) {
     std::error_code error;
     const fs::file_type found = fs::status(path, error).type();
     // A host that gets no files of a channel may not get its directory either.
-    const std::vector<std::string>& sharded = job.config.hyperparameters.sharded;
-    const bool may_lack = job.hosts.size() > 1 && std::ranges::count(sharded, name) > 0 && !is_dead_link(path);
-    if (found == fs::file_type::not_found && may_lack) continue;
+    if (found == fs::file_type::not_found && may_lack_files(job, name) && !is_dead_link(path)) continue;
     if (found != fs::file_type::directory) {
       job.absent.push_back("channel " + in_quotes(name) + ": " + path.string() + " is not a directory" +
                            (is_dead_link(path) ? ": it is a link whose target is not there"
@@ -316,6 +314,10 @@ void check_job(Job& job) {
                                                : ""));
     }
   }
+}
+
+bool may_lack_files(const Job& job, const std::string& channel) {
+  return job.hosts.size() > 1 && std::ranges::count(job.config.hyperparameters.sharded, channel) > 0;
 }
 
 void require_present(const std::vector<std::string>& absent) {

@@ -43,6 +43,9 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
 /// `absent`. Two steps, so that a caller whose job is refused knows where to say so.
 void check_job(Job& job);
 
+/// Whether this host may have no file of a channel: each host has files of its own.
+bool may_lack_files(const Job& job, const std::string& channel);
+
 /// Throws InputError, with the first of them, when something is absent.
 void require_present(const std::vector<std::string>& absent);
 

@@ -1,6 +1,5 @@
 #include "launch/PipedChannels.h"
 
-#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <system_error>
@@ -72,14 +71,12 @@ PipedChannels::PipedChannels(Supervisor& supervisor, const Job& job) {
     const fs::path directory = place_->path() / std::to_string(directories_.size());
     fs::create_directory(directory);
     directories_[channel] = directory;
-    const auto& sharded = job.config.hyperparameters.sharded;
-    streams.emplace_back(
-        PipedStream::Source{.channel = channel,
-                            .fifo = job.config.channels.at(channel).string() + "_0",
-                            .wrapped = job.wrapped_channels.contains(channel),
-                            .may_be_empty = job.hosts.size() > 1 && std::ranges::count(sharded, channel) > 0,
-                            .patience = in_clock(job.config.hyperparameters.pipe_timeout)},
-        directory);
+    streams.emplace_back(PipedStream::Source{.channel = channel,
+                                             .fifo = job.config.channels.at(channel).string() + "_0",
+                                             .wrapped = job.wrapped_channels.contains(channel),
+                                             .may_be_empty = may_lack_files(job, channel),
+                                             .patience = in_clock(job.config.hyperparameters.pipe_timeout)},
+                         directory);
   }
   read_all(supervisor, std::move(streams), job.config.hyperparameters.log_every);
 }

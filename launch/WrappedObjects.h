@@ -27,7 +27,6 @@ class WrappedObjects {
   void take(std::span<const std::byte> bytes);
   /// Throws InputError when a record has not ended.
   void end() const;
-  std::int64_t objects() const { return objects_; }
 
  private:
   void begin_part();

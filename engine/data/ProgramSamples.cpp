@@ -61,9 +61,8 @@ ProgramSamples ProgramSamples::varied(const Variation& variation) const {
   }
   if (samples.pictures_.empty()) {
     throw InputError(
-        "image_flip and image_padding vary inputs of bytes of [rows, columns], or of [channels, rows, columns] with 1, "
-        "3 or 4 "
-        "channels; there is " +
+        "image_flip and image_padding vary inputs of bytes of [rows, columns], or of [channels, rows, "
+        "columns] with 1, 3 or 4 channels; there is " +
         describe(dataset_->spec()) + ": leave them out");
   }
   if (target().sizes.size() >= 2) {

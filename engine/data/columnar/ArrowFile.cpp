@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -191,7 +192,7 @@ std::shared_ptr<arrow::Array> flatten(const List& lists, std::int64_t& size, std
     }
   }
   auto flat = lists.Flatten();
-  if (!flat.ok()) throw InputError("an array cannot be taken: " + flat.status().ToString());
+  if (!flat.ok()) throw std::runtime_error(flat.status().message());  // ArrowFile says of which file
   return *flat;
 }
 

@@ -38,6 +38,23 @@ bool starts_frame(std::uint8_t marker) {
 // Those without a length.
 bool stands_alone(std::uint8_t marker) { return marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8); }
 
+// Where the next marker begins, but for those that stand alone; bytes.size() when there is none.
+std::size_t next_marker(std::string_view bytes, std::size_t at) {
+  while (at + 2 <= bytes.size()) {
+    const std::uint8_t marker = byte_at(bytes, at + 1);
+    if (byte_at(bytes, at) != kFill) {
+      at = std::min(bytes.find('\xff', at), bytes.size());
+    } else if (marker == kFill) {
+      ++at;
+    } else if (stands_alone(marker)) {
+      at += 2;
+    } else {
+      return at;
+    }
+  }
+  return bytes.size();
+}
+
 struct Frame {
   std::size_t channels = 0;
   ImageHeader header;
@@ -45,12 +62,8 @@ struct Frame {
 
 Frame read_frame(std::string_view bytes) {
   Orientation orientation;
-  for (std::size_t at = 2; at + 4 <= bytes.size();) {
+  for (std::size_t at = next_marker(bytes, 2); at + 4 <= bytes.size(); at = next_marker(bytes, at)) {
     const std::uint8_t marker = byte_at(bytes, at + 1);
-    if (byte_at(bytes, at) != kFill || marker == kFill || stands_alone(marker)) {
-      at += byte_at(bytes, at) == kFill && stands_alone(marker) ? 2 : 1;
-      continue;
-    }
     const std::size_t length = number_at(bytes, at + 2);
     if (length < 2 || length > bytes.size() - at - 2 || marker == kStartOfScan) break;
     const std::string_view content = bytes.substr(at + 4, length - 2);
@@ -87,16 +100,13 @@ tjhandle decompressor() {
 
 // From marker to marker: what lies in a segment, as a smaller image of its own, or behind the end is not looked at.
 bool ends(std::string_view bytes) {
-  for (std::size_t at = 2; at + 2 <= bytes.size();) {
+  for (std::size_t at = next_marker(bytes, 2); at < bytes.size(); at = next_marker(bytes, at)) {
     const std::uint8_t marker = byte_at(bytes, at + 1);
-    if (byte_at(bytes, at) != kFill) {
-      at = std::min(bytes.find('\xff', at), bytes.size());
-    } else if (marker == kEnd) {
-      return true;
-    } else if (marker == 0 || stands_alone(marker)) {  // 0: of a scan
+    if (marker == kEnd) return true;
+    if (marker == 0) {  // of a scan
       at += 2;
     } else {
-      at += marker == kFill || at + 4 > bytes.size() ? 1 : 2 + number_at(bytes, at + 2);
+      at += at + 4 > bytes.size() ? 1 : 2 + number_at(bytes, at + 2);
     }
   }
   return false;

@@ -20,6 +20,7 @@
 #include "tests/support/MpiTest.h"
 #include "tests/support/RankAlone.h"
 #include "tests/support/SharedDirectory.h"
+#include "tests/support/SmallJob.h"
 
 namespace lockstep {
 namespace {
@@ -82,15 +83,8 @@ class SharedChannelTest : public testing::Test {
     return {.requested = [this, asked = 0, step]() mutable { return ++asked >= step && last(); }};
   }
   JobConfig config(const std::string& name) const {
-    JobConfig config;
-    config.host = "here";
-    config.output_dir = directory_ / name;
-    config.model_dir = directory_ / (name + "/model");
-    config.output_data_dir = directory_ / (name + "/data");
+    JobConfig config = small_job(directory_ / name);
     Hyperparameters& options = config.hyperparameters;
-    options.model = "mlp";
-    options.model_hidden = {8};
-    options.model_dropout = 0;
     options.batch_size = 6;
     options.epochs = 3;
     options.momentum = 0.9;

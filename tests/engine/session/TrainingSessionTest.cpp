@@ -17,6 +17,7 @@
 #include "tests/support/MpiTest.h"
 #include "tests/support/RankAlone.h"
 #include "tests/support/SharedDirectory.h"
+#include "tests/support/SmallJob.h"
 
 namespace lockstep {
 namespace {
@@ -30,17 +31,10 @@ constexpr std::int64_t kEpochs = 3;
 class TrainingSessionTest : public testing::Test {
  protected:
   JobConfig config(const std::string& name) const {
-    JobConfig config;
-    config.host = "here";
-    config.output_dir = directory_ / name;
-    config.model_dir = directory_ / (name + "/model");
-    config.output_data_dir = directory_ / (name + "/data");
+    JobConfig config = small_job(directory_ / name);
     Hyperparameters& options = config.hyperparameters;
     options.data = Data::kSynthetic;
     options.synthetic_samples = kSamples;
-    options.model = "mlp";
-    options.model_hidden = {8};
-    options.model_dropout = 0;
     options.batch_size = kBatch;
     options.epochs = kEpochs;
     options.precision = Precision::kFp64;
