@@ -20,10 +20,11 @@ test: set-up-full  ## builds everything and runs all tests
 
 bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in benchmarks/results; half an hour
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
-	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank kernels_benchmark all_reduce_benchmark tables_benchmark
+	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank kernels_benchmark all_reduce_benchmark data_benchmark
 	$(PREFIX)/bin/python3 benchmarks/kernels/run.py
 	$(PREFIX)/bin/python3 benchmarks/collectives/run.py
-	$(PREFIX)/bin/python3 benchmarks/data/run.py
+	$(PREFIX)/bin/python3 benchmarks/data/tables.py
+	$(PREFIX)/bin/python3 benchmarks/data/samples.py
 	$(PREFIX)/bin/python3 benchmarks/training/run.py
 
 bench-gpu: set-up-full  ## the same on this machine's GPU; a quarter of an hour
@@ -37,6 +38,9 @@ soak: test  ## the long forms of what `make test` runs short; hostile input unde
 	cmake --preset asan -DLOCKSTEP_PREFIX_PATH=$(PREFIX) >/dev/null
 	cmake --build build-asan -j $(JOBS) --target launch_hostile_jobs_test artifacts_hostile_test checkpoint_hostile_test
 	LOCKSTEP_SOAK=1 ctest --test-dir build-asan --output-on-failure -R hostile
+	cmake --preset fuzz -DLOCKSTEP_PREFIX_PATH=$(PREFIX) >/dev/null
+	cmake --build --preset fuzz -j $(JOBS)
+	tests/fuzz/run build-fuzz 600
 
 sanitize: sanitize-asan sanitize-tsan  ## unit and MPI tests under AddressSanitizer and UBSan, those without libtorch under ThreadSanitizer
 

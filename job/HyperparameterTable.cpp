@@ -131,6 +131,13 @@ std::vector<HyperparameterRow> data_rows() {
             "the same files of all others. SageMaker's ShardedByS3Key says so by itself.")
           .unless(only_with_files)
           .changeable(),  // whose samples they are, their digest tells
+      mixture_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
+      integer(
+          "skip_bad_records", &H::skip_bad_records, 0, kMany,
+          "Records of a channel, over all hosts, that may be left out because they cannot be read; more are an error. "
+          "Each record is read once before training then.")
+          .unless(only_with_files)
+          .changeable(),  // what is left out, the data's digest tells
       boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
       integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
           .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),

@@ -95,7 +95,9 @@ struct Hyperparameters {
   /// Which column of a channel feeds which input of the program, where their names differ; `target` and `weight` stand
   /// for those two.
   std::map<std::string, std::string> columns{};
-  std::vector<std::string> sharded{};  ///< channels of which each host has files of its own
+  std::vector<std::string> sharded{};       ///< channels of which each host has files of its own
+  std::map<std::string, double> mixture{};  ///< channel → its share of the training samples; empty: no mixture
+  std::int64_t skip_bad_records = 0;        ///< of each channel; 0: none may be bad
   bool shuffle = true;
   std::int64_t synthetic_samples = 1024;      ///< data=synthetic: of an epoch
   ImageCrop image_crop = ImageCrop::kCenter;  ///< of encoded images

@@ -37,6 +37,21 @@ std::optional<CheckpointEvery> checkpoint_interval(const RawValue& raw) {
   return std::nullopt;
 }
 
+// Of an object, or of a list of name=value.
+std::vector<std::pair<std::string, RawValue>> named_values(const RawValue& raw) {
+  std::vector<std::pair<std::string, RawValue>> values;
+  if (const json object = raw.structure(); object.is_object()) {
+    for (const auto& [name, value] : object.items()) values.emplace_back(name, RawValue(value));
+    return values;
+  }
+  for (const RawValue& item : raw.items()) {
+    const std::string text = item.text();
+    const std::size_t equals = std::min(text.find('='), text.size());
+    values.emplace_back(text.substr(0, equals), RawValue(json(text.substr(std::min(equals + 1, text.size())))));
+  }
+  return values;
+}
+
 }  // namespace
 
 HyperparameterRow model_row() {
@@ -201,20 +216,10 @@ HyperparameterRow columns_row() {
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 std::map<std::string, std::string> columns;
-                const auto add = [&](const std::string& name, const std::string& column) {
-                  if (name.empty() || column.empty() || !columns.emplace(name, column).second) {
+                for (const auto& [name, column] : named_values(raw)) {
+                  const std::string text = column.text();
+                  if (name.empty() || text.empty() || !columns.emplace(name, text).second) {
                     throw InputError("expected each name once with its column, as in image=pixels,target=digit");
-                  }
-                };
-                if (const json object = raw.structure(); object.is_object()) {
-                  for (const auto& [name, column] : object.items()) {
-                    add(name, column.is_string() ? column.get<std::string>() : "");
-                  }
-                } else {
-                  for (const RawValue& item : raw.items()) {
-                    const std::string text = item.text();
-                    const std::size_t equals = std::min(text.find('='), text.size());
-                    add(text.substr(0, equals), text.substr(std::min(equals + 1, text.size())));
                   }
                 }
                 hyperparameters.columns = std::move(columns);
@@ -226,6 +231,36 @@ HyperparameterRow columns_row() {
             return list;
           },
           .idle = {}};
+}
+
+HyperparameterRow mixture_row() {
+  return {
+      .name = "mixture",
+      .type = "list of channel=share, or an object",
+      .help =
+          "Channels that are trained on together, and their shares of the samples, as in train=0.7,more=0.3. An epoch "
+          "is over when each sample has come at least once.",
+      .set =
+          [](Hyperparameters& hyperparameters, const RawValue& raw) {
+            std::map<std::string, double> mixture;
+            for (const auto& [channel, share] : named_values(raw)) {
+              const auto number = share.number();
+              if (channel.empty() || !number || !kPositive.contains(*number) ||
+                  !mixture.emplace(channel, *number).second) {
+                throw InputError("expected each channel once with its share, a number > 0, as in train=0.7,more=0.3");
+              }
+            }
+            if (mixture.size() == 1) throw InputError("expected at least two channels");
+            hyperparameters.mixture = std::move(mixture);
+          },
+      .get = [](const Hyperparameters& hyperparameters) -> json {
+        json list = json::array();
+        for (const auto& [channel, share] : hyperparameters.mixture) {
+          list.push_back(channel + "=" + format("%.17g", share));
+        }
+        return list;
+      },
+      .idle = {}};
 }
 
 }  // namespace lockstep

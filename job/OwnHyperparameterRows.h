@@ -15,5 +15,6 @@ HyperparameterRow time_row(std::string name, double Hyperparameters::*member, st
 HyperparameterRow checkpoint_every_row();
 HyperparameterRow parameter_groups_row();
 HyperparameterRow columns_row();
+HyperparameterRow mixture_row();
 
 }  // namespace lockstep

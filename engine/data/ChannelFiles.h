@@ -37,6 +37,8 @@ struct ChannelOptions {
   std::map<std::string, std::string> columns{};  ///< input, or `target` or `weight` → column, where their names differ
   std::optional<std::int64_t> window{};          ///< tokens of a sample that is cut out of a text; nothing: not known
   ImageOptions image{};
+  /// Records that may be bad: opening goes on when it meets so many that cannot be read (Dataset::bad_records).
+  std::int64_t most_bad = 0;
   /// The fields that these have to be like: the training channel's, or where hosts have files of their own those that
   /// all have in common. Null: what the files hold. A format of categories takes over theirs.
   const SampleSpec* like = nullptr;

@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "engine/data/BadRecord.h"
 #include "engine/data/Draw.h"
 #include "engine/data/Field.h"
 #include "engine/data/Shards.h"
@@ -29,6 +32,9 @@ class Dataset {
   virtual std::string place(std::size_t field, std::int64_t /*sample*/) const { return spec().fields[field].origin; }
   /// What whoever trains on it should know of how it was read; "" when there is nothing.
   virtual std::string note() const { return ""; }
+  /// The samples that cannot be read, in ascending order, where opening has looked at every one; nothing where it has
+  /// not: find_bad_records does. Opening accepts such only where it may (ChannelOptions::most_bad).
+  virtual std::optional<std::vector<BadRecord>> bad_records() const { return std::vector<BadRecord>(); }
   /// Writes each field of `samples` as stored, one sample after another, into the memory in its place of `fields`;
   /// nullptr stands for a field that is not wanted. Thread-safe.
   virtual void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const = 0;

@@ -7,12 +7,14 @@
 namespace lockstep {
 
 RecordDataset::RecordDataset(std::vector<RandomAccessFile> files, RecordIndex index,
-                             std::unique_ptr<const RecordDecoder> decoder, std::string digest, std::string note)
+                             std::unique_ptr<const RecordDecoder> decoder, std::string digest, std::string note,
+                             std::optional<std::vector<BadRecord>> bad)
     : files_(std::move(files)),
       index_(std::move(index)),
       decoder_(std::move(decoder)),
       digest_(std::move(digest)),
-      note_(std::move(note)) {
+      note_(std::move(note)),
+      bad_(std::move(bad)) {
   if (index_.size() == 0) throw InputError(files_.at(0).name() + " holds no record");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,15 +33,17 @@ class RecordDecoder {
 /// Holds the index, and of the files nothing else: data may be larger than memory.
 class RecordDataset : public Dataset {
  public:
-  /// `files`: in the index's order. `digest`: of their content. Throws InputError when there is no record.
+  /// `files`: in the index's order. `digest`: of their content. `bad`: Dataset::bad_records. Throws InputError when
+  /// there is no record.
   RecordDataset(std::vector<RandomAccessFile> files, RecordIndex index, std::unique_ptr<const RecordDecoder> decoder,
-                std::string digest, std::string note = "");
+                std::string digest, std::string note = "", std::optional<std::vector<BadRecord>> bad = {});
 
   std::int64_t size() const override { return index_.size(); }
   const SampleSpec& spec() const override { return decoder_->spec(); }
   std::string digest() const override { return digest_; }
   std::string place(std::size_t field, std::int64_t sample) const override;
   std::string note() const override { return note_; }
+  std::optional<std::vector<BadRecord>> bad_records() const override { return bad_; }
   /// Throws InputError, naming file, record and byte, for a record that cannot be read or decoded.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
   void read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
@@ -58,6 +61,7 @@ class RecordDataset : public Dataset {
   std::unique_ptr<const RecordDecoder> decoder_;
   std::string digest_;
   std::string note_;
+  std::optional<std::vector<BadRecord>> bad_;
 };
 
 }  // namespace lockstep

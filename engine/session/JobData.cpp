@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/MixedDataset.h"
 #include "engine/data/Variation.h"
 #include "engine/session/FittingSamples.h"
 #include "engine/session/ProgramInputs.h"
+#include "engine/session/SetUpPhase.h"
 #include "engine/session/SharedChannel.h"
 
 namespace lockstep {
@@ -73,47 +76,79 @@ std::optional<ImageShape> image_shape_of(const Dataset& train) {
   return std::nullopt;
 }
 
+ChannelOpening opening_of(const JobConfig& config, const std::string& channel, const Formats& formats,
+                          ChannelOptions how, int hosts) {
+  const std::filesystem::path& directory = config.channels.at(channel);
+  const Hyperparameters& options = config.hyperparameters;
+  const bool sharded = std::ranges::count(options.sharded, channel) > 0;
+  if (const auto type = config.content_types.find(channel); type != config.content_types.end()) {
+    how.content_type = type->second;
+  }
+  return {.name = channel,
+          .host = config.host,
+          .sharded = sharded,
+          .open =
+              [=, &formats, &directory](const SampleSpec* like) mutable {
+                if (sharded && hosts > 1 && holds_nothing(directory)) return OpenedChannel();
+                how.like = like;
+                return formats.open(directory, how);
+              },
+          .like = how.like,
+          .most_bad = how.most_bad,
+          .threads = static_cast<int>(options.loader_threads)};
+}
+
 }  // namespace
 
 JobData choose_channels(const JobConfig& config) {
-  const auto has = [&](const char* name) { return config.channels.contains(name); };
-  if (!has("train") && !has("training")) {
-    throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config));
-  }
+  const auto has = [&](const std::string& name) { return config.channels.contains(name); };
   JobData data;
-  data.train = has("train") ? "train" : "training";
+  data.train = config.hyperparameters.mixture.empty() ? has("train") ? "train" : "training" : "mixture";
   if (has("validation")) data.evaluation = "validation";
   if (has("test")) (data.evaluation.empty() ? data.evaluation : data.test) = "test";
+  for (const auto& [channel, share] : config.hyperparameters.mixture) {
+    if (!has(channel)) {
+      throw InputError("mixture names the channel " + in_quotes(channel) + ", and " + channel_names(config));
+    }
+    if (channel == data.evaluation || channel == data.test) {
+      throw InputError("mixture names the channel " + channel + ", which is evaluated: it cannot be trained on, too");
+    }
+  }
+  if (config.hyperparameters.mixture.empty() && !has(data.train)) {
+    throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config));
+  }
   return data;
 }
 
 Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
                        const RankContext& context) {
-  const std::optional<std::int64_t> window = graph == nullptr ? std::nullopt : window_of(*graph);
-  ImageOptions image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph),
-                        .crop = config.hyperparameters.image_crop};
+  const Hyperparameters& options = config.hyperparameters;
+  ChannelOptions how = {
+      .columns = options.columns,
+      .window = graph == nullptr ? std::nullopt : window_of(*graph),
+      .image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph), .crop = options.image_crop},
+      .most_bad = options.skip_bad_records};
+  const auto open = [&](const std::string& channel) {
+    OpenedChannel opened = share_channel(opening_of(config, channel, formats, how, context.hosts), context);
+    if (how.like == nullptr) {  // the first channel says what the others must be like
+      how.like = &opened.dataset->spec();
+      if (!how.image.shape) how.image.shape = image_shape_of(*opened.dataset);
+    }
+    return opened;
+  };
   Channels channels;
-  for (const std::string& channel : {chosen.train, chosen.evaluation, chosen.test}) {
-    if (channel.empty()) continue;
-    const std::filesystem::path& directory = config.channels.at(channel);
-    const auto type = config.content_types.find(channel);
-    const bool sharded = std::ranges::count(config.hyperparameters.sharded, channel) > 0;
-    const auto open = [&](const SampleSpec* like) {
-      if (sharded && context.hosts > 1 && holds_nothing(directory)) return OpenedChannel();
-      return formats.open(directory, {.content_type = type == config.content_types.end() ? "" : type->second,
-                                      .columns = config.hyperparameters.columns,
-                                      .window = window,
-                                      .image = image,
-                                      .like = like});
-    };
-    channels[channel] =
-        share_channel({.name = channel,
-                       .host = config.host,
-                       .sharded = sharded,
-                       .open = open,
-                       .like = channel == chosen.train ? nullptr : &channels.at(chosen.train).dataset->spec()},
-                      context);
-    if (channel == chosen.train && !image.shape) image.shape = image_shape_of(*channels[channel].dataset);
+  if (options.mixture.empty()) {
+    channels[chosen.train] = open(chosen.train);
+  } else {
+    std::vector<MixturePart> parts;
+    for (const auto& [channel, share] : options.mixture) {
+      parts.push_back({.channel = channel, .share = share, .dataset = open(channel).dataset});
+    }
+    set_up_phase(context.host,
+                 [&] { channels[chosen.train].dataset = std::make_shared<MixedDataset>(std::move(parts)); });
+  }
+  for (const std::string& channel : {chosen.evaluation, chosen.test}) {
+    if (!channel.empty()) channels[channel] = open(channel);
   }
   return channels;
 }

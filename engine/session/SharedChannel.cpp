@@ -16,6 +16,7 @@
 #include "engine/data/CommonFields.h"
 #include "engine/data/HostShard.h"
 #include "engine/session/SetUpPhase.h"
+#include "engine/session/SkippedRecords.h"
 
 namespace lockstep {
 
@@ -193,10 +194,21 @@ OpenedChannel share_channel(const ChannelOpening& opening, const RankContext& co
   set_up_phase(context.host, [&] { own = opening.open(opening.like); });
   std::vector<Report> reports = gather(opening, own, context);
   require_same(opening, reports);
-  if (!opening.sharded || context.hosts == 1) return own;
+  const bool sharded = opening.sharded && context.hosts > 1;
+  const auto skip_bad = [&] {
+    if (opening.most_bad == 0) return;
+    const BadRecordSearch search = {
+        .channel = opening.name, .most = opening.most_bad, .threads = opening.threads, .sharded = sharded};
+    own.dataset = skip_bad_records(own.dataset, search, context);
+  };
+  if (!sharded) {
+    skip_bad();
+    return own;
+  }
   const SampleSpec fields = fields_of(opening, by_host(reports));
   set_up_phase(context.host, [&] { open_again(opening, fields, own); });
-  reports = gather(opening, own, context);  // opened again, samples may have another digest
+  skip_bad();
+  reports = gather(opening, own, context);  // opened again, or with fewer samples, it may have another digest
   require_same(opening, reports);
   const std::vector<Report> hosts = by_host(reports);
   Digest digest;

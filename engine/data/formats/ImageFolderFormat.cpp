@@ -115,7 +115,7 @@ std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vect
   }
   return std::make_unique<ImageDataset>(
       channel.origin(), std::make_unique<ImageFiles>(channel.directory, std::move(names), std::move(labels)),
-      std::vector<std::string>(), channel.options.image);
+      std::vector<std::string>(), channel.options);
 }
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
@@ -136,7 +136,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   }
   return std::make_unique<ImageDataset>(
       channel.origin(), std::make_unique<ImageFiles>(channel.directory, std::move(names), std::move(labels)),
-      std::move(categories), channel.options.image);
+      std::move(categories), channel.options);
 }
 
 }  // namespace

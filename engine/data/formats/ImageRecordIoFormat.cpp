@@ -102,7 +102,7 @@ Format image_recordio_format() {
               },
           .open = [](const ChannelFiles& channel) -> std::unique_ptr<Dataset> {
             return std::make_unique<ImageDataset>(channel.origin(), std::make_unique<RecordIoImages>(channel),
-                                                  std::vector<std::string>(), channel.options.image);
+                                                  std::vector<std::string>(), channel.options);
           }};
 }
 

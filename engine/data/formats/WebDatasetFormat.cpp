@@ -138,7 +138,7 @@ Format webdataset_format() {
               },
           .open = [](const ChannelFiles& channel) -> std::unique_ptr<Dataset> {
             return std::make_unique<ImageDataset>(channel.origin(), std::make_unique<TarImages>(channel),
-                                                  std::vector<std::string>(), channel.options.image);
+                                                  std::vector<std::string>(), channel.options);
           }};
 }
 

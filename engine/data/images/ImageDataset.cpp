@@ -28,15 +28,35 @@ auto visit_image(const ImageSource& source, std::int64_t sample, const Visitor& 
   }
 }
 
-ImageMaker maker_for(const std::string& origin, const ImageSource& source, const ImageOptions& options) {
+// Of an image; nothing where it is none and that may be.
+std::optional<ImageShape> shape_of(const ImageSource& source, std::int64_t sample, bool may_be_bad) {
+  try {
+    return visit_image(source, sample, shape_of_image);
+  } catch (const InputError&) {
+    if (!may_be_bad) throw;
+    return std::nullopt;
+  }
+}
+
+// Of the first image.
+ImageShape first_shape(const ImageSource& source, std::int64_t most_bad) {
+  const std::int64_t last = std::min(most_bad, source.size() - 1);
+  for (std::int64_t i = 0; i < last; ++i) {
+    if (const auto shape = shape_of(source, i, true)) return *shape;
+  }
+  return *shape_of(source, last, false);
+}
+
+ImageMaker maker_for(const std::string& origin, const ImageSource& source, const ChannelOptions& options) {
   if (source.size() == 0) throw InputError(origin + " holds no image");
-  return ImageMaker(options.shape ? *options.shape : visit_image(source, 0, shape_of_image), options.crop);
+  return ImageMaker(options.image.shape ? *options.image.shape : first_shape(source, options.most_bad),
+                    options.image.crop);
 }
 
 }  // namespace
 
 ImageDataset::ImageDataset(const std::string& origin, std::unique_ptr<const ImageSource> source,
-                           std::vector<std::string> categories, const ImageOptions& options)
+                           std::vector<std::string> categories, const ChannelOptions& options)
     : source_(std::move(source)), maker_(maker_for(origin, *source_, options)) {
   spec_.fields.push_back(
       {.name = "image", .type = ElementType::kUint8, .sizes = maker_.shape().sizes(), .large = true, .origin = origin});
@@ -50,22 +70,22 @@ ImageDataset::ImageDataset(const std::string& origin, std::unique_ptr<const Imag
   source_->update(digest);
   for (std::int64_t i = 0; i < size(); ++i) digest.update(std::to_string(source_->label(i)) + ",");
   digest_ = digest.hex();
-  note_ = describe_sizes();
+  note_ = describe_sizes(options.most_bad > 0);
 }
 
 std::string ImageDataset::place(std::size_t /*field*/, std::int64_t sample) const { return source_->place(sample); }
 
-std::string ImageDataset::describe_sizes() const {
+std::string ImageDataset::describe_sizes(bool may_be_bad) const {
   std::set<std::pair<std::int64_t, std::int64_t>> sizes;
   const std::int64_t looked_at = std::min(kNoted, size());
   for (std::int64_t i = 0; i < looked_at; ++i) {
-    const ImageShape found =
-        visit_image(*source_, i * (size() - 1) / std::max<std::int64_t>(looked_at - 1, 1), shape_of_image);
-    sizes.emplace(found.height, found.width);
+    const std::int64_t sample = i * (size() - 1) / std::max<std::int64_t>(looked_at - 1, 1);
+    if (const auto found = shape_of(*source_, sample, may_be_bad)) sizes.emplace(found->height, found->width);
   }
   const auto text = [](const std::pair<std::int64_t, std::int64_t>& size) {
     return std::to_string(size.first) + "×" + std::to_string(size.second);
   };
+  if (sizes.empty()) return "";
   const std::string made = text({maker_.shape().height, maker_.shape().width});
   return "images of " +
          (sizes.size() == 1 ? text(*sizes.begin()) : text(*sizes.begin()) + " to " + text(*sizes.rbegin())) +

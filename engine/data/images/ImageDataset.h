@@ -19,9 +19,9 @@ class ImageDataset : public Dataset {
  public:
   /// As large as the program's input is, or, where that is not known, as the first image. `categories`: what labels
   /// stand for, each of which is below their count; none: that is not known. Throws InputError, naming `origin`, when
-  /// there is no image, or when one of those looked at is none.
+  /// there is no image, or when one of those looked at is none, unless there may be such (ChannelOptions::most_bad).
   ImageDataset(const std::string& origin, std::unique_ptr<const ImageSource> source,
-               std::vector<std::string> categories, const ImageOptions& options);
+               std::vector<std::string> categories, const ChannelOptions& options);
 
   std::int64_t size() const override { return source_->size(); }
   const SampleSpec& spec() const override { return spec_; }
@@ -30,6 +30,7 @@ class ImageDataset : public Dataset {
   /// The sizes of some images, and what becomes of them.
   std::string note() const override { return note_; }
   bool crops() const override { return true; }
+  std::optional<std::vector<BadRecord>> bad_records() const override { return std::nullopt; }
   /// Throws InputError, naming the image, for one that cannot be read or decoded.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
   /// With random parts of images, where the options say so.
@@ -37,7 +38,7 @@ class ImageDataset : public Dataset {
                    const Draw& draw) const override;
 
  private:
-  std::string describe_sizes() const;
+  std::string describe_sizes(bool may_be_bad) const;
   void read_all(std::span<const std::int64_t> samples, std::span<std::byte* const> fields, const Draw* draw) const;
 
   std::unique_ptr<const ImageSource> source_;

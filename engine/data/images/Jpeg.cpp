@@ -27,7 +27,7 @@ constexpr std::uint8_t kExif = 0xe1;
 constexpr const char* kRepair = "; copy it again, or convert it";
 
 std::uint8_t byte_at(std::string_view bytes, std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); }
-std::size_t number_at(std::string_view bytes, std::size_t i) {
+std::size_t big_endian_16(std::string_view bytes, std::size_t i) {
   return std::size_t{byte_at(bytes, i)} << 8U | byte_at(bytes, i + 1);
 }
 
@@ -64,7 +64,7 @@ Frame read_frame(std::string_view bytes) {
   Orientation orientation;
   for (std::size_t at = next_marker(bytes, 2); at + 4 <= bytes.size(); at = next_marker(bytes, at)) {
     const std::uint8_t marker = byte_at(bytes, at + 1);
-    const std::size_t length = number_at(bytes, at + 2);
+    const std::size_t length = big_endian_16(bytes, at + 2);
     if (length < 2 || length > bytes.size() - at - 2 || marker == kStartOfScan) break;
     const std::string_view content = bytes.substr(at + 4, length - 2);
     if (marker == kExif && content.starts_with("Exif\0\0"sv)) orientation = exif_orientation(content);
@@ -77,8 +77,8 @@ Frame read_frame(std::string_view bytes) {
         throw InputError("has " + std::to_string(channels) + " channels; expected 1, 3 or 4: convert it");
       }
       return {.channels = channels,
-              .header = {.height = static_cast<std::int64_t>(number_at(content, 1)),
-                         .width = static_cast<std::int64_t>(number_at(content, 3)),
+              .header = {.height = static_cast<std::int64_t>(big_endian_16(content, 1)),
+                         .width = static_cast<std::int64_t>(big_endian_16(content, 3)),
                          .channels = channels == 1 ? 1 : 3,
                          .orientation = orientation}};
     }
@@ -106,7 +106,7 @@ bool ends(std::string_view bytes) {
     if (marker == 0) {  // of a scan
       at += 2;
     } else {
-      at += at + 4 > bytes.size() ? 1 : 2 + number_at(bytes, at + 2);
+      at += at + 4 > bytes.size() ? 1 : 2 + big_endian_16(bytes, at + 2);
     }
   }
   return false;

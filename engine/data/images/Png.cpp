@@ -55,16 +55,16 @@ class Reader {
   spng_ihdr about_{};
 };
 
-std::uint32_t number_at(std::string_view bytes, std::size_t at) {
+std::uint32_t big_endian_32(std::string_view bytes, std::size_t at) {
   std::uint32_t value = 0;
   for (std::size_t i = 0; i < 4; ++i) value = value << 8U | static_cast<std::uint8_t>(bytes[at + i]);
   return value;
 }
 
 // Behind the signature, chunks: length, name, content, checksum.
-Orientation orientation_of(std::string_view bytes) {
+Orientation png_orientation(std::string_view bytes) {
   for (std::size_t at = 8; at + 12 <= bytes.size();) {
-    const std::size_t length = number_at(bytes, at);
+    const std::size_t length = big_endian_32(bytes, at);
     if (length > bytes.size() - at - 12) break;
     if (bytes.substr(at + 4, 4) == "eXIf") return exif_orientation(bytes.substr(at + 8, length));
     at += 12 + length;
@@ -79,7 +79,7 @@ ImageHeader read_png_header(std::string_view bytes) {
   return {.height = reader.about().height,
           .width = reader.about().width,
           .channels = reader.grey() ? 1 : 3,
-          .orientation = orientation_of(bytes)};
+          .orientation = png_orientation(bytes)};
 }
 
 void decode_png(std::string_view bytes, const ImageHeader& /*header*/, int /*shrink*/, Pixels& pixels) {

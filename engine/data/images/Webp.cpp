@@ -25,7 +25,7 @@ void require(VP8StatusCode code) {
 }
 
 // Behind the file's header of 12 bytes, chunks: name, length, content, and a zero where that is odd.
-Orientation orientation_of(std::string_view bytes) {
+Orientation webp_orientation(std::string_view bytes) {
   for (std::size_t at = 12; at + 8 <= bytes.size();) {
     const std::size_t length = number_at<std::uint32_t>(bytes.data() + at + 4);
     if (length > bytes.size() - at - 8) break;
@@ -41,7 +41,7 @@ ImageHeader read_webp_header(std::string_view bytes) {
   WebPBitstreamFeatures about;
   require(::WebPGetFeatures(data_of(bytes), bytes.size(), &about));
   if (about.has_animation != 0) throw InputError("is animated; expected a single image: take one of its frames");
-  return {.height = about.height, .width = about.width, .channels = 3, .orientation = orientation_of(bytes)};
+  return {.height = about.height, .width = about.width, .channels = 3, .orientation = webp_orientation(bytes)};
 }
 
 void decode_webp(std::string_view bytes, const ImageHeader& header, int /*shrink*/, Pixels& pixels) {

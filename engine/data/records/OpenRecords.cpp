@@ -21,12 +21,14 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kLookedAt = 16;
+constexpr std::uint64_t kMostRecordBytes = std::numeric_limits<std::uint32_t>::max();
 
 // Some of all records, from the first to the last: those of one file may be alike.
 RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex& index, const RecordForm& form,
-                     const std::optional<ImageShape>& image, Digest& digest) {
-  RecordFields fields(image);
+                     const ChannelOptions& options, Digest& digest) {
+  RecordFields fields(options.image.shape);
   const std::int64_t count = std::min(index.size(), kLookedAt);
+  std::int64_t bad = 0;
   std::vector<std::byte> bytes;
   for (std::int64_t i = 0; i < count; ++i) {
     const RecordIndex::Place place = index.place(count == 1 ? 0 : i * (index.size() - 1) / (count - 1));
@@ -37,6 +39,7 @@ RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex&
       form.visit({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
                  [&](const RecordValue& value) { fields.look_at(value); });
     } catch (const InputError& error) {
+      if (options.most_bad > 0 && ++bad < count) continue;  // whoever leaves them out counts them
       throw InputError(record_place(files[place.file].name(), place.record, place.offset) + ": " + error.what());
     }
   }
@@ -45,7 +48,8 @@ RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex&
 
 }  // namespace
 
-void index_records(const RandomAccessFile& file, const RecordLength& length_of, RecordIndex& index, Digest& digest) {
+void index_records(const RandomAccessFile& file, const RecordLength& length_of, RecordIndex& index, Digest& digest,
+                   bool may_be_bad) {
   HeaderWindow headers(file);
   index.begin_file(0);
   std::int64_t record = 0;
@@ -56,14 +60,20 @@ void index_records(const RandomAccessFile& file, const RecordLength& length_of, 
         throw InputError("its header says that it ends at byte " + std::to_string(offset + length) +
                          ", but the file ends at byte " + std::to_string(file.size()) + ": it is truncated");
       }
-      if (length > std::numeric_limits<std::uint32_t>::max()) {
+      if (length > kMostRecordBytes) {
         throw InputError("it has " + std::to_string(length) + " bytes; at most 4 GiB are possible");
       }
       index.add(static_cast<std::uint32_t>(length));
       digest.update(std::as_bytes(std::span(&length, 1)));
       offset += length;
     } catch (const InputError& error) {
-      throw InputError(record_place(file.name(), record, offset) + ": " + error.what());
+      const std::uint64_t left = file.size() - offset;
+      if (!may_be_bad || left > kMostRecordBytes) {
+        throw InputError(record_place(file.name(), record, offset) + ": " + error.what());
+      }
+      index.add(static_cast<std::uint32_t>(left));
+      digest.update(std::as_bytes(std::span(&left, 1)));
+      return;
     }
   }
 }
@@ -74,11 +84,11 @@ std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_p
   std::vector<RandomAccessFile> files = open_random_access(channel.files);
   for (const RandomAccessFile& file : files) {
     index_records(
-        file, [&](HeaderWindow& headers, std::uint64_t offset) { return form->length(headers, offset); }, index,
-        digest);
+        file, [&](HeaderWindow& headers, std::uint64_t offset) { return form->length(headers, offset); }, index, digest,
+        channel.options.most_bad > 0);
   }
   if (index.size() == 0) throw InputError(files.at(0).name() + " holds no record");
-  const RecordFields found = look_at(files, index, *form, channel.options.image.shape, digest);
+  const RecordFields found = look_at(files, index, *form, channel.options, digest);
   std::vector<Field> fields = found.fields(channel.origin(), channel.options.like);
   std::vector<bool> images = found.images(fields);
   std::uint64_t bytes = 0;

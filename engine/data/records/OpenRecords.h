@@ -17,8 +17,10 @@ namespace lockstep {
 using RecordLength = std::function<std::uint64_t(HeaderWindow& headers, std::uint64_t offset)>;
 
 /// Adds the records of a file to an index, and their lengths to a digest. Throws InputError, naming file, record and
-/// byte, for one that `length` refuses or that is cut short.
-void index_records(const RandomAccessFile& file, const RecordLength& length, RecordIndex& index, Digest& digest);
+/// byte, for one that `length` refuses or that is cut short. Where records may be bad, such a one is taken for all that
+/// is left of the file: nothing tells where the next begins.
+void index_records(const RandomAccessFile& file, const RecordLength& length, RecordIndex& index, Digest& digest,
+                   bool may_be_bad = false);
 
 /// Reads all headers, and of what they head a few records of the channel, which say what fields there are
 /// (RecordFields). The digest is of the lengths, the fields and those records. Throws InputError, naming file, record

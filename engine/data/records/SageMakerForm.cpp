@@ -14,7 +14,7 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::string_view kValues = "values";
+constexpr std::string_view kTensorValues = "values";
 
 std::optional<ElementType> type_of(std::uint32_t value) {
   switch (value) {
@@ -49,7 +49,7 @@ void SageMakerForm::visit(std::string_view record, const std::function<void(cons
     const auto type = type_of(value.field);
     if (!type) continue;
     const char* const role = reader.field() == 1 ? kFeaturesField : kTargetColumn;
-    visit({.name = entry.key == kValues ? role : entry.key,
+    visit({.name = entry.key == kTensorValues ? role : entry.key,
            .type = *type,
            .list = value.value,
            .tensor = *type != ElementType::kUint8});

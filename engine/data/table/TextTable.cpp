@@ -1,6 +1,8 @@
 #include "engine/data/table/TextTable.h"
 
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "common/Digest.h"
 #include "common/Error.h"
@@ -20,9 +22,16 @@ std::uint32_t length_between(std::uint64_t begin, std::uint64_t end) {
   return static_cast<std::uint32_t>(end - begin);
 }
 
+/// What the files of a table hold, as far as they have been read.
+struct Indexed {
+  RecordIndex records{};
+  Digest digest{};
+  std::vector<BadRecord> bad{};
+};
+
 // A record reaches to where the next begins: line ends and blank lines belong to the one before.
-void index_file(const std::filesystem::path& path, const TextTable& table, TableColumns& columns, RecordIndex& index,
-                Digest& digest) {
+void index_file(const std::filesystem::path& path, const TextTable& table, std::int64_t most_bad, TableColumns& columns,
+                Indexed& indexed) {
   const auto file = open_input_file(path);
   TextRecords records(*file, [&](std::string_view text) { return table.end_of_record(text); });
   if (const std::string header = table.header(); !header.empty() && records.next() && records.text() != header) {
@@ -32,37 +41,40 @@ void index_file(const std::filesystem::path& path, const TextTable& table, Table
   bool first = true;
   while (records.next()) {
     try {
-      table.look_at(records.text(), columns);
-      digest.update(records.text());
       if (std::exchange(first, false)) {
-        index.begin_file(records.offset());
+        indexed.records.begin_file(records.offset());
       } else {
-        index.add(length_between(begin, records.offset()));
+        indexed.records.add(length_between(begin, records.offset()));
       }
       begin = records.offset();
+      indexed.digest.update(records.text());
+      table.look_at(records.text(), columns);
     } catch (const InputError& error) {
-      throw InputError(records.place() + ": " + error.what());
+      const std::string why = records.place() + ": " + error.what();
+      if (begin != records.offset() || std::ssize(indexed.bad) == most_bad) throw InputError(why);
+      indexed.bad.push_back({.sample = indexed.records.size(), .why = why});
     }
   }
-  first ? index.begin_file(0) : index.add(length_between(begin, records.end()));
+  first ? indexed.records.begin_file(0) : indexed.records.add(length_between(begin, records.end()));
 }
 
 }  // namespace
 
 std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table, TableColumns columns) {
-  RecordIndex index;
-  Digest digest;
-  for (const std::filesystem::path& path : channel.files) index_file(path, table, columns, index, digest);
+  Indexed indexed;
+  for (const std::filesystem::path& path : channel.files) {
+    index_file(path, table, channel.options.most_bad, columns, indexed);
+  }
   std::vector<Field> fields = columns.fields(channel.origin());
-  update_layout(digest, fields);
+  update_layout(indexed.digest, fields);
   auto features = features_of(fields, channel.options);
   std::string note = table.note();
   if (const std::string others = left_out(fields, features); !others.empty()) {
     note += (note.empty() ? "" : "; ") + others;
   }
-  return std::make_unique<RecordDataset>(open_random_access(channel.files), std::move(index),
-                                         table.decoder(std::move(fields), std::move(features)), digest.hex(),
-                                         std::move(note));
+  return std::make_unique<RecordDataset>(open_random_access(channel.files), std::move(indexed.records),
+                                         table.decoder(std::move(fields), std::move(features)), indexed.digest.hex(),
+                                         std::move(note), std::move(indexed.bad));
 }
 
 }  // namespace lockstep

@@ -43,7 +43,7 @@ FORMATS = {
 
 
 def ours(path):
-    with started([BIN / "tables_benchmark", path.parent], stdout=subprocess.PIPE, text=True) as process:
+    with started([BIN / "data_benchmark", path.parent, "field=features", "field=label"], stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate()
     if process.returncode != 0:
         sys.exit(process.returncode)

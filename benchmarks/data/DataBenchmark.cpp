@@ -1,0 +1,101 @@
+// data_benchmark DIRECTORY [image=HEIGHT,WIDTH] [window=TOKENS] [field=NAME]... [in_order]: the seconds of CPU time in
+// which a channel is opened, and in which all its samples are read once, in a random order unless it says otherwise;
+// how many there are, the bytes of what was read of them, and the seconds of CPU time that a CRC32C of as many takes.
+// Fields that are not named are not read; with none named all are.
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/Crc32c.h"
+#include "engine/data/Formats.h"
+#include "engine/data/Order.h"
+
+namespace {
+
+using namespace lockstep;
+
+struct Options {
+  ChannelOptions channel{};
+  std::set<std::string, std::less<>> fields{};
+  bool shuffle = true;
+};
+
+std::int64_t number(std::string_view text) {
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+Options options_of(std::span<char* const> arguments) {
+  Options options;
+  for (const std::string_view argument : arguments) {
+    const std::size_t equals = argument.find('=');
+    const std::string_view name = argument.substr(0, equals);
+    const std::string_view value = equals == std::string_view::npos ? "" : argument.substr(equals + 1);
+    if (name == "image") {
+      options.channel.image.shape =
+          ImageShape{.channels = 3, .height = number(value), .width = number(value.substr(value.find(',') + 1))};
+    } else if (name == "window") {
+      options.channel.window = number(value);
+    } else if (name == "field") {
+      options.fields.emplace(value);
+    } else if (name == "in_order") {
+      options.shuffle = false;
+    } else {
+      std::fprintf(stderr, "%s?\n", std::string(argument).c_str());
+      std::exit(2);
+    }
+  }
+  return options;
+}
+
+double seconds_of(const auto& work) {
+  const std::clock_t start = std::clock();
+  work();
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return 2;
+  const Options options = options_of(std::span(argv + 2, static_cast<std::size_t>(argc - 2)));
+  const auto channel = [&] { return Formats::builtin().open(argv[1], options.channel).dataset; };
+  std::shared_ptr<const Dataset> data = channel();  // what is loaded once is loaded now
+  data.reset();
+  const double open = seconds_of([&] { data = channel(); });
+  constexpr std::int64_t kBatch = 256;
+  std::vector<std::vector<double>> memory;
+  std::vector<std::byte*> places;
+  std::size_t bytes = 0;
+  for (const Field& field : data->spec().fields) {
+    const bool wanted = options.fields.empty() || options.fields.contains(field.name);
+    memory.emplace_back(wanted ? kBatch * field.bytes() / sizeof(double) + 1 : 0);
+    places.push_back(wanted ? reinterpret_cast<std::byte*>(memory.back().data()) : nullptr);
+    if (wanted) bytes += field.bytes();
+  }
+  const Order order(0, data->size(), options.shuffle);
+  const double read = seconds_of([&] {
+    std::vector<std::int64_t> samples;
+    for (std::int64_t first = 0; first < data->size(); first += kBatch) {
+      samples.clear();
+      for (std::int64_t i = first; i < std::min(first + kBatch, data->size()); ++i) samples.push_back(order(0, i));
+      data->read(samples, places);
+    }
+  });
+  const auto filled = std::as_bytes(std::span(*std::ranges::max_element(memory, {}, &std::vector<double>::size)));
+  std::uint32_t sum = 0;
+  const std::size_t total = bytes * static_cast<std::size_t>(data->size());
+  const double checksums = seconds_of([&] {
+    for (std::size_t done = 0; done < total; done += filled.size()) {
+      sum ^= crc32c(filled.first(std::min(filled.size(), total - done)));
+    }
+  });
+  std::printf("%.6f %.6f %lld %zu %.6f %u\n", open, read, static_cast<long long>(data->size()), bytes, checksums, sum);
+}
