@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <set>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "common/Crc32c.h"
 #include "engine/data/Formats.h"
 #include "engine/data/Order.h"
+#include "engine/files/PlainFile.h"
 
 namespace {
 
@@ -89,13 +91,21 @@ int main(int argc, char** argv) {
       data->read(samples, places);
     }
   });
-  const auto filled = std::as_bytes(std::span(*std::ranges::max_element(memory, {}, &std::vector<double>::size)));
+  std::uint64_t content = 0;
   std::uint32_t sum = 0;
-  const std::size_t total = bytes * static_cast<std::size_t>(data->size());
   const double checksums = seconds_of([&] {
-    for (std::size_t done = 0; done < total; done += filled.size()) {
-      sum ^= crc32c(filled.first(std::min(filled.size(), total - done)));
+    std::vector<std::byte> block(std::size_t{64} << 10);
+    for (const auto& entry : std::filesystem::directory_iterator(argv[1])) {
+      if (!entry.is_regular_file()) continue;
+      const PlainFile file(entry.path());
+      for (std::uint64_t at = 0; at < file.size(); at += block.size()) {
+        const std::span<std::byte> some(block.data(), std::min<std::uint64_t>(block.size(), file.size() - at));
+        file.read_at(at, some);
+        sum ^= crc32c(some);
+      }
+      content += file.size();
     }
   });
-  std::printf("%.6f %.6f %lld %zu %.6f %u\n", open, read, static_cast<long long>(data->size()), bytes, checksums, sum);
+  std::printf("%.6f %.6f %lld %zu %.6f %llu %u\n", open, read, static_cast<long long>(data->size()), bytes, checksums,
+              static_cast<unsigned long long>(content), sum);
 }
