@@ -23,9 +23,8 @@ int main(int argc, char** argv) {
       return rank_command(argv[2]);
     }
     if (command == "model") return model_command(argc - 1, argv + 1);
-    if (command == "inspect" && argc == 3) return inspect_command(argv[2], false);
-    if (command == "inspect" && argc == 4 && argv[3] == std::string("--passes")) return inspect_command(argv[2], true);
-    std::cerr << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | inspect FILE [--passes]\n";
+    if (command == "inspect") return inspect_command({argv + 2, argv + argc});
+    std::cerr << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | inspect FILE …\n";
     return kExitBadInput;
   } catch (const std::exception&) {
     const Failure failure = current_failure(command + " failed");

@@ -126,6 +126,12 @@ std::vector<HyperparameterRow> data_rows() {
              "Where samples come from: files of the channels, or random ones that fit the program; built-in "
              "programs then take 1×28×28 and return 10 numbers."),
       columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
+      fields_row().unless(only_with_files).unnamed_means(nlohmann::json::object()),
+      real("validation_share", &H::validation_share, kShare,
+           "The share of the training channel that is held back to validate on, where there is no channel named "
+           "validation; which samples, follows from seed and their places.")
+          .unless(only_with_files)
+          .unnamed_means(0.0),
       texts("sharded", &H::sharded,
             "Several hosts: the channels of which each host has files of its own, as train,validation; hosts have "
             "the same files of all others. SageMaker's ShardedByS3Key says so by itself.")
@@ -154,6 +160,7 @@ std::vector<HyperparameterRow> data_rows() {
               "The same: in training, shifted at random by at most so many pixels, with zeros where nothing was.")
           .unless(only_with_files)
           .unnamed_means(0),
+      jitter_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
       real("input_mean", &H::input_mean, {.least = std::numeric_limits<double>::lowest()},
            "Subtracted from inputs (from bytes after division by 255).")
           .unless(only_with_files),
@@ -267,8 +274,18 @@ const std::vector<HyperparameterRow>& hyperparameter_table() {
 }
 
 void check_together(const Hyperparameters& h) {
+  for (const auto& [name, column] : h.columns) {
+    if (h.fields.contains(name)) {
+      throw InputError("columns and fields both say what " + name + " is: leave it out of one of them");
+    }
+  }
   if (h.schedule == ScheduleKind::kStep && h.schedule_step_size == 0) {
     throw InputError("schedule=step needs schedule_step_size: the steps between two decays");
+  }
+  if (!h.mixture.empty() && h.validation_share > 0) {
+    throw InputError(
+        "validation_share does not go with mixture: samples of a mixture come again, and would be trained on and "
+        "validated on; give the job a channel named validation");
   }
   const std::int64_t stopped = h.exit_code_when_stopped;
   if ((stopped >= kExitInternal && stopped <= kExitNotStarted) || stopped >= 126) {

@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "job/FieldDescription.h"
+
 namespace lockstep {
 
 enum class OptimizerKind { kSgd, kAdamW, kLamb };
@@ -95,7 +97,9 @@ struct Hyperparameters {
   /// Which column of a channel feeds which input of the program, where their names differ; `target` and `weight` stand
   /// for those two.
   std::map<std::string, std::string> columns{};
-  std::vector<std::string> sharded{};       ///< channels of which each host has files of its own
+  FieldDescriptions fields{};          ///< what becomes of columns on their way to the program
+  double validation_share = 0;         ///< of the training channel's samples; 0: none
+  std::vector<std::string> sharded{};  ///< channels of which each host has files of its own
   std::map<std::string, double> mixture{};  ///< channel → its share of the training samples; empty: no mixture
   std::int64_t skip_bad_records = 0;        ///< of each channel; 0: none may be bad
   bool shuffle = true;
@@ -103,7 +107,9 @@ struct Hyperparameters {
   ImageCrop image_crop = ImageCrop::kCenter;  ///< of encoded images
   double image_flip = 0;                      ///< training: probability of being mirrored
   std::int64_t image_padding = 0;             ///< training: pixels
-  double input_mean = 0;                      ///< of pixels scaled to [0, 1]
+  /// training: brightness, contrast and saturation are multiplied by up to 1 ± this; empty: they are left
+  std::vector<double> image_jitter{};
+  double input_mean = 0;  ///< of pixels scaled to [0, 1]
   double input_std = 1;
   std::int64_t loader_threads = 1;
   // Evaluation and what is kept.

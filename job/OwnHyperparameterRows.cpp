@@ -207,6 +207,44 @@ HyperparameterRow parameter_groups_row() {
           .idle = {}};
 }
 
+HyperparameterRow fields_row() {
+  return {.name = "fields",
+          .type = "object",
+          .help =
+              "What becomes of columns on their way to an input of the program, to target or weight, as in "
+              "{\"x\": {\"columns\": [\"age\", \"height\"], \"normalize\": \"standard\"}}: docs/data.md.",
+          .set = [](Hyperparameters& hyperparameters,
+                    const RawValue& raw) { hyperparameters.fields = read_field_descriptions(raw.structure()); },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            return write_field_descriptions(hyperparameters.fields);
+          },
+          .idle = {}};
+}
+
+HyperparameterRow jitter_row() {
+  return {
+      .name = "image_jitter",
+      .type = "list of numbers ≥ 0 and < 1",
+      .help =
+          "The same: in training, brightness, contrast and saturation are each multiplied by a number from 1 - j to "
+          "1 + j, as in 0.4,0.4,0.2; []: they are left.",
+      .set =
+          [](Hyperparameters& hyperparameters, const RawValue& raw) {
+            std::vector<double> values;
+            for (const RawValue& item : raw.items()) {
+              const auto value = item.number();
+              if (!value || !kShare.contains(*value)) throw InputError("expected numbers ≥ 0 and < 1");
+              values.push_back(*value);
+            }
+            if (!values.empty() && values.size() != 3) {
+              throw InputError("expected three numbers, for brightness, contrast and saturation, as in 0.4,0.4,0.2");
+            }
+            hyperparameters.image_jitter = std::move(values);
+          },
+      .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.image_jitter; },
+      .idle = {}};
+}
+
 HyperparameterRow columns_row() {
   return {.name = "columns",
           .type = "list of name=column, or an object",

@@ -16,5 +16,7 @@ HyperparameterRow checkpoint_every_row();
 HyperparameterRow parameter_groups_row();
 HyperparameterRow columns_row();
 HyperparameterRow mixture_row();
+HyperparameterRow fields_row();
+HyperparameterRow jitter_row();
 
 }  // namespace lockstep

@@ -1,6 +1,5 @@
 // lockstep: the program that people and containers start. It links neither torch nor MPI.
 
-#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -23,7 +22,7 @@ constexpr const char* kUsage =
     "  train [JOB.json] [flags]      train a program across ranks; also without any argument, in a container\n"
     "  plan [JOB.json] [flags]       print hosts, ranks, paths and the exact command; start nothing\n"
     "  model NAME -o FILE.pt2        write a built-in program (mlp, cnn)\n"
-    "  inspect FILE [--passes]       what a .pt2, a .safetensors or a channel directory holds\n"
+    "  inspect FILE [flags]          what a .pt2, a .safetensors or a channel directory holds\n"
     "  hyperparameters               the table of hyperparameters, as Markdown\n"
     "  version\n"
     "\n"
@@ -61,13 +60,13 @@ int run(std::vector<std::string> arguments) {
   if (command == "plan") return plan_command(arguments);
   if (command == "remote-start") return remote_start_command(arguments);  // mpirun calls it
   if (command == "inspect") {
-    const auto passes = std::find(arguments.begin(), arguments.end(), "--passes");
-    if (passes != arguments.end()) std::rotate(passes, passes + 1, arguments.end());  // last, as lockstep-rank takes it
     const bool help = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h");
-    const std::size_t files = arguments.size() - (passes != arguments.end() ? 1 : 0);
-    if (help || files != 1) {
-      std::cout << "usage: lockstep inspect FILE.pt2 [--passes] | FILE.safetensors | CHANNEL_DIRECTORY\n"
-                   "  --passes   also what the rewritings for speed (hyperparameter passes) change in the program\n";
+    if (help || arguments.empty()) {
+      std::cout << "usage: lockstep inspect FILE.pt2 [--passes] | FILE.safetensors | CHANNEL_DIRECTORY [flags]\n"
+                   "  --passes       also what the rewritings for speed (hyperparameter passes) change in the program\n"
+                   "  --statistics   reads all samples: ranges, means and deviations, class counts, missing values\n"
+                   "  --fields JSON  also what the hyperparameter fields would make of the columns\n"
+                   "  --sheet FILE   also writes a PNG of up to 64 of the channel's images\n";
       return help ? kExitDone : kExitBadInput;
     }
   }

@@ -106,7 +106,8 @@ std::unique_ptr<Artifact> make_artifact(Export format) {
 }
 
 std::vector<fs::path> write_artifacts(const Program& inference_program, const std::vector<Export>& formats,
-                                      const fs::path& model_dir, const std::vector<Probe>& probes) {
+                                      const fs::path& model_dir, const std::vector<Probe>& probes,
+                                      const std::map<std::string, std::string>& beside) {
   std::vector<fs::path> paths;
   StagingDirectory staging(model_dir);
   for (const Export format : formats) {
@@ -118,6 +119,12 @@ std::vector<fs::path> write_artifacts(const Program& inference_program, const st
                         " does not compute what the trained program computes: " + wrong + "; it was not kept");
     }
     paths.push_back(model_dir / artifact->entry());
+  }
+  for (const auto& [name, text] : beside) {
+    OutputFile file(staging.path() / name);
+    file.write(text);
+    file.close();
+    paths.push_back(model_dir / name);
   }
   staging.publish();
   return paths;

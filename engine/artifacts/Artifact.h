@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -54,9 +55,10 @@ std::unique_ptr<Artifact> make_artifact(Export format);
 
 /// Writes the formats aside, reads each back and compares its outputs with the probes', and only then renames all of
 /// them into `model_dir`: it holds all artifacts or none of them. Throws SystemError, also when outputs differ.
-/// Returns the paths of the artifacts.
+/// Returns the paths of the artifacts. `beside`: texts that go with them, by their names in `model_dir`.
 std::vector<std::filesystem::path> write_artifacts(const Program& inference_program, const std::vector<Export>& formats,
                                                    const std::filesystem::path& model_dir,
-                                                   const std::vector<Probe>& probes);
+                                                   const std::vector<Probe>& probes,
+                                                   const std::map<std::string, std::string>& beside = {});
 
 }  // namespace lockstep

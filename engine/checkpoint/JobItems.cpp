@@ -6,6 +6,16 @@
 
 namespace lockstep {
 
+namespace {
+
+// Lists of labels may be long.
+std::string shown(const std::string& value) {
+  constexpr std::size_t kMost = 400;
+  return value.size() <= kMost ? value : value.substr(0, kMost) + "…";
+}
+
+}  // namespace
+
 JobItems items_of(const Hyperparameters& hyperparameters) {
   JobItems items;
   for (const HyperparameterRow& row : hyperparameter_table()) {
@@ -24,7 +34,7 @@ std::string difference(const JobItems& saved, const JobItems& now) {
   for (const JobItems* items : {&now, &saved}) {
     for (const auto& [name, ignored] : *items) {
       if (value(saved, name) != value(now, name)) {
-        return name + " was " + value(saved, name) + " and is " + value(now, name);
+        return name + " was " + shown(value(saved, name)) + " and is " + shown(value(now, name));
       }
     }
   }

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <map>
-#include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -12,13 +11,14 @@
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
 #include "engine/artifacts/Safetensors.h"
-#include "engine/data/ProgramSamples.h"
+#include "engine/commands/InspectChannel.h"
 #include "engine/program/Archive.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
 #include "engine/program/Flops.h"
 #include "engine/program/Passes.h"
-#include "engine/session/Registries.h"
+#include "job/Hyperparameters.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -86,58 +86,60 @@ void inspect_program(const fs::path& path, bool passes) {
   if (changes.empty()) std::printf("pass       none changes this program\n");
 }
 
-// What a job would make of them that says nothing else.
-std::string targets_text(const std::shared_ptr<const Dataset>& dataset) {
-  const ColumnOptions usual = {.ignored_label = Hyperparameters().ignore_index};
-  std::string name;
-  try {
-    name = dataset->spec().fields[choose_columns(dataset->spec(), {}, usual).target.field].name;
-  } catch (const InputError& error) {
-    return std::string("unknown: ") + error.what();
-  }
-  const ProgramSamples samples(dataset, {}, usual);
-  if (samples.class_labels() && samples.classes() == 0) return name + ", class labels, too many to look at";
-  return name + (samples.class_labels()
-                     ? format(", class labels 0 … %lld", static_cast<long long>(samples.classes() - 1))
-                     : ", numbers");
-}
+/// What the command line says.
+struct Inspection {
+  fs::path path;
+  bool passes = false;
+  bool channel = false;  ///< something is asked that only a channel has
+  ChannelInspection of_channel{};
+};
 
-// What the first integers of a field of categories stand for.
-std::string categories_text(const Field& field) {
-  constexpr std::size_t kMost = 6;
-  if (field.categories.empty()) return "";
-  const std::span first = std::span(field.categories).first(std::min(kMost, field.categories.size()));
-  return " " + with_commas(static_cast<long long>(field.categories.size())) + " categories: " + join(first, ", ") +
-         (field.categories.size() > kMost ? ", …" : "");
-}
-
-void inspect_channel(const fs::path& path) {
-  // There is no program that says how long its samples are; windows of 1 show all tokens there are.
-  const OpenedChannel channel = Registries().formats.open(path, {.window = 1});
-  const Dataset& dataset = *channel.dataset;
-  std::printf("channel    %s samples, of %zu %s of %s\n", with_commas(dataset.size()).c_str(), channel.files,
-              channel.files == 1 ? "file" : "files", channel.format.c_str());
-  if (!channel.passed_over.none()) std::printf("besides    %s\n", channel.passed_over.text().c_str());
-  if (const std::string note = dataset.note(); !note.empty()) std::printf("read as    %s\n", note.c_str());
-  for (const Field& field : dataset.spec().fields) {
-    std::printf("column     %-40s %-8s %s%s\n", field.name.c_str(), to_string(field.type).c_str(),
-                shape_text(field.sizes).c_str(), categories_text(field).c_str());
+Inspection read_arguments(const std::vector<std::string>& arguments) {
+  Inspection inspection;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const auto value = [&] {
+      if (i + 1 < arguments.size()) return arguments[++i];
+      throw InputError(argument + " needs a value");
+    };
+    if (argument == "--passes") {
+      inspection.passes = true;
+    } else if (argument == "--statistics") {
+      inspection.channel = inspection.of_channel.statistics = true;
+    } else if (argument == "--sheet") {
+      inspection.channel = true;
+      inspection.of_channel.sheet = value();
+    } else if (argument == "--fields") {
+      inspection.channel = true;
+      inspection.of_channel.fields = read_field_descriptions(parse_json(value(), argument));
+    } else if (argument.starts_with("--") || !inspection.path.empty()) {
+      throw InputError("inspect takes one file or directory, and was given " + in_quotes(argument) + ", too");
+    } else {
+      inspection.path = argument;
+    }
   }
-  std::printf("targets    %s\n", targets_text(channel.dataset).c_str());
-  std::printf("digest     %s\n", dataset.digest().c_str());
+  if (inspection.path.empty()) throw InputError("inspect needs the path of a file or a channel's directory");
+  return inspection;
 }
 
 }  // namespace
 
-int inspect_command(const fs::path& path, bool passes) {
-  if (passes && path.extension() != ".pt2")
+int inspect_command(const std::vector<std::string>& arguments) {
+  const Inspection inspection = read_arguments(arguments);
+  const fs::path& path = inspection.path;
+  if (inspection.passes && path.extension() != ".pt2")
     throw InputError("--passes is for programs (.pt2), not for " + path.string());
   if (fs::is_directory(path)) {
-    inspect_channel(path);
-  } else if (path.extension() == ".safetensors") {
+    inspect_channel(path, inspection.of_channel);
+    return kExitDone;
+  }
+  if (inspection.channel) {
+    throw InputError("--statistics, --fields and --sheet are for a channel's directory, not for " + path.string());
+  }
+  if (path.extension() == ".safetensors") {
     for (const auto& [name, tensor] : read_safetensors(path)) print_tensor("tensor", name, tensor);
   } else {
-    inspect_program(path, passes);
+    inspect_program(path, inspection.passes);
   }
   return kExitDone;
 }

@@ -1,11 +1,13 @@
-// `lockstep inspect FILE`: what a file holds.
+// `lockstep inspect`: what a file or a channel holds.
 #pragma once
 
-#include <filesystem>
+#include <string>
+#include <vector>
 
 namespace lockstep {
 
-/// Prints what a program (.pt2), a safetensors file or a channel directory holds. Throws InputError for anything else.
-int inspect_command(const std::filesystem::path& path, bool passes);
+/// Prints what a program (.pt2), a safetensors file or a channel's directory holds: arguments as `lockstep inspect
+/// --help` says. Throws InputError for anything else.
+int inspect_command(const std::vector<std::string>& arguments);
 
 }  // namespace lockstep

@@ -55,8 +55,9 @@ class Choice {
       if (!is_input(name) && name != kTargetColumn && name != kWeightColumn) {
         std::vector<std::string> known;
         for (const ProgramInput& input : inputs_) known.push_back(input.name);
-        throw InputError("columns names " + in_quotes(name) + ", which is no input of the program; its inputs are " +
-                         join(known, ", ") + ", and target and weight can be named, too");
+        throw InputError((name == column ? "fields names " : "columns names ") + in_quotes(name) +
+                         ", which is no input of the program; its inputs are " + join(known, ", ") +
+                         ", and target and weight can be named, too");
       }
       if (!spec_.find(column)) {
         throw InputError("columns says that " + name + " is " + in_quotes(column) +
@@ -120,20 +121,27 @@ Column input_column(const SampleSpec& spec, std::size_t field, const ProgramInpu
     throw InputError("the program's input " + input.name + " takes " + to_string(type) + ", and its column " +
                      stored.name + " holds " + to_string(stored.type) + ": store it as integers");
   }
-  const bool normalized = is_real(type) && (only || stored.type == ElementType::kUint8);
+  const bool normalized = is_real(type) && (stored.normalization || only || stored.type == ElementType::kUint8);
+  if (!is_real(type) && stored.normalization && !stored.normalization->changes_nothing()) {
+    throw InputError("fields says that " + input.name + " is normalized, and the program takes " + to_string(type) +
+                     ": leave normalize out");
+  }
   return {.name = input.name,
           .field = field,
           .sizes = fitted(stored.sizes, input),
-          .transform = Transform(stored.type, type, normalized, options.normalization)};
+          .transform = Transform(stored.type, type, normalized, stored.normalization.value_or(options.normalization))};
 }
 
 Column target_column(const SampleSpec& spec, std::size_t field, const ColumnOptions& options) {
   const Field& stored = spec.fields[field];
   const bool labels = !is_real(stored.type) && !options.real_targets;
+  const bool normalized = stored.normalization && !stored.normalization->changes_nothing();
+  if (labels && normalized) throw InputError("fields says that target is normalized, and class labels are no numbers");
   return {.name = kTargetColumn,
           .field = field,
           .sizes = stored.sizes,
-          .transform = Transform(stored.type, labels ? ElementType::kInt64 : options.real, false)};
+          .transform = Transform(stored.type, labels ? ElementType::kInt64 : options.real, normalized,
+                                 stored.normalization.value_or(Normalization()))};
 }
 
 Column weight_column(const SampleSpec& spec, std::size_t field, const Field& target, const ColumnOptions& options) {

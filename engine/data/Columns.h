@@ -21,7 +21,8 @@ struct ProgramInput {
 };
 
 struct ColumnOptions {
-  /// Input → field, where their names differ; `target` and `weight` stand for those two.
+  /// Input → field, where their names differ; `target` and `weight` stand for those two. A field that is described
+  /// (FieldDescriptions) is named by itself.
   std::map<std::string, std::string> names{};
   ElementType real = ElementType::kFloat;  ///< float32, or float64: what real numbers are computed in
   bool real_targets = false;               ///< integers as targets are numbers to regress on, not class labels
@@ -65,7 +66,8 @@ inline constexpr const char* kInputsField = "inputs";
 /// - The weight is the field that `names` gives, else the one named weight, if there is one: one number a sample, or
 ///   one for each number of its target.
 /// - An input of real type is float64 where `real` or the program says so, else float32. Bytes are pixels, and are
-///   normalized; other numbers are normalized when they are the program's only input.
+///   normalized; other numbers are normalized when they are the program's only input. A field that says itself how it
+///   is normalized (Field::normalization) is so, also as a target of real numbers.
 /// - An input of integers or of bool takes integers or bool, as the program's type.
 /// - Targets of integers are class labels (int64) unless `real_targets` says otherwise; all others, and weights, are
 ///   real numbers.

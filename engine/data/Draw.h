@@ -17,7 +17,7 @@ struct Draw {
 /// (seed, epoch, sample, use). They are part of what a checkpoint relies on: changing them breaks resuming.
 class SampleChance {
  public:
-  enum class Use : std::uint64_t { kCrop = 1, kFlip = 2, kShift = 3 };
+  enum class Use : std::uint64_t { kCrop = 1, kFlip = 2, kShift = 3, kJitter = 4 };
 
   SampleChance(const Draw& draw, std::int64_t sample, Use use)
       : state_(splitmix(splitmix(splitmix(splitmix(draw.seed) ^ static_cast<std::uint64_t>(draw.epoch)) ^

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "common/ElementType.h"
+#include "engine/data/Normalization.h"
+#include "job/FieldDescription.h"
 
 namespace lockstep {
 
@@ -33,6 +35,11 @@ struct Field {
   bool large = false;
   std::vector<std::string> categories{};  ///< what the integers stand for; none: numbers
   std::string origin{};                   ///< where it lies, for messages: a path, or a path and a member
+  /// What was said of it (FieldDescriptions), or how all its columns together are normalized. Nothing: of a field as
+  /// it is stored, which is normalized as the job says of all.
+  std::optional<Normalization> normalization{};
+  /// How it was read. Where a value may be missing, numbers are float64 and NaN stands for it.
+  ColumnReading reading{};
 
   std::int64_t numbers() const { return count_of(sizes); }                                   ///< of one sample
   std::size_t bytes() const { return static_cast<std::size_t>(numbers()) * size_of(type); }  ///< of one sample

@@ -13,6 +13,7 @@ namespace lockstep {
 
 namespace {
 
+constexpr std::size_t kMostPixelParts = 4;      // channels: as many as the kernel image_augment knows
 constexpr std::size_t kBlockBytes = 256 << 10;  // stays in a core's cache between reading and converting
 
 // The memory of a block of samples, aligned for any element.
@@ -43,6 +44,7 @@ ProgramSamples ProgramSamples::with_pixels_as_stored() const {
   for (std::size_t i = 0; i < inputs_; ++i) {
     Column& column = samples.columns_[i];
     if (!column.transform.scales_bytes() || column.transform.to() != ElementType::kFloat) continue;
+    if (column.transform.normalization().parts() > kMostPixelParts) continue;
     column.pixels = column.transform.normalization();
     column.transform = Transform(ElementType::kUint8, ElementType::kUint8, false);
   }
@@ -63,7 +65,7 @@ ProgramSamples ProgramSamples::varied(const Variation& variation) const {
     throw InputError(
         "image_flip and image_padding vary inputs of bytes of [rows, columns], or of [channels, rows, "
         "columns] with 1, 3 or 4 channels; there is " +
-        describe(dataset_->spec()) + ": leave them out");
+        describe(dataset_->spec()) + "; so does image_jitter: leave them out");
   }
   if (target().sizes.size() >= 2) {
     throw InputError("image_flip and image_padding vary inputs alone, and would part them from targets of sizes [" +

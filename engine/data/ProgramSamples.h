@@ -49,7 +49,8 @@ class ProgramSamples {
   /// What the field of a column is bounded by, or 0 when that is not known.
   std::int64_t bound(const Column& column) const { return dataset_->spec().fields[column.field].bound; }
 
-  /// The same samples, whose float32 inputs of bytes stay bytes: a quarter to move. Column::pixels then says what is
+  /// The same samples, whose float32 inputs of bytes stay bytes, where they are normalized alike or by up to four
+  /// channels: a quarter to move. Column::pixels then says what is
   /// left to do with them.
   ProgramSamples with_pixels_as_stored() const;
 

@@ -4,7 +4,9 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <iterator>
 #include <type_traits>
+#include <utility>
 
 #include "common/Error.h"
 
@@ -70,6 +72,35 @@ double as_double(Stored value) {
   return static_cast<double>(value);
 }
 
+// By numbers of one mean and deviation.
+template <typename Stored, typename Computed>
+void normalize(const Stored* stored, std::int64_t count, Computed* out, double mean, double std) {
+  if constexpr (std::is_same_v<Stored, std::uint8_t>) {
+    const auto value = [&](auto raw) { return static_cast<Computed>((static_cast<double>(raw) / 255 - mean) / std); };
+    if (count < 256) {
+      std::transform(stored, stored + count, out, value);
+      return;
+    }
+    std::array<Computed, 256> values;
+    for (std::size_t raw = 0; raw < values.size(); ++raw) values[raw] = value(raw);
+    std::transform(stored, stored + count, out, [&](Stored raw) { return values[raw]; });
+  } else {
+    std::transform(stored, stored + count, out,
+                   [&](Stored value) { return static_cast<Computed>((as_double(value) - mean) / std); });
+  }
+}
+
+template <typename Stored, typename Computed>
+void normalize(const Stored* stored, std::int64_t count, Computed* out, const Normalization& by) {
+  const std::int64_t each = by.parts() == 1 ? count : by.part;
+  for (std::size_t part = 0; count > 0; part = part + 1 == by.parts() ? 0 : part + 1) {
+    normalize(stored, std::min(each, count), out, by.mean[part], by.std[part]);
+    stored += each;
+    out += each;
+    count -= each;
+  }
+}
+
 template <typename Stored, typename Computed>
 void convert(const Stored* stored, std::int64_t count, Computed* out, const Normalization* normalization) {
   if constexpr (std::is_same_v<Computed, bool>) {
@@ -78,28 +109,24 @@ void convert(const Stored* stored, std::int64_t count, Computed* out, const Norm
     if constexpr (std::is_integral_v<Stored>) {
       std::transform(stored, stored + count, out, [](Stored value) { return static_cast<Computed>(value); });
     }
-  } else if constexpr (std::is_same_v<Stored, std::uint8_t>) {
-    if (normalization == nullptr) {
-      std::transform(stored, stored + count, out, [](Stored value) { return static_cast<Computed>(value); });
-      return;
-    }
-    std::array<Computed, 256> values;
-    for (std::size_t raw = 0; raw < values.size(); ++raw) {
-      values[raw] = static_cast<Computed>((static_cast<double>(raw) / 255 - normalization->mean) / normalization->std);
-    }
-    std::transform(stored, stored + count, out, [&](Stored raw) { return values[raw]; });
+  } else if (normalization == nullptr || std::is_same_v<Stored, bool>) {
+    std::transform(stored, stored + count, out, [](Stored value) { return static_cast<Computed>(as_double(value)); });
   } else {
-    const Normalization none;
-    const Normalization used = normalization != nullptr && !std::is_same_v<Stored, bool> ? *normalization : none;
-    std::transform(stored, stored + count, out,
-                   [&](Stored value) { return static_cast<Computed>((as_double(value) - used.mean) / used.std); });
+    normalize(stored, count, out, *normalization);
   }
 }
 
 }  // namespace
 
+bool Normalization::changes_nothing() const {
+  const auto all = [](const std::vector<double>& values, double value) {
+    return std::ranges::count(values, value) == std::ssize(values);
+  };
+  return all(mean, 0) && all(std, 1);
+}
+
 Transform::Transform(ElementType from, ElementType to, bool normalized, Normalization normalization)
-    : from_(from), to_(to), normalized_(normalized), normalization_(normalization) {
+    : from_(from), to_(to), normalized_(normalized), normalization_(std::move(normalization)) {
   if (!possible(from, to)) throw InternalError("no transform from " + to_string(from) + " to " + to_string(to));
 }
 
@@ -109,7 +136,7 @@ bool Transform::possible(ElementType from, ElementType to) {
 }
 
 bool Transform::copies() const {
-  return from_ == to_ && (!normalized_ || !is_real(to_) || (normalization_.mean == 0 && normalization_.std == 1));
+  return from_ == to_ && (!normalized_ || !is_real(to_) || normalization_.changes_nothing());
 }
 
 void Transform::run(const std::byte* stored, std::int64_t count, std::byte* out) const {

@@ -5,14 +5,9 @@
 #include <cstdint>
 
 #include "common/ElementType.h"
+#include "engine/data/Normalization.h"
 
 namespace lockstep {
-
-/// How raw values become inputs: (raw / 255 - mean) / std for bytes, (raw - mean) / std for other numbers.
-struct Normalization {
-  double mean = 0;
-  double std = 1;
-};
 
 /// Converts elements of one type to another: the one place that says what a number becomes.
 ///
@@ -35,7 +30,8 @@ class Transform {
   const Normalization& normalization() const { return normalization_; }
   /// The same to another type.
   Transform with_result(ElementType to) const { return Transform(from_, to, normalized_, normalization_); }
-  /// Writes `count` elements of type `to` to `out`. The memory must be aligned for its elements.
+  /// Writes `count` elements of type `to` to `out`: of whole samples, where parts of a sample are normalized by numbers
+  /// of their own. The memory must be aligned for its elements.
   void run(const std::byte* stored, std::int64_t count, std::byte* out) const;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "engine/artifacts/Artifact.h"
@@ -16,6 +17,7 @@ namespace lockstep {
 namespace {
 
 constexpr std::int64_t kProbeSamples = 16;
+constexpr const char* kFieldsFile = "fields.json";
 
 }  // namespace
 
@@ -25,8 +27,13 @@ std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, con
   std::vector<std::filesystem::path> artifacts;
   require_all_ok(context.host, [&] {
     if (!context.leads() || late) return;
-    artifacts = write_artifacts(program, config.hyperparameters.export_formats, config.model_dir,
-                                make_probes(program, {first_inputs(data, 1), first_inputs(data, kProbeSamples)}));
+    std::map<std::string, std::string> beside;
+    if (!job.data.fields.empty() && !config.hyperparameters.export_formats.empty()) {
+      beside[kFieldsFile] = job.data.fields;
+    }
+    artifacts =
+        write_artifacts(program, config.hyperparameters.export_formats, config.model_dir,
+                        make_probes(program, {first_inputs(data, 1), first_inputs(data, kProbeSamples)}), beside);
   });
   return artifacts;
 }

@@ -15,8 +15,8 @@
 namespace lockstep {
 
 /// Rank 0 writes the job's artifacts of `program`, which is in its inference form and on the host; when rank 0 is
-/// `late` it writes none. All ranks wait for it, and throw alike when it cannot. Returns the artifacts' paths on rank
-/// 0. A collective.
+/// `late` it writes none. What became of columns on their way to the program is in fields.json beside them. All ranks
+/// wait for it, and throw alike when it cannot. Returns the artifacts' paths on rank 0. A collective.
 std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
                                                     const Program& program, bool late, const RankContext& context);
 

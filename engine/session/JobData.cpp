@@ -125,6 +125,7 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
   const Hyperparameters& options = config.hyperparameters;
   ChannelOptions how = {
       .columns = options.columns,
+      .fields = options.fields,
       .window = graph == nullptr ? std::nullopt : window_of(*graph),
       .image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph), .crop = options.image_crop},
       .most_bad = options.skip_bad_records};
@@ -161,10 +162,12 @@ void share_classes(ProgramSamples& samples, Communicator& communicator) {
 }
 
 ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels) {
-  return {.names = hyperparameters.columns,
+  std::map<std::string, std::string> names = hyperparameters.columns;
+  for (const auto& [name, parts] : hyperparameters.fields) names.emplace(name, name);
+  return {.names = std::move(names),
           .real = hyperparameters.precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat,
           .real_targets = !class_labels,
-          .normalization = {hyperparameters.input_mean, hyperparameters.input_std},
+          .normalization = {.mean = {hyperparameters.input_mean}, .std = {hyperparameters.input_std}},
           .ignored_label = hyperparameters.ignore_index};
 }
 

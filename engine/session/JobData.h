@@ -22,6 +22,7 @@ struct JobData {
   std::string evaluation{};  ///< evaluated while training; "" when there is none
   std::string test{};        ///< evaluated once, at the end; "" when there is none
   std::map<std::string, ProgramSamples> samples{};
+  std::string fields{};  ///< what becomes of columns (write_recipes); "" when nothing was said of them
 
   NamedDataset of(const std::string& channel) const { return {channel, &samples.at(channel)}; }
   NamedDataset training() const { return of(train); }

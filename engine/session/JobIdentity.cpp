@@ -20,12 +20,14 @@ std::vector<std::pair<std::string, std::string>> rank_identity(const Hyperparame
   for (const auto& [channel, samples] : job.data.samples) {
     items.emplace_back("data of channel " + channel, samples.digest());
   }
+  items.emplace_back("what was computed of columns", job.data.fields);
   return items;
 }
 
 JobItems checkpoint_identity(const Hyperparameters& hyperparameters, const LoadedJob& job) {
   JobItems items = items_of(hyperparameters);
   for (const auto& [channel, samples] : job.data.samples) items["data of channel " + channel] = samples.digest();
+  if (!job.data.fields.empty()) items["what becomes of columns"] = job.data.fields;
   items["program"] = job.program.digest;
   return items;
 }

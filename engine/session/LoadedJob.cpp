@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "engine/collectives/Agreement.h"
 #include "engine/data/SyntheticDataset.h"
 #include "engine/program/BuiltinPrograms.h"
+#include "engine/session/DescribedFields.h"
 #include "engine/session/FittingSamples.h"
 #include "engine/session/SetUpPhase.h"
 
@@ -57,6 +59,9 @@ void require_same_channels(const Hyperparameters& options, const JobData& data, 
   std::ranges::sort(sharded);
   require_agreement(ranks, {{"the channels", data.train + " " + data.evaluation + " " + data.test},
                             {"the hyperparameter sharded", join(sharded, ",")},
+                            {"the hyperparameter fields", write_field_descriptions(options.fields).dump()},
+                            {"the hyperparameter mixture", to_json(options).at("mixture").dump()},
+                            {"the hyperparameter validation_share", format("%.17g", options.validation_share)},
                             {"the program", is_builtin_program(options.model) ? options.model : "of a file"}});
 }
 
@@ -79,6 +84,8 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
   Channels channels;
   if (!synthetic) {
     channels = open_channels(config, data, registries.formats, program ? &program->graph() : nullptr, context);
+    hold_back(channels, data, options, context);
+    describe_fields(channels, data, options, context);
   }
   if (!program) program = program_for(options, channels.at(data.train), columns, context.host);
   std::optional<LoadedProgram> loaded;

@@ -2,8 +2,10 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "engine/device/KernelForm.h"
 #include "kernels/image_augment/ImageAugment.h"
@@ -12,9 +14,10 @@ namespace lockstep {
 
 namespace {
 
-std::array<float, kernels::kMostChannels> all_channels(double value) {
+// One for all channels, or one for each.
+std::array<float, kernels::kMostChannels> of_channels(const std::vector<double>& given) {
   std::array<float, kernels::kMostChannels> values{};
-  values.fill(static_cast<float>(value));
+  for (std::size_t c = 0; c < values.size(); ++c) values[c] = static_cast<float>(given[std::min(c, given.size() - 1)]);
   return values;
 }
 
@@ -23,8 +26,10 @@ std::array<float, kernels::kMostChannels> all_channels(double value) {
 at::Tensor normalized_pixels(const at::Tensor& bytes, const Normalization& normalization) {
   const at::Tensor pixels = bytes.contiguous();
   const at::Tensor result = at::empty(bytes.sizes(), bytes.options().dtype(at::kFloat));
-  const std::int64_t images = bytes.size(0);
-  // All channels are normalized alike, so each image is one row of pixels; crops of zeros leave it as it is.
+  // A plane is what is normalized alike: an image, or one of its channels, which lie behind each other. Each is one row
+  // of pixels; crops of zeros leave it as it is.
+  const auto planes = static_cast<std::int32_t>(normalization.parts());
+  const std::int64_t images = bytes.size(0) * planes;
   const auto crop_bytes = static_cast<std::int64_t>(sizeof(kernels::CropFlip));
   const at::Tensor crops = at::zeros({images * crop_bytes}, bytes.options());
   const auto width = static_cast<std::int32_t>(bytes.numel() / images);
@@ -39,7 +44,8 @@ at::Tensor normalized_pixels(const at::Tensor& bytes, const Normalization& norma
          .out_height = 1,
          .out_width = width,
          .channels = 1,
-         .normalisation = kernels::normalisation(all_channels(normalization.mean), all_channels(normalization.std))},
+         .normalisation = kernels::normalisation(of_channels(normalization.mean), of_channels(normalization.std)),
+         .planes = planes},
         stream...);
   });
   return result;

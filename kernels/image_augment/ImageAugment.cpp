@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/CpuElements.h"
 
@@ -16,10 +17,11 @@ constexpr std::int64_t kPieceElements = 768;
 /// The normalisation of a piece, element by element: what a vectorised loop can read.
 template <typename Real>
 struct Coefficients {
-  Coefficients(const Normalisation& normalisation, std::int64_t channels) {
+  /// From the channel `first` on.
+  Coefficients(const Normalisation& normalisation, std::int64_t first, std::int64_t channels) {
     for (std::int64_t i = 0; i < kPieceElements; ++i) {
-      a[i] = normalisation.a[static_cast<std::size_t>(i % channels)];
-      b[i] = normalisation.b[static_cast<std::size_t>(i % channels)];
+      a[i] = normalisation.a[static_cast<std::size_t>(first + i % channels)];
+      b[i] = normalisation.b[static_cast<std::size_t>(first + i % channels)];
     }
   }
   Real a[kPieceElements], b[kPieceElements];
@@ -101,11 +103,15 @@ LOCKSTEP_FOR_EACH_ELEMENT(LOCKSTEP_ROW)
 
 template <typename Element>
 void image_augment(const ImageAugment<Element>& args) {
-  const Coefficients<Arithmetic<Element>> coefficients(args.normalisation, args.channels);
+  std::vector<Coefficients<Arithmetic<Element>>> coefficients;  // by plane
+  for (std::int32_t plane = 0; plane < args.planes; ++plane) {
+    coefficients.emplace_back(args.normalisation, plane, args.channels);
+  }
   const std::int64_t rows = args.batch * args.out_height;
 #pragma omp parallel for schedule(static) if (rows * args.out_width * args.channels > kSerialElements)
   for (std::int64_t row = 0; row < rows; ++row) {
-    augment_row(args, coefficients, row / args.out_height, row % args.out_height);
+    const std::int64_t image = row / args.out_height;
+    augment_row(args, coefficients[static_cast<std::size_t>(image % args.planes)], image, row % args.out_height);
   }
 }
 

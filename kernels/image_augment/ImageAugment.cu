@@ -28,6 +28,15 @@ __global__ void __launch_bounds__(kThreads) augment_kernel(ImageAugment<Element>
     all_a[c] = args.normalisation.a[c];
     all_b[c] = args.normalisation.b[c];
   }
+  if constexpr (kChannels == 1) {
+    const int plane = static_cast<int>(image % args.planes);
+    for (int c = 1; c < kMostChannels; ++c) {
+      if (c == plane) {
+        all_a[0] = args.normalisation.a[c];
+        all_b[0] = args.normalisation.b[c];
+      }
+    }
+  }
   for (int c = 0; c < kChannels; ++c) {
     for (int start = 0; start < kChannels; ++start) {
       if (start == 0 || start == first_channel) {

@@ -65,6 +65,9 @@ struct ImageAugment {
   std::int32_t height, width, out_height, out_width;
   std::int32_t channels;  ///< 1 to kMostChannels
   Normalisation normalisation;
+  /// Of images of one channel: each is a channel of a larger one, of which so many lie behind each other, and is
+  /// normalised as that channel, 1 to kMostChannels of them.
+  std::int32_t planes = 1;
 };
 
 /// For Element in float, double, BFloat16, Half.

@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   const c10::NoGradGuard no_grad;
   const Program program = read_archive(argv[1]);
   const ProgramSamples data(Formats::builtin().open(argv[2]).dataset, {{.name = "inputs"}},
-                            {.normalization = {.mean = std::atof(argv[3]), .std = std::atof(argv[4])}});
+                            {.normalization = {.mean = {std::atof(argv[3])}, .std = {std::atof(argv[4])}}});
   Executor executor(program);
   std::ofstream out(argv[5], std::ios::binary);
   std::vector<std::int64_t> shape = data.input(0).sizes;

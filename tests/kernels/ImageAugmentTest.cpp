@@ -87,6 +87,34 @@ TYPED_TEST(ImageAugmentTest, MatchesTheFormula) {
   }
 }
 
+// Channels that lie behind each other: each image of one channel has its own normalisation.
+TYPED_TEST(ImageAugmentTest, NormalisesPlanesByTheirChannels) {
+  using Element = TypeParam;
+  for (const auto& form : forms()) {
+    for (const std::int32_t planes : {1, 2, 3, 4}) {
+      for (const std::int32_t width : {1, 7, 64, 1031}) {
+        SCOPED_TRACE(form->name() + ", " + std::to_string(planes) + " planes of " + std::to_string(width));
+        const std::int64_t batch = 2 * std::int64_t{planes};
+        std::vector<std::uint8_t> pixels(static_cast<std::size_t>(batch * width));
+        std::vector<double> y;
+        for (std::size_t i = 0; i < pixels.size(); ++i) {
+          pixels[i] = static_cast<std::uint8_t>(i * 37 % 251);
+          const std::size_t channel = i / static_cast<std::size_t>(width) % static_cast<std::size_t>(planes);
+          y.push_back(static_cast<double>(pixels[i]) * kNormalisation.a[channel] + kNormalisation.b[channel]);
+        }
+        const Buffer<std::uint8_t> pixel_buffer(*form, pixels, {});
+        const Buffer<CropFlip> crop_buffer(*form, std::vector<CropFlip>(static_cast<std::size_t>(batch)), {});
+        const Buffer<Element> y_buffer(*form, y.size(), {});
+        run(
+            *form, [](auto&&... args) { image_augment(args...); },
+            ImageAugment<Element>{pixel_buffer.data(), crop_buffer.data(), y_buffer.data(), batch, 1, width, 1, width,
+                                  1, kNormalisation, planes});
+        ASSERT_LE(relative_error(y_buffer.values(), y), tolerance<Element>());
+      }
+    }
+  }
+}
+
 TEST(RandomCropFlip, NormalisationIsThatOfToTensorAndNormalize) {
   for (const int pixel : {0, 17, 255}) {
     EXPECT_NEAR(pixel * kNormalisation.a[1] + kNormalisation.b[1], (pixel / 255.0 - 0.456) / 0.224, 1e-6);

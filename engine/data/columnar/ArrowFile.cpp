@@ -1,6 +1,5 @@
 // lockstep-arrow.so: columnar files through Apache Arrow (https://arrow.apache.org/docs/cpp).
 #include <arrow/api.h>
-#include <arrow/io/interfaces.h>
 #include <arrow/ipc/reader.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
@@ -14,6 +13,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/columnar/ArrowBytes.h"
 #include "engine/data/columnar/ColumnarFile.h"
 
 namespace lockstep {
@@ -25,59 +25,6 @@ constexpr std::string_view kArrowMagic = "ARROW1";
 constexpr std::int64_t kArrowStart = 8;  ///< of the stream in a file: behind the magic number and two bytes
 constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  ///< of a column, or of an array
 constexpr std::int64_t kRowsBytes = 256 << 10;               ///< of the rows that are read at once
-
-/// As Arrow wants to see a file.
-class ArrowBytes : public arrow::io::RandomAccessFile {
- public:
-  ArrowBytes(const lockstep::RandomAccessFile& file, arrow::MemoryPool* pool) : file_(file), pool_(pool) {}
-
-  arrow::Status Close() override { return arrow::Status::OK(); }
-  bool closed() const override { return false; }
-  arrow::Result<std::int64_t> Tell() const override { return at_; }
-  arrow::Status Seek(std::int64_t position) override {
-    at_ = position;
-    return arrow::Status::OK();
-  }
-  arrow::Result<std::int64_t> GetSize() override { return static_cast<std::int64_t>(file_.size()); }
-  arrow::Result<std::int64_t> Read(std::int64_t count, void* out) override {
-    ARROW_ASSIGN_OR_RAISE(const std::int64_t done, ReadAt(at_, count, out));
-    at_ += done;
-    return done;
-  }
-  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(std::int64_t count) override {
-    ARROW_ASSIGN_OR_RAISE(auto buffer, ReadAt(at_, count));
-    at_ += buffer->size();
-    return buffer;
-  }
-  arrow::Result<std::int64_t> ReadAt(std::int64_t position, std::int64_t count, void* out) override {
-    const std::int64_t there = available(position, count);
-    try {
-      if (there > 0) {
-        file_.read_at(static_cast<std::uint64_t>(position),
-                      {static_cast<std::byte*>(out), static_cast<std::size_t>(there)});
-      }
-    } catch (const Error& error) {
-      return arrow::Status::IOError(error.what());
-    }
-    return there;
-  }
-  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(std::int64_t position, std::int64_t count) override {
-    const std::int64_t there = available(position, count);  // before memory is taken
-    ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> buffer, arrow::AllocateBuffer(there, pool_));
-    ARROW_RETURN_NOT_OK(ReadAt(position, there, buffer->mutable_data()));
-    return buffer;
-  }
-
- private:
-  std::int64_t available(std::int64_t position, std::int64_t count) const {
-    const auto size = static_cast<std::int64_t>(file_.size());
-    return position < 0 || position > size || count < 0 ? 0 : std::min(count, size - position);
-  }
-
-  const lockstep::RandomAccessFile& file_;
-  arrow::MemoryPool* pool_;
-  std::int64_t at_ = 0;
-};
 
 std::optional<ElementType> element_type(const arrow::DataType& type) {
   switch (type.id()) {
@@ -166,11 +113,24 @@ ColumnarField field_of(const arrow::Field& column) {
   return field;
 }
 
+const ColumnReading& reading_of(const ColumnReadings& readings, const std::string& column) {
+  static const ColumnReading usual;
+  const auto found = readings.find(column);
+  return found == readings.end() ? usual : found->second;
+}
+
 /// What is wrong with a row of a block; where it lies is said by who knows.
 struct BadRow {
   std::int64_t row;
   std::string what;
 };
+
+std::vector<bool> missing_values(const arrow::Array& array) {
+  std::vector<bool> missing;
+  if (array.null_count() == 0) return missing;
+  for (std::int64_t i = 0; i < array.length(); ++i) missing.push_back(array.IsNull(i));
+  return missing;
+}
 
 void check_values(const arrow::Array& array, std::int64_t values_of_a_row) {
   if (array.null_count() == 0) return;
@@ -180,6 +140,15 @@ void check_values(const arrow::Array& array, std::int64_t values_of_a_row) {
                                                              : "holds an array with no value at one of its places"};
     }
   }
+}
+
+// One list behind the other; a row without a list has an empty one.
+template <typename List>
+std::shared_ptr<arrow::Array> flatten(const List& lists, std::vector<std::int64_t>& lengths) {
+  for (std::int64_t i = 0; i < lists.length(); ++i) lengths.push_back(lists.IsNull(i) ? 0 : lists.value_length(i));
+  auto flat = lists.Flatten();
+  if (!flat.ok()) throw std::runtime_error(flat.status().message());
+  return *flat;
 }
 
 template <typename List>
@@ -199,12 +168,14 @@ std::shared_ptr<arrow::Array> flatten(const List& lists, std::int64_t& size, std
 /// One file. What Arrow finds wrong becomes an InputError that names it.
 class ArrowFile : public ColumnarFile {
  public:
-  ArrowFile(lockstep::RandomAccessFile&& file, ColumnarKind kind)
+  ArrowFile(lockstep::RandomAccessFile&& file, ColumnarKind kind, const ColumnReadings& readings)
       : file_(std::move(file)), kind_(kind), pool_(arrow::system_memory_pool(), kMostMemory) {
     guarded([&] { kind_ == ColumnarKind::kParquet ? open_parquet() : open_arrow(); });
     for (const auto& column : schema_->fields()) {
       try {
         fields_.push_back(field_of(*column));
+        fields_.back().reading = reading_of(readings, column->name());
+        check_list(fields_.back());
       } catch (const InputError& error) {
         throw InputError(file_.name() + ": " + error.what());
       }
@@ -228,7 +199,7 @@ class ArrowFile : public ColumnarFile {
         const auto array = batch->column(column++);
         try {
           guarded([&] {
-            fields[i].text ? take_texts(*array, rows.columns[i])
+            fields[i].text ? take_texts(*array, fields[i].reading.fill.has_value(), rows.columns[i])
                            : take_numbers(array, fields[i], rows.columns[i], kept);
           });
         } catch (const BadRow& bad) {
@@ -374,6 +345,13 @@ class ArrowFile : public ColumnarFile {
     };
   }
 
+  static void check_list(ColumnarField& field) {
+    const std::int64_t length = field.reading.pad.length;
+    if (length == 0) return;
+    if (field.sizes.size() != 1) throw InputError("column " + field.name + " is to be padded, and holds no lists");
+    field.sizes = {length};
+  }
+
   // Of arrays whose type does not say how long they are, the first row's.
   void find_sizes() {
     std::vector<bool> open;
@@ -399,6 +377,45 @@ class ArrowFile : public ColumnarFile {
   void take_numbers(std::shared_ptr<arrow::Array> array, ColumnarField& field, ColumnarRows::Column& column,
                     std::vector<std::shared_ptr<arrow::Array>>& kept) const {
     std::int64_t each = 1;
+    if (field.reading.pad.length > 0) {
+      if (array->type_id() == arrow::Type::FIXED_SIZE_LIST) {
+        array = flatten(static_cast<const arrow::FixedSizeListArray&>(*array), column.lengths);
+      } else if (array->type_id() == arrow::Type::LIST) {
+        array = flatten(static_cast<const arrow::ListArray&>(*array), column.lengths);
+      } else {
+        array = flatten(static_cast<const arrow::LargeListArray&>(*array), column.lengths);
+      }
+      check_elements(*array, column.lengths);
+    } else {
+      array = arrays(array, field, each);
+      if (!field.reading.fill || !field.sizes.empty()) check_values(*array, each);
+      column.missing = missing_values(*array);
+    }
+    if (field.type == ElementType::kBool) array = expanded(static_cast<const arrow::BooleanArray&>(*array));
+    kept.push_back(array);
+    const std::size_t width = size_of(field.type);
+    const auto& values = array->data()->buffers.at(1);
+    if (array->length() == 0 || values == nullptr) return;
+    column.numbers = {
+        reinterpret_cast<const std::byte*>(values->data()) + static_cast<std::size_t>(array->offset()) * width,
+        static_cast<std::size_t>(array->length()) * width};
+  }
+
+  static void check_elements(const arrow::Array& array, const std::vector<std::int64_t>& lengths) {
+    if (array.null_count() == 0) return;
+    std::int64_t at = 0;
+    for (std::size_t row = 0; row < lengths.size(); ++row) {
+      for (const std::int64_t end = at + lengths[row]; at < end; ++at) {
+        if (array.IsNull(at)) {
+          throw BadRow{static_cast<std::int64_t>(row), "holds an array with no value at one of its places"};
+        }
+      }
+    }
+  }
+
+  // Out of its lists, which all have one size.
+  static std::shared_ptr<arrow::Array> arrays(std::shared_ptr<arrow::Array> array, ColumnarField& field,
+                                              std::int64_t& each) {
     for (std::int64_t& size : field.sizes) {
       check_values(*array, each);
       if (array->type_id() == arrow::Type::FIXED_SIZE_LIST) {
@@ -411,15 +428,7 @@ class ArrowFile : public ColumnarFile {
       if (size == 0) throw BadRow{0, "holds an array of nothing"};
       each *= std::max<std::int64_t>(size, 1);
     }
-    check_values(*array, each);
-    if (field.type == ElementType::kBool) array = expanded(static_cast<const arrow::BooleanArray&>(*array));
-    kept.push_back(array);
-    const std::size_t width = size_of(field.type);
-    const auto& values = array->data()->buffers.at(1);
-    if (array->length() == 0 || values == nullptr) return;
-    column.numbers = {
-        reinterpret_cast<const std::byte*>(values->data()) + static_cast<std::size_t>(array->offset()) * width,
-        static_cast<std::size_t>(array->length()) * width};
+    return array;
   }
 
   // Bits as bytes.
@@ -430,15 +439,17 @@ class ArrowFile : public ColumnarFile {
     return checked(bytes.Finish());
   }
 
-  void take_texts(const arrow::Array& array, ColumnarRows::Column& column) const {
-    check_values(array, 1);
+  void take_texts(const arrow::Array& array, bool may_lack, ColumnarRows::Column& column) const {
+    if (!may_lack) check_values(array, 1);
+    column.missing = missing_values(array);
     if (array.type_id() == arrow::Type::DICTIONARY) {
       const auto& encoded = static_cast<const arrow::DictionaryArray&>(array);
       ColumnarRows::Column entries;
       if (encoded.dictionary()->null_count() > 0) refuse("a dictionary has entries without a value");
-      take_texts(*encoded.dictionary(), entries);
+      take_texts(*encoded.dictionary(), /*may_lack=*/false, entries);
       for (std::int64_t i = 0; i < array.length(); ++i) {
-        column.texts.push_back(entries.texts.at(static_cast<std::size_t>(encoded.GetValueIndex(i))));
+        column.texts.push_back(array.IsNull(i) ? std::string_view()
+                                               : entries.texts.at(static_cast<std::size_t>(encoded.GetValueIndex(i))));
       }
     } else if (array.type_id() == arrow::Type::STRING) {
       const auto& texts = static_cast<const arrow::StringArray&>(array);
@@ -471,6 +482,7 @@ class ArrowFile : public ColumnarFile {
 }  // namespace lockstep
 
 void lockstep_open_columnar_file(lockstep::RandomAccessFile&& file, lockstep::ColumnarKind kind,
+                                 const lockstep::ColumnReadings& readings,
                                  std::unique_ptr<lockstep::ColumnarFile>& opened) {
-  opened = std::make_unique<lockstep::ArrowFile>(std::move(file), kind);
+  opened = std::make_unique<lockstep::ArrowFile>(std::move(file), kind, readings);
 }

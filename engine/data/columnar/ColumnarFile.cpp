@@ -9,7 +9,8 @@
 
 namespace lockstep {
 
-std::unique_ptr<ColumnarFile> open_columnar_file(RandomAccessFile file, ColumnarKind kind) {
+std::unique_ptr<ColumnarFile> open_columnar_file(RandomAccessFile file, ColumnarKind kind,
+                                                 const ColumnReadings& readings) {
   const std::filesystem::path path = own_file().parent_path() / "lockstep-arrow.so";
   void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // for good
   if (module == nullptr) {
@@ -20,7 +21,7 @@ std::unique_ptr<ColumnarFile> open_columnar_file(RandomAccessFile file, Columnar
       reinterpret_cast<decltype(&lockstep_open_columnar_file)>(::dlsym(module, "lockstep_open_columnar_file"));
   if (open == nullptr) throw InternalError(path.string() + " is not of this build");
   std::unique_ptr<ColumnarFile> opened;
-  open(std::move(file), kind, opened);
+  open(std::move(file), kind, readings, opened);
   return opened;
 }
 

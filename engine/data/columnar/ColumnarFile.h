@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "common/ElementType.h"
 #include "engine/files/RandomAccessFile.h"
+#include "job/FieldDescription.h"
 
 namespace lockstep {
 
@@ -21,6 +23,7 @@ struct ColumnarField {
   bool text = false;
   ElementType type = ElementType::kDouble;  ///< of numbers, as stored
   std::vector<std::int64_t> sizes{};        ///< of the array that a row has; {} for one number
+  ColumnReading reading{};                  ///< what was said of it
 };
 
 /// Some rows of the columns that are wanted.
@@ -28,6 +31,9 @@ struct ColumnarRows {
   struct Column {
     std::span<const std::byte> numbers{};  ///< row-major, aligned for their type
     std::vector<std::string_view> texts{};
+    std::vector<bool> missing{};  ///< by row, where some have no value
+    std::vector<std::int64_t>
+        lengths{};  ///< by row, of lists that are to be padded; `numbers` has one behind the other
   };
 
   std::int64_t first = 0;  ///< within the file
@@ -42,20 +48,25 @@ class ColumnarFile {
   /// Columns in the file's order.
   virtual const std::vector<ColumnarField>& fields() const = 0;
   /// Calls `visit` with all rows, a few thousand at a time. Throws InputError, naming file, row and column, for a row
-  /// without a value, for an array of another size, and for a file that is not intact.
+  /// without a value, unless the column's ColumnReading allows that, for an array of another size, and for a file that
+  /// is not intact.
   virtual void read(const std::vector<bool>& wanted, const std::function<void(const ColumnarRows&)>& visit) const = 0;
 };
 
 enum class ColumnarKind { kParquet, kArrow };
 
+using ColumnReadings = std::map<std::string, ColumnReading>;  ///< by column
+
 /// Loads lockstep-arrow.so, the one piece that links Apache Arrow, which stands beside the program or library that
 /// holds the engine: only those wait for it who have such files. Keeps `file`. Throws InputError, naming the column,
 /// for a type that is neither a number, a text nor an array of numbers, and for a file that is not intact or wants more
 /// than 512 MiB of memory at once.
-std::unique_ptr<ColumnarFile> open_columnar_file(RandomAccessFile file, ColumnarKind kind);
+std::unique_ptr<ColumnarFile> open_columnar_file(RandomAccessFile file, ColumnarKind kind,
+                                                 const ColumnReadings& readings = {});
 
 }  // namespace lockstep
 
 /// What lockstep-arrow.so offers.
 extern "C" void lockstep_open_columnar_file(lockstep::RandomAccessFile&& file, lockstep::ColumnarKind kind,
+                                            const lockstep::ColumnReadings& readings,
                                             std::unique_ptr<lockstep::ColumnarFile>& opened);

@@ -1,6 +1,7 @@
 #include "engine/data/columnar/ColumnarTable.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/FileDataset.h"
+#include "engine/data/Padding.h"
 #include "engine/data/Transform.h"
 #include "engine/data/table/TableColumns.h"
 #include "engine/data/table/TableFeatures.h"
@@ -26,7 +28,9 @@ struct Source {
 class ColumnarTable {
  public:
   ColumnarTable(const ChannelFiles& channel, ColumnarKind kind)
-      : channel_(channel), sources_(open_sources(channel, kind)), columns_(names(), channel.options.like) {
+      : channel_(channel),
+        sources_(open_sources(channel, kind)),
+        columns_(names(), channel.options.like, channel.options.fields) {
     for (Source& source : sources_) join(source);
     read_texts();
     fields_ = fields();
@@ -58,9 +62,10 @@ class ColumnarTable {
 
   static std::vector<Source> open_sources(const ChannelFiles& channel, ColumnarKind kind) {
     std::vector<Source> sources;
+    const ColumnReadings readings = column_readings(channel.options.fields);
     for (RandomAccessFile& file : open_random_access(channel.files)) {
       const std::string name = file.name();
-      sources.push_back({.name = name, .file = open_columnar_file(std::move(file), kind)});
+      sources.push_back({.name = name, .file = open_columnar_file(std::move(file), kind, readings)});
     }
     return sources;
   }
@@ -145,12 +150,14 @@ class ColumnarTable {
     for (const Source& source : sources_) {
       const std::vector<ColumnarField>& stored = source.file->fields();
       std::vector<bool> wanted;
-      for (const ColumnarField& field : stored) wanted.push_back(field.text);
+      for (const ColumnarField& field : stored) wanted.push_back(field.text || is_counted(field));
       if (std::ranges::find(wanted, true) == wanted.end()) continue;
       source.file->read(wanted, [&](const ColumnarRows& rows) {
         for (std::size_t i = 0; i < stored.size(); ++i) {
+          if (is_counted(stored[i])) columns_.integers(source.columns[i], whole(stored[i], rows.columns[i]));
           const std::vector<std::string_view>& texts = rows.columns[i].texts;
           for (std::size_t row = 0; row < texts.size(); ++row) {
+            if (lacks(rows.columns[i], row)) continue;
             try {
               columns_.text(source.columns[i], texts[row]);
             } catch (const InputError& error) {
@@ -162,10 +169,22 @@ class ColumnarTable {
     }
   }
 
+  // Integers that are taken for texts.
+  static bool is_counted(const ColumnarField& field) {
+    return !field.text && field.reading.as_text() && !is_real(field.type) && field.sizes.empty();
+  }
+  static bool lacks(const ColumnarRows::Column& column, std::size_t row) {
+    return !column.missing.empty() && column.missing[row];
+  }
+  std::span<const std::int64_t> whole(const ColumnarField& stored, const ColumnarRows::Column& read) {
+    if (stored.reading.fill) throw InputError("column " + stored.name + " holds integers as texts: leave fill out");
+    return as<std::int64_t>(stored.type, read.numbers, integers_);
+  }
+
   // Arrays have the type that is stored.
   std::vector<Field> fields() const {
     std::vector<Field> fields = columns_.fields(channel_.origin());
-    for (std::size_t i = 0; i < fields.size(); ++i) {
+    for (std::size_t i = 0; i < stored_.size(); ++i) {
       if (!fields[i].sizes.empty()) fields[i].type = stored_[i].type;
     }
     return fields;
@@ -207,11 +226,15 @@ class ColumnarTable {
     const std::size_t column = source.columns[index];
     const Field& field = fields_[column];
     if (field.bytes() * (rows.size() / stride_) == 0) return;
-    if (stored.text) {
-      integers_.clear();
-      for (const std::string_view text : read.texts) integers_.push_back(category_of(field, text));
+    if (stored.text || is_counted(stored)) {
+      take_texts(stored, read, field);
       place(std::as_bytes(std::span(integers_)), field.bytes(), places_[column], rows);
       return;
+    }
+    if (field.reading.pad.length > 0) return take_lists(source, block, index, rows);
+    if (field.reading.fill && field.sizes.empty()) {
+      take_filled(source, block, index);
+      return place(std::as_bytes(std::span(reals_)), sizeof(double), places_[column], rows);
     }
     const std::size_t count = read.numbers.size() / size_of(stored.type);
     if (count != static_cast<std::size_t>(field.numbers()) * (rows.size() / stride_)) {
@@ -237,6 +260,71 @@ class ColumnarTable {
     place(is_real(field.type) ? real : std::as_bytes(numbers), field.bytes(), places_[column], rows);
     if (feature_places_[column] == kNone || feature_places_[column] == places_[column]) return;
     place(real, sizeof(double), feature_places_[column], rows);
+  }
+
+  // Numbers of texts, to `integers_`.
+  void take_texts(const ColumnarField& stored, const ColumnarRows::Column& read, const Field& field) {
+    if (is_counted(stored)) {
+      const auto numbers = whole(stored, read);
+      integers_.assign(numbers.begin(), numbers.end());
+      for (std::int64_t& number : integers_) {
+        write_text(field, std::to_string(number), reinterpret_cast<std::byte*>(&number));
+      }
+      return;
+    }
+    integers_.resize(read.texts.size());
+    for (std::size_t row = 0; row < integers_.size(); ++row) {
+      auto* out = reinterpret_cast<std::byte*>(&integers_[row]);
+      lacks(read, row) ? write_missing(field, out) : write_text(field, read.texts[row], out);
+    }
+  }
+
+  // Numbers of which some are missing, to `reals_`.
+  void take_filled(const Source& source, const ColumnarRows& block, std::size_t index) {
+    const ColumnarField& stored = source.file->fields()[index];
+    const ColumnarRows::Column& read = block.columns[index];
+    const auto numbers = as<double>(stored.type, read.numbers, reals_);
+    std::vector<double> filled(numbers.begin(), numbers.end());
+    for (std::size_t row = 0; row < filled.size(); ++row) {
+      if (lacks(read, row) || std::isnan(filled[row])) {
+        filled[row] = std::numeric_limits<double>::quiet_NaN();
+        continue;
+      }
+      try {
+        columns_.real(source.columns[index], filled[row]);
+      } catch (const InputError& error) {
+        refuse(source, block, row, error);
+      }
+    }
+    reals_ = std::move(filled);
+  }
+
+  // Lists of any length, each to its row, and their masks.
+  void take_lists(const Source& source, const ColumnarRows& block, std::size_t index, std::vector<std::byte>& rows) {
+    const ColumnarField& stored = source.file->fields()[index];
+    const ColumnarRows::Column& read = block.columns[index];
+    const Field& field = fields_[source.columns[index]];
+    const auto mask = std::ranges::find(fields_, field.reading.pad.mask, &Field::name);
+    const bool masked = !field.reading.pad.mask.empty();
+    const std::byte* from = read.numbers.data();
+    for (std::size_t row = 0; row < read.lengths.size(); ++row) {
+      const std::span<const std::byte> numbers(from,
+                                               static_cast<std::size_t>(read.lengths[row]) * size_of(stored.type));
+      std::byte* const out = rows.data() + row * stride_;
+      try {
+        show_list(source.columns[index], stored.type, numbers);
+        write_padded(field, from, read.lengths[row], out + places_[source.columns[index]],
+                     masked ? out + places_[static_cast<std::size_t>(mask - fields_.begin())] : nullptr);
+      } catch (const InputError& error) {
+        refuse(source, block, row, error);
+      }
+      from += numbers.size();
+    }
+  }
+
+  void show_list(std::size_t column, ElementType type, std::span<const std::byte> numbers) {
+    if (is_real(type)) return columns_.reals(column, as<double>(type, numbers, reals_));
+    columns_.integers(column, as<std::int64_t>(type, numbers, integers_));
   }
 
   // Numbers as int64 or float64: where they are, or in `memory`.

@@ -124,7 +124,7 @@ class CsvTable : public TextTable {
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   const CsvTable table(channel);
-  return open_text_table(channel, table, TableColumns(table.names(), channel.options.like));
+  return open_text_table(channel, table, TableColumns(table.names(), channel.options.like, channel.options.fields));
 }
 
 }  // namespace

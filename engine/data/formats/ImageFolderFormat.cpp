@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "engine/data/images/EncodedImage.h"
 #include "engine/data/images/ImageDataset.h"
 #include "engine/data/images/ImageList.h"
+#include "engine/data/images/ImageManifest.h"
 
 namespace lockstep {
 
@@ -99,18 +101,41 @@ bool lists_images(const FileHead& head) {
           kind == ".PNG");
 }
 
+// The name of an image within the channel, of which a list beside it in `beside` says the path; of a file in S3 it may
+// be any part of the address behind a slash. Nothing when there is none.
+std::optional<std::string> find_image(const std::vector<std::string>& found, const fs::path& beside, std::string path) {
+  constexpr std::string_view kS3 = "s3://";
+  const bool in_s3 = path.starts_with(kS3);
+  if (in_s3) path.erase(0, kS3.size());
+  while (true) {
+    std::string name = (beside / path).lexically_normal().string();
+    if (std::ranges::binary_search(found, name)) return name;
+    const std::size_t slash = path.find('/');
+    if (!in_s3 || slash == std::string::npos) return std::nullopt;
+    path.erase(0, slash + 1);
+  }
+}
+
+std::vector<ListedImage> read_list(const ChannelFiles& channel, const fs::path& path) {
+  if (is_list(path)) return read_image_list(path);
+  const auto label = channel.options.columns.find("target");
+  return read_image_manifest(path, label == channel.options.columns.end() ? "" : label->second);
+}
+
 std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vector<std::string>& found) {
   std::vector<std::string> names;
   std::vector<std::int32_t> labels;
   for (const fs::path& path : channel.files) {
-    if (!is_list(path)) continue;
+    if (!is_list(path) && !is_image_manifest(path)) continue;
     const fs::path beside = path.parent_path().lexically_relative(channel.directory);
-    for (const ListedImage& image : read_image_list(path)) {
-      names.push_back((beside / image.path).lexically_normal().string());
+    for (const ListedImage& image : read_list(channel, path)) {
+      const auto name = find_image(found, beside, image.path);
+      if (!name) {
+        throw InputError((is_list(path) ? path.string() : image.place + ": the augmented manifest") + " names " +
+                         in_quotes(image.path) + ", which is no JPEG, PNG or WebP image of the channel");
+      }
+      names.push_back(*name);
       labels.push_back(image.label);
-      if (std::ranges::binary_search(found, names.back())) continue;
-      throw InputError(path.string() + " names " + in_quotes(image.path) +
-                       ", which is no JPEG, PNG or WebP image of the channel");
     }
   }
   return std::make_unique<ImageDataset>(
@@ -121,7 +146,8 @@ std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vect
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   std::vector<std::string> names;
   for (const fs::path& path : channel.files) {
-    if (!is_list(path)) names.push_back(path.lexically_relative(channel.directory).string());
+    if (!is_list(path) && !is_image_manifest(path))
+      names.push_back(path.lexically_relative(channel.directory).string());
   }
   if (names.size() < channel.files.size()) {
     std::ranges::sort(names);
@@ -142,16 +168,20 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 }  // namespace
 
 Format image_folder_format() {
-  return {.name = "images",
-          .wants = "JPEG, PNG or WebP images, in a directory for each class or with a .lst file that lists them",
-          .recognises =
-              [](const FileHead& head) {
-                if (lists_images(head)) return true;
-                // A packed one would be unpacked whenever it is read.
-                return EncodedImage::begins({reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size()}) &&
-                       head.path.string().ends_with(head.name);
-              },
-          .open = open};
+  return {
+      .name = "images",
+      .wants =
+          "JPEG, PNG or WebP images, in a directory for each class or with a .lst file or a manifest that lists them",
+      .recognises =
+          [](const FileHead& head) {
+            if (lists_images(head)) return true;
+            const std::string_view beginning(reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size());
+            if (is_image_manifest(head.name, beginning)) return true;
+            // A packed one would be unpacked whenever it is read.
+            return EncodedImage::begins({reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size()}) &&
+                   head.path.string().ends_with(head.name);
+          },
+      .open = open};
 }
 
 }  // namespace lockstep

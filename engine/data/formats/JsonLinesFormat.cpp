@@ -12,6 +12,8 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/Columns.h"
+#include "engine/data/Padding.h"
+#include "engine/data/images/ImageManifest.h"
 #include "engine/data/table/TextRecords.h"
 #include "engine/data/table/TextTable.h"
 #include "engine/files/InputFile.h"
@@ -37,9 +39,10 @@ dom::object parse_row(std::string_view record) {
   return object;
 }
 
-// Calls `visit(column, value)` with each value of a row.
-template <typename Visitor>
-void visit_row(std::string_view record, const std::vector<std::string>& names, const Visitor& visit) {
+// Calls `visit(column, value)` with each value of a row, and `lack(column, null)` with columns that have none, or
+// null.
+template <typename Visitor, typename Lack>
+void visit_row(std::string_view record, const std::vector<std::string>& names, const Visitor& visit, const Lack& lack) {
   thread_local std::vector<bool> found;
   found.assign(names.size(), false);
   std::size_t count = 0;
@@ -54,11 +57,17 @@ void visit_row(std::string_view record, const std::vector<std::string>& names, c
     if (found[likely]) throw InputError("it has the key " + in_quotes(key) + " twice");
     found[likely] = true;
     ++count;
-    visit(likely++, value);
+    const std::size_t column = likely++;
+    value.is_null() ? lack(column, /*null=*/true) : visit(column, value);
   }
   if (count == names.size()) return;
-  const auto missing = static_cast<std::size_t>(std::ranges::find(found, false) - found.begin());
-  throw InputError("it has no " + in_quotes(names[missing]) + ", which the channel's first row has");
+  for (std::size_t column = 0; column < names.size(); ++column) {
+    if (!found[column]) lack(column, /*null=*/false);
+  }
+}
+
+[[noreturn]] void refuse_lack(const std::string& name) {
+  throw InputError("it has no " + in_quotes(name) + ", which the channel's first row has");
 }
 
 // Those of the first array of each depth: all others must be alike.
@@ -89,7 +98,10 @@ class JsonDecoder : public RecordDecoder {
  public:
   JsonDecoder(std::vector<Field> columns, std::optional<TableFeatures> features)
       : places_(columns.size()), spec_{std::move(columns)} {
-    for (const Field& column : spec_.fields) names_.push_back(column.name);
+    const std::size_t masks = count_masks(spec_.fields);
+    for (const Field& column : std::span(spec_.fields).first(spec_.fields.size() - masks))
+      names_.push_back(column.name);
+    has_features_ = features.has_value();
     if (!features) return;
     spec_.fields.push_back(features->field);
     as_feature_ = {.name = kFeaturesField, .type = features->field.type};
@@ -99,28 +111,59 @@ class JsonDecoder : public RecordDecoder {
 
   const SampleSpec& spec() const override { return spec_; }
   void decode(std::string_view record, std::span<std::byte* const> fields) const override {
-    std::byte* const features = spec_.fields.size() > names_.size() ? fields.back() : nullptr;
-    visit_row(record, names_, [&](std::size_t column, dom::element value) {
+    std::byte* const features = has_features_ ? fields.back() : nullptr;
+    const auto take = [&](std::size_t column, dom::element value) {
       const Field& field = spec_.fields[column];
-      if (std::byte* out = fields[column]; out != nullptr) {
+      if (field.reading.pad.length > 0) {
+        pad(field, value, fields[column], mask_place(field, fields));
+      } else if (std::byte* out = fields[column]; out != nullptr) {
         visit_array(value, field.sizes, field.name, [&](dom::element each) {
           write(field, each, out);
           out += size_of(field.type);
         });
       }
       if (features != nullptr && places_[column]) write(as_feature_, value, features + *places_[column]);
+    };
+    visit_row(record, names_, take, [&](std::size_t column, bool /*null*/) {
+      const Field& field = spec_.fields[column];
+      if (!field.reading.may_lack()) refuse_lack(field.name);
+      if (field.reading.pad.length > 0) {
+        write_padded(field, nullptr, 0, fields[column], mask_place(field, fields));
+      } else if (fields[column] != nullptr) {
+        write_missing(field, fields[column]);
+      }
     });
   }
 
  private:
+  std::byte* mask_place(const Field& field, std::span<std::byte* const> fields) const {
+    return field.reading.pad.mask.empty() ? nullptr : fields[*spec_.find(field.reading.pad.mask)];
+  }
+
+  static void pad(const Field& field, dom::element value, std::byte* out, std::byte* mask) {
+    if (out == nullptr && mask == nullptr) return;
+    dom::array list;
+    if (value.get(list) != simdjson::SUCCESS) throw InputError("column " + field.name + " holds what is no list");
+    thread_local std::vector<std::byte> numbers;
+    const std::size_t width = size_of(field.type);
+    numbers.resize(list.size() * width);
+    std::size_t count = 0;
+    for (const dom::element each : list) write(field, each, numbers.data() + count++ * width);
+    write_padded(field, numbers.data(), static_cast<std::int64_t>(count), out, mask);
+  }
+
   static void write(const Field& field, dom::element value, std::byte* out) {
     const bool is_bool = value.is_bool();
     std::int64_t integer = is_bool && bool(value) ? 1 : 0;
-    if (!field.categories.empty()) {
+    if (!field.categories.empty() || field.reading.hash_buckets > 0) {
       std::string_view text;
-      if (value.get(text) != simdjson::SUCCESS) throw InputError("column " + field.name + " holds what is no text");
-      integer = category_of(field, text);
-    } else if (is_real(field.type)) {
+      if (value.get(text) == simdjson::SUCCESS) return write_text(field, text, out);
+      if (!field.reading.as_text() || (!is_bool && value.get(integer) != simdjson::SUCCESS)) {
+        throw InputError("column " + field.name + " holds what is no text");
+      }
+      return write_text(field, std::to_string(integer), out);
+    }
+    if (is_real(field.type)) {
       auto number = static_cast<double>(integer);
       if (!is_bool && value.get(number) != simdjson::SUCCESS) {
         throw InputError("column " + field.name + " holds what is no number");
@@ -133,7 +176,8 @@ class JsonDecoder : public RecordDecoder {
     std::memcpy(out, &integer, sizeof integer);
   }
 
-  std::vector<std::string> names_{};                ///< of the columns
+  std::vector<std::string> names_{};  ///< of the columns
+  bool has_features_ = false;
   std::vector<std::optional<std::size_t>> places_;  ///< of each column's bytes among the features
   Field as_feature_{};
   SampleSpec spec_;
@@ -145,7 +189,8 @@ class JsonTable : public TextTable {
 
   std::size_t end_of_record(std::string_view text) const override { return text.find('\n'); }
   void look_at(std::string_view record, TableColumns& columns) const override {
-    visit_row(record, names_, [&](std::size_t column, dom::element value) {
+    const auto take = [&](std::size_t column, dom::element value) {
+      if (columns.reading(column).pad.length > 0) return look_at_list(column, value, columns);
       const std::vector<std::int64_t> sizes = sizes_of(value);
       if (!sizes.empty() && (sizes.size() > kMostDimensions || sizes.back() == 0)) {
         throw InputError("column " + names_[column] + " holds an array " +
@@ -154,6 +199,10 @@ class JsonTable : public TextTable {
       columns.sizes(column, sizes);
       visit_array(value, sizes, names_[column],
                   [&](dom::element each) { look_at(column, each, !sizes.empty(), columns); });
+    };
+    visit_row(record, names_, take, [&](std::size_t column, bool null) {
+      if (!null && !columns.reading(column).may_lack()) refuse_lack(names_[column]);
+      columns.missing(column);
     });
   }
   std::unique_ptr<const RecordDecoder> decoder(std::vector<Field> columns,
@@ -162,13 +211,24 @@ class JsonTable : public TextTable {
   }
 
  private:
+  void look_at_list(std::size_t column, dom::element value, TableColumns& columns) const {
+    dom::array list;
+    if (value.get(list) != simdjson::SUCCESS) {
+      throw InputError("column " + names_[column] + " holds what is no list, and is to be padded");
+    }
+    columns.length(column, static_cast<std::int64_t>(list.size()));
+    for (const dom::element each : list) look_at(column, each, true, columns);
+  }
+
   void look_at(std::size_t column, dom::element value, bool in_array, TableColumns& columns) const {
     using Type = dom::element_type;
     const Type type = value.type();
     if (type == Type::INT64) return columns.integer(column, std::int64_t(value));
     if (type == Type::BOOL) return columns.integer(column, bool(value) ? 1 : 0);
     if (type == Type::DOUBLE || type == Type::UINT64) return columns.real(column, double(value));
-    if (type == Type::NULL_VALUE) columns.missing(column);
+    if (type == Type::NULL_VALUE) {
+      throw InputError("column " + names_[column] + " holds an array with no value at one of its places");
+    }
     if (type == Type::STRING && !in_array) return columns.text(column, std::string_view(value));
     throw InputError("column " + names_[column] + " holds " +
                      (type == Type::OBJECT   ? "an object"
@@ -189,17 +249,15 @@ std::vector<std::string> names_in(const ChannelFiles& channel) {
     std::vector<std::string> names;
     try {
       for (const auto [key, value] : parse_row(records.text())) {
-        if (key == "source-ref") {
-          throw InputError(
-              "it is an augmented manifest, whose \"source-ref\" names a file in S3 for each sample: bring what the "
-              "files hold, as TFRecord or as arrays");
-        }
         names.emplace_back(key);
       }
     } catch (const InputError& error) {
       throw InputError(records.place() + ": " + error.what());
     }
     if (names.empty()) throw InputError(records.place() + ": the channel's first row has no columns");
+    for (const auto& [column, reading] : column_readings(channel.options.fields)) {
+      if (reading.may_lack() && std::ranges::find(names, column) == names.end()) names.push_back(column);
+    }
     return names;
   }
   throw InputError(channel.origin() + " holds no record: its JSON lines are blank");
@@ -212,7 +270,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
       return channel.options.like->find(name).value_or(std::numeric_limits<std::size_t>::max());
     });
   }
-  return open_text_table(channel, JsonTable(names), TableColumns(names, channel.options.like));
+  return open_text_table(channel, JsonTable(names), TableColumns(names, channel.options.like, channel.options.fields));
 }
 
 bool is_json_lines(std::string_view content_type) {
@@ -226,6 +284,8 @@ Format json_lines_format() {
           .wants = "tables as .jsonl or .ndjson files",
           .recognises =
               [](const FileHead& head) {
+                const std::string_view beginning(reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size());
+                if (is_image_manifest(head.name, beginning)) return false;
                 return head.name.ends_with(".jsonl") || head.name.ends_with(".ndjson") ||
                        is_json_lines(head.options.content_type);
               },

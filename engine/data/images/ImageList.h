@@ -15,7 +15,8 @@ namespace lockstep {
 
 struct ListedImage {
   std::int32_t label = 0;
-  std::string path{};  ///< from where the list lies
+  std::string path{};   ///< from where the list lies
+  std::string place{};  ///< where it is said, for messages; "" when that is not known
 };
 
 /// The image of a line; a blank one has none. Throws InputError, which does not say where the line is, unless it has

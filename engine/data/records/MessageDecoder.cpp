@@ -2,6 +2,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/Padding.h"
 #include "engine/data/images/ImageMaker.h"
 #include "engine/data/records/RecordValues.h"
 
@@ -19,7 +20,12 @@ void MessageDecoder::decode_all(std::string_view record, std::span<std::byte* co
       likely = *field;
     }
     const std::size_t i = likely++;
-    if (fields[i] == nullptr) return;
+    if (spec_.fields[i].reading.pad.length > 0) {
+      write_list(spec_.fields[i], value, fields[i], mask_place(i, fields));
+      found[i] = true;
+      return;
+    }
+    if (fields[i] == nullptr || i >= values_) return;
     if (images_[i]) {
       const std::vector<std::int64_t>& sizes = spec_.fields[i].sizes;
       const ImageMaker maker({static_cast<int>(sizes[0]), sizes[1], sizes[2]}, crop_);
@@ -29,11 +35,19 @@ void MessageDecoder::decode_all(std::string_view record, std::span<std::byte* co
     }
     found[i] = true;
   });
-  for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (fields[i] != nullptr && !found[i]) {
+  for (std::size_t i = 0; i < values_; ++i) {
+    if (found[i]) continue;
+    if (spec_.fields[i].reading.pad.length > 0) {
+      write_padded(spec_.fields[i], nullptr, 0, fields[i], mask_place(i, fields));
+    } else if (fields[i] != nullptr) {
       throw InputError("it has no " + in_quotes(spec_.fields[i].name) + ", which other records have");
     }
   }
+}
+
+std::byte* MessageDecoder::mask_place(std::size_t field, std::span<std::byte* const> fields) const {
+  const std::string& mask = spec_.fields[field].reading.pad.mask;
+  return mask.empty() ? nullptr : fields[*spec_.find(mask)];
 }
 
 }  // namespace lockstep

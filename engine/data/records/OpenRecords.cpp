@@ -26,7 +26,7 @@ constexpr std::uint64_t kMostRecordBytes = std::numeric_limits<std::uint32_t>::m
 // Some of all records, from the first to the last: those of one file may be alike.
 RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex& index, const RecordForm& form,
                      const ChannelOptions& options, Digest& digest) {
-  RecordFields fields(options.image.shape);
+  RecordFields fields(options.image.shape, options.fields);
   const std::int64_t count = std::min(index.size(), kLookedAt);
   std::int64_t bad = 0;
   std::vector<std::byte> bytes;

@@ -1,13 +1,26 @@
 #include "engine/data/records/RecordFields.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/Padding.h"
 #include "engine/data/images/EncodedImage.h"
 #include "engine/data/images/ImageMaker.h"
 #include "engine/data/records/ImageMagic.h"
 #include "engine/data/records/RecordValues.h"
 
 namespace lockstep {
+
+RecordFields::RecordFields(std::optional<ImageShape> image, const FieldDescriptions& described)
+    : image_(std::move(image)), readings_(column_readings(described)) {
+  for (const auto& [column, reading] : readings_) {
+    if (!reading.as_text()) continue;
+    throw InputError("field description of " + in_quotes(column) +
+                     ": type=text and hash are for tables (CSV, JSON lines, Parquet, Arrow), not for records");
+  }
+}
 
 void RecordFields::look_at(const RecordValue& value) {
   const auto place = found_.find(value.name);
@@ -17,6 +30,12 @@ void RecordFields::look_at(const RecordValue& value) {
   const bool image = bytes && EncodedImage::begins(bytes_of(value));
   if (image && !image_) image_ = shape_of_image(bytes_of(value));
   std::vector<std::int64_t> sizes = image ? image_->sizes() : sizes_of(value);
+  const auto described = readings_.find(std::string(value.name));
+  const ColumnReading reading = described == readings_.end() ? ColumnReading() : described->second;
+  if (reading.pad.length > 0) {
+    if (bytes) throw InputError(in_quotes(value.name) + " holds bytes; what is padded are lists of numbers");
+    sizes = {reading.pad.length};
+  }
   if (!bytes && count_of(sizes) == 0) return;  // others may have more
   Found& found = first ? found_[std::string(value.name)] : place->second;
   if (bytes) {
@@ -27,12 +46,15 @@ void RecordFields::look_at(const RecordValue& value) {
   }
   if (!first) return;
   found.image = image;
-  found.field = {.name = std::string(value.name), .type = value.type, .sizes = std::move(sizes)};
+  found.field = {.name = std::string(value.name), .type = value.type, .sizes = std::move(sizes), .reading = reading};
 }
 
 std::vector<bool> RecordFields::images(const std::vector<Field>& fields) const {
   std::vector<bool> images;
-  for (const Field& field : fields) images.push_back(found_.find(field.name)->second.image);
+  for (const Field& field : fields) {
+    const auto found = found_.find(field.name);
+    images.push_back(found != found_.end() && found->second.image);  // a mask is none
+  }
   return images;
 }
 
@@ -52,6 +74,14 @@ std::vector<Field> RecordFields::fields(const std::string& origin, const SampleS
   if (fields.empty()) {
     throw InputError(origin + ": its records hold no numbers; they hold " +
                      (others.empty() ? "nothing" : join(others, ", ")));
+  }
+  const std::size_t count = fields.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (fields[i].reading.pad.mask.empty()) continue;
+    fields.push_back(mask_of(fields[i]));
+    if (std::ranges::count(fields, fields.back().name, &Field::name) == 1) continue;
+    throw InputError("the mask of " + in_quotes(fields[i].name) + " cannot be named " + in_quotes(fields.back().name) +
+                     ", as another value is");
   }
   return fields;
 }

@@ -19,13 +19,15 @@ namespace lockstep {
 /// and images are passed over.
 class RecordFields {
  public:
-  /// `image`: what images are made; nothing: as large as the first is.
-  explicit RecordFields(std::optional<ImageShape> image) : image_(std::move(image)) {}
+  /// `image`: what images are made; nothing: as large as the first is. `described`: fields that say of which values the
+  /// lists are padded; whatever else they say of reading, a record does not know (InputError).
+  RecordFields(std::optional<ImageShape> image, const FieldDescriptions& described);
 
   /// Throws InputError, naming the value.
   void look_at(const RecordValue& value);
-  /// In the order of their names. `like`: null, or the fields of data that these must be like: others are left out.
-  /// Throws InputError, naming `origin` and what is there, when there are none.
+  /// In the order of their names, and behind them the masks of padded lists. `like`: null, or the fields of data that
+  /// these must be like: others are left out. Throws InputError, naming `origin` and what is there, when there are
+  /// none.
   std::vector<Field> fields(const std::string& origin, const SampleSpec* like) const;
   /// Of these fields, which are encoded images.
   std::vector<bool> images(const std::vector<Field>& fields) const;
@@ -37,6 +39,7 @@ class RecordFields {
     std::string passed_over{};  ///< why; "" for what is a field
   };
   std::optional<ImageShape> image_;
+  std::map<std::string, ColumnReading> readings_;
   std::map<std::string, Found, std::less<>> found_;
 };
 

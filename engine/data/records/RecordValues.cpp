@@ -6,6 +6,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/Padding.h"
 #include "engine/data/protobuf/Messages.h"
 #include "engine/data/protobuf/WireReader.h"
 
@@ -124,6 +125,16 @@ std::vector<std::int64_t> sizes_of(const RecordValue& value) {
   }
   if (sizes == std::vector<std::int64_t>{1}) sizes.clear();
   return sizes;
+}
+
+void write_list(const Field& field, const RecordValue& value, std::byte* out, std::byte* mask) {
+  if (value.type != field.type) refuse(field, to_string(value.type));
+  if (value.tensor && count_keys(value) > 0) throw InputError(called(value) + " is sparse, and no list to be padded");
+  thread_local std::vector<std::byte> numbers;
+  const std::size_t count = read_values(value, nullptr, 0);
+  numbers.resize(count * size_of(field.type));
+  read_values(value, numbers.data(), count);
+  write_padded(field, numbers.data(), static_cast<std::int64_t>(count), out, mask);
 }
 
 void write_value(const Field& field, const RecordValue& value, std::byte* out) {

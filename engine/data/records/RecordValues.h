@@ -21,6 +21,10 @@ std::vector<std::int64_t> sizes_of(const RecordValue& value);
 /// The bytes of a value of bytes; nothing unless there is one text of them.
 std::string_view bytes_of(const RecordValue& value);
 
+/// Writes a list of numbers as `field`, which is padded, has it: to `out` and to its mask, either of which may be null.
+/// Throws InputError, naming the value, for another type, and for a list that is too long.
+void write_list(const Field& field, const RecordValue& value, std::byte* out, std::byte* mask);
+
 /// Writes a value as `field` has it. Throws InputError, naming the value, when it is of another type or size.
 void write_value(const Field& field, const RecordValue& value, std::byte* out);
 

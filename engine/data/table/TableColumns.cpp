@@ -12,6 +12,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/Columns.h"
+#include "engine/data/Padding.h"
 
 namespace lockstep {
 
@@ -50,6 +51,17 @@ bool is_finite(double value) {
   return (std::bit_cast<std::uint64_t>(value) & kExponent) != kExponent;
 }
 
+bool holds_texts(const ColumnReading& reading) {
+  return reading.as_text() || (reading.fill && reading.fill->text() != nullptr);
+}
+
+void check_fill(const Field& field, bool texts) {
+  if (!field.reading.fill || texts == (field.reading.fill->text() != nullptr)) return;
+  throw InputError("column " + field.name + " holds " +
+                   (texts ? R"(texts: what fills it is a text, as in "fill": "unknown")"
+                          : R"(numbers: what fills it is a number or "mean")"));
+}
+
 std::string of_sizes(std::span<const std::int64_t> sizes) {
   return sizes.empty() ? "a single value" : "an array of [" + join(std::vector(sizes.begin(), sizes.end()), ", ") + "]";
 }
@@ -68,20 +80,26 @@ bool is_missing(std::string_view cell) {
   return lower.empty() || lower == "na" || lower == "n/a" || lower == "nan" || lower == "null";
 }
 
-TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* like) {
+TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* like, const FieldDescriptions& described) {
+  const std::map<std::string, ColumnReading> readings = column_readings(described);
   for (std::string& name : names) {
     if (name.empty()) throw InputError("a column has no name; name it in the header, or leave it out");
     if (std::ranges::find(columns_, name, &Column::name) != columns_.end()) {
       throw InputError("two columns have the name " + in_quotes(name));
     }
     Column column{.name = std::move(name)};
+    if (const auto found = readings.find(column.name); found != readings.end()) column.reading = found->second;
+    if (holds_texts(column.reading)) column.kind = Kind::kText;
+    if (column.reading.pad.length > 0) column.sizes = {column.reading.pad.length};
     if (like != nullptr) {
       const auto field = like->find(column.name);
       if (!field) throw InputError("the training channel has no column " + in_quotes(column.name));
       const Field& given = like->fields[*field];
       column.given = given;
       column.sizes = given.sizes;
-      column.kind = !given.categories.empty() ? Kind::kText : is_real(given.type) ? Kind::kReal : Kind::kInteger;
+      column.kind = !given.categories.empty() || holds_texts(column.reading) ? Kind::kText
+                    : is_real(given.type)                                    ? Kind::kReal
+                                                                             : Kind::kInteger;
     }
     columns_.push_back(std::move(column));
   }
@@ -91,7 +109,9 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
   for (const Field& field : like->fields) {
     const bool joined =
         field.name == kFeaturesField && std::ranges::find(columns_, field.name, &Column::name) == columns_.end();
-    if (!joined) given.push_back(field.name);
+    const bool mask =
+        std::ranges::any_of(readings, [&](const auto& reading) { return reading.second.pad.mask == field.name; });
+    if (!joined && !mask) given.push_back(field.name);
   }
   if (!std::ranges::equal(columns_, given, {}, &Column::name)) {
     throw InputError("expected the training channel's columns in its order: " + join(given, ", "));
@@ -101,12 +121,13 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
 void TableColumns::look_at(std::span<const std::string_view> cells) {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (!columns_[i].sizes.empty()) sizes(i, {});
-    if (const auto whole = columns_[i].kind == Kind::kReal ? std::nullopt : integer_of(cells[i])) {
+    const bool number = columns_[i].kind != Kind::kReal && !columns_[i].reading.as_text();
+    if (const auto whole = number ? integer_of(cells[i]) : std::nullopt) {
       integer(i, *whole);
     } else if (is_missing(cells[i])) {
       missing(i);
-    } else if (const auto number = real_of(cells[i])) {
-      real(i, *number);
+    } else if (const auto real_number = columns_[i].reading.as_text() ? std::nullopt : real_of(cells[i])) {
+      real(i, *real_number);
     } else {
       text(i, cells[i]);
     }
@@ -115,15 +136,23 @@ void TableColumns::look_at(std::span<const std::string_view> cells) {
 
 void TableColumns::sizes(std::size_t column, std::span<const std::int64_t> sizes) {
   Column& shown = columns_[column];
-  if (!shown.seen && !shown.given) shown.sizes.assign(sizes.begin(), sizes.end());
+  if (!shown.seen && !shown.given && shown.reading.pad.length == 0) shown.sizes.assign(sizes.begin(), sizes.end());
   if (std::ranges::equal(shown.sizes, sizes)) return;
   throw InputError("column " + shown.name + " holds " + of_sizes(sizes) + ", and " + of_sizes(shown.sizes) +
                    (shown.given ? " in the training channel" : " before") +
                    ": arrays of a column have one size; pad or cut them");
 }
 
+void TableColumns::length(std::size_t column, std::int64_t count) const {
+  check_length({.name = columns_[column].name, .reading = columns_[column].reading}, count);
+}
+
 void TableColumns::integers(std::size_t column, std::span<const std::int64_t> values) {
   Column& shown = columns_[column];
+  if (shown.reading.as_text()) {
+    for (const std::int64_t value : values) text(column, std::to_string(value));
+    return;
+  }
   shown.seen = true;
   if (values.empty()) return;
   if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), std::to_string(values[0]));
@@ -154,6 +183,7 @@ void TableColumns::reals(std::size_t column, std::span<const double> values) {
 void TableColumns::text(std::size_t column, std::string_view value) {
   Column& shown = columns_[column];
   const bool first = !std::exchange(shown.seen, true);
+  if (shown.reading.hash_buckets > 0) return;
   if (shown.kind == Kind::kText && shown.given) {
     category_of(*shown.given, value);
     return;
@@ -174,6 +204,7 @@ void TableColumns::text(std::size_t column, std::string_view value) {
 }
 
 void TableColumns::missing(std::size_t column) const {
+  if (columns_[column].reading.may_lack()) return;
   throw InputError("column " + columns_[column].name + " has no value; fill it in, or leave the row out");
 }
 
@@ -183,18 +214,45 @@ std::vector<Field> TableColumns::fields(const std::string& origin) const {
     Field field{.name = column.name,
                 .type = column.kind == Kind::kReal ? ElementType::kDouble : ElementType::kInt64,
                 .sizes = column.sizes,
-                .origin = origin};
-    if (column.kind == Kind::kText) {
-      field.categories =
-          column.given ? column.given->categories : std::vector(column.texts.begin(), column.texts.end());
-      std::ranges::sort(field.categories);
+                .origin = origin,
+                .reading = column.reading};
+    check_fill(field, column.kind == Kind::kText);
+    if (column.reading.hash_buckets > 0) {
+      field.bound = column.reading.hash_buckets;
+    } else if (column.kind == Kind::kText) {
+      field.categories = categories(column);
       field.bound = static_cast<std::int64_t>(field.categories.size());
+    } else if (column.reading.fill) {
+      field.type = ElementType::kDouble;
+    } else if (column.kind == Kind::kInteger) {
+      const Padding& pad = column.reading.pad;
+      const bool padded_by_more = pad.value > static_cast<double>(column.most) && pad.value < 0x1p62;
+      const std::int64_t most = padded_by_more ? static_cast<std::int64_t>(pad.value) : column.most;
+      const bool countable = column.least >= 0 && pad.value >= 0 && most < std::numeric_limits<std::int64_t>::max();
+      if (countable) field.bound = most + 1;
     }
-    const bool countable = column.least >= 0 && column.most < std::numeric_limits<std::int64_t>::max();
-    if (column.kind == Kind::kInteger && countable) field.bound = column.most + 1;
     fields.push_back(std::move(field));
   }
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (fields[i].reading.pad.mask.empty()) continue;
+    Field mask = mask_of(fields[i]);
+    if (std::ranges::find(fields, mask.name, &Field::name) != fields.end()) {
+      throw InputError("the mask of column " + fields[i].name + " cannot be named " + in_quotes(mask.name) +
+                       ", as another column is");
+    }
+    fields.push_back(std::move(mask));
+  }
   return fields;
+}
+
+std::vector<std::string> TableColumns::categories(const Column& column) {
+  if (column.given) return column.given->categories;
+  std::vector<std::string> categories(column.texts.begin(), column.texts.end());
+  if (column.reading.fill && !column.texts.contains(*column.reading.fill->text())) {
+    categories.push_back(*column.reading.fill->text());
+  }
+  std::ranges::sort(categories);
+  return categories;
 }
 
 std::int64_t category_of(const Field& field, std::string_view text) {
@@ -207,7 +265,20 @@ std::int64_t category_of(const Field& field, std::string_view text) {
   return place - field.categories.begin();
 }
 
+void write_text(const Field& field, std::string_view text, std::byte* out) {
+  const std::int64_t buckets = field.reading.hash_buckets;
+  const std::int64_t number = buckets > 0 ? text_bucket(text, buckets) : category_of(field, text);
+  std::memcpy(out, &number, sizeof number);
+}
+
+void write_missing(const Field& field, std::byte* out) {
+  if (!is_real(field.type)) return write_text(field, *field.reading.fill->text(), out);
+  const double missing = std::numeric_limits<double>::quiet_NaN();
+  std::memcpy(out, &missing, sizeof missing);
+}
+
 void write_cell(const Field& field, std::string_view cell, std::byte* out) {
+  if (field.reading.fill && is_missing(cell)) return write_missing(field, out);
   if (is_real(field.type)) {
     const auto number = real_of(cell);
     if (!number || !std::isfinite(*number)) {
@@ -216,7 +287,8 @@ void write_cell(const Field& field, std::string_view cell, std::byte* out) {
     std::memcpy(out, &*number, sizeof *number);
     return;
   }
-  const auto number = field.categories.empty() ? integer_of(cell) : std::optional(category_of(field, cell));
+  if (!field.categories.empty() || field.reading.hash_buckets > 0) return write_text(field, cell, out);
+  const auto number = integer_of(cell);
   if (!number) throw InputError("column " + field.name + " holds " + shown_text(cell) + ", which is no integer");
   std::memcpy(out, &*number, sizeof *number);
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,32 +26,38 @@ bool is_missing(std::string_view cell);
 /// are named by their text and numbered in the order of their names. Arrays of numbers are as long in each row. Show it
 /// all values, by `look_at` the cells of a row or one by one, then ask for `fields`. What is shown throws InputError,
 /// naming the column, for what is not as `like` says, for an array of another size than before, and for a text among
-/// numbers or a number among texts: that is a slip, not a category.
+/// numbers or a number among texts: that is a slip, not a category. What is said of a column beforehand (ColumnReading)
+/// comes first: it holds texts, its texts are hashed, values may be missing, lists are padded.
 class TableColumns {
  public:
   static constexpr std::size_t kMostCategories = 65536;        ///< of a column
   static constexpr std::size_t kMostCategoryBytes = 16 << 20;  ///< of all their texts
 
   /// `names`: of the columns, in order. `like`: the fields of data that these must be like, such as the training
-  /// channel's: their types and categories are taken over.
+  /// channel's: their types and categories are taken over. `described`: fields that say how columns are to be read.
   /// Throws InputError for a name that is empty or there twice, and when `like` has not the same columns in the same
   /// order.
-  TableColumns(std::vector<std::string> names, const SampleSpec* like);
+  TableColumns(std::vector<std::string> names, const SampleSpec* like, const FieldDescriptions& described = {});
 
   std::size_t size() const { return columns_.size(); }
   const std::string& name(std::size_t column) const { return columns_[column].name; }
-  /// A row of texts, each of which is a number if it can be one. Throws InputError for one without a value, too.
+  const ColumnReading& reading(std::size_t column) const { return columns_[column].reading; }
+  /// A row of texts, each of which is a number if it can be one.
   void look_at(std::span<const std::string_view> cells);
   /// The sizes of the array whose numbers are shown next; {} for one number or text.
   void sizes(std::size_t column, std::span<const std::int64_t> sizes);
+  /// The numbers of a padded list, of which those are shown next that are not cut.
+  void length(std::size_t column, std::int64_t count) const;
   void integer(std::size_t column, std::int64_t value) { integers(column, {&value, 1}); }
   void integers(std::size_t column, std::span<const std::int64_t> values);
   void real(std::size_t column, double value) { reals(column, {&value, 1}); }
   void reals(std::size_t column, std::span<const double> values);
   /// Throws InputError for more than kMostCategories, too.
   void text(std::size_t column, std::string_view value);
-  [[noreturn]] void missing(std::size_t column) const;
-  /// int64 and float64.
+  /// Throws InputError unless values of the column may be missing.
+  void missing(std::size_t column) const;
+  /// int64 and float64, in the columns' order, and behind them the masks of those that have one. Throws InputError for
+  /// a column that is filled with what its values are not.
   std::vector<Field> fields(const std::string& origin) const;
 
  private:
@@ -68,13 +75,22 @@ class TableColumns {
     std::unordered_set<std::string, Hash, std::equal_to<>> texts{};
     std::size_t text_bytes = 0;
     std::optional<Field> given{};  ///< by `like`
+    ColumnReading reading{};
   };
+
+  static std::vector<std::string> categories(const Column& column);
 
   std::vector<Column> columns_;
 };
 
 /// The number of a text of a field of categories. Throws InputError, naming the column, for one that is none of them.
 std::int64_t category_of(const Field& field, std::string_view text);
+
+/// Writes a text as a field of texts has it: its category or its bucket. Throws as category_of does.
+void write_text(const Field& field, std::string_view text, std::byte* out);
+
+/// Writes what stands for a value that is missing, of a field that has values missing.
+void write_missing(const Field& field, std::byte* out);
 
 /// Writes a cell as a field of `fields` has it. Throws InputError, naming the column, when it cannot be that.
 void write_cell(const Field& field, std::string_view cell, std::byte* out);

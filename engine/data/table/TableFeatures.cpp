@@ -19,8 +19,15 @@ std::optional<TableFeatures> features_of(const std::vector<Field>& columns, cons
   }
   std::set<std::string> taken;
   for (const auto& [input, column] : options.columns) taken.insert(column);
-  if (!options.columns.contains(kWeightColumn)) taken.insert(kWeightColumn);
-  if (!options.columns.contains(kTargetColumn)) {
+  for (const auto& [field, parts] : options.fields) {
+    for (const FieldPart& part : parts) {
+      taken.insert(part.columns.begin(), part.columns.end());
+      taken.insert(part.pad.mask);
+    }
+  }
+  const auto named = [&](const char* role) { return options.columns.contains(role) || options.fields.contains(role); };
+  if (!named(kWeightColumn)) taken.insert(kWeightColumn);
+  if (!named(kTargetColumn)) {
     if (const auto target = target_field({columns})) taken.insert(columns[*target].name);
   }
   TableFeatures features{.field = {.name = kFeaturesField, .type = ElementType::kInt64}};

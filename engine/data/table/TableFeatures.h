@@ -16,8 +16,9 @@ struct TableFeatures {
   Field field{};                       ///< kFeaturesField: int64 where all of them are, else float64
 };
 
-/// All columns of one number each that are neither target nor weight nor named in `options.columns`. Nothing when there
-/// are none, and when an array is called so itself. Throws InputError when another column is.
+/// All columns of one number each that are neither target nor weight nor named in `options.columns` or by
+/// `options.fields`. Nothing when there are none, and when an array is called so itself. Throws InputError when another
+/// column is.
 std::optional<TableFeatures> features_of(const std::vector<Field>& columns, const ChannelOptions& options);
 
 /// "not among the features: kind (categories), y", for notes; "" when all columns are.

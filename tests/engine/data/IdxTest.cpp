@@ -202,7 +202,7 @@ TEST(IdxFormat, NormalizesImagesAndFindsFilesByContent) {
   write_gzip(directory / "a-images.gz", kImages);
   write(directory / "README", "about the data");
   const ProgramSamples data =
-      open_channel(directory.path(), {.real = ElementType::kDouble, .normalization = {.mean = 0.5, .std = 0.25}});
+      open_channel(directory.path(), {.real = ElementType::kDouble, .normalization = {.mean = {0.5}, .std = {0.25}}});
   EXPECT_EQ(data.size(), 3);
   EXPECT_EQ(data.input(0).sizes, (Sizes{1, 2, 2}));
   EXPECT_EQ(data.classes(), 3);
@@ -230,7 +230,7 @@ TEST(IdxFormat, TakesRowsOfNumbersAndRealTargets) {
         idx(0x0D, {2, 1},
             big_endian(std::bit_cast<std::uint32_t>(3.0f)) + big_endian(std::bit_cast<std::uint32_t>(5.0f))));
   write(directory / "y", idx(0x0D, {2}, big_endian(std::bit_cast<std::uint32_t>(0.5f)) + big_endian(0)));
-  const ProgramSamples data = open_channel(directory.path(), {.normalization = {.mean = 1, .std = 2}});
+  const ProgramSamples data = open_channel(directory.path(), {.normalization = {.mean = {1}, .std = {2}}});
   EXPECT_FALSE(data.class_labels());
   EXPECT_EQ(data.input(0).sizes, (Sizes{1}));
   std::vector<float> inputs(2);
@@ -304,7 +304,7 @@ TEST(IdxFormat, FloatInputsAreDoublesRounded) {
           return all;
         }()));
   write(directory / "labels", idx(8, {256}, std::string(256, '\0')));
-  const ProgramSamples data = open_channel(directory.path(), {.normalization = {.mean = 0.2860, .std = 0.3530}});
+  const ProgramSamples data = open_channel(directory.path(), {.normalization = {.mean = {0.2860}, .std = {0.3530}}});
   for (std::int64_t sample = 0; sample < 256; ++sample) {
     std::vector<float> input(1);
     std::vector<std::int64_t> label{-1};
@@ -390,7 +390,7 @@ TEST(IdxFormat, DigestTellsContentsApart) {
   const std::string first = open_channel(directory.path()).digest();
   EXPECT_EQ(first, "4cbdd56e871d4fbb");  // as ever: checkpoints hold it
   write_gzip(directory / "images", kImages);
-  EXPECT_EQ(first, open_channel(directory.path(), {.normalization = {.mean = 1}}).digest());
+  EXPECT_EQ(first, open_channel(directory.path(), {.normalization = {.mean = {1}}}).digest());
   write(directory / "images", idx(8, {3, 1, 4}, kImages.substr(16)));
   EXPECT_NE(first, open_channel(directory.path()).digest());
   write(directory / "images", kImages);

@@ -7,6 +7,7 @@
 #include "common/Error.h"
 #include "engine/data/Formats.h"
 #include "engine/data/ProgramSamples.h"
+#include "engine/data/images/ContactSheet.h"
 #include "engine/data/images/Crop.h"
 #include "engine/data/images/EncodedImage.h"
 #include "engine/data/images/Resize.h"
@@ -240,6 +241,63 @@ TEST_F(ImageFolder, AListSaysWhichImagesThereAre) {
   write("x/others.lst", "a.jpg\nb.jpg\n");
   EXPECT_EQ(open().dataset->spec().fields[1].categories, std::vector<std::string>{"x"});
   EXPECT_EQ(open().passed_over.names, (std::vector<std::string>{"x/other.lst", "x/other.rec", "x/others.lst"}));
+}
+
+TEST_F(ImageFolder, AContactSheetShowsSome) {
+  for (int i = 0; i < 10; ++i) write("a/" + std::to_string(i) + ".png", png_of(test_pixels(4, 6)));
+  const OpenedChannel channel = open();
+  const Pixels sheet = contact_sheet(*channel.dataset, 0, 5);  // 3 columns, 2 rows
+  EXPECT_EQ(sheet.height, 2 * 5 - 1);
+  EXPECT_EQ(sheet.width, 3 * 7 - 1);
+  const Pixels one = test_pixels(4, 6);
+  for (std::int64_t y = 0; y < 4; ++y) {
+    EXPECT_TRUE(std::equal(one.row(y), one.row(y) + 6 * 3, sheet.row(y)));
+    EXPECT_TRUE(std::equal(one.row(y), one.row(y) + 6 * 3, sheet.row(5 + y) + 7 * 3));
+  }
+  EXPECT_EQ(sheet.row(4)[0], 255);
+  EXPECT_EQ(sheet.row(5)[2 * 7 * 3], 255);  // there is no sixth
+  write_png(sheet, directory_ / "sheet.png");
+  std::ifstream file(directory_ / "sheet.png", std::ios::binary);
+  const std::string png{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(decoded(png).bytes, sheet.bytes);
+}
+
+TEST_F(ImageFolder, LargeImagesAreSmallOnAContactSheet) {
+  write("a/1.png", png_of(test_pixels(300, 100, 1)));
+  const Pixels sheet = contact_sheet(*open().dataset, 0);
+  EXPECT_EQ(sheet.height, 128);
+  EXPECT_EQ(sheet.width, 42);
+  EXPECT_EQ(sheet.channels, 1);
+}
+
+TEST_F(ImageFolder, AnAugmentedManifestSaysWhichImagesThereAre) {
+  for (const char* name : {"a.jpg", "more/b.jpg"}) write(name, png_of(test_pixels(2, 2)));
+  write(
+      "train.manifest",
+      "{\"source-ref\": \"s3://bucket/data/more/b.jpg\", \"class\": 2, \"class-metadata\": {\"class-name\": \"cat\"}}\n"
+      "{\"source-ref\": \"s3://bucket/a.jpg\", \"class\": \"1\"}\n");
+  const OpenedChannel channel = open();
+  EXPECT_EQ(channel.format, "images");
+  EXPECT_EQ(read_field<std::int64_t>(*channel.dataset, "target", {0, 1}), (std::vector<std::int64_t>{2, 1}));
+  EXPECT_EQ(channel.dataset->place(0, 0), (directory_ / "more/b.jpg").string());
+  using Texts = std::pair<std::string, std::string>;
+  for (const auto& [line, text] :
+       {Texts{R"({"source-ref": "s3://b/c.jpg", "class": 1})", "line 2: the augmented manifest names \"s3://b/c.jpg\""},
+        {R"({"source-ref": "s3://b/a.jpg", "class": 0.5})", "line 2: the label is \"0.5\""},
+        {R"({"source-ref": "s3://b/a.jpg", "class": "cat"})", "expected an integer"},
+        {R"({"source-ref": "s3://b/a.jpg", "class": 0, "color": 1})", "class and color: say with columns=target=NAME"},
+        {R"({"source-ref": "s3://b/a.jpg"})", "line 2: it has no label"},
+        {R"({"source-ref": 5, "class": 1})", "source-ref is no text"},
+        {R"({"class": 1})", "no source-ref"},
+        {R"([1])", "expected an object"}}) {
+    write("train.manifest", R"({"source-ref": "s3://b/a.jpg", "class": 1})"
+                            "\n" +
+                                line);
+    EXPECT_ERROR(open(), InputError, text);
+  }
+  write("train.manifest", R"({"source-ref": "s3://b/a.jpg", "class": 3, "color": 1})");
+  EXPECT_EQ(read_field<std::int64_t>(*open({.columns = {{"target", "class"}}}).dataset, "target", {0}),
+            std::vector<std::int64_t>{3});
 }
 
 TEST_F(ImageFolder, WhatIsWrongIsNamed) {

@@ -47,7 +47,7 @@ TEST(ProgramSamples, ReadsAndConvertsEveryColumn) {
                                         array("table", ElementType::kInt16, {kSamples, 2}, table),
                                         array("weight", ElementType::kFloat, {kSamples}, weights), labels(kSamples)}),
                                {{.name = "table", .type = ElementType::kInt64}, {.name = "image"}, {.name = "again"}},
-                               {.names = {{"again", "image"}}, .normalization = {.mean = 0.25, .std = 0.5}});
+                               {.names = {{"again", "image"}}, .normalization = {.mean = {0.25}, .std = {0.5}}});
   ASSERT_EQ(samples.columns().size(), 5);
   ASSERT_TRUE(samples.has_weights());
   std::vector<std::int64_t> order(kSamples);

@@ -70,6 +70,38 @@ TEST(Variation, PaddingMayBeLargerThanThePicture) {
   EXPECT_EQ(found.size(), 3 * 5 + 1);  // by at most 1 down and 2 right, or nothing is left
 }
 
+Bytes adjusted(Bytes bytes, const Field& field, double brightness, double contrast, double saturation) {
+  adjust_colors(reinterpret_cast<std::byte*>(bytes.data()), field, brightness, contrast, saturation);
+  return bytes;
+}
+
+// Two pixels of each channel, as torchvision's adjust_* make of them.
+TEST(Variation, ChangesColors) {
+  const Field colors = picture({3, 1, 2});
+  const Bytes before = {200, 10, 100, 20, 0, 250};  // greys: 118, 43
+  EXPECT_EQ(adjusted(before, colors, 1, 1, 1), before);
+  EXPECT_EQ(adjusted(before, colors, 1.5, 1, 1), (Bytes{255, 15, 150, 30, 0, 255}));
+  EXPECT_EQ(adjusted(before, colors, 1, 0.5, 1), (Bytes{140, 45, 90, 50, 40, 165}));
+  EXPECT_EQ(adjusted(before, colors, 1, 1, 0), (Bytes{118, 43, 118, 43, 118, 43}));
+  EXPECT_EQ(adjusted(before, colors, 1, 1, 1.5), (Bytes{241, 0, 91, 8, 0, 255}));
+  EXPECT_EQ(adjusted({200, 10}, picture({1, 2}), 1, 0.5, 0), (Bytes{152, 57}));
+  const Bytes with_alpha = {200, 10, 100, 20, 0, 250, 7, 8};
+  EXPECT_EQ(adjusted(with_alpha, picture({4, 1, 2}), 1, 1, 0), (Bytes{118, 43, 118, 43, 118, 43, 7, 8}));
+}
+
+TEST(Variation, JitterFollowsFromSeedEpochAndSample) {
+  const Field field = picture({3, 2, 2});
+  const auto varied = [&](std::uint64_t seed, std::int64_t epoch, std::int64_t sample) {
+    Bytes bytes = {200, 10, 100, 20, 0, 250, 60, 70, 80, 90, 120, 30};
+    vary(reinterpret_cast<std::byte*>(bytes.data()), field,
+         {.seed = seed, .brightness = 0.4, .contrast = 0.3, .saturation = 0.5}, epoch, sample);
+    return bytes;
+  };
+  EXPECT_EQ(varied(1, 2, 3), varied(1, 2, 3));
+  const std::set<Bytes> found = {varied(1, 2, 3), varied(2, 2, 3), varied(1, 3, 3), varied(1, 2, 4)};
+  EXPECT_EQ(found.size(), 4);
+}
+
 std::shared_ptr<const Dataset> pictures(std::int64_t samples) {
   Bytes bytes = numbered(static_cast<std::size_t>(samples * kSize * kSize));
   Bytes labels(static_cast<std::size_t>(samples));
@@ -104,13 +136,13 @@ std::map<std::int64_t, std::vector<float>> epoch_of(const ProgramSamples& sample
 
 TEST(Variation, IsTheSameForAllRanksAndThreads) {
   const ProgramSamples plain(pictures(40), {{.name = "x"}}, {});
-  const ProgramSamples varied = plain.varied({.seed = 5, .flip = 0.5, .padding = 2});
+  const ProgramSamples varied = plain.varied({.seed = 5, .flip = 0.5, .padding = 2, .brightness = 0.2});
   const auto first = epoch_of(varied, 0, 1, 1);
   const auto second = epoch_of(varied, 1, 1, 1);
   ASSERT_EQ(first.size(), 40);
   EXPECT_NE(first, second);
   EXPECT_NE(first, epoch_of(plain, 0, 1, 1));
-  EXPECT_NE(first, epoch_of(plain.varied({.seed = 6, .flip = 0.5, .padding = 2}), 0, 1, 1));
+  EXPECT_NE(first, epoch_of(plain.varied({.seed = 6, .flip = 0.5, .padding = 2, .brightness = 0.2}), 0, 1, 1));
   for (const int ranks : {1, 2, 3}) {
     for (const int threads : {1, 4}) {
       EXPECT_EQ(epoch_of(varied, 0, ranks, threads), first);

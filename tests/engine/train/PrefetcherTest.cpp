@@ -152,26 +152,36 @@ class Pictures : public Dataset {
 
 // They cross to the device as bytes, and are computed on as what the host would have made of them.
 TEST_P(PrefetcherTest, PixelsBecomeRealNumbersOnTheDevice) {
-  const ProgramSamples plain(std::make_shared<Pictures>(), {{.name = "x"}},
-                             {.normalization = {.mean = 0.286, .std = 0.353}});
-  const ProgramSamples samples = Prefetcher::samples_for(device_, plain);
-  ASSERT_EQ(samples.input(0).bytes(), 15);
-  Loader loader(samples, Order(0, kSamples, false), BatchPlan(kSamples, kBatch, 0, 1), 0, 1, {}, 2,
-                Prefetcher::buffers_for(device_));
-  Prefetcher prefetcher(loader, samples, device_, communicator_);
-  for (std::int64_t first = 0; first < kSamples; first += kBatch) {
-    const Batch batch = prefetcher.next();
-    prefetcher.prefetch();
-    ASSERT_EQ(batch.inputs[0].sizes(), (at::IntArrayRef{batch.size, 3, 5}));
-    const at::Tensor found = batch.inputs[0].cpu();
-    for (std::int64_t i = 0; i < batch.size; ++i) {
-      std::vector<double> expected = plain.numbers(plain.input(0), first + i);
-      const at::Tensor row = found[i].flatten();
-      for (std::size_t pixel = 0; pixel < 15; ++pixel) {
-        EXPECT_NEAR(row.const_data_ptr<float>()[pixel], expected[pixel], 1e-6);
+  for (const Normalization& normalization :
+       {Normalization{.mean = {0.286}, .std = {0.353}},
+        Normalization{.mean = {0.1, 0.25, 0.4}, .std = {0.5, 0.4, 0.3}, .part = 5}}) {
+    const ProgramSamples plain(std::make_shared<Pictures>(), {{.name = "x"}}, {.normalization = normalization});
+    const ProgramSamples samples = Prefetcher::samples_for(device_, plain);
+    ASSERT_EQ(samples.input(0).bytes(), 15);
+    Loader loader(samples, Order(0, kSamples, false), BatchPlan(kSamples, kBatch, 0, 1), 0, 1, {}, 2,
+                  Prefetcher::buffers_for(device_));
+    Prefetcher prefetcher(loader, samples, device_, communicator_);
+    for (std::int64_t first = 0; first < kSamples; first += kBatch) {
+      const Batch batch = prefetcher.next();
+      prefetcher.prefetch();
+      ASSERT_EQ(batch.inputs[0].sizes(), (at::IntArrayRef{batch.size, 3, 5}));
+      const at::Tensor found = batch.inputs[0].cpu();
+      for (std::int64_t i = 0; i < batch.size; ++i) {
+        std::vector<double> expected = plain.numbers(plain.input(0), first + i);
+        const at::Tensor row = found[i].flatten();
+        for (std::size_t pixel = 0; pixel < 15; ++pixel) {
+          EXPECT_NEAR(row.const_data_ptr<float>()[pixel], expected[pixel], 1e-6);
+        }
       }
     }
   }
+}
+
+// A mean for each of more numbers than the kernel has channels: the host makes them real.
+TEST_P(PrefetcherTest, PixelsOfManyMeansBecomeRealNumbersOnTheHost) {
+  const Normalization each{.mean = std::vector<double>(15, 0.5), .std = std::vector<double>(15, 0.25)};
+  const ProgramSamples plain(std::make_shared<Pictures>(), {{.name = "x"}}, {.normalization = each});
+  EXPECT_EQ(Prefetcher::samples_for(device_, plain).input(0).bytes(), 15 * sizeof(float));
 }
 
 INSTANTIATE_TEST_SUITE_P(Order, PrefetcherTest, testing::Values(LateDevice::Eager::kCopy, LateDevice::Eager::kCompute));

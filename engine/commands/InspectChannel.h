@@ -1,0 +1,19 @@
+// `lockstep inspect CHANNEL_DIRECTORY`: what a channel holds, and what training would make of it.
+#pragma once
+
+#include <filesystem>
+
+#include "job/FieldDescription.h"
+
+namespace lockstep {
+
+struct ChannelInspection {
+  bool statistics = false;        ///< reads all samples: ranges, means, deviations, missing values, class counts
+  FieldDescriptions fields{};     ///< as the hyperparameter `fields`
+  std::filesystem::path sheet{};  ///< where an image of the channel's first images goes; "": nowhere
+};
+
+/// Throws InputError for what cannot be opened, and when there are no images for the sheet.
+void inspect_channel(const std::filesystem::path& directory, const ChannelInspection& what);
+
+}  // namespace lockstep

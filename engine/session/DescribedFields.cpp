@@ -1,0 +1,102 @@
+#include "engine/session/DescribedFields.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/data/HeldBack.h"
+#include "engine/data/fields/FieldsDataset.h"
+#include "engine/session/SetUpPhase.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr const char* kHeldBackChannel = "validation";
+
+std::int64_t samples_of(const Dataset& dataset) {
+  return dataset.shards() != nullptr ? dataset.shards()->samples() : dataset.size();
+}
+
+// This rank's share of its own samples, such that each sample is some rank's.
+Slice share_of(const Dataset& dataset, const Communicator& ranks) {
+  const Shards shards = dataset.shards() != nullptr ? *dataset.shards() : Shards(dataset.size(), ranks.size());
+  return shards.share(ranks.rank(), {0, shards.samples()});
+}
+
+std::vector<ColumnStatistics> statistics_of_all(const Dataset& train, const std::vector<StatisticsRequest>& requests,
+                                                std::int64_t threads, const RankContext& context) {
+  std::vector<ColumnStatistics> statistics;
+  if (requests.empty()) return statistics;
+  set_up_phase(context.host,
+               [&] { statistics = compute_statistics(train, requests, share_of(train, context.host), threads); });
+  for (ColumnStatistics& own : statistics) {
+    const std::vector<std::string> all = context.host.all_gather(own.bytes());
+    set_up_phase(context.host, [&] {
+      for (std::size_t rank = 0; rank < all.size(); ++rank) {
+        if (static_cast<int>(rank) != context.host.rank()) own.merge_bytes(all[rank]);
+      }
+    });
+  }
+  return statistics;
+}
+
+}  // namespace
+
+void hold_back(Channels& channels, JobData& data, const Hyperparameters& hyperparameters, const RankContext& context) {
+  const double share = hyperparameters.validation_share;
+  if (share == 0) return;
+  set_up_phase(context.host, [&] {
+    if (channels.contains(kHeldBackChannel)) {
+      throw InputError("validation_share is for a job without a channel named validation; leave one of them out");
+    }
+    const OpenedChannel all = channels.at(data.train);
+    const auto part = [&](HeldBackDataset::Part which) {
+      OpenedChannel channel = all;
+      channel.dataset = std::make_shared<HeldBackDataset>(all.dataset, hyperparameters.seed, share, which);
+      if (samples_of(*channel.dataset) > 0) return channel;
+      throw InputError(format("validation_share=%g of %s samples leaves none to ", share,
+                              with_commas(samples_of(*all.dataset)).c_str()) +
+                       (which == HeldBackDataset::Part::kRest ? "train on" : "validate on"));
+    };
+    channels[kHeldBackChannel] = part(HeldBackDataset::Part::kHeldBack);
+    channels[data.train] = part(HeldBackDataset::Part::kRest);
+    // What was evaluated for want of another is a test again.
+    if (data.test.empty()) data.test = data.evaluation;
+    data.evaluation = kHeldBackChannel;
+  });
+}
+
+void describe_fields(Channels& channels, JobData& data, const Hyperparameters& hyperparameters,
+                     const RankContext& context) {
+  const FieldDescriptions& fields = hyperparameters.fields;
+  if (fields.empty()) return;
+  const std::shared_ptr<const Dataset> train = channels.at(data.train).dataset;
+  std::vector<StatisticsRequest> requests;
+  set_up_phase(context.host, [&] {
+    try {
+      requests = statistics_requests(fields, train->spec());
+    } catch (const InputError& error) {
+      throw InputError("channel " + data.train + ": " + error.what());
+    }
+  });
+  const std::vector<ColumnStatistics> statistics =
+      statistics_of_all(*train, requests, hyperparameters.loader_threads, context);
+  set_up_phase(context.host, [&] {
+    const std::vector<FieldRecipe> recipes = make_recipes(fields, train->spec(), requests, statistics);
+    data.fields = write_recipes(recipes);
+    for (auto& [name, channel] : channels) {
+      try {
+        channel.dataset = std::make_shared<FieldsDataset>(channel.dataset, recipes);
+      } catch (const InputError& error) {
+        throw InputError("channel " + name + ": " + error.what());
+      }
+    }
+  });
+}
+
+}  // namespace lockstep
