@@ -14,6 +14,8 @@ namespace {
 
 using H = Hyperparameters;
 
+constexpr Range kCosine{.least = -1, .below = 1};
+
 std::string only_with_optimizer(const H& h, OptimizerKind kind) {
   return h.optimizer == kind ? "" : "optimizer=" + name_of(h.optimizer) + " does not use it";
 }
@@ -78,17 +80,31 @@ std::vector<HyperparameterRow> loss_rows() {
       name_row("loss", &H::loss, "name of a loss",
                "What training minimizes, the mean over the global batch: " + join(builtin_loss_names(), ", ") + "."),
       real("label_smoothing", &H::label_smoothing, kShare,
-           "cross_entropy: the share of each label that is spread over all classes.")
+           "cross_entropy, next_token: the share of each label that is spread over all classes.")
           .for_losses(),
       integer("ignore_index", &H::ignore_index, std::numeric_limits<std::int64_t>::lowest(),
               std::numeric_limits<std::int64_t>::max(),
-              "cross_entropy: labels of this value do not count, in the loss and in metrics.")
+              "cross_entropy, next_token, binary_cross_entropy: targets of this value do not count, in the loss and in "
+              "metrics.")
           .for_losses()
           .unnamed_means(-100),
-      reals("class_weights", &H::class_weights, kNotNegative,
-            "cross_entropy: what each class counts, one number a class, as PyTorch's weight; []: all alike.")
+      reals(
+          "class_weights", &H::class_weights, kNotNegative,
+          "cross_entropy, next_token: what each class counts, one number a class, as PyTorch's weight; []: all alike.")
           .for_losses()
-          .unnamed_means(nlohmann::json::array())};
+          .unnamed_means(nlohmann::json::array()),
+      reals("positive_weights", &H::positive_weights, kNotNegative,
+            "binary_cross_entropy: what a yes counts beside a no, one number for all or one a label, as PyTorch's "
+            "pos_weight; []: as much.")
+          .for_losses()
+          .unnamed_means(nlohmann::json::array()),
+      real("huber_delta", &H::huber_delta, kPositive, "huber: errors beyond it count in proportion, not squared.")
+          .for_losses()
+          .unnamed_means(1.0),
+      real("cosine_margin", &H::cosine_margin, kCosine,
+           "cosine_embedding: the cosine that vectors which do not belong together may have.")
+          .for_losses()
+          .unnamed_means(0.0)};
 }
 
 std::vector<HyperparameterRow> optimizer_rows() {
@@ -180,7 +196,14 @@ std::vector<HyperparameterRow> evaluation_rows() {
       list_row<Export>("export", "The artifacts to write into the model directory.", &Hyperparameters::export_formats)
           .changeable(),
       choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
-          .unless([](const H& h) { return h.export_formats.empty() ? "export=none writes no artifact" : ""; })};
+          .unless([](const H& h) {
+            return h.export_formats.empty() && h.predict.empty() ? "export=none writes no artifact" : "";
+          }),
+      texts("predict", &H::predict,
+            "Channels, which need no targets: at the end the outputs of the state in the artifacts for each of their "
+            "samples are written to predictions_CHANNEL.csv in the output directory.")
+          .unless(only_with_files)
+          .changeable()};
 }
 
 std::vector<HyperparameterRow> checkpoint_rows() {

@@ -74,9 +74,12 @@ struct Hyperparameters {
   std::int64_t eval_batch_size = 0;   ///< samples a rank evaluates at once; 0: max(micro-batch, 256)
   // The objective and its optimizer.
   std::string loss = "cross_entropy";   ///< a name that the engine knows
-  double label_smoothing = 0;           ///< cross_entropy
-  std::int64_t ignore_index = -100;     ///< cross_entropy: the label of positions that do not count
-  std::vector<double> class_weights{};  ///< cross_entropy: what a position counts, by its label; empty: 1
+  double label_smoothing = 0;           ///< cross_entropy, next_token
+  std::int64_t ignore_index = -100;     ///< these, binary_cross_entropy: the target of positions that do not count
+  std::vector<double> class_weights{};  ///< cross_entropy, next_token: what a position counts, by its label; empty: 1
+  std::vector<double> positive_weights{};  ///< binary_cross_entropy: what a yes counts, by label or for all; empty: 1
+  double huber_delta = 1;                  ///< huber
+  double cosine_margin = 0;                ///< cosine_embedding
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 0.01;
   double momentum = 0.9;  ///< sgd
@@ -119,6 +122,7 @@ struct Hyperparameters {
   std::int64_t patience = 0;           ///< evaluations without improvement before the job ends early; 0: never
   std::vector<Export> export_formats{Export::kPt2, Export::kSafetensors, Export::kSavedModel};  ///< named `export`
   ArtifactState artifact_state = ArtifactState::kBest;
+  std::vector<std::string> predict{};  ///< channels whose samples' outputs are written at the end
   // Checkpoints; the job's checkpoint directory is not a hyperparameter.
   CheckpointEvery checkpoint_every{};
   std::int64_t checkpoint_keep = 2;  ///< of the newest

@@ -110,24 +110,23 @@ HyperparameterRow monitor_row() {
 }
 
 HyperparameterRow metrics_row() {
-  return {
-      .name = "metrics",
-      .type = "list of names of metrics",
-      .help =
-          "What is measured besides the monitored metric and what always is where it fits (loss, accuracy, top5), as "
-          "in perplexity.",
-      .set =
-          [](Hyperparameters& hyperparameters, const RawValue& raw) {
-            std::vector<std::string> names;
-            for (const RawValue& item : raw.items()) {
-              names.push_back(item.text());
-              if (!is_name(names.back())) throw InputError("expected names of metrics, as in perplexity");
-              if (std::ranges::count(names, names.back()) > 1) throw InputError("expected each of them once");
-            }
-            hyperparameters.metrics = std::move(names);
-          },
-      .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.metrics; },
-      .idle = {}};
+  return {.name = "metrics",
+          .type = "list of names of metrics",
+          .help =
+              "What is measured besides the monitored metric and what always is where it fits (loss, accuracy, top5, "
+              "binary_accuracy), as in f1_macro,confusion_matrix.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::vector<std::string> names;
+                for (const RawValue& item : raw.items()) {
+                  names.push_back(item.text());
+                  if (!is_name(names.back())) throw InputError("expected names of metrics, as in perplexity");
+                  if (std::ranges::count(names, names.back()) > 1) throw InputError("expected each of them once");
+                }
+                hyperparameters.metrics = std::move(names);
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.metrics; },
+          .idle = {}};
 }
 
 HyperparameterRow time_row(std::string name, double Hyperparameters::*member, std::string help) {

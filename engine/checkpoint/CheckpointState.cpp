@@ -24,13 +24,29 @@ json evaluation(const std::optional<SavedEvaluation>& saved) {
   if (!saved) return nullptr;
   json metrics = json::object();
   for (const auto& [name, value] : saved->metrics) metrics[name] = json_number(value);
-  return {{"step", saved->step}, {"metrics", metrics}};
+  json document = {{"step", saved->step}, {"metrics", metrics}};
+  for (const auto& [name, rows] : saved->tables) {
+    json& table = document["tables"][name] = json::array();
+    for (const std::vector<double>& row : rows) {
+      json& numbers = table.emplace_back(json::array());
+      for (const double number : row) numbers.push_back(json_number(number));
+    }
+  }
+  return document;
 }
 
 std::optional<SavedEvaluation> evaluation_in(const json& value) {
   if (value.is_null()) return std::nullopt;
   SavedEvaluation saved{.step = count_in(value.at("step"))};
   for (const auto& [name, metric] : value.at("metrics").items()) saved.metrics[name] = number_in(metric);
+  if (!value.contains("tables")) return saved;  // none was measured
+  for (const auto& [name, rows] : value.at("tables").items()) {
+    auto& table = saved.tables[name];
+    for (const json& row : rows) {
+      std::vector<double>& numbers = table.emplace_back();
+      for (const json& number : row) numbers.push_back(number_in(number));
+    }
+  }
   return saved;
 }
 

@@ -20,6 +20,7 @@ constexpr std::uint64_t kMaxStateFile = 64 << 20;
 struct SavedEvaluation {
   std::int64_t step = 0;
   std::map<std::string, double> metrics{};
+  std::map<std::string, std::vector<std::vector<double>>> tables{};  ///< rows of numbers
 };
 
 /// `state.json`: where training stands after a step. Numbers that are not finite are written as texts.

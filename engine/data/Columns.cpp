@@ -159,6 +159,20 @@ Column weight_column(const SampleSpec& spec, std::size_t field, const Field& tar
 
 }  // namespace
 
+ColumnRoles column_roles(const SampleSpec& spec, const std::map<std::string, std::string>& names) {
+  ColumnRoles roles;
+  const auto target = names.find(kTargetColumn);
+  if (target != names.end()) {
+    roles.target = target->second;
+  } else if (const auto field = target_field(spec)) {
+    roles.target = spec.fields[*field].name;
+  }
+  const auto weight = names.find(kWeightColumn);
+  if (weight != names.end()) roles.weight = weight->second;
+  if (roles.weight.empty() && spec.find(kWeightColumn)) roles.weight = kWeightColumn;
+  return roles;
+}
+
 std::optional<std::size_t> target_field(const SampleSpec& spec) {
   for (const std::string& name : kTargetNames) {
     if (const auto field = spec.find(name)) return field;

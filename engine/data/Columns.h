@@ -78,6 +78,15 @@ inline constexpr const char* kInputsField = "inputs";
 /// target has none, when `names` names what is not there, and when an input cannot be made of its field's type.
 Columns choose_columns(const SampleSpec& spec, const std::vector<ProgramInput>& inputs, const ColumnOptions& options);
 
+/// Fields by what they are for; "" where there is none.
+struct ColumnRoles {
+  std::string target{};
+  std::string weight{};
+};
+
+/// What choose_columns takes as the target and the weight of a program none of whose inputs is one of them.
+ColumnRoles column_roles(const SampleSpec& spec, const std::map<std::string, std::string>& names);
+
 /// The field that is the target when nothing else is said: targets, labels, target, label or y.
 std::optional<std::size_t> target_field(const SampleSpec& spec);
 

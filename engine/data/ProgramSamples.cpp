@@ -206,6 +206,18 @@ void ProgramSamples::require_classes(std::int64_t classes, const std::string& re
            .expected = reason + ", so labels must be 0 … " + std::to_string(classes - 1)});
 }
 
+void ProgramSamples::require_targets(double least, double most, std::optional<double> except,
+                                     const std::string& expected) const {
+  const Column& column = target();
+  if (class_labels() || large(column)) return;
+  visit_numbers<double>(column.field, column.transform.with_result(ElementType::kDouble),
+                        [&](std::int64_t sample, double value) {
+                          // What is no number is found with its column, as training meets it.
+                          if (!(value < least || value > most) || value == except) return;
+                          refuse(column, "target", sample, format("%g", value), expected);
+                        });
+}
+
 void ProgramSamples::require_tokens(const Column& input, std::int64_t bound, const std::string& reason) {
   const std::int64_t known = this->bound(input);
   if (known > 0 && known <= bound) return;

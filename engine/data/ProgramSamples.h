@@ -62,7 +62,10 @@ class ProgramSamples {
   /// Throws InputError, naming the first such sample, when a class label is not below `classes`. `reason` says where
   /// that bound comes from: "the program has 10 classes".
   void require_classes(std::int64_t classes, const std::string& reason);
-  /// The same of the integers of an input, which are negative or not below `bound`.
+  /// Throws InputError, naming the first such sample, when a target that is a real number is neither within `least` …
+  /// `most` nor `except`. Looks at none that are too many for that.
+  void require_targets(double least, double most, std::optional<double> except, const std::string& expected) const;
+  /// As require_classes of the integers of an input, which are negative or not below `bound`.
   void require_tokens(const Column& input, std::int64_t bound, const std::string& reason);
 
   /// Writes each column of `samples`, converted, one sample after another, into the memory in its place of `columns`;

@@ -20,4 +20,10 @@ Evaluation::Values Evaluation::metrics(const std::string& channel) const {
   return values;
 }
 
+Evaluation::Tables Evaluation::tables(const std::string& channel) const {
+  Tables tables;
+  for (const auto& [name, table] : tables_) tables.emplace_back(channel + "_" + name, table);
+  return tables;
+}
+
 }  // namespace lockstep

@@ -1,5 +1,8 @@
 #include "engine/objective/Loss.h"
 
+#include <ATen/Functions.h>
+
+#include <limits>
 #include <vector>
 
 #include "common/Error.h"
@@ -31,6 +34,18 @@ at::Tensor weights_beside(const at::Tensor& sample_weights, const at::Tensor& li
   std::vector<std::int64_t> sizes = sample_weights.sizes().vec();
   sizes.resize(static_cast<std::size_t>(like.dim()), 1);
   return sample_weights.view(sizes);
+}
+
+at::Tensor widened(const at::Tensor& output) {
+  const bool reduced = output.scalar_type() == at::kBFloat16 || output.scalar_type() == at::kHalf;
+  return reduced ? output.to(at::kFloat) : output;
+}
+
+at::Tensor checked(const at::Tensor& values, const at::Tensor& wrong, const std::string& wanted) {
+  if (!values.is_cpu()) return values.masked_fill(wrong, std::numeric_limits<double>::quiet_NaN());
+  const at::Tensor found = values.detach().masked_select(wrong);
+  if (found.numel() == 0) return values;
+  throw InputError(wanted + "; found " + format("%g", found[0].item<double>()));
 }
 
 std::string sizes_text(const at::Tensor& tensor) { return "[" + join(tensor.sizes().vec(), ", ") + "]"; }

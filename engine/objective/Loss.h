@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace lockstep {
@@ -12,6 +13,22 @@ namespace lockstep {
 struct LossTerms {
   at::Tensor sum;       ///< Σ weight · loss over their positions, of no dimensions, with its gradient
   at::Tensor weight{};  ///< Σ weight, of no dimensions; undefined: each position weighs 1
+};
+
+/// What a loss compares with what, position by position: for metrics.
+struct Compared {
+  at::Tensor output;   ///< class scores [batch, …, classes] beside labels; else of the targets' sizes
+  at::Tensor targets;  ///< [batch, …]: class labels (int64), or numbers
+  at::Tensor
+      weights{};  ///< of the positions, broadcasting to them: real, or boolean where each is 0 or 1; undefined: 1
+};
+
+/// Between which numbers targets must lie.
+struct TargetRange {
+  double least = 0;
+  double most = 0;
+  std::optional<double> except{};  ///< a number that is ignored
+  std::string expected;            ///< for messages: "mse takes …"
 };
 
 /// A loss over the outputs of a program. A sample has one or several positions, each with a loss of its own: a label,
@@ -28,17 +45,23 @@ class Loss {
  public:
   virtual ~Loss() = default;
 
-  /// Whether targets are class labels (int64); else they are real numbers.
+  /// Whether targets that are stored as integers are class labels (int64); all others are real numbers.
   virtual bool class_labels() const = 0;
+  /// Whether outputs are logits of yes or no, beside targets from 0 (no) to 1 (yes).
+  virtual bool binary() const { return false; }
+  /// What targets that are real numbers must be; nothing: any.
+  virtual std::optional<TargetRange> target_range() const { return std::nullopt; }
   /// Positions of each sample whose output looks like `output`.
   virtual std::int64_t positions(const at::Tensor& output) const = 0;
   /// Throws InputError when the sizes of `output` and `targets` do not fit: numbers that fit by their count alone may
   /// be other samples'. In float32 when the output is bf16 or fp16.
   virtual LossTerms terms(const at::Tensor& output, const at::Tensor& targets,
                           const at::Tensor& sample_weights) const = 0;
-  /// The weight of each position, for metrics: real numbers, or booleans where every weight is 0 or 1; undefined: all
-  /// are 1. Of a shape that broadcasts to that of what is compared with the targets.
-  virtual at::Tensor weights(const at::Tensor& targets, const at::Tensor& sample_weights) const = 0;
+  /// Of what `terms` takes: what metrics look at. Where positions are ignored, it says so by their weights.
+  virtual Compared compared(const at::Tensor& output, const at::Tensor& targets,
+                            const at::Tensor& sample_weights) const {
+    return {.output = output, .targets = targets, .weights = sample_weights};
+  }
 
   /// What `samples` such samples weigh when each position weighs 1.
   double expected_weight(std::int64_t samples, const at::Tensor& output) const {
@@ -52,6 +75,11 @@ void require_same_batch(const std::string& loss, const at::Tensor& output, const
 /// Sample weights with as many dimensions as `like`: those that they lack follow, of size 1. Throws InputError when
 /// they do not fit.
 at::Tensor weights_beside(const at::Tensor& sample_weights, const at::Tensor& like);
+/// The output, in float32 when it is bf16 or fp16.
+at::Tensor widened(const at::Tensor& output);
+/// `values`, none of which is `wrong`. On a CPU throws InputError that says what `wanted` of them, and the first that
+/// is wrong; elsewhere, where the host does not wait, wrong ones are NaN, and so is the loss.
+at::Tensor checked(const at::Tensor& values, const at::Tensor& wrong, const std::string& wanted);
 /// "[32, 10]"
 std::string sizes_text(const at::Tensor& tensor);
 

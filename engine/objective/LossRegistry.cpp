@@ -1,22 +1,59 @@
 #include "engine/objective/LossRegistry.h"
 
-#include "engine/objective/CrossEntropy.h"
-#include "engine/objective/MeanSquaredError.h"
+#include "engine/objective/losses/AbsoluteError.h"
+#include "engine/objective/losses/BinaryCrossEntropy.h"
+#include "engine/objective/losses/CosineEmbedding.h"
+#include "engine/objective/losses/CrossEntropy.h"
+#include "engine/objective/losses/GaussianLikelihood.h"
+#include "engine/objective/losses/Huber.h"
+#include "engine/objective/losses/MeanSquaredError.h"
+#include "engine/objective/losses/NextToken.h"
+#include "engine/objective/losses/PoissonLikelihood.h"
 
 namespace lockstep {
 
+namespace {
+
+std::shared_ptr<const Loss> cross_entropy(const Hyperparameters& options, const c10::Device& device) {
+  return make_cross_entropy({.label_smoothing = options.label_smoothing,
+                             .ignore_index = options.ignore_index,
+                             .class_weights = options.class_weights},
+                            device);
+}
+
+LossKind without_options(const std::string& name, std::shared_ptr<const Loss> (*make)()) {
+  return {.name = name, .make = [make](const Hyperparameters&, const c10::Device&) { return make(); }};
+}
+
+}  // namespace
+
 LossRegistry built_in_losses() {
   return LossRegistry({
-      {.name = "cross_entropy",
+      {.name = "cross_entropy", .make = cross_entropy, .reads = {"label_smoothing", "ignore_index", "class_weights"}},
+      without_options("mse", make_mean_squared_error),
+      without_options("mae", make_absolute_error),
+      {.name = "huber",
+       .make = [](const Hyperparameters& options, const c10::Device&) { return make_huber(options.huber_delta); },
+       .reads = {"huber_delta"}},
+      {.name = "binary_cross_entropy",
        .make =
            [](const Hyperparameters& options, const c10::Device& device) {
-             return make_cross_entropy({.label_smoothing = options.label_smoothing,
-                                        .ignore_index = options.ignore_index,
-                                        .class_weights = options.class_weights},
-                                       device);
+             return make_binary_cross_entropy(
+                 {.positive_weights = options.positive_weights, .ignore_index = options.ignore_index}, device);
+           },
+       .reads = {"positive_weights", "ignore_index"}},
+      {.name = "next_token",
+       .make =
+           [](const Hyperparameters& options, const c10::Device& device) {
+             return make_next_token(cross_entropy(options, device), options.ignore_index);
            },
        .reads = {"label_smoothing", "ignore_index", "class_weights"}},
-      {.name = "mse", .make = [](const Hyperparameters&, const c10::Device&) { return make_mean_squared_error(); }},
+      without_options("gaussian_nll", make_gaussian_likelihood),
+      without_options("poisson_nll", make_poisson_likelihood),
+      {.name = "cosine_embedding",
+       .make = [](const Hyperparameters& options,
+                  const c10::Device&) { return make_cosine_embedding(options.cosine_margin); },
+       .reads = {"cosine_margin"}},
   });
 }
 

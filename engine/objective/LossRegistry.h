@@ -24,7 +24,7 @@ struct LossKind {
 
 using LossRegistry = Registry<LossKind>;
 
-/// cross_entropy and mse.
+/// Those of builtin_loss_names(), each with a file in engine/objective/losses.
 LossRegistry built_in_losses();
 
 }  // namespace lockstep

@@ -19,7 +19,7 @@ struct MetricKind {
 
 using MetricRegistry = Registry<MetricKind>;
 
-/// loss, accuracy, top5, perplexity and mean_absolute_error.
+/// Those of builtin_metric_names(), with their files in engine/objective/metrics.
 MetricRegistry built_in_metrics();
 
 }  // namespace lockstep

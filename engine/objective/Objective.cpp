@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/Error.h"
+#include "common/Text.h"
 #include "job/HyperparameterTable.h"
 
 namespace lockstep {
@@ -22,10 +23,19 @@ void require_read(const LossKind& loss, const Hyperparameters& options) {
 
 }  // namespace
 
-void Objective::require_measurable(const at::Tensor& output) const {
+void Objective::require_measurable(const MeasuredBatch& batch, std::int64_t samples) const {
   for (const ChosenMetric& chosen : metrics_) {
-    const std::string reason = chosen.asked_by.empty() ? "" : chosen.metric->unfit(*loss_, output);
+    if (chosen.asked_by.empty()) continue;
+    const std::string reason = chosen.metric->unfit(batch);
     if (!reason.empty()) throw InputError(chosen.asked_by + "=" + chosen.name + " " + reason);
+    if (!chosen.metric->keeps_rows()) continue;
+    const std::int64_t measured = batch.targets().dim() == 0 ? 1 : batch.targets().size(0);
+    const std::int64_t each = chosen.metric->counts(batch).numel() / measured;
+    if (samples > kMostRowNumbers / each) {
+      throw InputError(chosen.asked_by + "=" + chosen.name + " keeps " + with_commas(each) +
+                       " numbers of each sample, " + "and at most " + with_commas(kMostRowNumbers) +
+                       " of all of them; there are " + with_commas(samples) + " samples");
+    }
   }
 }
 
@@ -52,6 +62,9 @@ Objective make_objective(const Hyperparameters& options, const c10::Device& devi
   };
   for (const std::string& name : options.metrics) ask(name, "metrics");
   ask(options.monitor.metric, "monitor");
+  if (metrics.find(options.monitor.metric, "monitor").metric->table()) {
+    throw InputError("monitor=" + options.monitor.metric + " is no number but a table; name a metric that is one");
+  }
   const LossKind& loss = losses.find(options.loss, "loss");
   require_read(loss, options);
   return {loss.make(options, device), std::move(chosen)};

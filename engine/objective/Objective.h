@@ -1,9 +1,9 @@
 // What training minimizes, and what evaluation counts.
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,8 +30,12 @@ class Objective {
   const Loss& loss() const { return *loss_; }
   /// In the order in which they are shown.
   const std::vector<ChosenMetric>& metrics() const { return metrics_; }
-  /// Throws InputError when a metric that was asked for cannot be measured for such an output of the program.
-  void require_measurable(const at::Tensor& output) const;
+  /// What metrics that keep rows (Metric::keeps_rows) may have in the memory of each rank: 512 MiB.
+  static constexpr std::int64_t kMostRowNumbers = std::int64_t{1} << 26;
+
+  /// Throws InputError when a metric that was asked for cannot be measured of a data set of so many samples, of
+  /// which `batch` has some.
+  void require_measurable(const MeasuredBatch& batch, std::int64_t samples) const;
   /// What is odd about choosing the best state by `monitor`: that it looks for the worst; "" when nothing is.
   std::string doubt(const Monitor& monitor) const;
 
@@ -41,8 +45,8 @@ class Objective {
 };
 
 /// The loss and the metrics that the hyperparameters name, for outputs on `device`: those that are measured by default,
-/// those of `metrics`, and that of `monitor`. Throws InputError for a name that is not registered, and for a
-/// hyperparameter that has another value than its default and is for other losses than this.
+/// those of `metrics`, and that of `monitor`. Throws InputError for a name that is not registered, for a table as what
+/// is monitored, and for a hyperparameter that has another value than its default and is for other losses than this.
 Objective make_objective(const Hyperparameters& options, const c10::Device& device,
                          const LossRegistry& losses = built_in_losses(),
                          const MetricRegistry& metrics = built_in_metrics());

@@ -18,7 +18,7 @@ std::string clock_text(double seconds) {
                        : format("%lld:%02lld", whole / 60, whole % 60);
 }
 
-// Six significant digits without an exponent, which `([0-9.]+)` would read wrongly.
+// Six significant digits without an exponent, which `(-?[0-9.]+)` would read wrongly.
 std::string decimal(double value) {
   if (!std::isfinite(value) || value == 0) return format("%g", value);
   const int digits = std::clamp(5 - static_cast<int>(std::floor(std::log10(std::abs(value)))), 0, 15);

@@ -79,6 +79,7 @@ struct Evaluated {
   std::optional<double> train_loss{};  ///< of the epoch, Σ loss ÷ Σ weight; nothing when it is not finite
   double train_samples_per_second = 0;
   Metrics metrics{};  ///< of the channel, under names such as `validation_loss`; empty when nothing was evaluated
+  Tables tables{};    ///< the same of metrics that are tables
 };
 
 /// A checkpoint is complete.
@@ -116,6 +117,7 @@ struct RunEnded {
   bool stopped = false;                    ///< on request, before the job's end
   std::int64_t state_step = 0;             ///< the step after which the state in the artifacts was taken
   Metrics metrics{};                       ///< of that state, under names such as `test_accuracy`
+  Tables tables{};                         ///< the same of metrics that are tables
   double seconds = 0;                      ///< of the whole run
   double training_seconds = 0;             ///< of steps only
   double samples_per_second = 0;           ///< over all ranks, while training
@@ -126,6 +128,7 @@ struct RunEnded {
   std::int64_t skipped_steps = 0;          ///< fp16
   std::int64_t peak_memory = 0;            ///< bytes, on rank 0
   std::vector<ArtifactFacts> artifacts{};
+  std::vector<std::filesystem::path> predictions{};  ///< files
 };
 
 /// The run has come to an error, which may be before it has started. Nothing else happens in it.

@@ -1,4 +1,4 @@
-// Named numbers and named texts, in the order in which they are shown.
+// Named numbers, tables and texts, in the order in which they are shown.
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@
 namespace lockstep {
 
 using Metrics = std::vector<std::pair<std::string, double>>;
+using Tables = std::vector<std::pair<std::string, std::vector<std::vector<double>>>>;  ///< rows of numbers, by name
 using Rows = std::vector<std::pair<std::string, std::string>>;
 
 }  // namespace lockstep

@@ -20,9 +20,21 @@ json row_object(const Rows& rows) {
   return object;
 }
 
-json metrics_line(const char* event, std::int64_t epoch, std::int64_t global_step, const Metrics& metrics) {
+json numbers_of(const std::vector<double>& row) {
+  json numbers = json::array();
+  for (const double number : row) numbers.push_back(json_number(number));
+  return numbers;
+}
+
+json metrics_line(const char* event, std::int64_t epoch, std::int64_t global_step, const Metrics& metrics,
+                  const Tables& tables) {
   json line = {{"event", event}, {"epoch", epoch}, {"step", global_step}};
   for (const auto& [name, value] : metrics) line[name] = json_number(value);
+  for (const auto& [name, rows] : tables) {
+    json table = json::array();
+    for (const std::vector<double>& row : rows) table.push_back(numbers_of(row));
+    line[name] = rows.size() == 1 ? table.front() : table;
+  }
   return line;
 }
 
@@ -66,13 +78,13 @@ void MetricsFile::step_done(const StepDone& event) {
 
 void MetricsFile::evaluated(const Evaluated& event) {
   meter_.pause();
-  write(metrics_line("epoch", event.epoch, event.global_step, metrics_of(event)));
+  write(metrics_line("epoch", event.epoch, event.global_step, metrics_of(event), event.tables));
 }
 
 void MetricsFile::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.seconds); }
 
 void MetricsFile::run_ended(const RunEnded& event) {
-  json line = metrics_line("final", event.epochs, event.state_step, metrics_of(event));
+  json line = metrics_line("final", event.epochs, event.state_step, metrics_of(event), event.tables);
   line["step_seconds"] = object_of(step_seconds_);
   write(line);
   write({{"event", "end"}, {"job", row_object(rows_of(event))}});

@@ -15,9 +15,10 @@ namespace lockstep {
 
 /// `metrics.jsonl` in a directory: one JSON object per line, in the order of events. Nothing is touched before the run
 /// starts; then the directory is made if it is missing, and the file is started anew. Every line is in the file when
-/// the function that is told the event returns. The event `final` has `step_seconds`: the seconds of each phase on
-/// rank 0, summed over the steps. `run_started` throws InputError when the directory cannot be made; all
-/// throw SystemError when the file cannot be written.
+/// the function that is told the event returns. A metric that is a table is an array of its rows, or of the numbers of
+/// its only row. The event `final` has `step_seconds`: the seconds of each phase on rank 0, summed over the steps.
+/// `run_started` throws InputError when the directory cannot be made; all throw SystemError when the file cannot be
+/// written.
 class MetricsFile : public EventSink {
  public:
   /// Progress is written after the steps after which a console of the same settings shows it.

@@ -10,6 +10,7 @@ namespace lockstep {
 namespace {
 
 constexpr double kTera = 1e12;
+constexpr std::size_t kMostShown = 20;  // numbers of a table's row: larger ones are in metrics.jsonl
 
 double in_mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
 
@@ -55,6 +56,13 @@ Rows rows_of(const RunStarted& event) {
 Rows rows_of(const RunEnded& event) {
   Rows rows;
   for (const auto& [name, value] : event.metrics) rows.emplace_back(name, format("%.4f", value));
+  for (const auto& [name, table] : event.tables) {
+    for (std::size_t row = 0; row < table.size() && table[row].size() <= kMostShown; ++row) {
+      std::string text;
+      for (const double number : table[row]) text += (text.empty() ? "" : " ") + format("%.6g", number);
+      rows.emplace_back(table.size() == 1 ? name : name + " " + std::to_string(row), text);
+    }
+  }
   rows.emplace_back("state", "after step " + with_commas(event.state_step) + " of " + with_commas(event.steps));
   rows.emplace_back("throughput", with_commas(std::llround(event.samples_per_second)) + " samples/s while training");
   if (event.arithmetic) rows.emplace_back("arithmetic", text_of(*event.arithmetic));
@@ -70,6 +78,7 @@ Rows rows_of(const RunEnded& event) {
     rows.emplace_back("artifact", artifact.path.string() + ", " + with_commas(static_cast<long long>(artifact.bytes)) +
                                       " bytes, read back and compared");
   }
+  for (const std::filesystem::path& path : event.predictions) rows.emplace_back("predictions", path.string());
   return rows;
 }
 

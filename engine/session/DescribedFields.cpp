@@ -1,5 +1,6 @@
 #include "engine/session/DescribedFields.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -43,6 +44,16 @@ std::vector<ColumnStatistics> statistics_of_all(const Dataset& train, const std:
     });
   }
   return statistics;
+}
+
+// For what a channel has: one of which only outputs are asked for need not have targets and weights.
+std::vector<FieldRecipe> recipes_for(const SampleSpec& spec, std::vector<FieldRecipe> recipes, bool only_predicted) {
+  const auto is_there = [&](const FieldRecipe::Piece& piece) { return spec.find(piece.stored.name).has_value(); };
+  std::erase_if(recipes, [&](const FieldRecipe& recipe) {
+    return only_predicted && (recipe.field.name == kTargetColumn || recipe.field.name == kWeightColumn) &&
+           std::ranges::none_of(recipe.pieces, is_there);
+  });
+  return recipes;
 }
 
 }  // namespace
@@ -91,7 +102,9 @@ void describe_fields(Channels& channels, JobData& data, const Hyperparameters& h
     data.fields = write_recipes(recipes);
     for (auto& [name, channel] : channels) {
       try {
-        channel.dataset = std::make_shared<FieldsDataset>(channel.dataset, recipes);
+        const bool only_predicted = name != data.train && name != data.evaluation && name != data.test;
+        channel.dataset = std::make_shared<FieldsDataset>(
+            channel.dataset, recipes_for(channel.dataset->spec(), recipes, only_predicted));
       } catch (const InputError& error) {
         throw InputError("channel " + name + ": " + error.what());
       }

@@ -55,6 +55,9 @@ std::optional<Evaluation> evaluate_test(const Hyperparameters& hyperparameters, 
                            : not_finite_loss(channel, test->metric("loss"), find_not_finite(samples, context.host));
     events.note({.text = text, .warning = true});
   }
+  for (const auto& [metric, note] : test && !test->weightless() ? test->notes() : Evaluation::Notes()) {
+    events.note({.text = channel + "_" + metric + ": " + note});
+  }
   return test;
 }
 

@@ -10,6 +10,8 @@
 
 #include "common/Error.h"
 #include "common/File.h"
+#include "common/Text.h"
+#include "engine/objective/MeasuredBatch.h"
 #include "engine/program/BatchStatistics.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
@@ -29,9 +31,12 @@ void check_channel(ProgramSamples& samples, Executor& executor, const Objective&
     const std::int64_t classes = output.size(-1);
     samples.require_classes(classes, "the program has " + std::to_string(classes) + " classes");
   }
-  objective.loss().terms(output, batch.targets, batch.weights);
+  if (const auto range = objective.loss().target_range()) {
+    samples.require_targets(range->least, range->most, range->except, range->expected);
+  }
+  const MeasuredBatch measured(objective.loss(), output, batch.targets, batch.weights);
   if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
-  objective.require_measurable(output);
+  objective.require_measurable(measured, samples.shards(context.host.size()).samples());
 }
 
 Share smallest_share(const Hyperparameters& hyperparameters, const ProgramSamples& train, int ranks) {
@@ -79,6 +84,24 @@ void check_channels(LoadedJob& job, const Program& rewritten, Precision precisio
   for (auto& [channel, samples] : job.data.samples) {
     try {
       check_channel(samples, executor, job.objective, precision, context);
+    } catch (const InputError& error) {
+      throw does_not_fit(channel, job.program.program, error);
+    }
+  }
+}
+
+void check_predictions(const LoadedJob& job, const Program& rewritten, Precision precision,
+                       const RankContext& context) {
+  constexpr std::int64_t kMostNumbers = 16384;
+  Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
+  for (const auto& [channel, predicted] : job.data.predicted) {
+    try {
+      const at::Tensor output = forward(executor, first_batch(predicted.samples, 1, context).inputs, precision);
+      const std::int64_t numbers = output.numel() + predicted.samples.target().numbers();
+      if (output.dim() > 0 && output.size(0) == 1 && numbers <= kMostNumbers) continue;
+      throw InputError("predict writes outputs [batch, …] in a line for each sample, of at most " +
+                       with_commas(kMostNumbers) + " numbers with its target; the program returned " +
+                       sizes_text(output) + " for one sample");
     } catch (const InputError& error) {
       throw does_not_fit(channel, job.program.program, error);
     }

@@ -20,6 +20,10 @@ std::vector<Probe> probe_program(const LoadedJob& job);
 /// for need. Labels that are too many to look at are checked as they are read from now on.
 void check_channels(LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context);
 
+/// Runs one sample of every channel whose outputs are asked for (`predict`), as check_channels does. Throws InputError
+/// when the program does not take them, or returns what no line of a table is.
+void check_predictions(const LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context);
+
 /// Throws InputError when one of the job's artifact formats cannot hold the program.
 void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameters, const std::vector<Probe>& probes);
 

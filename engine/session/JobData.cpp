@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/MadeUpTargets.h"
 #include "engine/data/MixedDataset.h"
 #include "engine/data/Variation.h"
 #include "engine/session/FittingSamples.h"
@@ -98,6 +100,28 @@ ChannelOpening opening_of(const JobConfig& config, const std::string& channel, c
           .threads = static_cast<int>(options.loader_threads)};
 }
 
+// Of a channel that need not have targets and weights: as the training channel has its fields, but for those.
+ChannelOpening for_predictions(ChannelOpening opening, const SampleSpec& train, const Hyperparameters& options) {
+  std::set<std::string> optional;
+  const ColumnRoles roles = column_roles(train, options.columns);
+  for (const auto& [name, column] : {std::pair(kTargetColumn, roles.target), {kWeightColumn, roles.weight}}) {
+    optional.insert(column);
+    const auto described = options.fields.find(name);
+    if (described == options.fields.end()) continue;
+    for (const FieldPart& part : described->second) optional.insert(part.columns.begin(), part.columns.end());
+  }
+  opening.open = [open = std::move(opening.open), optional](const SampleSpec* like) {
+    OpenedChannel own = open(nullptr);
+    if (!own.dataset) return own;
+    SampleSpec fields = *like;
+    std::erase_if(fields.fields, [&](const Field& field) {
+      return optional.contains(field.name) && !own.dataset->spec().find(field.name);
+    });
+    return open(&fields);
+  };
+  return opening;
+}
+
 }  // namespace
 
 JobData choose_channels(const JobConfig& config) {
@@ -116,6 +140,20 @@ JobData choose_channels(const JobConfig& config) {
   }
   if (config.hyperparameters.mixture.empty() && !has(data.train)) {
     throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config));
+  }
+  const std::vector<std::string>& predict = config.hyperparameters.predict;
+  for (const std::string& channel : predict) {
+    if (std::ranges::count(predict, channel) > 1) {
+      throw InputError("hyperparameter predict: expected each channel once; found " + in_quotes(channel) + " again");
+    }
+    if (!config.channels.contains(channel)) {
+      throw InputError("hyperparameter predict: no channel is named " + in_quotes(channel) + "; " +
+                       channel_names(config));
+    }
+    if (channel.find('/') != std::string::npos) {
+      throw InputError("hyperparameter predict: the channel's name becomes that of a file, which " +
+                       in_quotes(channel) + " cannot be");
+    }
   }
   return data;
 }
@@ -150,6 +188,11 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
   }
   for (const std::string& channel : {chosen.evaluation, chosen.test}) {
     if (!channel.empty()) channels[channel] = open(channel);
+  }
+  for (const std::string& channel : options.predict) {
+    if (channels.contains(channel)) continue;
+    const ChannelOpening opening = opening_of(config, channel, formats, how, context.hosts);
+    channels[channel] = share_channel(for_predictions(opening, *how.like, options), context);
   }
   return channels;
 }
@@ -190,6 +233,32 @@ ProgramSamples join_columns(const OpenedChannel& channel, const std::vector<Prog
   } catch (const InputError& error) {
     if (channel.passed_over.none()) throw;
     throw InputError(std::string(error.what()) + ". The channel holds " + channel.passed_over.text() + ", too");
+  }
+}
+
+void add_predicted(JobData& data, const std::string& channel, const OpenedChannel& opened, const Program& program,
+                   const ColumnOptions& options) {
+  const auto known = data.samples.find(channel);
+  if (known != data.samples.end()) {
+    data.predicted.emplace(channel, Predicted{.samples = known->second});
+    return;
+  }
+  const ColumnRoles roles = column_roles(data.samples.at(data.train).dataset()->spec(), options.names);
+  const SampleSpec& own = opened.dataset->spec();
+  const bool has_targets = own.find(roles.target).has_value();
+  OpenedChannel channel_of_samples = opened;
+  ColumnOptions own_options = options;
+  if (!has_targets) {
+    channel_of_samples.dataset = std::make_shared<MadeUpTargets>(opened.dataset);
+    own_options.names[kTargetColumn] = MadeUpTargets::kField;
+  }
+  if (!own.find(roles.weight)) own_options.names.erase(kWeightColumn);
+  try {
+    ProgramSamples samples = join_columns(channel_of_samples, program_inputs(program.graph()), own_options);
+    check_tokens(samples, program.graph());
+    data.predicted.emplace(channel, Predicted{.samples = std::move(samples), .has_targets = has_targets});
+  } catch (const InputError& error) {
+    throw does_not_fit(channel, program, error);
   }
 }
 

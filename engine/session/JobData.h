@@ -16,6 +16,12 @@
 
 namespace lockstep {
 
+/// A channel for whose samples outputs are asked for.
+struct Predicted {
+  ProgramSamples samples;
+  bool has_targets = true;  ///< else those of `samples` are made up
+};
+
 /// What each channel is for, and its samples as the job's program takes them.
 struct JobData {
   std::string train{};
@@ -23,6 +29,7 @@ struct JobData {
   std::string test{};        ///< evaluated once, at the end; "" when there is none
   std::map<std::string, ProgramSamples> samples{};
   std::string fields{};  ///< what becomes of columns (write_recipes); "" when nothing was said of them
+  std::map<std::string, Predicted> predicted{};  ///< by channel, whatever else it is for
 
   NamedDataset of(const std::string& channel) const { return {channel, &samples.at(channel)}; }
   NamedDataset training() const { return of(train); }
@@ -36,11 +43,12 @@ struct JobData {
 using Channels = std::map<std::string, OpenedChannel>;  ///< by name
 
 /// Which channels the job trains on, evaluates and tests; no samples yet. Throws InputError when there is none to train
-/// on.
+/// on, and when outputs are asked for of one that is not there.
 JobData choose_channels(const JobConfig& config);
 
-/// Opens the chosen channels on all ranks (share_channel), of any of the formats; for the program of `graph`, unless it
-/// is null: one that is built for them. Throws CollectiveError for what cannot be used. A collective.
+/// Opens the chosen channels, and those that `predict` names, on all ranks (share_channel), of any of the formats; for
+/// the program of `graph`, unless it is null: one that is built for them. Throws CollectiveError for what cannot be
+/// used. A collective.
 Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
                        const RankContext& context);
 
@@ -56,6 +64,11 @@ ProgramSamples join_columns(const OpenedChannel& channel, const std::vector<Prog
 /// input has no column, or holds integers that the program has no row for.
 void add_samples(JobData& data, const std::string& channel, const OpenedChannel& opened, const Program& program,
                  const ColumnOptions& options);
+
+/// Joins a channel that `predict` names to the program's inputs, as add_samples does, unless that is done. Targets are
+/// made up where it lacks the training channel's column of them.
+void add_predicted(JobData& data, const std::string& channel, const OpenedChannel& opened, const Program& program,
+                   const ColumnOptions& options);
 
 /// Where hosts have samples of their own, each learns how many classes all have together. A collective.
 void share_classes(ProgramSamples& samples, Communicator& communicator);

@@ -61,6 +61,7 @@ void require_same_channels(const Hyperparameters& options, const JobData& data, 
                             {"the hyperparameter sharded", join(sharded, ",")},
                             {"the hyperparameter fields", write_field_descriptions(options.fields).dump()},
                             {"the hyperparameter mixture", to_json(options).at("mixture").dump()},
+                            {"the hyperparameter predict", join(options.predict, ",")},
                             {"the hyperparameter validation_share", format("%.17g", options.validation_share)},
                             {"the program", is_builtin_program(options.model) ? options.model : "of a file"}});
 }
@@ -91,10 +92,18 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
   std::optional<LoadedProgram> loaded;
   set_up_phase(context.host, [&] {
     if (synthetic) {
-      channels[data.train].dataset = std::make_shared<SyntheticDataset>(fitting_samples(program->graph(), class_labels),
-                                                                        options.synthetic_samples, options.seed);
+      SampleSpec spec = fitting_samples(program->graph(), class_labels);
+      if (objective->loss().target_range()) {  // 0 and 1 are in all of them
+        spec.fields.back().type = ElementType::kInt64;
+        spec.fields.back().bound = 2;
+      }
+      channels[data.train].dataset =
+          std::make_shared<SyntheticDataset>(std::move(spec), options.synthetic_samples, options.seed);
     }
-    for (const auto& [name, channel] : channels) add_samples(data, name, channel, *program, columns);
+    for (const std::string& name : {data.train, data.evaluation, data.test}) {
+      if (!name.empty()) add_samples(data, name, channels.at(name), *program, columns);
+    }
+    for (const std::string& name : options.predict) add_predicted(data, name, channels.at(name), *program, columns);
     check_variation(data, options);
     loaded.emplace(std::move(*program));
   });

@@ -16,6 +16,7 @@
 #include "engine/session/Ending.h"
 #include "engine/session/FitChecks.h"
 #include "engine/session/JobIdentity.h"
+#include "engine/session/Predictions.h"
 #include "engine/session/Resume.h"
 #include "engine/session/RunFacts.h"
 #include "engine/session/SetUpPhase.h"
@@ -73,6 +74,7 @@ void TrainingSession::make_trainer() {
   const Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
   BucketPlan buckets = make_bucket_plan(options(), rewritten);
   check_channels(*job_, rewritten, options().precision, context_);
+  check_predictions(*job_, rewritten, options().precision, context_);
   check_artifacts(*job_, options(), probes);
   check_shares(*job_, rewritten, options(), context_);
   if (context_.leads()) check_directories(config_);
@@ -114,20 +116,31 @@ void TrainingSession::announce() {
 SessionOutcome TrainingSession::train() {
   const TrainingResult result = trainer_->run();
   Metrics metrics;
-  if (result.evaluation) metrics = result.evaluation->metrics(result.evaluated_channel);
+  Tables tables;
+  if (result.evaluation) {
+    metrics = result.evaluation->metrics(result.evaluated_channel);
+    tables = result.evaluation->tables(result.evaluated_channel);
+  }
+  std::vector<std::filesystem::path> predictions;
   // When time is short after a request to stop, artifacts are left to the next run.
   const bool late = result.stopped && result.saved && stop_.half_over();
   const std::vector<std::filesystem::path> artifacts = export_artifacts(config_, *job_, result.program, late, context_);
   if (!result.stopped) {
     const auto test = evaluate_test(options(), *job_, result.program, *trainer_, context_, stop_.requested, events_);
     if (test) std::ranges::copy(test->metrics(job_->data.test), std::back_inserter(metrics));
+    if (test) std::ranges::copy(test->tables(job_->data.test), std::back_inserter(tables));
+    trainer_->beside(
+        [&] { predictions = write_predictions(config_, *job_, result.program, context_, stop_.requested, events_); });
   }
   const SessionOutcome outcome = {.stopped = result.stopped,
                                   .kept = !result.stopped || result.saved || !options().export_formats.empty(),
                                   .steps = result.steps};
   if (!context_.leads()) return outcome;
   if (result.stopped) tell_stop(result, outcome.kept);
-  events_.run_ended(run_ended(config_, *job_, result, std::move(metrics), artifacts, seconds_since(start_), context_));
+  RunEnded ended = run_ended(config_, *job_, result, std::move(metrics), artifacts, seconds_since(start_), context_);
+  ended.tables = std::move(tables);
+  ended.predictions = std::move(predictions);
+  events_.run_ended(ended);
   return outcome;
 }
 

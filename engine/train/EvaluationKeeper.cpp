@@ -34,6 +34,9 @@ std::optional<Evaluation> EvaluationKeeper::evaluate(const StopRequested& stop) 
 // The loss alone need not matter: what is monitored must be a number.
 void EvaluationKeeper::keep(const Evaluation& evaluation, std::int64_t step, EventSink& events) {
   last_ = evaluation;
+  for (const auto& [metric, note] : evaluation.weightless() ? Evaluation::Notes() : evaluation.notes()) {
+    if (told_.insert(metric + note).second) events.note({.text = channel_->channel + "_" + metric + ": " + note});
+  }
   const double loss = evaluation.metric("loss");
   if (std::isfinite(loss)) return;
   if (evaluation.weightless()) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "engine/checkpoint/CheckpointState.h"
@@ -58,6 +59,7 @@ class EvaluationKeeper {
   Evaluator evaluator_;
   std::optional<Evaluation> last_;
   std::int64_t step_ = 0;
+  std::set<std::string> told_;  ///< notes of metrics: each once
 };
 
 }  // namespace lockstep

@@ -293,6 +293,7 @@ void Trainer::evaluate(double samples_per_second) {
     }
     evaluation_.keep(*evaluation, step, surroundings_.events);
     told.metrics = evaluation->metrics(evaluation_.channel());
+    told.tables = evaluation->tables(evaluation_.channel());
     best_.offer(*evaluation, step, model_.inference());
   }
   evaluation_.done(step);

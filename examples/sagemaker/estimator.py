@@ -38,7 +38,7 @@ estimator = Estimator(
     # Rank 0 prints a line after every evaluation: epoch=1 step=118 … test_loss=0.3104 test_accuracy=0.8891 …
     metric_definitions=[
         {"Name": "test:loss", "Regex": "test_loss=([0-9.e+-]+)"},
-        {"Name": "test:accuracy", "Regex": "test_accuracy=([0-9.]+)"},
+        {"Name": "test:accuracy", "Regex": "test_accuracy=(-?[0-9.]+)"},
     ],
     output_path=f"s3://{arguments.bucket}/jobs",
     # An interrupted spot job goes on from the newest checkpoint. Another job needs another place.

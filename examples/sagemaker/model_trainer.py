@@ -46,6 +46,6 @@ trainer = ModelTrainer(
 ).with_metric_definitions([
     # Rank 0 prints a line after every evaluation: epoch=1 step=118 … test_loss=0.3104 test_accuracy=0.8891 …
     MetricDefinition(name="test:loss", regex="test_loss=([0-9.e+-]+)"),
-    MetricDefinition(name="test:accuracy", regex="test_accuracy=([0-9.]+)"),
+    MetricDefinition(name="test:accuracy", regex="test_accuracy=(-?[0-9.]+)"),
 ])
 trainer.train([InputData(channel_name=name, data_source=f"s3://{arguments.bucket}/data/{name}") for name in ("train", "test")], wait=False)

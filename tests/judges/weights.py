@@ -167,7 +167,7 @@ def what_does_not_fit_is_refused():
                 (["--class_weights", "1,2"], ["class_weights must have a number for each class", "it has 2"]),
                 (["--class_weights", "1,-2"], ["class_weights", "number ≥ 0"]),
                 (["--loss", "mean"], ["hyperparameter loss: expected cross_entropy, mse", "\"mean\""]),
-                (["--metrics", "f1"], ["hyperparameter metrics: expected loss, accuracy", "\"f1\""]),
+                (["--metrics", "f2"], ["hyperparameter metrics: expected loss, accuracy", "\"f2\""]),
                 (["--monitor", "acuracy:max"], ["hyperparameter monitor", "did you mean accuracy?"]),
                 (["--metrics", "mean_absolute_error"], ["metrics=mean_absolute_error needs targets that are real numbers"]),
                 (["--loss", "mse", "--ignore_index", "3"], ["ignore_index does nothing in this job"])):

@@ -20,7 +20,9 @@ CheckpointState example() {
           .epoch_weight = 1.0 / 7,
           .evaluated_step = 1200,
           .evaluations_since_best = 2,
-          .best = SavedEvaluation{.step = 800, .metrics = {{"loss", 1.0 / 3}, {"accuracy", std::nan("")}}},
+          .best = SavedEvaluation{.step = 800,
+                                  .metrics = {{"loss", 1.0 / 3}, {"accuracy", std::nan("")}},
+                                  .tables = {{"f1", {{0.1, 2}, {3, 4}}}}},
           .last = SavedEvaluation{.step = 1200, .metrics = {{"loss", std::numeric_limits<double>::infinity()}}},
           .loss_scale = LossScale::State{.value = 0x1p-1000, .steps_since_change = 7, .overflows = 8},
           .optimizer_steps = {{"fc.weight", 1234}, {"fc.bias", 0}},
@@ -40,6 +42,7 @@ TEST(CheckpointState, ComesBackToTheLastBit) {
   EXPECT_EQ(read.epoch_weight, state.epoch_weight);
   EXPECT_EQ(read.best->metrics.at("loss"), 1.0 / 3);
   EXPECT_TRUE(std::isnan(read.best->metrics.at("accuracy")));
+  EXPECT_EQ(read.best->tables, state.best->tables);
   EXPECT_EQ(read.last->metrics.at("loss"), std::numeric_limits<double>::infinity());
   EXPECT_EQ(read.loss_scale->value, 0x1p-1000);
   EXPECT_EQ(read.loss_scale->overflows, 8);

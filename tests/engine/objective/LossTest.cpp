@@ -5,12 +5,23 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "common/Error.h"
-#include "engine/objective/CrossEntropy.h"
-#include "engine/objective/MeanSquaredError.h"
+#include "engine/objective/losses/AbsoluteError.h"
+#include "engine/objective/losses/BinaryCrossEntropy.h"
+#include "engine/objective/losses/CosineEmbedding.h"
+#include "engine/objective/losses/CrossEntropy.h"
+#include "engine/objective/losses/GaussianLikelihood.h"
+#include "engine/objective/losses/Huber.h"
+#include "engine/objective/losses/MeanSquaredError.h"
+#include "engine/objective/losses/NextToken.h"
+#include "engine/objective/losses/PoissonLikelihood.h"
 #include "tests/support/ExpectError.h"
 
 namespace lockstep {
@@ -78,7 +89,7 @@ TEST(Loss, WeighsAsPyTorchDoes) {
       EXPECT_NEAR(mean(*loss, logits, labels, {}, 2).item<double>(),
                   flat(w, ignored, at::Reduction::Mean).item<double>(), 1e-14);
       const at::Tensor each = flat(w, ignored, at::Reduction::None).view({6, 3}).mul(samples.unsqueeze(1));
-      const at::Tensor counts = loss->weights(labels, samples).to(at::kDouble);
+      const at::Tensor counts = loss->compared(logits, labels, samples).weights.to(at::kDouble);
       const at::Tensor own =
           (weighted ? w.index_select(0, labels.flatten()).view({6, 3}) : at::ones({6, 3}, at::kDouble))
               .mul(labels.ne(ignored))
@@ -152,6 +163,121 @@ TEST(Loss, OutputsBeginWithTheBatch) {
   EXPECT_EQ(squares->terms(at::ones({1, 3}), at::zeros({1, 3}), {}).sum.item<float>(), 3);
   EXPECT_ERROR(weights_beside(at::ones({6}), at::ones({2, 3})), InputError, "[6] for [2, 3]");
   EXPECT_ERROR(cross_entropy()->terms(at::zeros({1, 3, 4}), at::zeros({3}, at::kLong), {}), InputError, "[1, 3, 4]");
+}
+
+/// A loss beside PyTorch's values, one for each position.
+struct LossCase {
+  std::string name;
+  std::shared_ptr<const Loss> loss;
+  at::Tensor output;
+  at::Tensor targets;
+  std::function<at::Tensor(const at::Tensor& output)> values;
+};
+
+std::vector<LossCase> loss_cases() {
+  constexpr auto kNone = at::Reduction::None;
+  const auto numbers = [](std::vector<std::int64_t> sizes) { return at::randn(sizes, at::kDouble); };
+  const at::Tensor two = numbers({6, 2});
+  const at::Tensor counts = at::poisson(at::full({6, 2}, 2, at::kDouble));
+  const at::Tensor answers = at::rand({6, 3}, at::kDouble);
+  const at::Tensor shares = numbers({6, 4}).softmax(1);
+  const at::Tensor pairs = at::tensor({1., -1., -1., 1., 1., -1.}, at::kDouble);
+  const at::Tensor tokens = at::randint(0, 4, {6, 5}, at::kLong);
+  const at::Tensor positive = at::tensor({0.5, 2., 3.}, at::kDouble);
+  return {
+      {"mae", make_absolute_error(), numbers({6, 2}), two,
+       [=](const at::Tensor& y) { return at::l1_loss(y, two, kNone); }},
+      {"huber", make_huber(0.5), numbers({6, 2}), two,
+       [=](const at::Tensor& y) { return at::huber_loss(y, two, kNone, 0.5); }},
+      {"poisson_nll", make_poisson_likelihood(), numbers({6, 2}), counts,
+       [=](const at::Tensor& y) { return y.exp() - counts * y; }},
+      {"gaussian_nll", make_gaussian_likelihood(), at::rand({6, 2, 2}, at::kDouble), two,
+       [=](const at::Tensor& y) {
+         const at::Tensor variance = y.select(2, 1);
+         return ((y.select(2, 0) - two).square() / variance + variance.log()) / 2;
+       }},
+      {"binary_cross_entropy", make_binary_cross_entropy({.positive_weights = {0.5, 2, 3}}, c10::Device(c10::kCPU)),
+       numbers({6, 3}), answers,
+       [=](const at::Tensor& y) { return at::binary_cross_entropy_with_logits(y, answers, {}, positive, kNone); }},
+      {"soft", cross_entropy({.label_smoothing = 0.1, .class_weights = {1, 2, 0.5, 3}}), numbers({6, 4}), shares,
+       [=](const at::Tensor& y) {
+         return at::cross_entropy_loss(y, shares, at::tensor({1., 2., 0.5, 3.}, at::kDouble), kNone, -100, 0.1);
+       }},
+      {"cosine_embedding", make_cosine_embedding(0.25), numbers({6, 2, 5}), pairs,
+       [=](const at::Tensor& y) {
+         return at::cosine_embedding_loss(y.select(1, 0), y.select(1, 1), pairs, 0.25, kNone);
+       }},
+      {"next_token", make_next_token(cross_entropy(), -100), numbers({6, 5, 4}), tokens,
+       [=](const at::Tensor& y) {
+         return at::cross_entropy_loss(y.slice(1, 0, -1).flatten(0, 1), tokens.slice(1, 1).flatten(), {}, kNone)
+             .view({6, 4});
+       }},
+  };
+}
+
+// In parts, with weights and without, and their gradients.
+TEST(Loss, EachIsTheMeanOfPyTorchsValues) {
+  const at::Tensor weights = at::tensor({0.5, 0., 2., 1., 3., 0.25}, at::kDouble);
+  for (const LossCase& test : loss_cases()) {
+    SCOPED_TRACE(test.name);
+    const at::Tensor output = test.output.detach().requires_grad_();
+    const auto gradient = [&](const at::Tensor& of) { return torch::autograd::grad({of}, {output}).at(0); };
+    for (const at::Tensor& given : {at::Tensor(), weights}) {
+      const at::Tensor values = test.values(output);
+      std::vector<std::int64_t> sizes(static_cast<std::size_t>(values.dim()), 1);
+      sizes[0] = 6;
+      const at::Tensor counts = (given.defined() ? given : at::ones({6}, at::kDouble)).view(sizes).expand_as(values);
+      const at::Tensor wanted = values.mul(counts).sum() / counts.sum();
+      const at::Tensor found = mean(*test.loss, output, test.targets, given, 2);
+      EXPECT_NEAR(found.item<double>(), wanted.item<double>(), 1e-13);
+      EXPECT_LT((gradient(found) - gradient(wanted)).abs().max().item<double>(), 1e-13);
+      EXPECT_EQ(test.loss->expected_weight(6, output), static_cast<double>(values.numel()));
+    }
+    const bool labels = test.targets.scalar_type() == at::kLong;
+    for (const at::ScalarType reduced : {at::kBFloat16, at::kHalf}) {
+      const at::Tensor targets = labels ? test.targets : test.targets.to(at::kFloat);
+      const at::Tensor sum = test.loss->terms(test.output.to(reduced), targets, {}).sum;
+      EXPECT_EQ(sum.scalar_type(), at::kFloat);
+      const at::Tensor in_float = test.loss->terms(test.output.to(reduced).to(at::kFloat), targets, {}).sum;
+      EXPECT_NEAR(sum.item<float>(), in_float.item<float>(), 1e-4 * std::abs(in_float.item<float>()));
+    }
+  }
+}
+
+TEST(Loss, WhatIsIgnoredCountsNothingAndHasNoGradient) {
+  const auto binary = make_binary_cross_entropy({.ignore_index = 255}, c10::Device(c10::kCPU));
+  const at::Tensor logits = at::randn({3, 2}, at::kDouble).requires_grad_();
+  const at::Tensor answers = at::tensor({1., 255., 0., 0., 255., 255.}, at::kDouble).view({3, 2});
+  const LossTerms terms = binary->terms(logits, answers, {});
+  EXPECT_EQ(terms.weight.item<double>(), 3);
+  const at::Tensor gradient = torch::autograd::grad({terms.sum}, {logits}).at(0);
+  EXPECT_TRUE(gradient.ne(0).eq(answers.ne(255)).all().item<bool>());
+  // A sequence's first token is no target, so that ignoring it changes nothing.
+  const auto next = make_next_token(cross_entropy(), -100);
+  const at::Tensor tokens = at::tensor({-100, 1, -100, 2}, at::kLong).view({1, 4});
+  EXPECT_EQ(next->terms(at::zeros({1, 4, 3}), tokens, {}).weight.item<float>(), 2);
+  EXPECT_EQ(
+      next->terms(at::zeros({1, 4, 3}), tokens, at::tensor({9.F, 2.F, 9.F, 0.5F}).view({1, 4})).weight.item<float>(),
+      2.5);
+}
+
+TEST(Loss, TargetsThatMeanNothingAreRefused) {
+  const auto binary = make_binary_cross_entropy({}, c10::Device(c10::kCPU));
+  EXPECT_ERROR(binary->terms(at::zeros({2}), at::tensor({0.F, 2.F}), {}), InputError,
+               "from 0 (no) to 1 (yes); found 2");
+  EXPECT_ERROR(make_poisson_likelihood()->terms(at::zeros({2}), at::tensor({0.F, -2.F}), {}), InputError, "found -2");
+  EXPECT_ERROR(make_cosine_embedding(0)->terms(at::ones({2, 2, 3}), at::tensor({1.F, 0.5F}), {}), InputError,
+               "found 0.5");
+  EXPECT_ERROR(make_gaussian_likelihood()->terms(at::tensor({0.F, -1.F}).view({1, 2}), at::zeros({1}), {}), InputError,
+               "takes variances", "found -1");
+  EXPECT_ERROR(make_gaussian_likelihood()->terms(at::zeros({2, 3}), at::zeros({2}), {}), InputError, "[batch, …, 2]",
+               "[2, 3]");
+  EXPECT_ERROR(make_cosine_embedding(0)->terms(at::zeros({2, 3}), at::zeros({2}), {}), InputError, "[batch, 2, width]");
+  EXPECT_ERROR(make_next_token(cross_entropy(), -100)->terms(at::zeros({2, 1, 3}), at::zeros({2, 1}, at::kLong), {}),
+               InputError, "a length of at least 2");
+  EXPECT_ERROR(make_binary_cross_entropy({.positive_weights = {1, 2}}, c10::Device(c10::kCPU))
+                   ->terms(at::zeros({2, 3}), at::zeros({2, 3}), {}),
+               InputError, "positive_weights must have one number, or one for each label; it has 2");
 }
 
 }  // namespace

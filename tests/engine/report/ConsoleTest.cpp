@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/File.h"
+#include "job/BuiltinNames.h"
 #include "tests/support/TemporaryDirectory.h"
 
 namespace lockstep {
@@ -57,6 +58,34 @@ TEST(Console, MetricLinesCanBePickedUpByARegularExpression) {
   std::smatch match;
   ASSERT_TRUE(std::regex_search(text, match, std::regex("test_accuracy=([0-9.]+)")));
   EXPECT_EQ(match[1], "0.9125");
+}
+
+// As docs/sagemaker.md has it, whatever other metrics are beside it.
+TEST(Console, AnyMetricIsPickedUpByItsName) {
+  Printed printed(false, 1000);
+  Metrics metrics;
+  for (const std::string& name : builtin_metric_names()) {
+    metrics.emplace_back("validation_" + name,
+                         (metrics.size() % 2 == 0 ? -1 : 1) * (1 + static_cast<double>(metrics.size()) / 8));
+  }
+  printed.console.evaluated(evaluated(metrics));
+  const std::string text = printed.text();
+  for (const auto& [name, value] : metrics) {
+    std::smatch match;
+    ASSERT_TRUE(std::regex_search(text, match, std::regex(name + "=(-?[0-9.]+)"))) << name;
+    EXPECT_EQ(std::stod(match[1]), value) << name;
+  }
+}
+
+TEST(Console, TablesAreShownAtTheEndWhereTheyAreSmall) {
+  Printed printed(false, 1000);
+  printed.console.run_ended({.tables = {{"test_confusion_matrix", {{3, 1}, {0, 0.5}}},
+                                        {"test_f1_per_class", {{0.25, 1}}},
+                                        {"test_large", {std::vector<double>(100)}}}});
+  const std::string text = printed.text();
+  EXPECT_NE(text.find("  test_confusion_matrix 0  3 1\n  test_confusion_matrix 1  0 0.5\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("  test_f1_per_class        0.25 1\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("test_large"), std::string::npos) << text;
 }
 
 TEST(Console, NumbersHaveNoExponent) {

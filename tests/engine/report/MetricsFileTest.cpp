@@ -85,6 +85,15 @@ TEST(MetricsFile, JsonHasNoNan) {
   EXPECT_EQ(lines_of(metrics)[1]["loss"], "nan");
 }
 
+TEST(MetricsFile, TablesAreArrays) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), false, 1);
+  metrics.run_started({});
+  metrics.evaluated({.epoch = 1, .global_step = 1, .tables = {{"confusion", {{1, 2}, {3, 4}}}, {"f1", {{0.5, 1}}}}});
+  EXPECT_EQ(lines_of(metrics)[1]["confusion"], nlohmann::json({{1.0, 2.0}, {3.0, 4.0}}));
+  EXPECT_EQ(lines_of(metrics)[1]["f1"], nlohmann::json({0.5, 1.0}));
+}
+
 TEST(MetricsFile, TouchesNothingBeforeTheRunStarts) {
   const TemporaryDirectory directory;
   std::ofstream(directory / "metrics.jsonl") << "{\"event\": \"end\"}\n";

@@ -16,34 +16,34 @@ namespace lockstep {
 namespace {
 
 /// torch.nn.HuberLoss with delta 1.
-class Huber : public Loss {
+class AddedHuber : public Loss {
  public:
   bool class_labels() const override { return false; }
   std::int64_t positions(const at::Tensor& output) const override { return output.numel() / output.size(0); }
   LossTerms terms(const at::Tensor& output, const at::Tensor& targets, const at::Tensor&) const override {
     return {.sum = at::huber_loss(output, targets, at::Reduction::Sum)};
   }
-  at::Tensor weights(const at::Tensor&, const at::Tensor&) const override { return {}; }
 };
 
 /// √ of the mean squared error ÷ the targets' root mean square: of two sums.
 class RelativeError : public Metric {
  public:
-  std::string unfit(const Loss& loss, const at::Tensor&) const override {
-    return loss.class_labels() ? "needs real numbers" : "";
+  std::string unfit(const MeasuredBatch& batch) const override {
+    return batch.class_labels() ? "needs real numbers" : "";
   }
-  std::size_t sum_count() const override { return 2; }
-  std::vector<at::Tensor> sums(const MeasuredBatch& batch) const override {
-    return {batch.weighted_sum((batch.output() - batch.targets()).square()),
-            batch.weighted_sum(batch.targets().square())};
+  at::Tensor counts(const MeasuredBatch& batch) const override {
+    return counts_of({batch.weighted_sum((batch.output() - batch.targets()).square()),
+                      batch.weighted_sum(batch.targets().square())});
   }
-  double result(std::span<const double> sums, double) const override { return std::sqrt(sums[0] / sums[1]); }
+  Measurement result(const at::Tensor& counts, double) const override {
+    return {.value = counts[0][0].div(counts[0][1]).sqrt().item<double>()};
+  }
 };
 
 TEST(Additions, ALossAndAMetricNeedNoMoreThanARegistration) {
   LossRegistry losses = built_in_losses();
-  losses.add(
-      {.name = "huber", .make = [](const Hyperparameters&, const c10::Device&) { return std::make_shared<Huber>(); }});
+  losses.add({.name = "added",
+              .make = [](const Hyperparameters&, const c10::Device&) { return std::make_shared<AddedHuber>(); }});
   MetricRegistry metrics = built_in_metrics();
   metrics.add({.name = "relative_error", .more_is_better = false, .metric = std::make_shared<RelativeError>()});
 
@@ -54,7 +54,7 @@ TEST(Additions, ALossAndAMetricNeedNoMoreThanARegistration) {
   const Hyperparameters options = {.batch_size = 21,
                                    .micro_batch_size = 6,
                                    .eval_batch_size = 4,
-                                   .loss = "huber",
+                                   .loss = "added",
                                    .learning_rate = 0.1,
                                    .momentum = 0,
                                    .monitor = {.metric = "relative_error"},

@@ -22,5 +22,11 @@ TEST(EvaluationRecord, RestoresWhatWasSavedInTheObjectivesOrder) {
   EXPECT_ERROR(restored({{"loss", 1}}), InputError, "lacks the perplexity");
 }
 
+TEST(EvaluationRecord, KeepsTables) {
+  const Objective objective = make_objective({.metrics = {"f1_per_class"}}, c10::Device(c10::kCPU));
+  const Evaluation found({{"loss", 1}}, false, {{"f1_per_class", {{0.5, 1}}}});
+  EXPECT_EQ(evaluation_of(saved(found, 3), objective).tables(), found.tables());
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -127,6 +127,44 @@ TEST_F(EvaluatorTest, MeasuresWhatFits) {
   });
 }
 
+// Rows, tables and moments of all ranks, also where the last have no sample.
+TEST_F(EvaluatorTest, GathersWhatMetricsKeep) {
+  on_each_device([&](Device& device) {
+    for (const std::int64_t size : {101, 2}) {
+      const Waves samples = labelled(size);
+      Hyperparameters given = options();
+      given.metrics = {"average_precision", "confusion_matrix", "f1_macro"};
+      TrainingJob some = job(samples, device, given);
+      const auto [output, labels] = whole(some, samples);
+      const Objective objective = make_objective(given, c10::Device(c10::kCPU));
+      const MeasuredBatch all(objective.loss(), output, labels, {});
+      const Evaluation found = some.evaluate(samples).value();
+      for (const Objective::ChosenMetric& chosen : objective.metrics()) {
+        if (chosen.asked_by.empty()) continue;
+        const Measurement wanted = chosen.metric->result(chosen.metric->counts(all), static_cast<double>(size));
+        if (chosen.metric->table()) {
+          EXPECT_EQ(found.tables().at(0), std::pair(chosen.name, wanted.table));
+        } else {
+          EXPECT_NEAR(found.metric(chosen.name), wanted.value, kExact) << chosen.name;
+        }
+      }
+      ASSERT_EQ(found.notes().size(), 1);  // no square leaves 2 or 5
+      EXPECT_EQ(found.notes()[0].first, "average_precision");
+    }
+    const Waves numbers(31, {.input = {1, 4, 4}, .class_labels = false, .target = {2}}, [](std::int64_t sample) {
+      return std::vector<double>{static_cast<double>(sample) / 31, std::sin(static_cast<double>(sample))};
+    });
+    Hyperparameters given = options();
+    given.loss = "mse";
+    given.metrics = {"r2"};
+    TrainingJob real = job(numbers, device, given, 2);
+    const auto [output, targets] = whole(real, numbers);
+    const at::Tensor spread = (targets - targets.mean(0)).square().sum(0);
+    EXPECT_NEAR(real.evaluate(numbers).value().metric("r2"),
+                (1 - (output - targets).square().sum(0) / spread).mean().item<double>(), kExact);
+  });
+}
+
 TEST_F(EvaluatorTest, IsNotANumberWhereNothingCounts) {
   on_each_device([&](Device& device) {
     const Waves ignored(5, {.input = {1, 4, 4}, .class_labels = true, .target = {}, .classes = kClasses},

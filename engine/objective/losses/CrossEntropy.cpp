@@ -1,4 +1,4 @@
-#include "engine/objective/CrossEntropy.h"
+#include "engine/objective/losses/CrossEntropy.h"
 
 #include <ATen/Functions.h>
 
@@ -28,6 +28,7 @@ class CrossEntropy : public Loss {
   LossTerms terms(const at::Tensor& output, const at::Tensor& targets,
                   const at::Tensor& sample_weights) const override {
     require_fit(output, targets);
+    if (targets.scalar_type() != at::kLong) return soft_terms(output, targets, sample_weights);
     const at::Tensor row_weights =
         sample_weights.defined() ? weights_beside(sample_weights, targets).expand_as(targets).flatten() : at::Tensor();
     const CrossEntropySums sums = softmax_cross_entropy(output.flatten(0, -2), targets.flatten(),
@@ -38,31 +39,48 @@ class CrossEntropy : public Loss {
     return {.sum = sums.loss, .weight = sums.weight};
   }
 
-  at::Tensor weights(const at::Tensor& targets, const at::Tensor& sample_weights) const override {
+  Compared compared(const at::Tensor& output, const at::Tensor& targets,
+                    const at::Tensor& sample_weights) const override {
+    if (targets.scalar_type() != at::kLong) {
+      return {.output = output, .targets = targets.argmax(-1), .weights = sample_weights};
+    }
     at::Tensor weights = targets.ne(ignore_index_);
     if (class_weights_.defined()) {
       const at::Tensor classes = targets.clamp(0, class_weights_.numel() - 1);
       weights = class_weights_.index_select(0, classes.flatten()).view_as(targets).mul(weights);
     }
-    return sample_weights.defined() ? weights.mul(weights_beside(sample_weights, targets)) : weights;
+    if (sample_weights.defined()) weights = weights.mul(weights_beside(sample_weights, targets));
+    return {.output = output, .targets = targets, .weights = weights};
   }
 
  private:
   void require_fit(const at::Tensor& output, const at::Tensor& targets) const {
-    if (output.dim() < 2 || output.sizes().slice(0, static_cast<std::size_t>(output.dim() - 1)) != targets.sizes()) {
+    const bool soft = targets.scalar_type() != at::kLong;
+    const at::IntArrayRef positions =
+        output.sizes().slice(0, output.sizes().size() - (output.dim() < 2 || soft ? 0 : 1));
+    if (output.dim() < 2 || positions != targets.sizes()) {
       throw InputError(
           "cross_entropy takes outputs [batch, classes] and one label a sample, or outputs [batch, …, classes] and "
-          "labels [batch, …]; the program returned " +
-          sizes_text(output) + " for labels " + sizes_text(targets));
-    }
-    if (targets.scalar_type() != at::kLong) {
-      throw InputError("cross_entropy takes class labels, and the targets are real numbers; loss=mse takes those");
+          "labels [batch, …]; real numbers as targets are a share for each class, of the outputs' sizes. The program "
+          "returned " +
+          sizes_text(output) + " for " + (soft ? "real numbers " : "labels ") + sizes_text(targets));
     }
     if (class_weights_.defined() && class_weights_.numel() != output.size(-1)) {
       throw InputError("class_weights must have a number for each class; it has " +
                        std::to_string(class_weights_.numel()) + ", and the program returned " + sizes_text(output) +
                        ", " + std::to_string(output.size(-1)) + " classes");
     }
+  }
+
+  LossTerms soft_terms(const at::Tensor& output, const at::Tensor& targets, const at::Tensor& sample_weights) const {
+    const at::Tensor logits = widened(output).flatten(0, -2);
+    const at::Tensor classes = class_weights_.defined() ? class_weights_.to(logits.scalar_type()) : at::Tensor();
+    const at::Tensor losses = at::cross_entropy_loss(logits, targets.flatten(0, -2).to(logits.scalar_type()), classes,
+                                                     at::Reduction::None, -100, label_smoothing_);
+    if (!sample_weights.defined()) return {.sum = losses.sum()};
+    const at::Tensor like = output.select(-1, 0);
+    const at::Tensor weights = weights_beside(sample_weights, like).expand_as(like).flatten();
+    return {.sum = losses.mul(weights).sum(), .weight = weights.sum(at::kDouble)};
   }
 
   double label_smoothing_;

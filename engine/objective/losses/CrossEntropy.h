@@ -22,6 +22,9 @@ struct CrossEntropyOptions {
 /// count. With label smoothing l is PyTorch's: smoothing is over the weighted classes, and the mean divides by the
 /// weights of the labels alone.
 ///
+/// Targets that are real numbers [batch, …, classes] are soft: the share of each class. Then class weights weigh the
+/// classes within l, and a position weighs s, as in PyTorch; metrics take the largest class as the label.
+///
 /// `device`: of the outputs. Throws c10::IndexError for a label that is no class and not ignored; on a GPU the loss is
 /// NaN then.
 std::shared_ptr<const Loss> make_cross_entropy(const CrossEntropyOptions& options, const c10::Device& device);

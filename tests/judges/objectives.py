@@ -1,0 +1,413 @@
+"""Losses against PyTorch, metrics against scikit-learn, and predictions against the program, on 1, 2 and 3 ranks."""
+
+import csv
+import pathlib
+import warnings
+
+import numpy as np
+import sklearn.metrics as sk
+import torch
+from sklearn.preprocessing import label_binarize
+from torch import nn
+from torch.nn import functional as F
+
+import common
+import models
+
+torch.set_num_threads(1)
+warnings.filterwarnings("ignore", module="sklearn")  # that a class is absent
+SAMPLES, BATCH, STEPS = 41, 16, 9  # the last batch of an epoch has 9 samples, and ranks of three have 5, 5 and 6 of 16
+EXACT = 1e-9
+
+
+def channel(directory, **columns):
+    directory.mkdir(parents=True)
+    np.savez(directory / "data.npz", **columns)
+
+
+# Losses: some steps of SGD, with and without weights of samples.
+
+class Head(nn.Module):
+    """A linear layer whose outputs have some sizes; `positive` makes the last number of a pair positive."""
+
+    def __init__(self, sizes, positive=False):
+        super().__init__()
+        self.linear, self.sizes, self.positive = nn.Linear(6, int(np.prod(sizes))), sizes, positive
+
+    def forward(self, x):
+        y = self.linear(x).view(-1, *self.sizes)
+        return torch.stack((y[..., 0], torch.exp(y[..., 1])), -1) if self.positive else y
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(7, 5), nn.Linear(5, 7)
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.embed(tokens)))
+
+
+def made(generator, kind):
+    """Targets of some kind."""
+    if kind == "soft":
+        return generator.dirichlet(np.ones(4), SAMPLES)
+    if kind == "labels":
+        return np.where(generator.random((SAMPLES, 3)) < 0.2, -100, generator.integers(0, 2, (SAMPLES, 3)))
+    if kind == "shares":
+        return generator.random((SAMPLES, 3))
+    if kind == "answer":
+        return generator.integers(0, 2, SAMPLES)
+    if kind == "counts":
+        return generator.poisson(2.0, (SAMPLES, 2)).astype(float)
+    if kind == "pairs":
+        return generator.choice([-1, 1], SAMPLES)
+    return generator.normal(0, 2, (SAMPLES, 2))
+
+
+def bce(y, t, pos):
+    return F.binary_cross_entropy_with_logits(y, t.clamp(0, 1).view(y.shape), pos_weight=pos, reduction="none"), (t != -100).double().view(y.shape)
+
+
+def whole(values):
+    return values, torch.ones_like(values)
+
+
+WEIGHTS = [0.5, 2.0, 1.25, 0.75]
+LOSSES = {  # the loss's values and what each counts, of outputs and targets
+    "soft": (Head((4,)), "soft", dict(loss="cross_entropy", label_smoothing=0.1, class_weights=WEIGHTS), lambda y, t: whole(
+        F.cross_entropy(y, t, weight=torch.tensor(WEIGHTS, dtype=torch.float64), label_smoothing=0.1, reduction="none"))),
+    "one answer": (Head((1,)), "answer", dict(loss="binary_cross_entropy", positive_weights="3"), lambda y, t: bce(y, t, torch.tensor([3.0]))),
+    "labels": (Head((3,)), "labels", dict(loss="binary_cross_entropy", positive_weights=[0.5, 2, 3]),
+               lambda y, t: bce(y, t, torch.tensor([0.5, 2, 3], dtype=torch.float64))),
+    "shares": (Head((3,)), "shares", dict(loss="binary_cross_entropy"), lambda y, t: bce(y, t, None)),
+    "mae": (Head((2,)), "numbers", dict(loss="mae"), lambda y, t: whole(F.l1_loss(y, t, reduction="none"))),
+    "huber": (Head((2,)), "numbers", dict(loss="huber", huber_delta=0.7), lambda y, t: whole(F.huber_loss(y, t, delta=0.7, reduction="none"))),
+    "gaussian": (Head((2, 2), positive=True), "numbers", dict(loss="gaussian_nll"),
+                 lambda y, t: whole(F.gaussian_nll_loss(y[..., 0], t, y[..., 1], reduction="none"))),
+    "poisson": (Head((2,)), "counts", dict(loss="poisson_nll"), lambda y, t: whole(F.poisson_nll_loss(y, t, reduction="none"))),
+    "pairs": (Head((2, 5)), "pairs", dict(loss="cosine_embedding", cosine_margin=0.25),
+              lambda y, t: whole(F.cosine_embedding_loss(y[:, 0], y[:, 1], t, margin=0.25, reduction="none"))),
+    "next token": (Words(), "tokens", dict(loss="next_token", label_smoothing=0.1, ignore_index=3, columns="tokens=tokens,target=tokens"),
+                   lambda y, t: (F.cross_entropy(y[:, :-1].transpose(1, 2), t[:, 1:], ignore_index=3, label_smoothing=0.1, reduction="none"),
+                                 (t[:, 1:] != 3).double()))}
+
+
+def mean_loss(terms, weights):
+    values, counts = terms
+    if weights is not None:
+        counts = counts * weights.view(-1, *[1] * (counts.dim() - 1))
+    # With class weights PyTorch's values are weighted already; those of ignored positions are 0 or count nothing.
+    return (values * counts).sum() / counts.sum()
+
+
+def train_beside_pytorch(name, ranks, weighted, **job):
+    model, kind, options, terms = LOSSES[name]
+    generator = np.random.default_rng([len(name), ranks])
+    torch.manual_seed(ranks)
+    model = model.double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    if kind == "tokens":
+        inputs = targets = generator.integers(0, 7, (SAMPLES, 9))
+        columns = dict(tokens=inputs)
+    else:
+        inputs, targets = generator.normal(size=(SAMPLES, 6)), made(generator, kind)
+        columns = dict(x=inputs, targets=targets)
+    weights = generator.uniform(0, 2, SAMPLES) if weighted else None
+    if weighted:
+        columns["weight"] = weights
+    real = lambda array: torch.tensor(array) if kind == "tokens" else torch.tensor(array, dtype=torch.float64)
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(model, directory / "model.pt2", real(inputs[:4]))
+        channel(directory / "train", **columns)
+        channel(directory / "validation", **{name: column[:11] for name, column in columns.items()})
+        _, trained = common.train(directory, {name: directory / name for name in ("train", "validation")}, ranks, model=directory / "model.pt2",
+                                  precision="fp64", batch_size=BATCH, epochs=9, max_steps=STEPS, learning_rate=0.01, momentum=0.9, shuffle="false",
+                                  artifact_state="last", eval_batch_size=4, export="safetensors", **options, **job)
+        final = common.metrics(directory, "final")[0]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    for step in range(STEPS):
+        at = slice(step % 3 * BATCH, (step % 3 + 1) * BATCH)
+        optimizer.zero_grad()
+        mean_loss(terms(model(real(inputs[at])), real(targets[at])), torch.tensor(weights[at]) if weighted else None).backward()
+        optimizer.step()
+    difference = common.relative_difference(trained, {n: t.detach().numpy() for n, t in model.state_dict().items()})
+    assert difference <= EXACT, f"{name}, {ranks} ranks: parameters differ by {difference:.3g}"
+    with torch.no_grad():
+        wanted = mean_loss(terms(model(real(inputs[:11])), real(targets[:11])), torch.tensor(weights[:11]) if weighted else None).item()
+    assert abs(final["validation_loss"] - wanted) <= EXACT * abs(wanted), (name, final["validation_loss"], wanted)
+
+
+def every_loss_is_pytorchs():
+    for number, name in enumerate(LOSSES):
+        train_beside_pytorch(name, number % 3 + 1, weighted=number % 2 == 0)
+        train_beside_pytorch(name, (number + 1) % 3 + 1, weighted=number % 2 == 1, micro_batch_size=2)
+
+
+# Metrics: the program returns its input, so that the samples' scores are what the data says.
+
+class Given(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return x * self.one
+
+
+def measured(scores, targets, ranks, metrics, weight=None, tables=(), expect_notes=(), **options):
+    """What a job reports of these scores, that no step changes in more than the last digits; and its output."""
+    columns = {"targets": targets, **({} if weight is None else {"weight": weight})}
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(Given().double(), directory / "model.pt2", torch.tensor(scores[:2]))
+        channel(directory / "train", x=scores[-9:], **{name: column[-9:] for name, column in columns.items()})
+        channel(directory / "validation", x=scores, **columns)
+        output, _ = common.train(directory, {name: directory / name for name in ("train", "validation")}, ranks, model=directory / "model.pt2",
+                                 precision="fp64", max_steps=1, learning_rate=1e-300, momentum=0, batch_size=9, eval_batch_size=3, export="none",
+                                 metrics=",".join([*metrics, *tables]), **options)
+        epoch, final = common.metrics(directory, "epoch")[0], common.metrics(directory, "final")[0]
+    for note in expect_notes:
+        assert note in output, (note, output)
+    for name in [*metrics, *tables]:
+        assert epoch[f"validation_{name}"] == final[f"validation_{name}"] or final[f"validation_{name}"] == "nan", name
+    return {name: final[f"validation_{name}"] for name in [*metrics, *tables]}, output
+
+
+def same(found, expected):
+    assert found.keys() >= expected.keys(), expected.keys() - found.keys()
+    for name, value in expected.items():
+        got = np.array(found[name], dtype=float)
+        assert got.shape == np.shape(value) and np.allclose(got, value, rtol=EXACT, atol=1e-12, equal_nan=True), (name, found[name], value)
+
+
+SCORES = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score, "iou": sk.jaccard_score, "dice": sk.f1_score}
+
+
+def class_scores(truth, predicted, weight, labels, binary):
+    expected = {}
+    for name, score in SCORES.items():
+        of = lambda **options: score(truth, predicted, sample_weight=weight, zero_division=0, **options)
+        if binary:
+            expected[name] = of(average="binary")
+        expected |= {f"{name}_micro": of(average="micro"), f"{name}_macro": of(average="macro"),
+                     f"{name}_per_class": of(average=None, labels=labels)}
+    return expected
+
+
+def rounded(generator, size, digits):
+    """With ties."""
+    return np.round(generator.normal(0, 2, size), digits)
+
+
+def classes(generator, ranks, count, number, absent=None, weighted=False, ignored=False, digits=1):
+    scores = rounded(generator, (number, count), digits)
+    truth = generator.integers(0, count, number)
+    if absent is not None:
+        truth[truth == absent] = (absent + 1) % count
+    weight = generator.integers(0, 4, number) / 2 if weighted else None
+    counts = np.ones(number, bool)
+    if ignored:
+        counts = generator.random(number) < 0.7
+        counts[:2] = True
+    if weighted:
+        weight[0] = 1
+        counts &= weight > 0
+    y, s, w = truth[counts], scores[counts], None if weight is None else weight[counts]
+    p = torch.tensor(s).softmax(1).numpy()
+    expected = class_scores(y, s.argmax(1), w, np.arange(count), count == 2)
+    expected |= {"confusion_matrix": sk.confusion_matrix(y, s.argmax(1), labels=np.arange(count), sample_weight=w),
+                 "log_loss": sk.log_loss(y, p, labels=np.arange(count), sample_weight=w),
+                 "accuracy": sk.accuracy_score(y, s.argmax(1), sample_weight=w)}
+    # scikit-learn refuses scores of classes that are absent; one against all others, it does not.
+    present = np.array([(y == c).any() for c in range(count)])
+    if count == 2:
+        difference = s[:, 1] - s[:, 0]
+        expected["roc_auc"] = sk.roc_auc_score(y, difference, sample_weight=w) if present.all() else np.nan
+        expected["average_precision"] = sk.average_precision_score(y, difference, sample_weight=w)
+    else:
+        expected["roc_auc"] = sk.roc_auc_score(y, p, multi_class="ovr", sample_weight=w) if present.all() else np.nan
+        expected["average_precision"] = sk.average_precision_score(label_binarize(y, classes=np.arange(count)), p, sample_weight=w)
+    stored = np.where(counts | (truth < 0), truth, -100) if ignored else truth
+    found, _ = measured(scores, stored, ranks, list(expected), weight,
+                        expect_notes=[] if present.all() else ["validation_roc_auc: it is not a number", "validation_average_precision" if not present[1:].all() else ""])
+    same(found, expected)
+
+
+def answers(generator, ranks, number, labels=0, constant=None, weighted=False):
+    """Yes or no; with `labels` so many a sample, of which `constant` is never true."""
+    size = (number, labels) if labels else (number, 1)
+    scores, truth = rounded(generator, size, 1), generator.integers(0, 2, size)
+    if constant is not None:
+        truth[:, constant] = 0
+    w = generator.integers(1, 4, number) / 2 if weighted else None
+    y, s = (truth, scores) if labels else (truth[:, 0], scores[:, 0])
+    p = s > 0
+    expected = class_scores(y, p, w, None if labels else [0, 1], not labels)
+    by_label = lambda score: np.mean([score(truth[:, i], scores[:, i], sample_weight=w) for i in range(size[1])])
+    values = F.binary_cross_entropy_with_logits(torch.tensor(scores), torch.tensor(truth).double(), reduction="none").numpy()
+    expected |= {"binary_accuracy": np.average((p == y).reshape(size).mean(1), weights=w), "log_loss": np.average(values.mean(1), weights=w),
+                 "roc_auc": np.nan if constant is not None else by_label(sk.roc_auc_score), "average_precision": by_label(sk.average_precision_score)}
+    if not labels:
+        expected |= {"confusion_matrix": sk.confusion_matrix(y, p, sample_weight=w), "log_loss": sk.log_loss(y, torch.tensor(s).sigmoid().numpy(), sample_weight=w)}
+    stored = truth if labels else truth[:, 0]
+    found, _ = measured(scores, stored, ranks, list(expected), w, loss="binary_cross_entropy")
+    same(found, expected)
+
+
+def numbers(generator, ranks, number, width, mean=0.0, weighted=False):
+    targets = generator.normal(mean, 1, (number, width))
+    scores = targets + generator.normal(0, 0.5, (number, width))
+    if width > 2:
+        targets[:, 1] = 3.0  # always the same
+    w = generator.integers(1, 5, number) / 2 if weighted else None
+    expected = {"mse": sk.mean_squared_error(targets, scores, sample_weight=w), "rmse": sk.root_mean_squared_error(targets, scores, sample_weight=w),
+                "mean_absolute_error": sk.mean_absolute_error(targets, scores, sample_weight=w), "r2": sk.r2_score(targets, scores, sample_weight=w)}
+    found, _ = measured(scores, targets, ranks, list(expected), w, loss="mse")
+    same(found, expected)
+
+
+def metrics_of_classes_are_scikit_learns():
+    generator = np.random.default_rng(1)
+    classes(generator, 1, 5, 61)
+    classes(generator, 3, 5, 61, weighted=True, ignored=True)
+    classes(generator, 2, 4, 37, absent=2)
+    classes(generator, 3, 3, 2, digits=0, absent=0)  # a rank without samples
+    classes(generator, 2, 2, 53, weighted=True, digits=0)
+
+
+def metrics_of_answers_are_scikit_learns():
+    generator = np.random.default_rng(2)
+    answers(generator, 3, 47, weighted=True)
+    answers(generator, 2, 33, labels=3, weighted=True)
+    answers(generator, 1, 20, labels=4, constant=2)
+
+
+def metrics_of_masks_are_scikit_learns():
+    generator = np.random.default_rng(3)
+    scores, truth = rounded(generator, (7, 1, 4, 5), 1), generator.integers(0, 2, (7, 4, 5))
+    expected = class_scores(truth.ravel(), scores.ravel() > 0, None, [0, 1], True) | {"roc_auc": sk.roc_auc_score(truth.ravel(), scores.ravel())}
+    same(measured(scores, truth, 3, list(expected), loss="binary_cross_entropy")[0], expected)
+    scores, truth = rounded(generator, (7, 4, 5, 3), 1), generator.integers(0, 3, (7, 4, 5))
+    truth[generator.random(truth.shape) < 0.2] = -100
+    y, s = truth.ravel(), scores.reshape(-1, 3)
+    expected = class_scores(y[y >= 0], s[y >= 0].argmax(1), None, [0, 1, 2], False)
+    same(measured(scores, truth, 2, list(expected))[0], expected)
+
+
+def metrics_of_numbers_are_scikit_learns():
+    generator = np.random.default_rng(4)
+    numbers(generator, 3, 31, 3)
+    numbers(generator, 2, 40, 1, mean=1e6, weighted=True)
+
+
+def random_jobs_are_scikit_learns():
+    for seed in range(6):
+        generator = np.random.default_rng(100 + seed)
+        ranks, number, weighted = seed % 3 + 1, int(generator.integers(4, 90)), bool(generator.integers(2))
+        if seed % 2:
+            answers(generator, ranks, number, labels=int(generator.choice([0, 2, 5])), weighted=weighted)
+        else:
+            classes(generator, ranks, int(generator.integers(3, 7)), number, weighted=weighted, ignored=bool(generator.integers(2)), digits=int(generator.integers(0, 2)))
+
+
+def where_nothing_counts_nothing_is_measured():
+    generator = np.random.default_rng(5)
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(Given().double(), directory / "model.pt2", torch.zeros(2, 3, dtype=torch.float64))
+        channel(directory / "train", x=generator.normal(size=(9, 3)), targets=generator.integers(0, 3, 9))
+        channel(directory / "validation", x=generator.normal(size=(5, 3)), targets=np.full(5, -100))
+        output, _ = common.train(directory, {name: directory / name for name in ("train", "validation")}, 2, model=directory / "model.pt2",
+                                 precision="fp64", max_steps=1, export="none", metrics="f1_macro,roc_auc,log_loss,confusion_matrix,f1_per_class")
+        final = common.metrics(directory, "final")[0]
+        assert "nothing is measured on channel validation" in output, output
+        assert all(final[f"validation_{name}"] == "nan" for name in ("accuracy", "f1_macro", "roc_auc", "log_loss")), final
+        assert final["validation_confusion_matrix"] == [[0.0] * 3] * 3 and final["validation_f1_per_class"] == ["nan"] * 3, final
+
+
+# Predictions.
+
+def lines(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def predictions_are_what_the_program_says():
+    """Of a channel with targets, and of one without, on ranks that have samples unequally; of whole numbers of classes."""
+    generator = np.random.default_rng(6)
+    names = ["a", "b", "c", "kind"]
+    table = lambda count: [[*map(repr, generator.normal(size=3).tolist()), "xyz"[generator.integers(3)]] for _ in range(count)]
+    tables = {"train": table(50), "validation": table(31), "news": [row[:3] for row in table(7)]}
+    first = None
+    for ranks in (1, 3):
+        with common.temporary_directory() as directory:
+            directory = pathlib.Path(directory)
+            for name, rows in tables.items():
+                (directory / name).mkdir()
+                with open(directory / name / "data.csv", "w", newline="") as file:
+                    csv.writer(file).writerows([names[:len(rows[0])], *rows])
+            output, _ = common.train(directory, {name: directory / name for name in tables}, ranks, model="mlp", model_hidden="5", epochs=2,
+                                     precision="fp64", columns="target=kind", predict="news,validation", eval_batch_size=4, model_dropout=0)
+            module = torch.export.load(directory / "model" / "model.pt2").module()
+            found = {name: lines(directory / "output" / "data" / f"predictions_{name}.csv") for name in ("news", "validation")}
+            assert {path.name for path in (directory / "output" / "data").iterdir()} == {"metrics.jsonl", "predictions_news.csv", "predictions_validation.csv"}
+            assert "predictions_news.csv" in output, output
+        for name, rows in found.items():
+            inputs = torch.tensor([[float(cell) for cell in row[:3]] for row in tables[name]], dtype=torch.float64)
+            with torch.no_grad():
+                wanted = module(inputs).numpy()
+            got = np.array([[float(row[f"output_{i}"]) for i in range(3)] for row in rows])
+            assert got.shape == wanted.shape and np.allclose(got, wanted, rtol=1e-12, atol=1e-14), (name, got, wanted)
+            assert [int(row["sample"]) for row in rows] == list(range(len(wanted)))
+            assert [int(row["predicted"]) for row in rows] == wanted.argmax(1).tolist()
+            targets = ["xyz".index(row[3]) for row in tables[name]] if name == "validation" else None
+            assert ([int(row["target"]) for row in rows] if targets else "target" in rows[0]) == (targets or False), name
+        outputs = [[float(row["output_0"]) for row in rows] for rows in found.values()]
+        first = first or outputs
+        assert all(np.allclose(a, b, rtol=1e-9) for a, b in zip(first, outputs)), "other ranks, other predictions"
+
+
+def numbers_have_their_targets_beside_them():
+    generator = np.random.default_rng(7)
+    scores, targets = generator.normal(size=(10, 2)).astype(np.float32), generator.normal(size=(10, 2)).astype(np.float32)
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(Given(), directory / "model.pt2", torch.tensor(scores[:2]))
+        channel(directory / "train", x=scores, targets=targets)
+        common.train(directory, {"train": directory / "train"}, 2, model=directory / "model.pt2", loss="mae", max_steps=1, learning_rate=1e-300,
+                     momentum=0, export="none", predict="train")
+        rows = lines(directory / "output" / "data" / "predictions_train.csv")
+    assert list(rows[0]) == ["sample", "target_0", "target_1", "output_0", "output_1"], rows[0]
+    read = lambda name: np.array([[np.float32(row[f"{name}_{i}"]) for i in range(2)] for row in rows])
+    assert (read("target") == targets).all() and (read("output") == scores).all()
+
+
+def what_cannot_be_is_refused_at_the_start():
+    generator = np.random.default_rng(8)
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(Given(), directory / "model.pt2", torch.zeros(2, 3))
+        channel(directory / "train", x=generator.normal(size=(9, 3)), targets=np.arange(9) % 3)
+        channel(directory / "answers", x=generator.normal(size=(9, 3)), targets=np.arange(27).reshape(9, 3) % 3)
+        for data, options, texts in (
+                ("train", ["--predict", "new"], ["hyperparameter predict: no channel is named \"new\"; there is train"]),
+                ("train", ["--metrics", "f1"], ["metrics=f1 needs two classes", "_macro"]),
+                ("train", ["--monitor", "confusion_matrix:max"], ["monitor=confusion_matrix is no number but a table"]),
+                ("train", ["--positive_weights", "2"], ["positive_weights does nothing in this job", "loss=cross_entropy does not use it"]),
+                ("train", ["--loss", "gaussian_nll"], ["gaussian_nll takes outputs [batch, …, 2]", "[1, 3]"]),
+                ("answers", ["--loss", "binary_cross_entropy"], ["the target of sample 0 is 2", "takes targets from 0 (no) to 1 (yes)"]),
+                ("answers", ["--loss", "next_token"], ["next_token takes outputs [batch, length, classes]"]),
+                ("answers", ["--loss", "mse", "--metrics", "roc_auc"], ["metrics=roc_auc needs class labels, or targets of yes or no"])):
+            output = common.run(["train", "--channel", f"train={directory / data}", "--model", directory / "model.pt2", "--model_dir",
+                                 directory / "model", "--output_dir", directory / "output", *options], expect=2)
+            for text in texts:
+                assert text in output, (options, output)
+
+
+if __name__ == "__main__":
+    common.main(every_loss_is_pytorchs, metrics_of_classes_are_scikit_learns, metrics_of_answers_are_scikit_learns, metrics_of_masks_are_scikit_learns,
+                metrics_of_numbers_are_scikit_learns, random_jobs_are_scikit_learns, where_nothing_counts_nothing_is_measured,
+                predictions_are_what_the_program_says, numbers_have_their_targets_beside_them, what_cannot_be_is_refused_at_the_start)
