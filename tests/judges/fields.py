@@ -97,6 +97,26 @@ def as_scikit_learn_has_it(directory):
     assert len(written_fields) == 1, "formats and ranks compute different numbers"
 
 
+@common.in_directory(pathlib.Path)
+def images_have_a_mean_for_each_channel(directory):
+    generator = np.random.default_rng(5)
+    pixels = (generator.integers(0, 256, (60, 3, 4, 5)) * np.array([1, 0.5, 0.2])[:, None, None]).astype(np.uint8)
+    labels = generator.integers(0, 3, 60)
+    shares = pixels / 255
+    normal = (shares - shares.mean((0, 2, 3), keepdims=True)) / shares.std((0, 2, 3), keepdims=True)
+    torch.manual_seed(1)
+    models.export(nn.Sequential(nn.Flatten(), nn.Linear(60, 3)), directory / "in.pt2", (torch.rand(2, 3, 4, 5),))
+    job = dict(JOB, model=directory / "in.pt2")
+    for name, x in (("bytes", pixels), ("reals", normal)):
+        (directory / name).mkdir()
+        np.savez(directory / name / "a.npz", x=x, target=labels)
+    _, wanted = common.train(directory / "expected", {"train": directory / "reals"}, **job)
+    _, found = common.train(directory / "found", {"train": directory / "bytes"}, 2, fields={"input": {"column": "x", "normalize": "standard"}}, **job)
+    assert common.relative_difference(found, wanted) < common.tolerance(steps=4)
+    column = json.loads((directory / "found" / "model" / "fields.json").read_text())["fields"]["input"]
+    assert column["divided_by"] == 255 and np.allclose(column["columns"][0]["mean"], shares.mean((0, 2, 3)), rtol=1e-14), column
+
+
 def as_fields_json_says(description, table):
     """What a server does with a table's rows."""
     blocks = []
@@ -144,4 +164,4 @@ def inspect_says_what_there_is(directory):
 
 
 if __name__ == "__main__":
-    common.main(as_scikit_learn_has_it, a_server_does_the_same, inspect_says_what_there_is)
+    common.main(as_scikit_learn_has_it, images_have_a_mean_for_each_channel, a_server_does_the_same, inspect_says_what_there_is)
