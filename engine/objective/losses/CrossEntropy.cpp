@@ -56,13 +56,17 @@ class CrossEntropy : public Loss {
  private:
   void require_fit(const at::Tensor& output, const at::Tensor& targets) const {
     const bool soft = targets.scalar_type() != at::kLong;
-    const at::IntArrayRef positions =
-        output.sizes().slice(0, output.sizes().size() - (output.dim() < 2 || soft ? 0 : 1));
-    if (output.dim() < 2 || positions != targets.sizes()) {
+    if (soft && output.sizes() != targets.sizes()) {
+      throw InputError(
+          "cross_entropy takes class labels, which are integers, or real numbers in the outputs' sizes, a share for "
+          "each "
+          "class. The targets are real numbers " +
+          sizes_text(targets) + ", and the program returned " + sizes_text(output) + "; loss=mse takes such numbers");
+    }
+    if (output.dim() < 2 || (!soft && output.sizes().slice(0, output.sizes().size() - 1) != targets.sizes())) {
       throw InputError(
           "cross_entropy takes outputs [batch, classes] and one label a sample, or outputs [batch, …, classes] and "
-          "labels [batch, …]; real numbers as targets are a share for each class, of the outputs' sizes. The program "
-          "returned " +
+          "labels [batch, …]; the program returned " +
           sizes_text(output) + " for " + (soft ? "real numbers " : "labels ") + sizes_text(targets));
     }
     if (class_weights_.defined() && class_weights_.numel() != output.size(-1)) {

@@ -18,7 +18,7 @@ class BinaryAccuracy : public Metric {
     return counts_of({made.predicted.eq(made.truth).mul(made.weights).sum()});
   }
   Measurement result(const at::Tensor& counts, double weight) const override {
-    return {.value = counts.item<double>() / weight};
+    return {.value = *counts.const_data_ptr<double>() / weight};
   }
 };
 

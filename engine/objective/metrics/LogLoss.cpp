@@ -23,7 +23,7 @@ class LogLoss : public Metric {
     return counts_of({each.mul(batch.weights()).sum().neg()});
   }
   Measurement result(const at::Tensor& counts, double weight) const override {
-    return {.value = counts.item<double>() / weight};
+    return {.value = *counts.const_data_ptr<double>() / weight};
   }
 };
 

@@ -15,7 +15,7 @@ class MeanAbsoluteError : public Metric {
     return counts_of({batch.weighted_sum(batch.output().sub(batch.targets()).abs().to(at::kDouble))});
   }
   Measurement result(const at::Tensor& counts, double weight) const override {
-    return {.value = counts.item<double>() / weight};
+    return {.value = *counts.const_data_ptr<double>() / weight};
   }
 };
 

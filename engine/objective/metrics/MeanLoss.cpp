@@ -17,7 +17,7 @@ class MeanLoss : public Metric {
   }
   at::Tensor counts(const MeasuredBatch& batch) const override { return counts_of({batch.loss().sum}); }
   Measurement result(const at::Tensor& counts, double weight) const override {
-    const double mean = counts.item<double>() / weight;
+    const double mean = *counts.const_data_ptr<double>() / weight;
     return {.value = perplexity_ ? std::exp(mean) : mean};
   }
 

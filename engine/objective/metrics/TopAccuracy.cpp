@@ -22,7 +22,7 @@ class TopAccuracy : public Metric {
     return counts_of({batch.weighted_sum(hits(batch.output(), batch.targets()))});
   }
   Measurement result(const at::Tensor& counts, double weight) const override {
-    return {.value = counts.item<double>() / weight};
+    return {.value = *counts.const_data_ptr<double>() / weight};
   }
 
  private:

@@ -14,8 +14,9 @@ namespace {
 TEST(Checkpoint, ComesBackToTheLastBit) {
   const TemporaryDirectory place;
   const at::Tensor weight = at::randn({2, 3, 4, 4}).contiguous(at::MemoryFormat::ChannelsLast);
+  const CheckpointState state{.step = 5, .samples_since_average = {1, 2}};
   const Checkpoint written{
-      .state = {.step = 5, .samples_since_average = {1, 2}},
+      .state = state,
       .model = {{"conv.weight", weight}, {"norm.num_batches_tracked", at::scalar_tensor(7, at::kLong)}},
       .optimizer = {{"momentum/conv.weight", weight * 2}},
       .statistics = {{"norm.running_mean", at::randn({2, 3}, at::kDouble)}},

@@ -56,8 +56,9 @@ TEST(HostileCheckpoints, ArePassedOverRefusedOrRead) {
   at::set_num_threads(1);
   const TemporaryDirectory place;
   const at::Tensor weight = at::randn({4, 3});
+  const CheckpointState state{.step = 5, .samples_since_average = {1, 2}, .job = {{"seed", "1"}}};
   const Checkpoint written{
-      .state = {.step = 5, .samples_since_average = {1, 2}, .job = {{"seed", "1"}}},
+      .state = state,
       .model = {{"fc.weight", weight}, {"norm.num_batches_tracked", at::scalar_tensor(7, at::kLong)}},
       .optimizer = {{"momentum/fc.weight", weight * 2}},
       .statistics = {{"norm.running_mean", at::randn({2, 3}, at::kDouble)}},

@@ -36,7 +36,7 @@ class RelativeError : public Metric {
                       batch.weighted_sum(batch.targets().square())});
   }
   Measurement result(const at::Tensor& counts, double) const override {
-    return {.value = counts[0][0].div(counts[0][1]).sqrt().item<double>()};
+    return {.value = std::sqrt(counts[0][0].div(counts[0][1]).item<double>())};
   }
 };
 

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/Error.h"
@@ -72,6 +75,77 @@ TEST(LateStep, ComputesWhatACpuComputes) {
       EXPECT_EQ(found.values().size(), 3);
     }
     EXPECT_TRUE(late.captured());
+    EXPECT_TRUE(at::equal(late.parameters(), expected.parameters()));
+  }
+}
+
+/// Another loss, of the outputs after some change.
+class OfChanged : public Loss {
+ public:
+  using Change = std::function<at::Tensor(const at::Tensor& output)>;
+  OfChanged(std::shared_ptr<const Loss> loss, Change change) : loss_(std::move(loss)), change_(std::move(change)) {}
+
+  bool class_labels() const override { return loss_->class_labels(); }
+  std::int64_t positions(const at::Tensor& output) const override { return loss_->positions(change_(output)); }
+  LossTerms terms(const at::Tensor& output, const at::Tensor& targets, const at::Tensor& weights) const override {
+    return loss_->terms(change_(output), targets, weights);
+  }
+
+ private:
+  std::shared_ptr<const Loss> loss_;
+  Change change_;
+};
+
+// Their host neither waits nor copies in a step.
+TEST(LateStep, EachLossCanBeCaptured) {
+  struct Case {
+    Hyperparameters options;
+    std::vector<double> targets;  // of each sample
+    std::vector<std::int64_t> sizes;
+    OfChanged::Change change = [](const at::Tensor& output) { return output; };
+  };
+  const auto viewed = [](std::vector<std::int64_t> sizes) {
+    return [sizes](const at::Tensor& output) { return output.view(sizes); };
+  };
+  const std::vector<double> shares = {0.5, 0.25, 0, 0, 0, 0.25};
+  const std::vector<Case> cases = {
+      {{.loss = "cross_entropy", .class_weights = {1, 2, 3, 4, 5, 6}}, shares, {6}},
+      {{.loss = "mse"}, shares, {6}},
+      {{.loss = "mae"}, shares, {6}},
+      {{.loss = "huber", .huber_delta = 0.1}, shares, {6}},
+      {{.loss = "poisson_nll"}, shares, {6}},
+      {{.loss = "binary_cross_entropy", .ignore_index = 255, .positive_weights = {1, 2, 3, 4, 5, 6}},
+       {1, 0, 255, 0.5, 0, 1},
+       {6}},
+      {{.loss = "next_token"}, {1, 0, 1}, {3}, viewed({-1, 3, 2})},
+      {{.loss = "gaussian_nll"},
+       {1, 0, 1},
+       {3},
+       [](const at::Tensor& output) {
+         return output.exp().view({-1, 3, 2});
+       }},
+      {{.loss = "cosine_embedding", .cosine_margin = 0.1}, {-1}, {}, viewed({-1, 2, 3})}};
+  for (const Case& test : cases) {
+    SCOPED_TRACE(test.options.loss);
+    Hyperparameters options = test.options;
+    options.batch_size = options.eval_batch_size = 16;
+    options.learning_rate = 0.1;
+    const Waves samples(
+        64, {.input = {1, 4, 4}, .class_labels = options.loss == "next_token", .target = test.sizes, .classes = 2},
+        [&](std::int64_t) { return test.targets; });
+    RankAlone alone;
+    const auto job = [&](Device& device) {
+      const auto loss = std::make_shared<OfChanged>(
+          built_in_losses().find(options.loss, "loss").make(options, device.place()), test.change);
+      return TrainingJob({.dataset = samples, .device = device, .communicator = alone, .outputs = 6}, options,
+                         Objective(loss, {}));
+    };
+    CpuDevice cpu(1);
+    LateDevice device;
+    TrainingJob expected = job(cpu);
+    TrainingJob late = job(device);
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(late.step().loss, expected.step().loss) << i;
+    EXPECT_TRUE(late.steps().captured()) << late.steps().capture_failure();
     EXPECT_TRUE(at::equal(late.parameters(), expected.parameters()));
   }
 }
