@@ -12,6 +12,7 @@ struct Segment {
   double learning_rate_factor = 1;
   std::int64_t step = 1;  ///< how many updates this parameter will have had after this one (≥ 1): see advance_steps
   bool skip = false;      ///< it received no gradient in this step: neither it nor its state changes
+  bool matrix = false;    ///< for optimizers that treat matrices otherwise than the rest
 };
 
 }  // namespace lockstep::kernels

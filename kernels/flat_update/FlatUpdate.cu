@@ -1,0 +1,65 @@
+#include "kernels/flat_update/FlatUpdate.h"
+
+#include <utility>
+
+#include "kernels/FlatLoop.cuh"
+#include "kernels/flat_update/Formulas.h"
+
+namespace lockstep::kernels {
+
+namespace {
+
+using namespace device;
+
+// The formula of a block's segment. One thread makes it: it may take powers in float64.
+template <typename Formula>
+__device__ Formula block_formula(const FlatUpdate<Formula>& args, const Segment& segment) {
+  LOCKSTEP_SHARED(Formula, shared, 1);
+  if (threadIdx.x == 0) shared[0] = Formula::of(args.options, segment, *args.step);
+  __syncthreads();
+  return shared[0];
+}
+
+template <typename Formula, std::size_t... kState>
+__device__ void update_piece(const FlatUpdate<Formula>& args, const Piece& piece, const Formula& formula,
+                             std::index_sequence<kState...>) {
+  using Real = typename Formula::Number;
+  constexpr int kVector = kVectorLength<Real>;
+  Real* const parameters = args.parameters + piece.begin;
+  const Real* const gradients = args.gradients + piece.begin;
+  const int head = vector_head<kVector>(piece.length, parameters, gradients, (args.states[kState] + piece.begin)...);
+  for_each_vector<kVector>(piece.length, head, [&]<int kLength>(int i) {
+    auto p = load<kLength>(parameters + i);
+    const auto g = load<kLength>(gradients + i);
+    // One more than there may be: an array has at least one element.
+    [[maybe_unused]] Vector<Real, kLength> states[sizeof...(kState) + 1] = {
+        load<kLength>(args.states[kState] + piece.begin + i)...};
+    for (int k = 0; k < kLength; ++k) formula(p.values[k], g.values[k], states[kState].values[k]...);
+    store(parameters + i, p);
+    (store(args.states[kState] + piece.begin + i, states[kState]), ...);
+  });
+}
+
+// The bound on blocks keeps nvcc from spilling to stay below 64 registers.
+template <typename Formula>
+__global__ void __launch_bounds__(kFlatThreads, 2) flat_update_kernel(FlatUpdate<Formula> args) {
+  const Piece piece = args.work.pieces[blockIdx.x];
+  const Segment& segment = args.work.segments[piece.segment];
+  if (args.step->skip || segment.skip) return;
+  update_piece(args, piece, block_formula(args, segment), std::make_index_sequence<Formula::kStates>());
+}
+
+}  // namespace
+
+template <typename Formula>
+void flat_update(const FlatUpdate<Formula>& args, Stream stream) {
+  launch("flat_update", flat_update_kernel<Formula>, args.work.piece_count, kFlatThreads, stream, args);
+}
+
+#define LOCKSTEP_INSTANTIATE(Formula)                                   \
+  template void flat_update(const FlatUpdate<Formula<float>>&, Stream); \
+  template void flat_update(const FlatUpdate<Formula<double>>&, Stream);
+LOCKSTEP_FOR_EACH_FLAT_FORMULA(LOCKSTEP_INSTANTIATE)
+#undef LOCKSTEP_INSTANTIATE
+
+}  // namespace lockstep::kernels
