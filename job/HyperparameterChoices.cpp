@@ -3,20 +3,6 @@
 namespace lockstep {
 
 template <>
-const std::vector<std::pair<OptimizerKind, std::string>>& choices() {
-  static const std::vector<std::pair<OptimizerKind, std::string>> all = {
-      {OptimizerKind::kSgd, "sgd"}, {OptimizerKind::kAdamW, "adamw"}, {OptimizerKind::kLamb, "lamb"}};
-  return all;
-}
-template <>
-const std::vector<std::pair<ScheduleKind, std::string>>& choices() {
-  static const std::vector<std::pair<ScheduleKind, std::string>> all = {{ScheduleKind::kConstant, "constant"},
-                                                                        {ScheduleKind::kStep, "step"},
-                                                                        {ScheduleKind::kLinear, "linear"},
-                                                                        {ScheduleKind::kCosine, "cosine"}};
-  return all;
-}
-template <>
 const std::vector<std::pair<Precision, std::string>>& choices() {
   static const std::vector<std::pair<Precision, std::string>> all = {
       {Precision::kFp32, "fp32"}, {Precision::kBf16, "bf16"}, {Precision::kFp16, "fp16"}, {Precision::kFp64, "fp64"}};
@@ -71,8 +57,6 @@ const std::vector<std::pair<Norm, std::string>>& choices() {
   return all;
 }
 
-std::string to_string(OptimizerKind value) { return name_of(value); }
-std::string to_string(ScheduleKind value) { return name_of(value); }
 std::string to_string(Precision value) { return name_of(value); }
 std::string to_string(DeviceKind value) { return name_of(value); }
 std::string to_string(Export value) { return name_of(value); }

@@ -16,10 +16,6 @@ template <typename T>
 const std::vector<std::pair<T, std::string>>& choices();
 
 template <>
-const std::vector<std::pair<OptimizerKind, std::string>>& choices();
-template <>
-const std::vector<std::pair<ScheduleKind, std::string>>& choices();
-template <>
 const std::vector<std::pair<Precision, std::string>>& choices();
 template <>
 const std::vector<std::pair<DeviceKind, std::string>>& choices();
@@ -53,15 +49,19 @@ std::vector<std::string> choice_names() {
   return names;
 }
 
-/// Throws InputError that says what there is, and what was perhaps meant.
+/// What there is, and what `found` was perhaps meant to be.
+inline std::string expected_one_of(const std::vector<std::string>& names, const std::string& found) {
+  const std::string meant = nearest(found, names);
+  return "expected " + join(names, ", ") + (meant.empty() ? "" : "; did you mean " + meant + "?");
+}
+
+/// Throws InputError of that text.
 template <typename T>
 T choose(const std::string& text) {
   for (const auto& [value, name] : choices<T>()) {
     if (name == text) return value;
   }
-  const std::string meant = nearest(text, choice_names<T>());
-  throw InputError("expected " + join(choice_names<T>(), ", ") +
-                   (meant.empty() ? "" : "; did you mean " + meant + "?"));
+  throw InputError(expected_one_of(choice_names<T>(), text));
 }
 
 }  // namespace lockstep

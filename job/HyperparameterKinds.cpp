@@ -124,6 +124,31 @@ HyperparameterRow name_row(std::string name, Member<std::string> member, const s
           .idle = {}};
 }
 
+HyperparameterRow builtin_row(std::string name, Member<std::string> member, const BuiltinChoices& choices,
+                              std::string help) {
+  return {.name = std::move(name),
+          .type = join(names_of(choices), " | "),
+          .help = std::move(help),
+          .set =
+              [member, names = names_of(choices)](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const std::string text = raw.text();
+                if (std::ranges::find(names, text) == names.end()) throw InputError(expected_one_of(names, text));
+                hyperparameters.*member = text;
+              },
+          .get = [=](const Hyperparameters& hyperparameters) -> json { return hyperparameters.*member; },
+          .idle = {}};
+}
+
+HyperparameterRow read_by(const std::string& by, Member<std::string> chosen, const BuiltinChoices& choices,
+                          HyperparameterRow row) {
+  row.help = readers_of(choices, row.name) + ": " + row.help;
+  row.idle = [=, &choices, name = row.name, otherwise = row.idle](const Hyperparameters& h) -> std::string {
+    if (builtin_choice(choices, h.*chosen).reading(name) == nullptr) return by + "=" + h.*chosen + " does not use it";
+    return otherwise ? otherwise(h) : "";
+  };
+  return row;
+}
+
 HyperparameterRow path_row(std::string name, Member<std::string> member, std::string help) {
   return {.name = std::move(name),
           .type = "path",

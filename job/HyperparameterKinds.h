@@ -12,6 +12,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "job/BuiltinChoices.h"
 #include "job/HyperparameterChoices.h"
 #include "job/HyperparameterRow.h"
 
@@ -58,6 +59,13 @@ HyperparameterRow reals(std::string name, Member<std::vector<double>> member, Ra
 /// in "name of a loss".
 HyperparameterRow name_row(std::string name, Member<std::string> member, const std::string& what, std::string help);
 HyperparameterRow path_row(std::string name, Member<std::string> member, std::string help);
+/// One of the choices that are built in.
+HyperparameterRow builtin_row(std::string name, Member<std::string> member, const BuiltinChoices& choices,
+                              std::string help);
+/// `row`, of a hyperparameter that some of the choices read: beside others it does nothing. `help` begins with those
+/// that do. `by`: the hyperparameter that chooses.
+HyperparameterRow read_by(const std::string& by, Member<std::string> chosen, const BuiltinChoices& choices,
+                          HyperparameterRow row);
 /// Whether it looks like the name of something that is registered with the engine.
 bool is_name(const std::string& text);
 

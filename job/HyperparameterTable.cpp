@@ -4,6 +4,8 @@
 #include <iterator>
 
 #include "common/ExitCodes.h"
+#include "common/Text.h"
+#include "job/BuiltinChoices.h"
 #include "job/BuiltinNames.h"
 #include "job/HyperparameterKinds.h"
 #include "job/OwnHyperparameterRows.h"
@@ -16,9 +18,6 @@ using H = Hyperparameters;
 
 constexpr Range kCosine{.least = -1, .below = 1};
 
-std::string only_with_optimizer(const H& h, OptimizerKind kind) {
-  return h.optimizer == kind ? "" : "optimizer=" + name_of(h.optimizer) + " does not use it";
-}
 std::string only_with_builtin(const H& h) {
   return h.model.ends_with(".pt2") ? "the program comes from " + h.model : "";
 }
@@ -28,22 +27,10 @@ std::string on_cpu(const H& h) { return h.device == DeviceKind::kCpu ? "device=c
 std::string only_with_fp16(const H& h) {
   return h.precision == Precision::kFp16 ? "" : "precision=" + name_of(h.precision) + " does not use it";
 }
-std::string only_with_sgd(const H& h) { return only_with_optimizer(h, OptimizerKind::kSgd); }
-std::string only_with_moments(const H& h) {
-  return h.optimizer == OptimizerKind::kLamb ? std::string() : only_with_optimizer(h, OptimizerKind::kAdamW);
-}
-std::string only_with_steps(const H& h) {
-  return h.schedule == ScheduleKind::kStep ? std::string() : "schedule=" + name_of(h.schedule) + " does not use it";
-}
-std::string only_with_end(const H& h) {
-  return h.schedule == ScheduleKind::kLinear || h.schedule == ScheduleKind::kCosine
-             ? std::string()
-             : "schedule=" + name_of(h.schedule) + " does not use it";
-}
 std::string only_with_files(const H& h) { return h.data == Data::kSynthetic ? "data=synthetic does not use it" : ""; }
 
 // Of a learning rate that does not depend on the last step.
-bool has_no_end(const H& h) { return h.schedule == ScheduleKind::kConstant || h.schedule == ScheduleKind::kStep; }
+bool has_no_end(const H& h) { return !builtin_choice(builtin_schedules(), h.schedule).has_end; }
 bool always(const H&) { return true; }
 
 std::vector<HyperparameterRow> model_rows() {
@@ -107,33 +94,79 @@ std::vector<HyperparameterRow> loss_rows() {
           .unnamed_means(0.0)};
 }
 
+HyperparameterRow of_optimizers(HyperparameterRow row) {
+  return read_by("optimizer", &H::optimizer, builtin_optimizers(), std::move(row));
+}
+HyperparameterRow of_schedules(HyperparameterRow row) {
+  return read_by("schedule", &H::schedule, builtin_schedules(), std::move(row));
+}
+
 std::vector<HyperparameterRow> optimizer_rows() {
-  return {choice("optimizer", &H::optimizer,
-                 "As torch.optim.SGD and torch.optim.AdamW define them; lamb as You et al. 2020."),
-          real("learning_rate", &H::learning_rate, kPositive, "The base learning rate."),
-          real("momentum", &H::momentum, kShare, "sgd: momentum.").unless(only_with_sgd),
-          boolean("nesterov", &H::nesterov, "sgd: Nesterov's form of momentum.").unless([](const H& h) {
-            return h.nesterov && h.momentum == 0 ? "it needs a momentum" : only_with_optimizer(h, OptimizerKind::kSgd);
-          }),
-          real("beta1", &H::beta1, kShare, "adamw, lamb: decay of the first moment.").unless(only_with_moments),
-          real("beta2", &H::beta2, kShare, "adamw, lamb: decay of the second moment.").unless(only_with_moments),
-          real("epsilon", &H::epsilon, kPositive, "adamw, lamb: added to the denominator.").unless(only_with_moments),
-          real("weight_decay", &H::weight_decay, kNotNegative,
-               "Weight decay: added to the gradient (sgd) or decoupled (adamw, lamb)."),
-          parameter_groups_row(),
-          real("clip_norm", &H::clip_norm, kNotNegative, "Largest norm of a step's gradient; 0: no clipping.")};
+  return {
+      builtin_row(
+          "optimizer", &H::optimizer, builtin_optimizers(),
+          "As PyTorch's torch.optim defines them; lamb as You et al. 2020, lion as Chen et al. 2023; muon updates "
+          "matrices, and adamw the rest."),
+      real("learning_rate", &H::learning_rate, kPositive, "The base learning rate."),
+      of_optimizers(real("momentum", &H::momentum, kShare, "momentum.")),
+      of_optimizers(boolean("nesterov", &H::nesterov, "Nesterov's form of momentum.").unless([](const H& h) {
+        return h.nesterov && h.momentum == 0 ? "it needs a momentum" : "";
+      })),
+      of_optimizers(boolean("centered", &H::centered, "divides by the gradient's deviation from its mean."))
+          .unnamed_means(false),
+      of_optimizers(real("beta1", &H::beta1, kShare, "decay of the first moment.")),
+      of_optimizers(real("beta2", &H::beta2, kShare,
+                         "decay of the second moment (PyTorch's alpha of rmsprop; of lion's "
+                         "momentum).")),
+      of_optimizers(real("epsilon", &H::epsilon, kPositive, "added to the denominator.")),
+      of_optimizers(real("adamw_learning_rate", &H::adamw_learning_rate, kNotNegative,
+                         "the base learning rate of the parameters that adamw updates, which follows the schedule in "
+                         "proportion; 0: learning_rate."))
+          .unnamed_means(0.0),
+      real("weight_decay", &H::weight_decay, kNotNegative,
+           "Weight decay: decoupled (adamw, lamb, lion, muon) or added to the gradient (the others)."),
+      parameter_groups_row(),
+      real("clip_norm", &H::clip_norm, kNotNegative, "Largest norm of a step's gradient; 0: no clipping."),
+      real("ema_decay", &H::ema_decay, kShare,
+           "Decay of an exponential moving average of the weights, which is what is evaluated and exported; 0: none.")
+          .unnamed_means(0.0),
+      boolean("sync_batch_norm", &H::sync_batch_norm,
+              "Batch norm takes its statistics over what all ranks run at once, not over each rank's own samples.")
+          .unnamed_means(false)};
 }
 
 std::vector<HyperparameterRow> schedule_rows() {
-  return {choice("schedule", &H::schedule, "How the learning rate changes after the warm-up."),
-          integer("warmup_steps", &H::warmup_steps, 0, kMany, "Steps in which the learning rate rises from 0."),
-          integer("schedule_step_size", &H::schedule_step_size, 0, kMany, "schedule=step: steps between two decays.")
-              .unless(only_with_steps),
-          real("schedule_gamma", &H::schedule_gamma, kPositive, "schedule=step: what a decay multiplies by.")
-              .unless(only_with_steps),
-          real("final_learning_rate", &H::final_learning_rate, kNotNegative,
-               "schedule=linear, cosine: reached after the last step.")
-              .unless(only_with_end)};
+  return {
+      builtin_row("schedule", &H::schedule, builtin_schedules(), "How the learning rate changes after the warm-up."),
+      integer("warmup_steps", &H::warmup_steps, 0, kMany, "Steps in which the learning rate rises from 0.")
+          .unless([](const H& h) {
+            return h.schedule == "one_cycle" ? "schedule=one_cycle has a rise of its own, schedule_pct_start" : "";
+          }),
+      of_schedules(integer("schedule_step_size", &H::schedule_step_size, 0, kMany, "steps between two decays.")),
+      of_schedules(real("schedule_gamma", &H::schedule_gamma, kPositive,
+                        "what a decay multiplies the rate by; exponential decays after each step.")),
+      of_schedules(real("final_learning_rate", &H::final_learning_rate, kNotNegative,
+                        "reached after the last step, one_cycle: in it; plateau: the least rate.")),
+      of_schedules(real("schedule_power", &H::schedule_power, kPositive, "the polynomial's degree."))
+          .unnamed_means(1.0),
+      of_schedules(integer("schedule_decay_steps", &H::schedule_decay_steps, 0, kMany,
+                           "the last steps, in which the rate falls linearly."))
+          .unnamed_means(0),
+      of_schedules(real("schedule_pct_start", &H::schedule_pct_start, kShare,
+                        "the share of the steps in which the rate rises to learning_rate."))
+          .unnamed_means(0.3),
+      of_schedules(real("schedule_div_factor", &H::schedule_div_factor, kPositive,
+                        "learning_rate divided by it is the first step's rate."))
+          .unnamed_means(25.0),
+      of_schedules(integer("schedule_patience", &H::schedule_patience, 0, kMany,
+                           "evaluations without improvement of the monitored metric that do not lower the rate."))
+          .unnamed_means(10),
+      of_schedules(real("schedule_threshold", &H::schedule_threshold, kNotNegative,
+                        "what share of the best value a better one must differ by."))
+          .unnamed_means(1e-4),
+      of_schedules(integer("schedule_cooldown", &H::schedule_cooldown, 0, kMany,
+                           "evaluations after a decay that are not counted."))
+          .unnamed_means(0)};
 }
 
 std::vector<HyperparameterRow> data_rows() {
@@ -302,13 +335,26 @@ void check_together(const Hyperparameters& h) {
       throw InputError("columns and fields both say what " + name + " is: leave it out of one of them");
     }
   }
-  if (h.schedule == ScheduleKind::kStep && h.schedule_step_size == 0) {
-    throw InputError("schedule=step needs schedule_step_size: the steps between two decays");
-  }
   if (!h.mixture.empty() && h.validation_share > 0) {
     throw InputError(
         "validation_share does not go with mixture: samples of a mixture come again, and would be trained on and "
         "validated on; give the job a channel named validation");
+  }
+  if (h.schedule == "step" && h.schedule_step_size == 0) {
+    throw InputError("schedule=step needs schedule_step_size: the steps between two decays");
+  }
+  if (h.schedule == "wsd" && h.schedule_decay_steps == 0) {
+    throw InputError("schedule=wsd needs schedule_decay_steps: the last steps, in which the rate falls");
+  }
+  if (h.schedule == "plateau" && h.schedule_gamma >= 1) {
+    throw InputError("schedule=plateau lowers the rate: give a schedule_gamma < 1");
+  }
+  for (const ParameterGroup& group : h.parameter_groups) {
+    if (!group.optimizer.empty() && h.optimizer != "muon") {
+      throw InputError("parameter_groups: \"optimizer\": " + in_quotes(group.optimizer) + " of " +
+                       in_quotes(group.match) + " does nothing in this job: optimizer=" + h.optimizer +
+                       " updates all parameters alike; leave it out");
+    }
   }
   const std::int64_t stopped = h.exit_code_when_stopped;
   if ((stopped >= kExitInternal && stopped <= kExitNotStarted) || stopped >= 126) {

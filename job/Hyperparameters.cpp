@@ -5,6 +5,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "job/BuiltinChoices.h"
 #include "job/HyperparameterTable.h"
 #include "job/Json.h"
 #include "job/RawValue.h"
@@ -38,6 +39,17 @@ void set(Hyperparameters& hyperparameters, const HyperparameterRow& row, const j
   }
 }
 
+// The defaults that the chosen optimizer or schedule has of its own.
+void set_own_defaults(Hyperparameters& hyperparameters, const BuiltinChoice& choice,
+                      const std::vector<const HyperparameterRow*>& given) {
+  for (const Reading& reading : choice.reads) {
+    const HyperparameterRow& row = row_of(reading.name);
+    if (reading.own_default && std::ranges::find(given, &row) == given.end()) {
+      set(hyperparameters, row, *reading.own_default);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<HyperparameterDescription> describe_hyperparameters() {
@@ -63,6 +75,8 @@ Hyperparameters parse_hyperparameters(const RawHyperparameters& raw, const std::
     set(hyperparameters, row, value);
     given.push_back(&row);
   }
+  set_own_defaults(hyperparameters, builtin_choice(builtin_optimizers(), hyperparameters.optimizer), given);
+  set_own_defaults(hyperparameters, builtin_choice(builtin_schedules(), hyperparameters.schedule), given);
   for (const HyperparameterRow* row : given) {
     const std::string reason = row->idle ? row->idle(hyperparameters) : "";
     if (!reason.empty()) {

@@ -15,8 +15,6 @@
 
 namespace lockstep {
 
-enum class OptimizerKind { kSgd, kAdamW, kLamb };
-enum class ScheduleKind { kConstant, kStep, kLinear, kCosine };
 enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Export { kPt2, kSafetensors, kSavedModel };
@@ -54,6 +52,7 @@ struct ParameterGroup {
   std::string match;
   std::optional<double> weight_decay{};  ///< the job's own when it is not given
   double learning_rate_factor = 1;
+  std::string optimizer{};  ///< in a job with optimizer=muon: adamw, or "" for what muon makes of it
 };
 
 /// Field names are the hyperparameters' names. The table in HyperparameterTable.cpp gives each its sentence and its
@@ -80,21 +79,32 @@ struct Hyperparameters {
   std::vector<double> positive_weights{};  ///< binary_cross_entropy: what a yes counts, by label or for all; empty: 1
   double huber_delta = 1;                  ///< huber
   double cosine_margin = 0;                ///< cosine_embedding
-  OptimizerKind optimizer = OptimizerKind::kSgd;
+  std::string optimizer = "sgd";        ///< one of builtin_optimizers(), which say what it reads of what follows
   double learning_rate = 0.01;
-  double momentum = 0.9;  ///< sgd
-  bool nesterov = false;  ///< sgd
-  double beta1 = 0.9;     ///< adamw and lamb
-  double beta2 = 0.999;   ///< adamw and lamb
-  double epsilon = 1e-8;  ///< adamw and lamb
+  double momentum = 0.9;
+  bool nesterov = false;
+  bool centered = false;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double adamw_learning_rate = 0;  ///< muon: of the parameters that AdamW updates; 0: the learning rate
   double weight_decay = 0;
   std::vector<ParameterGroup> parameter_groups{};
   double clip_norm = 0;  ///< 0: gradients are not clipped
-  ScheduleKind schedule = ScheduleKind::kConstant;
+  double ema_decay = 0;  ///< 0: no average of the weights is kept
+  bool sync_batch_norm = false;
+  std::string schedule = "constant";  ///< one of builtin_schedules(), which say what it reads of what follows
   std::int64_t warmup_steps = 0;
-  std::int64_t schedule_step_size = 0;  ///< schedule=step: steps between two decays
-  double schedule_gamma = 0.1;          ///< schedule=step: the factor of a decay
-  double final_learning_rate = 0;       ///< schedule=linear and cosine: reached after the last step
+  std::int64_t schedule_step_size = 0;  ///< steps between two decays
+  double schedule_gamma = 0.1;          ///< the factor of a decay
+  double final_learning_rate = 0;
+  double schedule_power = 1;
+  std::int64_t schedule_decay_steps = 0;  ///< the last steps, in which the rate falls
+  double schedule_pct_start = 0.3;        ///< the share of the steps in which the rate rises
+  double schedule_div_factor = 25;        ///< the learning rate ÷ the first step's
+  std::int64_t schedule_patience = 10;    ///< evaluations without improvement that a rate outlasts
+  double schedule_threshold = 1e-4;       ///< the share of the best value that counts as improvement
+  std::int64_t schedule_cooldown = 0;     ///< evaluations after a decay that do not count
   // Data.
   Data data = Data::kFiles;
   /// Which column of a channel feeds which input of the program, where their names differ; `target` and `weight` stand
@@ -177,8 +187,6 @@ Hyperparameters parse_hyperparameters(const RawHyperparameters& raw, const std::
 nlohmann::json to_json(const Hyperparameters& hyperparameters);
 Hyperparameters hyperparameters_from_json(const nlohmann::json& json);
 
-std::string to_string(OptimizerKind value);
-std::string to_string(ScheduleKind value);
 std::string to_string(Precision value);
 std::string to_string(DeviceKind value);
 std::string to_string(Export value);

@@ -169,8 +169,8 @@ HyperparameterRow parameter_groups_row() {
   return {.name = "parameter_groups",
           .type = "list of objects",
           .help =
-              "Parameters, by name pattern, with a weight decay or a learning rate factor of their own; the first "
-              "match counts.",
+              "Parameters, by name pattern, with a weight decay or a learning rate factor of their own, or with "
+              "\"optimizer\": \"adamw\" beside optimizer=muon; the first match counts.",
           .set =
               [expected](Hyperparameters& hyperparameters, const RawValue& raw) {
                 std::vector<ParameterGroup> groups;
@@ -186,6 +186,8 @@ HyperparameterRow parameter_groups_row() {
                       group.weight_decay = value.get<double>();
                     } else if (key == "learning_rate_factor" && value.is_number() && value >= 0) {
                       group.learning_rate_factor = value;
+                    } else if (key == "optimizer" && value == "adamw") {
+                      group.optimizer = value;
                     } else {
                       throw InputError(std::string(expected) + "; found " + in_quotes(key) + ": " + excerpt(value));
                     }
@@ -199,6 +201,7 @@ HyperparameterRow parameter_groups_row() {
             for (const ParameterGroup& group : hyperparameters.parameter_groups) {
               json object = {{"match", group.match}, {"learning_rate_factor", group.learning_rate_factor}};
               if (group.weight_decay) object["weight_decay"] = *group.weight_decay;
+              if (!group.optimizer.empty()) object["optimizer"] = group.optimizer;
               list.push_back(object);
             }
             return list;

@@ -4,6 +4,7 @@
 #include "benchmarks/kernels/Benchmarks.h"
 #include "kernels/FlatLoop.h"
 #include "kernels/adamw/AdamW.h"
+#include "kernels/flat_update/Formulas.h"
 #include "kernels/gradient_norm/GradientNorm.h"
 #include "kernels/lamb/Lamb.h"
 #include "kernels/sgd/Sgd.h"
@@ -71,6 +72,20 @@ void add_case(Cases& cases, const std::string& name, const FlatCase& flat, std::
             });
 }
 
+/// A formula of flat_update with at most two states.
+template <template <typename> typename Formula, typename Real>
+void add_formula(Cases& cases, const std::string& name, const FlatCase& flat) {
+  using F = Formula<Real>;
+  add_case<Real>(cases, name, flat, (3 + 2 * F::kStates) * sizeof(Real), [](const Cases& on, const Storages<Real>& s) {
+    on.call([](auto... args) { flat_update(args...); }, FlatUpdate<F>{.parameters = s.parameters.data(),
+                                                                      .gradients = s.gradients.data(),
+                                                                      .states = {s.first.data(), s.second.data()},
+                                                                      .work = s.work(),
+                                                                      .step = s.step.data(),
+                                                                      .options = {}});
+  });
+}
+
 template <typename Real>
 void add_cases(Cases& cases, const FlatCase& flat) {
   using S = Storages<Real>;
@@ -106,6 +121,11 @@ void add_cases(Cases& cases, const FlatCase& flat) {
                                                                   s.step.data(),
                                                                   {}});
   });
+  add_formula<Adam, Real>(cases, "adam", flat);
+  add_formula<MomentumRmsProp, Real>(cases, "rmsprop_momentum", flat);
+  add_formula<Adagrad, Real>(cases, "adagrad", flat);
+  add_formula<Lion, Real>(cases, "lion", flat);
+  add_formula<Average, Real>(cases, "average", flat);
   add_case<Real>(cases, "gradient_norm", flat, kSize, [](const Cases& on, const S& s) {
     on.call([](auto... args) { gradient_norm(args...); },
             GradientNormPass<Real>{s.gradients.data(), s.work(), s.norms.data(), s.norm.data()});

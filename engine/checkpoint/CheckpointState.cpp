@@ -72,6 +72,13 @@ std::string write_state(const CheckpointState& state) {
                               {"steps_since_change", state.loss_scale->steps_since_change},
                               {"overflows", state.loss_scale->overflows}};
   }
+  if (state.plateau) {
+    document["plateau"] = {{"rate", json_number(state.plateau->rate)},
+                           {"best", json_number(state.plateau->best)},
+                           {"bad_evaluations", state.plateau->bad_evaluations},
+                           {"cooldown", state.plateau->cooldown}};
+  }
+  if (state.average_updates > 0) document["average_updates"] = state.average_updates;
   return document.dump(1);
 }
 
@@ -91,6 +98,14 @@ CheckpointState read_state(const std::string& text, const std::string& origin) {
                           .steps_since_change = count_in(scale.at("steps_since_change")),
                           .overflows = count_in(scale.at("overflows"))};
     }
+    if (document.contains("plateau")) {
+      const json& plateau = document.at("plateau");
+      state.plateau = {.rate = number_in(plateau.at("rate")),
+                       .best = number_in(plateau.at("best")),
+                       .bad_evaluations = count_in(plateau.at("bad_evaluations")),
+                       .cooldown = count_in(plateau.at("cooldown"))};
+    }
+    if (document.contains("average_updates")) state.average_updates = count_in(document.at("average_updates"));
     for (const auto& [name, steps] : document.at("optimizer_steps").items()) {
       state.optimizer_steps[name] = count_in(steps);
     }

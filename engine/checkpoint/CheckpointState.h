@@ -10,6 +10,7 @@
 #include "engine/checkpoint/CheckpointDirectory.h"
 #include "engine/data/Loader.h"
 #include "engine/optim/LossScale.h"
+#include "engine/optim/Plateau.h"
 
 namespace lockstep {
 
@@ -35,6 +36,8 @@ struct CheckpointState {
   std::optional<SavedEvaluation> best{};
   std::optional<SavedEvaluation> last{};
   std::optional<LossScale::State> loss_scale{};
+  std::optional<Plateau::State> plateau{};  ///< of the learning rate; in the file only with schedule=plateau
+  std::int64_t average_updates = 0;         ///< of the weights' moving average; in the file unless it is 0
   std::map<std::string, std::int64_t> optimizer_steps{};  ///< updates of each parameter
   /// What each rank has trained on since its running statistics were averaged; its length is the number of ranks.
   std::vector<std::int64_t> samples_since_average{};

@@ -66,6 +66,9 @@ void AutogradGradients::came(std::size_t parameter) {
     if (sink_ != nullptr) tell(parameter, *sink_);
     return;
   }
+  // What reached its accumulator may be nothing: a batch norm that takes part in backward without being asked passes
+  // that on.
+  if (!parameters_.parameters()[parameter].grad().defined()) return;
   received_[parameter] = true;
   waiting_[bucket].push_back(parameter);
   if (++came_[bucket] >= expected_[bucket]) take_in(bucket);

@@ -27,7 +27,8 @@ BucketPlan::BucketPlan(const std::vector<ParameterLayout>& parameters, std::int6
     segments_.push_back({.offset = offset,
                          .length = parameter.elements,
                          .weight_decay = parameter.weight_decay,
-                         .learning_rate_factor = parameter.learning_rate_factor});
+                         .learning_rate_factor = parameter.learning_rate_factor,
+                         .matrix = parameter.matrix});
     names_.push_back(parameter.name);
     buckets_.back().length = end - buckets_.back().offset;
     buckets_.back().end_segment = segments_.size();
@@ -47,9 +48,9 @@ std::string BucketPlan::digest() const {
   Digest digest;
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     const kernels::Segment& segment = segments_[i];
-    digest.update(names_[i] + format(" %lld %lld %a %a", static_cast<long long>(segment.offset),
+    digest.update(names_[i] + format(" %lld %lld %a %a %d", static_cast<long long>(segment.offset),
                                      static_cast<long long>(segment.length), segment.weight_decay,
-                                     segment.learning_rate_factor));
+                                     segment.learning_rate_factor, segment.matrix ? 1 : 0));
   }
   for (const Bucket& bucket : buckets_) {
     digest.update(format("%lld %lld", static_cast<long long>(bucket.offset), static_cast<long long>(bucket.length)));

@@ -17,6 +17,7 @@ struct ParameterLayout {
   std::int64_t elements = 0;
   double weight_decay = 0;
   double learning_rate_factor = 1;
+  bool matrix = false;  ///< kernels::Segment::matrix
 };
 
 /// A contiguous piece of the flat storage that is reduced at once.

@@ -33,11 +33,19 @@ class BatchPlan {
   bool even(std::int64_t step) const;
   Slice slice(std::int64_t step, int rank) const;
   std::vector<Slice> micro_batches(std::int64_t step, int rank) const;
+  /// Of the rank that has the most micro-batches in the step.
+  std::int64_t most_micro_batches(std::int64_t step) const;
+  /// The fewest samples that all ranks together have in their micro-batches of one number, of the first `steps` steps
+  /// (at least one) of an epoch, and in which step; it is of no rank. Micro-batches count from 0 on each rank.
+  Share smallest_together(std::int64_t steps) const;
   /// The smallest micro-batch with samples of the first `steps` steps (at least one) of an epoch, and who has it first.
   /// Where shards differ so do steps: all are looked at.
   Share smallest_share(std::int64_t steps) const;
 
  private:
+  template <typename Look>
+  void for_each_size(std::int64_t steps, const Look& look) const;
+
   Shards shards_;
   std::int64_t batch_size_;
   std::int64_t micro_batch_size_;

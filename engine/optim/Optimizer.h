@@ -19,11 +19,13 @@ namespace lockstep {
 struct FlatStorage {
   at::Tensor parameters;
   at::Tensor gradients;
+  /// The parameters themselves, one for each segment, for those optimizers that treat matrices otherwise.
+  std::vector<at::Tensor> by_segment{};
 };
 
 /// One of an optimizer's own flat storages, in the parameters' layout, type and device.
 struct OptimizerState {
-  std::string name;  ///< "momentum", "first_moment", "second_moment"
+  std::string name;  ///< "momentum", "first_moment", "second_moment", …
   at::Tensor values;
 };
 

@@ -23,6 +23,13 @@ struct BatchStatistics {
 
 std::optional<BatchStatistics> batch_statistics(const Node& node);
 
+/// "layer stem.norm, operator …": by what the node's parameters and buffers are called.
+std::string describe_with_layer(const Node& node, const Graph& graph);
+
+/// Throws InputError unless the graph has a node that takes statistics over samples, and a BatchNormalizer can compute
+/// all of these.
+void require_batch_norms(const Graph& graph);
+
 /// A node takes statistics over a single number: the variance is 0, and its unbiased form, which goes into the running
 /// statistics, is 0/0. PyTorch's modules refuse it too.
 class SingleValueError : public InputError {

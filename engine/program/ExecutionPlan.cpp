@@ -19,18 +19,6 @@ c10::OperatorHandle resolve(const Node& node) {
   throw InputError("it is not known; this build has the operators of PyTorch " TORCH_VERSION " and no others");
 }
 
-// "layer stem.norm, operator …": by what the node's parameters and buffers are called.
-std::string describe_with_layer(const Node& node, const Graph& graph) {
-  for (const char* argument : {"running_var", "weight"}) {
-    const std::string value = node.tensor(argument);
-    for (const GraphInput& input : graph.inputs) {
-      if (value.empty() || input.value != value) continue;
-      return "layer " + input.state_name.substr(0, input.state_name.rfind('.')) + ", " + describe(node);
-    }
-  }
-  return describe(node);
-}
-
 c10::Device device_of(const Program& program) {
   const std::vector<StateTensor> state = program.state();
   return state.empty() ? c10::Device(c10::kCPU) : state[0].tensor.device();

@@ -1,5 +1,7 @@
 #include "engine/program/Executor.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <new>
 #include <span>
@@ -12,8 +14,15 @@
 
 namespace lockstep {
 
-Executor::Executor(const Program& program, bool trains)
-    : plan_(program), trains_(trains), values_(plan_.slots().size()) {
+namespace {
+
+// Of the arguments of aten::batch_norm.
+at::Tensor tensor_in(const c10::IValue& value) { return value.isTensor() ? value.toTensor() : at::Tensor(); }
+
+}  // namespace
+
+Executor::Executor(const Program& program, bool trains, BatchNormalizer* normalizer)
+    : plan_(program), trains_(trains), normalizer_(normalizer), values_(plan_.slots().size()) {
   for (const auto& [slot, tensor] : plan_.state()) values_[slot] = tensor;
 }
 
@@ -128,6 +137,9 @@ void Executor::execute(const Instruction& instruction, std::vector<c10::IValue>&
 }
 
 void Executor::call(const Instruction& instruction, std::vector<c10::IValue>& stack, SizeCheck* check) const {
+  if (normalizer_ != nullptr && instruction.statistics && instruction.statistics->over_batch) {
+    return normalize(stack);
+  }
   if (instruction.statistics) require_statistics(instruction, stack);
   if (const auto* handle = std::get_if<c10::OperatorHandle>(&instruction.operation)) {
     if (check) check_arguments(instruction, stack, *check);
@@ -139,6 +151,33 @@ void Executor::call(const Instruction& instruction, std::vector<c10::IValue>& st
                                ->compute(stack[0].toInt(), stack.size() > 1 ? stack[1].toInt() : 0);
   stack.clear();
   std::visit([&](auto value) { stack.emplace_back(value); }, result);
+}
+
+// The stack holds the arguments of aten::batch_norm, and then what it returns.
+void Executor::normalize(std::vector<c10::IValue>& stack) const {
+  at::Tensor y = normalizer_->normalize({.x = tensor_in(stack.at(0)),
+                                         .weight = tensor_in(stack.at(1)),
+                                         .bias = tensor_in(stack.at(2)),
+                                         .running_mean = tensor_in(stack.at(3)),
+                                         .running_var = tensor_in(stack.at(4)),
+                                         .momentum = stack.at(6).toDouble(),
+                                         .epsilon = stack.at(7).toDouble()});
+  stack.clear();
+  stack.emplace_back(std::move(y));
+}
+
+void Executor::normalize_nothing() {
+  for (const Instruction& instruction : plan_.instructions()) {
+    if (!instruction.statistics || !instruction.statistics->over_batch) continue;
+    std::vector<c10::IValue> stack = {{}};
+    for (std::size_t i = 1; i < instruction.arguments.size(); ++i) stack.push_back(load(instruction.arguments[i]));
+    for (std::size_t i = 1; i <= 4; ++i) {  // one of them says how many channels there are
+      if (const at::Tensor known = tensor_in(stack[i]); known.defined()) {
+        stack[0] = at::empty({0, known.size(0)}, known.options().requires_grad(false));
+      }
+    }
+    normalize(stack);
+  }
 }
 
 std::vector<at::Tensor> Executor::take_outputs() {

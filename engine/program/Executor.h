@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "engine/program/BatchNormalizer.h"
 #include "engine/program/ExecutionPlan.h"
 #include "engine/program/Program.h"
 #include "engine/program/SizeCheck.h"
@@ -19,14 +20,18 @@ namespace lockstep {
 /// value after its last use. Not thread-safe: one run at a time.
 class Executor {
  public:
-  /// Throws what ExecutionPlan throws. `trains`: backward will run from the outputs.
-  explicit Executor(const Program& program, bool trains = false);
+  /// Throws what ExecutionPlan throws. `trains`: backward will run from the outputs. `normalizer`: is called in place
+  /// of batch norms that take statistics of their batch, which it judges itself; it must outlive this, and the graph
+  /// must be one that require_batch_norms accepts. Null: operators compute them.
+  explicit Executor(const Program& program, bool trains = false, BatchNormalizer* normalizer = nullptr);
 
   /// Inputs in the order of the program's user inputs; returns its outputs. Throws InputError, naming node and source
   /// line, when an operator refuses its arguments; SingleValueError, naming the layer too, when one takes
   /// statistics of a single number to train by them, or to update running statistics. With a check, of this program's
   /// graph, also for the first value that is not as the graph says.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, SizeCheck* check = nullptr);
+  /// Calls the normalizer as `run` would, in the same order, each time with an input that has no samples.
+  void normalize_nothing();
 
  private:
   void execute(const Instruction& instruction, std::vector<c10::IValue>& stack, SizeCheck* check);
@@ -34,11 +39,13 @@ class Executor {
   c10::IValue load(const ArgumentSource& source) const;
   void store(const Instruction& instruction, std::vector<c10::IValue>& stack);
   std::vector<at::Tensor> take_outputs();
+  void normalize(std::vector<c10::IValue>& stack) const;
   void require_statistics(const Instruction& instruction, const std::vector<c10::IValue>& stack) const;
   void check_arguments(const Instruction& instruction, const std::vector<c10::IValue>& stack, SizeCheck& check) const;
 
   ExecutionPlan plan_;
   bool trains_;
+  BatchNormalizer* normalizer_;
   std::vector<c10::IValue> values_;  ///< by slot
 };
 

@@ -150,6 +150,18 @@ Program Program::to(at::ScalarType type) const {
 
 Program Program::with_graph(Graph graph) const { return Program(name_, std::move(graph), state_); }
 
+Program Program::with_tensors(const std::vector<at::Tensor>& from, const std::vector<at::Tensor>& to) const {
+  std::map<std::string, at::Tensor> state = state_;
+  for (auto& [name, tensor] : state) {
+    const auto found = std::ranges::find_if(from, [&](const at::Tensor& other) { return other.is_same(tensor); });
+    if (found == from.end()) continue;
+    const bool trained = tensor.requires_grad();
+    tensor = to.at(static_cast<std::size_t>(found - from.begin()));
+    tensor.set_requires_grad(trained);
+  }
+  return {name_, graph_, std::move(state)};
+}
+
 Program Program::row_major() const {
   const auto ordered = [](const at::Tensor& tensor) {
     // With one channel both orders are contiguous, and the strides still say which of them is meant.

@@ -47,6 +47,8 @@ class Program {
   Program to(at::ScalarType type) const;
   /// The same state under another graph.
   Program with_graph(Graph graph) const;
+  /// The same program with `to[i]` in the place of the tensor `from[i]`, under all its names.
+  Program with_tensors(const std::vector<at::Tensor>& from, const std::vector<at::Tensor>& to) const;
   /// The same program with all tensors in row-major order; those that are not are copied.
   Program row_major() const;
   /// The same program in the memory of `device`; a copy when it is elsewhere.

@@ -44,9 +44,9 @@ struct RunStarted {
   std::vector<ChannelFacts> channels{};
   std::int64_t total_steps = 0;
   std::int64_t batch_size = 0;  ///< samples of a step over all ranks
-  OptimizerKind optimizer = OptimizerKind::kSgd;
+  std::string optimizer{};
   double learning_rate = 0;  ///< the base rate, without the schedule
-  ScheduleKind schedule = ScheduleKind::kConstant;
+  std::string schedule{};
   MemoryUse memory{};                      ///< of each rank
   std::string evaluation_channel{};        ///< "" when nothing is evaluated while training
   std::string monitor{};                   ///< the metric by which the best state is chosen

@@ -37,9 +37,8 @@ Rows rows_of(const RunStarted& event) {
     rows.emplace_back("data " + channel.name, with_commas(channel.samples) + " samples of " + channel.content);
   }
   rows.emplace_back("training", with_commas(event.total_steps) + " steps of " + std::to_string(event.batch_size) +
-                                    " samples, " + to_string(event.optimizer) +
-                                    format(", learning rate %g (", event.learning_rate) + to_string(event.schedule) +
-                                    ")");
+                                    " samples, " + event.optimizer +
+                                    format(", learning rate %g (", event.learning_rate) + event.schedule + ")");
   rows.emplace_back(
       "memory",
       format("parameters %.1f MiB, gradients %.1f MiB, optimizer %.1f MiB on each rank; activations",

@@ -41,7 +41,8 @@ void check_channel(ProgramSamples& samples, Executor& executor, const Objective&
 
 Share smallest_share(const Hyperparameters& hyperparameters, const ProgramSamples& train, int ranks) {
   const TrainingPlan plan(hyperparameters, train.shards(ranks));
-  return plan.batches.smallest_share(plan.total_steps);
+  return hyperparameters.sync_batch_norm ? plan.batches.smallest_together(plan.total_steps)
+                                         : plan.batches.smallest_share(plan.total_steps);
 }
 
 // The nearest batch_size that leaves every rank more samples at once; nothing when none near by does.
@@ -61,9 +62,10 @@ std::optional<std::int64_t> larger_shares(const Hyperparameters& hyperparameters
 }
 
 InputError too_small(const Share& share, const SingleValueError& error, std::optional<std::int64_t> better) {
-  return InputError("step " + std::to_string(share.step + 1) + " of an epoch gives rank " + std::to_string(share.rank) +
-                    " a share of " + std::to_string(share.samples) + (share.samples == 1 ? " sample" : " samples") +
-                    ", and " + error.what() +
+  const std::string who = share.rank < 0 ? "all ranks together" : "rank " + std::to_string(share.rank);
+  return InputError("step " + std::to_string(share.step + 1) + " of an epoch gives " + who + " a share of " +
+                    std::to_string(share.samples) + (share.samples == 1 ? " sample" : " samples") + ", and " +
+                    error.what() +
                     (better ? ". With batch_size=" + std::to_string(*better) + " no share is so small"
                             : ". Give a larger batch_size or micro_batch_size, or fewer ranks"));
 }
@@ -115,19 +117,22 @@ void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameter
 
 void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
                   const RankContext& context) {
+  if (hyperparameters.sync_batch_norm) require_batch_norms(rewritten.graph());
   if (std::ranges::none_of(rewritten.graph().nodes,
                            [](const Node& node) { return batch_statistics(node).has_value(); }))
     return;
   const ProgramSamples& samples = *job.data.training().samples;
   const int ranks = context.host.size();
   const Share share = smallest_share(hyperparameters, samples, ranks);
-  if (samples.size() < share.samples) return;  // other hosts have as many
+  // Statistics over all ranks have two numbers where there are two samples.
+  const std::int64_t tried = hyperparameters.sync_batch_norm ? std::min<std::int64_t>(share.samples, 2) : share.samples;
+  if (samples.size() < tried) return;  // other hosts have as many
   std::vector<std::pair<at::Tensor, at::Tensor>> buffers;
   for (const StateTensor& entry : rewritten.state()) {
     if (entry.kind == InputKind::kBuffer) buffers.emplace_back(entry.tensor, entry.tensor.clone());
   }
   Executor executor(rewritten, /*trains=*/true);
-  const Batch batch = first_batch(samples, share.samples, context);
+  const Batch batch = first_batch(samples, tried, context);
   try {
     forward(executor, batch.inputs, hyperparameters.precision);
   } catch (const SingleValueError& error) {

@@ -70,6 +70,9 @@ void TrainingSession::make_trainer() {
   if (job_->data.evaluation.empty() && options().patience > 0) {
     throw InputError("hyperparameter patience does nothing in this job: there is no channel named validation or test");
   }
+  if (job_->data.evaluation.empty() && options().schedule == "plateau") {
+    throw InputError("schedule=plateau follows the monitored metric: there is no channel named validation or test");
+  }
   // Of the graph that will run: a pass may change the order in which parameters are used.
   const Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
   BucketPlan buckets = make_bucket_plan(options(), rewritten);
@@ -101,6 +104,9 @@ void TrainingSession::announce() {
     if (const std::string note = samples.dataset()->note(); !note.empty()) {
       events_.note({.text = "channel " + channel + ": " + note});
     }
+  }
+  if (options().sync_batch_norm && context_.host.size() == 1) {
+    events_.note({.text = "sync_batch_norm changes nothing: there is one rank"});
   }
   if (const std::string doubt = job_->objective.doubt(options().monitor); !doubt.empty()) {
     events_.note({.text = doubt, .warning = true});

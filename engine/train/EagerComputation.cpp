@@ -13,7 +13,8 @@ namespace lockstep {
 
 EagerComputation::EagerComputation(const Program& program, const Objective& objective, FlatParameters& parameters,
                                    Options options)
-    : executor_(program, /*trains=*/true),
+    : executor_(program, /*trains=*/true,
+                options.batch_norm != nullptr ? &sync_.emplace(*options.batch_norm, parameters.device()) : nullptr),
       objective_(objective),
       gradients_(parameters),
       options_(options),
@@ -30,11 +31,13 @@ void EagerComputation::seed(std::int64_t global_step, std::int64_t micro_batch) 
 }
 
 StepComputation::Share EagerComputation::forward(const Batch& batch, std::int64_t global_batch_size) {
+  if (sync_) sync_->begin();
   const at::Tensor output = lockstep::forward(executor_, batch.inputs, options_.precision);
   const Loss& kind = objective_.loss();
   const LossTerms terms = kind.terms(output, batch.targets, batch.weights);
   const double expected = kind.expected_weight(global_batch_size, output);
   loss_ = terms.sum.div(expected);
+  if (sync_) loss_ = sync_->tie(loss_);
   return {.loss = loss_.detach(),
           .weight = terms.weight,
           .here = kind.expected_weight(batch.size, output),
@@ -43,7 +46,14 @@ StepComputation::Share EagerComputation::forward(const Batch& batch, std::int64_
 
 void EagerComputation::backward(const at::Tensor& scale, GradientSink* sink) {
   const at::Tensor loss = std::exchange(loss_, at::Tensor());
-  gradients_.backward(scale.defined() ? loss.mul(scale) : loss, sink);
+  gradients_.backward(scale.defined() ? loss.mul(scale) : loss, sync_ ? nullptr : sink);
+}
+
+void EagerComputation::idle() {
+  if (!sync_) return;
+  sync_->begin();
+  executor_.normalize_nothing();
+  gradients_.backward(sync_->tie(at::zeros({}, at::TensorOptions(at::kFloat).device(generator_.device()))), nullptr);
 }
 
 }  // namespace lockstep

@@ -3,21 +3,27 @@
 
 #include <ATen/core/Generator.h>
 
+#include <optional>
+
 #include "engine/collectives/AutogradGradients.h"
 #include "engine/objective/Objective.h"
 #include "engine/program/Executor.h"
 #include "engine/train/StepComputation.h"
+#include "engine/train/SyncBatchNorm.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
 
-/// Dropout draws from PyTorch's default generator of the device.
+/// Dropout draws from PyTorch's default generator of the device. While batch norms take statistics over ranks,
+/// gradients are told to their sink when backward is over: buckets' collectives do not come between batch norms', whose
+/// order they would change from rank to rank, and would hold up.
 class EagerComputation : public StepComputation {
  public:
   struct Options {
     Precision precision = Precision::kFp32;
     std::uint64_t seed = 0;
     int rank = 0;
+    Communicator* batch_norm = nullptr;  ///< of the ranks over which batch norm takes statistics; null: each its own
   };
 
   /// Keeps references to the program, whose trained parameters are those of `parameters`, and to these.
@@ -27,9 +33,12 @@ class EagerComputation : public StepComputation {
   void begin_step() override { gradients_.begin_step(); }
   Share forward(const Batch& batch, std::int64_t global_batch_size) override;
   void backward(const at::Tensor& scale, GradientSink* sink) override;
+  void idle() override;
+  bool together() const override { return sync_.has_value(); }
   void end_step(GradientSink& sink) override { gradients_.end_step(sink); }
 
  private:
+  std::optional<SyncBatchNorm> sync_;
   Executor executor_;
   Objective objective_;
   AutogradGradients gradients_;

@@ -34,7 +34,8 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
     layouts.push_back({.name = parameters[i].name,
                        .elements = parameters[i].tensor.numel(),
                        .weight_decay = groups[i].weight_decay.value(),
-                       .learning_rate_factor = groups[i].learning_rate_factor});
+                       .learning_rate_factor = groups[i].learning_rate_factor,
+                       .matrix = parameters[i].tensor.dim() == 2 && groups[i].optimizer.empty()});
   }
   return BucketPlan(layouts, static_cast<std::int64_t>(parameters[0].tensor.element_size()),
                     hyperparameters.bucket_cap_mb * kMiB);
@@ -47,18 +48,26 @@ std::vector<at::Tensor> trained_tensors(const Program& program) {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters) {
-  return make_optimizer(hyperparameters, {parameters.flat_parameters(), parameters.flat_gradients()},
+  return make_optimizer(hyperparameters,
+                        {parameters.flat_parameters(), parameters.flat_gradients(), parameters.parameters()},
                         parameters.plan().segments());
+}
+
+std::vector<at::Tensor> views_of(const at::Tensor& flat, const FlatParameters& parameters) {
+  std::vector<at::Tensor> views;
+  for (std::size_t i = 0; i < parameters.parameters().size(); ++i) {
+    const at::Tensor& like = parameters.parameters()[i];
+    views.push_back(
+        flat.as_strided(like.sizes(), like.strides(), flat.storage_offset() + parameters.plan().segments()[i].offset));
+  }
+  return views;
 }
 
 NamedTensors optimizer_tensors(Optimizer& optimizer, const FlatParameters& parameters) {
   NamedTensors tensors;
   for (const OptimizerState& state : optimizer.state()) {
-    for (std::size_t i = 0; i < parameters.parameters().size(); ++i) {
-      const at::Tensor& like = parameters.parameters()[i];
-      tensors[state.name + "/" + parameters.plan().names()[i]] = state.values.as_strided(
-          like.sizes(), like.strides(), state.values.storage_offset() + parameters.plan().segments()[i].offset);
-    }
+    const std::vector<at::Tensor> views = views_of(state.values, parameters);
+    for (std::size_t i = 0; i < views.size(); ++i) tensors[state.name + "/" + parameters.plan().names()[i]] = views[i];
   }
   return tensors;
 }

@@ -25,6 +25,9 @@ std::vector<at::Tensor> trained_tensors(const Program& program);
 /// The job's optimizer; `parameters` must outlive it.
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters);
 
+/// Views of a flat storage of the parameters' layout, each in the parameter's own sizes and order of memory.
+std::vector<at::Tensor> views_of(const at::Tensor& flat, const FlatParameters& parameters);
+
 /// Views of the optimizer's storages, each parameter's part in the parameter's own sizes and order of memory, by
 /// storage and parameter: `momentum/fc.weight`. They mean the same in any bucket plan.
 NamedTensors optimizer_tensors(Optimizer& optimizer, const FlatParameters& parameters);

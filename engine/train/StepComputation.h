@@ -35,6 +35,12 @@ class StepComputation {
   /// Adds the gradients of what the last `forward` has returned, times `scale`, a number on the device; undefined: 1.
   /// `sink`: given with the last micro-batch of a step, it hears of each gradient as soon as it is ready; null before.
   virtual void backward(const at::Tensor& scale, GradientSink* sink) = 0;
+  /// Takes part in what other ranks compute together in a micro-batch of which this rank has no samples. Ranks whose
+  /// micro-batches are fewer than others' call it for each that they lack, behind their own: see `together`.
+  virtual void idle() {}
+  /// Whether ranks compute something together, so that each must call `forward` and `backward`, or `idle`, equally
+  /// often in a step.
+  virtual bool together() const { return false; }
   /// Tells `sink` of the gradients of the step that it has not heard of.
   virtual void end_step(GradientSink& sink) = 0;
 };

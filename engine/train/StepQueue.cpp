@@ -17,14 +17,20 @@ std::optional<LossScale> initial_loss_scale(const Hyperparameters& hyperparamete
 
 StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& objective, TrainedModel& model,
                      const RankContext& context)
-    : computation_(model.program(), objective, model.parameters(),
-                   {.precision = hyperparameters.precision, .seed = hyperparameters.seed, .rank = context.host.rank()}),
+    : computation_(
+          model.program(), objective, model.parameters(),
+          {.precision = hyperparameters.precision,
+           .seed = hyperparameters.seed,
+           .rank = context.host.rank(),
+           .batch_norm =
+               hyperparameters.sync_batch_norm && context.communicator.size() > 1 ? &context.communicator : nullptr}),
       reducer_(model.parameters(), context.communicator, context.host),
       step_(context.device, computation_, model.parameters(), reducer_, model.optimizer(), context.communicator,
             context.host,
             {.clip_norm = hyperparameters.clip_norm,
              .loss_scale = initial_loss_scale(hyperparameters),
-             .capture = hyperparameters.cuda_graph && context.device.asynchronous()}),
+             .capture = hyperparameters.cuda_graph && context.device.asynchronous(),
+             .average = model.average()}),
       // A loss scale must be known before its step.
       in_flight_(context.device.asynchronous() && !step_.loss_scale() ? kStepsInFlight : 0) {}
 

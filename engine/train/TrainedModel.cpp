@@ -21,18 +21,42 @@ TrainedModel::TrainedModel(const Hyperparameters& hyperparameters, const Program
       inference_(program_.with_graph(eval_form(program.graph()))),
       context_(context),
       parameters_(std::move(buckets), trained_tensors(program_), kRiders),
-      optimizer_(make_optimizer(hyperparameters, parameters_)) {}
+      optimizer_(make_optimizer(hyperparameters, parameters_)),
+      average_(make_average(hyperparameters.ema_decay, parameters_, program_, inference_)) {}
+
+std::optional<TrainedModel::Average> TrainedModel::make_average(double decay, FlatParameters& parameters,
+                                                                const Program& program, const Program& inference) {
+  if (decay == 0) return std::nullopt;
+  WeightAverage weights(decay, parameters.flat_parameters(), parameters.plan().segments());
+  const std::vector<at::Tensor> views = views_of(weights.values(), parameters);
+  NamedTensors tensors;
+  for (std::size_t i = 0; i < views.size(); ++i) tensors["average/" + parameters.plan().names()[i]] = views[i];
+  Program averaged = program.with_tensors(parameters.parameters(), views);
+  Program averaged_inference = averaged.with_graph(inference.graph());
+  return Average{.weights = std::move(weights),
+                 .tensors = std::move(tensors),
+                 .program = std::move(averaged),
+                 .inference = std::move(averaged_inference)};
+}
 
 MemoryUse TrainedModel::memory() {
   const auto bytes = [](const at::Tensor& tensor) { return static_cast<std::int64_t>(tensor.nbytes()); };
   MemoryUse use{.parameters = bytes(parameters_.flat_parameters()), .gradients = bytes(parameters_.flat_gradients())};
   for (const OptimizerState& state : optimizer_->state()) use.optimizer += bytes(state.values);
+  if (average_) use.optimizer += bytes(average_->weights.values());
   return use;
 }
 
 void TrainedModel::average_statistics() {
   average_running_statistics(program_, samples_since_average_, context_.communicator, context_.host);
   samples_since_average_ = 0;
+}
+
+// With the average of the weights, in the same form.
+NamedTensors TrainedModel::optimizer_state() {
+  NamedTensors tensors = optimizer_tensors(*optimizer_, parameters_);
+  if (average_) tensors.insert(average_->tensors.begin(), average_->tensors.end());
+  return tensors;
 }
 
 // Whether each rank gets its own back; else all begin with the average.
@@ -56,7 +80,7 @@ void TrainedModel::check_statistics(const Checkpoint& checkpoint) const {
 
 void TrainedModel::check(const Checkpoint& checkpoint) {
   require_tensors(checkpoint.model, saved_tensors(inference_));
-  require_tensors(checkpoint.optimizer, optimizer_tensors(*optimizer_, parameters_));
+  require_tensors(checkpoint.optimizer, optimizer_state());
   for (const std::string& name : parameters_.plan().names()) {
     if (!checkpoint.state.optimizer_steps.contains(name)) {
       throw InputError("the checkpoint lacks the updates of " + name);
@@ -76,7 +100,8 @@ void TrainedModel::check(const Checkpoint& checkpoint) {
 
 void TrainedModel::restore(const Checkpoint& checkpoint) {
   restore_tensors(checkpoint.model, saved_tensors(inference_));
-  restore_tensors(checkpoint.optimizer, optimizer_tensors(*optimizer_, parameters_));
+  restore_tensors(checkpoint.optimizer, optimizer_state());
+  if (average_) average_->weights.set_updates(checkpoint.state.average_updates);
   std::vector<std::int64_t> steps;
   for (const std::string& name : parameters_.plan().names()) {
     steps.push_back(checkpoint.state.optimizer_steps.at(name));
@@ -99,7 +124,8 @@ void TrainedModel::restore_statistics(const Checkpoint& checkpoint) {
 
 void TrainedModel::save(Checkpoint& checkpoint) {
   checkpoint.model = saved_tensors(inference_);
-  checkpoint.optimizer = optimizer_tensors(*optimizer_, parameters_);
+  checkpoint.optimizer = optimizer_state();
+  if (average_) checkpoint.state.average_updates = average_->weights.updates();
   checkpoint.statistics = gather_running_statistics(program_, context_.host);
   std::vector<std::int64_t>& samples = checkpoint.state.samples_since_average;
   samples.resize(static_cast<std::size_t>(context_.host.size()));

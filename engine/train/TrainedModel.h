@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "engine/checkpoint/Checkpoint.h"
 #include "engine/collectives/FlatParameters.h"
 #include "engine/optim/Optimizer.h"
+#include "engine/optim/WeightAverage.h"
 #include "engine/program/Program.h"
 #include "engine/report/Events.h"
 #include "engine/train/RankContext.h"
@@ -27,8 +29,13 @@ class TrainedModel {
   const Program& program() const { return program_; }  ///< what is trained
   /// The same tensors under the inference form of the job's graph.
   const Program& inference() const { return inference_; }
+  /// What training is for, and what is evaluated and exported: `program` and `inference`, or with ema_decay the same
+  /// with averaged parameters and the model's own buffers.
+  const Program& judged_program() const { return average_ ? average_->program : program_; }
+  const Program& judged_inference() const { return average_ ? average_->inference : inference_; }
   FlatParameters& parameters() { return parameters_; }
   Optimizer& optimizer() { return *optimizer_; }
+  WeightAverage* average() { return average_ ? &average_->weights : nullptr; }  ///< nullptr without ema_decay
   MemoryUse memory();
 
   /// This rank's running statistics have seen more samples.
@@ -45,6 +52,16 @@ class TrainedModel {
   void save(Checkpoint& checkpoint);
 
  private:
+  struct Average {
+    WeightAverage weights;
+    NamedTensors tensors;  ///< views of it, by parameter, as checkpoints name them
+    Program program;
+    Program inference;
+  };
+
+  static std::optional<Average> make_average(double decay, FlatParameters& parameters, const Program& program,
+                                             const Program& inference);
+  NamedTensors optimizer_state();
   bool has_statistics_of_ranks(const Checkpoint& checkpoint) const;
   void check_statistics(const Checkpoint& checkpoint) const;
   void restore_statistics(const Checkpoint& checkpoint);
@@ -54,6 +71,7 @@ class TrainedModel {
   RankContext context_;
   FlatParameters parameters_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<Average> average_;
   std::int64_t samples_since_average_ = 0;  ///< on this rank
 };
 

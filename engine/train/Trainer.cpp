@@ -28,7 +28,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, TrainingInput input, co
       model_(hyperparameters, input.program, std::move(input.rewritten), std::move(input.buckets), context),
       schedule_(hyperparameters, plan_.total_steps),
       steps_(hyperparameters, input.objective, model_, context),
-      evaluation_(hyperparameters, input.objective, model_.program(), std::move(input.evaluation), context),
+      evaluation_(hyperparameters, input.objective, model_.judged_program(), std::move(input.evaluation), context),
       best_(hyperparameters, std::move(input.objective)),
       checkpoints_(hyperparameters, surroundings_.checkpoints, context.host, surroundings_.events) {}
 
@@ -43,7 +43,8 @@ void Trainer::check(const Checkpoint& checkpoint) {
   }
   model_.check(checkpoint);
   evaluation_.check(state);
-  best_.check(checkpoint, model_.inference());
+  best_.check(checkpoint, model_.judged_inference());
+  schedule_.check(state.plateau);
   if (state.loss_scale && !(std::isfinite(state.loss_scale->value) && state.loss_scale->value > 0)) {
     throw InputError(format("its loss scale is %g", state.loss_scale->value));
   }
@@ -64,7 +65,8 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   progress_.epoch_loss = state.epoch_loss;
   progress_.epoch_weight = state.epoch_weight;
   evaluation_.restore(state);
-  best_.restore(checkpoint, model_.inference());
+  best_.restore(checkpoint, model_.judged_inference());
+  schedule_.restore(state.plateau);
   checkpoints_.restored(state.step, state.evaluated_step);
 }
 
@@ -80,6 +82,7 @@ std::optional<Snapshot> Trainer::take_snapshot() {
                         .statistics = {},
                         .best = {}};
   if (steps_.loss_scale()) checkpoint.state.loss_scale = steps_.loss_scale()->state();
+  checkpoint.state.plateau = schedule_.state();
   model_.save(checkpoint);
   evaluation_.save(checkpoint.state);
   best_.save(checkpoint);
@@ -162,17 +165,18 @@ TrainingResult Trainer::result(double data_wait) {
   const bool best = best_.copy().has_value();
   const LoaderPosition& position = progress_.position;
   // The user's graph may ask for views that only the usual order of memory has.
-  TrainingResult result{.program = (best ? *best_.copy() : model_.inference()).on(c10::Device(c10::kCPU)).row_major(),
-                        .epochs = position.epoch + (position.step > 0 ? 1 : 0),
-                        .steps = progress_.global_step,
-                        .state_step = best ? best_.step() : progress_.global_step,
-                        .evaluated_channel = evaluation_.channel(),
-                        .evaluation = best ? best_.evaluation() : evaluation_.last(),
-                        .training_seconds = progress_.training_seconds,
-                        .loss_scale = steps_.loss_scale(),
-                        .captured = steps_.captured(),
-                        .stopped = progress_.stopped,
-                        .saved = checkpoints_.enabled()};
+  TrainingResult result{
+      .program = (best ? *best_.copy() : model_.judged_inference()).on(c10::Device(c10::kCPU)).row_major(),
+      .epochs = position.epoch + (position.step > 0 ? 1 : 0),
+      .steps = progress_.global_step,
+      .state_step = best ? best_.step() : progress_.global_step,
+      .evaluated_channel = evaluation_.channel(),
+      .evaluation = best ? best_.evaluation() : evaluation_.last(),
+      .training_seconds = progress_.training_seconds,
+      .loss_scale = steps_.loss_scale(),
+      .captured = steps_.captured(),
+      .stopped = progress_.stopped,
+      .saved = checkpoints_.enabled()};
   if (result.training_seconds > 0) {
     result.samples_per_second = static_cast<double>(progress_.trained_samples) / result.training_seconds;
     result.data_wait_share = data_wait / result.training_seconds;
@@ -221,6 +225,8 @@ void Trainer::start_step(Prefetcher& inputs) {
                 .learning_rate = learning_rate,
                 .stop = surroundings_.stop_requested(),
                 .save = checkpoints_.clock_is_due(),
+                .idle = batches.most_micro_batches(step) -
+                        static_cast<std::int64_t>(batches.micro_batches(step, context_.host.rank()).size()),
                 .full = full},
                about);
   ++progress_.global_step;
@@ -294,7 +300,8 @@ void Trainer::evaluate(double samples_per_second) {
     evaluation_.keep(*evaluation, step, surroundings_.events);
     told.metrics = evaluation->metrics(evaluation_.channel());
     told.tables = evaluation->tables(evaluation_.channel());
-    best_.offer(*evaluation, step, model_.inference());
+    best_.offer(*evaluation, step, model_.judged_inference());
+    schedule_.evaluated(evaluation->metric(hyperparameters_.monitor.metric));
   }
   evaluation_.done(step);
   surroundings_.events.evaluated(told);

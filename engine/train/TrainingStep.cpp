@@ -91,6 +91,7 @@ void TrainingStep::run(Prefetcher& inputs, const Step& step) {
     batch = inputs.next();
     clock_.ends(&StepSeconds::data_wait);
   }
+  for (std::int64_t i = 0; i < step.idle && computation_.together(); ++i) beside([this] { computation_.idle(); });
   update();
 }
 
@@ -143,6 +144,7 @@ void TrainingStep::update() {
   });
   // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
   optimizer_.step(&state->step, reducer_.received());
+  if (options_.average != nullptr) options_.average->update(&state->step);
   clock_.ends(&StepSeconds::optimizer);
 }
 

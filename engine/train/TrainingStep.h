@@ -14,6 +14,7 @@
 #include "engine/device/DeviceArray.h"
 #include "engine/optim/LossScale.h"
 #include "engine/optim/Optimizer.h"
+#include "engine/optim/WeightAverage.h"
 #include "engine/train/CapturedStep.h"
 #include "engine/train/PhaseClock.h"
 #include "engine/train/Prefetcher.h"
@@ -43,6 +44,7 @@ class TrainingStep {
     double clip_norm = 0;  ///< 0: no clipping
     std::optional<LossScale> loss_scale{};
     bool capture = false;
+    WeightAverage* average = nullptr;  ///< of the parameters, updated behind the optimizer; nullptr: there is none
   };
   struct Step {
     std::int64_t batch_size = 0;  ///< over all ranks
@@ -50,6 +52,8 @@ class TrainingStep {
     double learning_rate = 0;
     bool stop = false;  ///< this rank wants the job to stop
     bool save = false;  ///< this rank wants a checkpoint
+    /// Micro-batches that some rank has beyond those of this one.
+    std::int64_t idle = 0;
     bool full = false;  ///< each rank has one micro-batch, of the same size in all full steps: the same on all ranks
   };
   struct Result {
@@ -62,8 +66,8 @@ class TrainingStep {
     StepSeconds seconds{};    ///< of this rank
   };
 
-  /// Keeps references; `computation`, `reducer` and `optimizer` are of the `parameters`, which have kRiders riders, and
-  /// all are on the device. `communicator`: the reducer's; `host`: for the host's memory.
+  /// Keeps references, to the average too; `computation`, `reducer` and `optimizer` are of the `parameters`, which have
+  /// kRiders riders, and all are on the device. `communicator`: the reducer's; `host`: for the host's memory.
   TrainingStep(Device& device, StepComputation& computation, FlatParameters& parameters, GradientReducer& reducer,
                Optimizer& optimizer, Communicator& communicator, Communicator& host, Options options);
 

@@ -39,7 +39,7 @@ TEST(Hyperparameters, EveryEncodingMeansTheSame) {
     EXPECT_TRUE(parse({{"nesterov", encoded}}).nesterov) << encoded;
   }
   for (const json& encoded : {json("adamw"), json("\"adamw\"")}) {
-    EXPECT_EQ(parse({{"optimizer", encoded}}).optimizer, OptimizerKind::kAdamW) << encoded;
+    EXPECT_EQ(parse({{"optimizer", encoded}}).optimizer, "adamw") << encoded;
   }
   for (const json& encoded : {json("64,128"), json("[64, 128]"), json("(64, 128)"), json({64, 128}), json("64, 128"),
                               json("\"[64, 128]\""), json("\"64,128\"")}) {
@@ -135,7 +135,7 @@ TEST(Hyperparameters, ValuesOfTheWrongTypeOrRangeAreRefused) {
   refused("learning_rate", "1e999", "> 0");
   refused("momentum", "1", "< 1");
   refused("shuffle", "maybe", "true or false");
-  refused("optimizer", "adam", "did you mean adamw?");
+  refused("optimizer", "adamv", "did you mean adam");
   refused("model", "resnet", "mlp, cnn");
   refused("model_hidden", "64,x", "integers");
   refused("model_hidden", "[64, 0]", "integers");
@@ -172,6 +172,44 @@ TEST(Hyperparameters, AValueThatDoesNothingIsRefused) {
   idle({{"data", "synthetic"}, {"image_padding", 4}}, "image_padding");
   idle({{"export", "none"}, {"artifact_state", "last"}}, "artifact_state");
   EXPECT_ERROR(parse({{"schedule", "step"}}), InputError, "schedule_step_size");
+}
+
+// One name, and what is usual for each: as PyTorch has it.
+TEST(Hyperparameters, OptimizersHaveDefaultsOfTheirOwn) {
+  const auto with = [](const RawHyperparameters& raw) { return parse(raw); };
+  EXPECT_EQ(with({}).momentum, 0.9);
+  EXPECT_EQ(with({{"optimizer", "rmsprop"}}).momentum, 0);
+  EXPECT_EQ(with({{"optimizer", "rmsprop"}}).beta2, 0.99);
+  EXPECT_EQ(with({{"optimizer", "rmsprop"}, {"momentum", 0.5}}).momentum, 0.5);
+  EXPECT_EQ(with({{"optimizer", "muon"}}).momentum, 0.95);
+  EXPECT_TRUE(with({{"optimizer", "muon"}}).nesterov);
+  EXPECT_FALSE(with({{"optimizer", "muon"}, {"nesterov", false}}).nesterov);
+  EXPECT_EQ(with({{"optimizer", "adagrad"}}).epsilon, 1e-10);
+  EXPECT_EQ(with({{"optimizer", "lion"}}).beta2, 0.99);
+  EXPECT_EQ(with({{"optimizer", "adam"}}).beta2, 0.999);
+  EXPECT_EQ(with({{"schedule", "exponential"}}).schedule_gamma, 0.999);
+  // What a rank is given is what the launcher read.
+  const Hyperparameters muon = with({{"optimizer", "muon"}});
+  EXPECT_EQ(hyperparameters_from_json(to_json(muon)).momentum, 0.95);
+}
+
+TEST(Hyperparameters, WhatOnlyOneOptimizerOrScheduleReadsIsRefusedBesideOthers) {
+  const auto idle = [](const RawHyperparameters& raw, const std::string& name) {
+    EXPECT_ERROR(parse(raw), InputError, "hyperparameter " + name + " does nothing in this job");
+  };
+  idle({{"centered", true}}, "centered");
+  idle({{"optimizer", "lion"}, {"epsilon", 1e-6}}, "epsilon");
+  idle({{"optimizer", "adam"}, {"adamw_learning_rate", 0.1}}, "adamw_learning_rate");
+  idle({{"optimizer", "muon"}, {"momentum", 0}, {"nesterov", true}}, "nesterov");
+  idle({{"schedule", "plateau"}, {"schedule_power", 2}}, "schedule_power");
+  idle({{"schedule", "one_cycle"}, {"warmup_steps", 5}}, "warmup_steps");
+  const json groups = json::parse(R"([{"match": "*", "optimizer": "adamw"}])");
+  EXPECT_ERROR(parse({{"parameter_groups", groups}}), InputError, "does nothing", "optimizer=sgd");
+  EXPECT_EQ(parse({{"optimizer", "muon"}, {"parameter_groups", groups}}).parameter_groups.at(0).optimizer, "adamw");
+  EXPECT_ERROR(parse({{"optimizer", "muon"}, {"parameter_groups", R"([{"match": "*", "optimizer": "sgd"}])"}}),
+               InputError, "\"optimizer\"", "\"sgd\"");
+  EXPECT_ERROR(parse({{"schedule", "wsd"}}), InputError, "schedule_decay_steps");
+  EXPECT_ERROR(parse({{"schedule", "plateau"}, {"schedule_gamma", 1.5}}), InputError, "schedule_gamma");
 }
 
 // What is registered is the engine's affair: names that are not built in come as far as any.

@@ -125,7 +125,7 @@ def tolerance(precision="fp64", steps=1, optimizer="sgd", learning_rate=0.0, eps
     gradient by its size + ε: where it is zero but for rounding, as that of the biases of attention's keys, the rounding moves
     the parameter lr/ε times as far. Eight is room for what is left out: several layers, several terms in a norm.
     """
-    gain = max(1, learning_rate / epsilon) if optimizer in ("adamw", "lamb") else 1
+    gain = max(1, learning_rate / epsilon) if optimizer in ("adam", "adamw", "lamb", "rmsprop", "adagrad") else 1
     bound = 8 * 4096**0.5 * UNITS[precision] * steps * gain
     lower = {"fp64": "fp32", "fp32": "fp16"}[precision]
     assert bound <= UNITS[lower] / 10, f"{bound:.3g}: this job is no test, {lower} would pass; give it fewer steps or a larger epsilon"

@@ -36,7 +36,10 @@ def peers(gpu):
     found = {}
     for millions in (25, 100) if gpu else (10, 25):
         size, elements = f"{millions} million", millions * 1_000_000
-        for name, make, options in (("sgd_momentum", torch.optim.SGD, {"momentum": 0.9}), ("adamw", torch.optim.AdamW, {})):
+        for name, make, options in (("rmsprop_momentum", torch.optim.RMSprop, {"momentum": 0.9}), ("adagrad", torch.optim.Adagrad, {})):
+            found[f"{name}/float32/{size}"] = {"torch foreach": optimizer(make, elements, foreach=True, **options)}
+        for name, make, options in (("sgd_momentum", torch.optim.SGD, {"momentum": 0.9}), ("adamw", torch.optim.AdamW, {}),
+                                    ("adam", torch.optim.Adam, {})):
             found[f"{name}/float32/{size}"] = {"torch fused": optimizer(make, elements, fused=True, **options),
                                                "torch foreach": optimizer(make, elements, foreach=True, **options)}
         found[f"gradient_norm/float32/{size}"] = {"torch": norm(elements)}

@@ -53,7 +53,27 @@ TEST(CheckpointState, ComesBackToTheLastBit) {
 
 TEST(CheckpointState, WhatIsNotThereStaysAway) {
   const CheckpointState read = read_state(write_state({}), "state.json");
-  EXPECT_FALSE(read.best || read.last || read.loss_scale);
+  EXPECT_FALSE(read.best || read.last || read.loss_scale || read.plateau);
+  EXPECT_EQ(read.average_updates, 0);
+}
+
+// Checkpoints of jobs without them, and of before there were any, do not name them.
+TEST(CheckpointState, WhatFewJobsHaveComesBackToo) {
+  CheckpointState state = example();
+  EXPECT_FALSE(nlohmann::json::parse(write_state(state)).contains("plateau"));
+  EXPECT_FALSE(nlohmann::json::parse(write_state(state)).contains("average_updates"));
+  state.plateau = {
+      .rate = 0.1 / 3, .best = -std::numeric_limits<double>::infinity(), .bad_evaluations = 4, .cooldown = 5};
+  state.average_updates = 77;
+  const CheckpointState read = read_state(write_state(state), "state.json");
+  EXPECT_EQ(read.plateau->rate, 0.1 / 3);
+  EXPECT_EQ(read.plateau->best, -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(read.plateau->bad_evaluations, 4);
+  EXPECT_EQ(read.plateau->cooldown, 5);
+  EXPECT_EQ(read.average_updates, 77);
+  auto document = nlohmann::json::parse(write_state(state));
+  document["plateau"].erase("best");
+  EXPECT_ERROR(read_state(document.dump(), "state.json"), InputError, "state.json", "best");
 }
 
 TEST(CheckpointState, EveryKeyIsNeededAndOfItsType) {
@@ -91,7 +111,7 @@ TEST(JobItems, OnlyWhatMattersMustStay) {
 
 TEST(JobItems, TheEndMattersToASchedule) {
   Hyperparameters one;
-  one.schedule = ScheduleKind::kCosine;
+  one.schedule = "cosine";
   Hyperparameters other = one;
   other.epochs = 99;
   EXPECT_EQ(difference(items_of(one), items_of(other)), "hyperparameter epochs was 10 and is 99");

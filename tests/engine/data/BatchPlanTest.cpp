@@ -108,5 +108,28 @@ TEST(BatchPlan, SmallestShareIsTheLeastOfAllMicroBatches) {
   EXPECT_EQ(BatchPlan(2, 2, 0, 2).smallest_share(1).samples, 1);
 }
 
+TEST(BatchPlan, KnowsWhatRanksHaveTogether) {
+  for (const int ranks : {1, 2, 3, 5}) {
+    for (const std::int64_t samples : {1, 7, 12, 33}) {
+      for (const std::int64_t micro : {0, 1, 2, 5}) {
+        const BatchPlan plan(samples, 8, micro, ranks);
+        std::int64_t least = samples + 1;
+        for (std::int64_t step = 0; step < plan.steps(); ++step) {
+          std::vector<std::int64_t> together;
+          for (int rank = 0; rank < ranks; ++rank) {
+            const auto own = plan.micro_batches(step, rank);
+            together.resize(std::max(together.size(), own.size()));
+            for (std::size_t i = 0; i < own.size(); ++i) together[i] += own[i].size();
+          }
+          EXPECT_EQ(plan.most_micro_batches(step), static_cast<std::int64_t>(together.size()));
+          least = std::min(least, *std::ranges::min_element(together));
+        }
+        EXPECT_EQ(plan.smallest_together(plan.steps()).samples, least) << ranks << " " << samples << " " << micro;
+      }
+    }
+  }
+  EXPECT_EQ(BatchPlan(9, 8, 0, 2).smallest_together(2).step, 1);
+}
+
 }  // namespace
 }  // namespace lockstep

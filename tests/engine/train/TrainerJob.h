@@ -18,7 +18,7 @@ namespace lockstep {
 
 /// Two linear layers on 75 samples in batches of 16, so that the last of an epoch's five steps is short, and an
 /// evaluation on the first 21 of them after each epoch: what is learnt by heart shows there. What it tells is in
-/// `events`.
+/// `events`. With sync_batch_norm there is a convolution with batch norm before them.
 class TrainerJob {
  public:
   static constexpr std::int64_t kStepsPerEpoch = 5;
@@ -51,10 +51,13 @@ class TrainerJob {
                          precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat);
   }
   TrainingInput input(const Hyperparameters& hyperparameters, const RankContext& context) {
-    const Program program =
-        build_builtin_program(
-            "mlp", {.input_shape = {1, 4, 4}, .classes = 6, .hidden = {8}, .dropout = hyperparameters.model_dropout})
-            .to(hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat);
+    const Program program = build_builtin_program(hyperparameters.sync_batch_norm ? "cnn" : "mlp",
+                                                  {.input_shape = {1, 4, 4},
+                                                   .classes = 6,
+                                                   .channels = {3},
+                                                   .hidden = {8},
+                                                   .dropout = hyperparameters.model_dropout})
+                                .to(hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat);
     const Program rewritten = apply_passes(program, hyperparameters.passes).on(context.device.place());
     return {.objective = make_objective(hyperparameters, context.device.place()),
             .program = program,

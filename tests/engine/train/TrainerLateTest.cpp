@@ -27,6 +27,18 @@ class TrainerLateTest : public testing::TestWithParam<LateDevice::Eager> {
   RankContext on_cpu() { return {.device = cpu_, .communicator = host_, .host = host_}; }
   RankContext on_late() { return {.device = late_, .communicator = late_communicator_, .host = host_}; }
 
+  static Hyperparameters options() {
+    Hyperparameters options = TrainerJob::hyperparameters();
+    options.epochs = 4;
+    options.batch_size = 18;  // so that steps of three ranks are captured, too
+    options.clip_norm = 0.5;
+    options.checkpoint_every.steps = 3;
+    options.checkpoint_keep = 100;
+    options.passes = {};
+    return options;
+  }
+  void expect_alike(const Hyperparameters& options);
+
   CpuDevice cpu_{1};
   LateDevice late_{GetParam()};
   MpiCommunicator host_{mpi_session(), MpiMode::kInline};
@@ -34,14 +46,8 @@ class TrainerLateTest : public testing::TestWithParam<LateDevice::Eager> {
   SharedDirectory directory_{host_};
 };
 
-TEST_P(TrainerLateTest, TrainsEvaluatesAndSavesWhatACpuDoes) {
-  Hyperparameters options = TrainerJob::hyperparameters();
-  options.epochs = 4;
-  options.batch_size = 18;  // so that steps of three ranks are captured, too
-  options.clip_norm = 0.5;
-  options.checkpoint_every.steps = 3;
-  options.checkpoint_keep = 100;
-  options.passes = {};
+// On both: losses, evaluations, all checkpoints.
+void TrainerLateTest::expect_alike(const Hyperparameters& options) {
   const CheckpointDirectory cpu_checkpoints(directory_ / "cpu", {});
   const CheckpointDirectory late_checkpoints(directory_ / "late", {});
   TrainerJob expected(options, on_cpu(), &cpu_checkpoints);
@@ -67,6 +73,28 @@ TEST_P(TrainerLateTest, TrainsEvaluatesAndSavesWhatACpuDoes) {
     expect_same(left.optimizer, right.optimizer);
     expect_same(left.best, right.best);
   }
+}
+
+TEST_P(TrainerLateTest, TrainsEvaluatesAndSavesWhatACpuDoes) { expect_alike(options()); }
+
+TEST_P(TrainerLateTest, AveragesWeightsAsACpuDoes) {
+  Hyperparameters averaging = options();
+  averaging.ema_decay = 0.75;
+  averaging.optimizer = "lion";
+  averaging.learning_rate = 0.01;
+  expect_alike(averaging);
+}
+
+TEST_P(TrainerLateTest, MakesMatricesOrthogonalAsACpuDoes) {
+  Hyperparameters muon = options();
+  muon.optimizer = "muon";
+  expect_alike(muon);
+}
+
+TEST_P(TrainerLateTest, NormalizesOverRanksAsACpuDoes) {
+  Hyperparameters together = options();
+  together.sync_batch_norm = true;
+  expect_alike(together);
 }
 
 INSTANTIATE_TEST_SUITE_P(Order, TrainerLateTest,

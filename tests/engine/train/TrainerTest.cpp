@@ -182,7 +182,7 @@ TEST_F(TrainerTest, GoesOnFromACheckpointAsIfNothingHadBeen) {
   SharedDirectory directory(communicator_);
   const CheckpointDirectory checkpoints(directory / "checkpoints", {});
   Hyperparameters options = TrainerJob::hyperparameters();
-  options.optimizer = OptimizerKind::kAdamW;
+  options.optimizer = "adamw";
   options.learning_rate = 0.01;
   options.epochs = 2;
   options.checkpoint_every.steps = 1;
