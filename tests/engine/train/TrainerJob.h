@@ -8,6 +8,7 @@
 #include "engine/data/SyntheticDataset.h"
 #include "engine/objective/Objective.h"
 #include "engine/program/BuiltinPrograms.h"
+#include "engine/program/GraphBuilder.h"
 #include "engine/program/Passes.h"
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/Trainer.h"
@@ -18,7 +19,7 @@ namespace lockstep {
 
 /// Two linear layers on 75 samples in batches of 16, so that the last of an epoch's five steps is short, and an
 /// evaluation on the first 21 of them after each epoch: what is learnt by heart shows there. What it tells is in
-/// `events`. With sync_batch_norm there is a convolution with batch norm before them.
+/// `events`. With sync_batch_norm it is a batch norm and one layer.
 class TrainerJob {
  public:
   static constexpr std::int64_t kStepsPerEpoch = 5;
@@ -50,13 +51,17 @@ class TrainerJob {
     return plain_samples(std::make_shared<SyntheticDataset>(spec, samples, /*seed=*/1),
                          precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat);
   }
+  static Program mlp(const Hyperparameters& hyperparameters) {
+    return build_builtin_program(
+        "mlp", {.input_shape = {1, 4, 4}, .classes = 6, .hidden = {8}, .dropout = hyperparameters.model_dropout});
+  }
+  static Program normalizing() {
+    GraphBuilder graph(1);
+    const auto normal = graph.flatten(graph.batch_norm(graph.input("x", {1, 4, 4}), "norm"));
+    return graph.build("normalizing", graph.linear(graph.relu(normal), "fc", 6));
+  }
   TrainingInput input(const Hyperparameters& hyperparameters, const RankContext& context) {
-    const Program program = build_builtin_program(hyperparameters.sync_batch_norm ? "cnn" : "mlp",
-                                                  {.input_shape = {1, 4, 4},
-                                                   .classes = 6,
-                                                   .channels = {3},
-                                                   .hidden = {8},
-                                                   .dropout = hyperparameters.model_dropout})
+    const Program program = (hyperparameters.sync_batch_norm ? normalizing() : mlp(hyperparameters))
                                 .to(hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat);
     const Program rewritten = apply_passes(program, hyperparameters.passes).on(context.device.place());
     return {.objective = make_objective(hyperparameters, context.device.place()),

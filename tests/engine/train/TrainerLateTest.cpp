@@ -91,7 +91,9 @@ TEST_P(TrainerLateTest, MakesMatricesOrthogonalAsACpuDoes) {
   expect_alike(muon);
 }
 
+// Steps are captured with the collectives in them. One rank has none.
 TEST_P(TrainerLateTest, NormalizesOverRanksAsACpuDoes) {
+  if (host_.size() == 1) return;
   Hyperparameters together = options();
   together.sync_batch_norm = true;
   expect_alike(together);
