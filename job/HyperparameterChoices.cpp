@@ -56,6 +56,12 @@ const std::vector<std::pair<Norm, std::string>>& choices() {
   static const std::vector<std::pair<Norm, std::string>> all = {{Norm::kBatch, "batch"}, {Norm::kNone, "none"}};
   return all;
 }
+template <>
+const std::vector<std::pair<WeightsMatch, std::string>>& choices() {
+  static const std::vector<std::pair<WeightsMatch, std::string>> all = {{WeightsMatch::kExact, "exact"},
+                                                                        {WeightsMatch::kPartial, "partial"}};
+  return all;
+}
 
 std::string to_string(Precision value) { return name_of(value); }
 std::string to_string(DeviceKind value) { return name_of(value); }
@@ -66,5 +72,6 @@ std::string to_string(ImageCrop value) { return name_of(value); }
 std::string to_string(Norm value) { return name_of(value); }
 std::string to_string(Resume value) { return name_of(value); }
 std::string to_string(Pass value) { return name_of(value); }
+std::string to_string(WeightsMatch value) { return name_of(value); }
 
 }  // namespace lockstep

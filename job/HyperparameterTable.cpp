@@ -23,6 +23,8 @@ std::string only_with_builtin(const H& h) {
 }
 std::string only_with_cnn(const H& h) { return h.model == "mlp" ? "mlp does not use it" : only_with_builtin(h); }
 
+std::string only_with_weights(const H& h) { return h.initial_weights.empty() ? "there are no initial_weights" : ""; }
+
 std::string on_cpu(const H& h) { return h.device == DeviceKind::kCpu ? "device=cpu" : ""; }
 std::string only_with_fp16(const H& h) {
   return h.precision == Precision::kFp16 ? "" : "precision=" + name_of(h.precision) + " does not use it";
@@ -45,7 +47,21 @@ std::vector<HyperparameterRow> model_rows() {
                 "Operators of a .pt2 program, as in aten.foo.default, that run although Lockstep does not know "
                 "that they only compute on tensors.")
               .unless([](const H& h) { return h.model.ends_with(".pt2") ? "" : "a built-in program does not use it"; })
-              .changeable()};
+              .changeable(),
+          path_row("initial_weights", &H::initial_weights,
+                   "Weights to begin with in place of the program's own: a safetensors file, or the index "
+                   "(model.safetensors.index.json) of several.")
+              .changeable(),  // the program is compared as it is with them
+          choice("initial_weights_match", &H::initial_weights_match,
+                 "exact: the weights are those of all parameters and buffers of the program and no others; partial: "
+                 "those whose name and sizes match are taken, and the job says which are not.")
+              .unless(only_with_weights)
+              .changeable(),
+          weight_names_row().unless(only_with_weights).changeable(),
+          texts("freeze", &H::freeze,
+                "Parameters that are not trained, by name patterns in which * stands for any text, as in "
+                "backbone.*,*.bias; so are those that the program itself does not train (requires_grad).")
+              .unnamed_means(nlohmann::json::array())};
 }
 
 std::vector<HyperparameterRow> length_rows() {
@@ -65,7 +81,9 @@ std::vector<HyperparameterRow> length_rows() {
 std::vector<HyperparameterRow> loss_rows() {
   return {
       name_row("loss", &H::loss, "name of a loss",
-               "What training minimizes, the mean over the global batch: " + join(builtin_loss_names(), ", ") + "."),
+               "What training minimizes, the mean over the global batch: " + join(builtin_loss_names(), ", ") +
+                   ". program: what a .pt2 program returns as its loss."),
+      output_row().unnamed_means(""),
       real("label_smoothing", &H::label_smoothing, kShare,
            "cross_entropy, next_token: the share of each label that is spread over all classes.")
           .for_losses(),
@@ -339,6 +357,14 @@ void check_together(const Hyperparameters& h) {
     throw InputError(
         "validation_share does not go with mixture: samples of a mixture come again, and would be trained on and "
         "validated on; give the job a channel named validation");
+  }
+  if (h.loss == "program" && !h.model.ends_with(".pt2")) {
+    throw InputError("loss=program needs a program that returns its loss, model=FILE.pt2; " + h.model +
+                     " returns what a loss compares with targets");
+  }
+  if (h.loss == "program" && !h.predict.empty()) {
+    throw InputError(
+        "predict writes what a loss compares with targets, and loss=program compares nothing: leave it out");
   }
   if (h.schedule == "step" && h.schedule_step_size == 0) {
     throw InputError("schedule=step needs schedule_step_size: the steps between two decays");

@@ -23,6 +23,7 @@ enum class ArtifactState { kBest, kLast };
 enum class ImageCrop { kCenter, kRandom, kStretch };
 enum class Resume { kAuto, kNever };
 enum class Norm { kBatch, kNone };
+enum class WeightsMatch { kExact, kPartial };
 enum class Pass {
   kChannelsLast,
   kReluAfterMaxPool,
@@ -55,6 +56,13 @@ struct ParameterGroup {
   std::string optimizer{};  ///< in a job with optimizer=muon: adamw, or "" for what muon makes of it
 };
 
+/// Tensors of the program, chosen by name, and what they are called in a file of weights. Each pattern may hold one
+/// `*`, which stands for the same text in both.
+struct WeightName {
+  std::string name;
+  std::string stored;
+};
+
 /// Field names are the hyperparameters' names. The table in HyperparameterTable.cpp gives each its sentence and its
 /// range; the initial values here are the defaults.
 struct Hyperparameters {
@@ -65,6 +73,10 @@ struct Hyperparameters {
   Norm model_norm = Norm::kBatch;                    ///< cnn
   double model_dropout = 0.25;                       ///< mlp and cnn
   std::vector<std::string> allow_operators{};        ///< .pt2: that run though they are not known to be pure
+  std::string initial_weights{};  ///< a safetensors file, or an index of several, over the program's own; "": none
+  WeightsMatch initial_weights_match = WeightsMatch::kExact;
+  std::vector<WeightName> weight_names{};  ///< what the program's tensors are called there; the first match counts
+  std::vector<std::string> freeze{};       ///< patterns of the names of parameters that are not trained
   // How long, and how much at once.
   std::int64_t epochs = 10;
   std::int64_t max_steps = 0;         ///< 0: no limit but `epochs`
@@ -73,13 +85,14 @@ struct Hyperparameters {
   std::int64_t eval_batch_size = 0;   ///< samples a rank evaluates at once; 0: max(micro-batch, 256)
   // The objective and its optimizer.
   std::string loss = "cross_entropy";   ///< a name that the engine knows
+  std::string output{};                 ///< of the program, that the loss sees; "": the only one, or a usual name
   double label_smoothing = 0;           ///< cross_entropy, next_token
   std::int64_t ignore_index = -100;     ///< these, binary_cross_entropy: the target of positions that do not count
   std::vector<double> class_weights{};  ///< cross_entropy, next_token: what a position counts, by its label; empty: 1
   std::vector<double> positive_weights{};  ///< binary_cross_entropy: what a yes counts, by label or for all; empty: 1
   double huber_delta = 1;                  ///< huber
   double cosine_margin = 0;                ///< cosine_embedding
-  std::string optimizer = "sgd";        ///< one of builtin_optimizers(), which say what it reads of what follows
+  std::string optimizer = "sgd";           ///< one of builtin_optimizers(), which say what it reads of what follows
   double learning_rate = 0.01;
   double momentum = 0.9;
   bool nesterov = false;
@@ -110,9 +123,9 @@ struct Hyperparameters {
   /// Which column of a channel feeds which input of the program, where their names differ; `target` and `weight` stand
   /// for those two.
   std::map<std::string, std::string> columns{};
-  FieldDescriptions fields{};          ///< what becomes of columns on their way to the program
-  double validation_share = 0;         ///< of the training channel's samples; 0: none
-  std::vector<std::string> sharded{};  ///< channels of which each host has files of its own
+  FieldDescriptions fields{};               ///< what becomes of columns on their way to the program
+  double validation_share = 0;              ///< of the training channel's samples; 0: none
+  std::vector<std::string> sharded{};       ///< channels of which each host has files of its own
   std::map<std::string, double> mixture{};  ///< channel → its share of the training samples; empty: no mixture
   std::int64_t skip_bad_records = 0;        ///< of each channel; 0: none may be bad
   bool shuffle = true;
@@ -196,5 +209,6 @@ std::string to_string(ImageCrop value);
 std::string to_string(Norm value);
 std::string to_string(Resume value);
 std::string to_string(Pass value);
+std::string to_string(WeightsMatch value);
 
 }  // namespace lockstep

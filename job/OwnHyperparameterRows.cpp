@@ -303,4 +303,53 @@ HyperparameterRow mixture_row() {
       .idle = {}};
 }
 
+HyperparameterRow output_row() {
+  return {
+      .name = "output",
+      .type = "name of an output of the program",
+      .help =
+          "What the loss compares with the targets, or with loss=program the loss itself; when it is not given, the "
+          "only output, or the one named logits, and with loss=program the one named loss, or the first.",
+      .set = [](Hyperparameters& hyperparameters, const RawValue& raw) { hyperparameters.output = raw.text(); },
+      .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.output; },
+      .idle =
+          [](const Hyperparameters& h) {
+            return h.model.ends_with(".pt2") ? "" : "a built-in program has one output";
+          }};
+}
+
+HyperparameterRow weight_names_row() {
+  return {
+      .name = "weight_names",
+      .type = "list of name=stored name",
+      .help =
+          "What parameters and buffers of the program are called in initial_weights, where their names differ; a * "
+          "on each side stands for the same text, and the first match counts, as in backbone.*=model.*,head.bias=b.",
+      .set =
+          [](Hyperparameters& hyperparameters, const RawValue& raw) {
+            std::vector<WeightName> names;
+            for (const RawValue& item : raw.items()) {
+              const std::string text = item.text();
+              const std::size_t equals = std::min(text.find('='), text.size());
+              const WeightName pair = {.name = text.substr(0, equals),
+                                       .stored = text.substr(std::min(equals + 1, text.size()))};
+              const auto stars = std::ranges::count(pair.name, '*');
+              if (pair.name.empty() || pair.stored.empty() || stars > 1 ||
+                  std::ranges::count(pair.stored, '*') != stars) {
+                throw InputError(
+                    "expected name=stored name, with at most one * in each or in none, as in "
+                    "backbone.*=model.*");
+              }
+              names.push_back(pair);
+            }
+            hyperparameters.weight_names = std::move(names);
+          },
+      .get = [](const Hyperparameters& hyperparameters) -> json {
+        json list = json::array();
+        for (const auto& [name, stored] : hyperparameters.weight_names) list.push_back(name + "=" + stored);
+        return list;
+      },
+      .idle = {}};
+}
+
 }  // namespace lockstep

@@ -18,5 +18,7 @@ HyperparameterRow columns_row();
 HyperparameterRow mixture_row();
 HyperparameterRow fields_row();
 HyperparameterRow jitter_row();
+HyperparameterRow output_row();
+HyperparameterRow weight_names_row();
 
 }  // namespace lockstep

@@ -42,14 +42,18 @@ std::vector<at::Tensor> variables(const LoweredFunction& lowered, const Program&
   return tensors;
 }
 
-Artifact::Model model_of(const Program& program, TensorflowInterpreter interpreter) {
+Artifact::Model model_of(const Program& program, TensorflowInterpreter interpreter, std::vector<std::size_t> places) {
   std::vector<std::string> names;
   for (const GraphInput* input : program.graph().user_inputs()) names.push_back(input->value);
-  return [names, interpreter = std::move(interpreter)](const std::vector<at::Tensor>& inputs) {
-    std::map<std::string, at::Tensor> by_name;
-    for (std::size_t i = 0; i < inputs.size(); ++i) by_name[names.at(i)] = inputs[i];
-    return interpreter.run(by_name);
-  };
+  return
+      [names, interpreter = std::move(interpreter), places = std::move(places)](const std::vector<at::Tensor>& inputs) {
+        std::map<std::string, at::Tensor> by_name;
+        for (std::size_t i = 0; i < inputs.size(); ++i) by_name[names.at(i)] = inputs[i];
+        const std::vector<at::Tensor> returned = interpreter.run(by_name);
+        std::vector<at::Tensor> outputs;
+        for (const std::size_t place : places) outputs.push_back(returned.at(place));
+        return outputs;
+      };
 }
 
 }  // namespace
@@ -61,7 +65,8 @@ void SavedModelArtifact::check(const Program& program, const std::vector<Probe>&
   for (std::size_t i = 0; i < state.size(); ++i) {
     values[lowered.function.variables[i].argument] = state[i].detach().permute(lowered.variable_axes[i]);
   }
-  const std::string wrong = difference(model_of(program, TensorflowInterpreter(lowered.function, values)), probes);
+  const std::string wrong =
+      difference(model_of(program, TensorflowInterpreter(lowered.function, values), lowered.output_places), probes);
   if (wrong.empty()) return;
   throw InputError("a TensorFlow SavedModel would not compute what the program " + program.name() + " computes: " +
                    wrong + ". Leave saved_model out of the hyperparameter export to train without that artifact");
@@ -79,8 +84,9 @@ void SavedModelArtifact::write(const Program& program, const fs::path& directory
 
 Artifact::Model SavedModelArtifact::read_back(const Program& program, const fs::path& directory) const {
   const SavedModel model(directory / entry());
-  if (model.function() != lower(program).function) throw InternalError("the SavedModel holds another function");
-  return model_of(program, TensorflowInterpreter(model));
+  const LoweredFunction lowered = lower(program);
+  if (model.function() != lowered.function) throw InternalError("the SavedModel holds another function");
+  return model_of(program, TensorflowInterpreter(model), lowered.output_places);
 }
 
 }  // namespace lockstep

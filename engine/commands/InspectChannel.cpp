@@ -44,7 +44,7 @@ ColumnOptions usual(const FieldDescriptions& fields) {
 std::string targets_text(const std::shared_ptr<const Dataset>& dataset, const ColumnOptions& options) {
   std::string name;
   try {
-    name = dataset->spec().fields[choose_columns(dataset->spec(), {}, options).target.field].name;
+    name = dataset->spec().fields[choose_columns(dataset->spec(), {}, options).target.value().field].name;
   } catch (const InputError& error) {
     return std::string("unknown: ") + error.what();
   }

@@ -60,8 +60,12 @@ void inspect_program(const fs::path& path, bool passes) {
   for (const GraphInput* input : graph.user_inputs()) {
     std::printf("input      %-40s %s\n", input->value.c_str(), dimensions_text(graph, input->value).c_str());
   }
-  for (const std::string& output : graph.outputs) {
-    std::printf("output     %-40s %s\n", output.c_str(), dimensions_text(graph, output).c_str());
+  for (const FixedEntry& entry : graph.fixed_inputs) {
+    std::printf("fixed      %-40s %s\n", entry.name().c_str(), "as in the example");
+  }
+  const std::vector<std::string> names = graph.output_names();
+  for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
+    std::printf("output     %-40s %s\n", names[i].c_str(), dimensions_text(graph, graph.outputs[i]).c_str());
   }
   const std::map<InputKind, std::string> kinds = {
       {InputKind::kParameter, "parameter"}, {InputKind::kBuffer, "buffer"}, {InputKind::kConstant, "constant"}};

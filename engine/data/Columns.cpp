@@ -15,16 +15,15 @@ const std::vector<std::string> kTargetNames = {"targets", "labels", "target", "l
 /// The fields by their roles.
 class Choice {
  public:
-  Choice(const SampleSpec& spec, const std::vector<ProgramInput>& inputs,
-         const std::map<std::string, std::string>& names)
-      : spec_(spec), inputs_(inputs), names_(names) {
+  Choice(const SampleSpec& spec, const std::vector<ProgramInput>& inputs, const ColumnOptions& options)
+      : spec_(spec), inputs_(inputs), names_(options.names), targets_(options.targets) {
     check_names();
     for (const ProgramInput& input : inputs) fields_.push_back(named(input.name));
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (!fields_[i]) fields_[i] = spec.find(inputs[i].name);
     }
-    target_ = role(kTargetColumn, kTargetNames);
-    weight_ = role(kWeightColumn, {kWeightColumn});
+    if (targets_) target_ = role(kTargetColumn, kTargetNames);
+    if (targets_) weight_ = role(kWeightColumn, {kWeightColumn});
     if (inputs.size() == 1 && !fields_[0]) fields_[0] = spec.find(kFeaturesField);
     if (inputs.size() == 1 && !fields_[0]) fields_[0] = untaken(kInputsField);
     if (inputs.size() == 1 && !fields_[0]) fields_[0] = only_one_left();
@@ -52,12 +51,13 @@ class Choice {
   }
   void check_names() const {
     for (const auto& [name, column] : names_) {
-      if (!is_input(name) && name != kTargetColumn && name != kWeightColumn) {
+      if (!is_input(name) && !(targets_ && (name == kTargetColumn || name == kWeightColumn))) {
         std::vector<std::string> known;
         for (const ProgramInput& input : inputs_) known.push_back(input.name);
         throw InputError((name == column ? "fields names " : "columns names ") + in_quotes(name) +
                          ", which is no input of the program; its inputs are " + join(known, ", ") +
-                         ", and target and weight can be named, too");
+                         (targets_ ? ", and target and weight can be named, too"
+                                   : ", and with a loss of its own it takes nothing else"));
       }
       if (!spec_.find(column)) {
         throw InputError("columns says that " + name + " is " + in_quotes(column) +
@@ -99,6 +99,7 @@ class Choice {
   const SampleSpec& spec_;
   const std::vector<ProgramInput>& inputs_;
   const std::map<std::string, std::string>& names_;
+  bool targets_;
   std::vector<std::optional<std::size_t>> fields_;  ///< by input
   std::optional<std::size_t> target_;
   std::optional<std::size_t> weight_;
@@ -190,11 +191,13 @@ std::string describe(const SampleSpec& spec) {
 }
 
 Columns choose_columns(const SampleSpec& spec, const std::vector<ProgramInput>& inputs, const ColumnOptions& options) {
-  const Choice choice(spec, inputs, options.names);
-  Columns columns{.inputs = {}, .target = target_column(spec, choice.target(), options), .weight = {}};
+  const Choice choice(spec, inputs, options);
+  Columns columns{.inputs = {}, .target = {}, .weight = {}};
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     columns.inputs.push_back(input_column(spec, choice.input(i), inputs[i], inputs.size() == 1, options));
   }
+  if (!options.targets) return columns;
+  columns.target = target_column(spec, choice.target(), options);
   if (const auto weight = choice.weight())
     columns.weight = weight_column(spec, *weight, spec.fields[choice.target()], options);
   return columns;

@@ -25,6 +25,7 @@ struct ColumnOptions {
   /// (FieldDescriptions) is named by itself.
   std::map<std::string, std::string> names{};
   ElementType real = ElementType::kFloat;  ///< float32, or float64: what real numbers are computed in
+  bool targets = true;                     ///< false: the program takes all it needs as inputs; no target and no weight
   bool real_targets = false;               ///< integers as targets are numbers to regress on, not class labels
   Normalization normalization{};
   std::optional<std::int64_t> ignored_label{};  ///< a class label that is none, whatever its value
@@ -46,7 +47,7 @@ struct Column {
 /// What a batch is made of. Types and sizes are decided here and nowhere else.
 struct Columns {
   std::vector<Column> inputs;  ///< in the program's order
-  Column target;
+  std::optional<Column> target;
   std::optional<Column> weight;
 };
 
@@ -62,6 +63,7 @@ inline constexpr const char* kInputsField = "inputs";
 ///
 /// - An input takes the field that `names` gives it, else the field of its own name. The only input of a program may
 ///   also take the field `features` or `inputs`, or the only one that is left when target and weight are taken.
+/// - Without ColumnOptions::targets inputs are all there is; else:
 /// - The target is the field that `names` gives, else the first that is there of targets, labels, target, label and y.
 /// - The weight is the field that `names` gives, else the one named weight, if there is one: one number a sample, or
 ///   one for each number of its target.

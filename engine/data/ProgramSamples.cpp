@@ -32,7 +32,7 @@ ProgramSamples::ProgramSamples(std::shared_ptr<const Dataset> dataset, const std
     : dataset_(std::move(dataset)), inputs_(inputs.size()), ignored_label_(options.ignored_label) {
   Columns chosen = choose_columns(dataset_->spec(), inputs, options);
   columns_ = std::move(chosen.inputs);
-  columns_.push_back(std::move(chosen.target));
+  if (chosen.target) columns_.push_back(std::move(*chosen.target));
   if (chosen.weight) columns_.push_back(std::move(*chosen.weight));
   for (std::size_t i = 0; i < columns_.size(); ++i) check_range(i);
   if (class_labels()) find_classes();
@@ -67,7 +67,7 @@ ProgramSamples ProgramSamples::varied(const Variation& variation) const {
         "columns] with 1, 3 or 4 channels; there is " +
         describe(dataset_->spec()) + "; so does image_jitter: leave them out");
   }
-  if (target().sizes.size() >= 2) {
+  if (has_targets() && target().sizes.size() >= 2) {
     throw InputError("image_flip and image_padding vary inputs alone, and would part them from targets of sizes [" +
                      join(target().sizes, ", ") + "]: leave them out");
   }

@@ -34,14 +34,15 @@ class ProgramSamples {
   Shards shards(int ranks) const { return dataset_->shards() ? *dataset_->shards() : Shards(size(), ranks); }
   std::string digest() const { return dataset_->digest(); }
 
-  /// The tensors of a batch: the inputs in the program's order, the target, and the weight if there is one.
+  /// The tensors of a batch: the inputs in the program's order, the target and the weight if there are such.
   const std::vector<Column>& columns() const { return columns_; }
   std::size_t inputs() const { return inputs_; }
   const Column& input(std::size_t i) const { return columns_.at(i); }
+  bool has_targets() const { return columns_.size() > inputs_; }
   const Column& target() const { return columns_.at(inputs_); }
   bool has_weights() const { return columns_.size() == inputs_ + 2; }
 
-  bool class_labels() const { return target().transform.to() == ElementType::kInt64; }
+  bool class_labels() const { return has_targets() && target().transform.to() == ElementType::kInt64; }
   /// 1 + the largest class label that counts; 0 without class labels, and where they are too many to look at.
   std::int64_t classes() const { return classes_; }
   /// Other hosts have samples of so many classes.

@@ -47,6 +47,8 @@ class Loss {
 
   /// Whether targets that are stored as integers are class labels (int64); all others are real numbers.
   virtual bool class_labels() const = 0;
+  /// Whether it compares an output with targets; else the program computes it (loss=program), and there are none.
+  virtual bool takes_targets() const { return true; }
   /// Whether outputs are logits of yes or no, beside targets from 0 (no) to 1 (yes).
   virtual bool binary() const { return false; }
   /// What targets that are real numbers must be; nothing: any.

@@ -9,6 +9,7 @@
 #include "engine/objective/losses/MeanSquaredError.h"
 #include "engine/objective/losses/NextToken.h"
 #include "engine/objective/losses/PoissonLikelihood.h"
+#include "engine/objective/losses/ProgramLoss.h"
 
 namespace lockstep {
 
@@ -54,6 +55,7 @@ LossRegistry built_in_losses() {
        .make = [](const Hyperparameters& options,
                   const c10::Device&) { return make_cosine_embedding(options.cosine_margin); },
        .reads = {"cosine_margin"}},
+      without_options("program", make_program_loss),
   });
 }
 

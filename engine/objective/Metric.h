@@ -27,6 +27,8 @@ class Metric {
  public:
   virtual ~Metric() = default;
 
+  /// Whether it compares an output with targets: where the program computes its loss there are none.
+  virtual bool takes_targets() const { return true; }
   /// Why it cannot be measured of a batch like this: "needs class labels"; "" when it can.
   virtual std::string unfit(const MeasuredBatch& batch) const = 0;
   /// What a batch counts.

@@ -1,6 +1,7 @@
 #include "engine/objective/Objective.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/Error.h"
 #include "common/Text.h"
@@ -23,10 +24,37 @@ void require_read(const LossKind& loss, const Hyperparameters& options) {
 
 }  // namespace
 
+void Objective::see(const std::vector<std::string>& outputs) {
+  seen_ = see_outputs(outputs, output_, /*own_loss=*/!loss_->takes_targets());
+}
+
+MeasuredBatch Objective::measure(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
+                                 const at::Tensor& sample_weights, std::int64_t samples) const {
+  const at::Tensor& output = outputs.at(seen_.output);
+  if (loss_->takes_targets()) return {*loss_, output, targets, sample_weights};
+  if (!seen_.named && output.dim() != 0) {
+    throw InputError("loss=program takes the program's first output for its loss, one number, and it has the sizes " +
+                     sizes_text(output) +
+                     ": return a dictionary with the key loss, or say with output=NAME which it is");
+  }
+  if (seen_.weight) return {*loss_, output, {}, outputs.at(*seen_.weight)};
+  // A mean over the samples stands for each of them.
+  return {*loss_, output.dim() == 0 ? output.expand({samples}) : output, {}, {}};
+}
+
+void Objective::expect_weight(double of_sample) {
+  weight_of_sample_ = of_sample > 0 && std::isfinite(of_sample) ? std::exp2(std::round(std::log2(of_sample))) : 1;
+}
+
+std::string Objective::unfit(const Metric& metric, const MeasuredBatch& batch) const {
+  if (metric.takes_targets() && !loss_->takes_targets()) return "needs targets, and with loss=program there are none";
+  return metric.unfit(batch);
+}
+
 void Objective::require_measurable(const MeasuredBatch& batch, std::int64_t samples) const {
   for (const ChosenMetric& chosen : metrics_) {
     if (chosen.asked_by.empty()) continue;
-    const std::string reason = chosen.metric->unfit(batch);
+    const std::string reason = unfit(*chosen.metric, batch);
     if (!reason.empty()) throw InputError(chosen.asked_by + "=" + chosen.name + " " + reason);
     if (!chosen.metric->keeps_rows()) continue;
     const std::int64_t measured = batch.targets().dim() == 0 ? 1 : batch.targets().size(0);
@@ -67,7 +95,7 @@ Objective make_objective(const Hyperparameters& options, const c10::Device& devi
   }
   const LossKind& loss = losses.find(options.loss, "loss");
   require_read(loss, options);
-  return {loss.make(options, device), std::move(chosen)};
+  return {loss.make(options, device), std::move(chosen), options.output};
 }
 
 }  // namespace lockstep

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "engine/objective/LossRegistry.h"
+#include "engine/objective/MeasuredBatch.h"
 #include "engine/objective/MetricRegistry.h"
+#include "engine/objective/SeenOutputs.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -24,12 +26,29 @@ class Objective {
     std::string asked_by{};  ///< the hyperparameter that names it; "": measured where it fits, else left out
   };
 
-  Objective(std::shared_ptr<const Loss> loss, std::vector<ChosenMetric> metrics)
-      : loss_(std::move(loss)), metrics_(std::move(metrics)) {}
+  /// `output`: the hyperparameter of that name.
+  Objective(std::shared_ptr<const Loss> loss, std::vector<ChosenMetric> metrics, std::string output = "")
+      : loss_(std::move(loss)), metrics_(std::move(metrics)), output_(std::move(output)) {}
+
+  /// Chooses among the outputs of these names (see_outputs); without this, the first is seen.
+  void see(const std::vector<std::string>& outputs);
+  const SeenOutputs& seen() const { return seen_; }
 
   const Loss& loss() const { return *loss_; }
   /// In the order in which they are shown.
   const std::vector<ChosenMetric>& metrics() const { return metrics_; }
+  /// All that the program returned for `samples` samples beside what was wanted. Throws as Loss::terms does.
+  MeasuredBatch measure(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
+                        const at::Tensor& sample_weights, std::int64_t samples) const;
+  /// What a program's own weight comes to for one sample, about; else 1. The same on all ranks. Training scales
+  /// backward by it, so that half precision keeps its range; a power of two, which changes no other bit, is made of it.
+  void expect_weight(double of_sample);
+  /// What `samples` such samples are expected to weigh.
+  double expected_weight(std::int64_t samples, const at::Tensor& output) const {
+    return loss_->expected_weight(samples, output) * weight_of_sample_;
+  }
+  /// Why a metric cannot be measured of such a batch; "" when it can.
+  std::string unfit(const Metric& metric, const MeasuredBatch& batch) const;
   /// What metrics that keep rows (Metric::keeps_rows) may have in the memory of each rank: 512 MiB.
   static constexpr std::int64_t kMostRowNumbers = std::int64_t{1} << 26;
 
@@ -42,6 +61,9 @@ class Objective {
  private:
   std::shared_ptr<const Loss> loss_;
   std::vector<ChosenMetric> metrics_;
+  std::string output_;
+  SeenOutputs seen_{};
+  double weight_of_sample_ = 1;
 };
 
 /// The loss and the metrics that the hyperparameters name, for outputs on `device`: those that are measured by default,

@@ -181,16 +181,28 @@ void check_state(const Graph& graph, const std::map<std::string, at::Tensor>& st
   }
 }
 
+// "dynamic_shapes={"x": {0: torch.export.Dim("batch")}, …}": what makes the first dimension of all inputs free.
+std::string dynamic_shapes(const Graph& graph) {
+  std::vector<std::string> shapes;
+  for (const GraphInput* input : graph.user_inputs()) shapes.push_back(in_quotes(input->value) + ": {0: batch}");
+  for (const FixedEntry& entry : graph.fixed_inputs) {
+    if (!entry.name().empty()) shapes.push_back(in_quotes(entry.name()) + ": None");
+  }
+  return "dynamic_shapes={" + join(shapes, ", ") + "}";
+}
+
 // Anything else than a batch dimension of free size would break with the first batch of another size.
 void check_inputs(const Graph& graph) {
   for (const GraphInput* input : graph.user_inputs()) {
     const auto sizes = graph.sizes(input->value);
-    if (!sizes.empty() && std::holds_alternative<std::int64_t>(sizes[0])) {
-      throw InputError("input " + in_quotes(input->value) + " has a fixed batch size of " +
-                       std::to_string(std::get<std::int64_t>(sizes[0])) +
-                       "; export it with a dynamic one: torch.export.export(model, (x,), "
-                       "dynamic_shapes=({0: torch.export.Dim(\"batch\")},))");
-    }
+    if (!sizes.empty() && std::holds_alternative<std::string>(sizes[0])) continue;
+    throw InputError("input " + in_quotes(input->value) +
+                     (sizes.empty()
+                          ? " has no dimensions, and must have one for the batch"
+                          : " has a fixed batch size of " + std::to_string(std::get<std::int64_t>(sizes[0]))) +
+                     "; export the model with batch = torch.export.Dim(\"batch\") and torch.export.export(model, "
+                     "examples, " +
+                     dynamic_shapes(graph) + "); what is the same for all samples becomes a buffer of the model");
   }
 }
 

@@ -14,7 +14,9 @@ namespace {
 c10::OperatorHandle resolve(const Node& node) {
   if (const auto found = find_operator(node.target)) return *found;
   if (node.target.starts_with("torch.ops.higher_order.")) {
-    throw InputError("control flow (higher-order operators) is not supported; export the model without it");
+    throw InputError(
+        "control flow and other higher-order operators are not supported, but torch.no_grad and "
+        "torch.autocast(enabled=False); export the model without it");
   }
   throw InputError("it is not known; this build has the operators of PyTorch " TORCH_VERSION " and no others");
 }
@@ -63,6 +65,8 @@ Instruction ExecutionPlan::compile(const Node& node, const Graph& graph) {
       instruction.guard = argument_guard(handle.schema().name());
       instruction.arguments = conversion.convert_all(node, handle.schema());
     }
+    instruction.gradients = node.gradients;
+    instruction.autocast = node.autocast;
     instruction.statistics = batch_statistics(node);
     instruction.description = instruction.statistics ? describe_with_layer(node, graph) : describe(node);
     define_outputs(node, instruction);

@@ -1,11 +1,14 @@
 #include "engine/program/Executor.h"
 
 #include <ATen/ops/empty.h>
+#include <c10/core/DispatchKeySet.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <algorithm>
+#include <exception>
 #include <new>
 #include <span>
-#include <stdexcept>
 
 #include "common/Error.h"
 #include "common/Text.h"
@@ -111,6 +114,9 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs, Siz
 
 void Executor::execute(const Instruction& instruction, std::vector<c10::IValue>& stack, SizeCheck* check) {
   const auto failed = [&] { return instruction.description + " failed"; };
+  const c10::AutoGradMode gradients(instruction.gradients && c10::GradMode::is_enabled());
+  const c10::impl::ExcludeDispatchKeyGuard autocast(instruction.autocast ? c10::DispatchKeySet()
+                                                                         : c10::autocast_dispatch_keyset);
   try {
     for (const ArgumentSource& argument : instruction.arguments) stack.push_back(load(argument));
     call(instruction, stack, check);
@@ -129,9 +135,9 @@ void Executor::execute(const Instruction& instruction, std::vector<c10::IValue>&
     throw InputError(failed() + ": " + error.what());
   } catch (const std::bad_alloc&) {
     throw OutOfMemoryError(failed());
-  } catch (const std::length_error& error) {  // of a list of sizes or tensors that libtorch makes
-    throw InputError(failed() + ": " + error.what());
-  } catch (const std::out_of_range& error) {
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {  // of a list that libtorch makes, or of oneDNN: it lacks some types
     throw InputError(failed() + ": " + error.what());
   }
 }

@@ -7,6 +7,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/OutputPaths.h"
 #include "job/Json.h"
 
 namespace lockstep {
@@ -45,6 +46,11 @@ void add_tensors(const Argument& argument, std::vector<std::string>& names) {
 }
 
 }  // namespace
+
+std::string FixedEntry::name() const {
+  const json& inner = specification.begin().value();
+  return inner.is_object() && inner.contains("name") && inner.at("name").is_string() ? inner.at("name") : json("");
+}
 
 const Argument* Node::find(std::string_view argument) const {
   const auto found = std::ranges::find(inputs, argument, &NamedArgument::name);
@@ -165,6 +171,17 @@ void Graph::retype(int from, int to) {
   for (json& value : tensor_values(document)) {
     if (value.at("dtype") == from) value["dtype"] = to;
   }
+}
+
+std::vector<std::string> Graph::output_names() const {
+  std::vector<std::string> paths = output_paths(document);
+  for (auto fixed = fixed_outputs.rbegin(); fixed != fixed_outputs.rend(); ++fixed) {
+    if (fixed->position < paths.size()) paths.erase(paths.begin() + static_cast<std::ptrdiff_t>(fixed->position));
+  }
+  if (paths.size() == outputs.size()) return paths;
+  paths.clear();
+  for (std::size_t i = 0; i < outputs.size(); ++i) paths.push_back("output_" + std::to_string(i));
+  return paths;
 }
 
 std::vector<const GraphInput*> Graph::user_inputs() const {

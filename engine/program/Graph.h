@@ -71,6 +71,8 @@ struct Node {
   std::vector<Argument> outputs;
   nlohmann::json metadata = nlohmann::json::object();  ///< stack_trace, nn_module_stack, torch_fn: texts
   std::string name;
+  bool gradients = true;  ///< false: autograd does not record it, as under torch.no_grad
+  bool autocast = true;   ///< false: it computes in the types that it is given, as under torch.autocast(enabled=False)
 
   /// The name of the ATen operator, without overload (`conv2d`), or "" for anything else.
   std::string aten_name() const;
@@ -112,10 +114,23 @@ struct GraphInput {
   bool persistent = true;  ///< buffers: part of the state dict
 };
 
+/// An argument of the exported forward, or something that it returned, that is no tensor: None, a number, a text. The
+/// graph holds what the exporter saw of it, so that no run needs it.
+struct FixedEntry {
+  std::size_t position;          ///< among all inputs, or all outputs
+  nlohmann::json specification;  ///< in the signature
+  nlohmann::json value;          ///< in the graph
+
+  /// What an argument is called; "" where the archive does not say.
+  std::string name() const;
+};
+
 struct Graph {
   std::vector<GraphInput> inputs;    ///< in the order the graph lists them
   std::vector<std::string> outputs;  ///< names of tensors
   std::vector<Node> nodes;
+  std::vector<FixedEntry> fixed_inputs{};  ///< in ascending positions
+  std::vector<FixedEntry> fixed_outputs{};
   /// model.json without what the fields above hold: tensor values, module calls, versions. The functions below read and
   /// change it; nothing but GraphFormat and what makes a graph knows how it is made up.
   nlohmann::json document;
@@ -136,6 +151,9 @@ struct Graph {
   /// Values of element type `from` become values of type `to`; types are numbered as the archive does.
   void retype(int from, int to);
   std::vector<const GraphInput*> user_inputs() const;
+  /// What each of `outputs` is called: by the keys of the dictionary, or the fields of the dataclass, that the forward
+  /// returned, `logits`; within another, `hidden_states.0`. What has no name is called by its place: `output_0`.
+  std::vector<std::string> output_names() const;
 };
 
 }  // namespace lockstep

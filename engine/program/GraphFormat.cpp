@@ -11,6 +11,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/Regions.h"
 #include "job/Json.h"
 
 namespace lockstep {
@@ -182,6 +183,32 @@ Node read_node(const json& document) {
   return node;
 }
 
+void check_tensor_values(const json& values);
+
+// With the nodes of regions in the place of their calls. `graph` is told of their values.
+std::vector<Node> read_nodes(const json& list, json& graph) {
+  std::vector<Node> nodes;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    try {
+      Node node = read_node(list.at(i));
+      if (!Region::is(node)) {
+        nodes.push_back(std::move(node));
+        continue;
+      }
+      const Region region(node);
+      json inner = region.graph();
+      check_tensor_values(inner.at("tensor_values"));
+      std::vector<Node> body = read_nodes(region.graph().at("nodes"), inner);
+      for (Node& inlined : region.inlined(std::move(body), inner, graph)) nodes.push_back(std::move(inlined));
+    } catch (const json::exception& error) {
+      throw InputError("node " + std::to_string(i) + ": " + error.what());
+    } catch (const InputError& error) {
+      throw InputError("node " + std::to_string(i) + ": " + error.what());
+    }
+  }
+  return nodes;
+}
+
 json write_node(const Node& node) {
   json inputs = json::array();
   for (const NamedArgument& input : node.inputs) {
@@ -223,11 +250,58 @@ GraphInput read_input_spec(const json& spec) {
   if (kind == "user_input" && value.at("arg").contains("as_tensor")) {
     return {InputKind::kUserInput, value.at("arg").at("as_tensor").at("name"), "", true};
   }
-  if (kind == "user_input") {
-    throw InputError("an input of the program is " + in_words(value.at("arg")) + ": inputs must be tensors" +
-                     "; leave out of example_inputs what is none");
+  throw InputError("an input of kind " + in_quotes(kind) + " is not supported: inputs must be tensors, None, or " +
+                   "numbers that are the same in every call");
+}
+
+// Whether it stands for something that is no tensor and the same in every run.
+bool is_fixed_input(const json& spec) {
+  require_one_kind(spec);
+  if (spec.begin().key() == "constant_input") return true;
+  if (spec.begin().key() != "user_input") return false;
+  const json& argument = spec.begin().value().at("arg");
+  for (const char* changing : {"as_sym_int", "as_sym_float", "as_sym_bool"}) {
+    if (!argument.contains(changing)) continue;
+    throw InputError("an input of the program is " + in_words(argument) +
+                     ", a number that changes from call to call: leave it out of dynamic_shapes, and it keeps the "
+                     "example's value; or make it a tensor");
   }
-  throw InputError("an input of kind " + in_quotes(kind) + " is not supported: inputs must be tensors");
+  return !argument.contains("as_tensor");
+}
+
+void read_inputs(const json& specs, const json& values, Graph& graph) {
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (is_fixed_input(specs[i])) {
+      graph.fixed_inputs.push_back({i, specs[i], values.at(i)});
+    } else {
+      graph.inputs.push_back(read_input_spec(specs[i]));
+    }
+  }
+}
+
+void read_outputs(const json& specs, const json& values, Graph& graph) {
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    require_one_kind(specs[i]);
+    const std::string kind = specs[i].begin().key();
+    if (kind != "user_output") {
+      throw InputError("an output of kind " + in_quotes(kind) + " shows an inference form" + std::string(kHowToExport));
+    }
+    const json& argument = specs[i].begin().value().at("arg");
+    if (argument.contains("as_tensor")) {
+      graph.outputs.push_back(argument.at("as_tensor").at("name"));
+    } else {
+      graph.fixed_outputs.push_back({i, specs[i], values.at(i)});
+    }
+  }
+}
+
+// Puts them back where they were.
+void insert(const std::vector<FixedEntry>& entries, json& specs, json& values) {
+  for (const FixedEntry& entry : entries) {
+    const auto position = static_cast<std::ptrdiff_t>(entry.position);
+    specs.insert(specs.begin() + position, entry.specification);
+    values.insert(values.begin() + position, entry.value);
+  }
 }
 
 json write_input_spec(const GraphInput& input) {
@@ -272,35 +346,17 @@ Graph read_document(json document) {
   const json& version = document.at("schema_version");
   if (version.at("major") != 8) {
     throw InputError("schema version " + version.at("major").dump() + "." + version.at("minor").dump() +
-                     " is not known; version 8 (torch 2.8 to 2.11) is: export the model with such a torch");
+                     " is not known; version 8 (torch 2.8 to 2.15) is: export the model with such a torch");
   }
   json& module = document.at("graph_module");
   json& signature = module.at("signature");
   Graph graph;
-  for (const json& spec : signature.at("input_specs")) graph.inputs.push_back(read_input_spec(spec));
-  for (const json& spec : signature.at("output_specs")) {
-    require_one_kind(spec);
-    const std::string kind = spec.begin().key();
-    if (kind != "user_output") {
-      throw InputError("an output of kind " + in_quotes(kind) + " shows an inference form" + std::string(kHowToExport));
-    }
-    const json& argument = spec.begin().value().at("arg");
-    if (!argument.contains("as_tensor")) {
-      throw InputError("an output of the program is " + in_words(argument) + ": return tensors only");
-    }
-    graph.outputs.push_back(argument.at("as_tensor").at("name"));
-  }
   json& body = module.at("graph");
+  read_inputs(signature.at("input_specs"), body.at("inputs"), graph);
+  read_outputs(signature.at("output_specs"), body.at("outputs"), graph);
   check_tensor_values(body.at("tensor_values"));
-  for (std::size_t i = 0; i < body.at("nodes").size(); ++i) {
-    try {
-      graph.nodes.push_back(read_node(body.at("nodes").at(i)));
-    } catch (const json::exception& error) {
-      throw InputError("node " + std::to_string(i) + ": " + error.what());
-    } catch (const InputError& error) {
-      throw InputError("node " + std::to_string(i) + ": " + error.what());
-    }
-  }
+  const json nodes = std::move(body.at("nodes"));
+  graph.nodes = read_nodes(nodes, body);
   for (const char* held : {"nodes", "inputs", "outputs"}) body.erase(held);
   module.erase("signature");
   graph.document = std::move(document);
@@ -335,6 +391,8 @@ std::string write_graph(const Graph& graph) {
     output_specs.push_back({{"user_output", {{"arg", tensor}}}});
     outputs.push_back(tensor);
   }
+  insert(graph.fixed_inputs, input_specs, inputs);
+  insert(graph.fixed_outputs, output_specs, outputs);
   json nodes = json::array();
   for (const Node& node : graph.nodes) nodes.push_back(write_node(node));
   module["signature"] = {{"input_specs", input_specs}, {"output_specs", output_specs}};

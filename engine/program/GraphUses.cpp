@@ -6,12 +6,24 @@
 
 namespace lockstep {
 
+namespace {
+
+bool same_region(const Node& a, const Node& b) { return a.gradients == b.gradients && a.autocast == b.autocast; }
+
+}  // namespace
+
 GraphUses::GraphUses(const Graph& graph) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     for (const std::string& name : graph.nodes[i].tensors()) ++readers_[name];
     if (const std::string output = graph.nodes[i].output(); !output.empty()) makers_[output] = i;
   }
   for (const std::string& output : graph.outputs) ++readers_[output];
+  for (const Node& node : graph.nodes) {
+    for (const std::string& name : node.tensors()) {
+      const auto maker = makers_.find(name);
+      if (maker != makers_.end() && !same_region(graph.nodes[maker->second], node)) makers_.erase(maker);
+    }
+  }
 }
 
 int GraphUses::readers(const std::string& value) const {

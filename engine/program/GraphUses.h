@@ -16,7 +16,8 @@ class GraphUses {
 
   /// How many nodes read a value; being an output of the graph counts as one more.
   int readers(const std::string& value) const;
-  /// The node of this operator that makes `value`, or nullptr. `graph` is the one that this was made of.
+  /// The node of this operator that makes `value`, or nullptr; also where a node reads it that computes otherwise, with
+  /// gradients or autocast off: the two cannot become one. `graph` is the one that this was made of.
   Node* maker(Graph& graph, const std::string& value, const std::string& target) const;
 
  private:

@@ -43,6 +43,8 @@ struct Instruction {
   std::vector<bool> output_is_list;
   std::vector<Slot> last_uses;  ///< whose values are dropped when it has run
   std::optional<BatchStatistics> statistics;
+  bool gradients = true;    ///< Node::gradients
+  bool autocast = true;     ///< Node::autocast
   std::string description;  ///< of the node, for errors; with its layer where the node takes statistics
 
   /// Calls `use` with each slot that the instruction reads.

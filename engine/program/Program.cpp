@@ -70,9 +70,20 @@ const at::Tensor& Program::tensor(const GraphInput& input) const { return state_
 std::vector<StateTensor> Program::state() const {
   std::vector<StateTensor> tensors;
   for (const GraphInput& input : graph_.inputs) {
-    if (input.kind != InputKind::kUserInput) tensors.push_back({input.state_name, input.kind, tensor(input)});
+    if (input.kind == InputKind::kUserInput) continue;
+    const bool in_state_dict =
+        input.kind == InputKind::kParameter || (input.kind == InputKind::kBuffer && input.persistent);
+    tensors.push_back({input.state_name, input.kind, tensor(input), in_state_dict});
   }
   return tensors;
+}
+
+std::vector<std::string> Program::names_of(const at::Tensor& tensor) const {
+  std::vector<std::string> names;
+  for (const StateTensor& entry : state()) {
+    if (entry.tensor.is_same(tensor)) names.push_back(entry.name);
+  }
+  return names;
 }
 
 std::vector<StateTensor> Program::trained_parameters() const {

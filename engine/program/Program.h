@@ -16,6 +16,7 @@ struct StateTensor {
   std::string name;  ///< `fc.weight`, as in PyTorch's state dict
   InputKind kind = InputKind::kParameter;
   at::Tensor tensor;
+  bool in_state_dict = true;  ///< PyTorch's: parameters and persistent buffers are
 };
 
 /// A graph and its state. Copies share tensors. Tied parameters (two names of one tensor) are one tensor here.
@@ -33,6 +34,8 @@ class Program {
   const at::Tensor& tensor(const GraphInput& input) const;
   /// All parameters, buffers and constants in the order of the graph's inputs, every name once.
   std::vector<StateTensor> state() const;
+  /// All names of a tensor of the state, in the same order: several when it is tied.
+  std::vector<std::string> names_of(const at::Tensor& tensor) const;
   /// Parameters to train (requires_grad), each tensor once, in the order in which backward meets them: the reverse of
   /// their first use in the graph. Parameters that no node uses are not among them.
   std::vector<StateTensor> trained_parameters() const;

@@ -26,7 +26,8 @@ namespace {
 void check_channel(ProgramSamples& samples, Executor& executor, const Objective& objective, Precision precision,
                    const RankContext& context) {
   const Batch batch = first_batch(samples, 1, context);
-  const at::Tensor output = forward(executor, batch.inputs, precision);
+  const std::vector<at::Tensor> outputs = forward(executor, batch.inputs, precision);
+  const at::Tensor& output = outputs.at(objective.seen().output);
   if (objective.loss().class_labels() && output.dim() == batch.targets.dim() + 1) {
     const std::int64_t classes = output.size(-1);
     samples.require_classes(classes, "the program has " + std::to_string(classes) + " classes");
@@ -34,7 +35,7 @@ void check_channel(ProgramSamples& samples, Executor& executor, const Objective&
   if (const auto range = objective.loss().target_range()) {
     samples.require_targets(range->least, range->most, range->except, range->expected);
   }
-  const MeasuredBatch measured(objective.loss(), output, batch.targets, batch.weights);
+  const MeasuredBatch measured = objective.measure(outputs, batch.targets, batch.weights, batch.size);
   if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
   objective.require_measurable(measured, samples.shards(context.host.size()).samples());
 }
@@ -98,7 +99,8 @@ void check_predictions(const LoadedJob& job, const Program& rewritten, Precision
   Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
   for (const auto& [channel, predicted] : job.data.predicted) {
     try {
-      const at::Tensor output = forward(executor, first_batch(predicted.samples, 1, context).inputs, precision);
+      const at::Tensor output = forward(executor, first_batch(predicted.samples, 1, context).inputs, precision)
+                                    .at(job.objective.seen().output);
       const std::int64_t numbers = output.numel() + predicted.samples.target().numbers();
       if (output.dim() > 0 && output.size(0) == 1 && numbers <= kMostNumbers) continue;
       throw InputError("predict writes outputs [batch, …] in a line for each sample, of at most " +

@@ -114,10 +114,10 @@ std::optional<std::int64_t> find_safe_vocabulary(const Graph& graph, const std::
   return smallest_count(graph, input, /*parts=*/true);
 }
 
-SampleSpec fitting_samples(const Graph& graph, bool class_labels) {
+SampleSpec fitting_samples(const Graph& graph, const std::string& output, bool class_labels) {
   SampleSpec spec;
   for (const GraphInput* input : graph.user_inputs()) spec.fields.push_back(input_field(graph, input->value));
-  const std::string& output = graph.outputs.at(0);
+  if (output.empty()) return spec;
   const bool doubles = static_cast<ElementType>(graph.scalar_type(output)) == ElementType::kDouble;
   Field target{.name = "targets",
                .type = doubles ? ElementType::kDouble : ElementType::kFloat,

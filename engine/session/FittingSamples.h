@@ -10,12 +10,12 @@
 
 namespace lockstep {
 
-/// Samples that fit the inputs of a program, and its first output: a field for each input, by its name, and at last the
-/// field `targets`; sizes and types as the graph records them; with `class_labels` a label for every position of an
-/// output [batch, …, classes], else a number for every element. Integers as input are tokens (find_safe_vocabulary),
-/// bool is 0 or 1. Throws InputError when a size but the batch's is open, when nothing bounds the tokens, and for
-/// inputs of other types than int64, int32, bool, float32 and float64.
-SampleSpec fitting_samples(const Graph& graph, bool class_labels);
+/// Samples that fit the inputs of a program, and its output `target`: a field for each input, by its name, and at last
+/// the field `targets`, or none of those where `target` is ""; sizes and types as the graph records them; with
+/// `class_labels` a label for every position of an output [batch, …, classes], else a number for every element.
+/// Integers as input are tokens (find_safe_vocabulary), bool is 0 or 1. Throws InputError when a size but the batch's
+/// is open, when nothing bounds the tokens, and for inputs of other types than int64, int32, bool, float32 and float64.
+SampleSpec fitting_samples(const Graph& graph, const std::string& target, bool class_labels);
 
 /// What all integers of an input must be below: the smallest count that an operator takes of them as a whole, in
 /// whatever order (OperatorTraits::bound); for an embedding the rows of its table. Nothing when no operator says one.

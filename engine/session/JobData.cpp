@@ -204,12 +204,13 @@ void share_classes(ProgramSamples& samples, Communicator& communicator) {
   samples.widen_classes(classes);
 }
 
-ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels) {
+ColumnOptions column_options(const Hyperparameters& hyperparameters, const Loss& loss) {
   std::map<std::string, std::string> names = hyperparameters.columns;
   for (const auto& [name, parts] : hyperparameters.fields) names.emplace(name, name);
   return {.names = std::move(names),
           .real = hyperparameters.precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat,
-          .real_targets = !class_labels,
+          .targets = loss.takes_targets(),
+          .real_targets = !loss.class_labels(),
           .normalization = {.mean = {hyperparameters.input_mean}, .std = {hyperparameters.input_std}},
           .ignored_label = hyperparameters.ignore_index};
 }

@@ -9,6 +9,7 @@
 #include "common/Error.h"
 #include "engine/data/Formats.h"
 #include "engine/data/ProgramSamples.h"
+#include "engine/objective/Loss.h"
 #include "engine/program/Program.h"
 #include "engine/train/NamedDataset.h"
 #include "engine/train/RankContext.h"
@@ -52,8 +53,8 @@ JobData choose_channels(const JobConfig& config);
 Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
                        const RankContext& context);
 
-/// How columns become what a program computes on; targets of integers are class labels when `class_labels` says so.
-ColumnOptions column_options(const Hyperparameters& hyperparameters, bool class_labels);
+/// How columns become what a program computes on, for this loss.
+ColumnOptions column_options(const Hyperparameters& hyperparameters, const Loss& loss);
 
 /// Joins a channel's columns to inputs. Throws InputError when they do not fit; it names what the channel holds
 /// besides, where a missing column may be.

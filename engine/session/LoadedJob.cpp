@@ -1,5 +1,7 @@
 #include "engine/session/LoadedJob.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -14,8 +16,12 @@
 #include "engine/collectives/Agreement.h"
 #include "engine/data/SyntheticDataset.h"
 #include "engine/program/BuiltinPrograms.h"
+#include "engine/program/Executor.h"
 #include "engine/session/DescribedFields.h"
+#include "engine/session/FirstSamples.h"
 #include "engine/session/FittingSamples.h"
+#include "engine/session/FrozenParameters.h"
+#include "engine/session/InitialWeights.h"
 #include "engine/session/SetUpPhase.h"
 
 namespace lockstep {
@@ -66,6 +72,16 @@ void require_same_channels(const Hyperparameters& options, const JobData& data, 
                             {"the program", is_builtin_program(options.model) ? options.model : "of a file"}});
 }
 
+// What the program's own weight of a sample is, about; 0 where it has none, or this host has no samples.
+double weight_of_sample(const Objective& objective, const Program& inference, const ProgramSamples& train) {
+  constexpr std::int64_t kMost = 16;
+  const std::int64_t count = std::min(kMost, train.dataset()->readable());
+  if (!objective.seen().weight || count == 0) return 0;
+  const c10::NoGradGuard no_grad;
+  const std::vector<at::Tensor> outputs = Executor(inference).run(first_inputs(train, count));
+  return objective.measure(outputs, {}, {}, count).loss().weight.item<double>() / static_cast<double>(count);
+}
+
 }  // namespace
 
 LoadedJob load_job(const JobConfig& config, const Registries& registries, const RankContext& context) {
@@ -80,8 +96,8 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
     if (synthetic || !is_builtin_program(options.model)) program = load_program(options, nullptr);
   });
   require_same_channels(options, data, context.host);
-  const bool class_labels = objective->loss().class_labels();
-  const ColumnOptions columns = column_options(options, class_labels);
+  const Loss& loss = objective->loss();
+  const ColumnOptions columns = column_options(options, loss);
   Channels channels;
   if (!synthetic) {
     channels = open_channels(config, data, registries.formats, program ? &program->graph() : nullptr, context);
@@ -90,10 +106,15 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
   }
   if (!program) program = program_for(options, channels.at(data.train), columns, context.host);
   std::optional<LoadedProgram> loaded;
+  std::string weights;
+  double weight = 0;
   set_up_phase(context.host, [&] {
+    const Graph& graph = program->graph();
+    objective->see(graph.output_names());
     if (synthetic) {
-      SampleSpec spec = fitting_samples(program->graph(), class_labels);
-      if (objective->loss().target_range()) {  // 0 and 1 are in all of them
+      const std::string target = loss.takes_targets() ? graph.outputs.at(objective->seen().output) : "";
+      SampleSpec spec = fitting_samples(graph, target, loss.class_labels());
+      if (loss.target_range()) {  // 0 and 1 are in all of them
         spec.fields.back().type = ElementType::kInt64;
         spec.fields.back().bound = 2;
       }
@@ -105,10 +126,18 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
     }
     for (const std::string& name : options.predict) add_predicted(data, name, channels.at(name), *program, columns);
     check_variation(data, options);
+    weights = load_initial_weights(options, *program);
+    freeze_parameters(*program, options.freeze);
     loaded.emplace(std::move(*program));
+    weight = weight_of_sample(*objective, loaded->inference, data.samples.at(data.train));
   });
+  context.host.all_reduce(&weight, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
+  objective->expect_weight(weight);
   for (auto& [name, samples] : data.samples) share_classes(samples, context.host);
-  return {.objective = std::move(*objective), .data = std::move(data), .program = std::move(*loaded)};
+  return {.objective = std::move(*objective),
+          .data = std::move(data),
+          .program = std::move(*loaded),
+          .weights = std::move(weights)};
 }
 
 }  // namespace lockstep

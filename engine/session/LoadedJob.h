@@ -1,6 +1,8 @@
 // A job's data and program, which must fit each other.
 #pragma once
 
+#include <string>
+
 #include "engine/objective/Objective.h"
 #include "engine/session/JobData.h"
 #include "engine/session/LoadedProgram.h"
@@ -15,6 +17,7 @@ struct LoadedJob {
   Objective objective;
   JobData data;
   LoadedProgram program;
+  std::string weights{};  ///< what came of the hyperparameter initial_weights, in words; "" without
 };
 
 /// Reads the program and then the data, which is of one of the formats or with data=synthetic made for the program,

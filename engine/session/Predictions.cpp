@@ -98,16 +98,18 @@ class PredictionFile {
 class ChannelPredictions {
  public:
   /// Keeps references.
-  ChannelPredictions(const Predicted& channel, Executor& executor, const Hyperparameters& options, bool class_labels,
-                     const RankContext& context)
+  ChannelPredictions(const Predicted& channel, Executor& executor, const Hyperparameters& options,
+                     const Objective& objective, const RankContext& context)
       : samples_(Prefetcher::samples_for(context.device, channel.samples)),
         executor_(executor),
         options_(options),
+        output_(objective.seen().output),
         context_(context) {
-    const at::Tensor output = forward(executor, first_batch(channel.samples, 1, context).inputs, options.precision);
+    const at::Tensor output =
+        forward(executor, first_batch(channel.samples, 1, context).inputs, options.precision).at(output_);
     form_ = {.targets = channel.has_targets ? channel.samples.target().numbers() : 0,
              .outputs = output.numel(),
-             .classes = class_labels && output.dim() > 1 ? output.size(-1) : 0,
+             .classes = objective.loss().class_labels() && output.dim() > 1 ? output.size(-1) : 0,
              .doubles = output.scalar_type() == at::kDouble};
   }
 
@@ -158,7 +160,7 @@ class ChannelPredictions {
       last = batch.last_of_step;
       if (batch.size == 0) continue;
       const auto rows = [&](const at::Tensor& tensor) { return tensor.to(at::kDouble).reshape({batch.size, -1}); };
-      std::vector<at::Tensor> parts = {rows(forward(executor_, batch.inputs, options_.precision))};
+      std::vector<at::Tensor> parts = {rows(forward(executor_, batch.inputs, options_.precision).at(output_))};
       if (form_.targets > 0) parts.insert(parts.begin(), rows(batch.targets));
       const at::Tensor lines = at::cat(parts, 1);
       if (lines.size(1) != form_.numbers()) {
@@ -203,6 +205,7 @@ class ChannelPredictions {
   ProgramSamples samples_;
   Executor& executor_;
   const Hyperparameters& options_;
+  std::size_t output_;  ///< which of the program's outputs
   const RankContext& context_;
   LineForm form_;
   std::exception_ptr error_;
@@ -220,8 +223,7 @@ std::vector<std::filesystem::path> write_predictions(const JobConfig& config, co
   Executor executor(apply_passes(program, options.passes).on(context.device.place()));
   if (context.leads()) remove_abandoned_staging(config.output_data_dir);
   for (const std::string& channel : options.predict) {
-    ChannelPredictions predictions(job.data.predicted.at(channel), executor, options,
-                                   job.objective.loss().class_labels(), context);
+    ChannelPredictions predictions(job.data.predicted.at(channel), executor, options, job.objective, context);
     const std::string name = "predictions_" + channel + ".csv";
     std::optional<PredictionFile> file;
     require_all_ok(context.host, [&] {

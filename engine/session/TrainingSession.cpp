@@ -15,6 +15,7 @@
 #include "engine/program/Passes.h"
 #include "engine/session/Ending.h"
 #include "engine/session/FitChecks.h"
+#include "engine/session/FrozenParameters.h"
 #include "engine/session/JobIdentity.h"
 #include "engine/session/Predictions.h"
 #include "engine/session/Resume.h"
@@ -100,6 +101,9 @@ void TrainingSession::make_trainer() {
 void TrainingSession::announce() {
   if (!context_.leads()) return;
   events_.run_started(run_started(config_, *job_, *trainer_, context_));
+  if (!job_->weights.empty()) events_.note({.text = job_->weights});
+  if (const std::string trained = trained_share(job_->program.program); !trained.empty())
+    events_.note({.text = trained});
   for (const auto& [channel, samples] : job_->data.samples) {
     if (const std::string note = samples.dataset()->note(); !note.empty()) {
       events_.note({.text = "channel " + channel + ": " + note});

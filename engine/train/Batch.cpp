@@ -5,14 +5,14 @@ namespace lockstep {
 Batch Batch::clone() const {
   Batch copy{.size = size, .last_of_step = last_of_step};
   for (const at::Tensor& input : inputs) copy.inputs.push_back(input.clone());
-  copy.targets = targets.clone();
+  if (targets.defined()) copy.targets = targets.clone();
   if (weights.defined()) copy.weights = weights.clone();
   return copy;
 }
 
 void Batch::copy_from(const Batch& other) {
   for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i].copy_(other.inputs[i]);
-  targets.copy_(other.targets);
+  if (targets.defined()) targets.copy_(other.targets);
   if (weights.defined()) weights.copy_(other.weights);
 }
 

@@ -32,15 +32,14 @@ void EagerComputation::seed(std::int64_t global_step, std::int64_t micro_batch) 
 
 StepComputation::Share EagerComputation::forward(const Batch& batch, std::int64_t global_batch_size) {
   if (sync_) sync_->begin();
-  const at::Tensor output = lockstep::forward(executor_, batch.inputs, options_.precision);
-  const Loss& kind = objective_.loss();
-  const LossTerms terms = kind.terms(output, batch.targets, batch.weights);
-  const double expected = kind.expected_weight(global_batch_size, output);
-  loss_ = terms.sum.div(expected);
+  const std::vector<at::Tensor> outputs = lockstep::forward(executor_, batch.inputs, options_.precision);
+  const MeasuredBatch measured = objective_.measure(outputs, batch.targets, batch.weights, batch.size);
+  const double expected = objective_.expected_weight(global_batch_size, measured.output());
+  loss_ = measured.loss().sum.div(expected);
   if (sync_) loss_ = sync_->tie(loss_);
   return {.loss = loss_.detach(),
-          .weight = terms.weight,
-          .here = kind.expected_weight(batch.size, output),
+          .weight = measured.loss().weight,
+          .here = objective_.expected_weight(batch.size, measured.output()),
           .expected = expected};
 }
 

@@ -38,9 +38,9 @@ std::optional<Evaluation> Evaluator::evaluate(const ProgramSamples& given, const
       const Batch batch = inputs.next();
       last = batch.last_of_step;
       if (batch.size == 0) continue;
-      const at::Tensor output = forward(executor_, batch.inputs, precision_);
+      const std::vector<at::Tensor> outputs = forward(executor_, batch.inputs, precision_);
       inputs.prefetch();
-      totals.add(MeasuredBatch(objective_.loss(), output, batch.targets, batch.weights), batch.size);
+      totals.add(objective_.measure(outputs, batch.targets, batch.weights, batch.size), batch.size);
     }
   }
   return totals.evaluation(stopped, communicator_, host_);

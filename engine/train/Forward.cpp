@@ -30,9 +30,9 @@ class Autocast {
 
 }  // namespace
 
-at::Tensor forward(Executor& executor, const std::vector<at::Tensor>& inputs, Precision precision) {
+std::vector<at::Tensor> forward(Executor& executor, const std::vector<at::Tensor>& inputs, Precision precision) {
   const Autocast autocast(inputs.at(0).device().type(), precision);
-  return executor.run(inputs).at(0);
+  return executor.run(inputs);
 }
 
 }  // namespace lockstep

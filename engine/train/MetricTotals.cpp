@@ -92,7 +92,7 @@ void MetricTotals::add(const MeasuredBatch& batch, std::int64_t samples) {
   }
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     const Metric& metric = *objective_.metrics()[i].metric;
-    if (!metric.unfit(batch).empty()) continue;
+    if (!objective_.unfit(metric, batch).empty()) continue;
     parts_[i].push_back(metric.counts(batch));
     if (parts_[i].size() == (metric.keeps_rows() ? kMostParts : 2)) parts_[i] = {merged(i)};
   }

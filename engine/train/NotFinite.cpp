@@ -26,7 +26,7 @@ double computed(double exact, ElementType type) {
 }
 
 std::string describe(const ProgramSamples& data, const Column& column, std::int64_t at, std::int64_t sample) {
-  const bool input = &column != &data.target();
+  const bool input = !data.has_targets() || &column != &data.target();
   const std::string whole = "the " + std::string(input ? "input" : "target") +
                             (input && data.inputs() > 1 ? " " + column.name : "") + " of sample " +
                             std::to_string(sample);
@@ -67,7 +67,8 @@ std::vector<StateTensor> trained_state(const Program& program) {
 
 std::string find_not_finite(const ProgramSamples& data, std::span<const std::int64_t> samples) {
   for (const std::int64_t sample : samples) {
-    for (std::size_t i = 0; i <= data.inputs(); ++i) {
+    const std::size_t columns = data.inputs() + (data.has_targets() ? 1 : 0);
+    for (std::size_t i = 0; i < columns; ++i) {
       const Column& column = data.columns()[i];
       const ElementType type = column.transform.to();
       if (!is_real(type)) continue;

@@ -11,23 +11,17 @@ namespace {
 
 constexpr double kMiB = 1024 * 1024;
 
-// The parameter's own name first, then those that it is tied to.
-std::vector<std::string> names_of(const StateTensor& parameter, const std::vector<StateTensor>& state) {
-  std::vector<std::string> names = {parameter.name};
-  for (const StateTensor& entry : state) {
-    if (entry.tensor.is_same(parameter.tensor) && entry.name != parameter.name) names.push_back(entry.name);
-  }
-  return names;
-}
-
 }  // namespace
 
 BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program) {
   const std::vector<StateTensor> parameters = program.trained_parameters();
-  if (parameters.empty()) throw InputError("the program " + program.name() + " has no parameter to train");
-  const std::vector<StateTensor> state = program.state();
+  if (parameters.empty()) {
+    throw InputError(
+        "the program " + program.name() + " has no parameter to train" +
+        (program.parameter_count() > 0 ? ": all that its operators use are frozen (requires_grad=False)" : ""));
+  }
   std::vector<std::vector<std::string>> names;
-  for (const StateTensor& parameter : parameters) names.push_back(names_of(parameter, state));
+  for (const StateTensor& parameter : parameters) names.push_back(program.names_of(parameter.tensor));
   const auto groups = assign_groups(names, hyperparameters.parameter_groups, hyperparameters.weight_decay);
   std::vector<ParameterLayout> layouts;
   for (std::size_t i = 0; i < parameters.size(); ++i) {

@@ -39,8 +39,10 @@ Batch Prefetcher::batch_of(const MicroBatch& batch, std::vector<at::Tensor> colu
     result.weights = columns.back();
     columns.pop_back();
   }
-  result.targets = columns.back();
-  columns.pop_back();
+  if (samples_.has_targets()) {
+    result.targets = columns.back();
+    columns.pop_back();
+  }
   result.inputs = std::move(columns);
   return result;
 }

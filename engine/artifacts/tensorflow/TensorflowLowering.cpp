@@ -101,15 +101,24 @@ void TensorflowLowering::lower_inputs() {
   std::ranges::sort(result_.function.inputs, {}, &TensorflowTensor::name);
 }
 
+// TensorFlow hands a dictionary's values over in the order of its keys.
 void TensorflowLowering::lower_outputs() {
+  std::vector<TensorflowTensor>& outputs = result_.function.outputs;
+  std::vector<std::string> names = graph_.output_names();
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
     const auto found = values_.find(graph_.outputs[i]);
     if (found == values_.end()) {
       throw InputError("a SavedModel cannot return " + in_quotes(graph_.outputs[i]) + ", which no operator computes");
     }
     const Value value = row_major(found->second);
-    result_.function.outputs.push_back(
-        {"output_" + std::to_string(i), value.type, known_sizes(value.sizes), value.reference});
+    names[i] = identifier(names[i]);
+    while (std::ranges::find(outputs, names[i], &TensorflowTensor::name) != outputs.end()) names[i] += "_";
+    outputs.push_back({names[i], value.type, known_sizes(value.sizes), value.reference});
+  }
+  std::ranges::sort(outputs, {}, &TensorflowTensor::name);
+  for (const std::string& name : names) {
+    const auto place = std::ranges::find(outputs, name, &TensorflowTensor::name) - outputs.begin();
+    result_.output_places.push_back(static_cast<std::size_t>(place));
   }
 }
 

@@ -18,7 +18,8 @@ namespace lockstep {
 struct LoweredFunction {
   TensorflowFunction function;
   std::vector<std::vector<std::int64_t>>
-      variable_axes;  ///< the variable's dimension i is the tensor's dimension axes[i]
+      variable_axes;                       ///< the variable's dimension i is the tensor's dimension axes[i]
+  std::vector<std::size_t> output_places;  ///< of each output of the program, among the function's
 };
 
 /// Two names of one tensor (tied parameters): name → the name that stands for both.

@@ -15,6 +15,7 @@ class MeanLoss : public Metric {
   std::string unfit(const MeasuredBatch& batch) const override {
     return perplexity_ && !batch.class_labels() ? "needs class labels" : "";
   }
+  bool takes_targets() const override { return false; }
   at::Tensor counts(const MeasuredBatch& batch) const override { return counts_of({batch.loss().sum}); }
   Measurement result(const at::Tensor& counts, double weight) const override {
     const double mean = *counts.const_data_ptr<double>() / weight;

@@ -35,8 +35,8 @@ TEST(Columns, GoToTheInputsByName) {
   EXPECT_EQ(columns.inputs[1].sizes, (Sizes{1, 8, 8}));
   EXPECT_EQ(columns.inputs[2].field, 1);
   EXPECT_TRUE(columns.inputs[2].transform.copies());
-  EXPECT_EQ(columns.target.field, 4);
-  EXPECT_EQ(columns.target.transform.to(), ElementType::kInt64);
+  EXPECT_EQ(columns.target->field, 4);
+  EXPECT_EQ(columns.target->transform.to(), ElementType::kInt64);
   ASSERT_TRUE(columns.weight.has_value());
   EXPECT_EQ(columns.weight->field, 3);
 }
@@ -48,7 +48,7 @@ TEST(Columns, OtherNamesAreMapped) {
       {"image", "images"}, {"table", "tables"}, {"mask", "masks"}, {"target", "ys"}, {"weight", "weights"}};
   const Columns columns = choose_columns(other, inputs(), {.names = names});
   EXPECT_EQ(columns.inputs[0].field, 2);
-  EXPECT_EQ(columns.target.field, 4);
+  EXPECT_EQ(columns.target->field, 4);
   ASSERT_TRUE(columns.weight.has_value());
   EXPECT_EQ(columns.weight->field, 3);
 }
@@ -58,7 +58,7 @@ TEST(Columns, AProgramOfOneInputTakesTheOneThatIsLeft) {
     const SampleSpec two{{{.name = "a", .sizes = {3}}, {.name = target}}};
     const Columns columns = choose_columns(two, {{.name = "x"}}, {});
     EXPECT_EQ(columns.inputs[0].field, 0);
-    EXPECT_EQ(columns.target.field, 1);
+    EXPECT_EQ(columns.target->field, 1);
     EXPECT_FALSE(columns.weight.has_value());
   }
   // By its name where there are more; a weight, too, where the program has such an input.
@@ -99,6 +99,19 @@ TEST(Columns, DecideTypesOnce) {
                "input x takes int64, and its column x holds float32");
   const SampleSpec wide{{{.name = "x"}, {.name = "y"}, {.name = "weight", .sizes = {2}}}};
   EXPECT_ERROR(choose_columns(wide, {{.name = "x"}}, {}), InputError, "one number for each sample", "[2]");
+}
+
+TEST(Columns, AProgramWithALossOfItsOwnTakesInputsAlone) {
+  const SampleSpec labelled{
+      {{.name = "x", .sizes = {3}}, {.name = "labels", .type = ElementType::kInt64}, {.name = "weight"}}};
+  const std::vector<ProgramInput> both = {{.name = "x"}, {.name = "labels", .type = ElementType::kInt64}};
+  const Columns columns = choose_columns(labelled, both, {.targets = false});
+  EXPECT_EQ(columns.inputs[1].field, 1);
+  EXPECT_FALSE(columns.target.has_value());
+  EXPECT_FALSE(columns.weight.has_value());
+  EXPECT_ERROR(choose_columns(labelled, both, {}), InputError, "there are no targets");
+  EXPECT_ERROR(choose_columns(labelled, both, {.names = {{"target", "labels"}}, .targets = false}), InputError,
+               "\"target\"", "with a loss of its own it takes nothing else");
 }
 
 }  // namespace

@@ -1,7 +1,12 @@
 #include "engine/objective/Objective.h"
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <optional>
 
 #include "common/Error.h"
 #include "engine/objective/Evaluation.h"
@@ -107,6 +112,94 @@ TEST(Objective, DoubtsAMonitorThatLooksForTheWorst) {
             "monitor=accuracy:min looks for the worst state: more of it is better");
   EXPECT_EQ(make_objective({}, kCpu).doubt({.metric = "loss", .maximize = true}),
             "monitor=loss:max looks for the worst state: less of it is better");
+}
+
+// Returned by a program as output_0, or by the names of a dictionary.
+TEST(Objective, SeesTheOutputThatIsMeant) {
+  const auto seen = [](const std::vector<std::string>& names, const std::string& asked, const char* loss) {
+    Objective objective = make_objective({.loss = loss, .output = asked}, kCpu);
+    objective.see(names);
+    return objective.seen();
+  };
+  EXPECT_EQ(seen({"output_0"}, "", "mse").output, 0);
+  EXPECT_EQ(seen({"loss", "logits"}, "", "mse").output, 1);
+  EXPECT_EQ(seen({"loss", "logits", "a.0"}, "a.0", "mse").output, 2);
+  EXPECT_ERROR(seen({"output_0", "output_1"}, "", "mse"), InputError, "output_0, output_1", "output=NAME",
+               "loss=program");
+  EXPECT_ERROR(seen({"loss", "logits"}, "logit", "mse"), InputError, "output=logit", "loss, logits");
+  SeenOutputs own = seen({"logits", "weight", "loss"}, "", "program");
+  EXPECT_EQ(own.output, 2);
+  EXPECT_EQ(own.weight, 1);
+  EXPECT_TRUE(own.named);
+  own = seen({"output_0", "output_1"}, "", "program");
+  EXPECT_EQ(own.output, 0);
+  EXPECT_EQ(own.weight, std::nullopt);
+  EXPECT_FALSE(own.named);
+  EXPECT_EQ(seen({"loss", "other"}, "other", "program").output, 1);
+}
+
+// Five samples in parts of three and two: the parts add up to the whole where the program says what its loss is of.
+TEST(ProgramLoss, IsExactForAnySplitWhereItHasAWeightOrALossForEachSample) {
+  Objective objective = make_objective({.loss = "program"}, kCpu);
+  EXPECT_FALSE(objective.loss().takes_targets());
+  const at::Tensor losses = at::tensor({1., 2., 4., 8., 16.}, at::kDouble);
+  const at::Tensor weights = at::tensor({2., 0., 1., 1., 4.}, at::kDouble);
+  const auto mean = [&](const std::function<std::vector<at::Tensor>(const at::Tensor&, const at::Tensor&)>& outputs) {
+    double sum = 0;
+    double weight = 0;
+    for (const auto& [from, to] : {std::pair(0, 3), std::pair(3, 5)}) {
+      const MeasuredBatch part =
+          objective.measure(outputs(losses.slice(0, from, to), weights.slice(0, from, to)), {}, {}, to - from);
+      sum += part.loss().sum.item<double>();
+      weight += part.loss().weight.defined() ? part.loss().weight.item<double>()
+                                             : objective.loss().expected_weight(to - from, part.output());
+    }
+    return sum / weight;
+  };
+  using Tensors = std::vector<at::Tensor>;
+  objective.see({"loss"});
+  EXPECT_DOUBLE_EQ(mean([](const at::Tensor& l, const at::Tensor&) { return Tensors{l}; }), 31.0 / 5);
+  EXPECT_DOUBLE_EQ(mean([](const at::Tensor& l, const at::Tensor&) { return Tensors{l.mean()}; }), 31.0 / 5);
+  EXPECT_DOUBLE_EQ(mean([](const at::Tensor& l, const at::Tensor&) {
+                     return Tensors{l.view({-1, 1}).expand({-1, 3})};
+                   }),
+                   31.0 / 5);
+  objective.see({"loss", "weight"});
+  const double wanted = (losses * weights).sum().item<double>() / 8;
+  EXPECT_DOUBLE_EQ(mean([](const at::Tensor& l, const at::Tensor& w) { return Tensors{l, w}; }), wanted);
+  EXPECT_DOUBLE_EQ(mean([](const at::Tensor& l, const at::Tensor& w) {
+                     return Tensors{(l * w).sum() / w.sum(), w.sum().to(at::kLong)};
+                   }),
+                   wanted);
+  // A mean without a weight counts each sample alike, whatever the program has counted.
+  objective.see({"loss"});
+  EXPECT_DOUBLE_EQ(mean([](const at::Tensor& l, const at::Tensor& w) { return Tensors{(l * w).sum() / w.sum()}; }),
+                   (3 * (2 + 4) / 3.0 + 2 * (8 + 64) / 5.0) / 5);
+}
+
+TEST(ProgramLoss, ItsWeightHasNoGradientAndItsHalvesAreSummedInFloat32) {
+  Objective objective = make_objective({.loss = "program"}, kCpu);
+  objective.see({"loss", "weight"});
+  const at::Tensor loss = at::tensor({0.5, 0.25}).requires_grad_();
+  const at::Tensor weight = at::tensor({3., 5.}).requires_grad_();
+  objective.measure({loss.to(at::kBFloat16), weight}, {}, {}, 2).loss().sum.backward();
+  EXPECT_TRUE(at::equal(loss.grad(), weight.detach()));
+  EXPECT_FALSE(weight.grad().defined());
+  EXPECT_EQ(objective.measure({loss.to(at::kHalf), weight}, {}, {}, 2).loss().sum.scalar_type(), at::kFloat);
+}
+
+TEST(ProgramLoss, RefusesWhatIsNoLoss) {
+  Objective objective = make_objective({.loss = "program"}, kCpu);
+  objective.see({"output_0"});
+  EXPECT_ERROR(objective.measure({at::zeros({4, 10})}, {}, {}, 4), InputError, "[4, 10]", "the key loss");
+  objective.see({"loss"});
+  EXPECT_ERROR(objective.measure({at::zeros({}, at::kLong)}, {}, {}, 4), InputError, "real numbers", "output=NAME");
+  objective.see({"loss", "weight"});
+  EXPECT_ERROR(objective.measure({at::zeros({4}), at::zeros({})}, {}, {}, 4), InputError, "[4]", "the weight []");
+  EXPECT_ERROR(
+      make_objective({.loss = "program", .metrics = {"mean_absolute_error"}}, kCpu).require_measurable(at::zeros({})),
+      InputError, "metrics=mean_absolute_error", "needs targets");
+  make_objective({.loss = "program"}, kCpu).require_measurable(at::zeros({}));
 }
 
 TEST(Evaluation, KeepsItsOrderAndNamesWhatThereIs) {

@@ -426,5 +426,28 @@ TEST(BuiltinPrograms, CnnHasAboutFourHundredThousandParameters) {
   EXPECT_EQ(build_builtin_program("cnn", {}).parameter_count(), 421834);
 }
 
+// As under torch.no_grad, also where a buffer is changed in place by what has a gradient.
+TEST(Executor, ANodeWithoutGradientsIsNotRecorded) {
+  const Program program = build_builtin_program("mlp", {.input_shape = {4}, .classes = 2, .hidden = {}, .dropout = 0});
+  Graph graph = program.graph();
+  const auto add = [&](const char* target, const char* self, const char* output, bool gradients) {
+    graph.nodes.push_back({.target = target,
+                           .inputs = {{"self", TensorName{self}}},
+                           .outputs = {TensorName{output}},
+                           .name = output,
+                           .gradients = gradients});
+  };
+  add("torch.ops.aten.sin.default", "linear", "fixed", false);
+  add("torch.ops.aten.sin.default", "linear", "free", true);
+  graph.outputs = {"fixed", "free"};
+  Executor executor(program.with_graph(graph));
+  const std::vector<at::Tensor> outputs = executor.run({at::ones({3, 4})});
+  EXPECT_FALSE(outputs[0].requires_grad());
+  EXPECT_TRUE(outputs[1].requires_grad());
+  EXPECT_TRUE(at::equal(outputs[0], outputs[1]));
+  const c10::NoGradGuard no_grad;
+  EXPECT_FALSE(executor.run({at::ones({3, 4})})[1].requires_grad());
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -159,14 +159,11 @@ TEST(Graph, RefusesWhatItDoesNotKnow) {
   EXPECT_ERROR(read(changed), InputError, "buffer_mutation", "model.train()");
 
   changed = document();
-  changed["graph_module"]["signature"]["input_specs"][1] = {{"user_input", {{"arg", {{"as_int", 3}}}}}};
-  EXPECT_ERROR(read(changed), InputError, "an input of the program is the number 3: inputs must be tensors");
-  changed["graph_module"]["signature"]["input_specs"][1] = {{"user_input", {{"arg", {{"as_none", true}}}}}};
-  EXPECT_ERROR(read(changed), InputError, "is None: inputs must be tensors");
-
-  changed = document();
-  changed["graph_module"]["signature"]["output_specs"][0] = {{"user_output", {{"arg", {{"as_sym_int", {}}}}}}};
-  EXPECT_ERROR(read(changed), InputError, "an output of the program is of kind \"sym int\": return tensors only");
+  changed["graph_module"]["signature"]["input_specs"][1] = {{"user_input", {{"arg", {{"as_sym_int", {}}}}}}};
+  EXPECT_ERROR(read(changed), InputError, "an input of the program is of kind \"sym int\"",
+               "leave it out of dynamic_shapes");
+  changed["graph_module"]["signature"]["input_specs"][1] = {{"token", {{"arg", {{"name", "x"}}}}}};
+  EXPECT_ERROR(read(changed), InputError, "an input of kind \"token\" is not supported");
 
   for (const char* specs : {"input_specs", "output_specs"}) {
     changed = document();
@@ -184,6 +181,163 @@ TEST(Graph, RefusesWhatItDoesNotKnow) {
 
   EXPECT_ERROR(read_graph("{\"graph_module\": [", "m.pt2"), InputError, "m.pt2", "not JSON");
   EXPECT_ERROR(read_graph("[]", "m.pt2"), InputError, "m.pt2");
+}
+
+// torch.export writes None and numbers that forward was called with, and returned, into the signature.
+TEST(Graph, ArgumentsAndResultsThatAreNoTensorsAreFixed) {
+  json given = document();
+  json& module = given["graph_module"];
+  const json none = {{"as_none", true}};
+  const json mask = {{"constant_input", {{"name", "mask"}, {"value", none}}}};
+  json& inputs = module["signature"]["input_specs"];
+  inputs.insert(inputs.begin() + 1, mask);
+  inputs.push_back({{"constant_input", {{"name", "scale"}, {"value", {{"as_float", 2.5}}}}}});
+  module["graph"]["inputs"].insert(module["graph"]["inputs"].begin() + 1, none);
+  module["graph"]["inputs"].push_back({{"as_float", 2.5}});
+  json& outputs = module["signature"]["output_specs"];
+  const json nothing = {{"user_output", {{"arg", none}}}};
+  outputs.insert(outputs.begin(), nothing);
+  outputs.push_back({{"user_output", {{"arg", {{"as_sym_int", {{"as_name", "sym_size_int"}}}}}}}});
+  module["graph"]["outputs"].insert(module["graph"]["outputs"].begin(), none);
+  module["graph"]["outputs"].push_back({{"as_sym_int", {{"as_name", "sym_size_int"}}}});
+  const Graph graph = read_graph(given.dump(), "m.pt2");
+  EXPECT_EQ(graph.inputs.size(), 2);
+  EXPECT_EQ(graph.outputs, std::vector<std::string>{"y"});
+  ASSERT_EQ(graph.fixed_inputs.size(), 2);
+  EXPECT_EQ(graph.fixed_inputs[0].name(), "mask");
+  EXPECT_EQ(graph.fixed_inputs[1].name(), "scale");
+  EXPECT_EQ(json::parse(write_graph(graph)), given);
+}
+
+// The document with these outputs, of a forward that returned what `spec` says.
+Graph returning(const std::vector<std::string>& outputs, const json& spec) {
+  json changed = document();
+  json& module = changed["graph_module"];
+  module["module_call_graph"] = {{{"fqn", ""}, {"signature", {{"out_spec", json::array({1, spec}).dump()}}}}};
+  module["signature"]["output_specs"] = json::array();
+  module["graph"]["outputs"] = json::array();
+  for (const std::string& output : outputs) {
+    const json argument = output.empty() ? json{{"as_none", true}} : json{{"as_tensor", {{"name", output}}}};
+    module["signature"]["output_specs"].push_back({{"user_output", {{"arg", argument}}}});
+    module["graph"]["outputs"].push_back(argument);
+  }
+  return read_graph(changed.dump(), "m.pt2");
+}
+
+TEST(Graph, OutputsHaveTheNamesThatTheForwardGaveThem) {
+  using Names = std::vector<std::string>;
+  const json leaf = {{"type", nullptr}, {"context", nullptr}, {"children_spec", json::array()}};
+  const auto container = [](const char* type, const char* context, const json& children) {
+    return json{{"type", type}, {"context", context}, {"children_spec", children}};
+  };
+  EXPECT_EQ(returning({"y"}, leaf).output_names(), Names{"output_0"});
+  EXPECT_EQ(returning({"y", "x"}, container("builtins.tuple", "null", {leaf, leaf})).output_names(),
+            (Names{"output_0", "output_1"}));
+  EXPECT_EQ(returning({"y", "x"}, container("builtins.dict", R"(["loss", "logits"])", {leaf, leaf})).output_names(),
+            (Names{"loss", "logits"}));
+  // A dataclass with a field at None, which it leaves out, and a tuple in another.
+  const json states = container("builtins.tuple", "null", {leaf, leaf});
+  EXPECT_EQ(returning({"y", "x", "z"}, container("Out", R"([["logits", "states"], ["loss"]])", {leaf, states}))
+                .output_names(),
+            (Names{"logits", "states.0", "states.1"}));
+  EXPECT_EQ(returning({"", "x"}, container("builtins.dict", R"(["loss", "logits"])", {leaf, leaf})).output_names(),
+            Names{"logits"});
+  EXPECT_EQ(returning({"", "x"}, container("builtins.tuple", "null", {leaf, leaf})).output_names(), Names{"output_1"});
+  EXPECT_EQ(returning({"y", "x"}, container("collections.namedtuple", "Pair", {leaf, leaf})).output_names(),
+            (Names{"output_0", "output_1"}));
+  // What does not fit the outputs, or is none at all, names nothing.
+  EXPECT_EQ(returning({"y"}, container("builtins.dict", R"(["loss", "logits"])", {leaf, leaf})).output_names(),
+            Names{"output_0"});
+  EXPECT_EQ(returning({"y"}, "nonsense").output_names(), Names{"output_0"});
+  EXPECT_EQ(read_graph(document().dump(), "m.pt2").output_names(), Names{"output_0"});
+}
+
+// y = region(x) of the document's other values; `first` is what the call says first.
+json with_region(const char* target, const json& first, const json& inner_nodes, const json& inner_outputs) {
+  json changed = document();
+  json& graph = changed["graph_module"]["graph"];
+  json inputs = first;
+  inputs.push_back(
+      {{"name", ""},
+       {"arg",
+        {{"as_graph",
+          {{"name", "submod_1"},
+           {"graph",
+            {{"inputs", json::array({{{"as_tensor", {{"name", "arg0"}}}}})},
+             {"outputs", inner_outputs},
+             {"nodes", inner_nodes},
+             {"tensor_values", {{"arg0", graph["tensor_values"]["x"]}, {"c", graph["tensor_values"]["x"]}}},
+             {"sym_int_values", {{"n", {{"as_int", 3}}}}}}}}}}}});
+  inputs.push_back({{"name", ""}, {"arg", {{"as_tensor", {{"name", "x"}}}}}});
+  graph["nodes"] = json::array({{{"target", target},
+                                 {"inputs", inputs},
+                                 {"outputs", json::array({{{"as_tensor", {{"name", "y"}}}}})},
+                                 {"metadata", json::object()},
+                                 {"name", "call"}}});
+  return changed;
+}
+
+json cosine(const char* input, const char* output) {
+  return {{"target", "torch.ops.aten.cos.default"},
+          {"inputs", json::array({{{"name", "self"}, {"arg", {{"as_tensor", {{"name", input}}}}}}})},
+          {"outputs", json::array({{{"as_tensor", {{"name", output}}}}})},
+          {"name", output}};
+}
+
+json argument(const json& value) { return {{"name", ""}, {"arg", value}}; }
+
+constexpr const char* kNoGrad = "torch.ops.higher_order.wrap_with_set_grad_enabled";
+constexpr const char* kAutocast = "torch.ops.higher_order.wrap_with_autocast";
+const json kResult = json::array({{{"as_tensor", {{"name", "c"}}}}});
+
+TEST(Graph, RegionsWithoutGradientsOrAutocastTakeTheirPlaceAmongTheNodes) {
+  const json off = json::array({argument({{"as_bool", false}})});
+  json given = with_region(kNoGrad, off, json::array({cosine("arg0", "c")}), kResult);
+  given["graph_module"]["graph"]["tensor_values"]["call_c"] =
+      json(given["graph_module"]["graph"]["tensor_values"]["x"]);
+  Graph graph = read_graph(given.dump(), "m.pt2");
+  ASSERT_EQ(graph.nodes.size(), 2);
+  EXPECT_EQ(graph.nodes[0].tensor("self"), "x");
+  EXPECT_EQ(graph.nodes[0].output(), "call_c_");  // the other name is taken
+  EXPECT_FALSE(graph.nodes[0].gradients);
+  EXPECT_TRUE(graph.nodes[0].autocast);
+  EXPECT_EQ(graph.nodes[1].target, "torch.ops.aten.detach.default");
+  EXPECT_EQ(graph.nodes[1].output(), "y");
+  EXPECT_EQ(graph.sizes("call_c_"), graph.sizes("x"));
+  EXPECT_TRUE(read_graph(write_graph(graph), "again").nodes[0].gradients);  // detached all the same
+
+  const json autocast = json::array({argument({{"as_string", "cpu"}}), argument({{"as_scalar_type", 13}}),
+                                     argument({{"as_bool", false}}), argument({{"as_bool", false}})});
+  const json inner = with_region(kNoGrad, off, json::array({cosine("arg0", "c")}), kResult)["graph_module"]["graph"];
+  json nested = inner["nodes"][0];
+  nested["inputs"][2]["arg"]["as_tensor"]["name"] = "arg0";
+  nested["outputs"][0]["as_tensor"]["name"] = "c";
+  graph = read_graph(with_region(kAutocast, autocast, json::array({nested}), kResult).dump(), "m.pt2");
+  ASSERT_EQ(graph.nodes.size(), 3);
+  EXPECT_FALSE(graph.nodes[0].gradients);
+  EXPECT_FALSE(graph.nodes[0].autocast);
+  EXPECT_EQ(graph.nodes[0].tensor("self"), "x");
+  EXPECT_TRUE(graph.nodes[2].gradients);
+  EXPECT_EQ(graph.nodes[2].target, "torch.ops.aten.alias.default");
+}
+
+TEST(Graph, RegionsThatTurnSomethingOnAreRefused) {
+  const auto read = [](const json& given) { read_graph(given.dump(), "m.pt2"); };
+  const json nodes = json::array({cosine("arg0", "c")});
+  EXPECT_ERROR(read(with_region(kNoGrad, json::array({argument({{"as_bool", true}})}), nodes, kResult)), InputError,
+               "m.pt2", "node 0", "torch.enable_grad");
+  const json on = json::array({argument({{"as_string", "cpu"}}), argument({{"as_scalar_type", 13}}),
+                               argument({{"as_bool", true}}), argument({{"as_bool", false}})});
+  EXPECT_ERROR(read(with_region(kAutocast, on, nodes, kResult)), InputError, "precision=bf16");
+  const json off = json::array({argument({{"as_bool", false}})});
+  EXPECT_ERROR(read(with_region(kNoGrad, json::array(), nodes, kResult)), InputError, "what it turns off");
+  EXPECT_ERROR(read(with_region(kNoGrad, off, nodes, json::array())), InputError, "does not take or return");
+  json changed = with_region(kNoGrad, off, nodes, kResult);
+  changed["graph_module"]["graph"]["nodes"][0]["inputs"][2]["arg"] = {{"as_int", 3}};
+  EXPECT_ERROR(read(changed), InputError, "neither a tensor nor a size");
+  changed = with_region(kNoGrad, off, nodes, kResult);
+  changed["graph_module"]["graph"]["nodes"][0]["inputs"][1]["arg"]["as_graph"]["graph"].erase("tensor_values");
+  EXPECT_ERROR(read(changed), InputError, "tensor_values");
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ json& value(Graph& graph, const char* name) {
 
 TEST(FittingSamples, OfABuiltinProgram) {
   const Program program = build_builtin_program("mlp", {.input_shape = {2, 3, 5}, .classes = 7, .channels = {}});
-  const SampleSpec labels = fitting_samples(program.graph(), /*class_labels=*/true);
+  const SampleSpec labels = fitting_samples(program.graph(), program.graph().outputs.at(0), /*class_labels=*/true);
   ASSERT_EQ(labels.fields.size(), 2);
   EXPECT_EQ(labels.fields[0].name, "x");
   EXPECT_EQ(labels.fields[0].sizes, (std::vector<std::int64_t>{2, 3, 5}));
@@ -52,14 +52,15 @@ TEST(FittingSamples, OfABuiltinProgram) {
   EXPECT_EQ(labels.fields[1].type, ElementType::kInt64);
   EXPECT_EQ(labels.fields[1].bound, 7);
   EXPECT_TRUE(labels.fields[1].sizes.empty());
-  const SampleSpec numbers = fitting_samples(program.to(at::kDouble).graph(), /*class_labels=*/false);
+  const SampleSpec numbers =
+      fitting_samples(program.to(at::kDouble).graph(), program.graph().outputs.at(0), /*class_labels=*/false);
   EXPECT_EQ(numbers.fields[0].type, ElementType::kDouble);
   EXPECT_EQ(numbers.fields[1].type, ElementType::kDouble);
   EXPECT_EQ(numbers.fields[1].sizes, (std::vector<std::int64_t>{7}));
 }
 
 TEST(FittingSamples, TokensAreBelowTheTableThatReadsThem) {
-  const SampleSpec spec = fitting_samples(language_model(), /*class_labels=*/true);
+  const SampleSpec spec = fitting_samples(language_model(), "logits", /*class_labels=*/true);
   EXPECT_EQ(spec.fields[0].sizes, (std::vector<std::int64_t>{6}));
   EXPECT_EQ(spec.fields[0].type, ElementType::kInt64);
   EXPECT_EQ(spec.fields[0].bound, 11);
@@ -74,7 +75,7 @@ TEST(FittingSamples, OfSeveralInputs) {
   mask["dtype"] = 12;
   graph.document.at("graph_module").at("graph").at("tensor_values")["mask"] = mask;
   value(graph, "tokens")["dtype"] = 4;
-  const SampleSpec spec = fitting_samples(graph, /*class_labels=*/true);
+  const SampleSpec spec = fitting_samples(graph, "logits", /*class_labels=*/true);
   ASSERT_EQ(spec.fields.size(), 3);
   EXPECT_EQ(spec.fields[0].type, ElementType::kInt32);
   EXPECT_EQ(spec.fields[0].bound, 11);
@@ -88,9 +89,9 @@ TEST(FittingSamples, TokensAreBelowTheClassesThatOneHotMakes) {
   Graph graph = language_model();
   graph.nodes[1].target = "torch.ops.aten.one_hot.default";
   graph.nodes[1].inputs = {{"self", TensorName{"rows"}}, {"num_classes", std::int64_t{9}}};
-  EXPECT_EQ(fitting_samples(graph, /*class_labels=*/true).fields[0].bound, 9);
+  EXPECT_EQ(fitting_samples(graph, "logits", /*class_labels=*/true).fields[0].bound, 9);
   graph.nodes[1].set("num_classes", std::int64_t{-1});  // as many as the largest token says
-  EXPECT_ERROR(fitting_samples(graph, /*class_labels=*/true), InputError, "no embedding reads it");
+  EXPECT_ERROR(fitting_samples(graph, "logits", /*class_labels=*/true), InputError, "no embedding reads it");
 }
 
 // table [s7, 6], of which a column each goes to tables of 10 and of 1000 rows: data is not held to the smaller one.
@@ -115,7 +116,7 @@ TEST(FittingSamples, ColumnsOfATableHaveTheirOwnBounds) {
   }
   EXPECT_EQ(find_vocabulary(graph, "tokens"), std::nullopt);
   EXPECT_EQ(find_safe_vocabulary(graph, "tokens"), 10);
-  EXPECT_EQ(fitting_samples(graph, /*class_labels=*/true).fields[0].bound, 10);
+  EXPECT_EQ(fitting_samples(graph, "logits", /*class_labels=*/true).fields[0].bound, 10);
   // A slice of everything, and one that leaves something out.
   values["table7"] = tensor({size(7), size(4)}, 7);
   add("torch.ops.aten.slice.Tensor", {{"self", TensorName{"tokens"}}}, "rows", {kOpen, size(6)});
@@ -129,7 +130,7 @@ TEST(FittingSamples, ColumnsOfATableHaveTheirOwnBounds) {
 
 TEST(FittingSamples, RefusesWhatItCannotMake) {
   const auto refused = [](const Graph& graph, const std::string& text, const std::string& more) {
-    EXPECT_ERROR(fitting_samples(graph, /*class_labels=*/true), InputError, text, more);
+    EXPECT_ERROR(fitting_samples(graph, "logits", /*class_labels=*/true), InputError, text, more);
   };
   Graph graph = language_model();
   graph.nodes[1].set("indices", TensorName{"others"});
@@ -154,6 +155,12 @@ TEST(FittingSamples, RefusesWhatItCannotMake) {
     value(graph, "tokens")["sizes"][1] = size(impossible);
     refused(graph, "sizes of tokens", std::to_string(impossible));
   }
+}
+
+TEST(FittingSamples, HaveNoTargetsWhereTheProgramTakesNone) {
+  const SampleSpec spec = fitting_samples(language_model(), "", /*class_labels=*/false);
+  ASSERT_EQ(spec.fields.size(), 1);
+  EXPECT_EQ(spec.fields[0].name, "tokens");
 }
 
 }  // namespace
