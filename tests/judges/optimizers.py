@@ -260,6 +260,27 @@ def batch_norm_over_all_ranks():
             assert difference <= common.tolerance(steps=3 * math.ceil(samples / 8)), f"{samples} samples, {ranks} ranks: {difference:.3g}"
 
 
+class Narrow(torch.nn.Sequential):
+    """Batch norm of as many numbers as there are samples."""
+
+    def __init__(self):
+        nn = torch.nn
+        super().__init__(nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4), nn.Linear(4, 10))
+
+
+# 10 samples in batches of 8 leave two ranks one each, 9 leave one to one of them.
+def a_single_number_is_refused_where_all_ranks_have_no_other():
+    for samples, sync, refused in ((10, "true", False), (10, "false", True), (9, "true", True)):
+        with common.temporary_directory() as directory:
+            job = Job(directory, Narrow, samples)
+            arguments = ["train", "--channel", f"train={job.directory / 'train'}", "--model", job.directory / "model.pt2", "--batch_size", 8,
+                         "--epochs", 1, "--ranks_per_host", 2, "--threads_per_rank", 1, "--export", "pt2", "--precision", "fp64",
+                         "--sync_batch_norm", sync, "--model_dir", job.directory / "m", "--output_dir", job.directory / "o"]
+            output = common.run(arguments, expect=2 if refused else 0)
+            assert not refused or "a single number has no variance" in output, output
+            assert samples == 10 or "all ranks together a share of 1 sample" in output, output
+
+
 @common.in_directory(Job)
 def batch_norm_over_one_rank_is_said_and_without_one_refused(job):
     output, alone, _ = job.train(1, "alone", sync_batch_norm="true", epochs=1)
@@ -276,4 +297,4 @@ def batch_norm_over_one_rank_is_said_and_without_one_refused(job):
 if __name__ == "__main__":
     common.main(optimizers, muon_for_matrices_and_adamw_for_the_rest, schedules, the_rate_falls_on_a_plateau, a_plateau_needs_evaluations,
                 the_average_of_the_weights_is_evaluated_and_exported, batch_norm_over_all_ranks,
-                batch_norm_over_one_rank_is_said_and_without_one_refused)
+                a_single_number_is_refused_where_all_ranks_have_no_other, batch_norm_over_one_rank_is_said_and_without_one_refused)
