@@ -25,20 +25,10 @@ struct Storages {
         gradients(cases.filled(length, Real(1e-3))),
         first(cases.filled(length, Real(0))),
         second(cases.filled(length, Real(0))),
-        narrow(cases.buffer<BFloat16>(length)),
         norms(cases.buffer<GradientNorm>(piece_list.size())),
         lamb_pieces(cases.buffer<LambPiece>(piece_list.size())),
-        tensors(cases.buffer(tensors_of())),
         norm(cases.buffer<GradientNorm>(1)),
-        step(cases.filled(1, FlatStep{.learning_rate = 1e-3})),
-        scale(cases.filled(1, 0.5)) {}
-  std::vector<FlatTensor<const Real>> tensors_of() const {
-    std::vector<FlatTensor<const Real>> result;
-    for (const Segment& segment : segment_list) {
-      result.push_back({gradients.data() + segment.offset, segment.offset, segment.length});
-    }
-    return result;
-  }
+        step(cases.filled(1, FlatStep{.learning_rate = 1e-3})) {}
   FlatWork work() const { return {segments.data(), pieces.data(), static_cast<std::int64_t>(piece_list.size())}; }
 
   std::size_t length;
@@ -47,13 +37,10 @@ struct Storages {
   Buffer<Segment> segments;
   Buffer<Piece> pieces;
   Buffer<Real> parameters, gradients, first, second;
-  Buffer<BFloat16> narrow;
   Buffer<GradientNorm> norms;
   Buffer<LambPiece> lamb_pieces;
-  Buffer<FlatTensor<const Real>> tensors;
   Buffer<GradientNorm> norm;
   Buffer<FlatStep> step;
-  Buffer<double> scale;
 };
 
 template <typename Real>
@@ -91,7 +78,6 @@ void add_cases(Cases& cases, const FlatCase& flat) {
   using S = Storages<Real>;
   constexpr std::size_t kSize = sizeof(Real);
   constexpr auto kSgd = [](auto... args) { sgd(args...); };
-  constexpr auto kPack = [](auto... args) { pack(args...); };
   if (!cases.on_gpu()) {
     add_case<Real>(cases, "floor", flat, 3 * kSize, [](const Cases&, const S& s) {
       for_each_piece(s.work(), [&](std::int64_t, const Piece& piece, const Segment&) {
@@ -130,16 +116,6 @@ void add_cases(Cases& cases, const FlatCase& flat) {
     on.call([](auto... args) { gradient_norm(args...); },
             GradientNormPass<Real>{s.gradients.data(), s.work(), s.norms.data(), s.norm.data()});
   });
-  add_case<Real>(cases, "pack", flat, 2 * kSize, [=](const Cases& on, const S& s) {
-    on.call(kPack, Pack<Real, Real>{s.tensors.data(), s.pieces.data(), s.work().piece_count, s.parameters.data(),
-                                    s.scale.data()});
-  });
-  if constexpr (kSize == 4) {
-    add_case<Real>(cases, "pack_to_bfloat16", flat, 6, [=](const Cases& on, const S& s) {
-      on.call(kPack, Pack<Real, BFloat16>{s.tensors.data(), s.pieces.data(), s.work().piece_count, s.narrow.data(),
-                                          s.scale.data()});
-    });
-  }
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
-"""Optimizer steps, norms and packing over tensors, by torch."""
+"""Optimizer steps and norms over tensors, by torch."""
 
 import torch
 
 TENSORS = 60
 
 
-def gradients(elements, type=torch.float32):
-    return [torch.full((elements // TENSORS,), 1e-3, dtype=type) for _ in range(TENSORS)]
+def gradients(elements):
+    return [torch.full((elements // TENSORS,), 1e-3) for _ in range(TENSORS)]
 
 
 def optimizer(make, elements, **form):
@@ -25,13 +25,6 @@ def norm(elements):
     return factory
 
 
-def pack(elements, type):
-    def factory():
-        tensors = gradients(elements)
-        return lambda: torch.cat(tensors).mul_(0.5).to(type)
-    return factory
-
-
 def peers(gpu):
     found = {}
     for millions in (25, 100) if gpu else (10, 25):
@@ -43,6 +36,4 @@ def peers(gpu):
             found[f"{name}/float32/{size}"] = {"torch fused": optimizer(make, elements, fused=True, **options),
                                                "torch foreach": optimizer(make, elements, foreach=True, **options)}
         found[f"gradient_norm/float32/{size}"] = {"torch": norm(elements)}
-        found[f"pack/float32/{size}"] = {"torch composite": pack(elements, torch.float32)}
-        found[f"pack_to_bfloat16/float32/{size}"] = {"torch composite": pack(elements, torch.bfloat16)}
     return found
