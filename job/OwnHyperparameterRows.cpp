@@ -309,7 +309,7 @@ HyperparameterRow output_row() {
       .type = "name of an output of the program",
       .help =
           "What the loss compares with the targets, or with loss=program the loss itself; when it is not given, the "
-          "only output, or the one named logits, and with loss=program the one named loss, or the first.",
+          "one named logits, with loss=program loss, or else the first.",
       .set = [](Hyperparameters& hyperparameters, const RawValue& raw) { hyperparameters.output = raw.text(); },
       .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.output; },
       .idle =

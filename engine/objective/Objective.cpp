@@ -38,6 +38,12 @@ MeasuredBatch Objective::measure(const std::vector<at::Tensor>& outputs, const a
                      ": return a dictionary with the key loss, or say with output=NAME which it is");
   }
   if (seen_.weight) return {*loss_, output, {}, outputs.at(*seen_.weight)};
+  if (output.dim() > 0 && output.size(0) != samples) {
+    throw InputError(
+        "loss=program takes one number, or one or several for each sample [batch, …]; the program returned " +
+        sizes_text(output) + " for " + std::to_string(samples) +
+        " samples: return their mean, or their weight, too, as weight");
+  }
   // A mean over the samples stands for each of them.
   return {*loss_, output.dim() == 0 ? output.expand({samples}) : output, {}, {}};
 }

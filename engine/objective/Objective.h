@@ -40,7 +40,7 @@ class Objective {
   /// All that the program returned for `samples` samples beside what was wanted. Throws as Loss::terms does.
   MeasuredBatch measure(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
                         const at::Tensor& sample_weights, std::int64_t samples) const;
-  /// What a program's own weight comes to for one sample, about; else 1. The same on all ranks. Training scales
+  /// What a program's own weight comes to for one position, about; else 1. The same on all ranks. Training scales
   /// backward by it, so that half precision keeps its range; a power of two, which changes no other bit, is made of it.
   void expect_weight(double of_sample);
   /// What `samples` such samples are expected to weigh.

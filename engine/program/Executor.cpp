@@ -182,6 +182,7 @@ void Executor::normalize_nothing() {
         stack[0] = at::empty({0, known.size(0)}, known.options().requires_grad(false));
       }
     }
+    const c10::AutoGradMode mode(instruction.gradients && c10::GradMode::is_enabled());
     normalize(stack);
   }
 }

@@ -23,8 +23,9 @@ namespace lockstep {
 
 namespace {
 
-void check_channel(ProgramSamples& samples, Executor& executor, const Objective& objective, Precision precision,
-                   const RankContext& context) {
+// `measured_samples`: of which metrics are measured.
+void check_channel(ProgramSamples& samples, std::int64_t measured_samples, Executor& executor,
+                   const Objective& objective, Precision precision, const RankContext& context) {
   const Batch batch = first_batch(samples, 1, context);
   const std::vector<at::Tensor> outputs = forward(executor, batch.inputs, precision);
   const at::Tensor& output = outputs.at(objective.seen().output);
@@ -37,7 +38,7 @@ void check_channel(ProgramSamples& samples, Executor& executor, const Objective&
   }
   const MeasuredBatch measured = objective.measure(outputs, batch.targets, batch.weights, batch.size);
   if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
-  objective.require_measurable(measured, samples.shards(context.host.size()).samples());
+  objective.require_measurable(measured, measured_samples);
 }
 
 Share smallest_share(const Hyperparameters& hyperparameters, const ProgramSamples& train, int ranks) {
@@ -86,7 +87,9 @@ void check_channels(LoadedJob& job, const Program& rewritten, Precision precisio
   Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
   for (auto& [channel, samples] : job.data.samples) {
     try {
-      check_channel(samples, executor, job.objective, precision, context);
+      const bool evaluated = channel == job.data.evaluation || channel == job.data.test;
+      const std::int64_t measured = evaluated ? samples.shards(context.host.size()).samples() : 0;
+      check_channel(samples, measured, executor, job.objective, precision, context);
     } catch (const InputError& error) {
       throw does_not_fit(channel, job.program.program, error);
     }

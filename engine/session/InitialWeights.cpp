@@ -146,7 +146,9 @@ Comparison compare(const Program& program, const StoredWeights& stored, const st
     const std::vector<std::string> own = program.names_of(entry.tensor);
     for (const std::string& name : own) {
       const std::string there = stored_name(name, names);
-      if (stored.has(there) && used.insert(there).second) found.push_back(there);
+      if (!stored.has(there) || std::ranges::count(found, there) > 0) continue;
+      found.push_back(there);
+      used.insert(there);
     }
     if (found.empty()) result.missing.push_back(join(own, " = "));
     bool fits = !found.empty();

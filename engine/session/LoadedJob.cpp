@@ -76,10 +76,12 @@ void require_same_channels(const Hyperparameters& options, const JobData& data, 
 double weight_of_sample(const Objective& objective, const Program& inference, const ProgramSamples& train) {
   constexpr std::int64_t kMost = 16;
   const std::int64_t count = std::min(kMost, train.dataset()->readable());
-  if (!objective.seen().weight || count == 0) return 0;
+  if (objective.loss().takes_targets() || count == 0) return 0;
   const c10::NoGradGuard no_grad;
   const std::vector<at::Tensor> outputs = Executor(inference).run(first_inputs(train, count));
-  return objective.measure(outputs, {}, {}, count).loss().weight.item<double>() / static_cast<double>(count);
+  const MeasuredBatch measured = objective.measure(outputs, {}, {}, count);
+  if (!measured.loss().weight.defined()) return 0;
+  return measured.loss().weight.item<double>() / objective.loss().expected_weight(count, measured.output());
 }
 
 }  // namespace

@@ -115,6 +115,11 @@ void TrainingSession::announce() {
   if (const std::string doubt = job_->objective.doubt(options().monitor); !doubt.empty()) {
     events_.note({.text = doubt, .warning = true});
   }
+  const std::vector<std::string> outputs = job_->program.program.graph().output_names();
+  if (const SeenOutputs& seen = job_->objective.seen(); !seen.named) {
+    events_.note({.text = "the program returns " + join(outputs, ", ") + ", and the loss sees the first of them, " +
+                          outputs.at(seen.output) + "; output=NAME names another"});
+  }
   if (const Node* node = find_inference_node(job_->program.program.graph())) {
     events_.note(
         {.text = describe(*node) +

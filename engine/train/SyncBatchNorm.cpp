@@ -137,7 +137,7 @@ void SyncBatchNorm::begin() {
 at::Tensor SyncBatchNorm::normalize(const BatchNormCall& call) {
   const variable_list results =
       NormalizationOverRanks::apply(call.x, call.weight, call.bias, token_, call, &communicator_);
-  token_ = results[1];
+  if (results[1].requires_grad()) token_ = results[1];  // not within no_grad, where there is no backward
   return results[0];
 }
 

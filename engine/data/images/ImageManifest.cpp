@@ -19,7 +19,7 @@ namespace dom = simdjson::dom;
 
 constexpr std::string_view kImage = "source-ref";
 constexpr std::string_view kAbout = "-metadata";
-constexpr double kMostLabel = 1 << 30;
+constexpr double kMostClass = 1 << 30;
 
 std::int32_t label_of(dom::element value) {
   std::string_view text;
@@ -29,7 +29,7 @@ std::int32_t label_of(dom::element value) {
   } else if (value.get(number) != simdjson::SUCCESS) {
     number = -1;
   }
-  if (!(number >= 0 && number <= kMostLabel) || std::trunc(number) != number) {
+  if (!(number >= 0 && number <= kMostClass) || std::trunc(number) != number) {
     throw InputError("the label is " + in_quotes(simdjson::to_string(value)) + "; expected an integer ≥ 0");
   }
   return static_cast<std::int32_t>(number);

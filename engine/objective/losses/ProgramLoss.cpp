@@ -32,11 +32,11 @@ class ProgramLoss : public Loss {
           "a program's weight has the sizes of its loss, or the loss is one number; it returned the loss " +
           sizes_text(loss) + " and the weight " + sizes_text(weight));
     }
-    const at::Tensor counts = weight.detach().to(loss.scalar_type());
-    return {.sum = loss.mul(loss.dim() > 0 ? counts : counts.sum()).sum(), .weight = weight.detach().sum(at::kDouble)};
+    const at::Tensor counts = loss.dim() > 0 ? weight.detach() : weight.detach().sum();
+    // A mean over nothing is NaN, and counts for nothing.
+    const at::Tensor counted = at::where(counts.ne(0), loss, at::zeros({}, loss.options()));
+    return {.sum = counted.mul(counts.to(loss.scalar_type())).sum(), .weight = weight.detach().sum(at::kDouble)};
   }
-
-  at::Tensor weights(const at::Tensor& /*targets*/, const at::Tensor& /*sample_weights*/) const override { return {}; }
 };
 
 }  // namespace

@@ -124,8 +124,8 @@ TEST(Objective, SeesTheOutputThatIsMeant) {
   EXPECT_EQ(seen({"output_0"}, "", "mse").output, 0);
   EXPECT_EQ(seen({"loss", "logits"}, "", "mse").output, 1);
   EXPECT_EQ(seen({"loss", "logits", "a.0"}, "a.0", "mse").output, 2);
-  EXPECT_ERROR(seen({"output_0", "output_1"}, "", "mse"), InputError, "output_0, output_1", "output=NAME",
-               "loss=program");
+  EXPECT_EQ(seen({"output_0", "output_1"}, "", "mse").output, 0);
+  EXPECT_FALSE(seen({"output_0", "output_1"}, "", "mse").named);
   EXPECT_ERROR(seen({"loss", "logits"}, "logit", "mse"), InputError, "output=logit", "loss, logits");
   SeenOutputs own = seen({"logits", "weight", "loss"}, "", "program");
   EXPECT_EQ(own.output, 2);
@@ -188,6 +188,17 @@ TEST(ProgramLoss, ItsWeightHasNoGradientAndItsHalvesAreSummedInFloat32) {
   EXPECT_EQ(objective.measure({loss.to(at::kHalf), weight}, {}, {}, 2).loss().sum.scalar_type(), at::kFloat);
 }
 
+TEST(ProgramLoss, ThatIsAMeanOverNothingCountsForNothing) {
+  Objective objective = make_objective({.loss = "program"}, kCpu);
+  objective.see({"loss", "weight"});
+  const at::Tensor nan = at::full({}, std::nan(""));
+  EXPECT_EQ(objective.measure({nan, at::zeros({}, at::kLong)}, {}, {}, 2).loss().sum.item<double>(), 0);
+  EXPECT_EQ(
+      objective.measure({at::stack({nan, at::ones({})}), at::tensor({0., 2.})}, {}, {}, 2).loss().sum.item<double>(),
+      2);
+  EXPECT_TRUE(std::isnan(objective.measure({nan, at::ones({})}, {}, {}, 2).loss().sum.item<double>()));
+}
+
 TEST(ProgramLoss, RefusesWhatIsNoLoss) {
   Objective objective = make_objective({.loss = "program"}, kCpu);
   objective.see({"output_0"});
@@ -196,10 +207,14 @@ TEST(ProgramLoss, RefusesWhatIsNoLoss) {
   EXPECT_ERROR(objective.measure({at::zeros({}, at::kLong)}, {}, {}, 4), InputError, "real numbers", "output=NAME");
   objective.see({"loss", "weight"});
   EXPECT_ERROR(objective.measure({at::zeros({4}), at::zeros({})}, {}, {}, 4), InputError, "[4]", "the weight []");
-  EXPECT_ERROR(
-      make_objective({.loss = "program", .metrics = {"mean_absolute_error"}}, kCpu).require_measurable(at::zeros({})),
-      InputError, "metrics=mean_absolute_error", "needs targets");
-  make_objective({.loss = "program"}, kCpu).require_measurable(at::zeros({}));
+  objective.see({"loss"});
+  EXPECT_ERROR(objective.measure({at::zeros({1})}, {}, {}, 4), InputError, "one number", "[1]", "4 samples");
+  EXPECT_ERROR(objective.measure({at::zeros({12})}, {}, {}, 4), InputError, "one number", "[12]", "4 samples");
+  objective.require_measurable(objective.measure({at::zeros({})}, {}, {}, 4), 4);
+  Objective compares = make_objective({.loss = "program", .metrics = {"mean_absolute_error"}}, kCpu);
+  compares.see({"loss"});
+  EXPECT_ERROR(compares.require_measurable(compares.measure({at::zeros({})}, {}, {}, 4), 4), InputError,
+               "metrics=mean_absolute_error", "needs targets");
 }
 
 TEST(Evaluation, KeepsItsOrderAndNamesWhatThereIs) {
