@@ -17,7 +17,7 @@ SeenOutputs see_outputs(const std::vector<std::string>& names, const std::string
     throw InputError("output=" + asked + " is no output of the program; it returns " + join(names, ", "));
   }
   std::optional<std::size_t> output = find(!asked.empty() ? asked : own_loss ? "loss" : "logits");
-  const bool named = output.has_value() || names.size() == 1;
+  const bool named = output.has_value() || (!own_loss && names.size() == 1);
   return {.output = output.value_or(0), .named = named, .weight = own_loss ? find("weight") : std::nullopt};
 }
 
