@@ -38,16 +38,16 @@ std::optional<CheckpointEvery> checkpoint_interval(const RawValue& raw) {
 }
 
 // Of an object, or of a list of name=value.
-std::vector<std::pair<std::string, RawValue>> named_values(const RawValue& raw) {
-  std::vector<std::pair<std::string, RawValue>> values;
+std::vector<std::pair<std::string, json>> named_values(const RawValue& raw) {
+  std::vector<std::pair<std::string, json>> values;
   if (const json object = raw.structure(); object.is_object()) {
-    for (const auto& [name, value] : object.items()) values.emplace_back(name, RawValue(value));
+    for (const auto& [name, value] : object.items()) values.emplace_back(name, value);
     return values;
   }
   for (const RawValue& item : raw.items()) {
     const std::string text = item.text();
     const std::size_t equals = std::min(text.find('='), text.size());
-    values.emplace_back(text.substr(0, equals), RawValue(json(text.substr(std::min(equals + 1, text.size())))));
+    values.emplace_back(text.substr(0, equals), text.substr(std::min(equals + 1, text.size())));
   }
   return values;
 }
@@ -257,7 +257,7 @@ HyperparameterRow columns_row() {
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 std::map<std::string, std::string> columns;
                 for (const auto& [name, column] : named_values(raw)) {
-                  const std::string text = column.text();
+                  const std::string text = column.is_string() ? column.get<std::string>() : "";
                   if (name.empty() || text.empty() || !columns.emplace(name, text).second) {
                     throw InputError("expected each name once with its column, as in image=pixels,target=digit");
                   }
@@ -284,7 +284,7 @@ HyperparameterRow mixture_row() {
           [](Hyperparameters& hyperparameters, const RawValue& raw) {
             std::map<std::string, double> mixture;
             for (const auto& [channel, share] : named_values(raw)) {
-              const auto number = share.number();
+              const auto number = RawValue(share).number();
               if (channel.empty() || !number || !kPositive.contains(*number) ||
                   !mixture.emplace(channel, *number).second) {
                 throw InputError("expected each channel once with its share, a number > 0, as in train=0.7,more=0.3");
