@@ -48,8 +48,9 @@ MeasuredBatch Objective::measure(const std::vector<at::Tensor>& outputs, const a
   return {*loss_, output.dim() == 0 ? output.expand({samples}) : output, {}, {}};
 }
 
-void Objective::expect_weight(double of_sample) {
-  weight_of_sample_ = of_sample > 0 && std::isfinite(of_sample) ? std::exp2(std::round(std::log2(of_sample))) : 1;
+void Objective::expect_weight(double of_position) {
+  weight_of_position_ =
+      of_position > 0 && std::isfinite(of_position) ? std::exp2(std::round(std::log2(of_position))) : 1;
 }
 
 std::string Objective::unfit(const Metric& metric, const MeasuredBatch& batch) const {

@@ -42,10 +42,10 @@ class Objective {
                         const at::Tensor& sample_weights, std::int64_t samples) const;
   /// What a program's own weight comes to for one position, about; else 1. The same on all ranks. Training scales
   /// backward by it, so that half precision keeps its range; a power of two, which changes no other bit, is made of it.
-  void expect_weight(double of_sample);
-  /// What `samples` such samples are expected to weigh.
-  double expected_weight(std::int64_t samples, const at::Tensor& output) const {
-    return loss_->expected_weight(samples, output) * weight_of_sample_;
+  void expect_weight(double of_position);
+  /// What `samples` samples such as those of a batch are expected to weigh.
+  double expected_weight(std::int64_t samples, const MeasuredBatch& batch) const {
+    return static_cast<double>(samples) * static_cast<double>(batch.positions()) * weight_of_position_;
   }
   /// Why a metric cannot be measured of such a batch; "" when it can.
   std::string unfit(const Metric& metric, const MeasuredBatch& batch) const;
@@ -63,7 +63,7 @@ class Objective {
   std::vector<ChosenMetric> metrics_;
   std::string output_;
   SeenOutputs seen_{};
-  double weight_of_sample_ = 1;
+  double weight_of_position_ = 1;
 };
 
 /// The loss and the metrics that the hyperparameters name, for outputs on `device`: those that are measured by default,

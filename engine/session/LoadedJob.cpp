@@ -72,8 +72,8 @@ void require_same_channels(const Hyperparameters& options, const JobData& data, 
                             {"the program", is_builtin_program(options.model) ? options.model : "of a file"}});
 }
 
-// What the program's own weight of a sample is, about; 0 where it has none, or this host has no samples.
-double weight_of_sample(const Objective& objective, const Program& inference, const ProgramSamples& train) {
+// What the program's own weight of a position is, about; 0 where it has none, or this host has no samples.
+double weight_of_position(const Objective& objective, const Program& inference, const ProgramSamples& train) {
   constexpr std::int64_t kMost = 16;
   const std::int64_t count = std::min(kMost, train.dataset()->readable());
   if (objective.loss().takes_targets() || count == 0) return 0;
@@ -81,7 +81,7 @@ double weight_of_sample(const Objective& objective, const Program& inference, co
   const std::vector<at::Tensor> outputs = Executor(inference).run(first_inputs(train, count));
   const MeasuredBatch measured = objective.measure(outputs, {}, {}, count);
   if (!measured.loss().weight.defined()) return 0;
-  return measured.loss().weight.item<double>() / objective.loss().expected_weight(count, measured.output());
+  return measured.loss().weight.item<double>() / static_cast<double>(count * measured.positions());
 }
 
 }  // namespace
@@ -131,7 +131,7 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
     weights = load_initial_weights(options, *program);
     freeze_parameters(*program, options.freeze);
     loaded.emplace(std::move(*program));
-    weight = weight_of_sample(*objective, loaded->inference, data.samples.at(data.train));
+    weight = weight_of_position(*objective, loaded->inference, data.samples.at(data.train));
   });
   context.host.all_reduce(&weight, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
   objective->expect_weight(weight);

@@ -34,12 +34,12 @@ StepComputation::Share EagerComputation::forward(const Batch& batch, std::int64_
   if (sync_) sync_->begin();
   const std::vector<at::Tensor> outputs = lockstep::forward(executor_, batch.inputs, options_.precision);
   const MeasuredBatch measured = objective_.measure(outputs, batch.targets, batch.weights, batch.size);
-  const double expected = objective_.expected_weight(global_batch_size, measured.output());
+  const double expected = objective_.expected_weight(global_batch_size, measured);
   loss_ = measured.loss().sum.div(expected);
   if (sync_) loss_ = sync_->tie(loss_);
   return {.loss = loss_.detach(),
           .weight = measured.loss().weight,
-          .here = objective_.expected_weight(batch.size, measured.output()),
+          .here = objective_.expected_weight(batch.size, measured),
           .expected = expected};
 }
 
