@@ -177,12 +177,6 @@ FieldPart read_part(const std::string& field, const json& value) {
   return part;
 }
 
-json write_padding(const Padding& pad) {
-  json object = {{"length", pad.length}, {"value", pad.value}, {"cut", pad.cut}};
-  if (!pad.mask.empty()) object["mask"] = pad.mask;
-  return object;
-}
-
 json write_part(const FieldPart& part) {
   json object = {{"columns", part.columns}};
   for (const auto& [type, name] : kTypes) {
@@ -212,6 +206,12 @@ std::int64_t text_bucket(std::string_view text, std::int64_t buckets) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return static_cast<std::int64_t>(hash % static_cast<std::uint64_t>(buckets));
+}
+
+json write_padding(const Padding& pad) {
+  json object = {{"length", pad.length}, {"value", pad.value}, {"cut", pad.cut}};
+  if (!pad.mask.empty()) object["mask"] = pad.mask;
+  return object;
 }
 
 FieldDescriptions read_field_descriptions(const json& object) {

@@ -75,6 +75,9 @@ struct FieldPart {
 /// A field is a part, or several, side by side. By the name of the program's input, or `target` or `weight`.
 using FieldDescriptions = std::map<std::string, std::vector<FieldPart>>;
 
+/// As the object of `fields` has it.
+nlohmann::json write_padding(const Padding& pad);
+
 /// Reads the object of `fields`. Throws InputError, naming the field, for what it cannot mean.
 FieldDescriptions read_field_descriptions(const nlohmann::json& object);
 

@@ -133,7 +133,7 @@ void print_statistics(const Dataset& dataset, const FieldDescriptions& described
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Field& field = fields[i];
     const bool few = std::ssize(ColumnStatistics(field, {}).parts()) <= ColumnStatistics::kMostParts;
-    const StatisticsRequest request = {.field = i, .moments = few, .may_lack = true};
+    const StatisticsRequest request = {.field = i, .moments = few, .may_lack = true, .may_be_infinite = true};
     const std::vector<ColumnStatistics> found = statistics_of(dataset, request);
     const std::vector<ColumnStatistics::Part>& parts = found[0].parts();
     const auto each = [&](const auto& text) { return some(parts, text); };
@@ -145,15 +145,22 @@ void print_statistics(const Dataset& dataset, const FieldDescriptions& described
                     return part.least > part.most ? "none" : number_text(part.least) + " … " + number_text(part.most);
                   }).c_str());
       if (few) {
+        std::vector<ExactMoments> moments;
+        for (std::size_t part = 0; part < parts.size(); ++part) moments.push_back(found[0].moments(part));
         std::printf("mean       %-40s %s\n", field.name.c_str(),
-                    each([](const Part& part) { return number_text(part.moments.mean()); }).c_str());
+                    some(moments, [](const ExactMoments& part) { return number_text(part.mean()); }).c_str());
         std::printf("deviation  %-40s %s\n", field.name.c_str(),
-                    each([](const Part& part) { return number_text(part.moments.deviation()); }).c_str());
+                    some(moments, [](const ExactMoments& part) { return number_text(part.deviation()); }).c_str());
       }
     }
     std::int64_t missing = 0;
-    for (const Part& part : parts) missing += part.missing;
+    std::int64_t infinite = 0;
+    for (const Part& part : parts) {
+      missing += part.missing;
+      infinite += part.infinite;
+    }
     if (missing > 0) std::printf("missing    %-40s %s\n", field.name.c_str(), with_commas(missing).c_str());
+    if (infinite > 0) std::printf("infinite   %-40s %s\n", field.name.c_str(), with_commas(infinite).c_str());
     const bool classes = (!field.categories.empty() || is_target(field, dataset, described)) && !is_real(field.type) &&
                          field.sizes.empty() && parts[0].least >= 0 &&
                          parts[0].most < static_cast<double>(kMostClasses);

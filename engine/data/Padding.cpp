@@ -41,6 +41,8 @@ std::array<std::byte, kMostBytes> element_of(const Field& field) {
 
 }  // namespace
 
+void check_padding(const Field& padded) { element_of(padded); }
+
 Field mask_of(const Field& padded) {
   return {.name = padded.reading.pad.mask,
           .type = ElementType::kBool,

@@ -64,12 +64,13 @@ ProgramSamples ProgramSamples::varied(const Variation& variation) const {
   if (samples.pictures_.empty()) {
     throw InputError(
         "image_flip and image_padding vary inputs of bytes of [rows, columns], or of [channels, rows, "
-        "columns] with 1, 3 or 4 channels; there is " +
-        describe(dataset_->spec()) + "; so does image_jitter: leave them out");
+        "columns] with 1, 3 or 4 channels, and so does image_jitter; there is " +
+        describe(dataset_->spec()) + ": leave them out");
   }
-  if (has_targets() && target().sizes.size() >= 2) {
-    throw InputError("image_flip and image_padding vary inputs alone, and would part them from targets of sizes [" +
-                     join(target().sizes, ", ") + "]: leave them out");
+  if (variation.moves_pixels() && has_targets() && target().sizes.size() >= 2) {
+    throw InputError(
+        "image_flip and image_padding move the pixels of inputs alone, and would part them from targets of sizes [" +
+        join(target().sizes, ", ") + "]: leave them out");
   }
   return samples;
 }

@@ -56,8 +56,8 @@ class ProgramSamples {
   ProgramSamples with_pixels_as_stored() const;
 
   /// The same samples, varied at random in each epoch: the pictures among the inputs, and what the data set varies
-  /// itself. Throws InputError when pictures are to be varied and no input is one, or when targets are pictures, too,
-  /// which would not fit any more.
+  /// itself. Throws InputError when pictures are to be varied and no input is one, or when their pixels are to be
+  /// moved and targets are pictures, too, which would not fit any more.
   ProgramSamples varied(const Variation& variation) const;
 
   /// Throws InputError, naming the first such sample, when a class label is not below `classes`. `reason` says where

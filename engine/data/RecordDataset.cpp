@@ -48,6 +48,7 @@ void RecordDataset::decode_each(std::span<const std::int64_t> samples, std::span
     record.resize(place.length);
     file.read_at(place.offset, record);
     try {
+      if (place.damage != nullptr) throw InputError(*place.damage);
       decode({reinterpret_cast<const char*>(record.data()), record.size()}, places, sample);
     } catch (const InputError& error) {
       throw InputError(record_place(file.name(), place.record, place.offset) + ": " + error.what());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace lockstep {
 
@@ -21,6 +22,11 @@ void RecordIndex::add(std::uint32_t length) {
   ++size_;
 }
 
+void RecordIndex::add_damaged(std::string why) {
+  damage_.emplace(size_, std::move(why));
+  add(0);
+}
+
 RecordIndex::Place RecordIndex::place(std::int64_t record) const {
   // Files without records begin where the next one does: the last that begins there has it.
   const auto after = std::ranges::upper_bound(files_, record, {}, &File::first);
@@ -28,11 +34,13 @@ RecordIndex::Place RecordIndex::place(std::int64_t record) const {
   const File& found = files_[file];
   const auto within = static_cast<std::size_t>(record - found.first);
   const auto* const lengths = found.lengths.data();
+  const auto damage = damage_.find(record);
   return {.file = file,
           .record = record - found.first,
           .offset =
               std::accumulate(lengths + within / kStride * kStride, lengths + within, found.offsets[within / kStride]),
-          .length = lengths[within]};
+          .length = lengths[within],
+          .damage = damage == damage_.end() ? nullptr : &damage->second};
 }
 
 std::string record_place(const std::string& file, std::int64_t record, std::uint64_t offset) {

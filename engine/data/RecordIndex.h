@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,14 +15,17 @@ class RecordIndex {
  public:
   struct Place {
     std::size_t file = 0;
-    std::int64_t record = 0;   ///< within the file
-    std::uint64_t offset = 0;  ///< of its first byte
-    std::uint32_t length = 0;  ///< in bytes
+    std::int64_t record = 0;              ///< within the file
+    std::uint64_t offset = 0;             ///< of its first byte
+    std::uint32_t length = 0;             ///< in bytes
+    const std::string* damage = nullptr;  ///< why it cannot be read, where that is known
   };
 
   /// The records that follow are the next file's; the first begins at `offset`.
   void begin_file(std::uint64_t offset);
   void add(std::uint32_t length);
+  /// The next record cannot be read, and nothing tells where it ends: it counts as one of no bytes.
+  void add_damaged(std::string why);
 
   std::int64_t size() const { return size_; }
   /// `record`: 0 … size() - 1.
@@ -35,6 +39,7 @@ class RecordIndex {
     std::vector<std::uint64_t> offsets{};  ///< of every 64th record
   };
   std::vector<File> files_;
+  std::map<std::int64_t, std::string> damage_;  ///< by record
   std::int64_t size_ = 0;
 };
 

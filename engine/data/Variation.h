@@ -21,7 +21,8 @@ struct Variation {
   double saturation = 0;
 
   bool jitters() const { return brightness > 0 || contrast > 0 || saturation > 0; }
-  bool changes_pictures() const { return flip > 0 || padding > 0 || jitters(); }
+  bool moves_pixels() const { return flip > 0 || padding > 0; }
+  bool changes_pictures() const { return moves_pixels() || jitters(); }
 };
 
 Variation variation_of(const Hyperparameters& hyperparameters, std::uint64_t seed);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,8 +17,6 @@
 namespace lockstep {
 
 namespace {
-
-constexpr const char* kHeldBackChannel = "validation";
 
 std::int64_t samples_of(const Dataset& dataset) {
   return dataset.shards() != nullptr ? dataset.shards()->samples() : dataset.size();
@@ -44,6 +43,50 @@ std::vector<ColumnStatistics> statistics_of_all(const Dataset& train, const std:
     });
   }
   return statistics;
+}
+
+// Which integers the samples have that are held back of the training channel: they may be values of their own.
+void add_values_held_back(const Dataset& held_back, std::vector<StatisticsRequest> requests,
+                          std::vector<ColumnStatistics>& statistics, std::int64_t threads, const RankContext& context) {
+  std::vector<ColumnStatistics*> added;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].moments = false;
+    if (requests[i].values) added.push_back(&statistics[i]);
+  }
+  std::erase_if(requests, [](const StatisticsRequest& request) { return !request.values; });
+  const std::vector<ColumnStatistics> found = statistics_of_all(held_back, requests, threads, context);
+  set_up_phase(context.host, [&] {
+    for (std::size_t i = 0; i < found.size(); ++i) added[i]->merge_values(found[i]);
+  });
+}
+
+// Makes the fields of this rank's share of the samples that can turn out not to become them, but for those that are too
+// many to be looked at.
+void try_fields(const Dataset& made, const std::vector<FieldRecipe>& recipes, bool training,
+                const Communicator& ranks) {
+  constexpr std::size_t kBlockBytes = 1 << 20;
+  std::size_t bytes = 1;  // of the largest field
+  std::vector<std::size_t> tried;
+  std::vector<std::vector<double>> memory;  // aligned for any element
+  std::vector<std::byte*> places(made.spec().fields.size());
+  for (const FieldRecipe& recipe : recipes) {
+    const std::size_t i = *made.spec().find(recipe.field.name);
+    if (made.spec().fields[i].large || !recipe.may_refuse(training)) continue;
+    tried.push_back(i);
+    bytes = std::max(bytes, made.spec().fields[i].bytes());
+  }
+  if (tried.empty()) return;
+  const auto at_once = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / bytes));
+  for (const std::size_t i : tried) {
+    memory.emplace_back(static_cast<std::size_t>(at_once) * made.spec().fields[i].bytes() / sizeof(double) + 1);
+    places[i] = reinterpret_cast<std::byte*>(memory.back().data());
+  }
+  const Slice share = share_of(made, ranks);
+  for (std::int64_t first = share.begin; first < share.end; first += at_once) {
+    std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(at_once, share.end - first)));
+    std::iota(samples.begin(), samples.end(), first);
+    made.read(samples, places);
+  }
 }
 
 // For what a channel has: one of which only outputs are asked for need not have targets and weights.
@@ -95,16 +138,21 @@ void describe_fields(Channels& channels, JobData& data, const Hyperparameters& h
       throw InputError("channel " + data.train + ": " + error.what());
     }
   });
-  const std::vector<ColumnStatistics> statistics =
-      statistics_of_all(*train, requests, hyperparameters.loader_threads, context);
+  const std::int64_t threads = hyperparameters.loader_threads;
+  std::vector<ColumnStatistics> statistics = statistics_of_all(*train, requests, threads, context);
+  if (hyperparameters.validation_share > 0) {
+    add_values_held_back(*channels.at(kHeldBackChannel).dataset, requests, statistics, threads, context);
+  }
   set_up_phase(context.host, [&] {
     const std::vector<FieldRecipe> recipes = make_recipes(fields, train->spec(), requests, statistics);
     data.fields = write_recipes(recipes);
     for (auto& [name, channel] : channels) {
       try {
         const bool only_predicted = name != data.train && name != data.evaluation && name != data.test;
-        channel.dataset = std::make_shared<FieldsDataset>(
-            channel.dataset, recipes_for(channel.dataset->spec(), recipes, only_predicted));
+        const std::vector<FieldRecipe> own = recipes_for(channel.dataset->spec(), recipes, only_predicted);
+        channel.dataset = std::make_shared<FieldsDataset>(channel.dataset, own);
+        const bool training = name == data.train || (name == kHeldBackChannel && hyperparameters.validation_share > 0);
+        try_fields(*channel.dataset, own, training, context.host);
       } catch (const InputError& error) {
         throw InputError("channel " + name + ": " + error.what());
       }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -34,6 +35,8 @@ std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, con
     artifacts =
         write_artifacts(program, config.hyperparameters.export_formats, config.model_dir,
                         make_probes(program, {first_inputs(data, 1), first_inputs(data, kProbeSamples)}), beside);
+    // What an earlier job left there is not of these artifacts.
+    if (!artifacts.empty() && beside.empty()) std::filesystem::remove(config.model_dir / kFieldsFile);
   });
   return artifacts;
 }

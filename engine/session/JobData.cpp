@@ -86,12 +86,13 @@ ChannelOpening opening_of(const JobConfig& config, const std::string& channel, c
   if (const auto type = config.content_types.find(channel); type != config.content_types.end()) {
     how.content_type = type->second;
   }
+  how.shard = sharded && hosts > 1;
   return {.name = channel,
           .host = config.host,
           .sharded = sharded,
           .open =
               [=, &formats, &directory](const SampleSpec* like) mutable {
-                if (sharded && hosts > 1 && holds_nothing(directory)) return OpenedChannel();
+                if (how.shard && holds_nothing(directory)) return OpenedChannel();
                 how.like = like;
                 return formats.open(directory, how);
               },
@@ -146,7 +147,8 @@ JobData choose_channels(const JobConfig& config) {
     if (std::ranges::count(predict, channel) > 1) {
       throw InputError("hyperparameter predict: expected each channel once; found " + in_quotes(channel) + " again");
     }
-    if (!config.channels.contains(channel)) {
+    const bool held_back = config.hyperparameters.validation_share > 0 && channel == kHeldBackChannel;
+    if (!has(channel) && !held_back) {
       throw InputError("hyperparameter predict: no channel is named " + in_quotes(channel) + "; " +
                        channel_names(config));
     }
@@ -190,7 +192,7 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
     if (!channel.empty()) channels[channel] = open(channel);
   }
   for (const std::string& channel : options.predict) {
-    if (channels.contains(channel)) continue;
+    if (channels.contains(channel) || !config.channels.contains(channel)) continue;  // what is held back comes later
     const ChannelOpening opening = opening_of(config, channel, formats, how, context.hosts);
     channels[channel] = share_channel(for_predictions(opening, *how.like, options), context);
   }

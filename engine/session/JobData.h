@@ -43,6 +43,9 @@ struct JobData {
 
 using Channels = std::map<std::string, OpenedChannel>;  ///< by name
 
+/// What `validation_share` holds back of the training channel.
+inline constexpr const char* kHeldBackChannel = "validation";
+
 /// Which channels the job trains on, evaluates and tests; no samples yet. Throws InputError when there is none to train
 /// on, and when outputs are asked for of one that is not there.
 JobData choose_channels(const JobConfig& config);

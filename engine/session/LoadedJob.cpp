@@ -68,6 +68,7 @@ void require_same_channels(const Hyperparameters& options, const JobData& data, 
                             {"the hyperparameter fields", write_field_descriptions(options.fields).dump()},
                             {"the hyperparameter mixture", to_json(options).at("mixture").dump()},
                             {"the hyperparameter predict", join(options.predict, ",")},
+                            {"the hyperparameter skip_bad_records", std::to_string(options.skip_bad_records)},
                             {"the hyperparameter validation_share", format("%.17g", options.validation_share)},
                             {"the program", is_builtin_program(options.model) ? options.model : "of a file"}});
 }

@@ -60,12 +60,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   using namespace lockstep;
   const FuzzedChannel& fuzzed = *channel();
   write(fuzzed.directory / fuzzed.file.file, fuzzed.file.framed({reinterpret_cast<const char*>(bytes), size}));
-  try {
-    read_hostile_channel(fuzzed.directory.path());
-  } catch (const InternalError&) {
-    throw;
-  } catch (const Error&) {
-    return 0;
+  for (const std::int64_t most_bad : {0, 1}) {
+    try {
+      read_hostile_channel(fuzzed.directory.path(), most_bad);
+    } catch (const InternalError&) {
+      throw;
+    } catch (const Error&) {
+      continue;
+    }
   }
   return 0;
 }

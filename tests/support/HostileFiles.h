@@ -6,11 +6,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/Error.h"
+#include "engine/data/BadRecords.h"
 #include "engine/data/Formats.h"
+#include "engine/data/KeptSamples.h"
 #include "engine/data/ProgramSamples.h"
 #include "tests/support/TestArrays.h"
 #include "tests/support/TestColumnar.h"
@@ -83,6 +87,11 @@ inline std::vector<HostileFile> hostile_files() {
            .bytes = "0\t1\tx.png\r\n1\t0.0\tx.png\n",
            .beside = "a/x.png",
            .bytes_beside = png_of(test_pixels(2, 3))},
+          {.file = "a/train.manifest",
+           .bytes = "{\"source-ref\": \"s3://b/y.png\", \"y\": 1, \"y-metadata\": {\"class-name\": \"cow\"}}\n"
+                    "{\"source-ref\": \"y.png\", \"y\": \"0\"}\r\n",
+           .beside = "a/y.png",
+           .bytes_beside = png_of(test_pixels(2, 3))},
           {"a/webp", webp_of(test_pixels(20, 17))},
           {"shard.tar", tar_member("1.png", png_of(test_pixels(2, 3))) + tar_member("1.cls", "0") + tar_end()},
           {"images.rec", recordio(little_endian(0U) + bytes_of(std::vector{1.0F}) + std::string(16, 'i') +
@@ -94,10 +103,22 @@ inline std::vector<HostileFile> hostile_files() {
           {"message.pbr", sparse, [](const std::string& changed) { return recordio(changed) + recordio(changed); }}};
 }
 
-/// Opens a channel, joins it to a program's inputs and reads its last sample.
-inline void read_hostile_channel(const std::filesystem::path& directory) {
-  const std::shared_ptr<const Dataset> dataset =
-      Formats::builtin().open(directory, {.window = 2, .image = {.shape = ImageShape{3, 9, 8}}}).dataset;
+/// Opens a channel, leaves out the records that cannot be read where so many may be, joins it to a program's inputs and
+/// reads its last sample.
+inline void read_hostile_channel(const std::filesystem::path& directory, std::int64_t most_bad) {
+  std::shared_ptr<const Dataset> dataset =
+      Formats::builtin()
+          .open(directory, {.window = 2, .image = {.shape = ImageShape{3, 9, 8}}, .most_bad = most_bad})
+          .dataset;
+  if (most_bad > 0) {
+    std::vector<BadRecord> bad = dataset->bad_records() ? *dataset->bad_records()
+                                                        : find_bad_records(*dataset, {0, dataset->size()}, most_bad, 1);
+    std::vector<std::int64_t> samples;
+    for (const BadRecord& record : bad) samples.push_back(record.sample);
+    if (!bad.empty() && (std::ssize(bad) > most_bad || std::ssize(bad) == dataset->size()))
+      throw InputError(bad[0].why);
+    if (!bad.empty()) dataset = std::make_shared<KeptSamples>(dataset, samples, "");
+  }
   const std::string target = dataset->spec().fields.back().name;
   const ProgramSamples samples(dataset, {{.name = "x"}}, {.names = {{kTargetColumn, target}}});
   std::vector<std::vector<double>> memory;

@@ -57,6 +57,7 @@ ColumnStatistics::ColumnStatistics(const Field& field, const StatisticsRequest& 
   }
   part_numbers_ = field.numbers() / parts;
   parts_.resize(static_cast<std::size_t>(parts));
+  if (request.moments) moments_.resize(parts_.size());
 }
 
 void ColumnStatistics::look_at(const std::byte* stored, std::int64_t samples) {
@@ -81,15 +82,22 @@ void ColumnStatistics::add_value(std::int64_t value, std::int64_t count) {
 }
 
 void ColumnStatistics::look_at_bytes(const std::uint8_t* stored, std::int64_t samples) {
+  constexpr std::size_t kBytes = 256;  // that there can be
+  const auto add = [&](std::size_t part, std::size_t byte, std::int64_t count) {
+    parts_[part].least = std::min(parts_[part].least, static_cast<double>(byte));
+    parts_[part].most = std::max(parts_[part].most, static_cast<double>(byte));
+    if (request_.moments) moments_[part].add(static_cast<double>(byte), count);
+  };
   for (std::int64_t sample = 0; sample < samples; ++sample) {
-    for (Part& part : parts_) {
-      std::array<std::int64_t, 256> counts{};
+    for (std::size_t part = 0; part < parts_.size(); ++part) {
+      if (std::cmp_less(part_numbers_, kBytes)) {
+        for (std::int64_t i = 0; i < part_numbers_; ++i) add(part, *stored++, 1);
+        continue;
+      }
+      std::array<std::int64_t, kBytes> counts{};
       for (std::int64_t i = 0; i < part_numbers_; ++i) ++counts[*stored++];
       for (std::size_t byte = 0; byte < counts.size(); ++byte) {
-        if (counts[byte] == 0) continue;
-        part.least = std::min(part.least, static_cast<double>(byte));
-        part.most = std::max(part.most, static_cast<double>(byte));
-        if (request_.moments) part.moments.add(static_cast<double>(byte), counts[byte]);
+        if (counts[byte] > 0) add(part, byte, counts[byte]);
       }
     }
   }
@@ -97,17 +105,22 @@ void ColumnStatistics::look_at_bytes(const std::uint8_t* stored, std::int64_t sa
 
 void ColumnStatistics::look_at_reals(const double* numbers, std::int64_t samples) {
   for (std::int64_t sample = 0; sample < samples; ++sample) {
-    for (Part& part : parts_) {
+    for (std::size_t index = 0; index < parts_.size(); ++index) {
+      Part& part = parts_[index];
       for (std::int64_t i = 0; i < part_numbers_; ++i) {
         const double number = *numbers++;
         if (request_.may_lack && std::isnan(number)) {
           ++part.missing;
           continue;
         }
+        if (request_.may_be_infinite && std::isinf(number)) {
+          ++part.infinite;
+          continue;
+        }
         if (!std::isfinite(number)) throw BadNumber{sample, number};
         part.least = std::min(part.least, number);
         part.most = std::max(part.most, number);
-        if (request_.moments) part.moments.add(number);
+        if (request_.moments) moments_[index].add(number);
       }
     }
   }
@@ -118,8 +131,13 @@ void ColumnStatistics::merge(const ColumnStatistics& other) {
     parts_[i].least = std::min(parts_[i].least, other.parts_[i].least);
     parts_[i].most = std::max(parts_[i].most, other.parts_[i].most);
     parts_[i].missing += other.parts_[i].missing;
-    if (request_.moments) parts_[i].moments.merge(other.parts_[i].moments);
+    parts_[i].infinite += other.parts_[i].infinite;
+    if (request_.moments) moments_[i].merge(other.moments_[i]);
   }
+  merge_values(other);
+}
+
+void ColumnStatistics::merge_values(const ColumnStatistics& other) {
   for (const auto& [value, count] : other.values_) add_value(value, count);
 }
 
@@ -129,8 +147,9 @@ std::string ColumnStatistics::bytes() const {
     append(bytes, part.least);
     append(bytes, part.most);
     append(bytes, part.missing);
-    if (request_.moments) bytes += part.moments.bytes();
+    append(bytes, part.infinite);
   }
+  for (const ExactMoments& moments : moments_) bytes += moments.bytes();
   append(bytes, static_cast<std::int64_t>(values_.size()));
   for (const auto& [value, count] : values_) {
     append(bytes, value);
@@ -145,8 +164,10 @@ void ColumnStatistics::merge_bytes(std::string_view bytes) {
     part.least = take<double>(bytes);
     part.most = take<double>(bytes);
     part.missing = take<std::int64_t>(bytes);
-    if (!request_.moments) continue;
-    part.moments = ExactMoments::from_bytes(bytes.substr(0, ExactMoments::kBytes));
+    part.infinite = take<std::int64_t>(bytes);
+  }
+  for (ExactMoments& moments : other.moments_) {
+    moments = ExactMoments::from_bytes(bytes.substr(0, ExactMoments::kBytes));
     bytes.remove_prefix(ExactMoments::kBytes);
   }
   for (auto left = take<std::int64_t>(bytes); left > 0; --left) {
@@ -189,7 +210,8 @@ std::vector<ColumnStatistics> statistics_of(const Dataset& dataset, const std::v
         statistics[i].look_at(places[field], std::ssize(samples));
       } catch (const ColumnStatistics::BadNumber& bad) {
         throw InputError(dataset.place(field, first + bad.sample) + ": column " + fields[field].name + " holds " +
-                         format("%g", bad.value) + ", of which no mean can be taken; mend it, or fill it by \"fill\"");
+                         format("%g", bad.value) + ", which is no finite number; mend it" +
+                         (std::isnan(bad.value) ? ", or fill it by \"fill\"" : ", or leave the sample out"));
       }
     }
   }

@@ -13,12 +13,13 @@
 
 namespace lockstep {
 
-/// What is to be found out of a field.
+/// What is to be found out of a field, beside its least and largest numbers.
 struct StatisticsRequest {
   std::size_t field = 0;
-  bool moments = false;   ///< means and deviations
-  bool values = false;    ///< which integers there are, and how many of each
-  bool may_lack = false;  ///< NaN stands for a value that is missing, and does not count
+  bool moments = false;          ///< means and deviations
+  bool values = false;           ///< which integers there are, and how many of each
+  bool may_lack = false;         ///< NaN stands for a value that is missing, and does not count
+  bool may_be_infinite = false;  ///< infinities do not count
   bool operator==(const StatisticsRequest&) const = default;
 };
 
@@ -34,7 +35,7 @@ class ColumnStatistics {
     double least = std::numeric_limits<double>::infinity();
     double most = -std::numeric_limits<double>::infinity();
     std::int64_t missing = 0;
-    ExactMoments moments{};
+    std::int64_t infinite = 0;
   };
 
   /// Throws InputError, naming the field, for more than kMostParts of which means are asked for, and when integers are
@@ -44,8 +45,12 @@ class ColumnStatistics {
   /// Numbers of samples, as they are stored. Throws BadNumber.
   void look_at(const std::byte* stored, std::int64_t samples);
   void merge(const ColumnStatistics& other);
+  /// Of the other's, only which integers there are.
+  void merge_values(const ColumnStatistics& other);
 
   const std::vector<Part>& parts() const { return parts_; }
+  /// Where they were asked for.
+  const ExactMoments& moments(std::size_t part) const { return moments_.at(part); }
   std::int64_t part_numbers() const { return part_numbers_; }
   /// The integers that there are, in order, and how many of each.
   const std::map<std::int64_t, std::int64_t>& values() const { return values_; }
@@ -69,6 +74,7 @@ class ColumnStatistics {
   StatisticsRequest request_;
   std::int64_t part_numbers_;  ///< of a sample
   std::vector<Part> parts_;
+  std::vector<ExactMoments> moments_{};  ///< by part, or none
   std::map<std::int64_t, std::int64_t> values_{};
 };
 

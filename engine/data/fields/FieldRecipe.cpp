@@ -10,6 +10,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/Columns.h"
+#include "engine/data/Padding.h"
 
 namespace lockstep {
 
@@ -124,6 +125,7 @@ class RecipeMaker {
     if (part.pad.length > 0 && stored.sizes != std::vector{part.pad.length}) {
       refuse("holds no lists of any length; it cannot be padded");
     }
+    if (part.pad.length > 0) check_padding(stored);
     if (!part.fill) return;
     const bool texts = hashed || has_texts(stored);
     if (texts != (part.fill->text() != nullptr)) {
@@ -137,7 +139,7 @@ class RecipeMaker {
     const std::vector<ColumnStatistics::Part>& parts = statistics(source).parts();
     if (parts.size() > 1) throw InputError("column " + spec_.fields[source].name + " has several means to fill it by");
     require_values(source, parts[0]);
-    return parts[0].moments.mean();
+    return statistics(source).moments(0).mean();
   }
 
   void require_values(std::size_t source, const ColumnStatistics::Part& part) const {
@@ -155,6 +157,7 @@ class RecipeMaker {
         piece.labels.emplace(value, std::ssize(piece.labels));
         piece.names.push_back(std::to_string(value));
       }
+      piece.found = true;
       return;
     }
     const bool texts = std::holds_alternative<std::string>(part.labels->front());
@@ -183,12 +186,13 @@ class RecipeMaker {
     const ColumnStatistics& found = statistics(source);
     const double unit = as_stored && spec_.fields[source].type == ElementType::kUint8 ? 255 : 1;
     Normalization result{.mean = {}, .std = {}, .part = found.part_numbers()};
-    for (const ColumnStatistics::Part& part : found.parts()) {
+    for (std::size_t i = 0; i < found.parts().size(); ++i) {
+      const ColumnStatistics::Part& part = found.parts()[i];
       require_values(source, part);
       const bool standard = how == Normalize::kStandard;
-      const double spread = standard ? part.moments.deviation() : part.most - part.least;
+      const double spread = standard ? found.moments(i).deviation() : part.most - part.least;
       if (!std::isfinite(spread)) throw InputError("column " + spec_.fields[source].name + " has numbers too large");
-      result.mean.push_back((standard ? part.moments.mean() : part.least) / unit);
+      result.mean.push_back((standard ? found.moments(i).mean() : part.least) / unit);
       result.std.push_back(spread > 0 ? spread / unit : 1);
     }
     return result;
@@ -276,11 +280,17 @@ json numbers_or_one(const std::vector<double>& numbers) {
   return numbers.size() == 1 ? json(numbers[0]) : json(numbers);
 }
 
+// What a column's values are read as.
+const char* type_of(const FieldRecipe::Piece& piece) {
+  if (has_texts(piece.stored) || piece.stored.reading.as_text()) return "text";
+  return piece.whole || !is_real(piece.stored.type) ? "integer" : "real";
+}
+
 json write_piece(const FieldRecipe::Piece& piece) {
-  json object = {{"column", piece.stored.name}};
+  json object = {{"column", piece.stored.name}, {"type", type_of(piece)}};
   const ColumnReading& reading = piece.stored.reading;
   if (reading.hash_buckets > 0) object["hash"] = reading.hash_buckets;
-  if (reading.pad.length > 0) object["pad"] = {{"length", reading.pad.length}, {"value", reading.pad.value}};
+  if (reading.pad.length > 0) object["pad"] = write_padding(reading.pad);
   if (reading.fill && reading.fill->text() != nullptr) object["fill"] = *reading.fill->text();
   if (piece.fill) object["fill"] = *piece.fill;
   if (!piece.names.empty()) object["labels"] = piece.names;
@@ -294,6 +304,12 @@ json write_piece(const FieldRecipe::Piece& piece) {
 
 }  // namespace
 
+bool FieldRecipe::may_refuse(bool training) const {
+  return std::ranges::any_of(pieces, [&](const Piece& piece) {
+    return piece.whole || (!piece.labels.empty() && !has_texts(piece.stored) && !(training && piece.found));
+  });
+}
+
 std::vector<StatisticsRequest> statistics_requests(const FieldDescriptions& fields, const SampleSpec& spec) {
   std::map<std::size_t, StatisticsRequest> requests;
   for (const auto& [name, parts] : fields) {
@@ -302,11 +318,13 @@ std::vector<StatisticsRequest> statistics_requests(const FieldDescriptions& fiel
         for (const std::string& column : part.columns) {
           const std::size_t source = source_of(spec, column);
           const Field& stored = spec.fields[source];
+          const bool standard = part.normalize == Normalize::kStandard;
           const StatisticsRequest wanted = {.field = source,
-                                            .moments = (is_computed(part) || is_mean(part)) && !has_texts(stored),
+                                            .moments = (standard || is_mean(part)) && !has_texts(stored),
                                             .values = wants_values(part, stored) && !is_real(stored.type),
                                             .may_lack = part.fill.has_value()};
-          if (!wanted.moments && !wanted.values) continue;
+          const bool range = is_computed(part) && !has_texts(stored);
+          if (!wanted.moments && !wanted.values && !range) continue;
           StatisticsRequest& request = requests.emplace(source, wanted).first->second;
           request.moments |= wanted.moments;
           request.values |= wanted.values;

@@ -24,6 +24,7 @@ struct FieldRecipe {
     bool whole = false;                             ///< real numbers that must be integers
     std::map<std::int64_t, std::int64_t> labels{};  ///< of integers; empty: they stay
     std::vector<std::string> names{};               ///< what the numbers 0, 1, … stand for, where that is known
+    bool found = false;                             ///< labels are all that the training channel has
     std::int64_t one_hot = 0;                       ///< numbers that each becomes; 0: it stays one
     std::int64_t numbers = 0;                       ///< of a sample, when all is done
     Normalization normalization{};                  ///< of its numbers alone
@@ -32,6 +33,9 @@ struct FieldRecipe {
   Field field{};
   bool as_stored = false;  ///< its one piece is what the data set has
   std::vector<Piece> pieces{};
+
+  /// Whether there may be samples that cannot become it (FieldsDataset::read), in the training channel or another.
+  bool may_refuse(bool training) const;
 };
 
 /// What has to be known of a training channel's samples to make these fields of it, by the data set's fields, each

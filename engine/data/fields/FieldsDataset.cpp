@@ -74,6 +74,7 @@ FieldsDataset::FieldsDataset(std::shared_ptr<const Dataset> own, std::vector<Fie
     spec_.fields.back().large = false;
     for (const Piece& piece : recipe.pieces) spec_.fields.back().large |= fields[piece.source].large;
     spec_.fields.back().origin = fields[source].origin;
+    if (recipe.as_stored) spec_.fields.back().bound = fields[source].bound;
   }
 }
 

@@ -116,19 +116,17 @@ std::optional<std::string> find_image(const std::vector<std::string>& found, con
   }
 }
 
-std::vector<ListedImage> read_list(const ChannelFiles& channel, const fs::path& path) {
-  if (is_list(path)) return read_image_list(path);
-  const auto label = channel.options.columns.find("target");
-  return read_image_manifest(path, label == channel.options.columns.end() ? "" : label->second);
-}
-
 std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vector<std::string>& found) {
   std::vector<std::string> names;
   std::vector<std::int32_t> labels;
+  const auto chosen = channel.options.columns.find("target");  // of a manifest's labels
+  const std::string label = chosen == channel.options.columns.end() ? "" : chosen->second;
+  bool manifests = false;
   for (const fs::path& path : channel.files) {
     if (!is_list(path) && !is_image_manifest(path)) continue;
+    manifests |= !is_list(path);
     const fs::path beside = path.parent_path().lexically_relative(channel.directory);
-    for (const ListedImage& image : read_list(channel, path)) {
+    for (const ListedImage& image : is_list(path) ? read_image_list(path) : read_image_manifest(path, label)) {
       const auto name = find_image(found, beside, image.path);
       if (!name) {
         throw InputError((is_list(path) ? path.string() : image.place + ": the augmented manifest") + " names " +
@@ -140,7 +138,7 @@ std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vect
   }
   return std::make_unique<ImageDataset>(
       channel.origin(), std::make_unique<ImageFiles>(channel.directory, std::move(names), std::move(labels)),
-      std::vector<std::string>(), channel.options);
+      std::vector<std::string>(), channel.options, manifests && !label.empty() ? label : "target");
 }
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {

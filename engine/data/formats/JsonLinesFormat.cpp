@@ -201,8 +201,8 @@ class JsonTable : public TextTable {
                   [&](dom::element each) { look_at(column, each, !sizes.empty(), columns); });
     };
     visit_row(record, names_, take, [&](std::size_t column, bool null) {
-      if (!null && !columns.reading(column).may_lack()) refuse_lack(names_[column]);
-      columns.missing(column);
+      if (null) return columns.missing(column);
+      if (!columns.reading(column).may_lack()) refuse_lack(names_[column]);
     });
   }
   std::unique_ptr<const RecordDecoder> decoder(std::vector<Field> columns,
@@ -240,7 +240,7 @@ class JsonTable : public TextTable {
   std::vector<std::string> names_;  ///< of the columns
 };
 
-// The keys of the channel's first row.
+// The keys of the channel's first row, and the columns that it need not have.
 std::vector<std::string> names_in(const ChannelFiles& channel) {
   for (const std::filesystem::path& path : channel.files) {
     const auto file = open_input_file(path);
@@ -256,7 +256,9 @@ std::vector<std::string> names_in(const ChannelFiles& channel) {
     }
     if (names.empty()) throw InputError(records.place() + ": the channel's first row has no columns");
     for (const auto& [column, reading] : column_readings(channel.options.fields)) {
-      if (reading.may_lack() && std::ranges::find(names, column) == names.end()) names.push_back(column);
+      const SampleSpec* like = channel.options.like;
+      const bool wanted = reading.may_lack() && (like == nullptr || like->find(column));
+      if (wanted && std::ranges::find(names, column) == names.end()) names.push_back(column);
     }
     return names;
   }

@@ -56,11 +56,12 @@ ImageMaker maker_for(const std::string& origin, const ImageSource& source, const
 }  // namespace
 
 ImageDataset::ImageDataset(const std::string& origin, std::unique_ptr<const ImageSource> source,
-                           std::vector<std::string> categories, const ChannelOptions& options)
+                           std::vector<std::string> categories, const ChannelOptions& options, std::string label)
     : source_(std::move(source)), maker_(maker_for(origin, *source_, options)) {
   spec_.fields.push_back(
       {.name = "image", .type = ElementType::kUint8, .sizes = maker_.shape().sizes(), .large = true, .origin = origin});
-  spec_.fields.push_back({.name = "target",
+  if (label == "image") throw InputError(origin + ": the label cannot be named \"image\", as the image is");
+  spec_.fields.push_back({.name = std::move(label),
                           .type = ElementType::kInt64,
                           .bound = static_cast<std::int64_t>(categories.size()),
                           .categories = std::move(categories),

@@ -13,15 +13,16 @@
 
 namespace lockstep {
 
-/// A sample is `image`, bytes of [channels, height, width], and `target`, int64. Images are made (ImageMaker) when they
+/// A sample is `image`, bytes of [channels, height, width], and a label, int64. Images are made (ImageMaker) when they
 /// are asked for; none is held: data may be larger than memory.
 class ImageDataset : public Dataset {
  public:
   /// As large as the program's input is, or, where that is not known, as the first image. `categories`: what labels
-  /// stand for, each of which is below their count; none: that is not known. Throws InputError, naming `origin`, when
-  /// there is no image, or when one of those looked at is none, unless there may be such (ChannelOptions::most_bad).
+  /// stand for, each of which is below their count; none: that is not known. `label`: their field's name. Throws
+  /// InputError, naming `origin`, when there is no image, or when one of those looked at is none, unless there may be
+  /// such (ChannelOptions::most_bad).
   ImageDataset(const std::string& origin, std::unique_ptr<const ImageSource> source,
-               std::vector<std::string> categories, const ChannelOptions& options);
+               std::vector<std::string> categories, const ChannelOptions& options, std::string label = "target");
 
   std::int64_t size() const override { return source_->size(); }
   const SampleSpec& spec() const override { return spec_; }

@@ -66,7 +66,7 @@ ListedImage read_line(std::string_view line, const std::string& label) {
 }  // namespace
 
 bool is_image_manifest(const std::filesystem::path& path) {
-  const std::string kind = path.extension().string();
+  const std::string kind = std::filesystem::path(content_name(path.filename().string())).extension().string();
   return kind == ".manifest" || kind == ".jsonl" || kind == ".ndjson";
 }
 

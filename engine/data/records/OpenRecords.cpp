@@ -36,6 +36,7 @@ RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex&
     files[place.file].read_at(place.offset, bytes);
     digest.update(bytes);
     try {
+      if (place.damage != nullptr) throw InputError(*place.damage);
       form.visit({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
                  [&](const RecordValue& value) { fields.look_at(value); });
     } catch (const InputError& error) {
@@ -67,11 +68,9 @@ void index_records(const RandomAccessFile& file, const RecordLength& length_of, 
       digest.update(std::as_bytes(std::span(&length, 1)));
       offset += length;
     } catch (const InputError& error) {
+      if (!may_be_bad) throw InputError(record_place(file.name(), record, offset) + ": " + error.what());
       const std::uint64_t left = file.size() - offset;
-      if (!may_be_bad || left > kMostRecordBytes) {
-        throw InputError(record_place(file.name(), record, offset) + ": " + error.what());
-      }
-      index.add(static_cast<std::uint32_t>(left));
+      index.add_damaged(error.what());
       digest.update(std::as_bytes(std::span(&left, 1)));
       return;
     }

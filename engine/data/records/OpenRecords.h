@@ -17,8 +17,8 @@ namespace lockstep {
 using RecordLength = std::function<std::uint64_t(HeaderWindow& headers, std::uint64_t offset)>;
 
 /// Adds the records of a file to an index, and their lengths to a digest. Throws InputError, naming file, record and
-/// byte, for one that `length` refuses or that is cut short. Where records may be bad, such a one is taken for all that
-/// is left of the file: nothing tells where the next begins.
+/// byte, for one that `length` refuses or that is cut short. Where records may be bad, such a one is the file's last,
+/// and is not read: nothing tells where the next begins.
 void index_records(const RandomAccessFile& file, const RecordLength& length, RecordIndex& index, Digest& digest,
                    bool may_be_bad = false);
 

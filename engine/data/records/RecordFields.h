@@ -20,7 +20,7 @@ namespace lockstep {
 class RecordFields {
  public:
   /// `image`: what images are made; nothing: as large as the first is. `described`: fields that say of which values the
-  /// lists are padded; whatever else they say of reading, a record does not know (InputError).
+  /// lists are padded; whatever else they say of reading, records know nothing of.
   RecordFields(std::optional<ImageShape> image, const FieldDescriptions& described);
 
   /// Throws InputError, naming the value.

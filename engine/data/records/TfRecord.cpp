@@ -28,7 +28,8 @@ std::optional<std::uint64_t> tf_record_length(std::span<const std::byte> header)
 std::string_view tf_record_data(std::string_view record) {
   const auto bytes = std::as_bytes(std::span(record));
   const auto length = tf_record_length(bytes);
-  if (!length || kTfRecordHeader + *length + kTfRecordTrailer != bytes.size()) {
+  constexpr std::size_t kFrame = kTfRecordHeader + kTfRecordTrailer;
+  if (!length || bytes.size() < kFrame || *length != bytes.size() - kFrame) {
     throw InputError("the file has changed since its records were counted");
   }
   const auto data = bytes.subspan(kTfRecordHeader, *length);

@@ -87,7 +87,8 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
     if (std::ranges::find(columns_, name, &Column::name) != columns_.end()) {
       throw InputError("two columns have the name " + in_quotes(name));
     }
-    Column column{.name = std::move(name)};
+    Column column;
+    column.name = std::move(name);
     if (const auto found = readings.find(column.name); found != readings.end()) column.reading = found->second;
     if (holds_texts(column.reading)) column.kind = Kind::kText;
     if (column.reading.pad.length > 0) column.sizes = {column.reading.pad.length};
@@ -118,6 +119,17 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
   }
 }
 
+void TableColumns::begin_row() {
+  for (Column& column : columns_) column.before_row = column;
+  new_texts_.emplace();
+}
+
+void TableColumns::undo_row() {
+  for (Column& column : columns_) static_cast<Found&>(column) = column.before_row;
+  for (const auto& [column, text] : *new_texts_) columns_[column].texts.erase(text);
+  new_texts_->clear();
+}
+
 void TableColumns::look_at(std::span<const std::string_view> cells) {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (!columns_[i].sizes.empty()) sizes(i, {});
@@ -143,7 +155,8 @@ void TableColumns::sizes(std::size_t column, std::span<const std::int64_t> sizes
                    ": arrays of a column have one size; pad or cut them");
 }
 
-void TableColumns::length(std::size_t column, std::int64_t count) const {
+void TableColumns::length(std::size_t column, std::int64_t count) {
+  columns_[column].there = true;
   check_length({.name = columns_[column].name, .reading = columns_[column].reading}, count);
 }
 
@@ -201,11 +214,19 @@ void TableColumns::text(std::size_t column, std::string_view value) {
                      shown_text(value) + ": it is no category; leave it out");
   }
   shown.texts.emplace(value);
+  if (new_texts_) new_texts_->emplace_back(column, value);
 }
 
-void TableColumns::missing(std::size_t column) const {
+void TableColumns::missing(std::size_t column) {
+  columns_[column].there = true;
   if (columns_[column].reading.may_lack()) return;
   throw InputError("column " + columns_[column].name + " has no value; fill it in, or leave the row out");
+}
+
+void TableColumns::drop_absent() {
+  std::erase_if(columns_, [](const Column& column) {
+    return column.reading.may_lack() && !column.seen && !column.there && !column.given;
+  });
 }
 
 std::vector<Field> TableColumns::fields(const std::string& origin) const {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "engine/data/Field.h"
@@ -42,12 +43,16 @@ class TableColumns {
   std::size_t size() const { return columns_.size(); }
   const std::string& name(std::size_t column) const { return columns_[column].name; }
   const ColumnReading& reading(std::size_t column) const { return columns_[column].reading; }
+  /// What is shown next is a row that may turn out to be bad.
+  void begin_row();
+  /// Forgets what was shown since begin_row.
+  void undo_row();
   /// A row of texts, each of which is a number if it can be one.
   void look_at(std::span<const std::string_view> cells);
   /// The sizes of the array whose numbers are shown next; {} for one number or text.
   void sizes(std::size_t column, std::span<const std::int64_t> sizes);
   /// The numbers of a padded list, of which those are shown next that are not cut.
-  void length(std::size_t column, std::int64_t count) const;
+  void length(std::size_t column, std::int64_t count);
   void integer(std::size_t column, std::int64_t value) { integers(column, {&value, 1}); }
   void integers(std::size_t column, std::span<const std::int64_t> values);
   void real(std::size_t column, double value) { reals(column, {&value, 1}); }
@@ -55,7 +60,9 @@ class TableColumns {
   /// Throws InputError for more than kMostCategories, too.
   void text(std::size_t column, std::string_view value);
   /// Throws InputError unless values of the column may be missing.
-  void missing(std::size_t column) const;
+  void missing(std::size_t column);
+  /// Leaves out the columns that need not have values and of which nothing was shown, not even that one is missing.
+  void drop_absent();
   /// int64 and float64, in the columns' order, and behind them the masks of those that have one. Throws InputError for
   /// a column that is filled with what its values are not.
   std::vector<Field> fields(const std::string& origin) const;
@@ -65,22 +72,29 @@ class TableColumns {
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;
   };
-  struct Column {
-    std::string name;
+  /// What was found out of a column, but for its texts.
+  struct Found {
     Kind kind = Kind::kInteger;
-    bool seen = false;  ///< a value
+    bool seen = false;   ///< a value
+    bool there = false;  ///< no value, but in a row
     std::int64_t least = 0;
     std::int64_t most = 0;
     std::vector<std::int64_t> sizes{};
-    std::unordered_set<std::string, Hash, std::equal_to<>> texts{};
     std::size_t text_bytes = 0;
+  };
+  struct Column : Found {
+    std::string name{};
+    std::unordered_set<std::string, Hash, std::equal_to<>> texts{};
     std::optional<Field> given{};  ///< by `like`
     ColumnReading reading{};
+    Found before_row{};
   };
 
   static std::vector<std::string> categories(const Column& column);
 
   std::vector<Column> columns_;
+  /// The row's new texts, by column; nothing before begin_row.
+  std::optional<std::vector<std::pair<std::size_t, std::string>>> new_texts_{};
 };
 
 /// The number of a text of a field of categories. Throws InputError, naming the column, for one that is none of them.

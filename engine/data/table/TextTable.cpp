@@ -48,10 +48,12 @@ void index_file(const std::filesystem::path& path, const TextTable& table, std::
       }
       begin = records.offset();
       indexed.digest.update(records.text());
+      if (most_bad > 0) columns.begin_row();
       table.look_at(records.text(), columns);
     } catch (const InputError& error) {
       const std::string why = records.place() + ": " + error.what();
       if (begin != records.offset() || std::ssize(indexed.bad) == most_bad) throw InputError(why);
+      columns.undo_row();
       indexed.bad.push_back({.sample = indexed.records.size(), .why = why});
     }
   }
@@ -65,6 +67,7 @@ std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const Text
   for (const std::filesystem::path& path : channel.files) {
     index_file(path, table, channel.options.most_bad, columns, indexed);
   }
+  if (indexed.records.size() > 0 && !channel.options.shard) columns.drop_absent();
   std::vector<Field> fields = columns.fields(channel.origin());
   update_layout(indexed.digest, fields);
   auto features = features_of(fields, channel.options);

@@ -267,6 +267,67 @@ TEST_F(Fields, OtherChannelsHaveTheTrainingChannelsNumbers) {
   EXPECT_EQ(validation->digest(), stored(fields, "validation", &train->spec())->digest());
 }
 
+TEST_F(Fields, AnotherChannelMayHaveALargerLabel) {
+  write("train/a.csv", "a,class\n1,0\n2,4\n");
+  write("validation/a.csv", "a,class\n1,7\n");
+  const FieldDescriptions fields = described(R"({"target": "class", "x": {"columns": ["a"]}})");
+  const auto train = stored(fields, "train");
+  const auto made = recipes(fields, *train);
+  const auto validation = std::make_shared<FieldsDataset>(stored(fields, "validation", &train->spec()), made);
+  const ColumnOptions options = {.names = {{"target", "target"}, {"x", "x"}}};
+  EXPECT_EQ(ProgramSamples(std::make_shared<FieldsDataset>(train, made), {{.name = "x"}}, options).classes(), 5);
+  ProgramSamples samples(validation, {{.name = "x"}}, options);
+  EXPECT_EQ(samples.classes(), 8);
+  EXPECT_ERROR(samples.require_classes(5, "the program has 5"), InputError, "7", "the program has 5");
+}
+
+TEST_F(Fields, AnOptionalColumnThatNoRowHasIsNotThere) {
+  write("train/a.jsonl", "{\"t\": [1], \"y\": 0}\n{\"t\": [], \"y\": 1, \"n\": null}\n");
+  for (const char* column : {R"("pad": 3)", R"("fill": 1)"}) {
+    const FieldDescriptions fields =
+        described(R"({"t": {"pad": 2}, "n": {"fill": 4}, "x": {"column": "mispelt", )" + std::string(column) + "}}");
+    EXPECT_ERROR(recipes(fields, *stored(fields, "train")), InputError, "no column \"mispelt\"", "there is t");
+  }
+  const FieldDescriptions fields =
+      described(R"({"t": {"pad": 2}, "n": {"fill": 4}, "target": {"column": "y", "fill": 0}})");
+  const auto train = stored(fields, "train");
+  EXPECT_EQ(all<double>(FieldsDataset(train, recipes(fields, *train)), "n"), (Reals{4, 4}));
+  // A channel like this one but for its targets, which are then no column of it.
+  write("news/a.jsonl", "{\"t\": [1]}\n");
+  SampleSpec like = train->spec();
+  std::erase_if(like.fields, [](const Field& field) { return field.name == "y"; });
+  EXPECT_FALSE(stored(fields, "news")->spec().find("y"));
+  EXPECT_FALSE(stored(fields, "news", &like)->spec().find("y"));
+  EXPECT_TRUE(stored(fields, "news", &train->spec())->spec().find("y"));
+  // Other hosts' rows may have it.
+  const auto shard = Formats::builtin().open(directory_ / "news", {.fields = fields, .shard = true}).dataset;
+  EXPECT_TRUE(shard->spec().find("y"));
+}
+
+TEST_F(Fields, ARowThatIsLeftOutLeavesNothingBehind) {
+  const auto open_without = [&](const std::string& name, const std::string& text) {
+    fs::remove_all(directory_ / "channel");
+    write("channel/" + name, text);
+    const auto dataset = Formats::builtin().open(directory_ / "channel", {.most_bad = 2}).dataset;
+    EXPECT_EQ(dataset->bad_records()->size(), 2);
+    return dataset;
+  };
+  for (const auto& dataset : {open_without("a.csv", "kind,n,m\ncat,1,0\nbird,oops,1\ndog,5,2\nfish,1.5,oops\n"),
+                              open_without("a.jsonl", R"({"kind": "cat", "n": 1, "m": 0})"
+                                                      "\n"
+                                                      R"({"kind": "bird", "n": 1.5, "m": "oops"})"
+                                                      "\n"
+                                                      R"({"kind": "dog", "n": 5, "m": 2})"
+                                                      "\n"
+                                                      R"({"kind": "fish", "n": 9, "m": [1, 2]})"
+                                                      "\n")}) {
+    EXPECT_EQ(field(*dataset, "kind").categories, (std::vector<std::string>{"cat", "dog"}));
+    EXPECT_EQ(field(*dataset, "n").type, ElementType::kInt64);
+    EXPECT_EQ(field(*dataset, "n").bound, 6);
+    EXPECT_EQ(field(*dataset, "m").bound, 3);
+  }
+}
+
 TEST_F(Fields, AChannelThatIsNotLikeTheTrainingChannelIsRefused) {
   const auto dataset = [](ElementType type, std::size_t bytes) {
     Array y{.field = {.name = "y", .type = ElementType::kInt64}, .samples = 2, .bytes = std::vector<std::uint8_t>(16)};
@@ -301,6 +362,32 @@ TEST_F(Fields, ANumberWithoutAMeanIsNamed) {
                "column a holds nan", "fill");
   const auto made = recipes(described(R"({"x": {"column": "a", "normalize": "standard", "fill": 3}})"), dataset);
   EXPECT_EQ(made[0].field.normalization->mean, Reals{0});
+  reinterpret_cast<double*>(x.bytes.data())[1] = std::numeric_limits<double>::infinity();
+  try {
+    recipes(described(R"({"x": {"column": "a", "normalize": "min_max"}})"), ArrayDataset("here", {x}));
+    ADD_FAILURE();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("column a holds inf"), std::string::npos) << error.what();
+    EXPECT_EQ(std::string(error.what()).find("fill"), std::string::npos) << error.what();  // which would not help
+  }
+  const StatisticsRequest request = {.moments = true, .may_lack = true, .may_be_infinite = true};
+  const auto counted = compute_statistics(ArrayDataset("here", {x}), {request}, {0, 2}, 2);
+  EXPECT_EQ(counted[0].parts()[0].infinite, 1);
+  ColumnStatistics sent(x.field, request);
+  sent.merge_bytes(counted[0].bytes());
+  EXPECT_EQ(sent.parts()[0].infinite, 1);
+  EXPECT_EQ(sent.moments(0).count(), 1);
+}
+
+TEST_F(Fields, ARangeIsOfAnyNumberOfParts) {
+  Array x{.field = {.name = "a", .type = ElementType::kUint8, .sizes = {2000}}, .samples = 2};
+  for (int i = 0; i < 4000; ++i) x.bytes.push_back(static_cast<std::uint8_t>(i % 7 + (i < 2000 ? 0 : 100)));
+  const ArrayDataset dataset("here", {x});
+  EXPECT_ERROR(recipes(described(R"({"x": {"column": "a", "normalize": "standard"}})"), dataset), InputError,
+               "2000 numbers, each with a mean of its own");
+  const auto made = recipes(described(R"({"x": {"column": "a", "normalize": "min_max"}})"), dataset);
+  EXPECT_EQ(made[0].field.normalization->mean.size(), 2000);
+  EXPECT_EQ(made[0].field.normalization->mean[2], 2.0 / 255);
 }
 
 TEST_F(Fields, BytesStayBytesAndHaveAMeanForEachChannel) {
@@ -366,8 +453,7 @@ TEST_F(Fields, ListsThatAreTooLongAreCutWhenThatIsSaid) {
   write("a.jsonl", "{\"t\": [1, 2, 3, 4], \"y\": 0}\n");
   EXPECT_ERROR(open(R"({"t": {"pad": 3}})"), InputError, "a.jsonl, line 1", "column t holds a list of 4", "cut");
   EXPECT_EQ(all<std::int64_t>(*open(R"({"t": {"pad": {"length": 3, "cut": true}}})"), "t"), (Integers{1, 2, 3}));
-  EXPECT_ERROR(all<std::int64_t>(*open(R"({"t": {"pad": {"length": 6, "value": 0.5}}})"), "t"), InputError, "int64",
-               "not padded with 0.5");
+  EXPECT_ERROR(open(R"({"t": {"pad": {"length": 4, "value": 0.5}}})"), InputError, "int64", "not padded with 0.5");
   EXPECT_ERROR(open(R"({"t": {"pad": {"length": 6, "mask": "y"}}})"), InputError, "the mask of column t", "\"y\"");
   write("a.jsonl", "{\"t\": 5, \"y\": 0}\n");
   EXPECT_ERROR(open(R"({"t": {"pad": 3}})"), InputError, "no list");
@@ -443,11 +529,26 @@ TEST_F(Fields, WritesWhatAServerNeeds) {
           "code": {"hash": 7}, "target": {"column": "y", "labels": [1, 0]}})");
   const auto json = parse_json(write_recipes(recipes(fields, *stored(fields))), "it");
   EXPECT_EQ(json.at("format"), "lockstep fields");
-  EXPECT_EQ(json.at("fields").at("x").at("columns")[0], parse_json(R"({"column": "a", "mean": 2.0, "std": 1.0})", ""));
+  EXPECT_EQ(json.at("fields").at("x").at("columns")[0],
+            parse_json(R"({"column": "a", "type": "integer", "mean": 2.0, "std": 1.0})", ""));
   EXPECT_EQ(json.at("fields").at("x").at("columns")[1],
-            parse_json(R"({"column": "city", "labels": ["bern", "rome"], "one_hot": 2})", ""));
-  EXPECT_EQ(json.at("fields").at("code").at("columns")[0], parse_json(R"({"column": "code", "hash": 7})", ""));
+            parse_json(R"({"column": "city", "type": "text", "labels": ["bern", "rome"], "one_hot": 2})", ""));
+  EXPECT_EQ(json.at("fields").at("code").at("columns")[0],
+            parse_json(R"({"column": "code", "type": "text", "hash": 7})", ""));
   EXPECT_EQ(json.at("fields").at("target").at("columns")[0].at("labels"), parse_json(R"(["1", "0"])", ""));
+  EXPECT_EQ(json.at("fields").at("target").at("columns")[0].at("type"), "integer");
+  write("a.csv", "zip,class,y\n0815,1.0,2.5\n");
+  const FieldDescriptions typed = described(R"({"zip": {"type": "text"}, "class": {"type": "integer"}, "y": "y"})");
+  const auto types = parse_json(write_recipes(recipes(typed, *stored(typed))), "it").at("fields");
+  EXPECT_EQ(types.at("zip").at("columns")[0].at("type"), "text");
+  EXPECT_EQ(types.at("class").at("columns")[0].at("type"), "integer");
+  EXPECT_EQ(types.at("y").at("columns")[0].at("type"), "real");
+  fs::remove(directory_ / "a.csv");
+  write("a.jsonl", "{\"t\": [1, 2]}\n");
+  const FieldDescriptions lists = described(R"({"t": {"pad": {"length": 1, "value": 3, "cut": true, "mask": "m"}}})");
+  const auto padded = parse_json(write_recipes(recipes(lists, *stored(lists))), "it").at("fields").at("t");
+  EXPECT_EQ(padded.at("columns")[0].at("pad"),
+            parse_json(R"({"length": 1, "value": 3.0, "cut": true, "mask": "m"})", ""));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What becomes of images that are damaged or unusual, and how a directory of them is read. `judge.pictures` compares
 // pixels with Pillow's.
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <fstream>
 
@@ -296,8 +297,16 @@ TEST_F(ImageFolder, AnAugmentedManifestSaysWhichImagesThereAre) {
     EXPECT_ERROR(open(), InputError, text);
   }
   write("train.manifest", R"({"source-ref": "s3://b/a.jpg", "class": 3, "color": 1})");
-  EXPECT_EQ(read_field<std::int64_t>(*open({.columns = {{"target", "class"}}}).dataset, "target", {0}),
-            std::vector<std::int64_t>{3});
+  const std::map<std::string, std::string> columns = {{"target", "class"}};
+  const ProgramSamples samples(open({.columns = columns}).dataset, {{.name = "x"}}, {.names = columns});
+  EXPECT_EQ(samples.numbers(samples.target(), 0), std::vector<double>{3});
+  EXPECT_EQ(samples.input(0).sizes, (std::vector<std::int64_t>{3, 2, 2}));
+  std::filesystem::remove(directory_ / "train.manifest");
+  const std::string line = R"({"source-ref": "s3://b/more/b.jpg", "class": 4})";
+  const gzFile file = ::gzopen((directory_ / "train.manifest.gz").c_str(), "wb");
+  ::gzwrite(file, line.data(), static_cast<unsigned>(line.size()));
+  ::gzclose(file);
+  EXPECT_EQ(read_field<std::int64_t>(*open().dataset, "target", {0}), std::vector<std::int64_t>{4});
 }
 
 TEST_F(ImageFolder, WhatIsWrongIsNamed) {

@@ -10,11 +10,13 @@
 #include <set>
 
 #include "common/Error.h"
+#include "engine/data/BadRecords.h"
 #include "engine/data/Formats.h"
 #include "engine/data/protobuf/Messages.h"
 #include "engine/data/protobuf/WireReader.h"
 #include "engine/data/records/HeaderWindow.h"
 #include "engine/data/records/ImageMagic.h"
+#include "engine/data/records/TfRecord.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/PeakMemory.h"
 #include "tests/support/TemporaryDirectory.h"
@@ -271,6 +273,27 @@ TEST_F(Records, ChecksumsAreChecked) {
     const auto data = open();  // the data is not read yet
     EXPECT_ERROR(all<std::int64_t>(*data, "label"), InputError, place, "the checksum of its data is");
   }
+}
+
+TEST_F(Records, ALengthThatWrapsAroundIsRefused) {
+  for (const std::uint64_t length : {~std::uint64_t{3}, ~std::uint64_t{15}, ~std::uint64_t{0}, std::uint64_t{1}}) {
+    const std::string header = little_endian(length) + little_endian(masked_crc(little_endian(length)));
+    EXPECT_ERROR(tf_record_data(header), InputError, "has changed");
+    EXPECT_ERROR(tf_record_data(header + "1234"), InputError, "has changed");
+  }
+}
+
+TEST_F(Records, WhatFollowsADamagedHeaderIsNotRead) {
+  const std::string good = tf_record(example(feature("x", Floats{1})));
+  write("a.tfrecord", good + good + "no header, and then");
+  fs::resize_file(directory_ / "a.tfrecord", std::uintmax_t{5} << 30);  // sparse
+  EXPECT_ERROR(open(), InputError, "a.tfrecord, record 3, at byte", "checksum of its length");
+  const auto dataset = open({.most_bad = 1});
+  const std::vector<BadRecord> bad = find_bad_records(*dataset, {0, dataset->size()}, 1, 1);
+  ASSERT_EQ(bad.size(), 1);
+  EXPECT_EQ(bad[0].sample, 2);
+  EXPECT_NE(bad[0].why.find("a.tfrecord, record 3, at byte"), std::string::npos) << bad[0].why;
+  EXPECT_NE(bad[0].why.find("checksum of its length does not fit"), std::string::npos) << bad[0].why;
 }
 
 TEST_F(Records, TruncationIsNamed) {

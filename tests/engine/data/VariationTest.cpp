@@ -183,6 +183,8 @@ TEST(Variation, WhatItCannotVaryIsRefused) {
                "x (uint8 [5, 5]), y (uint8)");
   const ProgramSamples masks(pictures(2), {{.name = "again"}}, {.names = {{"again", "x"}, {"target", "x"}}});
   EXPECT_ERROR(masks.varied({.padding = 1}), InputError, "targets of sizes [5, 5]");
+  EXPECT_ERROR(masks.varied({.flip = 0.5, .contrast = 0.1}), InputError, "targets of sizes [5, 5]");
+  EXPECT_NO_THROW(masks.varied({.brightness = 0.1}));  // moves nothing
 }
 
 }  // namespace

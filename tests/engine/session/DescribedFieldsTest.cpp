@@ -166,6 +166,81 @@ TEST_F(DescribedFieldsTest, RanksLearnWhatOneLearns) {
   EXPECT_NE(written, load_job(again, {}, alone()).data.fields);
 }
 
+TEST_F(DescribedFieldsTest, FoundValuesAreThoseOfTheWholeTrainingChannel) {
+  JobConfig job = config("job");
+  job.channels["train"] = write("data");
+  // As many values as rows: none that is held back is among the others.
+  std::ofstream file(job.channels["train"] / "part.csv");
+  file << "age,height,code,city,class\n";
+  for (int i = 0; i < kRows; ++i) file << i << ",0.5," << i * 3 << ",bern," << (i % 2 > 0 ? "cat" : "dog") << "\n";
+  file.close();
+  job.hyperparameters.validation_share = 0.25;
+  const LoadedJob loaded = load_job(job, {}, ranks());
+  EXPECT_EQ(loaded.data.training().samples->input(0).sizes, std::vector<std::int64_t>{kRows + 3});
+  const auto x = parse_json(loaded.data.fields, "it").at("fields").at("x").at("columns");
+  EXPECT_EQ(x[2].at("labels").size(), kRows);
+  job.hyperparameters.validation_share = 0;
+  const LoadedJob whole = load_job(job, {}, alone());
+  EXPECT_NE(x[0].at("mean"), parse_json(whole.data.fields, "it").at("fields").at("x").at("columns")[0].at("mean"));
+}
+
+TEST_F(DescribedFieldsTest, AValueThatIsNoLabelIsNamedBeforeTrainingBegins) {
+  JobConfig job = config("job");
+  job.channels = {{"train", write("data")}, {"validation", write("other")}};
+  std::ofstream(job.channels["validation"] / "part.csv", std::ios::app) << "1,0.5,35,rome,cat\n";
+  EXPECT_ERROR(load_job(job, {}, ranks()), CollectiveError, "channel validation", "part.csv",
+               "column code holds 35, which is none of its 4 labels");
+  job.channels.erase("validation");
+  job.hyperparameters.fields.at("x")[1].labels = {{std::int64_t{0}, std::int64_t{10}, std::int64_t{20}}};
+  EXPECT_ERROR(load_job(job, {}, ranks()), CollectiveError, "channel train", "column code holds 30");
+}
+
+TEST_F(DescribedFieldsTest, WhatIsHeldBackCanBePredicted) {
+  JobConfig job = config("job");
+  job.channels["train"] = write("data");
+  job.hyperparameters.predict = {"validation"};
+  EXPECT_ERROR(load_job(job, {}, ranks()), CollectiveError, "no channel is named \"validation\"");
+  job.hyperparameters.validation_share = 0.25;
+  const LoadedJob loaded = load_job(job, {}, ranks());
+  EXPECT_EQ(loaded.data.predicted.at("validation").samples.size(), loaded.data.samples.at("validation").size());
+}
+
+TEST_F(DescribedFieldsTest, RowsWithoutTargetsHaveNoneThoughTheyWouldBeFilled) {
+  JobConfig job = config("job");
+  for (const char* channel : {"train", "news"}) {
+    job.channels[channel] = directory_ / (channel + std::to_string(communicator_.rank()));
+    std::filesystem::create_directories(job.channels[channel]);
+    std::ofstream file(job.channels[channel] / "part.jsonl");
+    for (int i = 0; i < 20; ++i) {
+      file << "{\"height\": " << i % 7 << (channel == std::string("news") ? "" : ", \"cost\": 1.5") << "}\n";
+    }
+  }
+  job.hyperparameters.loss = "mse";
+  job.hyperparameters.metrics = {};
+  job.hyperparameters.fields = read_field_descriptions(
+      parse_json(R"({"x": {"columns": ["height"]}, "target": {"column": "cost", "fill": 0}})", ""));
+  job.hyperparameters.predict = {"news"};
+  const LoadedJob loaded = load_job(job, {}, ranks());
+  EXPECT_FALSE(loaded.data.predicted.at("news").has_targets);
+}
+
+TEST_F(DescribedFieldsTest, ArtifactsOfAJobWithoutFieldsHaveNoneBesideThem) {
+  JobConfig job = config("job");
+  job.channels["train"] = write("data");
+  EventRecorder events;
+  run(job, ranks(), events);
+  if (communicator_.rank() > 0) return;
+  EXPECT_TRUE(std::filesystem::exists(job.model_dir / "fields.json"));
+  job.hyperparameters.fields = {};
+  job.channels["train"] = directory_ / "plain";
+  std::filesystem::create_directories(job.channels["train"]);
+  std::ofstream(job.channels["train"] / "a.csv") << "a,b,target\n1,2,0\n3,4,1\n";
+  job.hyperparameters.batch_size = 2;
+  run(job, alone(), events);
+  EXPECT_FALSE(std::filesystem::exists(job.model_dir / "fields.json"));
+  EXPECT_TRUE(std::filesystem::exists(job.model_dir / "model.safetensors"));
+}
+
 TEST_F(DescribedFieldsTest, WhatWasStoppedGoesOnAsIfItHadNotBeen) {
   JobConfig job = config("whole");
   job.channels["train"] = write("data");

@@ -133,6 +133,14 @@ TEST_F(SkippedRecordsTest, RowsOfATableAreLeftOutToo) {
   EXPECT_ERROR(run(job("few", "damaged", 2), events), CollectiveError, "a.csv, line 34");
 }
 
+TEST_F(SkippedRecordsTest, RanksAgreeOnHowMany) {
+  if (communicator_.size() == 1) return;
+  write("good/a.csv", "a,b,target\n1,2,0\n3,4,1\n");
+  EventRecorder events;
+  EXPECT_ERROR(run(job("differ", "good", communicator_.rank()), events), CollectiveError,
+               "the hyperparameter skip_bad_records");
+}
+
 TEST_F(SkippedRecordsTest, AChannelWithoutARecordThatCanBeReadIsRefused) {
   std::string bytes = record(0);
   bytes[20] ^= 1;
