@@ -15,11 +15,11 @@ bool is_held_back(std::uint64_t seed, double share, std::int64_t sample) {
 }
 
 HeldBackDataset::HeldBackDataset(std::shared_ptr<const Dataset> all, std::uint64_t seed, double share, Part part)
-    : all_(std::move(all)), seed_(seed), share_(share), part_(part) {
-  for (std::int64_t first = 0; first < all_->size(); first += kBlock) {
-    before_.push_back(before_.back() + count(first, std::min(first + kBlock, all_->size())));
+    : SelectedSamples(std::move(all)), seed_(seed), share_(share), part_(part) {
+  for (std::int64_t first = 0; first < this->all().size(); first += kBlock) {
+    before_.push_back(before_.back() + count(first, std::min(first + kBlock, this->all().size())));
   }
-  const Shards* shards = all_->shards();
+  const Shards* shards = this->all().shards();
   if (shards == nullptr) return;
   std::vector<std::int64_t> counts;  // by shard
   for (std::size_t shard = 0; shard < shards->count(); ++shard) counts.push_back(count(0, shards->samples_of(shard)));
@@ -39,37 +39,22 @@ std::int64_t HeldBackDataset::count(std::int64_t begin, std::int64_t end) const 
 
 // Seed and share are compared as hyperparameters.
 std::string HeldBackDataset::digest() const {
-  return all_->digest() + (part_ == Part::kHeldBack ? ", held back" : ", the rest");
+  return all().digest() + (part_ == Part::kHeldBack ? ", held back" : ", the rest");
 }
 
 std::string HeldBackDataset::note() const {
-  const std::string note = all_->note();
+  const std::string note = all().note();
   if (part_ == Part::kHeldBack) return note;
   return note + (note.empty() ? "" : "; ") + format("a share of %g is held back to validate on", share_);
 }
 
-std::int64_t HeldBackDataset::find(std::int64_t sample) const {
+std::int64_t HeldBackDataset::number(std::int64_t sample) const {
   if (size() == 0) return sample;
   const auto block = std::ranges::upper_bound(before_, sample) - before_.begin() - 1;
   std::int64_t left = sample - before_[static_cast<std::size_t>(block)];
   for (std::int64_t place = block * kBlock;; ++place) {
     if (has(place) && left-- == 0) return place;
   }
-}
-
-std::vector<std::int64_t> HeldBackDataset::find_all(std::span<const std::int64_t> samples) const {
-  std::vector<std::int64_t> places;
-  for (const std::int64_t sample : samples) places.push_back(find(sample));
-  return places;
-}
-
-void HeldBackDataset::read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const {
-  all_->read(find_all(samples), fields);
-}
-
-void HeldBackDataset::read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
-                                  const Draw& draw) const {
-  all_->read_varied(find_all(samples), fields, draw);
 }
 
 }  // namespace lockstep

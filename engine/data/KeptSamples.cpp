@@ -12,13 +12,13 @@ namespace lockstep {
 
 KeptSamples::KeptSamples(std::shared_ptr<const Dataset> all, const std::vector<std::int64_t>& left_out,
                          const std::string& note)
-    : all_(std::move(all)), note_(all_->note()) {
+    : SelectedSamples(std::move(all)), note_(this->all().note()) {
   for (const std::int64_t sample : left_out) kept_before_.push_back(sample - std::ssize(kept_before_));
   if (size() <= 0 || !std::ranges::is_sorted(left_out, std::less_equal<>())) {
     throw InternalError("these samples cannot be left out");
   }
   Digest digest;
-  digest.update(all_->digest());
+  digest.update(this->all().digest());
   digest.update(std::as_bytes(std::span(left_out)));
   digest_ = digest.hex();
   note_ += (note_.empty() || note.empty() ? "" : "; ") + note;
@@ -26,22 +26,6 @@ KeptSamples::KeptSamples(std::shared_ptr<const Dataset> all, const std::vector<s
 
 std::int64_t KeptSamples::number(std::int64_t sample) const {
   return sample + (std::ranges::upper_bound(kept_before_, sample) - kept_before_.begin());
-}
-
-std::vector<std::int64_t> KeptSamples::numbers(std::span<const std::int64_t> samples) const {
-  std::vector<std::int64_t> numbers;
-  numbers.reserve(samples.size());
-  for (const std::int64_t sample : samples) numbers.push_back(number(sample));
-  return numbers;
-}
-
-void KeptSamples::read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const {
-  all_->read(numbers(samples), fields);
-}
-
-void KeptSamples::read_varied(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,
-                              const Draw& draw) const {
-  all_->read_varied(numbers(samples), fields, draw);
 }
 
 }  // namespace lockstep

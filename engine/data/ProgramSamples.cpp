@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/SliceReads.h"
 
 namespace lockstep {
 
@@ -84,21 +84,15 @@ void ProgramSamples::refuse(const Column& column, const std::string& what, std::
 
 template <typename Number, typename Visitor>
 void ProgramSamples::visit_numbers(std::size_t field, const Transform& transform, const Visitor& visit) const {
-  const Field& stored = dataset_->spec().fields[field];
-  const auto each = static_cast<std::size_t>(stored.numbers());
-  const auto block = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / (each * sizeof(Number))));
-  std::vector<double> raw = memory_of(static_cast<std::size_t>(block) * stored.bytes());
-  std::vector<Number> values(static_cast<std::size_t>(block) * each);
-  std::vector<std::byte*> fields(dataset_->spec().fields.size());
-  fields[field] = reinterpret_cast<std::byte*>(raw.data());
-  for (std::int64_t first = 0; first < size(); first += block) {
-    std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(block, size() - first)));
-    std::iota(samples.begin(), samples.end(), first);
-    dataset_->read(samples, fields);
-    const std::size_t count = samples.size() * each;
-    transform.run(fields[field], static_cast<std::int64_t>(count), reinterpret_cast<std::byte*>(values.data()));
-    for (std::size_t i = 0; i < count; ++i) visit(samples[i / each], values[i]);
-  }
+  const std::int64_t each = dataset_->spec().fields[field].numbers();
+  std::vector<Number> values;
+  read_slice(*dataset_, {&field, 1}, {0, size()},
+             [&](std::int64_t first, std::int64_t count, std::span<std::byte* const> places) {
+               values.resize(static_cast<std::size_t>(count * each));
+               transform.run(places[field], count * each, reinterpret_cast<std::byte*>(values.data()));
+               for (std::int64_t i = 0; i < count * each; ++i)
+                 visit(first + i / each, values[static_cast<std::size_t>(i)]);
+             });
 }
 
 template <typename Visitor>

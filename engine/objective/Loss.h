@@ -19,8 +19,8 @@ struct LossTerms {
 struct Compared {
   at::Tensor output;   ///< class scores [batch, …, classes] beside labels; else of the targets' sizes
   at::Tensor targets;  ///< [batch, …]: class labels (int64), or numbers
-  at::Tensor
-      weights{};  ///< of the positions, broadcasting to them: real, or boolean where each is 0 or 1; undefined: 1
+  /// Of the positions, broadcasting to them: real, or boolean where each is 0 or 1; undefined: 1.
+  at::Tensor weights{};
 };
 
 /// Between which numbers targets must lie.

@@ -28,16 +28,16 @@ void Objective::see(const std::vector<std::string>& outputs) {
   seen_ = see_outputs(outputs, output_, /*own_loss=*/!loss_->takes_targets());
 }
 
-MeasuredBatch Objective::measure(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
-                                 const at::Tensor& sample_weights, std::int64_t samples) const {
+Objective::Seen Objective::seen_of(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
+                                   const at::Tensor& sample_weights, std::int64_t samples) const {
   const at::Tensor& output = outputs.at(seen_.output);
-  if (loss_->takes_targets()) return {*loss_, output, targets, sample_weights};
+  if (loss_->takes_targets()) return {.output = output, .targets = targets, .weights = sample_weights};
   if (!seen_.named && output.dim() != 0) {
     throw InputError("loss=program takes the program's first output for its loss, one number, and it has the sizes " +
                      sizes_text(output) +
                      ": return a dictionary with the key loss, or say with output=NAME which it is");
   }
-  if (seen_.weight) return {*loss_, output, {}, outputs.at(*seen_.weight)};
+  if (seen_.weight) return {.output = output, .weights = outputs.at(*seen_.weight)};
   if (output.dim() > 0 && output.size(0) != samples) {
     throw InputError(
         "loss=program takes one number, or one or several for each sample [batch, …]; the program returned " +
@@ -45,7 +45,20 @@ MeasuredBatch Objective::measure(const std::vector<at::Tensor>& outputs, const a
         " samples: return their mean, or their weight, too, as weight");
   }
   // A mean over the samples stands for each of them.
-  return {*loss_, output.dim() == 0 ? output.expand({samples}) : output, {}, {}};
+  return {.output = output.dim() == 0 ? output.expand({samples}) : output};
+}
+
+Objective::BatchLoss Objective::loss_of(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
+                                        const at::Tensor& sample_weights, std::int64_t samples) const {
+  const Seen seen = seen_of(outputs, targets, sample_weights, samples);
+  return {.terms = loss_->terms(seen.output, seen.targets, seen.weights),
+          .weight_of_sample = loss_->expected_weight(1, seen.output) * weight_of_position_};
+}
+
+MeasuredBatch Objective::measure(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
+                                 const at::Tensor& sample_weights, std::int64_t samples) const {
+  const Seen seen = seen_of(outputs, targets, sample_weights, samples);
+  return {*loss_, seen.output, seen.targets, seen.weights};
 }
 
 void Objective::expect_weight(double of_position) {

@@ -37,16 +37,20 @@ class Objective {
   const Loss& loss() const { return *loss_; }
   /// In the order in which they are shown.
   const std::vector<ChosenMetric>& metrics() const { return metrics_; }
-  /// All that the program returned for `samples` samples beside what was wanted. Throws as Loss::terms does.
+  /// What training needs of a batch.
+  struct BatchLoss {
+    LossTerms terms;
+    double weight_of_sample;  ///< that is expected
+  };
+  /// Of all that the program returned for `samples` samples. Throws as Loss::terms does.
+  BatchLoss loss_of(const std::vector<at::Tensor>& outputs, const at::Tensor& targets, const at::Tensor& sample_weights,
+                    std::int64_t samples) const;
+  /// The same as metrics see it, too.
   MeasuredBatch measure(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
                         const at::Tensor& sample_weights, std::int64_t samples) const;
   /// What a program's own weight comes to for one position, about; else 1. The same on all ranks. Training scales
   /// backward by it, so that half precision keeps its range; a power of two, which changes no other bit, is made of it.
   void expect_weight(double of_position);
-  /// What `samples` samples such as those of a batch are expected to weigh.
-  double expected_weight(std::int64_t samples, const MeasuredBatch& batch) const {
-    return static_cast<double>(samples) * static_cast<double>(batch.positions()) * weight_of_position_;
-  }
   /// Why a metric cannot be measured of such a batch; "" when it can.
   std::string unfit(const Metric& metric, const MeasuredBatch& batch) const;
   /// What metrics that keep rows (Metric::keeps_rows) may have in the memory of each rank: 512 MiB.
@@ -59,6 +63,15 @@ class Objective {
   std::string doubt(const Monitor& monitor) const;
 
  private:
+  /// What Loss::terms takes.
+  struct Seen {
+    at::Tensor output;
+    at::Tensor targets{};
+    at::Tensor weights{};
+  };
+  Seen seen_of(const std::vector<at::Tensor>& outputs, const at::Tensor& targets, const at::Tensor& sample_weights,
+               std::int64_t samples) const;
+
   std::shared_ptr<const Loss> loss_;
   std::vector<ChosenMetric> metrics_;
   std::string output_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <numeric>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +11,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/HeldBack.h"
+#include "engine/data/SliceReads.h"
 #include "engine/data/fields/FieldsDataset.h"
 #include "engine/session/SetUpPhase.h"
 
@@ -64,29 +65,13 @@ void add_values_held_back(const Dataset& held_back, std::vector<StatisticsReques
 // many to be looked at.
 void try_fields(const Dataset& made, const std::vector<FieldRecipe>& recipes, bool training,
                 const Communicator& ranks) {
-  constexpr std::size_t kBlockBytes = 1 << 20;
-  std::size_t bytes = 1;  // of the largest field
   std::vector<std::size_t> tried;
-  std::vector<std::vector<double>> memory;  // aligned for any element
-  std::vector<std::byte*> places(made.spec().fields.size());
   for (const FieldRecipe& recipe : recipes) {
-    const std::size_t i = *made.spec().find(recipe.field.name);
-    if (made.spec().fields[i].large || !recipe.may_refuse(training)) continue;
-    tried.push_back(i);
-    bytes = std::max(bytes, made.spec().fields[i].bytes());
+    const std::size_t field = *made.spec().find(recipe.field.name);
+    if (!made.spec().fields[field].large && recipe.may_refuse(training)) tried.push_back(field);
   }
   if (tried.empty()) return;
-  const auto at_once = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / bytes));
-  for (const std::size_t i : tried) {
-    memory.emplace_back(static_cast<std::size_t>(at_once) * made.spec().fields[i].bytes() / sizeof(double) + 1);
-    places[i] = reinterpret_cast<std::byte*>(memory.back().data());
-  }
-  const Slice share = share_of(made, ranks);
-  for (std::int64_t first = share.begin; first < share.end; first += at_once) {
-    std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(at_once, share.end - first)));
-    std::iota(samples.begin(), samples.end(), first);
-    made.read(samples, places);
-  }
+  read_slice(made, tried, share_of(made, ranks), [](std::int64_t, std::int64_t, std::span<std::byte* const>) {});
 }
 
 // For what a channel has: one of which only outputs are asked for need not have targets and weights.

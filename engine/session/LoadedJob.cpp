@@ -63,14 +63,15 @@ Program program_for(const Hyperparameters& options, const OpenedChannel& train, 
 void require_same_channels(const Hyperparameters& options, const JobData& data, Communicator& ranks) {
   std::vector<std::string> sharded = options.sharded;
   std::ranges::sort(sharded);
-  require_agreement(ranks, {{"the channels", data.train + " " + data.evaluation + " " + data.test},
-                            {"the hyperparameter sharded", join(sharded, ",")},
-                            {"the hyperparameter fields", write_field_descriptions(options.fields).dump()},
-                            {"the hyperparameter mixture", to_json(options).at("mixture").dump()},
-                            {"the hyperparameter predict", join(options.predict, ",")},
-                            {"the hyperparameter skip_bad_records", std::to_string(options.skip_bad_records)},
-                            {"the hyperparameter validation_share", format("%.17g", options.validation_share)},
-                            {"the program", is_builtin_program(options.model) ? options.model : "of a file"}});
+  std::vector<std::pair<std::string, std::string>> items = {
+      {"the channels", data.train + " " + data.evaluation + " " + data.test},
+      {"the hyperparameter sharded", join(sharded, ",")},
+      {"the program", is_builtin_program(options.model) ? options.model : "of a file"}};
+  const nlohmann::json values = to_json(options);
+  for (const char* name : {"fields", "mixture", "predict", "skip_bad_records", "validation_share"}) {
+    items.emplace_back(std::string("the hyperparameter ") + name, values.at(name).dump());
+  }
+  require_agreement(ranks, items);
 }
 
 // What the program's own weight of a position is, about; 0 where it has none, or this host has no samples.
@@ -80,9 +81,9 @@ double weight_of_position(const Objective& objective, const Program& inference, 
   if (objective.loss().takes_targets() || count == 0) return 0;
   const c10::NoGradGuard no_grad;
   const std::vector<at::Tensor> outputs = Executor(inference).run(first_inputs(train, count));
-  const MeasuredBatch measured = objective.measure(outputs, {}, {}, count);
-  if (!measured.loss().weight.defined()) return 0;
-  return measured.loss().weight.item<double>() / static_cast<double>(count * measured.positions());
+  const auto [terms, weight_of_sample] = objective.loss_of(outputs, {}, {}, count);
+  if (!terms.weight.defined()) return 0;
+  return terms.weight.item<double>() / (static_cast<double>(count) * weight_of_sample);
 }
 
 }  // namespace

@@ -33,13 +33,13 @@ void EagerComputation::seed(std::int64_t global_step, std::int64_t micro_batch) 
 StepComputation::Share EagerComputation::forward(const Batch& batch, std::int64_t global_batch_size) {
   if (sync_) sync_->begin();
   const std::vector<at::Tensor> outputs = lockstep::forward(executor_, batch.inputs, options_.precision);
-  const MeasuredBatch measured = objective_.measure(outputs, batch.targets, batch.weights, batch.size);
-  const double expected = objective_.expected_weight(global_batch_size, measured);
-  loss_ = measured.loss().sum.div(expected);
+  const auto [terms, weight_of_sample] = objective_.loss_of(outputs, batch.targets, batch.weights, batch.size);
+  const double expected = static_cast<double>(global_batch_size) * weight_of_sample;
+  loss_ = terms.sum.div(expected);
   if (sync_) loss_ = sync_->tie(loss_);
   return {.loss = loss_.detach(),
-          .weight = measured.loss().weight,
-          .here = objective_.expected_weight(batch.size, measured),
+          .weight = terms.weight,
+          .here = static_cast<double>(batch.size) * weight_of_sample,
           .expected = expected};
 }
 

@@ -4,19 +4,17 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <future>
-#include <numeric>
+#include <span>
 #include <utility>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/SliceReads.h"
 #include "engine/data/Transform.h"
 
 namespace lockstep {
 
 namespace {
-
-constexpr std::size_t kBlockBytes = 256 << 10;
 
 std::int64_t count_parts(const Field& field) {
   const bool parted = (field.sizes.size() == 1 && field.reading.pad.length == 0) || field.sizes.size() == 3;
@@ -189,32 +187,21 @@ std::vector<ColumnStatistics> none_yet(const Dataset& dataset, const std::vector
 
 std::vector<ColumnStatistics> statistics_of(const Dataset& dataset, const std::vector<StatisticsRequest>& requests,
                                             const Slice& slice) {
-  const std::vector<Field>& fields = dataset.spec().fields;
   std::vector<ColumnStatistics> statistics = none_yet(dataset, requests);
-  std::size_t most = 1;
-  for (const StatisticsRequest& request : requests) most = std::max(most, fields[request.field].bytes());
-  const auto block = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / most));
-  std::vector<std::vector<double>> memory;  // aligned for any element
-  std::vector<std::byte*> places(fields.size());
-  for (const StatisticsRequest& request : requests) {
-    memory.emplace_back(static_cast<std::size_t>(block) * fields[request.field].bytes() / sizeof(double) + 1);
-    places[request.field] = reinterpret_cast<std::byte*>(memory.back().data());
-  }
-  for (std::int64_t first = slice.begin; first < slice.end; first += block) {
-    std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(block, slice.end - first)));
-    std::iota(samples.begin(), samples.end(), first);
-    dataset.read(samples, places);
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      const std::size_t field = requests[i].field;
+  std::vector<std::size_t> fields;
+  for (const StatisticsRequest& request : requests) fields.push_back(request.field);
+  read_slice(dataset, fields, slice, [&](std::int64_t first, std::int64_t count, std::span<std::byte* const> places) {
+    for (std::size_t i = 0; i < fields.size(); ++i) {
       try {
-        statistics[i].look_at(places[field], std::ssize(samples));
+        statistics[i].look_at(places[fields[i]], count);
       } catch (const ColumnStatistics::BadNumber& bad) {
-        throw InputError(dataset.place(field, first + bad.sample) + ": column " + fields[field].name + " holds " +
-                         format("%g", bad.value) + ", which is no finite number; mend it" +
+        throw InputError(dataset.place(fields[i], first + bad.sample) + ": column " +
+                         dataset.spec().fields[fields[i]].name + " holds " + format("%g", bad.value) +
+                         ", which is no finite number; mend it" +
                          (std::isnan(bad.value) ? ", or fill it by \"fill\"" : ", or leave the sample out"));
       }
     }
-  }
+  });
   return statistics;
 }
 
@@ -222,15 +209,10 @@ std::vector<ColumnStatistics> statistics_of(const Dataset& dataset, const std::v
 
 std::vector<ColumnStatistics> compute_statistics(const Dataset& dataset, const std::vector<StatisticsRequest>& requests,
                                                  const Slice& slice, std::int64_t threads) {
-  threads = std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(slice.size(), 1));
-  std::vector<std::future<std::vector<ColumnStatistics>>> parts;
-  for (std::int64_t i = 0; i < threads; ++i) {
-    const Slice part = {slice.begin + slice.size() * i / threads, slice.begin + slice.size() * (i + 1) / threads};
-    parts.push_back(std::async(std::launch::async, [&, part] { return statistics_of(dataset, requests, part); }));
-  }
   std::vector<ColumnStatistics> all = none_yet(dataset, requests);
-  for (auto& part : parts) {
-    const std::vector<ColumnStatistics> some = part.get();
+  const auto parts =
+      by_threads(slice, threads, [&](const Slice& part) { return statistics_of(dataset, requests, part); });
+  for (const std::vector<ColumnStatistics>& some : parts) {
     for (std::size_t i = 0; i < all.size(); ++i) all[i].merge(some[i]);
   }
   return all;
