@@ -13,6 +13,10 @@ namespace lockstep {
 /// bits reach low ones). Every `update` also counts its length, so that ("ab", "c") and ("a", "bc") differ.
 class Digest {
  public:
+  Digest() = default;
+  explicit Digest(std::uint64_t state) : state_(state) {}  ///< goes on from there
+
+  std::uint64_t state() const { return state_; }
   void update(std::span<const std::byte> bytes);
   void update(std::string_view text) { update(std::as_bytes(std::span(text.data(), text.size()))); }
   /// 16 hexadecimal digits.

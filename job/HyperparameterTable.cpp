@@ -211,6 +211,12 @@ std::vector<HyperparameterRow> data_rows() {
           "Each record is read once before training then.")
           .unless(only_with_files)
           .changeable(),  // what is left out, the data's digest tells
+      path_row("data_index_dir", &H::data_index_dir,
+               "A directory that keeps where the rows of CSV files and JSON lines lie and what they hold, so that the "
+               "next job on the same files need not go through them, and that ranks of a host go through them once.")
+          .unless(only_with_files)
+          .changeable()
+          .own_to(Own::kHosts),
       boolean("shuffle", &H::shuffle, "Visits the samples in a new order in every epoch."),
       integer("synthetic_samples", &H::synthetic_samples, 1, kMany, "data=synthetic: samples of an epoch.")
           .unless([](const H& h) { return h.data == Data::kFiles ? "data=files does not use it" : ""; }),

@@ -128,6 +128,7 @@ struct Hyperparameters {
   std::vector<std::string> sharded{};       ///< channels of which each host has files of its own
   std::map<std::string, double> mixture{};  ///< channel → its share of the training samples; empty: no mixture
   std::int64_t skip_bad_records = 0;        ///< of each channel; 0: none may be bad
+  std::string data_index_dir{};             ///< where what was found in the channels' files is kept; "": nowhere
   bool shuffle = true;
   std::int64_t synthetic_samples = 1024;      ///< data=synthetic: of an epoch
   ImageCrop image_crop = ImageCrop::kCenter;  ///< of encoded images

@@ -41,6 +41,7 @@ struct ChannelOptions {
   /// Records that may be bad: opening goes on when it meets so many that cannot be read (Dataset::bad_records).
   std::int64_t most_bad = 0;
   bool shard = false;  ///< other hosts have other files of the channel, which may have columns that these lack
+  std::filesystem::path index_dir{};  ///< where indexes are kept (KeptIndex); "": nowhere
   /// The fields that these have to be like: the training channel's, or where hosts have files of their own those that
   /// all have in common. Null: what the files hold. A format of categories takes over theirs.
   const SampleSpec* like = nullptr;

@@ -22,6 +22,10 @@ void RecordIndex::add(std::uint32_t length) {
   ++size_;
 }
 
+std::uint64_t RecordIndex::begin(std::size_t file) const {
+  return files_[file].offsets.empty() ? files_[file].end : files_[file].offsets[0];
+}
+
 void RecordIndex::add_damaged(std::string why) {
   damage_.emplace(size_, std::move(why));
   add(0);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ class RecordIndex {
   void add_damaged(std::string why);
 
   std::int64_t size() const { return size_; }
+  std::size_t files() const { return files_.size(); }
+  std::uint64_t begin(std::size_t file) const;  ///< as begin_file was told
+  std::span<const std::uint32_t> lengths(std::size_t file) const { return files_[file].lengths; }  ///< of its records
   /// `record`: 0 … size() - 1.
   Place place(std::int64_t record) const;
 

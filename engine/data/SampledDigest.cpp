@@ -13,18 +13,8 @@ constexpr std::uint64_t kWhole = 1 << 20;
 constexpr std::uint64_t kBlocks = 64;
 constexpr std::uint64_t kBlock = 4096;
 
-}  // namespace
-
-void update_layout(Digest& digest, const std::vector<Field>& fields) {
-  for (const Field& field : fields) {
-    digest.update(field.name);
-    digest.update(to_string(field.type));
-    digest.update(std::as_bytes(std::span(field.sizes)));
-    for (const std::string& category : field.categories) digest.update(category);
-  }
-}
-
-void update_sampled(Digest& digest, const RandomAccessFile& file) {
+template <typename File>
+void update_sampled_of(Digest& digest, const File& file) {
   const std::uint64_t size = file.size();
   digest.update(std::as_bytes(std::span(&size, 1)));
   std::vector<std::byte> bytes(size <= kWhole ? size : kBlock);
@@ -40,5 +30,19 @@ void update_sampled(Digest& digest, const RandomAccessFile& file) {
     digest.update(bytes);
   }
 }
+
+}  // namespace
+
+void update_layout(Digest& digest, const std::vector<Field>& fields) {
+  for (const Field& field : fields) {
+    digest.update(field.name);
+    digest.update(to_string(field.type));
+    digest.update(std::as_bytes(std::span(field.sizes)));
+    for (const std::string& category : field.categories) digest.update(category);
+  }
+}
+
+void update_sampled(Digest& digest, const RandomAccessFile& file) { update_sampled_of(digest, file); }
+void update_sampled(Digest& digest, const PlainFile& file) { update_sampled_of(digest, file); }
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 
 #include "common/Digest.h"
 #include "engine/data/Field.h"
+#include "engine/files/PlainFile.h"
 #include "engine/files/RandomAccessFile.h"
 
 namespace lockstep {
@@ -16,5 +17,7 @@ void update_layout(Digest& digest, const std::vector<Field>& fields);
 /// of at most 1 MiB all bytes. Files that differ elsewhere only have the same digest. Throws InputError for a file that
 /// cannot be read.
 void update_sampled(Digest& digest, const RandomAccessFile& file);
+/// The same of the bytes that the file itself has, packed or not.
+void update_sampled(Digest& digest, const PlainFile& file);
 
 }  // namespace lockstep

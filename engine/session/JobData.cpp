@@ -168,7 +168,8 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
       .fields = options.fields,
       .window = graph == nullptr ? std::nullopt : window_of(*graph),
       .image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph), .crop = options.image_crop},
-      .most_bad = options.skip_bad_records};
+      .most_bad = options.skip_bad_records,
+      .index_dir = options.data_index_dir};
   const auto open = [&](const std::string& channel) {
     OpenedChannel opened = share_channel(opening_of(config, channel, formats, how, context.hosts), context);
     if (how.like == nullptr) {  // the first channel says what the others must be like

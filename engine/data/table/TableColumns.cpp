@@ -7,14 +7,18 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/Columns.h"
 #include "engine/data/Padding.h"
+#include "job/Json.h"
 
 namespace lockstep {
+
+using nlohmann::json;
 
 namespace {
 
@@ -221,6 +225,36 @@ void TableColumns::missing(std::size_t column) {
   columns_[column].there = true;
   if (columns_[column].reading.may_lack()) return;
   throw InputError("column " + columns_[column].name + " has no value; fill it in, or leave the row out");
+}
+
+json TableColumns::findings() const {
+  json all = json::array();
+  for (const Column& column : columns_) {
+    all.push_back({{"kind", static_cast<int>(column.kind)},
+                   {"seen", column.seen},
+                   {"there", column.there},
+                   {"least", column.least},
+                   {"most", column.most},
+                   {"sizes", column.sizes},
+                   {"texts", std::vector(column.texts.begin(), column.texts.end())}});
+  }
+  return all;
+}
+
+void TableColumns::restore(const json& findings) {
+  if (findings.size() != columns_.size()) throw InputError("findings of other columns");
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    Column& column = columns_[i];
+    const json& found = findings[i];
+    column.kind = static_cast<Kind>(read_int(found.at("kind"), 0, static_cast<int>(Kind::kText)));
+    column.seen = found.at("seen").get<bool>();
+    column.there = found.at("there").get<bool>();
+    column.least = read_int(found.at("least"));
+    column.most = read_int(found.at("most"));
+    column.sizes.clear();
+    for (const json& size : found.at("sizes")) column.sizes.push_back(read_int(size, 0));
+    for (const json& text : found.at("texts")) column.texts.insert(text.get<std::string>());
+  }
 }
 
 void TableColumns::drop_absent() {

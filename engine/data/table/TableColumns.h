@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -61,6 +62,10 @@ class TableColumns {
   void text(std::size_t column, std::string_view value);
   /// Throws InputError unless values of the column may be missing.
   void missing(std::size_t column);
+  /// All that was shown, for `restore` of columns that were made alike.
+  nlohmann::json findings() const;
+  /// Throws nlohmann::json::exception or InputError for what `findings` does not give for such columns.
+  void restore(const nlohmann::json& findings);
   /// Leaves out the columns that need not have values and of which nothing was shown, not even that one is missing.
   void drop_absent();
   /// int64 and float64, in the columns' order, and behind them the masks of those that have one. Throws InputError for

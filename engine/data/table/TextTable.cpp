@@ -1,17 +1,23 @@
 #include "engine/data/table/TextTable.h"
 
+#include <bit>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/KeptIndex.h"
 #include "engine/data/SampledDigest.h"
 #include "engine/data/table/TextRecords.h"
 #include "engine/files/InputFile.h"
+#include "job/Json.h"
 
 namespace lockstep {
+
+using nlohmann::json;
 
 namespace {
 
@@ -60,13 +66,56 @@ void index_file(const std::filesystem::path& path, const TextTable& table, std::
   first ? indexed.records.begin_file(0) : indexed.records.add(length_between(begin, records.end()));
 }
 
-}  // namespace
-
-std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table, TableColumns columns) {
+Indexed index_files(const ChannelFiles& channel, const TextTable& table, TableColumns& columns) {
   Indexed indexed;
   for (const std::filesystem::path& path : channel.files) {
     index_file(path, table, channel.options.most_bad, columns, indexed);
   }
+  return indexed;
+}
+
+// What an index follows from, beside the files.
+std::string describe(const ChannelOptions& options, const TextTable& table) {
+  std::string text = "rows; " + table.note() + "; bad: " + std::to_string(options.most_bad) +
+                     "; fields: " + write_field_descriptions(options.fields).dump();
+  if (options.like != nullptr) {
+    Digest layout;
+    update_layout(layout, options.like->fields);
+    text += "; like " + layout.hex();
+  }
+  return text;
+}
+
+// As index_files does, or as an earlier job did.
+Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, TableColumns& columns) {
+  if (channel.options.index_dir.empty()) return index_files(channel, table, columns);
+  const KeptIndex kept(channel.options.index_dir, channel, describe(channel.options, table));
+  if (auto found = kept.find()) {
+    try {
+      columns.restore(found->findings.at("columns"));
+      Indexed indexed{.records = std::move(found->index),
+                      .digest = Digest(std::bit_cast<std::uint64_t>(read_int(found->findings.at("digest"))))};
+      for (const json& bad : found->findings.at("bad")) {
+        indexed.bad.push_back({.sample = read_int(bad.at(0), 0), .why = bad.at(1).get<std::string>()});
+      }
+      return indexed;
+    } catch (const json::exception& error) {
+      throw InputError(kept.path().string() + " is no index of these files; remove it (" + error.what() + ")");
+    }
+  }
+  Indexed indexed = index_files(channel, table, columns);
+  json bad = json::array();
+  for (const BadRecord& record : indexed.bad) bad.push_back({record.sample, record.why});
+  kept.keep(indexed.records, {{"columns", columns.findings()},
+                              {"digest", std::bit_cast<std::int64_t>(indexed.digest.state())},
+                              {"bad", std::move(bad)}});
+  return indexed;
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table, TableColumns columns) {
+  Indexed indexed = find_or_index(channel, table, columns);
   if (indexed.records.size() > 0 && !channel.options.shard) columns.drop_absent();
   std::vector<Field> fields = columns.fields(channel.origin());
   update_layout(indexed.digest, fields);
