@@ -189,15 +189,19 @@ void KeptIndex::keep(const RecordIndex& index, json findings) const {
   CheckedOutput output(staging.path() / path_.filename());
   json header = {{"identity", identity_}, {"findings", std::move(findings)}, {"files", json::array()}};
   for (std::size_t file = 0; file < index.files(); ++file) {
-    header["files"].push_back({{"begin", index.begin(file)}, {"records", index.lengths(file).size()}});
+    header["files"].push_back({{"begin", index.begin(file)}, {"records", index.records(file)}});
   }
   change_texts(header, as_utf8);
   const std::string text = header.dump();
   output.write(kMagic);
   output.write_number<std::uint64_t>(text.size());
   output.write(text);
-  for (std::size_t file = 0; file < index.files(); ++file) {
-    output.write(std::as_bytes(index.lengths(file)));
+  std::vector<std::uint32_t> lengths;
+  for (std::int64_t record = 0; record < index.size(); ++record) {
+    lengths.push_back(index.place(record).length);
+    if (lengths.size() < kBlock && record + 1 < index.size()) continue;
+    output.write(std::as_bytes(std::span(lengths)));
+    lengths.clear();
   }
   output.close();
   staging.publish();

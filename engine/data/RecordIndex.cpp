@@ -6,24 +6,20 @@
 
 namespace lockstep {
 
-namespace {
-
-constexpr std::size_t kStride = 64;
-
-}  // namespace
-
 void RecordIndex::begin_file(std::uint64_t offset) { files_.push_back({.first = size_, .end = offset}); }
 
 void RecordIndex::add(std::uint32_t length) {
   File& file = files_.back();
-  if (file.lengths.size() % kStride == 0) file.offsets.push_back(file.end);
-  file.lengths.push_back(length);
+  const auto place = static_cast<std::size_t>(file.records) % kBlock;
+  if (place == 0) file.blocks.push_back({.offset = file.end});
+  file.blocks.back().lengths[place] = length;
   file.end += length;
+  ++file.records;
   ++size_;
 }
 
 std::uint64_t RecordIndex::begin(std::size_t file) const {
-  return files_[file].offsets.empty() ? files_[file].end : files_[file].offsets[0];
+  return files_[file].blocks.empty() ? files_[file].end : files_[file].blocks[0].offset;
 }
 
 void RecordIndex::add_damaged(std::string why) {
@@ -37,13 +33,13 @@ RecordIndex::Place RecordIndex::place(std::int64_t record) const {
   const auto file = static_cast<std::size_t>(after - files_.begin()) - 1;
   const File& found = files_[file];
   const auto within = static_cast<std::size_t>(record - found.first);
-  const auto* const lengths = found.lengths.data();
+  const Block& block = found.blocks[within / kBlock];
+  const auto* const length = block.lengths.begin() + within % kBlock;
   const auto damage = damage_.find(record);
   return {.file = file,
           .record = record - found.first,
-          .offset =
-              std::accumulate(lengths + within / kStride * kStride, lengths + within, found.offsets[within / kStride]),
-          .length = lengths[within],
+          .offset = std::accumulate(block.lengths.begin(), length, block.offset),
+          .length = *length,
           .damage = damage == damage_.end() ? nullptr : &damage->second};
 }
 

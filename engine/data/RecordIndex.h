@@ -1,17 +1,18 @@
 // Where each record of some files lies.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
 namespace lockstep {
 
 /// Built by going through the files once: `begin_file`, then `add` for each of its records, which lie one behind the
-/// other. Takes 4 bytes a record and 8 for every 64.
+/// other. Takes little more than 4 bytes a record.
 class RecordIndex {
  public:
   struct Place {
@@ -31,16 +32,21 @@ class RecordIndex {
   std::int64_t size() const { return size_; }
   std::size_t files() const { return files_.size(); }
   std::uint64_t begin(std::size_t file) const;  ///< as begin_file was told
-  std::span<const std::uint32_t> lengths(std::size_t file) const { return files_[file].lengths; }  ///< of its records
+  std::int64_t records(std::size_t file) const { return files_[file].records; }
   /// `record`: 0 … size() - 1.
   Place place(std::int64_t record) const;
 
  private:
+  static constexpr std::size_t kBlock = 64;  ///< records
+  struct Block {
+    std::uint64_t offset = 0;  ///< of its first record
+    std::array<std::uint32_t, kBlock> lengths{};
+  };
   struct File {
     std::int64_t first = 0;  ///< its first record
-    std::uint64_t end = 0;   ///< offset of what follows its last record
-    std::vector<std::uint32_t> lengths{};
-    std::vector<std::uint64_t> offsets{};  ///< of every 64th record
+    std::int64_t records = 0;
+    std::uint64_t end = 0;       ///< offset of what follows its last record
+    std::deque<Block> blocks{};  ///< which grows without a copy
   };
   std::vector<File> files_;
   std::map<std::int64_t, std::string> damage_;  ///< by record

@@ -38,7 +38,7 @@ def write_tar(directory, size):
     jpegs = []
     for _ in range(16):
         image = io.BytesIO()
-        Image.fromarray(generator.integers(0, 256, (200, 200, 3)).astype(np.uint8)).save(image, "JPEG", quality=90)
+        Image.fromarray(generator.integers(0, 256, (64, 64, 3)).astype(np.uint8)).save(image, "JPEG", quality=90)
         jpegs.append(image.getvalue())
 
     def member(name, content):
@@ -91,7 +91,7 @@ def peak(write, size, **job):
 
 
 JOBS = {"CSV": (write_csv, dict(model="mlp", batch_size=64)),
-        "JPEGs in a tar file": (write_tar, dict(model="cnn", batch_size=16))}
+        "JPEGs in a tar file": (write_tar, dict(model="cnn", batch_size=8))}
 
 
 def main():
