@@ -39,7 +39,8 @@ debian_full=(
   libpmix-dev              # Slurm's PMIx plugin opens libpmix.so by the link that this package has
   python3-dev              # SageMaker's toolkit has a C extension
 )
-torch=torch==2.11.0                                  # libtorch; its wheel is built for CUDA 13
+# libtorch; its wheel is built for CUDA 13. LOCKSTEP_TORCH=VERSION takes another, into a prefix of its own.
+torch=torch==${LOCKSTEP_TORCH:-2.11.0}
 pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85  # all that libtorch_cpu.so loads
             pyarrow==26.0.1)                         # Parquet and Arrow files: its libarrow and libparquet
 # torch with its dependencies: NCCL, cuBLAS, cuDNN…; then nvcc and its headers
@@ -58,7 +59,7 @@ declare -A pypi_alone=(
 
 sets=${1:-}
 [[ $sets =~ ^(build|gpu|full|runtime|prefix)$ ]] || { sed -n '2,13p' "$0"; exit 2; }
-prefix=${LOCKSTEP_PREFIX:-${XDG_CACHE_HOME:-$HOME/.cache}/lockstep}/$(sha256sum "$0" | cut -c1-12)
+prefix=${LOCKSTEP_PREFIX:-${XDG_CACHE_HOME:-$HOME/.cache}/lockstep}/$(sha256sum "$0" | cut -c1-12)${LOCKSTEP_TORCH:+-torch-$LOCKSTEP_TORCH}
 [[ $sets == prefix ]] && { echo "$prefix"; exit 0; }
 
 as_root() { if [[ $EUID == 0 ]]; then "$@"; else sudo "$@"; fi; }

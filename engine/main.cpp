@@ -7,6 +7,8 @@
 #include <string>
 
 #include "common/Error.h"
+#include "engine/commands/CheckCommand.h"
+#include "engine/commands/ExportCommand.h"
 #include "engine/commands/Failure.h"
 #include "engine/commands/InspectCommand.h"
 #include "engine/commands/ModelCommand.h"
@@ -23,8 +25,12 @@ int main(int argc, char** argv) {
       return rank_command(argv[2]);
     }
     if (command == "model") return model_command(argc - 1, argv + 1);
+    if (command == "export") return export_command(argc - 1, argv + 1);
+    if (command == "check") return check_command({argv + 2, argv + argc});
     if (command == "inspect") return inspect_command({argv + 2, argv + argc});
-    std::cerr << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | inspect FILE …\n";
+    std::cerr
+        << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | export FILE.pt2 -o DIRECTORY … | check "
+           "DIRECTORY | inspect FILE …\n";
     return kExitBadInput;
   } catch (const std::exception&) {
     const Failure failure = current_failure(command + " failed");

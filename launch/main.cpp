@@ -22,6 +22,8 @@ constexpr const char* kUsage =
     "  train [JOB.json] [flags]      train a program across ranks; also without any argument, in a container\n"
     "  plan [JOB.json] [flags]       print hosts, ranks, paths and the exact command; start nothing\n"
     "  model NAME -o FILE.pt2        write a built-in program (mlp, cnn)\n"
+    "  export FILE.pt2 -o DIRECTORY  write artifacts of a program, also with the weights of a checkpoint\n"
+    "  check DIRECTORY               whether artifacts are what was written, and compute what they computed then\n"
     "  inspect FILE [flags]          what a .pt2, a .safetensors or a channel directory holds\n"
     "  hyperparameters               the table of hyperparameters, as Markdown\n"
     "  version\n"
@@ -70,7 +72,13 @@ int run(std::vector<std::string> arguments) {
       return help ? kExitDone : kExitBadInput;
     }
   }
-  if (command == "model" || command == "inspect") {
+  if (command == "check" && (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h")) {
+    std::cout << "usage: lockstep check DIRECTORY\n"
+                 "Compares the files of a directory of artifacts with its model_card.json, reads each artifact as its\n"
+                 "consumer would, and compares what it computes with what probes.safetensors holds.\n";
+    return arguments.empty() ? kExitBadInput : kExitDone;
+  }
+  if (command == "model" || command == "export" || command == "check" || command == "inspect") {
     arguments.insert(arguments.begin(), command);
     become_rank(arguments);
   }

@@ -6,7 +6,6 @@
 #include <c10/util/Exception.h>
 
 #include "common/Error.h"
-#include "common/File.h"
 #include "common/Text.h"
 #include "engine/artifacts/Pt2Artifact.h"
 #include "engine/artifacts/SafetensorsArtifact.h"
@@ -14,8 +13,6 @@
 #include "engine/program/Executor.h"
 
 namespace lockstep {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -103,31 +100,6 @@ std::unique_ptr<Artifact> make_artifact(Export format) {
       return std::make_unique<SavedModelArtifact>();
   }
   throw InternalError("an export format without an artifact");
-}
-
-std::vector<fs::path> write_artifacts(const Program& inference_program, const std::vector<Export>& formats,
-                                      const fs::path& model_dir, const std::vector<Probe>& probes,
-                                      const std::map<std::string, std::string>& beside) {
-  std::vector<fs::path> paths;
-  StagingDirectory staging(model_dir);
-  for (const Export format : formats) {
-    const auto artifact = make_artifact(format);
-    artifact->write(inference_program, staging.path());
-    const std::string wrong = difference(artifact->read_back(inference_program, staging.path()), probes);
-    if (!wrong.empty()) {
-      throw SystemError("the artifact " + artifact->entry() +
-                        " does not compute what the trained program computes: " + wrong + "; it was not kept");
-    }
-    paths.push_back(model_dir / artifact->entry());
-  }
-  for (const auto& [name, text] : beside) {
-    OutputFile file(staging.path() / name);
-    file.write(text);
-    file.close();
-    paths.push_back(model_dir / name);
-  }
-  staging.publish();
-  return paths;
 }
 
 }  // namespace lockstep

@@ -3,8 +3,8 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +12,8 @@
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
+
+struct ModelCard;
 
 /// Inputs and the outputs that the engine computes for them: what an artifact must reproduce.
 struct Probe {
@@ -41,6 +43,11 @@ class Artifact {
   virtual void write(const Program& program, const std::filesystem::path& directory) const = 0;
   /// Reads the entry back as its consumer would; `program` is what was written.
   virtual Model read_back(const Program& program, const std::filesystem::path& directory) const = 0;
+  /// Reads the entry of a directory of which nothing else is known than its card. Nothing for an entry that says not
+  /// what is to be computed. Throws InputError for one that is damaged.
+  virtual std::optional<Model> open(const std::filesystem::path& /*directory*/, const ModelCard& /*card*/) const {
+    return std::nullopt;
+  }
 };
 
 /// The model that a program is.
@@ -52,13 +59,5 @@ Artifact::Model make_model(const Program& program);
 std::string difference(const Artifact::Model& model, const std::vector<Probe>& probes);
 
 std::unique_ptr<Artifact> make_artifact(Export format);
-
-/// Writes the formats aside, reads each back and compares its outputs with the probes', and only then renames all of
-/// them into `model_dir`: it holds all artifacts or none of them. Throws SystemError, also when outputs differ.
-/// Returns the paths of the artifacts. `beside`: texts that go with them, by their names in `model_dir`.
-std::vector<std::filesystem::path> write_artifacts(const Program& inference_program, const std::vector<Export>& formats,
-                                                   const std::filesystem::path& model_dir,
-                                                   const std::vector<Probe>& probes,
-                                                   const std::map<std::string, std::string>& beside = {});
 
 }  // namespace lockstep

@@ -18,4 +18,8 @@ Artifact::Model Pt2Artifact::read_back(const Program& program, const std::filesy
   return make_model(read_archive(directory / entry(), operators));
 }
 
+std::optional<Artifact::Model> Pt2Artifact::open(const std::filesystem::path& directory, const ModelCard&) const {
+  return make_model(read_archive(directory / entry()));
+}
+
 }  // namespace lockstep

@@ -10,6 +10,7 @@ class Pt2Artifact : public Artifact {
   std::string entry() const override { return "model.pt2"; }
   void write(const Program& program, const std::filesystem::path& directory) const override;
   Model read_back(const Program& program, const std::filesystem::path& directory) const override;
+  std::optional<Model> open(const std::filesystem::path& directory, const ModelCard& card) const override;
 };
 
 }  // namespace lockstep

@@ -1,20 +1,14 @@
 #include "engine/checkpoint/CheckpointDirectory.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <utility>
 
-#include "common/Crc32c.h"
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/File.h"
-#include "common/RegularFile.h"
 #include "common/Text.h"
 #include "job/Json.h"
 
@@ -41,7 +35,7 @@ std::optional<std::int64_t> step_of(const std::string& name) {
 
 struct Manifest {
   std::string job;
-  std::vector<CheckpointFile> files;
+  std::vector<ListedFile> files;
   std::string digest;
 };
 
@@ -76,34 +70,6 @@ Manifest read_manifest(const fs::path& checkpoint) {
   }
 }
 
-// In pieces: a file may be larger than memory has room for.
-std::string crc32c_of(const fs::path& path) {
-  const FileDescriptor file = open_regular_file(path);
-  std::vector<std::byte> piece(std::size_t{1} << 20);
-  std::uint32_t checksum = 0;
-  for (;;) {
-    const ssize_t count = ::read(file.get(), piece.data(), piece.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw InputError(with_errno("cannot read " + path.string()));
-    if (count == 0) return format("%08x", checksum);
-    checksum = crc32c(std::span(piece).first(static_cast<std::size_t>(count)), checksum);
-  }
-}
-
-// What the files of the manifest are like from outside.
-void check_sizes(const fs::path& checkpoint, const Manifest& manifest) {
-  for (const CheckpointFile& file : manifest.files) {
-    const fs::path path = checkpoint / file.name;
-    std::error_code error;
-    const std::uint64_t bytes = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
-    if (error) throw InputError(path.string() + ": " + error.message());
-    if (bytes != file.bytes) {
-      throw InputError(path.string() + " has " + with_commas(static_cast<long long>(bytes)) + " bytes; " +
-                       with_commas(static_cast<long long>(file.bytes)) + " were written");
-    }
-  }
-}
-
 }  // namespace
 
 std::string checkpoint_name(std::int64_t step) {
@@ -134,7 +100,7 @@ std::vector<ListedCheckpoint> CheckpointDirectory::list() const {
       const Manifest manifest = read_manifest(entry->path());
       checkpoint.job = manifest.job;
       checkpoint.digest = manifest.digest;
-      check_sizes(entry->path(), manifest);
+      check_sizes(entry->path(), manifest.files);
     } catch (const InputError& cause) {
       checkpoint.problem = cause.what();
     }
@@ -146,21 +112,14 @@ std::vector<ListedCheckpoint> CheckpointDirectory::list() const {
   return found;
 }
 
-std::vector<CheckpointFile> CheckpointDirectory::files(std::int64_t step) const {
+std::vector<ListedFile> CheckpointDirectory::files(std::int64_t step) const {
   return read_manifest(path_of(step)).files;
 }
 
 void CheckpointDirectory::verify(std::int64_t step) const {
   const fs::path checkpoint = path_of(step);
   const Manifest manifest = read_manifest(checkpoint);
-  check_sizes(checkpoint, manifest);
-  for (const CheckpointFile& file : manifest.files) {
-    const std::string found = crc32c_of(checkpoint / file.name);
-    if (found != file.crc32c) {
-      throw InputError((checkpoint / file.name).string() + " has the checksum " + found + "; what was written has " +
-                       file.crc32c);
-    }
-  }
+  check_contents(checkpoint, manifest.files);
 }
 
 void CheckpointDirectory::write(std::int64_t step, const std::function<void(const fs::path&)>& fill,
@@ -170,9 +129,7 @@ void CheckpointDirectory::write(std::int64_t step, const std::function<void(cons
   fs::create_directory(made);
   fill(made);
   json files = json::object();
-  for (const auto& entry : fs::directory_iterator(made)) {
-    files[entry.path().filename().string()] = {{"bytes", entry.file_size()}, {"crc32c", crc32c_of(entry.path())}};
-  }
+  for (const ListedFile& file : list_files(made)) files[file.name] = {{"bytes", file.bytes}, {"crc32c", file.crc32c}};
   const std::string text =
       json({{"format", kFormat}, {"version", kVersion}, {"job", job_digest_}, {"files", files}}).dump();
   if (!expected.empty() && digest_of(text) != expected) {

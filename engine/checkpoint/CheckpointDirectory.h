@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/checkpoint/JobItems.h"
+#include "engine/files/ListedFile.h"
 
 namespace lockstep {
 
@@ -17,13 +18,6 @@ struct ListedCheckpoint {
   std::string job;      ///< the digest of the job that wrote it
   std::string digest;   ///< of the manifest, and so of all that it lists
   std::string problem;  ///< why it cannot be used, as far as a look at its manifest tells; "" when nothing is wrong
-};
-
-/// A file of a checkpoint, as the manifest lists it.
-struct CheckpointFile {
-  std::string name;
-  std::uint64_t bytes = 0;
-  std::string crc32c;
 };
 
 /// The checkpoints of a job in a directory that may hold other things too. A checkpoint is a directory
@@ -48,7 +42,7 @@ class CheckpointDirectory {
   /// All of any job, newest first; a directory that is not there has none. Reads manifests and no other file.
   std::vector<ListedCheckpoint> list() const;
   /// All but the manifest. Throws InputError when that cannot be used.
-  std::vector<CheckpointFile> files(std::int64_t step) const;
+  std::vector<ListedFile> files(std::int64_t step) const;
   /// Reads every file that the manifest lists. Throws InputError, naming the file, when one is missing, or has other
   /// bytes than were written.
   void verify(std::int64_t step) const;

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// What a rank does with a piece of a file: rank 0 before it is sent, the others when it has come.
-using Part = std::function<void(const CheckpointFile& file, std::uint64_t at, std::span<std::byte> piece)>;
+using Part = std::function<void(const ListedFile& file, std::uint64_t at, std::span<std::byte> piece)>;
 
 std::vector<bool> ranks_without(const std::vector<Listing>& listings, std::int64_t step) {
   std::vector<bool> without;
@@ -73,14 +73,14 @@ bool usable(Communicator& communicator, const CheckpointDirectory& directory, st
 }
 
 // Rank 0's list, on all ranks.
-std::vector<CheckpointFile> share_files(Communicator& communicator, const CheckpointDirectory& directory,
-                                        std::int64_t step) {
+std::vector<ListedFile> share_files(Communicator& communicator, const CheckpointDirectory& directory,
+                                    std::int64_t step) {
   json list = json::array();
   require_all_ok(communicator, [&] {
     if (communicator.rank() != 0) return;
-    for (const CheckpointFile& file : directory.files(step)) list.push_back({file.name, file.bytes, file.crc32c});
+    for (const ListedFile& file : directory.files(step)) list.push_back({file.name, file.bytes, file.crc32c});
   });
-  std::vector<CheckpointFile> files;
+  std::vector<ListedFile> files;
   for (const json& file : parse_json(communicator.all_gather(list.dump()).at(0), "rank 0's list of files")) {
     files.push_back({.name = file[0], .bytes = file[1], .crc32c = file[2]});
   }
@@ -95,11 +95,11 @@ void read_piece(const fs::path& path, std::uint64_t at, std::span<std::byte> pie
 
 // Every rank takes part in every piece, whatever becomes of what it does with them: the first error is thrown at the
 // end. A file without bytes is one piece too.
-void pass_files(Communicator& communicator, const std::vector<CheckpointFile>& files, std::size_t piece_bytes,
+void pass_files(Communicator& communicator, const std::vector<ListedFile>& files, std::size_t piece_bytes,
                 const Part& part) {
   std::vector<std::byte> piece(piece_bytes);
   std::exception_ptr failure;
-  const auto do_part = [&](const CheckpointFile& file, std::uint64_t at, std::span<std::byte> bytes) {
+  const auto do_part = [&](const ListedFile& file, std::uint64_t at, std::span<std::byte> bytes) {
     if (failure) return;
     try {
       part(file, at, bytes);
@@ -107,7 +107,7 @@ void pass_files(Communicator& communicator, const std::vector<CheckpointFile>& f
       failure = std::current_exception();
     }
   };
-  for (const CheckpointFile& file : files) {
+  for (const ListedFile& file : files) {
     std::uint64_t at = 0;
     do {
       const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece_bytes, file.bytes - at));
@@ -129,7 +129,7 @@ bool has(const CheckpointDirectory& directory, const ListedCheckpoint& checkpoin
 // Throws CollectiveError unless it is in the directories of all ranks that write. Returns whether this rank wrote it.
 bool bring(Communicator& communicator, const CheckpointDirectory& directory, const ListedCheckpoint& checkpoint,
            bool writes, std::size_t piece_bytes) {
-  const std::vector<CheckpointFile> files = share_files(communicator, directory, checkpoint.step);
+  const std::vector<ListedFile> files = share_files(communicator, directory, checkpoint.step);
   const fs::path path = directory.path_of(checkpoint.step);
   bool passed = false;
   const auto pass = [&](const Part& part) {
@@ -138,7 +138,7 @@ bool bring(Communicator& communicator, const CheckpointDirectory& directory, con
   };
   const auto receive = [&](const fs::path& made) {
     std::optional<OutputFile> output;
-    pass([&](const CheckpointFile& file, std::uint64_t at, std::span<std::byte> piece) {
+    pass([&](const ListedFile& file, std::uint64_t at, std::span<std::byte> piece) {
       if (at == 0) output.emplace(made / file.name);
       output->write(piece);
       if (at + piece.size() == file.bytes) output->close();
@@ -149,7 +149,7 @@ bool bring(Communicator& communicator, const CheckpointDirectory& directory, con
   std::exception_ptr failure;
   try {
     if (communicator.rank() == 0) {
-      pass([&](const CheckpointFile& file, std::uint64_t at, std::span<std::byte> piece) {
+      pass([&](const ListedFile& file, std::uint64_t at, std::span<std::byte> piece) {
         read_piece(path / file.name, at, piece);
       });
     } else if (writes) {
@@ -161,7 +161,7 @@ bool bring(Communicator& communicator, const CheckpointDirectory& directory, con
     failure = std::current_exception();
   }
   // Those that only watch, and those that could not even begin.
-  if (!passed) pass([](const CheckpointFile&, std::uint64_t, std::span<std::byte>) {});
+  if (!passed) pass([](const ListedFile&, std::uint64_t, std::span<std::byte>) {});
   require_all_ok(communicator, [&] {
     if (!failure || (writes && has(directory, checkpoint))) return;
     const auto say = [&](const char* cause) {

@@ -6,10 +6,12 @@
 #include <map>
 #include <string>
 
-#include "engine/artifacts/Artifact.h"
+#include "engine/artifacts/ModelDirectory.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/program/Passes.h"
 #include "engine/session/FirstSamples.h"
+#include "engine/session/JobFacts.h"
+#include "engine/session/MadeUpProbes.h"
 #include "engine/train/EvaluationKeeper.h"
 #include "engine/train/NotFinite.h"
 
@@ -23,20 +25,21 @@ constexpr const char* kFieldsFile = "fields.json";
 }  // namespace
 
 std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
-                                                    const Program& program, bool late, const RankContext& context) {
+                                                    const TrainingResult& result, const Metrics& metrics, bool late,
+                                                    const RankContext& context) {
   const ProgramSamples& data = *job.data.probed().samples;
+  const Program& program = result.program;
   std::vector<std::filesystem::path> artifacts;
   require_all_ok(context.host, [&] {
     if (!context.leads() || late) return;
-    std::map<std::string, std::string> beside;
-    if (!job.data.fields.empty() && !config.hyperparameters.export_formats.empty()) {
-      beside[kFieldsFile] = job.data.fields;
-    }
+    BesideArtifacts beside = {.job = job_facts(config, job, result, metrics, context),
+                              .probes = made_up_probes(program.graph())};
+    if (!job.data.fields.empty()) beside.texts[kFieldsFile] = job.data.fields;
     artifacts =
         write_artifacts(program, config.hyperparameters.export_formats, config.model_dir,
                         make_probes(program, {first_inputs(data, 1), first_inputs(data, kProbeSamples)}), beside);
     // What an earlier job left there is not of these artifacts.
-    if (!artifacts.empty() && beside.empty()) std::filesystem::remove(config.model_dir / kFieldsFile);
+    if (!artifacts.empty() && job.data.fields.empty()) std::filesystem::remove(config.model_dir / kFieldsFile);
   });
   return artifacts;
 }

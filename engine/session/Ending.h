@@ -14,11 +14,13 @@
 
 namespace lockstep {
 
-/// Rank 0 writes the job's artifacts of `program`, which is in its inference form and on the host; when rank 0 is
-/// `late` it writes none. What became of columns on their way to the program is in fields.json beside them. All ranks
-/// wait for it, and throw alike when it cannot. Returns the artifacts' paths on rank 0. A collective.
+/// Rank 0 writes the job's artifacts of `result.program`, which is in its inference form and on the host; when rank 0
+/// is `late` it writes none. What became of columns on their way to the program is in fields.json beside them, and
+/// what else there is to know, with `metrics` of the program, on the model card. All ranks wait for it, and throw alike
+/// when it cannot. Returns the artifacts' paths on rank 0. A collective.
 std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
-                                                    const Program& program, bool late, const RankContext& context);
+                                                    const TrainingResult& result, const Metrics& metrics, bool late,
+                                                    const RankContext& context);
 
 /// Evaluates `program` on the channel for tests, if there is one. Nothing when `stop` ended it early. Warns when the
 /// loss is not finite. A collective.

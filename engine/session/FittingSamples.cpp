@@ -26,8 +26,12 @@ constexpr std::int64_t kMostNumbers = std::int64_t{1} << 32;  // of one sample
                    in_quotes(std::get<std::string>(*open)) + ": export the program with a fixed size there");
 }
 
-std::vector<std::int64_t> fixed_sizes(const Graph& graph, const std::string& value) {
-  const auto sizes = sample_sizes(graph, value);
+std::vector<std::int64_t> fixed_sizes(const Graph& graph, const std::string& value, OpenSizes open) {
+  auto sizes = sample_sizes(graph, value);
+  if (!sizes && open == OpenSizes::kOfExample && !graph.sizes(value).empty()) {
+    const std::vector<std::int64_t> example = graph.example_sizes(value);
+    sizes.emplace(example.begin() + 1, example.end());
+  }
   if (!sizes) refuse_sizes(graph, value);
   std::int64_t numbers = 1;
   for (std::size_t i = 0; i < sizes->size(); ++i) {
@@ -54,9 +58,10 @@ std::optional<std::int64_t> count_of(const Graph& graph, const Node& node, const
 }
 
 // What an input may hold.
-Field input_field(const Graph& graph, const std::string& input) {
-  Field field{
-      .name = input, .type = static_cast<ElementType>(graph.scalar_type(input)), .sizes = fixed_sizes(graph, input)};
+Field input_field(const Graph& graph, const std::string& input, OpenSizes open) {
+  Field field{.name = input,
+              .type = static_cast<ElementType>(graph.scalar_type(input)),
+              .sizes = fixed_sizes(graph, input, open)};
   switch (field.type) {
     case ElementType::kFloat:
     case ElementType::kDouble:
@@ -114,14 +119,19 @@ std::optional<std::int64_t> find_safe_vocabulary(const Graph& graph, const std::
   return smallest_count(graph, input, /*parts=*/true);
 }
 
-SampleSpec fitting_samples(const Graph& graph, const std::string& output, bool class_labels) {
+SampleSpec fitting_inputs(const Graph& graph, OpenSizes open) {
   SampleSpec spec;
-  for (const GraphInput* input : graph.user_inputs()) spec.fields.push_back(input_field(graph, input->value));
+  for (const GraphInput* input : graph.user_inputs()) spec.fields.push_back(input_field(graph, input->value, open));
+  return spec;
+}
+
+SampleSpec fitting_samples(const Graph& graph, const std::string& output, bool class_labels) {
+  SampleSpec spec = fitting_inputs(graph, OpenSizes::kRefused);
   if (output.empty()) return spec;
   const bool doubles = static_cast<ElementType>(graph.scalar_type(output)) == ElementType::kDouble;
   Field target{.name = "targets",
                .type = doubles ? ElementType::kDouble : ElementType::kFloat,
-               .sizes = fixed_sizes(graph, output)};
+               .sizes = fixed_sizes(graph, output, OpenSizes::kRefused)};
   if (class_labels) {
     if (target.sizes.empty()) {
       throw InputError("a loss of class labels takes outputs [batch, …, classes], and " + output + " is [batch]");

@@ -10,6 +10,12 @@
 
 namespace lockstep {
 
+/// What becomes of a size, other than the batch's, that is only known at run time.
+enum class OpenSizes { kRefused, kOfExample };
+
+/// Samples that fit the inputs of a program, as fitting_samples has them.
+SampleSpec fitting_inputs(const Graph& graph, OpenSizes open);
+
 /// Samples that fit the inputs of a program, and its output `target`: a field for each input, by its name, and at last
 /// the field `targets`, or none of those where `target` is ""; sizes and types as the graph records them; with
 /// `class_labels` a label for every position of an output [batch, …, classes], else a number for every element.

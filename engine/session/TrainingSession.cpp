@@ -139,7 +139,8 @@ SessionOutcome TrainingSession::train() {
   std::vector<std::filesystem::path> predictions;
   // When time is short after a request to stop, artifacts are left to the next run.
   const bool late = result.stopped && result.saved && stop_.half_over();
-  const std::vector<std::filesystem::path> artifacts = export_artifacts(config_, *job_, result.program, late, context_);
+  const std::vector<std::filesystem::path> artifacts =
+      export_artifacts(config_, *job_, result, metrics, late, context_);
   if (!result.stopped) {
     const auto test = evaluate_test(options(), *job_, result.program, *trainer_, context_, stop_.requested, events_);
     if (test) std::ranges::copy(test->metrics(job_->data.test), std::back_inserter(metrics));

@@ -115,7 +115,7 @@ def check_model(directory):
     """What serving loads: the SavedModel classifies what it was trained on."""
     import tensorflow as tf
 
-    assert {path.name for path in directory.iterdir()} == {"1", "model.pt2", "model.safetensors"}, list(directory.iterdir())
+    assert {path.name for path in directory.iterdir()} == {"1", "model.pt2", "model.safetensors", "model_card.json", "model_card.md", "probes.safetensors"}, list(directory.iterdir())
     classify = tf.saved_model.load(str(directory / "1")).signatures["serving_default"]
     (name,) = classify.structured_input_signature[1]
     pixels, labels = common.images(256)

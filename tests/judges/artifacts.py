@@ -1,5 +1,6 @@
 """Artifacts in the hands of their consumers: torch.export.load and the safetensors package."""
 
+import json
 import pathlib
 import re
 import warnings
@@ -83,6 +84,37 @@ def lockstep_model_writes_what_torch_loads():
             assert expected in text, text
 
 
+def a_checkpoint_becomes_the_artifacts_of_its_job():
+    """`lockstep export` of the job's program with its checkpoint leaves what the job left, and `lockstep check` says so of both."""
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        pixels, labels = common.images(100, seed=2)
+        models.export(models.Residual(), directory / "in.pt2")
+        common.write_channel(directory / "train", pixels, labels)
+        _, trained = common.train(directory, {"train": directory / "train"}, 2, model=directory / "in.pt2", epochs=2, batch_size=16,
+                                  checkpoint_dir=directory / "checkpoints", checkpoint_every=7)
+        again = directory / "again"
+        common.run(["export", directory / "in.pt2", "--initial_weights", directory / "checkpoints", "--export", "pt2,safetensors", "-o", again])
+        exported = load_file(again / "model.safetensors")
+        assert exported.keys() == trained.keys() and all((exported[name] == trained[name]).all() for name in trained)
+        common.compare_outputs(logits(torch.export.load(again / "model.pt2").module(), pixels).numpy(),
+                               logits(torch.export.load(directory / "model" / "model.pt2").module(), pixels).numpy())
+        for place in (directory / "model", again):
+            assert "model.pt2: as it was written, and computes" in common.run(["check", place])
+        card = json.loads((directory / "model" / "model_card.json").read_text())
+        assert card["job"]["step"] == 14 and card["job"]["hyperparameters"]["batch_size"] == 16, card["job"]
+        assert card["job"]["channels"]["train"]["samples"] == 100, card["job"]
+        # The newest checkpoint that is whole; none is an error that says why.
+        newest, older = sorted((directory / "checkpoints").iterdir(), reverse=True)
+        (newest / "model.safetensors").write_bytes(b"x" * (newest / "model.safetensors").stat().st_size)
+        output = common.run(["export", directory / "in.pt2", "--initial_weights", directory / "checkpoints", "--export", "safetensors", "-o", again])
+        assert older.name in output, output
+        output = common.run(["export", directory / "in.pt2", "--initial_weights", newest, "-o", again], expect=2)
+        assert "holds no whole checkpoint" in output and "has the checksum" in output, output
+        (again / "model.safetensors").write_bytes((again / "model.safetensors").read_bytes()[:-1])
+        assert str(again / "model.safetensors") in common.run(["check", again], expect=2)
+
+
 if __name__ == "__main__":
     common.main(torch_loads_the_programs, safetensors_hold_the_state, exported_models_come_back,
-                lockstep_model_writes_what_torch_loads)
+                lockstep_model_writes_what_torch_loads, a_checkpoint_becomes_the_artifacts_of_its_job)

@@ -10,6 +10,8 @@ import tempfile
 import numpy as np
 
 BIN = pathlib.Path(os.environ["LOCKSTEP_BIN"])  # build/bin
+# What export=pt2,safetensors,saved_model leaves.
+ARTIFACTS = {"1", "model.pt2", "model.safetensors", "model_card.json", "model_card.md", "probes.safetensors"}
 
 
 def write_idx(path, array):

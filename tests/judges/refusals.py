@@ -52,7 +52,7 @@ case = common.in_directory(Case)
 @case
 def a_good_job_runs(c):
     common.run([*c.arguments, "--ranks_per_host", 2])
-    assert {p.name for p in (c.directory / "model").iterdir()} == {"1", "model.pt2", "model.safetensors"}
+    assert {p.name for p in (c.directory / "model").iterdir()} == common.ARTIFACTS
 
 
 @case

@@ -10,8 +10,6 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "engine/artifacts/Safetensors.h"
-#include "engine/program/BuiltinPrograms.h"
-#include "engine/program/EvalForm.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestGraph.h"
@@ -20,12 +18,6 @@ namespace lockstep {
 namespace {
 
 namespace fs = std::filesystem;
-
-Program inference_program() {
-  const Program program =
-      build_builtin_program("cnn", {.input_shape = {1, 8, 8}, .classes = 3, .channels = {4}, .hidden = {5}});
-  return program.with_graph(eval_form(program.graph()));
-}
 
 TEST(Safetensors, RoundTripKeepsTypesShapesAndBits) {
   const TemporaryDirectory directory;
@@ -86,41 +78,6 @@ TEST(Safetensors, RefusesHeadersThatNoWriterMakes) {
   }
   EXPECT_ERROR(read(std::string(100'000, '[')), InputError, "t.safetensors", "nested");
   EXPECT_ERROR(read(R"({"a": {}, "a": {}})"), InputError, "t.safetensors", "twice");
-}
-
-TEST(WriteArtifacts, WritesAllFormatsAndNothingElse) {
-  const TemporaryDirectory directory;
-  const Program program = inference_program();
-  const auto probes =
-      make_probes(program, {Probe::Inputs{at::randn({1, 1, 8, 8})}, Probe::Inputs{at::randn({7, 1, 8, 8})}});
-  const auto paths =
-      write_artifacts(program, {Export::kPt2, Export::kSafetensors, Export::kSavedModel}, directory / "model", probes);
-  EXPECT_EQ(paths, (std::vector<fs::path>{directory / "model/model.pt2", directory / "model/model.safetensors",
-                                          directory / "model/1"}));
-  std::size_t entries = 0;
-  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(directory / "model")) ++entries;
-  EXPECT_EQ(entries, 3);
-}
-
-TEST(WriteArtifacts, KeepsNothingWhenAnArtifactDoesNotComputeTheSame) {
-  const TemporaryDirectory directory;
-  const Program program = inference_program();
-  auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
-  probes[0].outputs[0] = probes[0].outputs[0].add(0.01);
-  EXPECT_ERROR(write_artifacts(program, {Export::kPt2}, directory / "model", probes), SystemError, "model.pt2",
-               "differs by up to 0.01");
-  EXPECT_TRUE(fs::is_empty(directory / "model"));
-}
-
-TEST(WriteArtifacts, KeepsTheOldOnesWhenTheNewFail) {
-  const TemporaryDirectory directory;
-  const Program program = inference_program();
-  auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
-  write_artifacts(program, {Export::kPt2}, directory / "model", probes);
-  const std::string before = read_file(directory / "model/model.pt2", 1 << 24);
-  probes[0].outputs[0] = probes[0].outputs[0].neg();
-  EXPECT_THROW(write_artifacts(program, {Export::kPt2}, directory / "model", probes), SystemError);
-  EXPECT_EQ(read_file(directory / "model/model.pt2", 1 << 24), before);
 }
 
 std::string difference_of(const at::Tensor& found, const at::Tensor& expected) {

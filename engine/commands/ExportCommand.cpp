@@ -1,0 +1,93 @@
+#include "engine/commands/ExportCommand.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/Error.h"
+#include "engine/artifacts/ModelDirectory.h"
+#include "engine/checkpoint/CheckpointDirectory.h"
+#include "engine/program/Archive.h"
+#include "engine/program/EvalForm.h"
+#include "engine/session/InitialWeights.h"
+#include "engine/session/MadeUpProbes.h"
+#include "job/Hyperparameters.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The newest whole checkpoint of a directory: its best state, where artifacts were to hold that.
+fs::path weights_of_checkpoint(const fs::path& path) {
+  const bool one = path.filename().string().starts_with("step-");
+  const CheckpointDirectory directory(one ? path.parent_path() : path, {});
+  std::string problems;
+  for (const ListedCheckpoint& checkpoint : directory.list()) {
+    const fs::path found = directory.path_of(checkpoint.step);
+    if (one && found.filename() != path.filename()) continue;
+    try {
+      directory.verify(checkpoint.step);
+    } catch (const InputError& error) {
+      problems += std::string("; ") + error.what();
+      continue;
+    }
+    const fs::path best = found / "best.safetensors";
+    return fs::exists(best) ? best : found / "model.safetensors";
+  }
+  throw InputError("initial_weights: " + path.string() + " holds no whole checkpoint" + problems);
+}
+
+}  // namespace
+
+int export_command(int count, const char* const* arguments) {
+  std::string file;
+  std::string output;
+  std::map<std::string, std::string> given;
+  CLI::App app("Writes artifacts of a program, as a job does at its end.", "lockstep export");
+  app.add_option("FILE", file, "The program: a .pt2 file")->required();
+  app.add_option("-o,--output", output, "The directory to write them into")->required();
+  const std::map<std::string, std::string> other_help = {
+      {"initial_weights",
+       "Weights in place of the program's own: a safetensors file, an index of several, or a "
+       "checkpoint directory, of which the newest is taken."}};
+  for (const HyperparameterDescription& row : describe_hyperparameters()) {
+    if (row.name != "export" && row.name != "initial_weights" && row.name != "weight_names") continue;
+    const auto help = other_help.find(row.name);
+    app.add_option("--" + row.name, given[row.name], help == other_help.end() ? row.help : help->second)
+        ->type_name(row.type)
+        ->default_str(row.default_value);
+  }
+  try {
+    app.parse(count, const_cast<char**>(arguments));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitDone : kExitBadInput;
+  }
+  std::erase_if(given, [](const auto& flag) { return flag.second.empty(); });
+  if (const auto weights = given.find("initial_weights"); weights != given.end() && fs::is_directory(weights->second)) {
+    weights->second = weights_of_checkpoint(weights->second).string();
+  }
+  const Hyperparameters options = hyperparameters_from_json(given);
+  if (options.export_formats.empty()) throw InputError("export=none writes nothing: name the artifacts to write");
+  const Program program = read_archive(file);
+  const std::string weights = load_initial_weights(options, program);
+  const Program inference = program.with_graph(eval_form(program.graph()));
+  const std::vector<Probe::Inputs> inputs = made_up_probes(inference.graph());
+  const std::vector<Probe> probes = make_probes(inference, inputs, /*check_sizes=*/true);
+  for (const Export format : options.export_formats) make_artifact(format)->check(inference, probes);
+  const auto paths = write_artifacts(inference, options.export_formats, output, probes, {.probes = inputs});
+  if (!weights.empty()) std::printf("%s\n", weights.c_str());
+  for (const fs::path& path : paths) std::printf("%s\n", path.c_str());
+  if (probes.empty()) {
+    std::printf(
+        "no samples could be made up for the program's inputs: what was written was loaded, but not compared\n");
+  }
+  return kExitDone;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,173 @@
+#include "engine/artifacts/ModelDirectory.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "common/Error.h"
+#include "common/File.h"
+#include "engine/artifacts/ModelCard.h"
+#include "engine/program/BuiltinPrograms.h"
+#include "engine/program/EvalForm.h"
+#include "tests/support/ExpectError.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<Export> kAll = {Export::kPt2, Export::kSafetensors, Export::kSavedModel};
+
+Program inference_program(std::uint64_t seed = 1) {
+  const Program program = build_builtin_program(
+      "cnn", {.input_shape = {1, 8, 8}, .classes = 3, .channels = {4}, .hidden = {5}, .seed = seed});
+  return program.with_graph(eval_form(program.graph()));
+}
+
+std::string content(const fs::path& path) { return read_file(path, 1 << 24); }
+void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+TEST(WriteArtifacts, WritesAllFormatsAndWhatGoesBesideThem) {
+  const TemporaryDirectory directory;
+  const Program program = inference_program();
+  const auto probes =
+      make_probes(program, {Probe::Inputs{at::randn({1, 1, 8, 8})}, Probe::Inputs{at::randn({7, 1, 8, 8})}});
+  const auto paths = write_artifacts(program, kAll, directory / "model", probes, {.texts = {{"fields.json", "{}"}}});
+  EXPECT_EQ(paths, (std::vector<fs::path>{directory / "model/model.pt2", directory / "model/model.safetensors",
+                                          directory / "model/1", directory / "model/fields.json"}));
+  std::set<std::string> entries;
+  for (const auto& entry : fs::directory_iterator(directory / "model")) entries.insert(entry.path().filename());
+  EXPECT_EQ(entries, (std::set<std::string>{"1", "fields.json", "model.pt2", "model.safetensors", "model_card.json",
+                                            "model_card.md"}));
+  EXPECT_TRUE(write_artifacts(program, {}, directory / "none", probes).empty());
+  EXPECT_FALSE(fs::exists(directory / "none"));
+}
+
+TEST(WriteArtifacts, KeepsNothingWhenAnArtifactDoesNotComputeTheSame) {
+  const TemporaryDirectory directory;
+  const Program program = inference_program();
+  auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
+  probes[0].outputs[0] = probes[0].outputs[0].add(0.01);
+  EXPECT_ERROR(write_artifacts(program, {Export::kPt2}, directory / "model", probes), SystemError, "model.pt2",
+               "differs by up to 0.01");
+  EXPECT_TRUE(fs::is_empty(directory / "model"));
+}
+
+TEST(WriteArtifacts, KeepsTheOldOnesWhenTheNewFail) {
+  const TemporaryDirectory directory;
+  const Program program = inference_program();
+  auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
+  write_artifacts(program, {Export::kPt2}, directory / "model", probes);
+  const std::string before = content(directory / "model/model.pt2");
+  probes[0].outputs[0] = probes[0].outputs[0].neg();
+  EXPECT_THROW(write_artifacts(program, {Export::kPt2}, directory / "model", probes), SystemError);
+  EXPECT_EQ(content(directory / "model/model.pt2"), before);
+}
+
+class ModelDirectory : public testing::Test {
+ protected:
+  ModelDirectory() {
+    const Program program = inference_program();
+    const std::vector<Probe::Inputs> kept = {{at::randn({1, 1, 8, 8})}, {at::randn({2, 1, 8, 8})}};
+    write_artifacts(program, kAll, path_, make_probes(program, kept),
+                    {.texts = {{"fields.json", "{}"}},
+                     .job = {{"step", 7}, {"metrics", {{"loss", 0.5}}}, {"labels", {"a|b", "c"}}},
+                     .probes = kept});
+  }
+
+  const TemporaryDirectory directory_;
+  const fs::path path_ = directory_ / "model";
+};
+
+TEST_F(ModelDirectory, IsWhatWasWritten) {
+  EXPECT_EQ(check_model_directory(path_),
+            (std::vector<std::string>{
+                "model.pt2: as it was written, and computes the outputs that are kept in probes.safetensors",
+                "model.safetensors: as it was written", "1: as it was written"}));
+  const ModelCard card = ModelCard::read(path_);
+  EXPECT_EQ(card.program, "cnn");
+  ASSERT_EQ(card.inputs.size(), 1);
+  EXPECT_EQ(card.inputs[0].name, "x");
+  EXPECT_EQ(card.inputs[0].type, "float32");
+  ASSERT_EQ(card.inputs[0].sizes.size(), 4);
+  EXPECT_TRUE(std::holds_alternative<std::string>(card.inputs[0].sizes[0]));
+  EXPECT_EQ(card.inputs[0].sizes[3], Dimension(std::int64_t{8}));
+  EXPECT_EQ(card.outputs[0].sizes[1], Dimension(std::int64_t{3}));
+  EXPECT_EQ(card.job.at("step"), 7);
+  const std::string text = content(path_ / ModelCard::kText);
+  for (const char* part : {"# cnn", "`x` | float32", "- step: 7", "  - loss: 0.5", "a\\|b", "`1/saved_model.pb`"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+}
+
+// Each file of each format: a byte changed at its start, its middle or its end, cut short, or gone.
+TEST_F(ModelDirectory, NamesWhatIsNot) {
+  int files = 0;
+  for (const ListedFile& file : ModelCard::read(path_).files) {
+    const fs::path path = path_ / file.name;
+    const std::string bytes = content(path);
+    for (const std::size_t at : {std::size_t{0}, bytes.size() / 2, bytes.size() - 1}) {
+      std::string changed = bytes;
+      changed[at] = static_cast<char>(changed[at] ^ 1);
+      write(path, changed);
+      EXPECT_ERROR(check_model_directory(path_), InputError, path.string(), "has the checksum");
+    }
+    write(path, bytes.substr(0, bytes.size() - 1));
+    EXPECT_ERROR(check_model_directory(path_), InputError, path.string(), "were written");
+    fs::remove(path);
+    EXPECT_ERROR(check_model_directory(path_), InputError, path.string());
+    write(path, bytes);
+    ++files;
+  }
+  EXPECT_EQ(files, 7);
+  EXPECT_EQ(check_model_directory(path_).size(), 3);
+}
+
+TEST_F(ModelDirectory, NoticesWhatComputesSomethingElse) {
+  const TemporaryDirectory other;
+  const Program program = inference_program(2);
+  const std::vector<Probe::Inputs> kept = {{at::randn({1, 1, 8, 8})}};
+  write_artifacts(program, {Export::kPt2}, other / "model", make_probes(program, kept), {.probes = kept});
+  // The program of one with the outputs of another, and a card that says that all is well.
+  fs::copy_file(path_ / kProbesFile, other / "model" / kProbesFile, fs::copy_options::overwrite_existing);
+  ModelCard card = ModelCard::read(other / "model");
+  fs::remove(other / "model" / ModelCard::kFile);
+  fs::remove(other / "model" / ModelCard::kText);
+  for (const ListedFile& file : list_files(other / "model")) {
+    if (file.name == kProbesFile) std::ranges::find(card.files, file.name, &ListedFile::name)->crc32c = file.crc32c;
+    if (file.name == kProbesFile) std::ranges::find(card.files, file.name, &ListedFile::name)->bytes = file.bytes;
+  }
+  card.write(other / "model");
+  EXPECT_ERROR(check_model_directory(other / "model"), InputError, "model.pt2", "does not compute");
+}
+
+TEST_F(ModelDirectory, RefusesCardsThatAreNone) {
+  const std::string good = content(path_ / ModelCard::kFile);
+  const auto refused = [&](const std::string& text, const std::string& why) {
+    write(path_ / ModelCard::kFile, text);
+    EXPECT_ERROR(check_model_directory(path_), InputError, ModelCard::kFile, why);
+  };
+  refused("", "JSON");
+  refused("[]", "no model card");
+  refused("{}", "no model card");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    const std::size_t at = good.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return std::string(good).replace(at, from.size(), to);
+  };
+  refused(with("\"version\": 1", "\"version\": 2"), "version 2");
+  refused(with("\"1/saved_model.pb\"", "\"../saved_model.pb\""), "no file of the directory");
+  refused(with("\"1/saved_model.pb\"", "\"/etc/passwd\""), "no file of the directory");
+  refused(with("\"artifacts\": [\n  \"model.pt2\"", "\"artifacts\": [\n  \"model.exe\""), "model.exe");
+  refused(with("\"artifacts\": [", "\"artifacts\": [3,"), "");
+  fs::remove(path_ / ModelCard::kFile);
+  EXPECT_ERROR(check_model_directory(path_), InputError, ModelCard::kFile);
+}
+
+}  // namespace
+}  // namespace lockstep
