@@ -34,6 +34,11 @@ class TestGraph {
                             .name = result});
     return *this;
   }
+  /// A node of any kind; its results are described apart.
+  TestGraph& call(Node node) {
+    graph_.nodes.push_back(std::move(node));
+    return *this;
+  }
   Graph returns(std::vector<std::string> outputs) {
     graph_.outputs = std::move(outputs);
     return graph_;
@@ -43,7 +48,6 @@ class TestGraph {
     return {argument, TensorName{value}, false};
   }
 
- private:
   void describe(const std::string& value, const Sizes& sizes, int type) {
     nlohmann::json entries = nlohmann::json::array();
     for (const Dimension& size : sizes) {
@@ -56,6 +60,8 @@ class TestGraph {
     graph_.document["graph_module"]["graph"]["tensor_values"][value] = {
         {"dtype", type}, {"sizes", entries}, {"requires_grad", false}};
   }
+
+ private:
   TestGraph& given(InputKind kind, const std::string& name, const Sizes& sizes, int type) {
     describe(name, sizes, type);
     graph_.inputs.push_back({kind, name, kind == InputKind::kUserInput ? "" : name, true});

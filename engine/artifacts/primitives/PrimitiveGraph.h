@@ -103,6 +103,14 @@ struct Range {};
 struct Reshape {
   Integers sizes;
 };
+/// New dimensions of size 1: `dims`, ascending, are theirs in the output.
+struct Unsqueeze {
+  Ints dims;
+};
+/// Dimensions of size 1, ascending, go.
+struct Squeeze {
+  Ints dims;
+};
 /// To larger sizes, by repeating dimensions of size 1 and adding dimensions in front.
 struct Broadcast {
   Integers sizes;
@@ -197,7 +205,8 @@ struct ArgReduce {
 struct CumulativeSum {
   std::size_t dim;
 };
-/// → the k largest (smallest) elements of the dimension, in order, and their indices (int64).
+/// → the k largest (smallest) elements of the dimension, in order, and their indices (int64); of equals the first comes
+/// first.
 struct TopK {
   Integer k;
   std::size_t dim;
@@ -224,10 +233,20 @@ struct Gelu {
   bool tanh = false;
 };
 
-using Operation = std::variant<Unary, Binary, Select, Cast, Constant, Size, Range, Reshape, Broadcast, Transpose, Slice,
-                               Reverse, Concatenate, Pad, Gather, GatherElements, MatrixMultiply, Linear, Convolution,
-                               TransposedConvolution, MaxPool, AveragePool, Resize, Reduce, ArgReduce, CumulativeSum,
-                               TopK, Softmax, BatchNorm, LayerNorm, Gelu>;
+/// A recurrent layer in one direction, as torch.nn.LSTM and torch.nn.GRU compute it, with their order of gates: x
+/// [time, batch, in], weights [gates · width, in] and [gates · width, width], biases [gates · width] of the input and
+/// of the state, first state [batch, width], and for LSTM first cell [batch, width] → all states [time, batch, width],
+/// the last state, and for LSTM the last cell. LSTM, gates i f g o: c = σ(f) · c + σ(i) · tanh(g), h = σ(o) · tanh(c).
+/// GRU, gates r z n: n = tanh(x_n + r · h_n) where h_n has its bias, h = (1 - z) · n + z · h.
+struct Recurrent {
+  enum class Kind { kLstm, kGru } kind;
+  bool reverse = false;  ///< from the last time to the first; states stand at the times that they are of
+};
+
+using Operation = std::variant<Unary, Binary, Select, Cast, Constant, Size, Range, Reshape, Unsqueeze, Squeeze,
+                               Broadcast, Transpose, Slice, Reverse, Concatenate, Pad, Gather, GatherElements,
+                               MatrixMultiply, Linear, Convolution, TransposedConvolution, MaxPool, AveragePool, Resize,
+                               Reduce, ArgReduce, CumulativeSum, TopK, Softmax, BatchNorm, LayerNorm, Gelu, Recurrent>;
 
 }  // namespace primitive
 

@@ -1,0 +1,260 @@
+// Pools and changes of an image's size, of one to three spatial dimensions.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "engine/artifacts/primitives/PrimitiveRows.h"
+
+namespace lockstep {
+
+namespace {
+
+using Spatial = std::vector<std::int64_t>;
+
+Spatial spread(NodeArguments& arguments, const char* name, std::size_t spatial, const Spatial& otherwise) {
+  Spatial values = arguments.ints(name, otherwise);
+  if (values.empty()) return otherwise;
+  if (values.size() == 1) values.resize(spatial, values[0]);
+  if (values.size() != spatial) arguments.refuse("its " + std::string(name) + " has another number of dimensions");
+  return values;
+}
+
+// By the operator's name: adaptive_avg_pool2d has two.
+std::size_t spatial_of(NodeArguments& arguments) {
+  const std::string name = arguments.node().aten_name();
+  const std::size_t digit = name.find_last_of("123");
+  if (digit == std::string::npos) arguments.refuse("it has no one to three spatial dimensions");
+  return static_cast<std::size_t>(name[digit] - '0');
+}
+
+/// An image with a batch, which it had or was given.
+struct Image {
+  Term x;
+  bool single;
+  Term result(const Term& y) const { return single ? squeeze(y, {0}) : y; }
+};
+
+Image image_of(NodeArguments& arguments, const char* name = "self") {
+  const Term x = arguments.tensor(name);
+  const std::size_t spatial = spatial_of(arguments);
+  if (x.rank() == spatial + 1) return {unsqueeze(x, 0), true};
+  if (x.rank() != spatial + 2) arguments.refuse("it takes images of " + std::to_string(spatial) + " dimensions");
+  return {x, false};
+}
+
+const std::int64_t* known_size(const std::vector<Dimension>& sizes, std::size_t dim) {
+  return std::get_if<std::int64_t>(&sizes.at(dim));
+}
+
+// How much further windows reach with ceil_mode: PyTorch adds one that begins within the image or the padding before.
+std::int64_t reach(std::int64_t size, const primitive::Window& window, std::size_t i) {
+  const std::int64_t covered = window.dilation[i] * (window.size[i] - 1) + 1;
+  const std::int64_t padded = size + window.before[i] + window.after[i];
+  if (window.stride[i] < 1 || padded < covered) return 0;
+  std::int64_t last = (padded - covered + window.stride[i] - 1) / window.stride[i] * window.stride[i];
+  if (last >= size + window.before[i]) last -= window.stride[i];
+  return std::max<std::int64_t>(0, last + covered - padded);
+}
+
+struct PoolWindow {
+  primitive::Window window;
+  Spatial reach;  ///< behind the padding, by ceil_mode
+};
+
+PoolWindow pool_window(NodeArguments& arguments, const Term& x) {
+  const std::size_t spatial = x.rank() - 2;
+  const Spatial ones(spatial, 1);
+  primitive::Window window;
+  window.size = spread(arguments, "kernel_size", spatial, ones);
+  window.stride = spread(arguments, "stride", spatial, window.size);
+  window.before = spread(arguments, "padding", spatial, Spatial(spatial));
+  window.after = window.before;
+  window.dilation = spread(arguments, "dilation", spatial, ones);
+  PoolWindow result{window, Spatial(spatial)};
+  if (!arguments.flag("ceil_mode", false)) return result;
+  const std::vector<Dimension> sizes = x.sizes();
+  for (std::size_t i = 0; i < spatial; ++i) {
+    const std::int64_t* size = known_size(sizes, i + 2);
+    if (!size) arguments.refuse("ceil_mode needs images of known size");
+    result.reach[i] = reach(*size, window, i);
+  }
+  return result;
+}
+
+Term max_pool(NodeArguments& arguments) {
+  const Image image = image_of(arguments);
+  PoolWindow pool = pool_window(arguments, image.x);
+  for (std::size_t i = 0; i < pool.reach.size(); ++i) pool.window.after[i] += pool.reach[i];
+  return image.result(perform(primitive::MaxPool{pool.window}, {image.x}));
+}
+
+std::vector<Term> max_pool_alone(NodeArguments& arguments) { return {max_pool(arguments)}; }
+
+// PyTorch divides by the numbers of a window that lie in the image, or in image and padding; never by those beyond.
+Term average_pool(NodeArguments& arguments) {
+  const Image image = image_of(arguments);
+  PoolWindow pool = pool_window(arguments, image.x);
+  bool count = arguments.flag("count_include_pad", true);
+  Term x = image.x;
+  const bool reaches = std::ranges::any_of(pool.reach, [](auto each) { return each > 0; });
+  const bool fixed = arguments.has("divisor_override");
+  if (reaches && count && !fixed) {
+    Spatial before = {0, 0};
+    before.insert(before.end(), pool.window.before.begin(), pool.window.before.end());
+    x = pad(x, before, before, 0);
+    pool.window.before.assign(pool.reach.size(), 0);
+    pool.window.after = pool.window.before;
+    count = false;
+  }
+  for (std::size_t i = 0; i < pool.reach.size(); ++i) pool.window.after[i] += pool.reach[i];
+  const bool padded = std::ranges::any_of(pool.window.before, [](auto each) { return each > 0; }) || reaches;
+  const Term mean = perform(primitive::AveragePool{pool.window, fixed || count || !padded}, {x});
+  if (!fixed) return image.result(mean);
+  const std::int64_t numbers =
+      std::accumulate(pool.window.size.begin(), pool.window.size.end(), std::int64_t{1}, std::multiplies<>());
+  const double divisor = arguments.real("divisor_override", 1);
+  return image.result(mean * (static_cast<double>(numbers) / divisor));
+}
+
+Ints spatial_dims(std::size_t spatial) {
+  Ints dims(spatial);
+  std::iota(dims.begin(), dims.end(), 2);
+  return dims;
+}
+
+// Window i of n → m goes from ⌊i · n ÷ m⌋ to ⌈(i + 1) · n ÷ m⌉. Means of it are a product with a matrix [n, m].
+Term adapted_mean(const Term& x, std::size_t dim, std::int64_t n, std::int64_t m) {
+  std::vector<double> matrix(static_cast<std::size_t>(n * m));
+  for (std::int64_t i = 0; i < m; ++i) {
+    const std::int64_t start = i * n / m;
+    const std::int64_t end = ((i + 1) * n + m - 1) / m;
+    for (std::int64_t j = start; j < end; ++j) {
+      matrix[static_cast<std::size_t>(j * m + i)] = 1.0 / static_cast<double>(end - start);
+    }
+  }
+  std::string bytes(reinterpret_cast<const char*>(matrix.data()), matrix.size() * sizeof(double));
+  const Term weights(x.builder(), x.builder().constant({ElementType::kDouble, {n, m}, std::move(bytes)}));
+  const std::size_t last = x.rank() - 1;
+  return swapped(product(swapped(x, dim, last), cast(weights, x.type())), dim, last);
+}
+
+// Windows of one size, where the sizes of image and result allow.
+std::optional<primitive::Window> even_window(const Term& x, const Spatial& out) {
+  primitive::Window window;
+  const std::vector<Dimension> sizes = x.sizes();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::int64_t* size = known_size(sizes, i + 2);
+    if (!size || out[i] < 1 || *size % out[i] != 0) return std::nullopt;
+    window.size.push_back(*size / out[i]);
+  }
+  window.stride = window.size;
+  window.before.assign(out.size(), 0);
+  window.after.assign(out.size(), 0);
+  window.dilation.assign(out.size(), 1);
+  return window;
+}
+
+Term adaptive_average_pool(NodeArguments& arguments) {
+  const Image image = image_of(arguments);
+  const std::size_t spatial = image.x.rank() - 2;
+  const Spatial out = spread(arguments, "output_size", spatial, Spatial(spatial, 1));
+  if (out == Spatial(spatial, 1)) {
+    return image.result(reduce(primitive::Reduce::Kind::kMean, image.x, spatial_dims(spatial), true));
+  }
+  if (const auto window = even_window(image.x, out)) {
+    if (window->size == Spatial(spatial, 1)) return image.result(image.x);
+    return image.result(perform(primitive::AveragePool{*window}, {image.x}));
+  }
+  Term y = image.x;
+  const std::vector<Dimension> sizes = y.sizes();
+  for (std::size_t i = 0; i < spatial; ++i) {
+    const std::int64_t* size = known_size(sizes, i + 2);
+    if (!size || out[i] < 1) arguments.refuse("it pools images whose size is only known at run time");
+    if (*size != out[i]) y = adapted_mean(y, i + 2, *size, out[i]);
+  }
+  return image.result(y);
+}
+
+std::vector<Term> adaptive_max_pool(NodeArguments& arguments) {
+  const Image image = image_of(arguments);
+  const std::size_t spatial = image.x.rank() - 2;
+  const Spatial out = spread(arguments, "output_size", spatial, Spatial(spatial, 1));
+  if (out == Spatial(spatial, 1)) {
+    return {image.result(reduce(primitive::Reduce::Kind::kMax, image.x, spatial_dims(spatial), true))};
+  }
+  const auto window = even_window(image.x, out);
+  if (!window) arguments.refuse("only images whose size is known and a multiple of output_size can be pooled");
+  return {image.result(perform(primitive::MaxPool{*window}, {image.x}))};
+}
+
+// PyTorch computes places from a scale where it is given one. Where size · scale is no integer, that is not the ratio
+// of the sizes.
+Integer scaled_size(NodeArguments& arguments, const Integer& size, double scale) {
+  const auto* known = std::get_if<std::int64_t>(&size);
+  const double exact = known ? static_cast<double>(*known) * scale : scale;
+  if (exact != std::floor(exact) || exact < 1) {
+    arguments.refuse("its scale is no integer, nor is what it makes of a known size");
+  }
+  const auto whole = static_cast<std::int64_t>(exact);
+  return known ? Integer(whole) : multiply(arguments.builder(), size, whole);
+}
+
+std::vector<double> reals(NodeArguments& arguments, const char* name) {
+  if (!arguments.has(name)) return {};
+  const Argument* given = arguments.node().find(name);
+  if (const auto* list = std::get_if<std::vector<double>>(given)) return *list;
+  const Ints whole = arguments.ints(name);
+  return {whole.begin(), whole.end()};
+}
+
+template <primitive::Resize::Kind kKind>
+Term resized(NodeArguments& arguments) {
+  const Term x = arguments.tensor(arguments.node().find("input") ? "input" : "self");
+  primitive::Resize resize{
+      kKind, kKind == primitive::Resize::Kind::kLinear && arguments.flag("align_corners", false), {}};
+  std::vector<double> scales = reals(arguments, "scale_factors");
+  for (const char* name : {"scales", "scales_d", "scales_h", "scales_w"}) {
+    if (arguments.has(name)) scales.push_back(arguments.real(name, 1));
+  }
+  const Integers sizes = arguments.integers("output_size");
+  if (x.rank() != spatial_of(arguments) + 2) arguments.refuse("it takes images with a batch");
+  if (!scales.empty() && scales.size() != x.rank() - 2) arguments.refuse("it has another number of scales");
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    resize.sizes.push_back(scaled_size(arguments, x.size(i + 2), scales[i]));
+  }
+  if (scales.empty()) resize.sizes = sizes;
+  return perform(resize, {x});
+}
+
+}  // namespace
+
+PrimitiveRows pool_rows() {
+  constexpr auto kNearest = primitive::Resize::Kind::kNearest;
+  constexpr auto kLinear = primitive::Resize::Kind::kLinear;
+  return {
+      {"_adaptive_avg_pool2d", adaptive_average_pool},
+      {"_adaptive_avg_pool3d", adaptive_average_pool},
+      {"adaptive_avg_pool1d", adaptive_average_pool},
+      {"adaptive_avg_pool2d", adaptive_average_pool},
+      {"adaptive_avg_pool3d", adaptive_average_pool},
+      {"adaptive_max_pool1d", adaptive_max_pool},
+      {"adaptive_max_pool2d", adaptive_max_pool},
+      {"adaptive_max_pool3d", adaptive_max_pool},
+      {"avg_pool1d", average_pool},
+      {"avg_pool2d", average_pool},
+      {"avg_pool3d", average_pool},
+      {"max_pool1d", max_pool},
+      {"max_pool2d", max_pool},
+      {"max_pool2d_with_indices", max_pool_alone},
+      {"max_pool3d", max_pool},
+      {"max_pool3d_with_indices", max_pool_alone},
+      {"upsample_bilinear2d", resized<kLinear>},
+      {"upsample_linear1d", resized<kLinear>},
+      {"upsample_nearest1d", resized<kNearest>},
+      {"upsample_nearest2d", resized<kNearest>},
+      {"upsample_nearest3d", resized<kNearest>},
+      {"upsample_trilinear3d", resized<kLinear>},
+  };
+}
+
+}  // namespace lockstep
