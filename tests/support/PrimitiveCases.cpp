@@ -149,6 +149,8 @@ void elementwise(Table& table) {
             {{"value", 0.5}});
   table.add("addcdiv", "addcdiv.default",
             {in("self", {draw.real({3})}), in("tensor1", {draw.real({3})}), in("tensor2", {draw.positive({3})})});
+  table.add("dropout", "dropout.default", {in("input", {draw.real({3})})}, {{"p", 0.5}, {"train", false}});
+  table.add("dropout in place", "dropout_.default", {in("self", {draw.real({3})})}, {{"p", 0.5}, {"train", false}});
   table.add("lerp", "lerp.Scalar", {in("self", {draw.real({3})}), in("end", {draw.real({3})})}, {{"weight", 0.3}});
 }
 
@@ -667,10 +669,12 @@ void indexing(Table& table) {
                 .call("index_put_.default", {tensor_argument("self", "x"), mask, tensor_argument("values", "v")}, {"y"})
                 .returns({"y"}));
   for (const std::int64_t mode : {0, 1, 2}) {
-    for (const std::int64_t padding : {-1, 2}) {
+    const std::vector<std::pair<std::string, Argument>> paddings = {
+        {"", NoneArgument{}}, {" padded", std::int64_t{2}}, {" padded by the last", std::int64_t{-1}}};
+    for (const auto& [suffix, padding] : paddings) {
       at::Tensor bags = draw.integers(0, 7, {3, 4});
       bags[1].fill_(2);
-      table.add(B("embedding_bag " + std::to_string(mode) + (padding < 0 ? "" : " padded"))
+      table.add(B("embedding_bag " + std::to_string(mode) + suffix)
                     .state("weight", draw.real({7, 3}))
                     .input("x", {bags, draw.integers(0, 7, {5, 4})})
                     .size("x", 0, "n")

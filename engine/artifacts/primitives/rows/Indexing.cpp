@@ -122,13 +122,22 @@ Term one_hot(NodeArguments& arguments) {
   return cast(equal(unsqueeze(x, x.rank()), columns), ElementType::kInt64);
 }
 
+std::size_t table_rows(NodeArguments& arguments, const Term& weight) {
+  const std::vector<Dimension> sizes = weight.sizes();
+  const auto* rows = std::get_if<std::int64_t>(&sizes.at(0));
+  if (!rows) arguments.refuse("its table's size is only known at run time");
+  return static_cast<std::size_t>(*rows);
+}
+
 std::vector<Term> bags_of_rows(NodeArguments& arguments, const Term& weight, const Term& bags,
                                const std::optional<Term>& weights) {
   const std::int64_t mode = arguments.known("mode", 0);
-  const std::int64_t padding = arguments.known("padding_idx", -1);
   Term rows = gather(weight, bags, 0);  // [bags, length, width]
   std::optional<Term> counted;
-  if (padding >= 0) counted = unsqueeze(logical_not(equal(bags, number_like(bags, padding))), 2);
+  if (arguments.has("padding_idx")) {
+    const auto padding = static_cast<std::int64_t>(arguments.dim("padding_idx", table_rows(arguments, weight), 0));
+    counted = unsqueeze(logical_not(equal(bags, number_like(bags, padding))), 2);
+  }
   if (weights) rows = rows * unsqueeze(*weights, 2);
   if (mode == 2) {
     const double infinity = std::numeric_limits<double>::infinity();

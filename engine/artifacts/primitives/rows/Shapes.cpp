@@ -18,7 +18,7 @@ Term converted(NodeArguments& arguments) {
 Term undropped(NodeArguments& arguments) {
   arguments.ignore({"p"});
   if (arguments.flag("train", true)) arguments.refuse("it drops at random");
-  return arguments.tensor("input");
+  return arguments.tensor(arguments.node().in_place() ? "self" : "input");
 }
 
 Term viewed(NodeArguments& arguments) {
