@@ -62,6 +62,12 @@ const std::vector<std::pair<WeightsMatch, std::string>>& choices() {
                                                                         {WeightsMatch::kPartial, "partial"}};
   return all;
 }
+template <>
+const std::vector<std::pair<Recompute, std::string>>& choices() {
+  static const std::vector<std::pair<Recompute, std::string>> all = {
+      {Recompute::kNone, "none"}, {Recompute::kAuto, "auto"}, {Recompute::kAll, "all"}};
+  return all;
+}
 
 std::string to_string(Precision value) { return name_of(value); }
 std::string to_string(DeviceKind value) { return name_of(value); }
@@ -73,5 +79,6 @@ std::string to_string(Norm value) { return name_of(value); }
 std::string to_string(Resume value) { return name_of(value); }
 std::string to_string(Pass value) { return name_of(value); }
 std::string to_string(WeightsMatch value) { return name_of(value); }
+std::string to_string(Recompute value) { return name_of(value); }
 
 }  // namespace lockstep

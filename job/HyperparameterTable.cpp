@@ -303,6 +303,10 @@ std::vector<HyperparameterRow> arithmetic_rows() {
               .changeable(),
           list_row<Pass>("passes", "Rewritings of the program for speed; what it computes stays the same.",
                          &Hyperparameters::passes)
+              .changeable(),
+          choice("recompute", &H::recompute,
+                 "What of the forward pass runs again in backward in place of being kept in memory, to the same bits; "
+                 "auto: what costs little time; all: all that can, of the program cut into pieces.")
               .changeable()};
 }
 

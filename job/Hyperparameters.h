@@ -24,6 +24,7 @@ enum class ImageCrop { kCenter, kRandom, kStretch };
 enum class Resume { kAuto, kNever };
 enum class Norm { kBatch, kNone };
 enum class WeightsMatch { kExact, kPartial };
+enum class Recompute { kNone, kAuto, kAll };
 enum class Pass {
   kChannelsLast,
   kReluAfterMaxPool,
@@ -163,9 +164,10 @@ struct Hyperparameters {
   bool share_gpus = false;  ///< several ranks may compute on one GPU
   std::vector<Pass> passes{Pass::kChannelsLast, Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu,
                            Pass::kFuseBiasGelu, Pass::kFuseLayerNorm,    Pass::kFuseEmbedding};
-  std::int64_t ranks_per_host = 0;    ///< 0: 1
-  std::int64_t threads_per_rank = 0;  ///< 0: the host's cores divided by its ranks
-  double hosts_timeout = 900;         ///< seconds
+  Recompute recompute = Recompute::kNone;  ///< which activations backward computes again
+  std::int64_t ranks_per_host = 0;         ///< 0: 1
+  std::int64_t threads_per_rank = 0;       ///< 0: the host's cores divided by its ranks
+  double hosts_timeout = 900;              ///< seconds
   std::int64_t hosts_port = 7788;
   double pipe_timeout = 900;  ///< seconds; SageMaker's Pipe
   std::string secret_file{};  ///< several hosts: its content is the job's secret; "": LOCKSTEP_JOB_SECRET, if it is set
@@ -211,5 +213,6 @@ std::string to_string(Norm value);
 std::string to_string(Resume value);
 std::string to_string(Pass value);
 std::string to_string(WeightsMatch value);
+std::string to_string(Recompute value);
 
 }  // namespace lockstep

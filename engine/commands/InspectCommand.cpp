@@ -17,6 +17,7 @@
 #include "engine/program/Executor.h"
 #include "engine/program/Flops.h"
 #include "engine/program/Passes.h"
+#include "engine/program/Recomputation.h"
 #include "job/Hyperparameters.h"
 #include "job/Json.h"
 
@@ -74,6 +75,10 @@ void inspect_program(const fs::path& path, bool passes) {
   for (const Node& node : graph.nodes) ++operators[node.target];
   for (const auto& [target, calls] : operators) std::printf("operator   %-40s × %d\n", target.c_str(), calls);
   std::printf("flops      %s\n", flops_text(graph).c_str());
+  for (const Recompute mode : {Recompute::kAuto, Recompute::kAll}) {
+    std::printf("recompute  %-40s %s\n", to_string(mode).c_str(),
+                describe(plan_recomputation(graph, mode), graph).c_str());
+  }
   for (const Export format : Hyperparameters().export_formats) {
     std::string possible = "yes";
     try {

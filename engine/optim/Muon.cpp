@@ -16,6 +16,12 @@ namespace {
 
 std::vector<kernels::Segment> with_rates(std::vector<kernels::Segment> segments, const Hyperparameters& options) {
   if (options.adamw_learning_rate == 0) return segments;
+  if (std::ranges::all_of(segments, &kernels::Segment::matrix)) {
+    throw InputError(
+        "adamw_learning_rate does nothing in this job: all parameters that are trained are matrices, which muon "
+        "updates; "
+        "leave it out, or name some of them in parameter_groups with \"optimizer\": \"adamw\"");
+  }
   for (kernels::Segment& segment : segments) {
     if (!segment.matrix) segment.learning_rate_factor *= options.adamw_learning_rate / options.learning_rate;
   }

@@ -31,7 +31,8 @@ bool matches(const std::string& pattern, const std::string& name) {
 }
 
 std::vector<ParameterGroup> assign_groups(const std::vector<std::vector<std::string>>& parameters,
-                                          const std::vector<ParameterGroup>& groups, double weight_decay) {
+                                          const std::vector<ParameterGroup>& groups, double weight_decay,
+                                          const std::vector<std::string>& untrained) {
   std::vector<bool> used(groups.size(), false);
   std::vector<ParameterGroup> assigned;
   for (const std::vector<std::string>& names : parameters) {
@@ -48,6 +49,11 @@ std::vector<ParameterGroup> assign_groups(const std::vector<std::vector<std::str
   }
   for (std::size_t i = 0; i < groups.size(); ++i) {
     if (used[i]) continue;
+    const auto idle = std::ranges::find_if(untrained, [&](const auto& name) { return matches(groups[i].match, name); });
+    if (idle != untrained.end()) {
+      throw InputError("parameter_groups: of the group " + in_quotes(groups[i].match) + " no parameter is trained: " +
+                       *idle + " is frozen, or no operator uses it; leave the group out, or train what it matches");
+    }
     std::vector<std::string> all;
     for (const std::vector<std::string>& names : parameters) all.push_back(join(names, " = "));
     throw InputError("parameter_groups: no parameter belongs to the group " + in_quotes(groups[i].match) +

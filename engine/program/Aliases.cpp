@@ -41,6 +41,21 @@ class Sets {
 
 bool may_share_memory(const Node& node) { return sharing(node) != Sharing::kNever; }
 
+std::map<std::string, std::string> shared_memory(const Graph& graph) {
+  Sets sets;
+  std::map<std::string, std::string> memory;
+  for (const GraphInput& input : graph.inputs) memory[input.value];
+  for (const Node& node : graph.nodes) {
+    for (const std::string& result : node.results()) {
+      memory[result];
+      if (!may_share_memory(node)) continue;
+      for (const std::string& source : sources(node)) sets.join(source, result);
+    }
+  }
+  for (auto& [value, representative] : memory) representative = sets.of(value);
+  return memory;
+}
+
 std::vector<AliasedWrite> aliased_writes(const Graph& graph) {
   constexpr std::size_t kNextRun = std::numeric_limits<std::size_t>::max();
   struct Life {

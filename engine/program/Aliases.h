@@ -1,6 +1,7 @@
 // Which names of a graph may be names of the same memory.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,10 @@ namespace lockstep {
 /// Whether what the node returns may lie in the memory of what it reads. So it is for every operator that is not known
 /// to make new tensors: schemas do not say it of all (meshgrid, unsafe_split).
 bool may_share_memory(const Node& node);
+
+/// By value: one of all that may share its memory, the same one for all of these. What may share memory counts as
+/// sharing it.
+std::map<std::string, std::string> shared_memory(const Graph& graph);
 
 /// A node in place that writes into memory which is read later under another name than the node's own two (what it
 /// writes into and what it returns). Whoever computes with values in place of memory must not lose such a write.

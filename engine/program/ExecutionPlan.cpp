@@ -6,6 +6,7 @@
 
 #include "common/Error.h"
 #include "engine/program/ArgumentConversion.h"
+#include "engine/program/OperatorTraits.h"
 
 namespace lockstep {
 
@@ -26,6 +27,15 @@ c10::Device device_of(const Program& program) {
   return state.empty() ? c10::Device(c10::kCPU) : state[0].tensor.device();
 }
 
+std::vector<std::size_t> running_statistics_of(const Instruction& instruction) {
+  std::vector<std::size_t> updated;
+  const auto& arguments = std::get<c10::OperatorHandle>(instruction.operation).schema().arguments();
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].name() == "running_mean" || arguments[i].name() == "running_var") updated.push_back(i);
+  }
+  return updated;
+}
+
 }  // namespace
 
 ExecutionPlan::ExecutionPlan(const Program& program) : device_(device_of(program)) {
@@ -40,11 +50,16 @@ ExecutionPlan::ExecutionPlan(const Program& program) : device_(device_of(program
   }
   for (const Node& node : graph.nodes) instructions_.push_back(compile(node, graph));
   for (const std::string& output : graph.outputs) outputs_.push_back(slots_.find(output));
+  is_state_.assign(slots_.size(), false);
+  for (const auto& [slot, tensor] : state_) is_state_[slot] = true;
   mark_last_uses();
-}
-
-bool ExecutionPlan::is_state(Slot slot) const {
-  return std::ranges::find(state_, slot, &std::pair<Slot, at::Tensor>::first) != state_.end();
+  mark_trained();
+  makers_.assign(slots_.size(), kNothing);
+  for (std::size_t i = 0; i < instructions_.size(); ++i) {
+    for (const std::vector<Slot>& output : instructions_[i].outputs) {
+      for (const Slot slot : output) makers_[slot] = i;
+    }
+  }
 }
 
 Instruction ExecutionPlan::compile(const Node& node, const Graph& graph) {
@@ -67,7 +82,10 @@ Instruction ExecutionPlan::compile(const Node& node, const Graph& graph) {
     }
     instruction.gradients = node.gradients;
     instruction.autocast = node.autocast;
+    instruction.in_place = node.in_place();
+    instruction.random = operator_traits(node).random;
     instruction.statistics = batch_statistics(node);
+    if (instruction.statistics) instruction.updated = running_statistics_of(instruction);
     instruction.description = instruction.statistics ? describe_with_layer(node, graph) : describe(node);
     define_outputs(node, instruction);
     return instruction;
@@ -97,10 +115,27 @@ void ExecutionPlan::define_outputs(const Node& node, Instruction& instruction) {
   }
 }
 
+// What lies in memory that a trained value is written into may be trained by then: all counts as trained from there on.
+void ExecutionPlan::mark_trained() {
+  bool written = false;
+  std::vector<bool> trained(slots_.size(), false);
+  for (const auto& [slot, tensor] : state_) trained[slot] = tensor.requires_grad();
+  for (Instruction& instruction : instructions_) {
+    bool reads = written;
+    instruction.for_each_read([&](Slot slot) { reads = reads || trained[slot]; });
+    instruction.trained = reads && instruction.gradients;
+    if (!instruction.trained) continue;
+    const auto* handle = std::get_if<c10::OperatorHandle>(&instruction.operation);
+    written = written || instruction.in_place || (handle != nullptr && handle->schema().is_mutable());
+    for (const std::vector<Slot>& output : instruction.outputs) {
+      for (const Slot slot : output) trained[slot] = true;
+    }
+  }
+}
+
 void ExecutionPlan::mark_last_uses() {
   // Parameters, buffers and constants stay; what the program returns goes when it is returned.
-  std::vector<bool> settled(slots_.size(), false);
-  for (const auto& [slot, tensor] : state_) settled[slot] = true;
+  std::vector<bool> settled = is_state_;
   for (const Slot slot : outputs_) settled[slot] = true;
   for (auto instruction = instructions_.rbegin(); instruction != instructions_.rend(); ++instruction) {
     const auto use = [&](Slot slot) {

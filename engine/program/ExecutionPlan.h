@@ -27,12 +27,18 @@ class ExecutionPlan {
   const std::vector<Slot>& outputs() const { return outputs_; }
   const std::vector<Instruction>& instructions() const { return instructions_; }
   /// Whether the slot holds a parameter, buffer or constant.
-  bool is_state(Slot slot) const;
+  bool is_state(Slot slot) const { return is_state_[slot]; }
+  /// Which instruction makes the value in the slot, or kNothing: it is state or an input.
+  std::size_t maker(Slot slot) const { return makers_[slot]; }
+  const c10::Device& device() const { return device_; }
+
+  static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
 
  private:
   Instruction compile(const Node& node, const Graph& graph);
   void define_outputs(const Node& node, Instruction& instruction);
   void mark_last_uses();
+  void mark_trained();
 
   c10::Device device_;  ///< of the program's tensors: what the graph makes anew is made there
   ValueSlots slots_;
@@ -40,6 +46,8 @@ class ExecutionPlan {
   std::vector<Slot> inputs_;
   std::vector<Slot> outputs_;
   std::vector<Instruction> instructions_;
+  std::vector<bool> is_state_;       ///< by slot
+  std::vector<std::size_t> makers_;  ///< by slot
 };
 
 }  // namespace lockstep

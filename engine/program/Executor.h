@@ -4,11 +4,14 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 
+#include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "engine/program/BatchNormalizer.h"
-#include "engine/program/ExecutionPlan.h"
+#include "engine/program/Interpreter.h"
 #include "engine/program/Program.h"
+#include "engine/program/Recomputation.h"
 #include "engine/program/SizeCheck.h"
 
 namespace lockstep {
@@ -22,8 +25,10 @@ class Executor {
  public:
   /// Throws what ExecutionPlan throws. `trains`: backward will run from the outputs. `normalizer`: is called in place
   /// of batch norms that take statistics of their batch, which it judges itself; it must outlive this, and the graph
-  /// must be one that require_batch_norms accepts. Null: operators compute them.
-  explicit Executor(const Program& program, bool trains = false, BatchNormalizer* normalizer = nullptr);
+  /// must be one that require_batch_norms accepts. Null: operators compute them. `recomputation`: of the program's
+  /// graph; it holds while gradients are on.
+  explicit Executor(const Program& program, bool trains = false, BatchNormalizer* normalizer = nullptr,
+                    RecomputationPlan recomputation = {});
 
   /// Inputs in the order of the program's user inputs; returns its outputs. Throws InputError, naming node and source
   /// line, when an operator refuses its arguments; SingleValueError, naming the layer too, when one takes
@@ -34,19 +39,14 @@ class Executor {
   void normalize_nothing();
 
  private:
-  void execute(const Instruction& instruction, std::vector<c10::IValue>& stack, SizeCheck* check);
-  void call(const Instruction& instruction, std::vector<c10::IValue>& stack, SizeCheck* check) const;
-  c10::IValue load(const ArgumentSource& source) const;
-  void store(const Instruction& instruction, std::vector<c10::IValue>& stack);
+  void execute(std::size_t begin, std::size_t end, SizeCheck* check, BatchNormStatistics* found);
+  void run_stretch(const RecomputationPlan::Stretch& stretch, SizeCheck* check);
   std::vector<at::Tensor> take_outputs();
-  void normalize(std::vector<c10::IValue>& stack) const;
-  void require_statistics(const Instruction& instruction, const std::vector<c10::IValue>& stack) const;
-  void check_arguments(const Instruction& instruction, const std::vector<c10::IValue>& stack, SizeCheck& check) const;
 
-  ExecutionPlan plan_;
-  bool trains_;
-  BatchNormalizer* normalizer_;
-  std::vector<c10::IValue> values_;  ///< by slot
+  // Autograd's graph of a run refers to both for as long as it lives.
+  std::shared_ptr<const Interpreter> interpreter_;
+  std::shared_ptr<const RecomputationPlan> recomputation_;
+  Values values_;
 };
 
 }  // namespace lockstep

@@ -43,7 +43,12 @@ struct Instruction {
   std::vector<bool> output_is_list;
   std::vector<Slot> last_uses;  ///< whose values are dropped when it has run
   std::optional<BatchStatistics> statistics;
+  /// Which arguments it writes into beside those that its name tells of: running statistics.
+  std::vector<std::size_t> updated;
+  bool in_place = false;    ///< Node::in_place
+  bool random = false;      ///< OperatorTraits::random
   bool gradients = true;    ///< Node::gradients
+  bool trained = true;      ///< what it returns depends on a parameter that is trained, on every rank alike
   bool autocast = true;     ///< Node::autocast
   std::string description;  ///< of the node, for errors; with its layer where the node takes statistics
 

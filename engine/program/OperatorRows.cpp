@@ -28,87 +28,104 @@ InferenceForm running(std::string_view flag) {
 
 std::vector<OperatorRow> aten_operator_rows() {
   return {
+      // New tensors, in about the time that it takes to read and write them.
+      {"abs absolute add addcdiv addcmul bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift "
+       "bitwise_xor cat ceil celu clamp clamp_max clamp_min clip concat concatenate constant_pad_nd copysign cos "
+       "cosh deg2rad div divide elu empty empty_like eq erf erfc exp exp2 expm1 eye flip floor floor_divide fmax "
+       "fmin fmod frac full full_like ge gelu glu greater greater_equal group_norm gt hardshrink hardsigmoid "
+       "hardswish hardtanh heaviside isfinite isinf isnan layer_norm le leaky_relu lerp less less_equal "
+       "lift_fresh_copy log log10 log1p log2 log_sigmoid log_softmax logical_and logical_not logical_or "
+       "logical_xor logit lt masked_fill maximum minimum mish mul multiply nan_to_num native_group_norm "
+       "native_layer_norm ne neg negative new_empty new_full new_ones new_zeros not_equal ones ones_like pad pow "
+       "prelu rad2deg reciprocal relu relu6 remainder repeat rms_norm roll round rsqrt rsub scalar_tensor selu "
+       "sigmoid sign silu sin sinc sinh softmax softplus softshrink sqrt square stack sub subtract tan tanh "
+       "threshold tile tril triu true_divide trunc where xlogy zeros zeros_like",
+       {.sharing = Sharing::kNever, .again = Again::kCheap}},
       // New tensors.
-      {"abs absolute acos acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d "
-       "adaptive_max_pool2d adaptive_max_pool3d add addbmm addcdiv addcmul addmv addr all allclose amax amin aminmax "
-       "any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 "
-       "atanh avg_pool1d avg_pool2d avg_pool3d bilinear binary_cross_entropy binary_cross_entropy_with_logits "
-       "bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor bucketize cat "
-       "cdist ceil celu clamp clamp_max clamp_min clip col2im complex concat concatenate constant_pad_nd copysign "
-       "cos cosh cosine_similarity count_nonzero cross cross_entropy_loss cummax cummin cumprod cumsum deg2rad "
-       "diag_embed diff digamma div divide dot elu empty empty_like eq erf erfc erfinv exp exp2 expm1 eye fft_fft "
-       "fft_fft2 fft_fftn fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ihfft fft_irfft fft_irfft2 fft_irfftn fft_rfft "
-       "fft_rfft2 fft_rfftn flip floor floor_divide fmax fmin fmod frac full full_like gather ge gelu glu greater "
-       "greater_equal grid_sampler grid_sampler_2d grid_sampler_3d group_norm gt hardshrink hardsigmoid hardswish "
-       "hardtanh heaviside huber_loss hypot im2col index index_add index_copy index_fill index_put index_select "
-       "inner isfinite isinf isnan kl_div kron l1_loss layer_norm le leaky_relu lerp less less_equal lift_fresh_copy "
-       "linalg_norm linalg_vector_norm linspace log log10 log1p log2 log_sigmoid log_softmax logaddexp logaddexp2 "
-       "logcumsumexp logical_and logical_not logical_or logical_xor logit logsumexp lstm_cell lt masked_fill "
-       "masked_scatter masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d maximum mean "
-       "median min minimum mish mse_loss mul multiply mv nan_to_num native_group_norm native_layer_norm ne neg "
-       "negative new_empty new_full new_ones new_zeros nll_loss nll_loss_nd nonzero norm not_equal ones ones_like "
-       "outer pad pow prelu prod rad2deg reciprocal reflection_pad1d reflection_pad2d reflection_pad3d relu relu6 "
-       "remainder repeat replication_pad1d replication_pad2d replication_pad3d rms_norm roll rot90 round rsqrt rsub "
-       "scalar_tensor scatter scatter_add scatter_reduce searchsorted select_scatter selu sigmoid sign silu sin sinc "
-       "sinh size slice_scatter smooth_l1_loss softmax softplus softshrink sort sqrt square stack std std_mean sub "
-       "subtract sum sym_numel sym_size tan tanh tensordot threshold tile topk trace tril tril_indices triu "
-       "triu_indices true_divide trunc upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d "
-       "upsample_nearest2d upsample_nearest3d upsample_trilinear3d var var_mean where xlogy zeros zeros_like",
-       {.sharing = Sharing::kNever}},
+      {"acos acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d "
+       "adaptive_max_pool2d adaptive_max_pool3d addbmm addmv addr all allclose amax amin aminmax any arange arccos "
+       "arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 atanh avg_pool1d "
+       "avg_pool2d avg_pool3d bilinear binary_cross_entropy binary_cross_entropy_with_logits bincount bucketize "
+       "cdist col2im complex cosine_similarity count_nonzero cross cross_entropy_loss cummax cummin cumprod cumsum "
+       "diag_embed diff digamma dot erfinv fft_fft fft_fft2 fft_fftn fft_hfft fft_ifft fft_ifft2 fft_ifftn "
+       "fft_ihfft fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftn gather grid_sampler grid_sampler_2d "
+       "grid_sampler_3d huber_loss hypot im2col index index_add index_copy index_fill index_put index_select inner "
+       "kl_div kron l1_loss linalg_norm linalg_vector_norm linspace logaddexp logaddexp2 logcumsumexp logsumexp "
+       "lstm_cell masked_scatter masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d mean "
+       "median min mse_loss mv nll_loss nll_loss_nd nonzero norm outer prod reflection_pad1d reflection_pad2d "
+       "reflection_pad3d replication_pad1d replication_pad2d replication_pad3d rot90 scatter scatter_add "
+       "scatter_reduce searchsorted select_scatter size slice_scatter smooth_l1_loss sort std std_mean sum "
+       "sym_numel sym_size tensordot topk trace tril_indices triu_indices upsample_bicubic2d upsample_bilinear2d "
+       "upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d var "
+       "var_mean",
+       {.sharing = Sharing::kNever, .again = Again::kDear}},
       // Views, or the input itself.
       {"adjoint as_strided atleast_1d atleast_2d atleast_3d broadcast_tensors broadcast_to chunk conj diagonal "
        "dsplit hsplit imag lift_fresh linalg_diagonal mH mT matrix_H moveaxis movedim narrow numpy_T positive real "
        "resolve_conj resolve_neg split split_with_sizes swapaxes swapdims t tensor_split unbind unfold unsafe_chunk "
        "unsafe_split unsafe_split_with_sizes view_as_complex view_as_real vsplit",
-       {.sharing = Sharing::kAlways}},
-      {"expand_as type_as", {.sharing = Sharing::kAlways, .shared_input = "self"}},
+       {.sharing = Sharing::kAlways, .again = Again::kCheap}},
+      {"expand_as type_as", {.sharing = Sharing::kAlways, .shared_input = "self", .again = Again::kCheap}},
       // The elements of `self` in another order, in another type, or some of them.
-      {"alias detach expand permute squeeze transpose unsqueeze", {.sharing = Sharing::kAlways, .keeps = Keeps::kAll}},
-      {"select slice", {.sharing = Sharing::kAlways, .keeps = Keeps::kSome}},
-      {"to", {.sharing = Sharing::kAlways, .shared_input = "self", .keeps = Keeps::kAll}},
-      {"contiguous flatten reshape view", {.keeps = Keeps::kAll}},
-      {"clone", {.sharing = Sharing::kNever, .keeps = Keeps::kAll}},
-      {"_to_copy", {.sharing = Sharing::kNever, .keeps = Keeps::kAll, .checks_arguments = true}},
+      {"alias detach expand permute squeeze transpose unsqueeze",
+       {.sharing = Sharing::kAlways, .again = Again::kCheap, .keeps = Keeps::kAll}},
+      {"select slice", {.sharing = Sharing::kAlways, .again = Again::kCheap, .keeps = Keeps::kSome}},
+      {"to", {.sharing = Sharing::kAlways, .shared_input = "self", .again = Again::kCheap, .keeps = Keeps::kAll}},
+      {"contiguous flatten reshape view", {.again = Again::kCheap, .keeps = Keeps::kAll}},
+      {"clone", {.sharing = Sharing::kNever, .again = Again::kCheap, .keeps = Keeps::kAll}},
+      {"_to_copy",
+       {.sharing = Sharing::kNever, .again = Again::kCheap, .keeps = Keeps::kAll, .checks_arguments = true}},
       // What torch.export writes for public functions.
       {"__and__ __lshift__ __or__ __rshift__ __xor__ _assert_async _assert_scalar _assert_tensor_metadata "
        "_convolution _is_all_true _is_any_true _log_softmax _safe_softmax _shape_as_tensor _softmax _unsafe_index "
        "_unsafe_index_put _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact1d "
        "_upsample_nearest_exact2d _upsample_nearest_exact3d",
-       {.sharing = Sharing::kNever, .checks_arguments = true}},
+       {.sharing = Sharing::kNever, .again = Again::kDear, .checks_arguments = true}},
       {"__iand__ __ilshift__ __ior__ __irshift__ __ixor__ _adaptive_avg_pool2d _adaptive_avg_pool3d _cast_Byte "
        "_cast_Char _cast_Double _cast_Float _cast_Half _cast_Int _cast_Long _cast_Short _conj _conj_physical "
        "_convolution_mode _functional_assert_async _functional_assert_scalar _functional_sym_constrain_range "
        "_functional_sym_constrain_range_for_size _fused_rms_norm _neg_view _prelu_kernel _trilinear _unique _unique2 "
        "_unsafe_view _weight_norm _weight_norm_interface",
-       {.checks_arguments = true}},
+       {.again = Again::kDear, .checks_arguments = true}},
       // Products.
-      {"linear", {.sharing = Sharing::kNever, .multiply_adds = multiply_adds_of_linear}},
-      {"bmm matmul mm", {.sharing = Sharing::kNever, .multiply_adds = multiply_adds_of_product}},
-      {"addmm baddbmm", {.sharing = Sharing::kNever, .multiply_adds = multiply_adds_of_added_product}},
-      {"conv1d conv2d conv3d convolution", {.sharing = Sharing::kNever, .multiply_adds = multiply_adds_of_convolution}},
+      {"linear", {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_linear}},
+      {"bmm matmul mm", {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_product}},
+      {"addmm baddbmm",
+       {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_added_product}},
+      {"conv1d conv2d conv3d convolution",
+       {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_convolution}},
       {"conv_transpose1d conv_transpose2d conv_transpose3d",
-       {.sharing = Sharing::kNever, .multiply_adds = multiply_adds_of_transposed_convolution}},
+       {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_transposed_convolution}},
       {"scaled_dot_product_attention",
        {.sharing = Sharing::kNever,
         .random = true,
+        .again = Again::kDear,
         .inference = InferenceForm{.argument = "dropout_p", .value = 0.0, .in_training_too = true},
         .multiply_adds = multiply_adds_of_attention}},
       // Tables.
       {"embedding embedding_bag",
-       {.sharing = Sharing::kNever, .bound = IntegerBound{.input = "indices", .table = "weight"}}},
-      {"one_hot", {.sharing = Sharing::kNever, .bound = IntegerBound{.input = "self", .argument = "num_classes"}}},
+       {.sharing = Sharing::kNever,
+        .again = Again::kDear,
+        .bound = IntegerBound{.input = "indices", .table = "weight"}}},
+      {"one_hot",
+       {.sharing = Sharing::kNever,
+        .again = Again::kDear,
+        .bound = IntegerBound{.input = "self", .argument = "num_classes"}}},
       // Dropout.
       {"alpha_dropout dropout feature_alpha_dropout feature_dropout",
-       {.sharing = Sharing::kAlways, .random = true, .inference = off("train")}},
-      {"alpha_dropout_ dropout_ feature_alpha_dropout_ feature_dropout_", {.random = true, .inference = off("train")}},
-      {"native_dropout", {.sharing = Sharing::kNever, .random = true, .inference = off("train")}},
-      {"rrelu rrelu_", {.random = true, .inference = off("training")}},
+       {.sharing = Sharing::kAlways, .random = true, .again = Again::kCheap, .inference = off("train")}},
+      {"alpha_dropout_ dropout_ feature_alpha_dropout_ feature_dropout_",
+       {.random = true, .again = Again::kCheap, .inference = off("train")}},
+      {"native_dropout",
+       {.sharing = Sharing::kNever, .random = true, .again = Again::kCheap, .inference = off("train")}},
+      {"rrelu rrelu_", {.random = true, .again = Again::kCheap, .inference = off("training")}},
       // Recurrent layers, which drop between their layers.
       {"gru rnn_relu rnn_tanh", {.sharing = Sharing::kNever, .random = true, .inference = off("train")}},
       {"lstm", {.sharing = Sharing::kNever, .random = true, .inference = off("train"), .misstated_results = 1}},
       // Normalization by the statistics of a batch.
       {"batch_norm",
        {.sharing = Sharing::kNever,
+        .again = Again::kCheap,
         .inference = running("training"),
         .statistics = StatisticsForm{.flag = "training"}}},
       {"_batch_norm_impl_index _native_batch_norm_legit _native_batch_norm_legit_functional cudnn_batch_norm "
@@ -121,14 +138,16 @@ std::vector<OperatorRow> aten_operator_rows() {
       {"_batch_norm_with_update_functional", {.statistics = StatisticsForm{}}},
       {"instance_norm",
        {.sharing = Sharing::kNever,
+        .again = Again::kCheap,
         .inference = running("use_input_stats"),
         .statistics = StatisticsForm{.flag = "use_input_stats", .over_batch = false}}},
       // Random numbers.
       {"bernoulli multinomial normal rand rand_like randint randint_like randn randn_like randperm",
-       {.sharing = Sharing::kNever, .random = true}},
-      {"bernoulli_ binomial cauchy cauchy_ exponential exponential_ geometric geometric_ log_normal log_normal_ "
-       "miopen_rnn normal_ normal_functional poisson rrelu_with_noise rrelu_with_noise_ rrelu_with_noise_functional "
-       "uniform uniform_",
+       {.sharing = Sharing::kNever, .random = true, .again = Again::kCheap}},
+      {"bernoulli_ cauchy_ exponential_ geometric_ log_normal_ normal_ uniform_",
+       {.random = true, .again = Again::kCheap}},
+      {"binomial cauchy exponential geometric log_normal miopen_rnn normal_functional poisson rrelu_with_noise "
+       "rrelu_with_noise_ rrelu_with_noise_functional uniform",
        {.random = true}},
       // What a program of a stranger may not call, though its schema does not say why.
       {"random random_", {.random = true, .refusal = kEndless}},

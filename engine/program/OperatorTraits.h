@@ -48,6 +48,13 @@ enum class Keeps {
   kAll,    ///< and every element of `self` is there
 };
 
+/// What it is to run an operator again in backward, to the same bits, in place of keeping what it has made.
+enum class Again {
+  kNever,  ///< it may come out otherwise, or nothing is known
+  kDear,   ///< it takes longer than a pass over memory
+  kCheap,  ///< about the time that it takes to read what it is given and to write what it makes
+};
+
 /// Multiply-adds of one call, from the sizes in the graph. Throws InputError for sizes that the operator cannot have.
 using MultiplyAdds = double (*)(const Graph& graph, const Node& node);
 
@@ -56,6 +63,7 @@ struct OperatorTraits {
   Sharing sharing = Sharing::kPossible;
   std::string_view shared_input = "";  ///< the one input in which outputs can lie; "" when each tensor can be it
   bool random = false;                 ///< it draws random numbers, in training at least
+  Again again = Again::kNever;         ///< with PyTorch's generator as it was, if it draws
   std::optional<InferenceForm> inference = std::nullopt;
   std::optional<StatisticsForm> statistics = std::nullopt;
   MultiplyAdds multiply_adds = nullptr;  ///< nullptr: not counted

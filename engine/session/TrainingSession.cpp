@@ -109,6 +109,11 @@ void TrainingSession::announce() {
       events_.note({.text = "channel " + channel + ": " + note});
     }
   }
+  if (options().recompute != Recompute::kNone) {
+    const Program& trained = trainer_->program();
+    events_.note({.text = "recompute=" + to_string(options().recompute) + ": " +
+                          describe(recomputation_plan(options(), trained, context_), trained.graph())});
+  }
   if (options().sync_batch_norm && context_.host.size() == 1) {
     events_.note({.text = "sync_batch_norm changes nothing: there is one rank"});
   }

@@ -14,7 +14,8 @@ namespace lockstep {
 EagerComputation::EagerComputation(const Program& program, const Objective& objective, FlatParameters& parameters,
                                    Options options)
     : executor_(program, /*trains=*/true,
-                options.batch_norm != nullptr ? &sync_.emplace(*options.batch_norm, parameters.device()) : nullptr),
+                options.batch_norm != nullptr ? &sync_.emplace(*options.batch_norm, parameters.device()) : nullptr,
+                options.recomputation),
       objective_(objective),
       gradients_(parameters),
       options_(options),

@@ -24,6 +24,7 @@ class EagerComputation : public StepComputation {
     std::uint64_t seed = 0;
     int rank = 0;
     Communicator* batch_norm = nullptr;  ///< of the ranks over which batch norm takes statistics; null: each its own
+    RecomputationPlan recomputation{};   ///< of the program's graph
   };
 
   /// Keeps references to the program, whose trained parameters are those of `parameters`, and to these.

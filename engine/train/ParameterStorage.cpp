@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <set>
+
 #include "common/Error.h"
 #include "engine/optim/ParameterGroups.h"
 
@@ -10,6 +12,18 @@ namespace lockstep {
 namespace {
 
 constexpr double kMiB = 1024 * 1024;
+
+std::vector<std::string> names_of_untrained(const Program& program) {
+  std::set<std::string> trained;
+  for (const StateTensor& parameter : program.trained_parameters()) {
+    for (const std::string& name : program.names_of(parameter.tensor)) trained.insert(name);
+  }
+  std::vector<std::string> names;
+  for (const StateTensor& entry : program.state()) {
+    if (entry.kind == InputKind::kParameter && !trained.contains(entry.name)) names.push_back(entry.name);
+  }
+  return names;
+}
 
 }  // namespace
 
@@ -22,7 +36,8 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
   }
   std::vector<std::vector<std::string>> names;
   for (const StateTensor& parameter : parameters) names.push_back(program.names_of(parameter.tensor));
-  const auto groups = assign_groups(names, hyperparameters.parameter_groups, hyperparameters.weight_decay);
+  const auto groups =
+      assign_groups(names, hyperparameters.parameter_groups, hyperparameters.weight_decay, names_of_untrained(program));
   std::vector<ParameterLayout> layouts;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     layouts.push_back({.name = parameters[i].name,

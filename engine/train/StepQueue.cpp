@@ -13,7 +13,16 @@ std::optional<LossScale> initial_loss_scale(const Hyperparameters& hyperparamete
   return LossScale(hyperparameters.loss_scale, hyperparameters.loss_scale_growth_interval);
 }
 
+bool captures(const Hyperparameters& hyperparameters, const RankContext& context) {
+  return hyperparameters.cuda_graph && context.device.asynchronous();
+}
+
 }  // namespace
+
+RecomputationPlan recomputation_plan(const Hyperparameters& hyperparameters, const Program& program,
+                                     const RankContext& context) {
+  return plan_recomputation(program.graph(), hyperparameters.recompute, /*random=*/!captures(hyperparameters, context));
+}
 
 StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& objective, TrainedModel& model,
                      const RankContext& context)
@@ -23,13 +32,14 @@ StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& ob
            .seed = hyperparameters.seed,
            .rank = context.host.rank(),
            .batch_norm =
-               hyperparameters.sync_batch_norm && context.communicator.size() > 1 ? &context.communicator : nullptr}),
+               hyperparameters.sync_batch_norm && context.communicator.size() > 1 ? &context.communicator : nullptr,
+           .recomputation = recomputation_plan(hyperparameters, model.program(), context)}),
       reducer_(model.parameters(), context.communicator, context.host),
       step_(context.device, computation_, model.parameters(), reducer_, model.optimizer(), context.communicator,
             context.host,
             {.clip_norm = hyperparameters.clip_norm,
              .loss_scale = initial_loss_scale(hyperparameters),
-             .capture = hyperparameters.cuda_graph && context.device.asynchronous(),
+             .capture = captures(hyperparameters, context),
              .average = model.average()}),
       // A loss scale must be known before its step.
       in_flight_(context.device.asynchronous() && !step_.loss_scale() ? kStepsInFlight : 0) {}

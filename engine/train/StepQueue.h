@@ -16,6 +16,11 @@
 
 namespace lockstep {
 
+/// What of a program that is trained runs again in backward. A captured step's generator cannot be set back: there what
+/// draws does not.
+RecomputationPlan recomputation_plan(const Hyperparameters& hyperparameters, const Program& program,
+                                     const RankContext& context);
+
 /// Makes steps over a TrainedModel: while the device computes one, the host enqueues the next. Start a step; finish the
 /// oldest while `full`; finish all before anything else touches the model.
 class StepQueue {

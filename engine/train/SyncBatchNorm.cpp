@@ -35,13 +35,8 @@ at::Tensor by_channel(const at::Tensor& values, const at::Tensor& x) {
   return values.to(arithmetic_type(x)).view(sizes);
 }
 
-struct Statistics {
-  at::Tensor mean, variance;  ///< [channels], float64
-  at::Tensor count;           ///< of no dimensions, float64
-};
-
 // A collective.
-Statistics gather(const at::Tensor& x, Communicator& communicator) {
+BatchNormStatistics gather(const at::Tensor& x, Communicator& communicator) {
   const std::int64_t channels = x.size(1);
   const std::int64_t ranks = communicator.size();
   const at::Tensor own = at::zeros({1 + 2 * channels}, x.options().dtype(at::kDouble));
@@ -72,12 +67,9 @@ void update_running(const at::Tensor& running, const at::Tensor& value, double m
 struct NormalizationOverRanks : public torch::autograd::Function<NormalizationOverRanks> {
   // {y, the token}
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                               const at::Tensor& bias, const at::Tensor& token, const BatchNormCall& call,
-                               Communicator* communicator) {
-    const Statistics found = gather(x, *communicator);
-    update_running(call.running_mean, found.mean, call.momentum);
-    update_running(call.running_var, found.variance * (found.count / (found.count - 1).clamp_min(1)), call.momentum);
-    const at::Tensor rstd = (found.variance + call.epsilon).rsqrt();
+                               const at::Tensor& bias, const at::Tensor& token, double epsilon,
+                               const BatchNormStatistics& found, Communicator* communicator) {
+    const at::Tensor rstd = (found.variance + epsilon).rsqrt();
     at::Tensor y = (x - by_channel(found.mean, x)) * by_channel(rstd, x);
     if (weight.defined()) y = y * by_channel(weight, x);
     if (bias.defined()) y = y + by_channel(bias, x);
@@ -111,7 +103,7 @@ struct NormalizationOverRanks : public torch::autograd::Function<NormalizationOv
         ->all_reduce(sums.mutable_data_ptr(), static_cast<std::size_t>(sums.numel()), DataType::kFloat64,
                      ReduceOp::kSum)
         ->wait();
-    if (!any) return {{}, {}, {}, gradients[1], {}, {}};
+    if (!any) return {{}, {}, {}, gradients[1], {}, {}, {}};
     const at::Tensor means = sums / count;
     at::Tensor dx = dy - by_channel(means[0], x) - normalized * by_channel(means[1], x);
     const at::Tensor scale = weight.defined() ? saved[3] * weight.to(at::kDouble) : saved[3];
@@ -124,6 +116,7 @@ struct NormalizationOverRanks : public torch::autograd::Function<NormalizationOv
             parameter(context->saved_data["bias"].toBool(), 0),
             gradients[1],
             {},
+            {},
             {}};
   }
 };
@@ -134,11 +127,26 @@ void SyncBatchNorm::begin() {
   token_ = at::zeros({}, at::TensorOptions(at::kFloat).device(device_)).set_requires_grad(true);
 }
 
-at::Tensor SyncBatchNorm::normalize(const BatchNormCall& call) {
+at::Tensor SyncBatchNorm::normalize(const BatchNormCall& call, BatchNormStatistics* found) {
+  BatchNormStatistics statistics;
+  {
+    const c10::NoGradGuard no_grad;
+    statistics = gather(call.x, communicator_);
+    const at::Tensor& count = statistics.count;
+    update_running(call.running_mean, statistics.mean, call.momentum);
+    update_running(call.running_var, statistics.variance * (count / (count - 1).clamp_min(1)), call.momentum);
+  }
   const variable_list results =
-      NormalizationOverRanks::apply(call.x, call.weight, call.bias, token_, call, &communicator_);
+      NormalizationOverRanks::apply(call.x, call.weight, call.bias, token_, call.epsilon, statistics, &communicator_);
   if (results[1].requires_grad()) token_ = results[1];  // not within no_grad, where there is no backward
+  if (found != nullptr) *found = statistics;
   return results[0];
+}
+
+// In a graph of its own, from which nobody goes backward.
+at::Tensor SyncBatchNorm::normalize_again(const BatchNormCall& call, const BatchNormStatistics& found) {
+  const at::Tensor token = at::zeros_like(token_).set_requires_grad(true);
+  return NormalizationOverRanks::apply(call.x, call.weight, call.bias, token, call.epsilon, found, &communicator_)[0];
 }
 
 at::Tensor SyncBatchNorm::tie(const at::Tensor& loss) { return loss + token_.to(loss.scalar_type()); }

@@ -28,7 +28,8 @@ class SyncBatchNorm : public BatchNormalizer {
   SyncBatchNorm(Communicator& communicator, const c10::Device& device) : communicator_(communicator), device_(device) {}
 
   void begin();
-  at::Tensor normalize(const BatchNormCall& call) override;
+  at::Tensor normalize(const BatchNormCall& call, BatchNormStatistics* found) override;
+  at::Tensor normalize_again(const BatchNormCall& call, const BatchNormStatistics& found) override;
   /// The loss, from which backward goes through all that was normalized since `begin`.
   at::Tensor tie(const at::Tensor& loss);
 

@@ -89,6 +89,7 @@ class Trainer {
   /// After `run`: calls `work`, whose memory may be that of the captured step, as TrainingStep::beside does.
   void beside(const std::function<void()>& work) { steps_.beside(work); }
 
+  const Program& program() const { return model_.program(); }  ///< what is trained
   const BucketPlan& buckets() { return model_.parameters().plan(); }
   std::int64_t total_steps() const { return plan_.total_steps; }
   MemoryUse memory() { return model_.memory(); }

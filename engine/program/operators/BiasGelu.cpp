@@ -6,6 +6,7 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "engine/program/OperatorTraits.h"
 #include "engine/program/operators/Elements.h"
 #include "engine/program/operators/Registration.h"
 #include "kernels/ColumnSum.h"
@@ -13,6 +14,8 @@
 namespace lockstep {
 
 namespace {
+
+const OperatorRegistration kBiasGeluRow("lockstep.bias_gelu", {.sharing = Sharing::kNever, .again = Again::kCheap});
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;

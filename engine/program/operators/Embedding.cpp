@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "engine/program/OperatorTraits.h"
 #include "engine/program/operators/Elements.h"
 #include "engine/program/operators/Registration.h"
 #include "kernels/embedding_gradient/EmbeddingGradient.h"
@@ -13,6 +14,8 @@
 namespace lockstep {
 
 namespace {
+
+const OperatorRegistration kEmbeddingRow("lockstep.embedding", {.sharing = Sharing::kNever, .again = Again::kDear});
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;

@@ -10,12 +10,17 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "engine/program/OperatorTraits.h"
 #include "engine/program/operators/Elements.h"
 #include "engine/program/operators/Registration.h"
 
 namespace lockstep {
 
 namespace {
+
+const OperatorRegistration kLayerNormRow("lockstep.layer_norm", {.sharing = Sharing::kNever, .again = Again::kCheap});
+const OperatorRegistration kAddLayerNormRow("lockstep.add_layer_norm",
+                                            {.sharing = Sharing::kNever, .again = Again::kCheap});
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;

@@ -10,12 +10,16 @@
 #include <ATen/ops/relu.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "engine/program/OperatorTraits.h"
 #include "engine/program/operators/Elements.h"
 #include "engine/program/operators/Registration.h"
 
 namespace lockstep {
 
 namespace {
+
+const OperatorRegistration kMaxPool2dReluRow("lockstep.max_pool2d_relu",
+                                             {.sharing = Sharing::kNever, .again = Again::kDear});
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;

@@ -54,6 +54,8 @@ TEST(ParameterGroups, AGroupWithoutParametersIsRefused) {
   // One behind a wider pattern gets none either.
   EXPECT_ERROR(assign_groups({{"a.weight"}, {"a.bias"}}, {{.match = "*"}, {.match = "*.bias"}}, 0), InputError,
                "\"*.bias\"");
+  EXPECT_ERROR(assign_groups({{"a.weight"}}, {{.match = "b.*"}}, 0, {"a.bias", "b.bias"}), InputError, "\"b.*\"",
+               "no parameter is trained", "b.bias is frozen");
   EXPECT_TRUE(assign_groups({}, {}, 0).empty());
 }
 

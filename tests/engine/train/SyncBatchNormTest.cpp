@@ -84,7 +84,9 @@ TEST(SyncBatchNorm, EqualsPyTorchsOverAllSamples) {
     const Net mine;
     SyncBatchNorm sync(communicator, at::kCPU);
     const at::Tensor x = images().narrow(0, first, count).clone().set_requires_grad(true);
-    const Norm norm = [&](const Layer& layer, const at::Tensor& input) { return sync.normalize(layer.call(input)); };
+    const Norm norm = [&](const Layer& layer, const at::Tensor& input) {
+      return sync.normalize(layer.call(input), nullptr);
+    };
     sync.begin();
     at::Tensor loss = at::zeros({}, at::kDouble);
     if (count > 0) {
@@ -127,7 +129,7 @@ TEST(SyncBatchNorm, HalfPrecisionKeepsStatisticsInFloat32) {
   const at::Tensor expected = pytorch(whole, images().to(at::kFloat));
   SyncBatchNorm sync(communicator, at::kCPU);
   sync.begin();
-  const at::Tensor found = sync.normalize(mine.call(images().narrow(0, first, count).to(at::kBFloat16)));
+  const at::Tensor found = sync.normalize(mine.call(images().narrow(0, first, count).to(at::kBFloat16)), nullptr);
   EXPECT_EQ(found.scalar_type(), at::kBFloat16);
   sync.tie(at::zeros({})).backward();
   const c10::NoGradGuard no_grad;
@@ -143,7 +145,7 @@ TEST(SyncBatchNorm, OfASingleNumberAllStaysFinite) {
   sync.begin();
   const bool has = communicator.rank() == 0;
   const at::Tensor x = at::full({has ? 1 : 0, kChannels}, 5.0, at::kDouble).set_requires_grad(true);
-  const at::Tensor y = sync.normalize(layer.call(x));
+  const at::Tensor y = sync.normalize(layer.call(x), nullptr);
   sync.tie(has ? y.sum() : at::zeros({}, at::kDouble)).backward();
   std::vector<at::Tensor> found = {y, layer.mean, layer.var};
   if (has) found.push_back(x.grad());

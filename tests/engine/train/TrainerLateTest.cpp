@@ -99,6 +99,15 @@ TEST_P(TrainerLateTest, NormalizesOverRanksAsACpuDoes) {
   expect_alike(together);
 }
 
+// Captured, what runs again in backward is replayed, too. What draws does not run again.
+TEST_P(TrainerLateTest, RunsAgainInBackwardWhatACpuDoes) {
+  Hyperparameters again = options();
+  again.recompute = Recompute::kAll;
+  const TrainerJob job(again, on_late());
+  EXPECT_FALSE(recomputation_plan(again, job.trainer().program(), on_late()).empty());
+  expect_alike(again);
+}
+
 INSTANTIATE_TEST_SUITE_P(Order, TrainerLateTest,
                          testing::Values(LateDevice::Eager::kCopy, LateDevice::Eager::kCompute));
 

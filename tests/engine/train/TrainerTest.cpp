@@ -61,6 +61,33 @@ TEST_F(TrainerTest, EvaluatesAfterEachEpochAndCountsItsSteps) {
   EXPECT_EQ(job.events.evaluations[1].metrics.front().first, "validation_loss");
 }
 
+// Also where ranks normalize together, which they do once.
+TEST_F(TrainerTest, WhatRunsAgainInBackwardLeavesTheSameBits) {
+  Hyperparameters options = TrainerJob::hyperparameters();
+  options.model_dropout = 0.4;
+  options.micro_batch_size = 3;
+  for (const Precision precision : {Precision::kFp64, Precision::kBf16, Precision::kFp16}) {
+    options.precision = precision;
+    for (const bool together : {false, true}) {
+      options.sync_batch_norm = together;
+      options.recompute = Recompute::kNone;
+      TrainerJob plain(options, context());
+      const TrainingResult expected = plain.run();
+      for (const Recompute mode : {Recompute::kAuto, Recompute::kAll}) {
+        SCOPED_TRACE(to_string(precision) + ", " + to_string(mode) + (together ? ", together" : ""));
+        options.recompute = mode;
+        TrainerJob again(options, context());
+        if (!together || communicator_.size() == 1) {
+          EXPECT_FALSE(recomputation_plan(options, again.trainer().program(), context()).empty());
+        }
+        const TrainingResult found = again.run();
+        EXPECT_EQ(again.events.losses(), plain.events.losses());
+        expect_same_state(found.program, expected.program);
+      }
+    }
+  }
+}
+
 // As an evaluation's: an epoch in one step is the same mean as an epoch in steps of different weights.
 TEST_F(TrainerTest, AnEpochsLossIsTheMeanByWhatItsSamplesWeigh) {
   Hyperparameters options = TrainerJob::hyperparameters();

@@ -1,0 +1,250 @@
+#include "engine/program/Recomputation.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <numbers>
+#include <numeric>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/program/OperatorTraits.h"
+#include "engine/program/Repeatable.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::size_t kMostCuts = 1500;  // a search takes the square of them
+
+// By the archive's numbers: uint8, int8, int16, int32, int64, half, float, double, complex half, float and double,
+// bool, bfloat16.
+double element_bytes(int type) {
+  constexpr double kBytes[] = {4, 1, 1, 2, 4, 8, 2, 4, 8, 4, 8, 16, 1, 2};
+  return type >= 0 && type < static_cast<int>(std::size(kBytes)) ? kBytes[type] : 1;
+}
+
+// Of the exporter's example; 0 where the graph does not say it.
+double bytes_of(const Graph& graph, const std::string& value) {
+  try {
+    const std::vector<std::int64_t> sizes = graph.example_sizes(value);
+    return std::accumulate(sizes.begin(), sizes.end(), element_bytes(graph.scalar_type(value)), std::multiplies<>());
+  } catch (const InputError&) {
+    return 0;
+  }
+}
+
+double samples_of(const Graph& graph) {
+  try {
+    const std::vector<const GraphInput*> inputs = graph.user_inputs();
+    const std::vector<std::int64_t> sizes =
+        inputs.empty() ? std::vector<std::int64_t>() : graph.example_sizes(inputs[0]->value);
+    return sizes.empty() ? 1 : static_cast<double>(std::max<std::int64_t>(sizes[0], 1));
+  } catch (const InputError&) {
+    return 1;
+  }
+}
+
+// Whether its results are new tensors, as far as is known: dropout's are while it trains.
+bool makes_memory(const Node& node) {
+  const OperatorTraits& traits = operator_traits(node);
+  if (node.in_place()) return false;
+  if (traits.sharing == Sharing::kAlways) return traits.random;
+  return traits.sharing == Sharing::kNever || traits.keeps == Keeps::kOther;
+}
+
+/// Looks for the cuts of least peak. Positions are those before a node; the last is behind all.
+class CutSearch {
+ public:
+  CutSearch(const Graph& graph, const Repeatable& repeatable);
+
+  double all() const { return kept_before_.back() + made_before_.back(); }
+  /// What the stretches between the best cuts need at once, and the cuts, from 0 to the end.
+  double find(std::vector<std::size_t>& cuts) const;
+  /// Whether the last stretch may as well keep what it makes, since backward comes to it at once.
+  bool keeps_last(const std::vector<std::size_t>& cuts, double peak) const;
+
+ private:
+  double made(std::size_t begin, std::size_t end) const { return made_before_[end] - made_before_[begin]; }
+  std::vector<std::size_t> allowed_cuts(const Repeatable& repeatable) const;
+  double crossing(std::size_t begin, std::size_t end) const;
+  std::vector<std::size_t> cuts_within(double most) const;
+  double peak(const std::vector<std::size_t>& cuts) const;
+
+  std::vector<double> made_before_;     // bytes of nodes that run again, before each position
+  std::vector<double> kept_before_;     // bytes of the others
+  std::vector<std::size_t> last_read_;  // by node that runs again: the last node that reads what it makes, and 1
+  std::vector<std::vector<std::size_t>> read_last_by_;  // nodes by last_read_
+  std::vector<std::size_t> cuts_;                       // where the program may be cut
+  double returned_ = 0;                                 // bytes of outputs
+};
+
+CutSearch::CutSearch(const Graph& graph, const Repeatable& repeatable)
+    : made_before_{0}, kept_before_{0}, read_last_by_(graph.nodes.size() + 2) {
+  std::map<std::string, std::size_t> last;  // by memory
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    for (const std::string& read : graph.nodes[i].tensors()) last[repeatable.memory(read)] = i + 1;
+  }
+  for (const std::string& output : graph.outputs) {
+    last[repeatable.memory(output)] = graph.nodes.size() + 1;
+    returned_ += bytes_of(graph, output);
+  }
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    double bytes = 0;
+    std::size_t read = 0;
+    for (const std::string& result : node.results()) {
+      if (makes_memory(node)) bytes += bytes_of(graph, result);
+      read = std::max(read, last[repeatable.memory(result)]);
+    }
+    made_before_.push_back(made_before_.back() + (repeatable.node(i) ? bytes : 0));
+    kept_before_.push_back(kept_before_.back() + (repeatable.node(i) ? 0 : bytes));
+    last_read_.push_back(read);
+    read_last_by_[read].push_back(i);
+  }
+  cuts_ = allowed_cuts(repeatable);
+}
+
+// With the first and the last position. Where there are too many, of neighbours the one that the fewest bytes cross.
+std::vector<std::size_t> CutSearch::allowed_cuts(const Repeatable& repeatable) const {
+  const std::size_t end = last_read_.size();
+  std::vector<std::size_t> cuts;
+  for (std::size_t position = 1; position < end; ++position) {
+    if (repeatable.may_cut(position)) cuts.push_back(position);
+  }
+  if (cuts.size() > kMostCuts) {
+    std::vector<double> crosses(end + 1);
+    double live = 0;
+    for (std::size_t position = 1; position < end; ++position) {
+      if (last_read_[position - 1] > position) live += made(position - 1, position);
+      for (const std::size_t node : read_last_by_[position]) {
+        if (node + 1 < position) live -= made(node, node + 1);
+      }
+      crosses[position] = live;
+    }
+    // One of each of so many parts.
+    std::vector<std::size_t> best;
+    for (std::size_t part = 0; part < kMostCuts; ++part) {
+      const auto first = cuts.begin() + static_cast<std::ptrdiff_t>(part * cuts.size() / kMostCuts);
+      const auto last = cuts.begin() + static_cast<std::ptrdiff_t>((part + 1) * cuts.size() / kMostCuts);
+      best.push_back(*std::min_element(first, last, [&](auto a, auto b) { return crosses[a] < crosses[b]; }));
+    }
+    cuts = std::move(best);
+  }
+  cuts.insert(cuts.begin(), 0);
+  cuts.push_back(end);
+  return cuts;
+}
+
+// Bytes that nodes of the stretch make and nodes behind it read.
+double CutSearch::crossing(std::size_t begin, std::size_t end) const {
+  double bytes = 0;
+  for (std::size_t node = begin; node < end; ++node) {
+    if (last_read_[node] > end) bytes += made(node, node + 1);
+  }
+  return bytes;
+}
+
+// The cuts that fewest bytes cross, of stretches that make no more than `most`; none where there are none.
+std::vector<std::size_t> CutSearch::cuts_within(double most) const {
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  std::vector<double> least(cuts_.size(), kNever);
+  std::vector<std::size_t> from(cuts_.size(), 0);
+  least[0] = 0;
+  for (std::size_t i = 0; i + 1 < cuts_.size(); ++i) {
+    if (least[i] == kNever) continue;
+    double crosses = 0;
+    std::size_t position = cuts_[i];
+    for (std::size_t j = i + 1; j < cuts_.size() && made(cuts_[i], cuts_[j]) <= most; ++j) {
+      for (; position < cuts_[j]; ++position) {
+        if (last_read_[position] > position + 1) crosses += made(position, position + 1);
+        for (const std::size_t node : read_last_by_[position + 1]) {
+          if (node >= cuts_[i] && node < position) crosses -= made(node, node + 1);
+        }
+      }
+      if (least[i] + crosses >= least[j]) continue;
+      least[j] = least[i] + crosses;
+      from[j] = i;
+    }
+  }
+  if (least.back() == kNever) return {};
+  std::vector<std::size_t> cuts;
+  for (std::size_t i = cuts_.size() - 1; i > 0; i = from[i]) cuts.push_back(cuts_[i]);
+  cuts.push_back(0);
+  std::ranges::reverse(cuts);
+  return cuts;
+}
+
+double CutSearch::peak(const std::vector<std::size_t>& cuts) const {
+  double most = 0;
+  double kept = 0;
+  for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+    most = std::max(most, kept_before_[cuts[i + 1]] + kept + made(cuts[i], cuts[i + 1]));
+    kept += crossing(cuts[i], cuts[i + 1]);
+  }
+  return most;
+}
+
+double CutSearch::find(std::vector<std::size_t>& cuts) const {
+  double best = std::numeric_limits<double>::infinity();
+  constexpr int kSteps = 24;
+  double most = made_before_.back();
+  for (int step = 0; step < kSteps; ++step, most /= std::numbers::sqrt2) {
+    const std::vector<std::size_t> found = cuts_within(most);
+    if (found.empty()) break;
+    const double needed = peak(found);
+    if (needed >= 0.98 * best) continue;  // fewer stretches are better than a little less memory
+    best = needed;
+    cuts = found;
+  }
+  return best;
+}
+
+// While the loss is computed, it and its gradient are as large as the outputs.
+bool CutSearch::keeps_last(const std::vector<std::size_t>& cuts, double peak) const {
+  double held = 2 * returned_ + kept_before_.back() + made(cuts[cuts.size() - 2], cuts.back());
+  for (std::size_t i = 0; i + 2 < cuts.size(); ++i) held += crossing(cuts[i], cuts[i + 1]);
+  return held <= 1.02 * peak;
+}
+
+}  // namespace
+
+std::size_t RecomputationPlan::nodes_again() const { return static_cast<std::size_t>(std::ranges::count(again, true)); }
+
+RecomputationPlan plan_recomputation(const Graph& graph, Recompute mode, bool random) {
+  RecomputationPlan plan;
+  plan.again.assign(graph.nodes.size(), false);
+  if (mode == Recompute::kNone || graph.nodes.empty()) return plan;
+  const Repeatable repeatable(graph, mode, random);
+  const CutSearch search(graph, repeatable);
+  const double samples = samples_of(graph);
+  std::vector<std::size_t> cuts;
+  const double peak = search.find(cuts);
+  plan.bytes = plan.bytes_held = search.all() / samples;
+  if (!(peak < 0.95 * search.all())) return plan;
+  plan.bytes_held = peak / samples;
+  if (search.keeps_last(cuts, peak)) cuts.pop_back();
+  for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+    bool any = false;
+    for (std::size_t node = cuts[i]; node < cuts[i + 1]; ++node) any |= plan.again[node] = repeatable.node(node);
+    if (any) plan.stretches.push_back({.begin = cuts[i], .end = cuts[i + 1]});
+  }
+  return plan;
+}
+
+std::string describe(const RecomputationPlan& plan, const Graph& graph) {
+  constexpr double kMib = 1 << 20;
+  if (plan.empty()) {
+    return "nothing runs again in backward: that would spare less than a twentieth of the activations";
+  }
+  return format(
+      "%zu of %zu operators run again in backward, in %zu stretches: about %.1f of %.1f MiB of activations of "
+      "a sample are held at once",
+      plan.nodes_again(), graph.nodes.size(), plan.stretches.size(), plan.bytes_held / kMib, plan.bytes / kMib);
+}
+
+}  // namespace lockstep
