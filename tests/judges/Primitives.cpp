@@ -1,10 +1,12 @@
 // primitives PROGRAM.pt2 INPUTS.safetensors: lowers a program to primitives and compares what an interpreter of them
 // computes with what the engine does, at batches of 1, 2 and 7 of the inputs' samples and, where the program leaves it
-// open, of several lengths, to 1e-9 in float64. Says how many primitives there are.
+// open, of several lengths, to 1e-9 in float64. Says how many primitives there are; with
+// LOCKSTEP_SHOW set, shows them.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
+#include <cstdlib>
 #include <iostream>
 
 #include "common/Error.h"
@@ -14,6 +16,7 @@
 #include "engine/artifacts/primitives/PrimitiveInterpreter.h"
 #include "engine/artifacts/primitives/PrimitiveLowering.h"
 #include "engine/artifacts/primitives/PrimitiveSimplification.h"
+#include "engine/artifacts/primitives/PrimitiveText.h"
 #include "engine/program/Archive.h"
 #include "engine/program/EvalForm.h"
 
@@ -58,6 +61,7 @@ void run(const char* path, const char* inputs_path) {
   compare("lowered", lowered, program, probes);
   const PrimitiveGraph simple = primitives_of(program);
   compare("simplified", simple, program, probes);
+  if (std::getenv("LOCKSTEP_SHOW") != nullptr) std::cout << to_text(simple);
   compare("decomposed", decompose(simple, [](const PrimitiveNode&) { return true; }), program, probes);
 }
 

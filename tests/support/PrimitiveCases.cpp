@@ -190,6 +190,7 @@ void shapes(Table& table) {
   const auto x = [&] { return in("self", {draw.real({2, 3, 4}), draw.real({5, 3, 4})}); };
   table.add("view", "view.default", {x()}, {{"size", Sizes{-1, 12}}});
   table.add("view of all", "view.default", {x()}, {{"size", Sizes{-1}}});
+  table.add("reshape_as", "reshape_as.default", {x(), in("other", {draw.real({6, 4}), draw.real({15, 4})})});
   table.add("flatten", "flatten.using_ints", {x()}, {{"start_dim", std::int64_t{1}}});
   table.add("flatten all", "flatten.using_ints", {x()});
   table.add("unflatten", "unflatten.int", {x()}, {{"dim", std::int64_t{-1}}, {"sizes", Sizes{2, -1}}});

@@ -57,6 +57,13 @@ ValueId PrimitiveBuilder::state(std::vector<std::string> names, PrimitiveValue v
 void PrimitiveBuilder::output(const std::string& name, ValueId value) { graph_.outputs.push_back({name, value}); }
 
 std::vector<ValueId> PrimitiveBuilder::add(primitive::Operation operation, std::vector<ValueId> inputs) {
+  if (!inputs.empty()) {
+    for (const std::size_t index : readers_[inputs[0]]) {
+      const PrimitiveNode& node = graph_.nodes[index];
+      if (node.inputs == inputs && node.operation == operation) return node.outputs;
+    }
+    readers_[inputs[0]].push_back(graph_.nodes.size());
+  }
   std::vector<PrimitiveValue> given;
   for (const ValueId input : inputs) given.push_back(value(input));
   const SizeNames names = {.fresh = [&] { return Dimension(fresh_name()); },

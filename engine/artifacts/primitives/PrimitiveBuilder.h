@@ -26,7 +26,8 @@ class PrimitiveBuilder {
   /// Nodes that are added from now on come from this node of the program.
   void set_origin(std::size_t node) { origin_ = node; }
 
-  /// A node; returns its outputs. Throws InternalError for inputs that the operation does not take.
+  /// A node, unless there is the same one already; returns its outputs. Throws InternalError for inputs that the
+  /// operation does not take.
   std::vector<ValueId> add(primitive::Operation operation, std::vector<ValueId> inputs);
   ValueId constant(primitive::Constant constant);
 
@@ -53,10 +54,11 @@ class PrimitiveBuilder {
 
   PrimitiveGraph graph_;
   std::size_t origin_ = 0;
-  std::map<ValueId, std::size_t> makers_;  ///< value → node
-  std::size_t fresh_ = 0;                  ///< the number of the next name that is made up
-  std::map<std::string, ValueId> sizes_;   ///< scalars by the names of sizes
-  std::map<ValueId, std::string> names_;   ///< the other way round
+  std::map<ValueId, std::vector<std::size_t>> readers_;  ///< nodes by their first input
+  std::map<ValueId, std::size_t> makers_;                ///< value → node
+  std::size_t fresh_ = 0;                                ///< the number of the next name that is made up
+  std::map<std::string, ValueId> sizes_;                 ///< scalars by the names of sizes
+  std::map<ValueId, std::string> names_;                 ///< the other way round
   std::map<std::tuple<ElementType, Ints, std::string>, ValueId> constants_;  ///< small ones
 };
 

@@ -148,7 +148,16 @@ bool all_elements_are(const Term& x, double value) {
   return at::all(at::eq(tensor, value)).item<bool>();
 }
 
-// x · 1, x ÷ 1, x + 0, x - 0, and the choice that a constant makes.
+// Whether it says which elements of a tensor are negative that has none: of indices, from which end they count.
+bool asks_for_negative(const Term& x) {
+  const PrimitiveNode* node = x.builder().maker(x.id());
+  const auto* binary = node ? std::get_if<primitive::Binary>(&node->operation) : nullptr;
+  if (!binary || binary->kind != primitive::Binary::Kind::kLess) return false;
+  const std::vector<ValueId> inputs = node->inputs;
+  return never_negative(Term(x.builder(), inputs[0])) && all_elements_are(Term(x.builder(), inputs[1]), 0);
+}
+
+// x · 1, x ÷ 1, x + 0, x - 0, what is and true, or false, and the choice that a constant makes.
 Rewritten without_effect(const PrimitiveNode& node, const std::vector<Term>& inputs) {
   using Kind = primitive::Binary::Kind;
   const auto stays = [&](std::size_t kept, const std::vector<std::size_t>& others) {
@@ -160,7 +169,7 @@ Rewritten without_effect(const PrimitiveNode& node, const std::vector<Term>& inp
   };
   if (std::holds_alternative<primitive::Select>(node.operation)) {
     if (all_elements_are(inputs[0], 1) && stays(1, {0, 2})) return {{inputs[1]}};
-    if (all_elements_are(inputs[0], 0) && stays(2, {0, 1})) return {{inputs[2]}};
+    if ((all_elements_are(inputs[0], 0) || asks_for_negative(inputs[0])) && stays(2, {0, 1})) return {{inputs[2]}};
     return std::nullopt;
   }
   const auto* binary = std::get_if<primitive::Binary>(&node.operation);
@@ -168,10 +177,13 @@ Rewritten without_effect(const PrimitiveNode& node, const std::vector<Term>& inp
   const bool product = binary->kind == Kind::kMultiply;
   const bool sum = binary->kind == Kind::kAdd;
   const bool quotient = binary->kind == Kind::kDivide || binary->kind == Kind::kPower;
-  if (!product && !sum && !quotient && binary->kind != Kind::kSubtract) return std::nullopt;
-  const double neutral = product || quotient ? 1 : 0;
+  const bool both = binary->kind == Kind::kAnd;
+  const bool either = binary->kind == Kind::kOr;
+  const bool any = product || sum || quotient || both || either || binary->kind == Kind::kSubtract;
+  if (!any) return std::nullopt;
+  const double neutral = product || quotient || both ? 1 : 0;
   if (stays(0, {1}) && all_elements_are(inputs[1], neutral)) return {{inputs[0]}};
-  if ((product || sum) && stays(1, {0}) && all_elements_are(inputs[0], neutral)) return {{inputs[1]}};
+  if ((product || sum || both || either) && stays(1, {0}) && all_elements_are(inputs[0], neutral)) return {{inputs[1]}};
   return std::nullopt;
 }
 
@@ -179,6 +191,18 @@ Rewritten joined_with_before(const PrimitiveNode& node, const std::vector<Term>&
   if (const auto* reshape = std::get_if<primitive::Reshape>(&node.operation)) {
     const std::optional<Term> x = before<primitive::Reshape>(inputs[0]);
     return x ? Rewritten({perform(*reshape, {*x})}) : std::nullopt;
+  }
+  if (const auto* unsqueeze = std::get_if<primitive::Unsqueeze>(&node.operation)) {
+    const std::optional<Term> x = before<primitive::Unsqueeze>(inputs[0]);
+    if (!x) return std::nullopt;
+    Ints dims;  // the earlier ones, moved behind those that were put before them
+    for (std::int64_t dim : std::get<primitive::Unsqueeze>(x->builder().maker(inputs[0].id())->operation).dims) {
+      for (const std::int64_t later : unsqueeze->dims) dim += later <= dim ? 1 : 0;
+      dims.push_back(dim);
+    }
+    dims.insert(dims.end(), unsqueeze->dims.begin(), unsqueeze->dims.end());
+    std::ranges::sort(dims);
+    return {{perform(primitive::Unsqueeze{dims}, {*x})}};
   }
   if (const auto* transposed = std::get_if<primitive::Transpose>(&node.operation)) {
     const std::optional<Term> x = before<primitive::Transpose>(inputs[0]);

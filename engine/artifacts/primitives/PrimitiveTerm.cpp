@@ -153,6 +153,23 @@ std::optional<std::int64_t> range_step(const Term& x) {
   return step;
 }
 
+bool never_negative(const Term& x) {
+  PrimitiveBuilder& builder = x.builder();
+  const PrimitiveNode* node = builder.maker(x.id());
+  if (!node) return false;
+  const auto holds = [&](ValueId id) {
+    const std::optional<Ints> values = builder.known_integers(id);
+    return values && std::ranges::all_of(*values, [](std::int64_t value) { return value >= 0; });
+  };
+  const primitive::Operation& operation = node->operation;
+  if (std::holds_alternative<primitive::Range>(operation)) return holds(node->inputs[0]) && holds(node->inputs[2]);
+  const bool same_elements = std::holds_alternative<primitive::Unsqueeze>(operation) ||
+                             std::holds_alternative<primitive::Squeeze>(operation) ||
+                             std::holds_alternative<primitive::Reshape>(operation) ||
+                             std::holds_alternative<primitive::Broadcast>(operation);
+  return same_elements ? never_negative(Term(builder, node->inputs[0])) : holds(x.id());
+}
+
 Term operator+(const Term& a, const Term& b) { return binary(Binary::kAdd, a, b); }
 Term operator-(const Term& a, const Term& b) { return binary(Binary::kSubtract, a, b); }
 Term operator*(const Term& a, const Term& b) { return binary(Binary::kMultiply, a, b); }

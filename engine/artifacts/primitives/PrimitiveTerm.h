@@ -9,6 +9,9 @@
 
 namespace lockstep {
 
+/// Numbers that a lowering writes into a graph where a program has none: of more, the program is refused.
+constexpr std::int64_t kMostWrittenNumbers = std::int64_t{1} << 22;
+
 /// A number that an operator is given; it takes the type of what it meets.
 using Number = std::variant<std::int64_t, double, bool>;
 
@@ -52,6 +55,9 @@ Term range(PrimitiveBuilder& builder, const Integer& start, const Integer& limit
 
 /// The step of what is a range from 0 in known steps, or known numbers as evenly apart; nothing for anything else.
 std::optional<std::int64_t> range_step(const Term& x);
+
+/// Whether all of its elements are known not to be negative.
+bool never_negative(const Term& x);
 
 Term operator+(const Term& a, const Term& b);
 Term operator-(const Term& a, const Term& b);

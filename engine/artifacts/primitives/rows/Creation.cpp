@@ -7,8 +7,6 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::int64_t kMostNumbers = std::int64_t{1} << 24;
-
 // Sizes are those of the argument `size`, or of the tensor `self`.
 Integers new_sizes(NodeArguments& arguments) {
   return arguments.node().find("size") ? arguments.integers("size") : arguments.tensor("self").all_sizes();
@@ -35,7 +33,7 @@ Term copied(NodeArguments& arguments) {
 
 // start + i · step, in double precision.
 Term evenly(NodeArguments& arguments, double start, double step, double count) {
-  if (!(count >= 0) || count > static_cast<double>(kMostNumbers)) arguments.refuse("it makes too many numbers");
+  if (!(count >= 0) || count > static_cast<double>(kMostWrittenNumbers)) arguments.refuse("it makes too many numbers");
   std::vector<double> values;
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(count); ++i) {
     values.push_back(start + static_cast<double>(i) * step);
@@ -80,7 +78,8 @@ Term triangle_places(NodeArguments& arguments, bool lower) {
   const std::int64_t offset = arguments.known("offset", 0);
   const std::int64_t height = arguments.known("row", 0);
   const std::int64_t width = arguments.known("col", 0);
-  if (height < 0 || width < 0 || (width > 0 && height > kMostNumbers / width)) arguments.refuse("it is too large");
+  if (height < 0 || width < 0 || (width > 0 && height > kMostWrittenNumbers / width))
+    arguments.refuse("it is too large");
   Ints rows;
   Ints columns;
   for (std::int64_t i = 0; i < height; ++i) {

@@ -13,6 +13,7 @@ using Reduction = primitive::Reduce::Kind;
 // Indices below 0 count from the end of the dimension.
 Term from_start(const Term& indices, const Term& x, std::size_t dim) {
   const Term whole = cast(indices, ElementType::kInt64);
+  if (never_negative(whole)) return whole;
   const Term wrapped = whole + scalar(x.builder(), x.size(dim));
   return select(less(whole, number_like(whole, std::int64_t{0})), wrapped, whole);
 }

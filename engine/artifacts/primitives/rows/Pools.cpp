@@ -170,6 +170,7 @@ Term adaptive_average_pool(NodeArguments& arguments) {
   for (std::size_t i = 0; i < spatial; ++i) {
     const std::int64_t* size = known_size(sizes, i + 2);
     if (!size || out[i] < 1) arguments.refuse("it pools images whose size is only known at run time");
+    if (*size > kMostWrittenNumbers / out[i]) arguments.refuse("its images are too large");
     if (*size != out[i]) y = adapted_mean(y, i + 2, *size, out[i]);
   }
   return image.result(y);

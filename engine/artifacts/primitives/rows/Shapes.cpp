@@ -27,9 +27,17 @@ Term viewed(NodeArguments& arguments) {
   Integers sizes = arguments.integers(arguments.node().find("shape") ? "shape" : "size");
   const std::vector<Dimension> stated = arguments.output_sizes();
   for (std::size_t i = 0; i < std::min(sizes.size(), stated.size()); ++i) {
-    if (const auto* known = std::get_if<std::int64_t>(&stated[i])) sizes[i] = *known;
+    const auto* known = std::get_if<std::int64_t>(&stated[i]);
+    const auto* given = std::get_if<std::int64_t>(&sizes[i]);
+    if (given && *given >= 0 && stated[i] != Dimension(*given)) arguments.refuse("the program states other sizes");
+    if (known) sizes[i] = *known;
   }
   return reshape(x, sizes);
+}
+
+Term shaped_as(NodeArguments& arguments) {
+  const Term x = arguments.tensor("self");
+  return reshape(x, arguments.tensor("other").all_sizes());
 }
 
 Term flattened(NodeArguments& arguments) {
@@ -173,7 +181,7 @@ Term pixels_shuffled(NodeArguments& arguments, bool up) {
   if (x.rank() < 3) arguments.refuse("it takes images");
   const std::size_t front = x.rank() - 3;
   const std::int64_t r = arguments.known(up ? "upscale_factor" : "downscale_factor", 1);
-  const std::vector<Dimension> out = arguments.output_sizes();
+  if (r < 1) arguments.refuse("its factor is not positive");
   PrimitiveBuilder& builder = arguments.builder();
   const auto divided = [&](const Integer& size, std::int64_t by) {
     return integer_arithmetic(builder, primitive::Binary::Kind::kFloorDivide, size, by);
@@ -201,6 +209,7 @@ Term pixels_shuffled(NodeArguments& arguments, bool up) {
 Term channels_shuffled(NodeArguments& arguments) {
   const Term x = arguments.tensor("self");
   const std::int64_t groups = arguments.known("groups", 1);
+  if (groups < 1) arguments.refuse("it has no groups");
   const Integers sizes = x.all_sizes();
   Integers split = sizes;
   split.at(1) = integer_arithmetic(arguments.builder(), primitive::Binary::Kind::kFloorDivide, sizes[1], groups);
@@ -263,6 +272,7 @@ PrimitiveRows shape_rows() {
       {"repeat", repeat},
       {"repeat_interleave.self_int", repeat_interleave},
       {"reshape", viewed},
+      {"reshape_as", shaped_as},
       {"resolve_conj", same},
       {"resolve_neg", same},
       {"squeeze", squeezed},
@@ -276,6 +286,7 @@ PrimitiveRows shape_rows() {
       {"unflatten", unflattened},
       {"unsqueeze", unsqueezed},
       {"view", viewed},
+      {"view_as", shaped_as},
   };
 }
 

@@ -163,6 +163,7 @@ Term padded_from_itself(NodeArguments& arguments, Term x, const Margins& sides, 
     const auto* size = std::get_if<std::int64_t>(&sizes[i]);
     if (!size || *size < 1)
       arguments.refuse("it pads by " + mode + " a dimension whose size is only known at run time");
+    if (std::max(sides.before[i], sides.after[i]) > kMostWrittenNumbers) arguments.refuse("it pads too much");
     Ints from;
     for (std::int64_t at = -sides.before[i]; at < *size + sides.after[i]; ++at) {
       from.push_back(source(mode, at, *size));
@@ -229,6 +230,7 @@ Term unfolded(NodeArguments& arguments) {
   const std::vector<Dimension> sizes = x.sizes();
   const auto* whole = std::get_if<std::int64_t>(&sizes[dim]);
   if (!whole || step < 1 || size < 1) arguments.refuse("it moves over a size that is only known at run time");
+  if (*whole > kMostWrittenNumbers / size) arguments.refuse("it moves over too much");
   Ints places;
   for (std::int64_t start = 0; start + size <= *whole; start += step) {
     for (std::int64_t i = 0; i < size; ++i) places.push_back(start + i);
