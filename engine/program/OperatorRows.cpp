@@ -29,36 +29,40 @@ InferenceForm running(std::string_view flag) {
 std::vector<OperatorRow> aten_operator_rows() {
   return {
       // New tensors, in about the time that it takes to read and write them.
-      {"abs absolute add addcdiv addcmul bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift "
-       "bitwise_xor cat ceil celu clamp clamp_max clamp_min clip concat concatenate constant_pad_nd copysign cos "
-       "cosh deg2rad div divide elu empty empty_like eq erf erfc exp exp2 expm1 eye flip floor floor_divide fmax "
-       "fmin fmod frac full full_like ge gelu glu greater greater_equal group_norm gt hardshrink hardsigmoid "
-       "hardswish hardtanh heaviside isfinite isinf isnan layer_norm le leaky_relu lerp less less_equal "
-       "lift_fresh_copy log log10 log1p log2 log_sigmoid log_softmax logical_and logical_not logical_or "
-       "logical_xor logit lt masked_fill maximum minimum mish mul multiply nan_to_num native_group_norm "
-       "native_layer_norm ne neg negative new_empty new_full new_ones new_zeros not_equal ones ones_like pad pow "
-       "prelu rad2deg reciprocal relu relu6 remainder repeat rms_norm roll round rsqrt rsub scalar_tensor selu "
-       "sigmoid sign silu sin sinc sinh softmax softplus softshrink sqrt square stack sub subtract tan tanh "
-       "threshold tile tril triu true_divide trunc where xlogy zeros zeros_like",
+      {"abs absolute addcdiv addcmul celu clamp clamp_max clamp_min clip copysign cos cosh deg2rad div divide erf "
+       "erfc exp2 expm1 floor_divide fmax fmin fmod frac gelu glu group_norm hardshrink hardsigmoid hardswish "
+       "hardtanh heaviside layer_norm leaky_relu lerp log log10 log1p log2 log_sigmoid logit masked_fill maximum "
+       "minimum mish mul multiply nan_to_num native_group_norm native_layer_norm pow prelu rad2deg relu6 remainder "
+       "rms_norm selu silu sin sinc sinh softplus softshrink square tan threshold tril triu true_divide where "
+       "xlogy",
        {.sharing = Sharing::kNever, .again = Again::kCheap}},
+      {"relu sigmoid tanh softmax log_softmax exp sqrt rsqrt reciprocal elu",
+       {.sharing = Sharing::kNever, .again = Again::kCheap, .saves = Saves::kResults}},
+      {"add bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor cat concat "
+       "concatenate constant_pad_nd empty empty_like eq eye flip floor full full_like ge greater greater_equal gt "
+       "isfinite isinf isnan le less less_equal lift_fresh_copy logical_and logical_not logical_or logical_xor lt "
+       "ne neg negative new_empty new_full new_ones new_zeros not_equal ones ones_like pad repeat roll round rsub "
+       "scalar_tensor sign stack sub subtract tile trunc ceil zeros zeros_like",
+       {.sharing = Sharing::kNever, .again = Again::kCheap, .saves = Saves::kNothing}},
       // New tensors.
-      {"acos acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d "
-       "adaptive_max_pool2d adaptive_max_pool3d addbmm addmv addr all allclose amax amin aminmax any arange arccos "
-       "arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 atanh avg_pool1d "
-       "avg_pool2d avg_pool3d bilinear binary_cross_entropy binary_cross_entropy_with_logits bincount bucketize "
-       "cdist col2im complex cosine_similarity count_nonzero cross cross_entropy_loss cummax cummin cumprod cumsum "
-       "diag_embed diff digamma dot erfinv fft_fft fft_fft2 fft_fftn fft_hfft fft_ifft fft_ifft2 fft_ifftn "
-       "fft_ihfft fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftn gather grid_sampler grid_sampler_2d "
-       "grid_sampler_3d huber_loss hypot im2col index index_add index_copy index_fill index_put index_select inner "
-       "kl_div kron l1_loss linalg_norm linalg_vector_norm linspace logaddexp logaddexp2 logcumsumexp logsumexp "
-       "lstm_cell masked_scatter masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d mean "
-       "median min mse_loss mv nll_loss nll_loss_nd nonzero norm outer prod reflection_pad1d reflection_pad2d "
-       "reflection_pad3d replication_pad1d replication_pad2d replication_pad3d rot90 scatter scatter_add "
-       "scatter_reduce searchsorted select_scatter size slice_scatter smooth_l1_loss sort std std_mean sum "
-       "sym_numel sym_size tensordot topk trace tril_indices triu_indices upsample_bicubic2d upsample_bilinear2d "
-       "upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d var "
-       "var_mean",
+      {"acos acosh adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d addbmm addmv addr all allclose amax "
+       "amin aminmax any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin "
+       "asinh atan atan2 atanh avg_pool1d avg_pool2d avg_pool3d bilinear binary_cross_entropy "
+       "binary_cross_entropy_with_logits bincount bucketize cdist col2im complex cosine_similarity count_nonzero "
+       "cross cross_entropy_loss cummax cummin cumprod cumsum diag_embed diff digamma dot erfinv fft_fft fft_fft2 "
+       "fft_fftn fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ihfft fft_irfft fft_irfft2 fft_irfftn fft_rfft "
+       "fft_rfft2 fft_rfftn gather grid_sampler grid_sampler_2d grid_sampler_3d huber_loss hypot im2col index "
+       "index_add index_copy index_fill index_put index_select inner kl_div kron l1_loss linalg_norm "
+       "linalg_vector_norm linspace logaddexp logaddexp2 logcumsumexp logsumexp lstm_cell masked_scatter "
+       "masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d median min mse_loss mv nll_loss "
+       "nll_loss_nd nonzero norm outer prod reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
+       "replication_pad2d replication_pad3d rot90 scatter scatter_add scatter_reduce searchsorted select_scatter "
+       "size slice_scatter smooth_l1_loss sort std std_mean sym_numel sym_size tensordot topk trace tril_indices "
+       "triu_indices upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d "
+       "upsample_nearest2d upsample_nearest3d upsample_trilinear3d var var_mean",
        {.sharing = Sharing::kNever, .again = Again::kDear}},
+      {"adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d mean sum",
+       {.sharing = Sharing::kNever, .again = Again::kDear, .saves = Saves::kNothing}},
       // Views, or the input itself.
       {"adjoint as_strided atleast_1d atleast_2d atleast_3d broadcast_tensors broadcast_to chunk conj diagonal "
        "dsplit hsplit imag lift_fresh linalg_diagonal mH mT matrix_H moveaxis movedim narrow numpy_T positive real "
@@ -100,6 +104,7 @@ std::vector<OperatorRow> aten_operator_rows() {
        {.sharing = Sharing::kNever,
         .random = true,
         .again = Again::kDear,
+        .saves = Saves::kBoth,
         .inference = InferenceForm{.argument = "dropout_p", .value = 0.0, .in_training_too = true},
         .multiply_adds = multiply_adds_of_attention}},
       // Tables.

@@ -55,6 +55,9 @@ enum class Again {
   kCheap,  ///< about the time that it takes to read what it is given and to write what it makes
 };
 
+/// Which of the tensors of a call autograd saves for backward; for estimates of memory.
+enum class Saves { kInputs, kResults, kBoth, kNothing };
+
 /// Multiply-adds of one call, from the sizes in the graph. Throws InputError for sizes that the operator cannot have.
 using MultiplyAdds = double (*)(const Graph& graph, const Node& node);
 
@@ -64,6 +67,7 @@ struct OperatorTraits {
   std::string_view shared_input = "";  ///< the one input in which outputs can lie; "" when each tensor can be it
   bool random = false;                 ///< it draws random numbers, in training at least
   Again again = Again::kNever;         ///< with PyTorch's generator as it was, if it draws
+  Saves saves = Saves::kInputs;        ///< views save nothing, whatever their row says
   std::optional<InferenceForm> inference = std::nullopt;
   std::optional<StatisticsForm> statistics = std::nullopt;
   MultiplyAdds multiply_adds = nullptr;  ///< nullptr: not counted

@@ -6,7 +6,6 @@
 #include <iterator>
 #include <limits>
 #include <map>
-#include <numbers>
 #include <numeric>
 #include <utility>
 
@@ -57,56 +56,104 @@ bool makes_memory(const Node& node) {
   return traits.sharing == Sharing::kNever || traits.keeps == Keeps::kOther;
 }
 
-/// Looks for the cuts of least peak. Positions are those before a node; the last is behind all.
+bool saves_inputs(const Node& node) {
+  const OperatorTraits& traits = operator_traits(node);
+  if (traits.sharing == Sharing::kAlways && !traits.random) return false;  // a view
+  return traits.saves == Saves::kInputs || traits.saves == Saves::kBoth;
+}
+
+bool saves_results(const Node& node) {
+  const Saves saves = operator_traits(node).saves;
+  return saves == Saves::kResults || saves == Saves::kBoth;
+}
+
+/// Looks for the cuts of least peak. Positions are those before a node; the last is behind all. What a stretch takes
+/// while backward is in it: what nodes before its end have kept, what comes from stretches before into later ones, and
+/// what its nodes save when they run again.
 class CutSearch {
  public:
   CutSearch(const Graph& graph, const Repeatable& repeatable);
 
-  double all() const { return kept_before_.back() + made_before_.back(); }
-  /// What the stretches between the best cuts need at once, and the cuts, from 0 to the end.
+  double all() const { return all_; }
+  /// Cuts from the first position to the last, and their peak.
   double find(std::vector<std::size_t>& cuts) const;
-  /// Whether the last stretch may as well keep what it makes, since backward comes to it at once.
+  /// Whether the last stretch may as well keep what it saves, since backward comes to it at once.
   bool keeps_last(const std::vector<std::size_t>& cuts, double peak) const;
 
  private:
-  double made(std::size_t begin, std::size_t end) const { return made_before_[end] - made_before_[begin]; }
+  void measure(const Graph& graph, const Repeatable& repeatable);
+  double saved(std::size_t begin, std::size_t end) const { return saved_before_[end] - saved_before_[begin]; }
   std::vector<std::size_t> allowed_cuts(const Repeatable& repeatable) const;
   double crossing(std::size_t begin, std::size_t end) const;
   std::vector<std::size_t> cuts_within(double most) const;
-  double peak(const std::vector<std::size_t>& cuts) const;
 
-  std::vector<double> made_before_;     // bytes of nodes that run again, before each position
-  std::vector<double> kept_before_;     // bytes of the others
-  std::vector<std::size_t> last_read_;  // by node that runs again: the last node that reads what it makes, and 1
+  std::vector<double> bytes_;           // by node: of what it makes and runs again for; 0 for one that does not
+  std::vector<double> saved_before_;    // of nodes that run again before each position, bytes that autograd would save
+  std::vector<double> kept_before_;     // of the others, bytes that stay
+  std::vector<std::size_t> last_read_;  // by node: the last node that reads what it makes, and 1
   std::vector<std::vector<std::size_t>> read_last_by_;  // nodes by last_read_
   std::vector<std::size_t> cuts_;                       // where the program may be cut
-  double returned_ = 0;                                 // bytes of outputs
+  double all_ = 0;                                      // that autograd would save
+  double returned_ = 0;
 };
 
 CutSearch::CutSearch(const Graph& graph, const Repeatable& repeatable)
-    : made_before_{0}, kept_before_{0}, read_last_by_(graph.nodes.size() + 2) {
-  std::map<std::string, std::size_t> last;  // by memory
+    : saved_before_{0}, kept_before_{0}, read_last_by_(graph.nodes.size() + 2) {
+  measure(graph, repeatable);
+  cuts_ = allowed_cuts(repeatable);
+}
+
+void CutSearch::measure(const Graph& graph, const Repeatable& repeatable) {
+  struct Use {
+    std::size_t last = 0;
+    bool saved = false;
+    bool again = false;  // a node that runs again reads it
+  };
+  std::map<std::string, Use> uses;  // by memory
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    for (const std::string& read : graph.nodes[i].tensors()) last[repeatable.memory(read)] = i + 1;
+    const Node& node = graph.nodes[i];
+    for (const std::string& read : node.tensors()) {
+      Use& use = uses[repeatable.memory(read)];
+      use.last = i + 1;
+      use.saved = use.saved || saves_inputs(node);
+      use.again = use.again || repeatable.node(i);
+    }
+    for (const std::string& result : node.results()) {
+      Use& use = uses[repeatable.memory(result)];
+      use.saved = use.saved || saves_results(node);
+    }
   }
   for (const std::string& output : graph.outputs) {
-    last[repeatable.memory(output)] = graph.nodes.size() + 1;
+    uses[repeatable.memory(output)].last = graph.nodes.size() + 1;
     returned_ += bytes_of(graph, output);
   }
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     double bytes = 0;
-    std::size_t read = 0;
+    double saved = 0;
+    double kept = 0;
+    std::size_t last = 0;
     for (const std::string& result : node.results()) {
-      if (makes_memory(node)) bytes += bytes_of(graph, result);
-      read = std::max(read, last[repeatable.memory(result)]);
+      const Use& use = uses[repeatable.memory(result)];
+      const double size = makes_memory(node) ? bytes_of(graph, result) : 0;
+      bytes += size;
+      saved += use.saved ? size : 0;
+      kept += use.saved || use.again ? size : 0;
+      last = std::max(last, use.last);
     }
-    made_before_.push_back(made_before_.back() + (repeatable.node(i) ? bytes : 0));
-    kept_before_.push_back(kept_before_.back() + (repeatable.node(i) ? 0 : bytes));
-    last_read_.push_back(read);
-    read_last_by_[read].push_back(i);
+    const bool again = repeatable.node(i);
+    const OperatorTraits& traits = operator_traits(node);
+    if (traits.random && traits.again == Again::kCheap) {  // what it has drawn
+      saved += bytes;
+      kept += bytes;
+    }
+    all_ += saved;
+    bytes_.push_back(again ? bytes : 0);
+    saved_before_.push_back(saved_before_.back() + (again ? saved : 0));
+    kept_before_.push_back(kept_before_.back() + (again ? 0 : kept));
+    last_read_.push_back(last);
+    read_last_by_[last].push_back(i);
   }
-  cuts_ = allowed_cuts(repeatable);
 }
 
 // With the first and the last position. Where there are too many, of neighbours the one that the fewest bytes cross.
@@ -120,13 +167,12 @@ std::vector<std::size_t> CutSearch::allowed_cuts(const Repeatable& repeatable) c
     std::vector<double> crosses(end + 1);
     double live = 0;
     for (std::size_t position = 1; position < end; ++position) {
-      if (last_read_[position - 1] > position) live += made(position - 1, position);
+      if (last_read_[position - 1] > position) live += bytes_[position - 1];
       for (const std::size_t node : read_last_by_[position]) {
-        if (node + 1 < position) live -= made(node, node + 1);
+        if (node + 1 < position) live -= bytes_[node];
       }
       crosses[position] = live;
     }
-    // One of each of so many parts.
     std::vector<std::size_t> best;
     for (std::size_t part = 0; part < kMostCuts; ++part) {
       const auto first = cuts.begin() + static_cast<std::ptrdiff_t>(part * cuts.size() / kMostCuts);
@@ -144,12 +190,13 @@ std::vector<std::size_t> CutSearch::allowed_cuts(const Repeatable& repeatable) c
 double CutSearch::crossing(std::size_t begin, std::size_t end) const {
   double bytes = 0;
   for (std::size_t node = begin; node < end; ++node) {
-    if (last_read_[node] > end) bytes += made(node, node + 1);
+    if (last_read_[node] > end) bytes += bytes_[node];
   }
   return bytes;
 }
 
-// The cuts that fewest bytes cross, of stretches that make no more than `most`; none where there are none.
+// The cuts that fewest bytes cross, of those whose peak is no more than `most`; none where there are none. The fewer
+// bytes cross up to a cut, the lower is the peak behind it: the best cuts up to each one are part of the best.
 std::vector<std::size_t> CutSearch::cuts_within(double most) const {
   constexpr double kNever = std::numeric_limits<double>::infinity();
   std::vector<double> least(cuts_.size(), kNever);
@@ -159,11 +206,12 @@ std::vector<std::size_t> CutSearch::cuts_within(double most) const {
     if (least[i] == kNever) continue;
     double crosses = 0;
     std::size_t position = cuts_[i];
-    for (std::size_t j = i + 1; j < cuts_.size() && made(cuts_[i], cuts_[j]) <= most; ++j) {
+    for (std::size_t j = i + 1; j < cuts_.size(); ++j) {
+      if (least[i] + kept_before_[cuts_[j]] + saved(cuts_[i], cuts_[j]) > most) break;
       for (; position < cuts_[j]; ++position) {
-        if (last_read_[position] > position + 1) crosses += made(position, position + 1);
+        if (last_read_[position] > position + 1) crosses += bytes_[position];
         for (const std::size_t node : read_last_by_[position + 1]) {
-          if (node >= cuts_[i] && node < position) crosses -= made(node, node + 1);
+          if (node >= cuts_[i] && node < position) crosses -= bytes_[node];
         }
       }
       if (least[i] + crosses >= least[j]) continue;
@@ -179,34 +227,22 @@ std::vector<std::size_t> CutSearch::cuts_within(double most) const {
   return cuts;
 }
 
-double CutSearch::peak(const std::vector<std::size_t>& cuts) const {
-  double most = 0;
-  double kept = 0;
-  for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-    most = std::max(most, kept_before_[cuts[i + 1]] + kept + made(cuts[i], cuts[i + 1]));
-    kept += crossing(cuts[i], cuts[i + 1]);
-  }
-  return most;
-}
-
 double CutSearch::find(std::vector<std::size_t>& cuts) const {
-  double best = std::numeric_limits<double>::infinity();
-  constexpr int kSteps = 24;
-  double most = made_before_.back();
-  for (int step = 0; step < kSteps; ++step, most /= std::numbers::sqrt2) {
-    const std::vector<std::size_t> found = cuts_within(most);
-    if (found.empty()) break;
-    const double needed = peak(found);
-    if (needed >= 0.98 * best) continue;  // fewer stretches are better than a little less memory
-    best = needed;
-    cuts = found;
+  double low = 0;
+  double high = kept_before_.back() + saved_before_.back();
+  cuts = {0, cuts_.back()};
+  for (int step = 0; step < 20 && low < 0.99 * high; ++step) {
+    const double middle = (low + high) / 2;
+    const std::vector<std::size_t> found = cuts_within(middle);
+    (found.empty() ? low : high) = middle;
+    if (!found.empty()) cuts = found;
   }
-  return best;
+  return high;
 }
 
 // While the loss is computed, it and its gradient are as large as the outputs.
 bool CutSearch::keeps_last(const std::vector<std::size_t>& cuts, double peak) const {
-  double held = 2 * returned_ + kept_before_.back() + made(cuts[cuts.size() - 2], cuts.back());
+  double held = 2 * returned_ + kept_before_.back() + saved(cuts[cuts.size() - 2], cuts.back());
   for (std::size_t i = 0; i + 2 < cuts.size(); ++i) held += crossing(cuts[i], cuts[i + 1]);
   return held <= 1.02 * peak;
 }

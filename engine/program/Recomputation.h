@@ -14,8 +14,8 @@ namespace lockstep {
 /// that run again are not kept for backward; when backward comes to the stretch they are computed once more, from what
 /// is kept: the program's state and inputs, what other nodes have made, and what comes from the stretches before.
 ///
-/// Memory is that of the graph's example, one sample of it, and an estimate: what autograd needs of an operator is not
-/// in the graph, so each new tensor counts.
+/// Memory is that of the graph's example, one sample of it, and an estimate: of what autograd saves,
+/// OperatorTraits::saves is all that is known.
 struct RecomputationPlan {
   struct Stretch {
     std::size_t begin = 0;  ///< the first node

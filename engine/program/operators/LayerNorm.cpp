@@ -19,8 +19,9 @@ namespace lockstep {
 namespace {
 
 const OperatorRegistration kLayerNormRow("lockstep.layer_norm", {.sharing = Sharing::kNever, .again = Again::kCheap});
-const OperatorRegistration kAddLayerNormRow("lockstep.add_layer_norm",
-                                            {.sharing = Sharing::kNever, .again = Again::kCheap});
+const OperatorRegistration kAddLayerNormRow("lockstep.add_layer_norm", {.sharing = Sharing::kNever,
+                                                                        .again = Again::kCheap,
+                                                                        .saves = Saves::kResults});
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;

@@ -18,8 +18,9 @@ namespace lockstep {
 
 namespace {
 
-const OperatorRegistration kMaxPool2dReluRow("lockstep.max_pool2d_relu",
-                                             {.sharing = Sharing::kNever, .again = Again::kDear});
+const OperatorRegistration kMaxPool2dReluRow("lockstep.max_pool2d_relu", {.sharing = Sharing::kNever,
+                                                                          .again = Again::kDear,
+                                                                          .saves = Saves::kNothing});
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;

@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/data/SyntheticDataset.h"
 #include "engine/objective/Objective.h"
@@ -19,7 +21,7 @@ namespace lockstep {
 
 /// Two linear layers on 75 samples in batches of 16, so that the last of an epoch's five steps is short, and an
 /// evaluation on the first 21 of them after each epoch: what is learnt by heart shows there. What it tells is in
-/// `events`. With sync_batch_norm it is a batch norm and one layer.
+/// `events`. With sync_batch_norm it is a batch norm and one layer. `depth`: how often more layers come in between.
 class TrainerJob {
  public:
   static constexpr std::int64_t kStepsPerEpoch = 5;
@@ -35,10 +37,10 @@ class TrainerJob {
 
   TrainerJob(
       const Hyperparameters& hyperparameters, const RankContext& context,
-      const CheckpointDirectory* checkpoints = nullptr, StopRequested stop = [] { return false; })
+      const CheckpointDirectory* checkpoints = nullptr, StopRequested stop = [] { return false; }, int depth = 0)
       : train_(data(75, hyperparameters.precision)),
         evaluation_(data(21, hyperparameters.precision)),
-        trainer_(hyperparameters, input(hyperparameters, context), context,
+        trainer_(hyperparameters, input(hyperparameters, context, depth), context,
                  {.events = events, .checkpoints = checkpoints, .stop_requested = std::move(stop)}) {}
 
   Trainer& trainer() { return trainer_; }
@@ -51,17 +53,24 @@ class TrainerJob {
     return plain_samples(std::make_shared<SyntheticDataset>(spec, samples, /*seed=*/1),
                          precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat);
   }
-  static Program mlp(const Hyperparameters& hyperparameters) {
-    return build_builtin_program(
-        "mlp", {.input_shape = {1, 4, 4}, .classes = 6, .hidden = {8}, .dropout = hyperparameters.model_dropout});
+  static Program mlp(const Hyperparameters& hyperparameters, int depth) {
+    return build_builtin_program("mlp", {.input_shape = {1, 4, 4},
+                                         .classes = 6,
+                                         .hidden = std::vector<std::int64_t>(static_cast<std::size_t>(1 + depth), 8),
+                                         .dropout = hyperparameters.model_dropout});
   }
-  static Program normalizing() {
+  static Program normalizing(int depth) {
     GraphBuilder graph(1);
-    const auto normal = graph.flatten(graph.batch_norm(graph.input("x", {1, 4, 4}), "norm"));
+    auto x = graph.input("x", {1, 4, 4});
+    for (int i = 0; i < depth; ++i) {
+      const std::string layer = "block" + std::to_string(i);
+      x = graph.relu(graph.batch_norm(graph.conv2d(x, layer + ".conv", 3, 3, 1), layer + ".norm"));
+    }
+    const auto normal = graph.flatten(graph.batch_norm(x, "norm"));
     return graph.build("normalizing", graph.linear(graph.relu(normal), "fc", 6));
   }
-  TrainingInput input(const Hyperparameters& hyperparameters, const RankContext& context) {
-    const Program program = (hyperparameters.sync_batch_norm ? normalizing() : mlp(hyperparameters))
+  TrainingInput input(const Hyperparameters& hyperparameters, const RankContext& context, int depth) {
+    const Program program = (hyperparameters.sync_batch_norm ? normalizing(depth) : mlp(hyperparameters, depth))
                                 .to(hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat);
     const Program rewritten = apply_passes(program, hyperparameters.passes).on(context.device.place());
     return {.objective = make_objective(hyperparameters, context.device.place()),

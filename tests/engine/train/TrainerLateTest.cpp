@@ -37,7 +37,7 @@ class TrainerLateTest : public testing::TestWithParam<LateDevice::Eager> {
     options.passes = {};
     return options;
   }
-  void expect_alike(const Hyperparameters& options);
+  void expect_alike(const Hyperparameters& options, int depth = 0);
 
   CpuDevice cpu_{1};
   LateDevice late_{GetParam()};
@@ -47,12 +47,13 @@ class TrainerLateTest : public testing::TestWithParam<LateDevice::Eager> {
 };
 
 // On both: losses, evaluations, all checkpoints.
-void TrainerLateTest::expect_alike(const Hyperparameters& options) {
+void TrainerLateTest::expect_alike(const Hyperparameters& options, int depth) {
+  const auto go_on = [] { return false; };
   const CheckpointDirectory cpu_checkpoints(directory_ / "cpu", {});
   const CheckpointDirectory late_checkpoints(directory_ / "late", {});
-  TrainerJob expected(options, on_cpu(), &cpu_checkpoints);
+  TrainerJob expected(options, on_cpu(), &cpu_checkpoints, go_on, depth);
   const TrainingResult wanted = expected.run();
-  TrainerJob job(options, on_late(), &late_checkpoints);
+  TrainerJob job(options, on_late(), &late_checkpoints, go_on, depth);
   const TrainingResult found = job.run();
   EXPECT_TRUE(found.captured);
   EXPECT_EQ(job.events.steps.front().seconds.replay, 0);
@@ -103,9 +104,10 @@ TEST_P(TrainerLateTest, NormalizesOverRanksAsACpuDoes) {
 TEST_P(TrainerLateTest, RunsAgainInBackwardWhatACpuDoes) {
   Hyperparameters again = options();
   again.recompute = Recompute::kAll;
-  const TrainerJob job(again, on_late());
+  TrainerJob job(
+      again, on_late(), nullptr, [] { return false; }, /*depth=*/6);
   EXPECT_FALSE(recomputation_plan(again, job.trainer().program(), on_late()).empty());
-  expect_alike(again);
+  expect_alike(again, /*depth=*/6);
 }
 
 INSTANTIATE_TEST_SUITE_P(Order, TrainerLateTest,
