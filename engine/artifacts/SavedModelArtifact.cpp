@@ -3,12 +3,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <string>
 #include <utility>
 
 #include "common/Error.h"
+#include "engine/artifacts/primitives/PrimitiveSimplification.h"
 #include "engine/artifacts/tensorflow/SavedModel.h"
 #include "engine/artifacts/tensorflow/TensorflowInterpreter.h"
-#include "engine/artifacts/tensorflow/TensorflowLowering.h"
+#include "engine/artifacts/tensorflow/TensorflowWriter.h"
 
 namespace lockstep {
 
@@ -16,14 +18,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-LoweredFunction lower(const Program& program) {
-  TiedNames tied;
-  std::map<const void*, std::string> first;  // tensor → the name it was met under
-  for (const StateTensor& entry : program.state()) {
-    const auto [found, is_new] = first.emplace(entry.tensor.unsafeGetTensorImpl(), entry.name);
-    if (!is_new) tied[entry.name] = found->second;
+constexpr const char* kLeaveOut = ". Leave saved_model out of the hyperparameter export to train without that artifact";
+
+WrittenFunction function_of(const Program& program) {
+  try {
+    return TensorflowWriter::write(primitives_of(program), program.graph());
+  } catch (const InputError& error) {
+    throw InputError(error.what() + std::string(kLeaveOut));
   }
-  return TensorflowLowering::lower(program.graph(), tied);
 }
 
 TensorView view(const at::Tensor& tensor) {
@@ -32,11 +34,11 @@ TensorView view(const at::Tensor& tensor) {
 }
 
 // The tensor of each variable, in the program's own order of dimensions.
-std::vector<at::Tensor> variables(const LoweredFunction& lowered, const Program& program) {
+std::vector<at::Tensor> variables(const WrittenFunction& written, const Program& program) {
   std::map<std::string, at::Tensor> state;
   for (const StateTensor& entry : program.state()) state[entry.name] = entry.tensor;
   std::vector<at::Tensor> tensors;
-  for (const TensorflowVariable& variable : lowered.function.variables) {
+  for (const TensorflowVariable& variable : written.function.variables) {
     tensors.push_back(state.at(variable.names.at(0)));
   }
   return tensors;
@@ -59,34 +61,34 @@ Artifact::Model model_of(const Program& program, TensorflowInterpreter interpret
 }  // namespace
 
 void SavedModelArtifact::check(const Program& program, const std::vector<Probe>& probes) const {
-  const LoweredFunction lowered = lower(program);
-  const std::vector<at::Tensor> state = variables(lowered, program);
+  const WrittenFunction written = function_of(program);
+  const std::vector<at::Tensor> state = variables(written, program);
   std::map<std::string, at::Tensor> values;
   for (std::size_t i = 0; i < state.size(); ++i) {
-    values[lowered.function.variables[i].argument] = state[i].detach().permute(lowered.variable_axes[i]);
+    values[written.function.variables[i].argument] = state[i].detach().permute(written.variable_axes[i]);
   }
   const std::string wrong =
-      difference(model_of(program, TensorflowInterpreter(lowered.function, values), lowered.output_places), probes);
+      difference(model_of(program, TensorflowInterpreter(written.function, values), written.output_places), probes);
   if (wrong.empty()) return;
-  throw InputError("a TensorFlow SavedModel would not compute what the program " + program.name() + " computes: " +
-                   wrong + ". Leave saved_model out of the hyperparameter export to train without that artifact");
+  throw InputError("a TensorFlow SavedModel would not compute what the program " + program.name() +
+                   " computes: " + wrong + kLeaveOut);
 }
 
 void SavedModelArtifact::write(const Program& program, const fs::path& directory) const {
-  const LoweredFunction lowered = lower(program);
-  const std::vector<at::Tensor> state = variables(lowered, program);
+  const WrittenFunction written = function_of(program);
+  const std::vector<at::Tensor> state = variables(written, program);
   std::vector<TensorView> values;
   for (std::size_t i = 0; i < state.size(); ++i) {
-    values.push_back(view(state[i]).permuted(lowered.variable_axes[i]));
+    values.push_back(view(state[i]).permuted(written.variable_axes[i]));
   }
-  write_saved_model(lowered.function, values, directory / entry());
+  write_saved_model(written.function, values, directory / entry());
 }
 
 Artifact::Model SavedModelArtifact::read_back(const Program& program, const fs::path& directory) const {
   const SavedModel model(directory / entry());
-  const LoweredFunction lowered = lower(program);
-  if (model.function() != lowered.function) throw InternalError("the SavedModel holds another function");
-  return model_of(program, TensorflowInterpreter(model), lowered.output_places);
+  const WrittenFunction written = function_of(program);
+  if (model.function() != written.function) throw InternalError("the SavedModel holds another function");
+  return model_of(program, TensorflowInterpreter(model), written.output_places);
 }
 
 }  // namespace lockstep

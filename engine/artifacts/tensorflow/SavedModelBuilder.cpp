@@ -35,6 +35,8 @@ tf::AttrValue to_message(const TensorflowAttribute& attribute) {
     message.set_b(*flag);
   } else if (const auto* number = std::get_if<float>(&attribute)) {
     message.set_f(*number);
+  } else if (const auto* integer = std::get_if<std::int64_t>(&attribute)) {
+    message.set_i(*integer);
   } else if (const auto* text = std::get_if<std::string>(&attribute)) {
     message.set_s(*text);
   } else if (const auto* type = std::get_if<ElementType>(&attribute)) {

@@ -24,6 +24,8 @@ TensorflowAttribute from_message(const tf::AttrValue& message) {
       return message.b();
     case tf::AttrValue::kF:
       return message.f();
+    case tf::AttrValue::kI:
+      return std::int64_t{message.i()};
     case tf::AttrValue::kS:
       return message.s();
     case tf::AttrValue::kType:

@@ -1,5 +1,5 @@
-// A serving function in TensorFlow's terms, as values: no protobuf, no torch. TensorflowLowering makes one from a
-// graph, SavedModel writes and reads it, TensorflowInterpreter runs it.
+// A serving function in TensorFlow's terms, as values: no protobuf, no torch. TensorflowWriter makes one from a graph
+// of primitive operations, SavedModel writes and reads it, TensorflowInterpreter runs it.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct TensorflowConstant {
 };
 
 using TensorflowAttribute =
-    std::variant<bool, float, std::string, ElementType, std::vector<std::int64_t>, TensorflowConstant>;
+    std::variant<bool, float, std::int64_t, std::string, ElementType, std::vector<std::int64_t>, TensorflowConstant>;
 using TensorflowAttributes = std::map<std::string, TensorflowAttribute>;
 
 /// One call of a TensorFlow operator.
@@ -60,8 +60,8 @@ struct TensorflowFunction {
   bool operator==(const TensorflowFunction&) const = default;
 };
 
-/// The name of an operator's (first) output: `product` for MatMul. Source: TensorFlow 2.21's operator definitions.
-/// Throws InternalError for an operator that no row of TensorflowOperators writes.
+/// The name of an operator's (first) output: `product` for MatMul. Throws InternalError for an operator that has no row
+/// in TensorflowOperators.
 const std::string& output_name(const std::string& op);
 
 /// Runs of dimensions in which AddV2, Mul and Sub broadcast alike: neither side, the first or the second. Dimensions

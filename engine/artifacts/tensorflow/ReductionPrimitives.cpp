@@ -1,0 +1,134 @@
+#include <map>
+#include <string>
+#include <utility>
+
+#include "engine/artifacts/tensorflow/TensorflowPrimitives.h"
+#include "engine/artifacts/tensorflow/TensorflowShapes.h"
+
+namespace lockstep {
+
+namespace {
+
+using ReduceKind = primitive::Reduce::Kind;
+
+std::string reduce_operator(ReduceKind kind) {
+  static const std::map<ReduceKind, std::string> names = {
+      {ReduceKind::kSum, "Sum"},      {ReduceKind::kMean, "Mean"}, {ReduceKind::kMax, "Max"}, {ReduceKind::kMin, "Min"},
+      {ReduceKind::kProduct, "Prod"}, {ReduceKind::kAny, "Any"},   {ReduceKind::kAll, "All"}};
+  return names.at(kind);
+}
+
+Ints last_in(const Ints& axes, std::size_t dim) {
+  Ints order = axes;
+  std::erase(order, static_cast<std::int64_t>(dim));
+  order.push_back(static_cast<std::int64_t>(dim));
+  return order;
+}
+
+TensorflowValue mean_over(TensorflowBuilder& builder, const TensorflowValue& x, const TensorflowValue& dims) {
+  return builder.add("Mean", {x, dims}, {{"Tidx", dims.type}, {"keep_dims", true}});
+}
+
+}  // namespace
+
+void write_primitive(PrimitiveCall& call, const primitive::Reduce& operation) {
+  const TensorflowValue x = call.input(0);
+  const TensorflowValue dims = call.builder().constant(places(x.axes, operation.dims));
+  TensorflowAttributes attributes = {{"Tidx", dims.type}, {"keep_dims", operation.keep}};
+  const bool logical = operation.kind == ReduceKind::kAny || operation.kind == ReduceKind::kAll;
+  if (!logical) attributes["T"] = x.type;
+  TensorflowValue y = call.builder().add_plain(reduce_operator(operation.kind), {x, dims}, std::move(attributes));
+  if (!operation.keep) y.axes = without(x.axes, operation.dims);
+  call.bind(std::move(y));
+}
+
+void write_primitive(PrimitiveCall& call, const primitive::ArgReduce& operation) {
+  TensorflowBuilder& builder = call.builder();
+  const TensorflowValue x = call.input(0);
+  const auto place = static_cast<double>(x.place(operation.dim));
+  const TensorflowValue dim = builder.constant(place, ElementType::kInt32);
+  TensorflowValue y = builder.add(operation.largest ? "ArgMax" : "ArgMin", {x, dim},
+                                  {{"Tidx", ElementType::kInt32}, {"output_type", ElementType::kInt64}});
+  y.type = ElementType::kInt64;
+  if (operation.keep) {
+    y = builder.add("ExpandDims", {y, dim}, {{"Tdim", ElementType::kInt32}});
+  } else {
+    y.axes = without(x.axes, {static_cast<std::int64_t>(operation.dim)});
+  }
+  call.bind(std::move(y));
+}
+
+void write_primitive(PrimitiveCall& call, const primitive::CumulativeSum& operation) {
+  const TensorflowValue x = call.input(0);
+  const auto place = static_cast<double>(x.place(operation.dim));
+  call.bind(call.builder().add("Cumsum", {x, call.builder().constant(place, ElementType::kInt32)},
+                               {{"Tidx", ElementType::kInt32}, {"exclusive", false}, {"reverse", false}}));
+}
+
+void write_primitive(PrimitiveCall& call, const primitive::TopK& operation) {
+  TensorflowBuilder& builder = call.builder();
+  TensorflowValue x = call.input(0, last_in(call.input(0).axes, operation.dim));
+  const TensorflowInteger k = call.integer(operation.k);
+  const auto* known = std::get_if<std::int64_t>(&k);
+  const TensorflowValue count = known ? builder.constant(static_cast<double>(*known), ElementType::kInt32)
+                                      : builder.cast(builder.scalar(k), ElementType::kInt32);
+  if (!operation.largest) x = builder.add("Neg", {x});
+  const TensorflowValue values = builder.add("TopKV2", {x, count}, {{"sorted", true}});
+  TensorflowValue indices = builder.output(values, "indices");
+  indices.type = ElementType::kInt32;
+  call.bind(operation.largest ? values : builder.add("Neg", {values}), 0);
+  call.bind(builder.cast(indices, ElementType::kInt64), 1);
+}
+
+void write_primitive(PrimitiveCall& call, const primitive::Softmax& operation) {
+  const TensorflowValue x = call.input(0, last_in(call.input(0).axes, operation.dim));
+  call.bind(call.builder().add(operation.logarithm ? "LogSoftmax" : "Softmax", {x}));
+}
+
+void write_primitive(PrimitiveCall& call, const primitive::BatchNorm& operation) {
+  TensorflowBuilder& builder = call.builder();
+  const std::size_t rank = call.in(0).sizes.size();
+  const bool images = rank == 4 || rank == 5;
+  const TensorflowValue x = images ? call.input(0, channels_last(rank)) : call.input(0);
+  const TensorflowValue scale = call.input(1);
+  const TensorflowValue offset = call.input(2);
+  const TensorflowValue mean = call.input(3);
+  const TensorflowValue variance = call.input(4);
+  if (images && x.type == ElementType::kFloat && !x.grouped) {
+    call.bind(builder.add("FusedBatchNormV3", {x, scale, offset, mean, variance},
+                          {{"U", x.type},
+                           {"epsilon", static_cast<float>(operation.epsilon)},
+                           {"exponential_avg_factor", 1.0F},
+                           {"data_format", std::string(rank == 4 ? "NHWC" : "NDHWC")},
+                           {"is_training", false}}));
+    return;
+  }
+  // x · s + (offset - mean · s) with s = scale ÷ √(variance + ε)
+  const TensorflowValue epsilon = builder.constant(operation.epsilon, variance.type);
+  TensorflowValue factor =
+      builder.add("Mul", {builder.add("Rsqrt", {builder.add("AddV2", {variance, epsilon})}), scale});
+  TensorflowValue shift = builder.add("Sub", {offset, builder.add("Mul", {mean, factor})});
+  std::vector<Dimension> sizes(rank - x.place(1), std::int64_t{1});
+  sizes[0] = factor.sizes.at(0);
+  factor = builder.reshaped(factor, sizes);
+  shift = builder.reshaped(shift, sizes);
+  call.bind(builder.add("AddV2", {builder.add("Mul", {x, factor}), shift}));
+}
+
+void write_primitive(PrimitiveCall& call, const primitive::LayerNorm& operation) {
+  TensorflowBuilder& builder = call.builder();
+  const TensorflowValue x = call.input(0);
+  Ints dims = in_order(x.rank());
+  dims.erase(dims.begin(), dims.end() - static_cast<std::ptrdiff_t>(operation.dims));
+  const TensorflowValue over = builder.constant(places(x.axes, dims));
+  const TensorflowValue mean = mean_over(builder, x, over);
+  const TensorflowValue variance = mean_over(builder, builder.add("SquaredDifference", {x, mean}), over);
+  const TensorflowValue epsilon = builder.constant(operation.epsilon, x.type);
+  const TensorflowValue factor = builder.add("Rsqrt", {builder.add("AddV2", {variance, epsilon})});
+  TensorflowValue y = builder.add("Mul", {builder.add("Sub", {x, mean}), factor});
+  if (call.inputs() > 1) y = builder.add("Mul", {y, aligned_to(builder, call.input(1), x.axes)});
+  if (call.inputs() > 2) y = builder.add("AddV2", {y, aligned_to(builder, call.input(2), x.axes)});
+  call.bind(std::move(y));
+}
+
+}  // namespace lockstep

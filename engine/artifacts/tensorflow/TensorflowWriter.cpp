@@ -1,0 +1,125 @@
+#include "engine/artifacts/tensorflow/TensorflowWriter.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+#include <variant>
+
+#include "common/Error.h"
+#include "common/Text.h"
+#include "engine/artifacts/primitives/PrimitiveDecompositions.h"
+#include "engine/artifacts/tensorflow/TensorflowPrimitives.h"
+
+namespace lockstep {
+
+namespace {
+
+// What TensorFlow takes as the name of an argument.
+std::string identifier(const std::string& name) {
+  std::string result;
+  for (const char c : name) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    const bool capital = c >= 'A' && c <= 'Z';
+    result += letter ? c : capital ? static_cast<char>(c - 'A' + 'a') : '_';
+  }
+  return result.empty() || result[0] < 'a' ? "v" + result : result;
+}
+
+}  // namespace
+
+TensorflowWriter::TensorflowWriter(const PrimitiveGraph& graph, const Graph& program)
+    : graph_(graph), program_(program) {
+  for (const PrimitiveState& state : graph.state) state_[state.value] = &state;
+}
+
+WrittenFunction TensorflowWriter::write(const PrimitiveGraph& given, const Graph& program) {
+  const PrimitiveGraph graph = decompose(given, [&](const PrimitiveNode& node) {
+    const auto* recurrent = std::get_if<primitive::Recurrent>(&node.operation);
+    return recurrent && !has_recurrent_operator(*recurrent, given.values.at(node.inputs.at(0).index).type);
+  });
+  TensorflowWriter writer(graph, program);
+  writer.write_inputs();
+  for (const PrimitiveNode& node : graph.nodes) {
+    PrimitiveCall call(writer, node);
+    try {
+      std::visit([&](const auto& operation) { write_primitive(call, operation); }, node.operation);
+    } catch (const std::out_of_range&) {  // a dimension that a value does not have
+      writer.refuse(node, "its values have fewer dimensions than it needs");
+    } catch (const std::bad_variant_access&) {
+      writer.refuse(node, "a size that it needs is only known at run time");
+    }
+  }
+  writer.write_outputs();
+  return std::move(writer.result_);
+}
+
+void TensorflowWriter::write_inputs() {
+  for (const PrimitiveInterface& input : graph_.inputs) {
+    const PrimitiveValue& value = graph_.values.at(input.value.index);
+    const std::string argument = builder_.unique(identifier(input.name));
+    result_.function.inputs.push_back({input.name, value.type, known_sizes(value.sizes), argument});
+    values_[input.value] = {argument, value.type, value.sizes, in_order(value.sizes.size())};
+  }
+  std::ranges::sort(result_.function.inputs, {}, &TensorflowTensor::name);
+}
+
+// TensorFlow hands a dictionary's values over in the order of its keys.
+void TensorflowWriter::write_outputs() {
+  std::vector<TensorflowTensor>& outputs = result_.function.outputs;
+  std::vector<std::string> names;
+  for (const PrimitiveInterface& output : graph_.outputs) {
+    TensorflowValue value = builder_.row_major(this->value(output.value));
+    if (value.reference.find(':') == std::string::npos) value = builder_.add("Identity", {value});  // an argument
+    std::string name = identifier(output.name);
+    while (std::ranges::find(outputs, name, &TensorflowTensor::name) != outputs.end()) name += "_";
+    outputs.push_back({name, value.type, known_sizes(value.sizes), value.reference});
+    names.push_back(std::move(name));
+  }
+  std::ranges::sort(outputs, {}, &TensorflowTensor::name);
+  for (const std::string& name : names) {
+    const auto place = std::ranges::find(outputs, name, &TensorflowTensor::name) - outputs.begin();
+    result_.output_places.push_back(static_cast<std::size_t>(place));
+  }
+}
+
+TensorflowValue TensorflowWriter::value(ValueId id, const Ints* axes) {
+  auto found = values_.find(id);
+  if (found == values_.end()) {
+    const auto state = state_.find(id);
+    if (state == state_.end()) throw InternalError("a value is read before it is computed");
+    const std::size_t rank = graph_.values.at(id.index).sizes.size();
+    found = values_.emplace(id, variable(*state->second, axes ? *axes : in_order(rank))).first;
+  }
+  return found->second;
+}
+
+TensorflowValue TensorflowWriter::variable(const PrimitiveState& state, const Ints& axes) {
+  for (const std::string& name : state.names) {
+    if (split(name, '.')[0] != "signatures") continue;
+    throw InputError("a SavedModel has no place for " + in_quotes(name) + ": a loaded model's signatures are there");
+  }
+  const PrimitiveValue& value = graph_.values.at(state.value.index);
+  const std::vector<Dimension> sizes = permute(value.sizes, axes);
+  const std::string argument = builder_.unique(identifier(state.names.at(0)));
+  result_.function.variables.push_back({state.names, value.type, known_sizes(sizes), state.trainable, argument});
+  result_.variable_axes.push_back(axes);
+  const std::string read = builder_.unique(argument + "_read");
+  result_.function.nodes.push_back({read, "ReadVariableOp", {argument}, {{"dtype", value.type}}});
+  return {read + ":" + output_name("ReadVariableOp") + ":0", value.type, sizes, axes};
+}
+
+void TensorflowWriter::bind(ValueId id, TensorflowValue value) {
+  const PrimitiveValue& described = graph_.values.at(id.index);
+  if (value.axes.size() != described.sizes.size()) throw InternalError("a value has other dimensions than it should");
+  value.type = described.type;
+  value.sizes = permute(described.sizes, value.axes);
+  values_[id] = std::move(value);
+}
+
+void TensorflowWriter::refuse(const PrimitiveNode& node, const std::string& why) const {
+  const std::string what = node.origin < program_.nodes.size() ? describe(program_.nodes[node.origin])
+                                                               : "operation " + std::to_string(node.origin);
+  throw InputError(what + " cannot be written into a TensorFlow SavedModel: " + why);
+}
+
+}  // namespace lockstep
