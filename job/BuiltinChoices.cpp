@@ -7,6 +7,36 @@
 
 namespace lockstep {
 
+namespace {
+
+std::vector<Reading> of_texts() {
+  return {{"model_layers"},     {"model_heads"},  {"model_width"},         {"model_mlp_width"},
+          {"model_vocabulary"}, {"model_length"}, {"model_dropout", "0.1"}};
+}
+
+}  // namespace
+
+const BuiltinChoices& builtin_programs() {
+  static const BuiltinChoices all = {
+      {.name = "mlp", .reads = {{"model_hidden"}, {"model_embeddings"}, {"model_dropout"}}},
+      {.name = "cnn", .reads = {{"model_channels"}, {"model_hidden"}, {"model_norm"}, {"model_dropout"}}},
+      {.name = "resnet18", .reads = {{"model_small_images"}}},
+      {.name = "resnet34", .reads = {{"model_small_images"}}},
+      {.name = "resnet50", .reads = {{"model_small_images"}}},
+      {.name = "resnet101", .reads = {{"model_small_images"}}},
+      {.name = "vit",
+       .reads = {{"model_patch_size"},
+                 {"model_layers"},
+                 {"model_heads"},
+                 {"model_width"},
+                 {"model_mlp_width"},
+                 {"model_dropout", "0"}}},
+      {.name = "gpt", .reads = of_texts()},
+      {.name = "bert", .reads = of_texts()},
+  };
+  return all;
+}
+
 const BuiltinChoices& builtin_optimizers() {
   static const BuiltinChoices all = {
       {.name = "sgd", .reads = {{"momentum"}, {"nesterov"}}},

@@ -1,5 +1,6 @@
-// The optimizers and the schedules of the learning rate that are built in, as hyperparameters know them. What they
-// compute is said in the engine, in built_in_optimizers() and built_in_schedules(), which list the same names.
+// The programs, the optimizers and the schedules of the learning rate that are built in, as hyperparameters know them.
+// What they compute is said in the engine, in built_in_programs(), built_in_optimizers() and built_in_schedules(),
+// which list the same names.
 #pragma once
 
 #include <optional>
@@ -25,6 +26,7 @@ struct BuiltinChoice {
 
 using BuiltinChoices = std::vector<BuiltinChoice>;
 
+const BuiltinChoices& builtin_programs();
 const BuiltinChoices& builtin_optimizers();
 const BuiltinChoices& builtin_schedules();
 

@@ -18,11 +18,6 @@ using H = Hyperparameters;
 
 constexpr Range kCosine{.least = -1, .below = 1};
 
-std::string only_with_builtin(const H& h) {
-  return h.model.ends_with(".pt2") ? "the program comes from " + h.model : "";
-}
-std::string only_with_cnn(const H& h) { return h.model == "mlp" ? "mlp does not use it" : only_with_builtin(h); }
-
 std::string only_with_weights(const H& h) { return h.initial_weights.empty() ? "there are no initial_weights" : ""; }
 
 std::string on_cpu(const H& h) { return h.device == DeviceKind::kCpu ? "device=cpu" : ""; }
@@ -35,15 +30,48 @@ std::string only_with_files(const H& h) { return h.data == Data::kSynthetic ? "d
 bool has_no_end(const H& h) { return !builtin_choice(builtin_schedules(), h.schedule).has_end; }
 bool always(const H&) { return true; }
 
-std::vector<HyperparameterRow> model_rows() {
-  return {model_row().changeable(),  // the program itself is compared, wherever its file lies
-          integers("model_channels", &H::model_channels, "cnn: channels of each conv block.").unless(only_with_cnn),
-          integers("model_hidden", &H::model_hidden, "mlp, cnn: widths of the hidden linear layers.")
-              .unless(only_with_builtin),
-          choice("model_norm", &H::model_norm, "cnn: normalization after each convolution.").unless(only_with_cnn),
-          real("model_dropout", &H::model_dropout, kShare, "mlp, cnn: probability of dropping an activation.")
-              .unless(only_with_builtin),
-          texts("allow_operators", &H::allow_operators,
+// What a program of a file does not read, and not every built-in one.
+HyperparameterRow of_programs(HyperparameterRow row) {
+  row = read_by("model", &H::model, builtin_programs(), std::move(row));
+  row.idle = [builtin = row.idle](const H& h) {
+    return h.model.ends_with(".pt2") ? "the program comes from " + h.model : builtin(h);
+  };
+  return row;
+}
+
+std::vector<HyperparameterRow> program_rows() {
+  constexpr std::int64_t kMostWidth = 1 << 20;
+  return {
+      model_row().changeable(),  // the program itself is compared, wherever its file lies
+      of_programs(integers("model_channels", &H::model_channels, "channels of each conv block.")),
+      of_programs(integers("model_hidden", &H::model_hidden, "widths of the hidden linear layers.")),
+      of_programs(embeddings_row()).unnamed_means(nlohmann::json::array()),
+      of_programs(choice("model_norm", &H::model_norm, "normalization after each convolution.")),
+      of_programs(boolean("model_small_images", &H::model_small_images,
+                          "begins with a 3×3 convolution of stride 1 and no max-pool, for images of up to 64 pixels."))
+          .unnamed_means(false),
+      of_programs(integer("model_patch_size", &H::model_patch_size, 1, kMostWidth, "rows and columns of a patch."))
+          .unnamed_means(16),
+      of_programs(integer("model_layers", &H::model_layers, 1, 10000, "transformer layers.")).unnamed_means(12),
+      of_programs(integer("model_heads", &H::model_heads, 1, kMostWidth, "heads of attention.")).unnamed_means(12),
+      of_programs(
+          integer("model_width", &H::model_width, 1, kMostWidth, "width of a token's vector, all heads together."))
+          .unnamed_means(768),
+      of_programs(integer("model_mlp_width", &H::model_mlp_width, 0, kMostWidth,
+                          "width between the two linear layers of a transformer layer; 0: four times model_width."))
+          .unnamed_means(0),
+      of_programs(integer("model_vocabulary", &H::model_vocabulary, 0, std::int64_t{1} << 31,
+                          "how many different tokens there are; 0: up to the largest of the training channel."))
+          .unnamed_means(0),
+      of_programs(integer("model_length", &H::model_length, 0, std::int64_t{1} << 31,
+                          "most tokens of a text, and how many a window of a file of tokens has; 0: as many as the "
+                          "training channel's."))
+          .unnamed_means(0),
+      of_programs(real("model_dropout", &H::model_dropout, kShare, "probability of dropping an activation."))};
+}
+
+std::vector<HyperparameterRow> weight_rows() {
+  return {texts("allow_operators", &H::allow_operators,
                 "Operators of a .pt2 program, as in aten.foo.default, that run although Lockstep does not know "
                 "that they only compute on tensors.")
               .unless([](const H& h) { return h.model.ends_with(".pt2") ? "" : "a built-in program does not use it"; })
@@ -191,7 +219,7 @@ std::vector<HyperparameterRow> data_rows() {
   return {
       choice("data", &H::data,
              "Where samples come from: files of the channels, or random ones that fit the program; built-in "
-             "programs then take 1×28×28 and return 10 numbers."),
+             "programs then take 1×28×28, or texts of model_length, and return 10 numbers, or one for each token."),
       columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
       fields_row().unless(only_with_files).unnamed_means(nlohmann::json::object()),
       real("validation_share", &H::validation_share, kShare,
@@ -348,8 +376,9 @@ std::vector<HyperparameterRow> host_rows() {
 const std::vector<HyperparameterRow>& hyperparameter_table() {
   static const std::vector<HyperparameterRow> table = [] {
     std::vector<HyperparameterRow> all;
-    for (const auto& rows : {model_rows(), length_rows(), loss_rows(), optimizer_rows(), schedule_rows(), data_rows(),
-                             evaluation_rows(), checkpoint_rows(), arithmetic_rows(), host_rows()}) {
+    for (const auto& rows :
+         {program_rows(), weight_rows(), length_rows(), loss_rows(), optimizer_rows(), schedule_rows(), data_rows(),
+          evaluation_rows(), checkpoint_rows(), arithmetic_rows(), host_rows()}) {
       std::ranges::copy(rows, std::back_inserter(all));
     }
     return all;

@@ -39,7 +39,7 @@ void set(Hyperparameters& hyperparameters, const HyperparameterRow& row, const j
   }
 }
 
-// The defaults that the chosen optimizer or schedule has of its own.
+// The defaults that the chosen program, optimizer or schedule has of its own.
 void set_own_defaults(Hyperparameters& hyperparameters, const BuiltinChoice& choice,
                       const std::vector<const HyperparameterRow*>& given) {
   for (const Reading& reading : choice.reads) {
@@ -74,6 +74,9 @@ Hyperparameters parse_hyperparameters(const RawHyperparameters& raw, const std::
     if (RawValue(value).is_null()) continue;
     set(hyperparameters, row, value);
     given.push_back(&row);
+  }
+  if (!hyperparameters.model.ends_with(".pt2")) {
+    set_own_defaults(hyperparameters, builtin_choice(builtin_programs(), hyperparameters.model), given);
   }
   set_own_defaults(hyperparameters, builtin_choice(builtin_optimizers(), hyperparameters.optimizer), given);
   set_own_defaults(hyperparameters, builtin_choice(builtin_schedules(), hyperparameters.schedule), given);

@@ -64,16 +64,34 @@ struct WeightName {
   std::string stored;
 };
 
+/// A column of integers whose numbers a program learns vectors for.
+struct EmbeddedColumn {
+  std::int64_t count = 0;  ///< its integers are 0 … count - 1; 0: as many as the training channel has
+  std::int64_t width = 0;  ///< of a vector; 0: by the count
+
+  bool operator==(const EmbeddedColumn&) const = default;
+};
+
 /// Field names are the hyperparameters' names. The table in HyperparameterTable.cpp gives each its sentence and its
 /// range; the initial values here are the defaults.
 struct Hyperparameters {
   // The model.
-  std::string model = "cnn";                         ///< a built-in program's name, or a path to a .pt2 file
-  std::vector<std::int64_t> model_channels{32, 64};  ///< cnn
-  std::vector<std::int64_t> model_hidden{128};       ///< mlp and cnn
-  Norm model_norm = Norm::kBatch;                    ///< cnn
-  double model_dropout = 0.25;                       ///< mlp and cnn
-  std::vector<std::string> allow_operators{};        ///< .pt2: that run though they are not known to be pure
+  std::string model = "cnn";  ///< a built-in program's name, or a path to a .pt2 file
+  // Of built-in programs; builtin_programs() says what each reads of these.
+  std::vector<std::int64_t> model_channels{32, 64};  ///< of each conv block
+  std::vector<std::int64_t> model_hidden{128};
+  std::map<std::string, EmbeddedColumn> model_embeddings{};  ///< by column
+  Norm model_norm = Norm::kBatch;
+  bool model_small_images = false;
+  std::int64_t model_patch_size = 16;
+  std::int64_t model_layers = 12;
+  std::int64_t model_heads = 12;
+  std::int64_t model_width = 768;
+  std::int64_t model_mlp_width = 0;   ///< 0: four times the width
+  std::int64_t model_vocabulary = 0;  ///< 0: as the training channel has it
+  std::int64_t model_length = 0;      ///< 0: as the training channel has it
+  double model_dropout = 0.25;
+  std::vector<std::string> allow_operators{};  ///< .pt2: that run though they are not known to be pure
   std::string initial_weights{};  ///< a safetensors file, or an index of several, over the program's own; "": none
   WeightsMatch initial_weights_match = WeightsMatch::kExact;
   std::vector<WeightName> weight_names{};  ///< what the program's tensors are called there; the first match counts

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "job/BuiltinChoices.h"
 #include "job/BuiltinNames.h"
 #include "job/HyperparameterKinds.h"
 #include "job/Json.h"
@@ -52,21 +53,66 @@ std::vector<std::pair<std::string, json>> named_values(const RawValue& raw) {
   return values;
 }
 
+// "4", "12x4", or "", which says nothing.
+std::optional<EmbeddedColumn> embedded_column(const std::string& text) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;
+  const auto size = [](const std::string& digits) {
+    const auto number = RawValue(digits).integer();
+    return number && *number >= 0 && *number <= kMost ? number : std::nullopt;
+  };
+  if (text.empty()) return EmbeddedColumn{};
+  const std::size_t cross = text.find('x');
+  const auto count = cross == std::string::npos ? std::optional(std::int64_t{0}) : size(text.substr(0, cross));
+  const auto width = size(cross == std::string::npos ? text : text.substr(cross + 1));
+  if (!count || !width) return std::nullopt;
+  return EmbeddedColumn{.count = *count, .width = *width};
+}
+
 }  // namespace
 
 HyperparameterRow model_row() {
   return {.name = "model",
-          .type = "mlp | cnn | path to a .pt2 file",
+          .type = join(names_of(builtin_programs()), " | ") + " | path to a .pt2 file",
           .help = "The program to train: a built-in one, or one that torch.export.save wrote.",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
-                hyperparameters.model = raw.text();
-                if (hyperparameters.model != "mlp" && hyperparameters.model != "cnn" &&
-                    !hyperparameters.model.ends_with(".pt2")) {
-                  throw InputError("expected mlp, cnn, or the path of a .pt2 file");
+                const std::vector<std::string> names = names_of(builtin_programs());
+                const std::string text = raw.text();
+                if (std::ranges::count(names, text) == 0 && !text.ends_with(".pt2")) {
+                  throw InputError("expected " + join(names, ", ") + ", or the path of a .pt2 file");
                 }
+                hyperparameters.model = text;
               },
           .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.model; },
+          .idle = {}};
+}
+
+HyperparameterRow embeddings_row() {
+  return {.name = "model_embeddings",
+          .type = "list of column, column=width or column=COUNTxWIDTH, or an object",
+          .help =
+              "columns of categories or integers that become learnt vectors beside the columns of numbers, as in "
+              "color,city=8; without a width it follows from the count, which is the training channel's if not given.",
+          .set =
+              [](Hyperparameters& hyperparameters, const RawValue& raw) {
+                std::map<std::string, EmbeddedColumn> columns;
+                for (const auto& [name, value] : named_values(raw)) {
+                  const auto sizes = embedded_column(RawValue(value).text());
+                  if (name.empty() || !sizes || !columns.emplace(name, *sizes).second) {
+                    throw InputError(
+                        "expected each column once, with the width of its vectors or COUNTxWIDTH, as in "
+                        "color=4,city=1000x16, or alone, as in color,city");
+                  }
+                }
+                hyperparameters.model_embeddings = std::move(columns);
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            json list = json::array();
+            for (const auto& [name, sizes] : hyperparameters.model_embeddings) {
+              list.push_back(name + "=" + std::to_string(sizes.count) + "x" + std::to_string(sizes.width));
+            }
+            return list;
+          },
           .idle = {}};
 }
 

@@ -8,6 +8,7 @@
 namespace lockstep {
 
 HyperparameterRow model_row();
+HyperparameterRow embeddings_row();
 HyperparameterRow seed_row();
 HyperparameterRow monitor_row();
 HyperparameterRow metrics_row();

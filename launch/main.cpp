@@ -21,7 +21,7 @@ constexpr const char* kUsage =
     "\n"
     "  train [JOB.json] [flags]      train a program across ranks; also without any argument, in a container\n"
     "  plan [JOB.json] [flags]       print hosts, ranks, paths and the exact command; start nothing\n"
-    "  model NAME -o FILE.pt2        write a built-in program (mlp, cnn)\n"
+    "  model NAME -o FILE.pt2        write a built-in program (mlp, cnn, resnet18, vit, gpt, bert, …)\n"
     "  export FILE.pt2 -o DIRECTORY  write artifacts of a program, also with the weights of a checkpoint\n"
     "  check DIRECTORY               whether artifacts are what was written, and compute what they computed then\n"
     "  inspect FILE [flags]          what a .pt2, a .safetensors or a channel directory holds\n"

@@ -1,19 +1,19 @@
 #include "engine/commands/ModelCommand.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
 #include "engine/program/Archive.h"
 #include "engine/program/BuiltinPrograms.h"
+#include "job/BuiltinChoices.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -22,8 +22,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The hyperparameters that a built-in program is made by.
-constexpr std::string_view kOfPrograms[] = {"model_channels", "model_hidden", "model_norm", "model_dropout", "seed"};
+// Whether a built-in program is made by it.
+bool is_of_programs(const std::string& hyperparameter) {
+  return hyperparameter == "seed" || !readers_of(builtin_programs(), hyperparameter).empty();
+}
 
 }  // namespace
 
@@ -34,15 +36,16 @@ int model_command(int count, const char* const* arguments) {
   std::map<std::string, std::string> given;
   CLI::App app("Writes a built-in program as a .pt2 archive, with initial values drawn from the seed.",
                "lockstep model");
-  app.add_option("NAME", name, "The program: " + join(builtin_program_names(), ", "))->required();
+  app.add_option("NAME", name, "The program: " + join(names_of(builtin_programs()), ", "))->required();
   app.add_option("-o,--output", output, "The file to write")->required();
-  app.add_option("--input_shape", sizes.input_shape, "Of one sample: channels,height,width")
+  app.add_option("--input_shape", sizes.input_shape,
+                 "Of one sample: channels,height,width; of texts model_length says it")
       ->delimiter(',')
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--classes", sizes.classes, "Width of the output")->check(CLI::PositiveNumber)->capture_default_str();
   for (const HyperparameterDescription& row : describe_hyperparameters()) {
-    if (std::ranges::count(kOfPrograms, row.name) == 0) continue;
+    if (!is_of_programs(row.name)) continue;
     app.add_option("--" + row.name, given[row.name], row.help)->type_name(row.type)->default_str(row.default_value);
   }
   try {
@@ -51,8 +54,10 @@ int model_command(int count, const char* const* arguments) {
     return app.exit(error) == 0 ? kExitDone : kExitBadInput;
   }
   std::erase_if(given, [](const auto& flag) { return flag.second.empty(); });
-  BuiltinOptions options = builtin_options(hyperparameters_from_json(given));
-  options.input_shape = sizes.input_shape;
+  RawHyperparameters raw(given.begin(), given.end());
+  raw["model"] = built_in_program(name).name;
+  BuiltinOptions options = builtin_options(parse_hyperparameters(raw));
+  options.input_shape = options.length > 0 ? std::vector{options.length} : sizes.input_shape;
   options.classes = sizes.classes;
   const Program program = build_builtin_program(name, options);
   const fs::path file = fs::absolute(output);

@@ -187,6 +187,14 @@ void ProgramSamples::find_classes() {
   classes_ = most + 1;
 }
 
+std::int64_t ProgramSamples::count(const Column& input) const {
+  if (!is_integer(input.transform.to())) return 0;
+  if (bound(input) > 0 || large(input)) return bound(input);
+  std::int64_t most = -1;
+  visit_integers(input.field, [&](std::int64_t, std::int64_t value) { most = std::max(most, value); });
+  return most + 1;
+}
+
 void ProgramSamples::widen_classes(std::int64_t classes) {
   const bool looked_at = classes_ > 0 || size() == 0;
   if (looked_at) classes_ = std::max(classes_, classes);

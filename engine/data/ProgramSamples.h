@@ -50,6 +50,10 @@ class ProgramSamples {
   /// What the field of a column is bounded by, or 0 when that is not known.
   std::int64_t bound(const Column& column) const { return dataset_->spec().fields[column.field].bound; }
 
+  /// How many integers from 0 on an input may hold: as its field says, else 1 + the largest of these samples. 0 for
+  /// other inputs, and where they are too many to look at.
+  std::int64_t count(const Column& input) const;
+
   /// The same samples, whose float32 inputs of bytes stay bytes, where they are normalized alike or by up to four
   /// channels: a quarter to move. Column::pixels then says what is
   /// left to do with them.

@@ -5,46 +5,56 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/program/GraphBuilder.h"
+#include "job/BuiltinChoices.h"
 
 namespace lockstep {
+
+bool BuiltinOptions::has(const std::string& optional_input) const {
+  return std::ranges::count(optional_inputs, optional_input) > 0;
+}
+
+std::vector<BuiltinInput> one_input_of_numbers(const BuiltinOptions&) { return {{.name = "x"}}; }
+
+const std::vector<BuiltinProgram>& built_in_programs() {
+  static const std::vector<BuiltinProgram> all = {
+      mlp_program(),       cnn_program(), resnet_program(18), resnet_program(34), resnet_program(50),
+      resnet_program(101), vit_program(), gpt_program(),      bert_program(),
+  };
+  return all;
+}
+
+bool is_builtin_program(const std::string& name) {
+  return std::ranges::find(built_in_programs(), name, &BuiltinProgram::name) != built_in_programs().end();
+}
+
+const BuiltinProgram& built_in_program(const std::string& name) {
+  const auto found = std::ranges::find(built_in_programs(), name, &BuiltinProgram::name);
+  if (found != built_in_programs().end()) return *found;
+  throw InputError(in_quotes(name) + " is no built-in program; there are: " + join(names_of(builtin_programs()), ", "));
+}
 
 BuiltinOptions builtin_options(const Hyperparameters& hyperparameters) {
   return {.channels = hyperparameters.model_channels,
           .hidden = hyperparameters.model_hidden,
           .batch_norm = hyperparameters.model_norm == Norm::kBatch,
           .dropout = hyperparameters.model_dropout,
-          .seed = hyperparameters.seed};
+          .seed = hyperparameters.seed,
+          .small_images = hyperparameters.model_small_images,
+          .patch_size = hyperparameters.model_patch_size,
+          .layers = hyperparameters.model_layers,
+          .heads = hyperparameters.model_heads,
+          .width = hyperparameters.model_width,
+          .mlp_width = hyperparameters.model_mlp_width,
+          .vocabulary = hyperparameters.model_vocabulary,
+          .length = hyperparameters.model_length,
+          .embeddings = hyperparameters.model_embeddings};
 }
 
-std::vector<std::string> builtin_program_names() { return {"mlp", "cnn"}; }
-
-bool is_builtin_program(const std::string& name) { return std::ranges::count(builtin_program_names(), name) > 0; }
-
 Program build_builtin_program(const std::string& name, const BuiltinOptions& options) {
-  if (!is_builtin_program(name)) {
-    throw InputError(in_quotes(name) + " is no built-in program; there are: " + join(builtin_program_names(), ", "));
-  }
+  const BuiltinProgram& program = built_in_program(name);
   GraphBuilder graph(options.seed);
-  GraphBuilder::Value x = graph.input("x", options.input_shape);
-  const auto dropout = [&] {
-    if (options.dropout > 0) x = graph.dropout(x, options.dropout);
-  };
-  if (name == "cnn") {
-    for (std::size_t i = 0; i < options.channels.size(); ++i) {
-      const std::string block = "block" + std::to_string(i + 1);
-      x = graph.conv2d(x, block + ".conv", options.channels[i], 3, 1);
-      if (options.batch_norm) x = graph.batch_norm(x, block + ".norm");
-      x = graph.max_pool2d(graph.relu(x), 2);
-      dropout();
-    }
-  }
-  if (x.sizes.size() != 1) x = graph.flatten(x);
-  for (std::size_t i = 0; i < options.hidden.size(); ++i) {
-    x = graph.relu(graph.linear(x, "fc" + std::to_string(i + 1), options.hidden[i]));
-    dropout();
-  }
-  x = graph.linear(x, "fc" + std::to_string(options.hidden.size() + 1), options.classes);
-  return graph.build(name, x);
+  const GraphValue output = program.build(graph, options);
+  return graph.build(name, output);
 }
 
 }  // namespace lockstep

@@ -5,9 +5,9 @@
 #include <torch/version.h>
 
 #include <algorithm>
-#include <cmath>
-#include <functional>
-#include <numeric>
+#include <array>
+#include <string_view>
+#include <utility>
 
 #include "common/Error.h"
 #include "common/Text.h"
@@ -16,47 +16,39 @@
 namespace lockstep {
 
 using nlohmann::json;
-using Sizes = std::vector<std::int64_t>;
 
 namespace {
 
 constexpr const char* kBatch = "s0";
+constexpr const char* kLength = "s1";
+constexpr std::int64_t kExampleBatch = 2;
 
-std::int64_t product(const Sizes& sizes) {
-  return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>());
+constexpr std::array<std::string_view, 35> kPythonsWords = {
+    "False",    "None",     "True",   "and",    "as",   "assert", "async",  "await", "break",
+    "class",    "continue", "def",    "del",    "elif", "else",   "except", "for",   "from",
+    "global",   "if",       "import", "in",     "is",   "lambda", "not",    "or",    "finally",
+    "nonlocal", "pass",     "raise",  "return", "try",  "while",  "with",   "yield"};
+
+bool is_python_name(const std::string& name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  return !name.empty() && letter(name.front()) &&
+         std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); }) &&
+         std::ranges::find(kPythonsWords, name) == kPythonsWords.end();
 }
 
-json int_entries(const Sizes& values) {
-  json list = json::array();
-  for (const std::int64_t value : values) list.push_back({{"as_int", value}});
-  return list;
+// `factor` times a symbol, as the exporter writes expressions (sympy.srepr). `hint`: the symbol's size in the example.
+json expression(const char* symbol, std::int64_t hint, std::int64_t factor = 1) {
+  const std::string name = std::string("Symbol('") + symbol + "', positive=True, integer=True)";
+  return {{"expr_str", factor == 1 ? name : "Mul(Integer(" + std::to_string(factor) + "), " + name + ")"},
+          {"hint", {{"as_int", hint * factor}}}};
 }
-
-Sizes contiguous_strides(const Sizes& sizes) {
-  Sizes strides(sizes.size(), 1);
-  for (std::size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * sizes[i];
-  return strides;
-}
-
-void require(bool condition, const std::string& layer, const std::string& expected, const Sizes& found) {
-  if (condition) return;
-  throw InputError("layer " + layer + " takes " + expected + ", not batch × " + join(found, " × "));
-}
-
-NamedArgument tensor(const std::string& name, const std::string& value) { return {name, TensorName{value}, false}; }
 
 // A program calls one module: its inputs are its positional arguments and it returns one tensor.
-json module_call_graph(const std::vector<GraphInput>& inputs) {
-  json leaves = json::array();
-  json names = json::array();
-  for (const GraphInput& input : inputs) {
-    leaves.push_back({{"type", nullptr}, {"context", nullptr}, {"children_spec", json::array()}});
-    names.push_back(input.value);
-  }
-  const json tuple = {{"type", "builtins.tuple"}, {"context", "null"}, {"children_spec", leaves}};
+json module_call_graph(const std::vector<std::string>& names) {
+  const json leaf = {{"type", nullptr}, {"context", nullptr}, {"children_spec", json::array()}};
+  const json tuple = {{"type", "builtins.tuple"}, {"context", "null"}, {"children_spec", json(names.size(), leaf)}};
   const json dict = {{"type", "builtins.dict"}, {"context", "[]"}, {"children_spec", json::array()}};
   const json arguments = {{"type", "builtins.tuple"}, {"context", "null"}, {"children_spec", {tuple, dict}}};
-  const json leaf = {{"type", nullptr}, {"context", nullptr}, {"children_spec", json::array()}};
   const json signature = {{"inputs", json::array()},
                           {"outputs", json::array()},
                           {"in_spec", json::array({1, arguments}).dump()},
@@ -69,9 +61,39 @@ json module_call_graph(const std::vector<GraphInput>& inputs) {
 
 GraphBuilder::GraphBuilder(std::uint64_t seed) : generator_(at::detail::createCPUGenerator(seed)) {}
 
-void GraphBuilder::describe_value(const std::string& name, at::ScalarType type, const json& sizes, const json& strides,
-                                  bool requires_grad) {
-  tensor_values_[name] = {{"dtype", scalar_type_to_archive(type)},
+std::string GraphBuilder::unused_name(const std::string& base) {
+  std::string name;
+  do {
+    const int uses = name_uses_[base]++;
+    name = uses == 0 ? base : base + "_" + std::to_string(uses);
+  } while (tensor_values_.contains(name) || size_values_.contains(name));
+  return name;
+}
+
+void GraphBuilder::describe(const std::string& name, const Result& result, bool requires_grad) {
+  json sizes = json::array();
+  json strides = json::array();
+  std::int64_t stride = 1;
+  bool long_stride = false;  // times the open length
+  for (std::size_t i = result.sizes.size(); i-- > 0;) {
+    const std::int64_t size = result.sizes[i];
+    sizes.push_back(size == kOpen ? json{{"as_expr", expression(kLength, longest_)}} : json{{"as_int", size}});
+    strides.push_back(long_stride ? json{{"as_expr", expression(kLength, longest_, stride)}}
+                                  : json{{"as_int", stride}});
+    if (size == kOpen) {
+      long_stride = true;
+    } else {
+      stride *= size;
+    }
+  }
+  if (result.batched) {
+    sizes.push_back({{"as_expr", expression(kBatch, kExampleBatch)}});
+    strides.push_back(long_stride ? json{{"as_expr", expression(kLength, longest_, stride)}}
+                                  : json{{"as_int", stride}});
+  }
+  std::ranges::reverse(sizes);
+  std::ranges::reverse(strides);
+  tensor_values_[name] = {{"dtype", scalar_type_to_archive(result.type)},
                           {"sizes", sizes},
                           {"requires_grad", requires_grad},
                           {"device", {{"type", "cpu"}, {"index", nullptr}}},
@@ -80,126 +102,83 @@ void GraphBuilder::describe_value(const std::string& name, at::ScalarType type, 
                           {"layout", 7}};
 }
 
-std::string GraphBuilder::state(const std::string& name, InputKind kind, const at::Tensor& tensor) {
-  std::string value = (kind == InputKind::kParameter ? "p_" : "b_") + name;
+GraphBuilder::Value GraphBuilder::state(const std::string& name, InputKind kind, const at::Tensor& tensor) {
+  const bool trained = kind == InputKind::kParameter;
+  std::string value = (trained ? "p_" : "b_") + name;
   std::ranges::replace(value, '.', '_');
-  describe_value(value, tensor.scalar_type(), int_entries(tensor.sizes().vec()), int_entries(tensor.strides().vec()),
-                 kind == InputKind::kParameter);
+  value = unused_name(value);
+  Sizes sizes = tensor.sizes().vec();
+  describe(value, {.sizes = sizes, .batched = false, .type = tensor.scalar_type()}, trained);
   state_inputs_.push_back({kind, value, name, true});
-  state_[name] = tensor.set_requires_grad(kind == InputKind::kParameter);
-  return value;
+  state_[name] = tensor;
+  return {.name = value, .sizes = std::move(sizes), .batched = false};
 }
 
-// torch.nn.Conv2d and Linear draw weight and bias from U(-1/√fan_in, 1/√fan_in): kaiming_uniform_ with a = √5.
-std::string GraphBuilder::parameter(const std::string& name, const Sizes& sizes, double bound) {
+GraphBuilder::Value GraphBuilder::parameter(const std::string& name, const Sizes& sizes, const Initial& initial) {
   try {
-    return state(name, InputKind::kParameter, at::empty(sizes).uniform_(-bound, bound, generator_));
+    at::Tensor tensor = at::empty(sizes);
+    initial(tensor, generator_);
+    return state(name, InputKind::kParameter, tensor.set_requires_grad(true));
   } catch (const c10::Error& error) {
     rethrow(error, "the parameter " + name + " of " + join(sizes, " × ") + " numbers cannot be made");
   }
 }
 
-GraphBuilder::Value GraphBuilder::add(const std::string& op, const std::string& overload,
-                                      std::vector<NamedArgument> inputs, Sizes sizes) {
-  const int uses = name_uses_[op]++;
-  const std::string name = uses == 0 ? op : op + "_" + std::to_string(uses);
-  json all_sizes = int_entries(sizes);
-  const json batch = {{"expr_str", std::string("Symbol('") + kBatch + "', positive=True, integer=True)"},
-                      {"hint", {{"as_int", 2}}}};
-  all_sizes.insert(all_sizes.begin(), json{{"as_expr", batch}});
-  Sizes with_batch = sizes;
-  with_batch.insert(with_batch.begin(), 1);
-  describe_value(name, at::kFloat, all_sizes, int_entries(contiguous_strides(with_batch)), false);
-  if (!overload.empty()) {
-    nodes_.push_back({.target = "torch.ops.aten." + op + "." + overload,
-                      .inputs = std::move(inputs),
-                      .outputs = {TensorName{name}},
+GraphBuilder::Value GraphBuilder::buffer(const std::string& name, const at::Tensor& tensor) {
+  return state(name, InputKind::kBuffer, tensor);
+}
+
+GraphBuilder::Value GraphBuilder::tied(const std::string& name, const Value& parameter) {
+  const auto known = std::ranges::find(state_inputs_, parameter.name, &GraphInput::value);
+  return state(name, InputKind::kParameter, state_.at(known->state_name));
+}
+
+GraphBuilder::Value GraphBuilder::input(const std::string& name, Sizes sizes, at::ScalarType type) {
+  if (!is_python_name(name) || tensor_values_.contains(name)) {
+    throw InputError(in_quotes(name) +
+                     " cannot be the name of an input: it is another input's, or none that Python takes (letters, "
+                     "digits and _, but for Python's own words); give it another name with fields or columns");
+  }
+  user_inputs_.push_back({.name = unused_name(name), .sizes = sizes});
+  describe(name, {.sizes = std::move(sizes), .type = type}, false);
+  return user_inputs_.back();
+}
+
+NamedArgument GraphBuilder::tensor(const std::string& argument, const Value& value) {
+  return {argument, TensorName{value.name}, false};
+}
+
+GraphBuilder::Value GraphBuilder::node(const std::string& op, std::vector<NamedArgument> inputs, Result result) {
+  const std::string name = unused_name(op.substr(0, op.find('.')));
+  describe(name, result, false);
+  nodes_.push_back({.target = "torch.ops.aten." + op,
+                    .inputs = std::move(inputs),
+                    .outputs = {TensorName{name}},
+                    .metadata = json::object(),
+                    .name = name});
+  return {.name = name, .sizes = std::move(result.sizes), .batched = result.batched};
+}
+
+SymInt GraphBuilder::size(std::int64_t size) { return size == kOpen ? found_size(kLength) : SymInt(size); }
+
+SymInt GraphBuilder::batch_size() { return found_size(kBatch); }
+
+SymInt GraphBuilder::found_size(const std::string& symbol) {
+  if (const auto known = found_sizes_.find(symbol); known != found_sizes_.end()) return known->second;
+  for (const Value& input : user_inputs_) {
+    const auto length = std::ranges::find(input.sizes, kOpen);
+    if (symbol == kLength && length == input.sizes.end()) continue;
+    const std::int64_t dimension = symbol == kBatch ? 0 : 1 + (length - input.sizes.begin());
+    const std::string name = unused_name("sym_size_int");
+    size_values_[name] = tensor_values_.at(input.name).at("sizes").at(static_cast<std::size_t>(dimension));
+    nodes_.push_back({.target = "torch.ops.aten.sym_size.int",
+                      .inputs = {tensor("self", input), {"dim", dimension, false}},
+                      .outputs = {SymInt(name)},
                       .metadata = json::object(),
                       .name = name});
+    return found_sizes_[symbol] = name;
   }
-  return {name, std::move(sizes)};
-}
-
-GraphBuilder::Value GraphBuilder::input(const std::string& name, Sizes sizes) {
-  user_inputs_.push_back({InputKind::kUserInput, name, "", true});
-  return add(name, "", {}, std::move(sizes));
-}
-
-GraphBuilder::Value GraphBuilder::conv2d(const Value& x, const std::string& layer, std::int64_t channels,
-                                         std::int64_t kernel, std::int64_t padding) {
-  require(x.sizes.size() == 3, layer, "batch × channels × height × width", x.sizes);
-  const std::int64_t height = x.sizes[1] + 2 * padding - kernel + 1;
-  const std::int64_t width = x.sizes[2] + 2 * padding - kernel + 1;
-  require(height > 0 && width > 0, layer, "images of at least the kernel's size", x.sizes);
-  const double bound = 1 / std::sqrt(static_cast<double>(x.sizes[0] * kernel * kernel));
-  const std::string weight = parameter(layer + ".weight", {channels, x.sizes[0], kernel, kernel}, bound);
-  const std::string bias = parameter(layer + ".bias", {channels}, bound);
-  return add("conv2d", "default",
-             {tensor("input", x.name),
-              tensor("weight", weight),
-              tensor("bias", bias),
-              {"stride", Sizes{1, 1}, false},
-              {"padding", Sizes{padding, padding}, false}},
-             {channels, height, width});
-}
-
-GraphBuilder::Value GraphBuilder::batch_norm(const Value& x, const std::string& layer) {
-  require(x.sizes.size() == 3, layer, "batch × channels × height × width", x.sizes);
-  const std::int64_t channels = x.sizes[0];
-  const std::string weight = state(layer + ".weight", InputKind::kParameter, at::ones({channels}));
-  const std::string bias = state(layer + ".bias", InputKind::kParameter, at::zeros({channels}));
-  const std::string mean = state(layer + ".running_mean", InputKind::kBuffer, at::zeros({channels}));
-  const std::string var = state(layer + ".running_var", InputKind::kBuffer, at::ones({channels}));
-  const std::string count = state(layer + ".num_batches_tracked", InputKind::kBuffer, at::zeros({}, at::kLong));
-  const int uses = name_uses_["add_"]++;
-  const std::string counted = uses == 0 ? "add_" : "add__" + std::to_string(uses);
-  describe_value(counted, at::kLong, json::array(), json::array(), false);
-  nodes_.push_back({.target = "torch.ops.aten.add_.Tensor",
-                    .inputs = {tensor("self", count), {"other", std::int64_t{1}, false}},
-                    .outputs = {TensorName{counted}},
-                    .metadata = json::object(),
-                    .name = counted});
-  return add("batch_norm", "default",
-             {tensor("input", x.name),
-              tensor("weight", weight),
-              tensor("bias", bias),
-              tensor("running_mean", mean),
-              tensor("running_var", var),
-              {"training", true, false},
-              {"momentum", 0.1, false},
-              {"eps", 1e-5, false},
-              {"cudnn_enabled", true, false}},
-             x.sizes);
-}
-
-GraphBuilder::Value GraphBuilder::linear(const Value& x, const std::string& layer, std::int64_t features) {
-  require(x.sizes.size() == 1, layer, "batch × features", x.sizes);
-  const double bound = 1 / std::sqrt(static_cast<double>(x.sizes[0]));
-  const std::string weight = parameter(layer + ".weight", {features, x.sizes[0]}, bound);
-  const std::string bias = parameter(layer + ".bias", {features}, bound);
-  return add("linear", "default", {tensor("input", x.name), tensor("weight", weight), tensor("bias", bias)},
-             {features});
-}
-
-GraphBuilder::Value GraphBuilder::relu(const Value& x) {
-  return add("relu", "default", {tensor("self", x.name)}, x.sizes);
-}
-
-GraphBuilder::Value GraphBuilder::max_pool2d(const Value& x, std::int64_t kernel) {
-  require(x.sizes.size() == 3 && x.sizes[1] >= kernel && x.sizes[2] >= kernel, "max_pool2d",
-          "images of at least " + std::to_string(kernel) + " × " + std::to_string(kernel), x.sizes);
-  return add("max_pool2d", "default", {tensor("self", x.name), {"kernel_size", Sizes{kernel, kernel}, false}},
-             {x.sizes[0], x.sizes[1] / kernel, x.sizes[2] / kernel});
-}
-
-GraphBuilder::Value GraphBuilder::dropout(const Value& x, double probability) {
-  return add("dropout", "default", {tensor("input", x.name), {"p", probability, false}, {"train", true, false}},
-             x.sizes);
-}
-
-GraphBuilder::Value GraphBuilder::flatten(const Value& x) {
-  return add("flatten", "using_ints", {tensor("self", x.name), {"start_dim", std::int64_t{1}, false}},
-             {product(x.sizes)});
+  throw InternalError("no input has the size " + symbol);
 }
 
 Program GraphBuilder::build(const std::string& name, const Value& output) {
@@ -207,19 +186,25 @@ Program GraphBuilder::build(const std::string& name, const Value& output) {
   std::ranges::stable_sort(state_inputs_, {}, &GraphInput::kind);
   Graph graph;
   graph.inputs = state_inputs_;
-  graph.inputs.insert(graph.inputs.end(), user_inputs_.begin(), user_inputs_.end());
+  std::vector<std::string> names;
+  for (const Value& input : user_inputs_) {
+    names.push_back(input.name);
+    graph.inputs.push_back({InputKind::kUserInput, input.name, "", true});
+  }
   graph.outputs = {output.name};
   graph.nodes = nodes_;
-  const json body = {{"tensor_values", tensor_values_},     {"sym_int_values", json::object()},
+  json ranges = {{kBatch, {{"min_val", 1}, {"max_val", nullptr}}}};
+  if (longest_ > 0) ranges[kLength] = {{"min_val", 1}, {"max_val", longest_}};
+  const json body = {{"tensor_values", tensor_values_},     {"sym_int_values", size_values_},
                      {"sym_bool_values", json::object()},   {"sym_float_values", json::object()},
                      {"custom_obj_values", json::object()}, {"is_single_tensor_return", false}};
   graph.document = {{"graph_module",
                      {{"graph", body},
-                      {"module_call_graph", module_call_graph(user_inputs_)},
+                      {"module_call_graph", module_call_graph(names)},
                       {"metadata", json::object()},
                       {"treespec_namedtuple_fields", json::object()}}},
                     {"opset_version", {{"aten", 10}}},
-                    {"range_constraints", {{kBatch, {{"min_val", 1}, {"max_val", nullptr}}}}},
+                    {"range_constraints", ranges},
                     {"schema_version", {{"major", 8}, {"minor", 17}}},
                     {"verifiers", {"TRAINING"}},
                     {"torch_version", TORCH_VERSION},

@@ -9,56 +9,71 @@
 #include <string>
 #include <vector>
 
+#include "engine/program/InitialValues.h"
 #include "engine/program/Program.h"
 
 namespace lockstep {
 
-/// Builds a program layer by layer, in its training form, float32, with a batch dimension of free size.
+/// Builds a program node by node, in its training form, float32, with a batch dimension of free size, and, if asked
+/// for, sequences of free length.
 ///
 /// Holds the graph so far, the state with its initial values, and the generator they are drawn from: the same seed
-/// gives the same program. Layers are initialized as torch.nn initializes them. Each layer method checks the shape it
-/// is given (InputError names the layer) and returns the value it computes; `build` ends it.
+/// gives the same program. `input`, `parameter`, `node` and the layers of Layers.h make values; `build` ends it.
 class GraphBuilder {
  public:
+  using Sizes = std::vector<std::int64_t>;
+  static constexpr std::int64_t kOpen = -1;  ///< a size: the length that open_length speaks of
+
   /// A tensor in the graph. Sizes leave the batch dimension out.
   struct Value {
     std::string name;
-    std::vector<std::int64_t> sizes;
+    Sizes sizes;
+    bool batched = true;  ///< false: a parameter or a buffer, or a part of one
+  };
+  /// What a node returns.
+  struct Result {
+    Sizes sizes;
+    bool batched = true;
+    at::ScalarType type = at::kFloat;
   };
 
   explicit GraphBuilder(std::uint64_t seed);
 
-  Value input(const std::string& name, std::vector<std::int64_t> sizes);
+  /// One size of inputs, kOpen, is free: from 1 to `most`.
+  void open_length(std::int64_t most) { longest_ = most; }
+  /// Throws InputError for a name that cannot be one of Python's, as inputs of torch.export's programs are named.
+  Value input(const std::string& name, Sizes sizes, at::ScalarType type = at::kFloat);
+  Value parameter(const std::string& name, const Sizes& sizes, const Initial& initial);
+  Value buffer(const std::string& name, const at::Tensor& tensor);
+  /// The same parameter under another name.
+  Value tied(const std::string& name, const Value& parameter);
 
-  /// Parameters `layer.weight` [channels, in, kernel, kernel] and `layer.bias`; stride 1.
-  Value conv2d(const Value& x, const std::string& layer, std::int64_t channels, std::int64_t kernel,
-               std::int64_t padding);
-  /// Parameters and running statistics of torch.nn.BatchNorm2d under `layer.`; momentum 0.1, epsilon 1e-5.
-  Value batch_norm(const Value& x, const std::string& layer);
-  /// Parameters `layer.weight` [features, in] and `layer.bias`.
-  Value linear(const Value& x, const std::string& layer, std::int64_t features);
-  Value relu(const Value& x);
-  Value max_pool2d(const Value& x, std::int64_t kernel);  ///< stride = kernel, no padding
-  Value dropout(const Value& x, double probability);
-  Value flatten(const Value& x);  ///< all dimensions but the batch
+  /// A call of an ATen operator: "add.Tensor". Values of `inputs` are named by `tensor`.
+  Value node(const std::string& op, std::vector<NamedArgument> inputs, Result result);
+  static NamedArgument tensor(const std::string& argument, const Value& value);
+  /// A size of sample: what is known now, else what a node finds when the program runs.
+  SymInt size(std::int64_t size);
+  /// The number of samples, which a node finds.
+  SymInt batch_size();
 
   Program build(const std::string& name, const Value& output);
 
  private:
-  std::string parameter(const std::string& name, const std::vector<std::int64_t>& sizes, double bound);
-  std::string state(const std::string& name, InputKind kind, const at::Tensor& tensor);
-  Value add(const std::string& op, const std::string& overload, std::vector<NamedArgument> inputs,
-            std::vector<std::int64_t> sizes);
-  void describe_value(const std::string& name, at::ScalarType type, const nlohmann::json& sizes,
-                      const nlohmann::json& strides, bool requires_grad);
+  std::string unused_name(const std::string& base);
+  Value state(const std::string& name, InputKind kind, const at::Tensor& tensor);
+  void describe(const std::string& name, const Result& result, bool requires_grad);
+  SymInt found_size(const std::string& symbol);
 
   at::Generator generator_;
+  std::int64_t longest_ = 0;
   std::map<std::string, at::Tensor> state_;
   std::vector<GraphInput> state_inputs_;
-  std::vector<GraphInput> user_inputs_;
+  std::vector<Value> user_inputs_;
   std::vector<Node> nodes_;
   std::map<std::string, int> name_uses_;
+  std::map<std::string, std::string> found_sizes_;  ///< symbol → the value of the node that finds it
   nlohmann::json tensor_values_ = nlohmann::json::object();
+  nlohmann::json size_values_ = nlohmann::json::object();
 };
 
 }  // namespace lockstep

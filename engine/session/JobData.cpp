@@ -14,6 +14,7 @@
 #include "engine/data/MadeUpTargets.h"
 #include "engine/data/MixedDataset.h"
 #include "engine/data/Variation.h"
+#include "engine/session/BuiltinFit.h"
 #include "engine/session/FittingSamples.h"
 #include "engine/session/ProgramInputs.h"
 #include "engine/session/SetUpPhase.h"
@@ -53,6 +54,11 @@ std::optional<std::int64_t> window_of(const Graph& graph) {
     if (is_integer(input.type) && input.sizes && input.sizes->size() == 1) return input.sizes->front();
   }
   return std::nullopt;
+}
+
+// The same of a program that is built for its data.
+std::optional<std::int64_t> window_of(const Hyperparameters& options) {
+  return options.model_length > 0 ? std::optional(options.model_length) : std::nullopt;
 }
 
 std::optional<ImageShape> image_shape_of(std::vector<std::int64_t> sizes) {
@@ -164,9 +170,9 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
                        const RankContext& context) {
   const Hyperparameters& options = config.hyperparameters;
   ChannelOptions how = {
-      .columns = options.columns,
+      .columns = named_columns(options),
       .fields = options.fields,
-      .window = graph == nullptr ? std::nullopt : window_of(*graph),
+      .window = graph != nullptr ? window_of(*graph) : window_of(options),
       .image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph), .crop = options.image_crop},
       .most_bad = options.skip_bad_records,
       .index_dir = options.data_index_dir};
@@ -208,7 +214,7 @@ void share_classes(ProgramSamples& samples, Communicator& communicator) {
 }
 
 ColumnOptions column_options(const Hyperparameters& hyperparameters, const Loss& loss) {
-  std::map<std::string, std::string> names = hyperparameters.columns;
+  std::map<std::string, std::string> names = named_columns(hyperparameters);
   for (const auto& [name, parts] : hyperparameters.fields) names.emplace(name, name);
   return {.names = std::move(names),
           .real = hyperparameters.precision == Precision::kFp64 ? ElementType::kDouble : ElementType::kFloat,

@@ -17,6 +17,7 @@
 #include "engine/data/SyntheticDataset.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/Executor.h"
+#include "engine/session/BuiltinFit.h"
 #include "engine/session/DescribedFields.h"
 #include "engine/session/FirstSamples.h"
 #include "engine/session/FittingSamples.h"
@@ -27,37 +28,6 @@
 namespace lockstep {
 
 namespace {
-
-// Of a built-in model on few samples: a label beyond is a number of another kind.
-constexpr std::int64_t kMostClasses = 65536;
-
-// Of the training data, for a built-in program.
-ProgramSamples samples_to_fit(const OpenedChannel& train, const ColumnOptions& columns) {
-  ProgramSamples samples = join_columns(train, {{.name = "x"}}, columns);
-  if (samples.class_labels() && samples.classes() == 0 && samples.size() > 0) {
-    throw InputError(
-        "a built-in model has an output for every number from 0 to the largest label, and the labels of "
-        "the training channel are too many to look for that: name a program with model=FILE.pt2");
-  }
-  return samples;
-}
-
-// A built-in program. A collective.
-Program program_for(const Hyperparameters& options, const OpenedChannel& train, const ColumnOptions& columns,
-                    Communicator& ranks) {
-  std::optional<ProgramSamples> samples;
-  set_up_phase(ranks, [&] { samples = samples_to_fit(train, columns); });
-  share_classes(*samples, ranks);
-  std::optional<Program> program;
-  set_up_phase(ranks, [&] {
-    samples->require_classes(
-        std::max(kMostClasses, samples->shards(ranks.size()).samples()),
-        "a built-in model has an output for every number from 0 to the largest label, and at most " +
-            with_commas(kMostClasses) + " or as many as the channel has samples");
-    program = load_program(options, &*samples);
-  });
-  return std::move(*program);
-}
 
 // What must be alike for ranks to open the same channels one after another.
 void require_same_channels(const Hyperparameters& options, const JobData& data, Communicator& ranks) {
@@ -94,21 +64,24 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
   std::optional<Objective> objective;
   JobData data;
   std::optional<Program> program;
+  const bool builtin = is_builtin_program(options.model);
   set_up_phase(context.host, [&] {
     objective = make_objective(options, context.device.place(), registries.losses, registries.metrics);
     data = synthetic ? JobData{.train = "synthetic"} : choose_channels(config);
-    if (synthetic || !is_builtin_program(options.model)) program = load_program(options, nullptr);
+    if (!builtin) program = read_program(options);
+    if (builtin && synthetic) program = sized_builtin_program(options);
   });
   require_same_channels(options, data, context.host);
   const Loss& loss = objective->loss();
-  const ColumnOptions columns = column_options(options, loss);
+  ColumnOptions columns = column_options(options, loss);
   Channels channels;
   if (!synthetic) {
     channels = open_channels(config, data, registries.formats, program ? &program->graph() : nullptr, context);
     hold_back(channels, data, options, context);
     describe_fields(channels, data, options, context);
   }
-  if (!program) program = program_for(options, channels.at(data.train), columns, context.host);
+  if (!program) program = fit_builtin_program(options, channels.at(data.train), columns, context.host);
+  if (builtin) program = program->to(type_of_program(options));
   std::optional<LoadedProgram> loaded;
   std::string weights;
   double weight = 0;

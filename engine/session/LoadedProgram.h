@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "engine/data/ProgramSamples.h"
 #include "engine/program/Program.h"
 #include "job/Hyperparameters.h"
 
@@ -19,8 +18,10 @@ struct LoadedProgram {
   Program inference;   ///< the same tensors in its inference form
 };
 
-/// Reads the program's archive, or builds a program, in the type of the job's precision: for samples like those of
-/// `train`, or of its own sizes without them. Throws InputError for a program that the engine cannot run.
-Program load_program(const Hyperparameters& hyperparameters, const ProgramSamples* train);
+/// In which a job's program computes.
+at::ScalarType type_of_program(const Hyperparameters& hyperparameters);
+
+/// Reads the program's archive. Throws InputError for a program that the engine cannot run.
+Program read_program(const Hyperparameters& hyperparameters);
 
 }  // namespace lockstep

@@ -212,6 +212,35 @@ TEST(Hyperparameters, WhatOnlyOneOptimizerOrScheduleReadsIsRefusedBesideOthers) 
   EXPECT_ERROR(parse({{"schedule", "plateau"}, {"schedule_gamma", 1.5}}), InputError, "schedule_gamma");
 }
 
+TEST(Hyperparameters, BuiltInProgramsReadWhatTheySay) {
+  EXPECT_EQ(parse({}).model_dropout, 0.25);
+  EXPECT_EQ(parse({{"model", "vit"}}).model_dropout, 0);
+  EXPECT_EQ(parse({{"model", "gpt"}}).model_dropout, 0.1);
+  EXPECT_EQ(parse({{"model", "bert"}, {"model_dropout", 0.5}}).model_dropout, 0.5);
+  EXPECT_EQ(parse({{"model", "vit"}, {"model_patch_size", 4}}).model_patch_size, 4);
+  for (const char* other : {"cnn", "resnet18", "gpt", "some/path.pt2"}) {
+    EXPECT_ERROR(parse({{"model", other}, {"model_patch_size", 4}}), InputError, "hyperparameter model_patch_size",
+                 "does nothing", other);
+  }
+  EXPECT_ERROR(parse({{"model", "resnet"}}), InputError, "hyperparameter model", "resnet18", "mlp", ".pt2");
+}
+
+TEST(Hyperparameters, ColumnsAreEmbeddedWithAWidthOrACountAndAWidth) {
+  const auto embedded = [](const json& value) {
+    return parse({{"model", "mlp"}, {"model_embeddings", value}}).model_embeddings;
+  };
+  const std::map<std::string, EmbeddedColumn> expected = {
+      {"city", {.count = 1000, .width = 16}}, {"color", {.width = 4}}, {"kind", {}}};
+  EXPECT_EQ(embedded("color=4,city=1000x16,kind"), expected);
+  EXPECT_EQ(embedded(json::parse(R"({"color": 4, "city": "1000x16", "kind": ""})")), expected);
+  const Hyperparameters again =
+      hyperparameters_from_json(to_json(parse({{"model_embeddings", "a=3,b"}, {"model", "mlp"}})));
+  EXPECT_EQ(again.model_embeddings, (std::map<std::string, EmbeddedColumn>{{"a", {.width = 3}}, {"b", {}}}));
+  for (const char* wrong : {"color=-1", "=4", "color,color", "color=x", "color=4x", "color=4x5x6", "color=wide", "color=1.5"}) {
+    EXPECT_ERROR(embedded(wrong), InputError, "hyperparameter model_embeddings", "color=4");
+  }
+}
+
 // What is registered is the engine's affair: names that are not built in come as far as any.
 TEST(Hyperparameters, LossesAndMetricsAreNames) {
   const Hyperparameters parsed =

@@ -27,7 +27,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
     throw InputError(channel.origin() +
                      " holds files of tokens, which are cut into windows as long as a program's input of integers: "
                      "train a program (model=FILE.pt2) that takes [batch, tokens] and was exported with a fixed number "
-                     "of tokens");
+                     "of tokens, or a built-in one of texts, with model_length");
   }
   std::vector<TokenFile> files;
   std::set<fs::path> used;  // indices

@@ -12,7 +12,7 @@
 #include "common/Error.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
-#include "engine/program/GraphBuilder.h"
+#include "engine/program/Layers.h"
 #include "tests/support/ExpectError.h"
 
 namespace lockstep {
@@ -66,8 +66,9 @@ TEST(Executor, TrainingChangesRunningStatisticsAndInferenceDoesNot) {
 // Statistics of a single value: batch norm on maps of 1 × 1 makes its running variance NaN of one sample.
 TEST(Executor, RefusesToTakeStatisticsOfASingleValue) {
   GraphBuilder graph(1);
-  const auto normal = graph.batch_norm(graph.conv2d(graph.input("x", {2, 1, 1}), "conv", 4, 1, 0), "stem.norm");
-  const Program program = graph.build("small", graph.flatten(normal));
+  const auto maps = layers::conv2d(graph, graph.input("x", {2, 1, 1}), "conv", {.channels = 4});
+  const auto normal = layers::batch_norm(graph, maps, "stem.norm");
+  const Program program = graph.build("small", layers::flatten(graph, normal));
   EXPECT_ERROR(Executor(program).run({at::randn({1, 2, 1, 1})}), SingleValueError, "layer stem.norm, operator",
                "batch_norm", "[1, 4, 1, 1]", "one number in each channel,");
   {
@@ -407,23 +408,6 @@ TEST(EvalForm, TellsAProgramThatWasExportedForInference) {
   const Graph inference = eval_form(program.graph());
   ASSERT_NE(find_inference_node(inference), nullptr);
   EXPECT_EQ(find_inference_node(inference)->target, "torch.ops.aten.batch_norm.default");
-}
-
-TEST(GraphBuilder, TheSameSeedGivesTheSameProgram) {
-  EXPECT_EQ(build_builtin_program("cnn", kSmall).digest(), build_builtin_program("cnn", kSmall).digest());
-  BuiltinOptions other = kSmall;
-  other.seed = 2;
-  EXPECT_NE(build_builtin_program("cnn", kSmall).digest(), build_builtin_program("cnn", other).digest());
-}
-
-TEST(GraphBuilder, RefusesShapesThatDoNotFit) {
-  EXPECT_ERROR(build_builtin_program("cnn", {.input_shape = {1, 2, 2}, .channels = {4, 4}}), InputError, "max_pool2d");
-  EXPECT_ERROR(build_builtin_program("cnn", {.input_shape = {28}}), InputError, "block1.conv", "batch × 28");
-  EXPECT_ERROR(build_builtin_program("resnet", {}), InputError, "resnet", "mlp, cnn");
-}
-
-TEST(BuiltinPrograms, CnnHasAboutFourHundredThousandParameters) {
-  EXPECT_EQ(build_builtin_program("cnn", {}).parameter_count(), 421834);
 }
 
 // As under torch.no_grad, also where a buffer is changed in place by what has a gradient.

@@ -10,7 +10,7 @@
 #include "engine/data/SyntheticDataset.h"
 #include "engine/objective/Objective.h"
 #include "engine/program/BuiltinPrograms.h"
-#include "engine/program/GraphBuilder.h"
+#include "engine/program/Layers.h"
 #include "engine/program/Passes.h"
 #include "engine/train/ParameterStorage.h"
 #include "engine/train/Trainer.h"
@@ -64,10 +64,11 @@ class TrainerJob {
     auto x = graph.input("x", {1, 4, 4});
     for (int i = 0; i < depth; ++i) {
       const std::string layer = "block" + std::to_string(i);
-      x = graph.relu(graph.batch_norm(graph.conv2d(x, layer + ".conv", 3, 3, 1), layer + ".norm"));
+      x = layers::conv2d(graph, x, layer + ".conv", {.channels = 3, .kernel = 3, .padding = 1});
+      x = layers::relu(graph, layers::batch_norm(graph, x, layer + ".norm"));
     }
-    const auto normal = graph.flatten(graph.batch_norm(x, "norm"));
-    return graph.build("normalizing", graph.linear(graph.relu(normal), "fc", 6));
+    const auto normal = layers::flatten(graph, layers::batch_norm(graph, x, "norm"));
+    return graph.build("normalizing", layers::linear(graph, layers::relu(graph, normal), "fc", {.features = 6}));
   }
   TrainingInput input(const Hyperparameters& hyperparameters, const RankContext& context, int depth) {
     const Program program = (hyperparameters.sync_batch_norm ? normalizing(depth) : mlp(hyperparameters, depth))
