@@ -2,11 +2,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
 
 #include "common/Error.h"
+#include "common/Text.h"
+#include "engine/artifacts/ModelCard.h"
 #include "engine/artifacts/primitives/PrimitiveSimplification.h"
 #include "engine/artifacts/tensorflow/SavedModel.h"
 #include "engine/artifacts/tensorflow/TensorflowInterpreter.h"
@@ -44,18 +47,23 @@ std::vector<at::Tensor> variables(const WrittenFunction& written, const Program&
   return tensors;
 }
 
-Artifact::Model model_of(const Program& program, TensorflowInterpreter interpreter, std::vector<std::size_t> places) {
+std::vector<std::string> input_names(const Program& program) {
   std::vector<std::string> names;
   for (const GraphInput* input : program.graph().user_inputs()) names.push_back(input->value);
-  return
-      [names, interpreter = std::move(interpreter), places = std::move(places)](const std::vector<at::Tensor>& inputs) {
-        std::map<std::string, at::Tensor> by_name;
-        for (std::size_t i = 0; i < inputs.size(); ++i) by_name[names.at(i)] = inputs[i];
-        const std::vector<at::Tensor> returned = interpreter.run(by_name);
-        std::vector<at::Tensor> outputs;
-        for (const std::size_t place : places) outputs.push_back(returned.at(place));
-        return outputs;
-      };
+  return names;
+}
+
+Artifact::Model model_of(std::vector<std::string> names, TensorflowInterpreter interpreter,
+                         std::vector<std::size_t> places) {
+  return [names = std::move(names), interpreter = std::move(interpreter),
+          places = std::move(places)](const std::vector<at::Tensor>& inputs) {
+    std::map<std::string, at::Tensor> by_name;
+    for (std::size_t i = 0; i < inputs.size(); ++i) by_name[names.at(i)] = inputs[i];
+    const std::vector<at::Tensor> returned = interpreter.run(by_name);
+    std::vector<at::Tensor> outputs;
+    for (const std::size_t place : places) outputs.push_back(returned.at(place));
+    return outputs;
+  };
 }
 
 }  // namespace
@@ -67,8 +75,8 @@ void SavedModelArtifact::check(const Program& program, const std::vector<Probe>&
   for (std::size_t i = 0; i < state.size(); ++i) {
     values[written.function.variables[i].argument] = state[i].detach().permute(written.variable_axes[i]);
   }
-  const std::string wrong =
-      difference(model_of(program, TensorflowInterpreter(written.function, values), written.output_places), probes);
+  const std::string wrong = difference(
+      model_of(input_names(program), TensorflowInterpreter(written.function, values), written.output_places), probes);
   if (wrong.empty()) return;
   throw InputError("a TensorFlow SavedModel would not compute what the program " + program.name() +
                    " computes: " + wrong + kLeaveOut);
@@ -88,7 +96,30 @@ Artifact::Model SavedModelArtifact::read_back(const Program& program, const fs::
   const SavedModel model(directory / entry());
   const WrittenFunction written = function_of(program);
   if (model.function() != written.function) throw InternalError("the SavedModel holds another function");
-  return model_of(program, TensorflowInterpreter(model), written.output_places);
+  return model_of(input_names(program), TensorflowInterpreter(model), written.output_places);
+}
+
+std::optional<Artifact::Model> SavedModelArtifact::open(const fs::path& directory, const ModelCard& card) const {
+  const SavedModel model(directory / entry());
+  std::vector<std::string> inputs;
+  for (const ModelCard::Tensor& input : card.inputs) {
+    if (std::ranges::find(model.function().inputs, input.name, &TensorflowTensor::name) ==
+        model.function().inputs.end()) {
+      throw InputError((directory / entry()).string() + " has no input " + in_quotes(input.name));
+    }
+    inputs.push_back(input.name);
+  }
+  std::vector<std::string> outputs;
+  for (const ModelCard::Tensor& output : card.outputs) outputs.push_back(output.name);
+  std::vector<std::size_t> places;
+  for (const std::string& name : tensorflow_output_names(outputs)) {
+    const auto found = std::ranges::find(model.function().outputs, name, &TensorflowTensor::name);
+    if (found == model.function().outputs.end()) {
+      throw InputError((directory / entry()).string() + " has no output " + in_quotes(name));
+    }
+    places.push_back(static_cast<std::size_t>(found - model.function().outputs.begin()));
+  }
+  return model_of(std::move(inputs), TensorflowInterpreter(model), std::move(places));
 }
 
 }  // namespace lockstep

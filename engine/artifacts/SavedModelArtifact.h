@@ -11,6 +11,7 @@ class SavedModelArtifact : public Artifact {
   void check(const Program& program, const std::vector<Probe>& probes) const override;
   void write(const Program& program, const std::filesystem::path& directory) const override;
   Model read_back(const Program& program, const std::filesystem::path& directory) const override;
+  std::optional<Model> open(const std::filesystem::path& directory, const ModelCard& card) const override;
 };
 
 }  // namespace lockstep

@@ -27,6 +27,16 @@ std::string identifier(const std::string& name) {
 
 }  // namespace
 
+std::vector<std::string> tensorflow_output_names(const std::vector<std::string>& names) {
+  std::vector<std::string> written;
+  for (const std::string& name : names) {
+    std::string unique = identifier(name);
+    while (std::ranges::find(written, unique) != written.end()) unique += "_";
+    written.push_back(std::move(unique));
+  }
+  return written;
+}
+
 TensorflowWriter::TensorflowWriter(const PrimitiveGraph& graph, const Graph& program)
     : graph_(graph), program_(program) {
   for (const PrimitiveState& state : graph.state) state_[state.value] = &state;
@@ -67,13 +77,13 @@ void TensorflowWriter::write_inputs() {
 void TensorflowWriter::write_outputs() {
   std::vector<TensorflowTensor>& outputs = result_.function.outputs;
   std::vector<std::string> names;
-  for (const PrimitiveInterface& output : graph_.outputs) {
+  for (const PrimitiveInterface& output : graph_.outputs) names.push_back(output.name);
+  names = tensorflow_output_names(names);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const PrimitiveInterface& output = graph_.outputs[i];
     TensorflowValue value = builder_.row_major(this->value(output.value));
     if (value.reference.find(':') == std::string::npos) value = builder_.add("Identity", {value});  // an argument
-    std::string name = identifier(output.name);
-    while (std::ranges::find(outputs, name, &TensorflowTensor::name) != outputs.end()) name += "_";
-    outputs.push_back({name, value.type, known_sizes(value.sizes), value.reference});
-    names.push_back(std::move(name));
+    outputs.push_back({names[i], value.type, known_sizes(value.sizes), value.reference});
   }
   std::ranges::sort(outputs, {}, &TensorflowTensor::name);
   for (const std::string& name : names) {

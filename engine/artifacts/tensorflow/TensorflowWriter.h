@@ -19,6 +19,10 @@ struct WrittenFunction {
   std::vector<std::size_t> output_places;  ///< of each output of the program, among the function's
 };
 
+/// What the outputs of a function are called: as the program calls them, in small letters, digits and underscores, each
+/// name once. In the program's order.
+std::vector<std::string> tensorflow_output_names(const std::vector<std::string>& names);
+
 /// Writes the nodes of a graph one after another, and knows which value of the function each of the graph's has become.
 class TensorflowWriter {
  public:

@@ -88,7 +88,8 @@ TEST_F(ModelDirectory, IsWhatWasWritten) {
   EXPECT_EQ(check_model_directory(path_),
             (std::vector<std::string>{
                 "model.pt2: as it was written, and computes the outputs that are kept in probes.safetensors",
-                "model.safetensors: as it was written", "1: as it was written"}));
+                "model.safetensors: as it was written",
+                "1: as it was written, and computes the outputs that are kept in probes.safetensors"}));
   const ModelCard card = ModelCard::read(path_);
   EXPECT_EQ(card.program, "cnn");
   ASSERT_EQ(card.inputs.size(), 1);

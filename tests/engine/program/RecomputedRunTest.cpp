@@ -11,6 +11,7 @@
 
 #include "engine/program/Executor.h"
 #include "engine/program/GraphBuilder.h"
+#include "engine/program/Layers.h"
 #include "engine/program/Recomputation.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TensorMemory.h"
@@ -75,18 +76,20 @@ Program convolutions(int blocks) {
   Value x = graph.input("x", {3, 16, 16});
   for (int i = 0; i < blocks; ++i) {
     const std::string layer = "block" + std::to_string(i);
-    x = graph.relu(graph.batch_norm(graph.conv2d(x, layer + ".conv", 8, 3, 1), layer + ".norm"));
+    x = layers::conv2d(graph, x, layer + ".conv", {.channels = 8, .kernel = 3, .padding = 1});
+    x = layers::relu(graph, layers::batch_norm(graph, x, layer + ".norm"));
   }
-  return graph.build("convolutions", graph.linear(graph.flatten(x), "fc", 5));
+  return graph.build("convolutions", layers::linear(graph, layers::flatten(graph, x), "fc", {.features = 5}));
 }
 
-Program layers(int count, double dropout) {
+Program dense(int count, double dropout) {
   GraphBuilder graph(2);
   Value x = graph.input("x", {64});
   for (int i = 0; i < count; ++i) {
-    x = graph.relu(graph.dropout(graph.relu(graph.linear(x, "fc" + std::to_string(i), 64)), dropout));
+    x = layers::relu(graph, layers::linear(graph, x, "fc" + std::to_string(i), {.features = 64}));
+    x = layers::relu(graph, layers::dropout(graph, x, dropout));
   }
-  return graph.build("layers", graph.linear(x, "head", 5));
+  return graph.build("layers", layers::linear(graph, x, "head", {.features = 5}));
 }
 
 TEST(RecomputedRun, ConvolutionsAndBatchNormsHaveTheSameBitsAndStatistics) {
@@ -96,12 +99,12 @@ TEST(RecomputedRun, ConvolutionsAndBatchNormsHaveTheSameBitsAndStatistics) {
 }
 
 TEST(RecomputedRun, DropoutDropsTheSame) {
-  expect_same_bits(layers(12, 0.3), at::randn({64, 64}));
-  expect_same_bits(layers(12, 0.3), at::randn({64, 64}), /*autocast=*/true);
+  expect_same_bits(dense(12, 0.3), at::randn({64, 64}));
+  expect_same_bits(dense(12, 0.3), at::randn({64, 64}), /*autocast=*/true);
 }
 
 TEST(RecomputedRun, MicroBatchesAddUp) {
-  expect_same_bits(layers(12, 0.3), at::randn({64, 64}), /*autocast=*/false, /*micro_batches=*/3);
+  expect_same_bits(dense(12, 0.3), at::randn({64, 64}), /*autocast=*/false, /*micro_batches=*/3);
 }
 
 /// Programs node by node, over parameters p [64, 64] and q [64], and input x [batch, 64].
@@ -207,7 +210,7 @@ TEST(RecomputedRun, GraphsLiveAloneAndDie) {
 }
 
 TEST(RecomputedRun, EvaluationKeepsNothingAndIsTheSame) {
-  const Program program = layers(8, 0);
+  const Program program = dense(8, 0);
   const at::Tensor x = at::randn({16, 64});
   Executor executor(program, /*trains=*/true, nullptr, plan_recomputation(program.graph(), Recompute::kAll));
   const c10::NoGradGuard no_grad;
