@@ -9,6 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,9 @@ struct PrimitiveCase {
 
 /// The table. Names are unique.
 std::vector<PrimitiveCase> primitive_cases();
+
+/// A program of operators drawn at random, the same for the same seed.
+PrimitiveCase random_primitive_case(std::uint64_t seed);
 
 /// Makes a case node by node. What values are of which types and sizes is found out by running it.
 class PrimitiveCaseBuilder {

@@ -13,6 +13,7 @@
 #include "engine/artifacts/primitives/PrimitiveSimplification.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/PrimitiveCases.h"
+#include "tests/support/Soak.h"
 #include "tests/support/TestGraph.h"
 
 namespace lockstep {
@@ -51,22 +52,31 @@ void expect_same(const PrimitiveGraph& graph, const Program& program, const std:
   }
 }
 
+void expect_same(const PrimitiveCase& each) {
+  SCOPED_TRACE(each.name);
+  const Program program = each.program.to(at::kDouble);
+  const std::vector<Probe> probes = make_probes(program, in_double(each.batches));
+  try {
+    const PrimitiveGraph graph = lower_to_primitives(program.graph());
+    expect_same(graph, program, probes);
+    expect_same(simplified(graph), program, probes);
+    expect_same(decompose(graph, [](const PrimitiveNode&) { return true; }), program, probes);
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << error.what();
+  }
+}
+
 TEST(PrimitiveLowering, ComputesWhatLibtorchComputes) {
   std::set<std::string> names;
   for (const PrimitiveCase& each : primitive_cases()) {
-    SCOPED_TRACE(each.name);
-    EXPECT_TRUE(names.insert(each.name).second) << "two cases of one name";
-    const Program program = each.program.to(at::kDouble);
-    const std::vector<Probe> probes = make_probes(program, in_double(each.batches));
-    try {
-      const PrimitiveGraph graph = lower_to_primitives(program.graph());
-      expect_same(graph, program, probes);
-      expect_same(simplified(graph), program, probes);
-      expect_same(decompose(graph, [](const PrimitiveNode&) { return true; }), program, probes);
-    } catch (const std::exception& error) {
-      ADD_FAILURE() << error.what();
-    }
+    EXPECT_TRUE(names.insert(each.name).second) << "two cases are called " << each.name;
+    expect_same(each);
   }
+}
+
+TEST(PrimitiveLowering, ComputesRandomPrograms) {
+  const std::uint64_t programs = soaking() ? 20000 : 300;
+  for (std::uint64_t seed = 0; seed < programs; ++seed) expect_same(random_primitive_case(seed));
 }
 
 }  // namespace
