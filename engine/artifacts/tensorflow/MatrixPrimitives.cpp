@@ -28,6 +28,16 @@ TensorflowValue product(TensorflowBuilder& builder, const Matrices& a, const Mat
   return builder.add("BatchMatMulV2", {a.value, b.value}, {{"adj_x", a.transposed}, {"adj_y", b.transposed}});
 }
 
+// Of all dimensions but the last.
+Dimension row_count(const TensorflowValue& value) {
+  std::int64_t count = 1;
+  for (std::size_t i = 0; i + 1 < value.rank(); ++i) {
+    const auto* size = std::get_if<std::int64_t>(&value.sizes[i]);
+    if (!size || __builtin_mul_overflow(count, *size, &count)) return std::string("rows");
+  }
+  return count;
+}
+
 }  // namespace
 
 void write_primitive(PrimitiveCall& call, const primitive::MatrixMultiply& operation) {
@@ -39,15 +49,23 @@ void write_primitive(PrimitiveCall& call, const primitive::MatrixMultiply& opera
   call.bind(std::move(y));
 }
 
-// Rows may stand in any order, as long as what is multiplied is last.
+// Rows may stand in any order, as long as what is multiplied is last. More dimensions than two are made two for the
+// while: TensorFlow multiplies one matrix faster than several.
 void write_primitive(PrimitiveCall& call, const primitive::Linear&) {
   TensorflowBuilder& builder = call.builder();
   TensorflowValue x = call.input(0);
   if (x.axes.at(x.rank() - 1) != static_cast<std::int64_t>(x.rank()) - 1) x = builder.row_major(x);
   Matrices weight = matrices(call, 1);
   weight.transposed = !weight.transposed;
-  TensorflowValue y = product(builder, {x}, weight);
+  const bool rows = x.rank() > 2 && x.sizes.back() != Dimension(std::int64_t{0});
+  TensorflowValue y = product(builder, {rows ? builder.reshaped(x, {row_count(x), x.sizes.back()}) : x}, weight);
   if (call.inputs() > 2) y = builder.add("BiasAdd", {y, call.input(2)}, {{"data_format", std::string("NHWC")}});
+  if (rows) {
+    y.sizes.back() = call.out().sizes.back();
+    std::vector<Dimension> sizes = x.sizes;
+    sizes.back() = call.out().sizes.back();
+    y = builder.reshaped(y, sizes, [&](std::size_t i) { return builder.size(x, i); });
+  }
   y.axes = x.axes;
   call.bind(std::move(y));
 }

@@ -116,8 +116,9 @@ TensorflowValue TensorflowBuilder::reshaped(const TensorflowValue& value, const 
       }
     }
     const TensorflowValue shape = packed(numbers);
-    result = add("Reshape", {value, shape}, {{"Tshape", shape.type}});
-    result.grouped = value.grouped;
+    std::string& reference = reshaped_[{value.reference, shape.reference}];
+    if (reference.empty()) reference = add("Reshape", {value, shape}, {{"Tshape", shape.type}}).reference;
+    result.reference = reference;
   }
   result.sizes = sizes;
   result.axes = in_order(sizes.size());

@@ -62,8 +62,9 @@ class TensorflowBuilder {
 
  private:
   TensorflowFunction& function_;
-  std::set<std::string> names_;                                   // of arguments and nodes
-  std::map<std::string, TensorflowValue> shapes_;                 // by the reference of what has them
+  std::set<std::string> names_;                                          // of arguments and nodes
+  std::map<std::string, TensorflowValue> shapes_;                        // by the reference of what has them
+  std::map<std::pair<std::string, std::string>, std::string> reshaped_;  // references, by those before and of the sizes
   std::map<std::pair<std::string, Ints>, std::string> arranged_;  // references, by those before and the permutation
   std::map<std::tuple<ElementType, Ints, std::string>, std::string> constants_;  // references
 };

@@ -94,7 +94,7 @@ TEST(TensorflowWriter, ABlockOfConvnextIsTransposedAtItsEndsOnly) {
   y = y * w.state("layer_scale", {4, 1, 1}) + x;
   const TensorflowFunction function = w.expect_same({y}, {{2, 4, 5, 3}});
   EXPECT_EQ(count(function, "Transpose"), 2);
-  EXPECT_EQ(count(function, "Reshape"), 1);  // of layer_scale
+  EXPECT_EQ(count(function, "Reshape"), 5);  // of layer_scale, and two at each linear layer
 }
 
 TEST(TensorflowWriter, OperandsMeetInTheOrderThatCostsLess) {
@@ -157,6 +157,19 @@ TEST(TensorflowWriter, SizesAreComputedOnceAndOnlyWhereTheyAreNotKnown) {
   const TensorflowFunction function = w.expect_same({y}, {{2, 7, 6}});
   EXPECT_EQ(count(function, "Shape"), 1);
   EXPECT_EQ(count(function, "Pack"), 2);
+}
+
+TEST(TensorflowWriter, LayersOfOneInputShareItsRows) {
+  for (const Dimension& width : {Dimension(std::int64_t{6}), Dimension(std::int64_t{0})}) {
+    Writing w;
+    const Term x = w.input("x", {"n", "t", width});
+    const Term q = perform(p::Linear{}, {x, w.state("q", {4, width}), w.state("bias", {4})});
+    const Term k = perform(p::Linear{}, {x, w.state("k", {4, width})});
+    const bool empty = width == Dimension(std::int64_t{0});
+    const TensorflowFunction function = w.expect_same({q, k}, {{2, 3, empty ? 0 : 6}});
+    EXPECT_EQ(count(function, "Reshape"), empty ? 0 : 3);
+    EXPECT_EQ(count(function, "MatMul"), empty ? 0 : 2);
+  }
 }
 
 TEST(TensorflowWriter, AnInputIsReturnedThroughAnOperator) {
