@@ -25,14 +25,15 @@ torch::autograd::Engine& hooked_engine() {
   return engine;
 }
 
+// Before main begins: a process has threads for devices once, and they are those of the engine that is asked first.
+[[maybe_unused]] const bool kInstalled = [] {
+  torch::autograd::set_default_engine_stub(&hooked_engine);
+  return true;
+}();
+
 }  // namespace
 
-SavedTensorScope::SavedTensorScope(SavedTensorKeeper& keeper) : outer_(std::exchange(current_keeper, &keeper)) {
-  [[maybe_unused]] static const bool installed = [] {
-    torch::autograd::set_default_engine_stub(&hooked_engine);
-    return true;
-  }();
-}
+SavedTensorScope::SavedTensorScope(SavedTensorKeeper& keeper) : outer_(std::exchange(current_keeper, &keeper)) {}
 
 SavedTensorScope::~SavedTensorScope() { current_keeper = outer_; }
 
