@@ -56,7 +56,7 @@ docs: build  ## writes what documents repeat of `lockstep`: hyperparameters, exi
 # of CUDA: it knows no std::source_location.
 lint: set-up-full  ## clang-format and clang-tidy, as errors; SINCE=COMMIT: of the units that have changed since
 	cmake --preset release -B build-lint -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON -DCMAKE_UNITY_BUILD=OFF >/dev/null
-	cmake --build build-lint -j $(JOBS) --target lockstep_saved_model_messages
+	cmake --build build-lint -j $(JOBS) --target lockstep_saved_model_messages lockstep_onnx_messages
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror
 	$(UNITS) '*.cpp' ':!benchmarks' ':!tests/kernels/emulator' ':!tests/kernels/Emulat*' | xargs -r -n 1 -P $(JOBS) clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p build-lint
 

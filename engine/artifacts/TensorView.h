@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string_view>
 #include <vector>
 
 #include "common/ElementType.h"
@@ -21,5 +23,8 @@ struct TensorView {
   bool is_row_major() const;
   std::size_t bytes() const;
 };
+
+/// Hands the bytes of a tensor's elements over in row-major order, in pieces, without a copy of all of them.
+void for_each_piece(const TensorView& tensor, const std::function<void(std::string_view)>& take);
 
 }  // namespace lockstep

@@ -18,6 +18,7 @@
 #include "engine/program/Flops.h"
 #include "engine/program/Passes.h"
 #include "engine/program/Recomputation.h"
+#include "job/HyperparameterChoices.h"
 #include "job/Hyperparameters.h"
 #include "job/Json.h"
 
@@ -79,14 +80,14 @@ void inspect_program(const fs::path& path, bool passes) {
     std::printf("recompute  %-40s %s\n", to_string(mode).c_str(),
                 describe(plan_recomputation(graph, mode), graph).c_str());
   }
-  for (const Export format : Hyperparameters().export_formats) {
+  for (const auto& [format, name] : choices<Export>()) {
     std::string possible = "yes";
     try {
       make_artifact(format)->check(program.with_graph(eval_form(graph)), {});
     } catch (const InputError& error) {
       possible = std::string("no: ") + error.what();
     }
-    std::printf("artifact   %-40s %s\n", to_string(format).c_str(), possible.c_str());
+    std::printf("artifact   %-40s %s\n", name.c_str(), possible.c_str());
   }
   if (!passes) return;
   std::vector<std::string> changes;

@@ -25,7 +25,6 @@ static_assert(std::endian::native == std::endian::little, "bundles are written i
 
 namespace {
 
-constexpr std::size_t kGatheredBytes = 1 << 20;
 constexpr std::uint64_t kMaxIndex = 1 << 30;
 constexpr std::size_t kBlockSize = 256 << 10;  // as TensorFlow writes it
 
@@ -42,29 +41,6 @@ std::span<const std::byte> bytes_of(std::string_view text) { return std::as_byte
 template <typename T>
 std::string raw(T value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
-}
-
-// Hands a tensor's elements over in row-major order, in pieces.
-template <typename Take>
-void for_each_piece(const TensorView& tensor, const Take& take) {
-  const char* data = reinterpret_cast<const char*>(tensor.data);
-  const std::size_t total = tensor.bytes();
-  if (tensor.is_row_major()) {
-    if (total > 0) take(std::string_view(data, total));
-    return;
-  }
-  const std::size_t width = size_of(tensor.type);
-  std::vector<std::int64_t> index(tensor.sizes.size(), 0);
-  std::string piece;
-  for (std::size_t left = total; left > 0; left -= width) {
-    std::int64_t offset = 0;
-    for (std::size_t i = 0; i < index.size(); ++i) offset += index[i] * tensor.strides[i];
-    piece.append(data + offset * static_cast<std::int64_t>(width), width);
-    for (std::size_t i = index.size(); i-- > 0 && ++index[i] == tensor.sizes[i];) index[i] = 0;
-    if (piece.size() < kGatheredBytes && left > width) continue;
-    take(std::string_view(piece));
-    piece.clear();
-  }
 }
 
 class MemoryFile : public leveldb::WritableFile {

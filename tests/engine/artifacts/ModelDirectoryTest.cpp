@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<Export> kAll = {Export::kPt2, Export::kSafetensors, Export::kSavedModel};
+const std::vector<Export> kAll = {Export::kPt2, Export::kSafetensors, Export::kSavedModel, Export::kOnnx};
 
 Program inference_program(std::uint64_t seed = 1) {
   const Program program = build_builtin_program(
@@ -39,11 +39,12 @@ TEST(WriteArtifacts, WritesAllFormatsAndWhatGoesBesideThem) {
       make_probes(program, {Probe::Inputs{at::randn({1, 1, 8, 8})}, Probe::Inputs{at::randn({7, 1, 8, 8})}});
   const auto paths = write_artifacts(program, kAll, directory / "model", probes, {.texts = {{"fields.json", "{}"}}});
   EXPECT_EQ(paths, (std::vector<fs::path>{directory / "model/model.pt2", directory / "model/model.safetensors",
-                                          directory / "model/1", directory / "model/fields.json"}));
+                                          directory / "model/1", directory / "model/model.onnx",
+                                          directory / "model/fields.json"}));
   std::set<std::string> entries;
   for (const auto& entry : fs::directory_iterator(directory / "model")) entries.insert(entry.path().filename());
-  EXPECT_EQ(entries, (std::set<std::string>{"1", "fields.json", "model.pt2", "model.safetensors", "model_card.json",
-                                            "model_card.md"}));
+  EXPECT_EQ(entries, (std::set<std::string>{"1", "fields.json", "model.onnx", "model.pt2", "model.safetensors",
+                                            "model_card.json", "model_card.md"}));
   EXPECT_TRUE(write_artifacts(program, {}, directory / "none", probes).empty());
   EXPECT_FALSE(fs::exists(directory / "none"));
 }
@@ -89,7 +90,8 @@ TEST_F(ModelDirectory, IsWhatWasWritten) {
             (std::vector<std::string>{
                 "model.pt2: as it was written, and computes the outputs that are kept in probes.safetensors",
                 "model.safetensors: as it was written",
-                "1: as it was written, and computes the outputs that are kept in probes.safetensors"}));
+                "1: as it was written, and computes the outputs that are kept in probes.safetensors",
+                "model.onnx: as it was written, and computes the outputs that are kept in probes.safetensors"}));
   const ModelCard card = ModelCard::read(path_);
   EXPECT_EQ(card.program, "cnn");
   ASSERT_EQ(card.inputs.size(), 1);
@@ -125,8 +127,8 @@ TEST_F(ModelDirectory, NamesWhatIsNot) {
     write(path, bytes);
     ++files;
   }
-  EXPECT_EQ(files, 7);
-  EXPECT_EQ(check_model_directory(path_).size(), 3);
+  EXPECT_EQ(files, 8);
+  EXPECT_EQ(check_model_directory(path_).size(), 4);
 }
 
 TEST_F(ModelDirectory, NoticesWhatComputesSomethingElse) {

@@ -1,0 +1,28 @@
+// A program in its inference form as primitive operations, with its tensors: what a format of primitives writes.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "engine/artifacts/Artifact.h"
+#include "engine/artifacts/TensorView.h"
+#include "engine/artifacts/primitives/PrimitiveGraph.h"
+
+namespace lockstep {
+
+struct PrimitiveProgram {
+  PrimitiveGraph graph;
+  std::vector<at::Tensor> state;  ///< one for each of the graph's
+
+  /// The tensors, which this program keeps alive.
+  std::vector<TensorView> views() const;
+};
+
+/// Throws InputError as lower_to_primitives does.
+PrimitiveProgram to_primitives(const Program& program);
+
+/// The model that the primitives are.
+Artifact::Model make_model(PrimitiveProgram program);
+
+}  // namespace lockstep

@@ -1,0 +1,231 @@
+"""The ONNX model in the hands of ONNX's checker and of ONNX Runtime: small models of every architecture, after a step of training, at
+batches of 1, 2 and 7, with optimisations off and on, against the same trained program in PyTorch. Prints a table."""
+
+import pathlib
+import re
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch.utils import _pytree
+
+import common
+import models
+import programs
+import zoo
+from onnx_consumer import compare, consume, session
+
+warnings.filterwarnings("ignore", message="The given buffer is not writable")
+BATCHES = (1, 2, 7)
+OLD = pathlib.Path(sys.prefix) / "onnxruntime-1.19" / "bin" / "python3"
+
+
+def image_case(model):
+    pixels, labels = common.images(programs.SAMPLES, seed=2)
+    return zoo.Case(lambda: model, {"x": torch.tensor(pixels).double().div(255).unsqueeze(1)}, torch.tensor(labels).long())
+
+
+def cases():
+    small = {type(model).__name__.lower(): image_case(model)
+             for model in (models.Mlp(), models.Residual(), models.Transformer(), models.Tied(), models.Converting())}
+    return {**zoo.cases(programs.SAMPLES), **small}
+
+
+def trained(case, directory, precision="fp32", export="pt2,safetensors,onnx"):
+    """Trains a step; returns the directory of the artifacts."""
+    torch.manual_seed(7)
+    model = case.model()
+    zoo.export(case, model, directory / "in.pt2")
+    programs.write_data(case, directory / "train")
+    options = {"output": case.output} if case.output else {}
+    common.train(directory, {"train": directory / "train"}, model=directory / "in.pt2", max_steps=1, batch_size=programs.BATCH, loss=case.loss,
+                 learning_rate=0.01, export=export, precision=precision, **options)
+    return directory / "model"
+
+
+def outputs(program, inputs, fixed):
+    with torch.no_grad():
+        result = program(**inputs, **fixed)
+    return [leaf.numpy() for leaf in _pytree.tree_leaves(result) if torch.is_tensor(leaf)]
+
+
+def batches(case, dtype=torch.float32):
+    for batch in BATCHES:
+        yield {name: array[:batch].to(dtype) if array.is_floating_point() else array[:batch] for name, array in case.inputs.items()}
+
+
+def judge(case, directory, dtype=torch.float32):
+    """Returns the largest difference, and how many nodes the model has."""
+    artifacts = trained(case, directory, "fp64" if dtype == torch.float64 else "fp32")
+    path = artifacts / "model.onnx"
+    onnx.checker.check_model(str(path), full_check=True)
+    model = onnx.shape_inference.infer_shapes(onnx.load(str(path)), check_type=True, strict_mode=True, data_prop=True)
+    program = torch.export.load(artifacts / "model.pt2").module()
+    worst = 0.0
+    for optimized in (False, True):
+        runtime = session(path, optimized)
+        for inputs in batches(case, dtype):
+            given = {name: array.numpy() for name, array in inputs.items()}
+            worst = max(worst, compare(runtime.run(None, given), outputs(program, inputs, case.fixed)))
+    return worst, len(model.graph.node)
+
+
+def every_model_computes_the_same(names=()):
+    wrong = []
+    print(f"    {'model':16} {'ONNX':>5}  {'difference':>10}  nodes")
+    for name, case in cases().items():
+        if names and name not in names:
+            continue
+        with common.temporary_directory() as directory:
+            try:
+                worst, nodes = judge(case, pathlib.Path(directory))
+                print(f"    {name:16} {'yes':>5}  {worst:10.1e}  {nodes}", flush=True)
+            except Exception as error:  # as above
+                wrong.append(name)
+                print(f"    {name:16} {'no':>5}  {error}", flush=True)
+    assert not wrong, f"not in ONNX: {', '.join(wrong)}"
+
+
+def in_the_old_version(directories):
+    """Each has model.onnx, and .npz files as onnx_consumer.py wants them."""
+    run = [OLD, pathlib.Path(__file__).with_name("onnx_consumer.py"), *directories]
+    result = subprocess.run(run, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0 and f"ONNX Runtime 1.19.2: {len(directories)} right" in result.stdout, result.stdout + result.stderr
+
+
+def every_operator_computes_what_libtorch_computes():
+    """The table of operators and their edges, tests/support/PrimitiveCases.h, in both versions."""
+    from safetensors.numpy import load_file
+    wrong = []
+    with common.temporary_directory() as directory:
+        subprocess.run([common.BIN / "judge_onnx", "cases", directory], check=True)
+        cases = sorted(path.parent for path in pathlib.Path(directory).glob("*/model.onnx"))
+        assert len(cases) > 100, cases
+        for case in cases:
+            for batch in case.glob("*.safetensors"):
+                np.savez(batch.with_suffix(".npz"), **load_file(batch))
+            try:
+                onnx.checker.check_model(str(case / "model.onnx"), full_check=True)
+                consume(case, finite=False)
+            except Exception as error:  # whatever is wrong with one says nothing of the others
+                wrong.append(case.name)
+                print(f"    {case.name}: {error}", flush=True)
+        assert not wrong, f"{len(wrong)} are wrong: {', '.join(wrong)}"
+        in_the_old_version(cases)
+    print(f"    {len(cases)} operators and edges")
+
+
+def in_double_precision():
+    """ONNX Runtime's convolutions are of float32 only: there the model converts, and the bound is float32's."""
+    for model in (models.Mlp(), models.Residual(), models.Transformer()):
+        with common.temporary_directory() as directory:
+            judge(image_case(model), pathlib.Path(directory), torch.float64)
+
+
+def says_what_it_is():
+    """Names of inputs, outputs and dimensions, parameters under their dotted names, tied ones, and properties."""
+    with common.temporary_directory() as directory:
+        case = zoo.cases(programs.SAMPLES)["bert"]
+        artifacts = trained(case, pathlib.Path(directory))
+        model = onnx.load(str(artifacts / "model.onnx"))
+        from safetensors.numpy import load_file
+        state = load_file(artifacts / "model.safetensors")
+        for tensor in model.graph.initializer:
+            if tensor.name in state:
+                assert np.array_equal(numpy_helper.to_array(tensor), state[tensor.name]), tensor.name
+        assert {t.name for t in model.graph.initializer} >= state.keys(), state.keys() - {t.name for t in model.graph.initializer}
+        sizes = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
+        assert sizes.keys() == case.inputs.keys() and sizes["input_ids"][0] == sizes["labels"][0] == "batch", sizes
+        assert isinstance(sizes["input_ids"][1], str) and sizes["input_ids"][1] == sizes["attention_mask"][1], sizes
+        assert [o.name for o in model.graph.output][:2] == ["loss", "logits"], model.graph.output
+        about = {p.key: p.value for p in model.metadata_props}
+        assert model.producer_name == "Lockstep" and about["program"], about
+        shapes = sum(node.op_type == "Shape" for node in model.graph.node)
+        assert shapes <= 2, f"{shapes} sizes are computed"  # of the batch and of the sequence, for the mask
+    with common.temporary_directory() as directory:
+        artifacts = trained(image_case(models.Tied()), pathlib.Path(directory))
+        model = onnx.load(str(artifacts / "model.onnx"))
+        about = {p.key: p.value for p in model.metadata_props}
+        assert about["tied:again.weight"] == "embed.weight" and "again.weight" not in {t.name for t in model.graph.initializer}, about
+
+
+def other_sequence_lengths():
+    """The second dimension is open where the export left it open."""
+    for name in ("gpt2", "llama"):
+        with common.temporary_directory() as directory:
+            case = zoo.cases(programs.SAMPLES)[name]
+            artifacts = trained(case, pathlib.Path(directory))
+            program, runtime = torch.export.load(artifacts / "model.pt2").module(), session(artifacts / "model.onnx", True)
+            for length in (3, 5, 7):
+                inputs = {key: array[:3, :length] if key in case.lengths else array[:3] for key, array in case.inputs.items()}
+                compare(runtime.run(None, {key: array.numpy() for key, array in inputs.items()}), outputs(program, inputs, case.fixed))
+
+
+def the_old_onnx_runtime():
+    for name in ("resnet18", "bert", "swin", "gru"):
+        with common.temporary_directory() as directory:
+            case = zoo.cases(programs.SAMPLES)[name]
+            artifacts = trained(case, pathlib.Path(directory))
+            program = torch.export.load(artifacts / "model.pt2").module()
+            for i, inputs in enumerate(batches(case)):
+                wanted = {f"output_{k}": each for k, each in enumerate(outputs(program, inputs, case.fixed))}
+                np.savez(artifacts / f"{i}.npz", **{key: array.numpy() for key, array in inputs.items()}, **wanted)
+            in_the_old_version([artifacts])
+
+
+def data_in_a_file_beside():
+    """As large models have it; here by an own program, at any size."""
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        case = zoo.cases(programs.SAMPLES)["resnet18"]
+        artifacts = trained(case, directory, export="pt2")
+        (directory / "large").mkdir()
+        subprocess.run([common.BIN / "judge_onnx", "data", artifacts / "model.pt2", directory / "large"], check=True)
+        path = directory / "large" / "model.onnx"
+        assert path.stat().st_size < 100_000 < (directory / "large" / "model.onnx.data").stat().st_size
+        onnx.checker.check_model(str(path), full_check=True)
+        program = torch.export.load(artifacts / "model.pt2").module()
+        for inputs in batches(case):
+            given = {name: array.numpy() for name, array in inputs.items()}
+            compare(session(path, True).run(None, given), outputs(program, inputs, case.fixed))
+
+
+class Unwritable(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(torch.lgamma(x.flatten(1) + 1))
+
+
+def what_it_cannot_hold_is_refused_at_the_start():
+    """By operator and source line, before anything is written; without the format, the job runs."""
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(Unwritable(), directory / "in.pt2")
+        pixels, labels = common.images(40, seed=2)
+        common.write_channel(directory / "train", pixels, labels)
+        job = ["train", "--channel", f"train={directory / 'train'}", "--model", directory / "in.pt2", "--model_dir", directory / "model",
+               "--output_dir", directory / "output", "--max_steps", 1]
+        output = common.run([*job, "--export", "pt2,onnx"], expect=2)
+        for text in ("aten.lgamma.default", "onnx_runtime.py", "Leave onnx out of the hyperparameter export"):
+            assert text in output, output
+        assert not (directory / "model").exists()
+        inspected = common.run(["inspect", directory / "in.pt2"])
+        assert re.search(r"artifact +onnx +no: .*aten\.lgamma", inspected), inspected
+        common.run([*job, "--export", "pt2"])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["operators"]:
+        every_operator_computes_what_libtorch_computes()
+    elif len(sys.argv) > 1:
+        every_model_computes_the_same(sys.argv[1:])
+    else:
+        common.main(every_operator_computes_what_libtorch_computes, every_model_computes_the_same, in_double_precision, says_what_it_is,
+                    other_sequence_lengths, the_old_onnx_runtime, data_in_a_file_beside, what_it_cannot_hold_is_refused_at_the_start)
