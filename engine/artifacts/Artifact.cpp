@@ -91,16 +91,16 @@ Artifact::Model make_model(const Program& program) {
   };
 }
 
-std::unique_ptr<Artifact> make_artifact(Export format) {
+std::unique_ptr<Artifact> make_artifact(Export format, const ArtifactMetadata& metadata) {
   switch (format) {
     case Export::kPt2:
-      return std::make_unique<Pt2Artifact>();
+      return std::make_unique<Pt2Artifact>(metadata);
     case Export::kSafetensors:
-      return std::make_unique<SafetensorsArtifact>();
+      return std::make_unique<SafetensorsArtifact>(metadata);
     case Export::kSavedModel:
       return std::make_unique<SavedModelArtifact>();
     case Export::kOnnx:
-      return std::make_unique<OnnxArtifact>();
+      return std::make_unique<OnnxArtifact>(metadata);
   }
   throw InternalError("an export format without an artifact");
 }

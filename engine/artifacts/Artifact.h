@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,9 @@ struct Probe {
 /// not as the graph says: passes, artifacts and figures rely on that afterwards.
 std::vector<Probe> make_probes(const Program& inference_program, const std::vector<Probe::Inputs>& batches,
                                bool check_sizes = false);
+
+/// What an artifact says of itself, where its format has a place for that: `step`, `validation_accuracy`.
+using ArtifactMetadata = std::map<std::string, std::string>;
 
 /// One artifact format.
 class Artifact {
@@ -58,6 +62,6 @@ Artifact::Model make_model(const Program& program);
 /// and by what is usual in the output, never by its largest elements, which may be a mask's. Throws nothing but Error.
 std::string difference(const Artifact::Model& model, const std::vector<Probe>& probes);
 
-std::unique_ptr<Artifact> make_artifact(Export format);
+std::unique_ptr<Artifact> make_artifact(Export format, const ArtifactMetadata& metadata = {});
 
 }  // namespace lockstep

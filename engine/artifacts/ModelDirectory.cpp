@@ -73,7 +73,7 @@ std::vector<fs::path> write_artifacts(const Program& inference_program, const st
   StagingDirectory staging(model_dir);
   ModelCard card = ModelCard::of(inference_program);
   for (const Export format : formats) {
-    const auto artifact = make_artifact(format);
+    const auto artifact = make_artifact(format, beside.metadata);
     artifact->write(inference_program, staging.path());
     const std::string wrong = difference(artifact->read_back(inference_program, staging.path()), probes);
     if (!wrong.empty()) {

@@ -17,6 +17,7 @@ struct BesideArtifacts {
   nlohmann::ordered_json job{};                ///< of the model card
   /// Inputs that are kept with the outputs for them (kProbesFile), for check_model_directory.
   std::vector<Probe::Inputs> probes{};
+  ArtifactMetadata metadata{};  ///< of the artifacts themselves
 };
 
 inline constexpr const char* kProbesFile = "probes.safetensors";

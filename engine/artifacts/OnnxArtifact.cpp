@@ -70,10 +70,9 @@ void OnnxArtifact::check(const Program& program, const std::vector<Probe>& probe
 
 void OnnxArtifact::write(const Program& program, const fs::path& directory) const {
   const PrimitiveProgram lowered = lower_for_onnx(program);
-  refusing(program, [&] {
-    write_onnx(lowered.graph, lowered.views(), directory / entry(),
-               {.metadata = {{"program", program.name()}}, .most_inline = most_inline_});
-  });
+  OnnxOptions options{metadata_, most_inline_};
+  options.metadata["program"] = program.name();
+  refusing(program, [&] { write_onnx(lowered.graph, lowered.views(), directory / entry(), options); });
 }
 
 std::optional<Artifact::Model> OnnxArtifact::open(const fs::path& directory, const ModelCard& /*card*/) const {

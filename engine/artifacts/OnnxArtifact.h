@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "engine/artifacts/Artifact.h"
 #include "engine/artifacts/onnx/OnnxModel.h"
@@ -11,7 +12,8 @@ namespace lockstep {
 class OnnxArtifact : public Artifact {
  public:
   /// `most_inline`: as in OnnxOptions.
-  explicit OnnxArtifact(std::uint64_t most_inline = kMostOnnxInline) : most_inline_(most_inline) {}
+  explicit OnnxArtifact(ArtifactMetadata metadata = {}, std::uint64_t most_inline = kMostOnnxInline)
+      : metadata_(std::move(metadata)), most_inline_(most_inline) {}
 
   std::string entry() const override { return "model.onnx"; }
   void check(const Program& program, const std::vector<Probe>& probes) const override;
@@ -20,6 +22,7 @@ class OnnxArtifact : public Artifact {
   std::optional<Model> open(const std::filesystem::path& directory, const ModelCard& card) const override;
 
  private:
+  ArtifactMetadata metadata_;
   std::uint64_t most_inline_;
 };
 

@@ -1,13 +1,14 @@
 #include "engine/artifacts/Pt2Artifact.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "engine/program/Archive.h"
 
 namespace lockstep {
 
 void Pt2Artifact::write(const Program& program, const std::filesystem::path& directory) const {
-  write_archive(program, directory / entry());
+  write_archive(program, directory / entry(), {{"metadata.json", nlohmann::json(metadata_).dump()}});
 }
 
 Artifact::Model Pt2Artifact::read_back(const Program& program, const std::filesystem::path& directory) const {

@@ -1,5 +1,7 @@
-// `model.pt2`: the program itself, for torch.export.load.
+// `model.pt2`: the program itself, for torch.export.load. What it says of itself is its extra file `metadata.json`.
 #pragma once
+
+#include <utility>
 
 #include "engine/artifacts/Artifact.h"
 
@@ -7,10 +9,15 @@ namespace lockstep {
 
 class Pt2Artifact : public Artifact {
  public:
+  explicit Pt2Artifact(ArtifactMetadata metadata = {}) : metadata_(std::move(metadata)) {}
+
   std::string entry() const override { return "model.pt2"; }
   void write(const Program& program, const std::filesystem::path& directory) const override;
   Model read_back(const Program& program, const std::filesystem::path& directory) const override;
   std::optional<Model> open(const std::filesystem::path& directory, const ModelCard& card) const override;
+
+ private:
+  ArtifactMetadata metadata_;
 };
 
 }  // namespace lockstep

@@ -18,7 +18,10 @@ void SafetensorsArtifact::write(const Program& program, const std::filesystem::p
   for (const GraphInput& input : program.graph().inputs) {
     if (in_state_dict(input)) tensors[input.state_name] = program.tensor(input);
   }
-  write_safetensors(tensors, {{"format", "pt"}, {"program", program.name()}}, directory / entry());
+  ArtifactMetadata metadata = metadata_;
+  metadata["format"] = "pt";
+  metadata["program"] = program.name();
+  write_safetensors(tensors, metadata, directory / entry());
 }
 
 Artifact::Model SafetensorsArtifact::read_back(const Program& program, const std::filesystem::path& directory) const {

@@ -285,7 +285,8 @@ Program read_archive(const fs::path& path, const std::vector<std::string>& allow
   }
 }
 
-void write_archive(const Program& program, const fs::path& path) {
+void write_archive(const Program& program, const fs::path& path,
+                   const std::map<std::string, std::string>& extra_files) {
   OutputFile file(path);
   // The writer finishes its archive even in its destructor and throws when it cannot: it is told that all went well,
   // and the first failure is thrown when it is gone.
@@ -308,6 +309,7 @@ void write_archive(const Program& program, const fs::path& path) {
     write_text("byteorder", "little");
     write_text(kModel, write_graph(program.graph()));
     write_text("data/sample_inputs/model.pt", "");
+    for (const auto& [name, text] : extra_files) write_text("extra/" + name, text);
     SectionWriter weights(archive, kWeights);
     SectionWriter constants(archive, kConstants);
     for (const GraphInput& input : program.graph().inputs) {

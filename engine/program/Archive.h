@@ -6,6 +6,8 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "engine/program/Program.h"
 
@@ -16,7 +18,9 @@ namespace lockstep {
 /// Every size is checked against the archive before it is used; only tensors that the graph names are read.
 Program read_archive(const std::filesystem::path& path, const std::vector<std::string>& allowed_operators = {});
 
-/// Writes all tensors contiguous, tied ones once. Throws SystemError; the file may then be incomplete.
-void write_archive(const Program& program, const std::filesystem::path& path);
+/// Writes all tensors contiguous, tied ones once. `extra_files`: texts by the names that torch.export.load's argument
+/// of that name has for them. Throws SystemError; the file may then be incomplete.
+void write_archive(const Program& program, const std::filesystem::path& path,
+                   const std::map<std::string, std::string>& extra_files = {});
 
 }  // namespace lockstep

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "common/Text.h"
 #include "engine/artifacts/ModelDirectory.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/program/Passes.h"
@@ -22,6 +23,16 @@ namespace {
 constexpr std::int64_t kProbeSamples = 16;
 constexpr const char* kFieldsFile = "fields.json";
 
+ArtifactMetadata metadata_of(const TrainingResult& result) {
+  ArtifactMetadata metadata = {{"step", std::to_string(result.state_step)},
+                               {"program_digest", result.program.digest()}};
+  if (!result.evaluation) return metadata;
+  for (const auto& [name, value] : result.evaluation->metrics(result.evaluated_channel)) {
+    metadata[name] = format("%.9g", value);
+  }
+  return metadata;
+}
+
 }  // namespace
 
 std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
@@ -33,7 +44,8 @@ std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, con
   require_all_ok(context.host, [&] {
     if (!context.leads() || late) return;
     BesideArtifacts beside = {.job = job_facts(config, job, result, metrics, context),
-                              .probes = made_up_probes(program.graph())};
+                              .probes = made_up_probes(program.graph()),
+                              .metadata = metadata_of(result)};
     if (!job.data.fields.empty()) beside.texts[kFieldsFile] = job.data.fields;
     artifacts =
         write_artifacts(program, config.hyperparameters.export_formats, config.model_dir,

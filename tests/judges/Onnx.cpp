@@ -45,7 +45,7 @@ Program inference(const std::string& path) {
 
 void run(const std::vector<std::string>& arguments) {
   if (arguments.size() == 3 && arguments[0] == "data") {
-    OnnxArtifact(0).write(inference(arguments[1]), arguments[2]);
+    OnnxArtifact({}, 0).write(inference(arguments[1]), arguments[2]);
   } else if (arguments.size() == 3 && arguments[0] == "whole") {
     OnnxArtifact().write(inference(arguments[1]), arguments[2]);
     Pt2Artifact().write(inference(arguments[1]), arguments[2]);

@@ -6,6 +6,7 @@ import re
 import warnings
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 import common
@@ -57,6 +58,25 @@ def safetensors_hold_the_state():
             assert torch.equal(state[name], tensor), name
         assert state["block1.norm.num_batches_tracked"].item() > 0
         assert (state["block1.norm.running_var"] != 1).any()
+
+
+def artifacts_say_what_they_are():
+    """The step of the state, what it was evaluated at and the program's digest: alike in every format that has a place for it."""
+    import onnx
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        output, _, _ = built_in("mlp", directory, export="pt2,safetensors,onnx")
+        extra = {"metadata.json": ""}
+        torch.export.load(directory / "model" / "model.pt2", extra_files=extra)
+        said = json.loads(extra["metadata.json"])
+        assert said["step"] in ("10", "20") and re.fullmatch("[0-9a-f]{16}", said["program_digest"]), said
+        reported = {name: value for name, value in said.items() if name.endswith("_accuracy")}
+        assert len(reported) == 1 and all(0 < float(value) <= 1 for value in reported.values()), said
+        with safe_open(directory / "model" / "model.safetensors", "pt") as file:
+            assert file.metadata() == {**said, "format": "pt", "program": "mlp"}, file.metadata()
+        model = onnx.load(str(directory / "model" / "model.onnx"), load_external_data=False)
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+        assert {**said, "program": "mlp"}.items() <= properties.items(), properties
 
 
 def exported_models_come_back():
@@ -116,5 +136,5 @@ def a_checkpoint_becomes_the_artifacts_of_its_job():
 
 
 if __name__ == "__main__":
-    common.main(torch_loads_the_programs, safetensors_hold_the_state, exported_models_come_back,
+    common.main(torch_loads_the_programs, safetensors_hold_the_state, artifacts_say_what_they_are, exported_models_come_back,
                 lockstep_model_writes_what_torch_loads, a_checkpoint_becomes_the_artifacts_of_its_job)

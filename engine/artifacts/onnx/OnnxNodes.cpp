@@ -343,8 +343,8 @@ void largest(Call& call) {
 }
 
 void top(Call& call) {
-  primitive::TopK made{call.element(1), call.axis(), call.integer("largest") != 0};
-  const std::vector<ValueId> outputs = call.builder().add(std::move(made), {call.x().id()});
+  const primitive::TopK made{call.element(1), call.axis(), call.integer("largest") != 0};
+  const std::vector<ValueId> outputs = call.builder().add(made, {call.x().id()});
   call.returns({call.builder(), outputs.at(0)}, 0);
   call.returns({call.builder(), outputs.at(1)}, 1);
 }

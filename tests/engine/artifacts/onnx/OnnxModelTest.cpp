@@ -16,6 +16,7 @@
 #include "engine/artifacts/PrimitiveProgram.h"
 #include "engine/artifacts/primitives/PrimitiveBuilder.h"
 #include "engine/artifacts/primitives/PrimitiveInterpreter.h"
+#include "engine/artifacts/primitives/PrimitiveLowering.h"
 #include "engine/artifacts/primitives/PrimitiveSimplification.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
@@ -438,6 +439,9 @@ TEST(OnnxArtifact, ComputesWhatOperatorsCompute) {
   for (const PrimitiveCase& each : primitive_cases()) {
     const auto probes = make_probes(each.program, each.batches);
     EXPECT_NO_THROW(OnnxArtifact().check(each.program, probes)) << each.name;
+    PrimitiveProgram plain{as_onnx(lower_to_primitives(each.program.graph())), {}};  // not simplified
+    plain.state = primitive_state(plain.graph, each.program);
+    EXPECT_EQ(difference(make_model(std::move(plain)), probes), "") << each.name;
   }
 }
 
@@ -453,7 +457,7 @@ TEST(OnnxArtifact, ComputesWhatTheProgramComputes) {
       const auto probes = make_probes(program, batches);
       const TemporaryDirectory directory;
       for (const std::uint64_t most_inline : {kMostOnnxInline, std::uint64_t{0}}) {
-        const OnnxArtifact artifact(most_inline);
+        const OnnxArtifact artifact({}, most_inline);
         EXPECT_NO_THROW(artifact.check(program, probes));
         artifact.write(program, directory.path());
         EXPECT_EQ(difference(artifact.read_back(program, directory.path()), probes), "");
