@@ -533,6 +533,17 @@ void pools(Table& table) {
               "upsample_bilinear2d.vec", {in("input", {draw.real({2, 3, 4, 5})})},
               {{"output_size", Sizes{7, 3}}, {"align_corners", corners}, {"scale_factors", NoneArgument{}}});
   }
+  for (const bool corners : {false, true}) {
+    const std::string suffix = corners ? " corners" : "";
+    const NamedArgument align{"align_corners", corners};
+    table.add("upsample_bicubic2d" + suffix, "upsample_bicubic2d.vec",
+              {in("input", {draw.real({2, 3, 4, 5}), draw.real({1, 3, 4, 5})})},
+              {{"output_size", Sizes{7, 3}}, align, {"scale_factors", NoneArgument{}}});
+    for (const char* op : {"upsample_bicubic2d.vec", "upsample_bilinear2d.vec"}) {
+      table.add(std::string(op) + " by a scale" + suffix, op, {in("input", {draw.real({2, 3, 4, 5})})},
+                {{"output_size", NoneArgument{}}, align, {"scale_factors", std::vector<double>{1.3, 0.7}}});
+    }
+  }
   table.add("upsample_linear1d", "upsample_linear1d.vec", {in("input", {draw.real({2, 3, 4})})},
             {{"output_size", Sizes{9}}, {"align_corners", false}, {"scale_factors", NoneArgument{}}});
   table.add("upsample_trilinear3d", "upsample_trilinear3d.vec", {in("input", {draw.real({1, 2, 3, 4, 2})})},

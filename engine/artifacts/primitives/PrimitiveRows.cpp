@@ -10,7 +10,7 @@ PrimitiveRows all_rows() {
   PrimitiveRows all;
   for (const auto& rows : {activation_rows, arithmetic_rows, attention_rows, comparison_rows, convolution_rows,
                            creation_rows, einsum_rows, index_rows, loss_rows, normalization_rows, pool_rows,
-                           product_rows, recurrent_rows, reduction_rows, shape_rows, slice_rows}) {
+                           product_rows, recurrent_rows, reduction_rows, resize_rows, shape_rows, slice_rows}) {
     all.merge(rows());
   }
   return all;

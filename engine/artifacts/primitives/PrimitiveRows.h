@@ -34,6 +34,7 @@ PrimitiveRows pool_rows();
 PrimitiveRows product_rows();
 PrimitiveRows recurrent_rows();
 PrimitiveRows reduction_rows();
+PrimitiveRows resize_rows();
 PrimitiveRows shape_rows();
 PrimitiveRows slice_rows();
 

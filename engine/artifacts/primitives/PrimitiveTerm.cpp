@@ -284,6 +284,14 @@ Term product(const Term& a, const Term& b, bool transpose_second) {
   return perform(primitive::MatrixMultiply{transpose_second}, {a, b});
 }
 
+Term mapped(const Term& x, std::size_t dim, const std::vector<double>& matrix, std::int64_t m) {
+  std::string bytes(reinterpret_cast<const char*>(matrix.data()), matrix.size() * sizeof(double));
+  const Ints sizes = {std::ssize(matrix) / m, m};
+  const Term weights(x.builder(), x.builder().constant({ElementType::kDouble, sizes, std::move(bytes)}));
+  const std::size_t last = x.rank() - 1;
+  return swapped(product(swapped(x, dim, last), cast(weights, x.type())), dim, last);
+}
+
 Ints all_dims(std::size_t rank) {
   Ints dims(rank);
   std::iota(dims.begin(), dims.end(), 0);

@@ -98,6 +98,9 @@ Term reduce(primitive::Reduce::Kind kind, const Term& x, const Ints& dims, bool 
 Term softmax(const Term& x, std::size_t dim, bool logarithm = false);
 Term product(const Term& a, const Term& b, bool transpose_second = false);
 
+/// Dimension `dim` of x, of size n, becomes its product with a matrix [n, m], row-major.
+Term mapped(const Term& x, std::size_t dim, const std::vector<double>& matrix, std::int64_t m);
+
 /// All dimensions: 0, 1, …
 Ints all_dims(std::size_t rank);
 

@@ -1,4 +1,4 @@
-// Pools and changes of an image's size, of one to three spatial dimensions.
+// Pools, of one to three spatial dimensions.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -132,10 +132,7 @@ Term adapted_mean(const Term& x, std::size_t dim, std::int64_t n, std::int64_t m
       matrix[static_cast<std::size_t>(j * m + i)] = 1.0 / static_cast<double>(end - start);
     }
   }
-  std::string bytes(reinterpret_cast<const char*>(matrix.data()), matrix.size() * sizeof(double));
-  const Term weights(x.builder(), x.builder().constant({ElementType::kDouble, {n, m}, std::move(bytes)}));
-  const std::size_t last = x.rank() - 1;
-  return swapped(product(swapped(x, dim, last), cast(weights, x.type())), dim, last);
+  return mapped(x, dim, matrix, m);
 }
 
 // Windows of one size, where the sizes of image and result allow.
@@ -188,50 +185,9 @@ std::vector<Term> adaptive_max_pool(NodeArguments& arguments) {
   return {image.result(perform(primitive::MaxPool{*window}, {image.x}))};
 }
 
-// PyTorch computes places from a scale where it is given one. Where size · scale is no integer, that is not the ratio
-// of the sizes.
-Integer scaled_size(NodeArguments& arguments, const Integer& size, double scale) {
-  const auto* known = std::get_if<std::int64_t>(&size);
-  const double exact = known ? static_cast<double>(*known) * scale : scale;
-  if (exact != std::floor(exact) || exact < 1) {
-    arguments.refuse("its scale is no integer, nor is what it makes of a known size");
-  }
-  const auto whole = static_cast<std::int64_t>(exact);
-  return known ? Integer(whole) : multiply(arguments.builder(), size, whole);
-}
-
-std::vector<double> reals(NodeArguments& arguments, const char* name) {
-  if (!arguments.has(name)) return {};
-  const Argument* given = arguments.node().find(name);
-  if (const auto* list = std::get_if<std::vector<double>>(given)) return *list;
-  const Ints whole = arguments.ints(name);
-  return {whole.begin(), whole.end()};
-}
-
-template <primitive::Resize::Kind kKind>
-Term resized(NodeArguments& arguments) {
-  const Term x = arguments.tensor(arguments.node().find("input") ? "input" : "self");
-  primitive::Resize resize{
-      kKind, kKind == primitive::Resize::Kind::kLinear && arguments.flag("align_corners", false), {}};
-  std::vector<double> scales = reals(arguments, "scale_factors");
-  for (const char* name : {"scales", "scales_d", "scales_h", "scales_w"}) {
-    if (arguments.has(name)) scales.push_back(arguments.real(name, 1));
-  }
-  const Integers sizes = arguments.integers("output_size");
-  if (x.rank() != spatial_of(arguments) + 2) arguments.refuse("it takes images with a batch");
-  if (!scales.empty() && scales.size() != x.rank() - 2) arguments.refuse("it has another number of scales");
-  for (std::size_t i = 0; i < scales.size(); ++i) {
-    resize.sizes.push_back(scaled_size(arguments, x.size(i + 2), scales[i]));
-  }
-  if (scales.empty()) resize.sizes = sizes;
-  return perform(resize, {x});
-}
-
 }  // namespace
 
 PrimitiveRows pool_rows() {
-  constexpr auto kNearest = primitive::Resize::Kind::kNearest;
-  constexpr auto kLinear = primitive::Resize::Kind::kLinear;
   return {
       {"_adaptive_avg_pool2d", adaptive_average_pool},
       {"_adaptive_avg_pool3d", adaptive_average_pool},
@@ -249,12 +205,6 @@ PrimitiveRows pool_rows() {
       {"max_pool2d_with_indices", max_pool_alone},
       {"max_pool3d", max_pool},
       {"max_pool3d_with_indices", max_pool_alone},
-      {"upsample_bilinear2d", resized<kLinear>},
-      {"upsample_linear1d", resized<kLinear>},
-      {"upsample_nearest1d", resized<kNearest>},
-      {"upsample_nearest2d", resized<kNearest>},
-      {"upsample_nearest3d", resized<kNearest>},
-      {"upsample_trilinear3d", resized<kLinear>},
   };
 }
 
