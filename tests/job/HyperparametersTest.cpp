@@ -236,7 +236,8 @@ TEST(Hyperparameters, ColumnsAreEmbeddedWithAWidthOrACountAndAWidth) {
   const Hyperparameters again =
       hyperparameters_from_json(to_json(parse({{"model_embeddings", "a=3,b"}, {"model", "mlp"}})));
   EXPECT_EQ(again.model_embeddings, (std::map<std::string, EmbeddedColumn>{{"a", {.width = 3}}, {"b", {}}}));
-  for (const char* wrong : {"color=-1", "=4", "color,color", "color=x", "color=4x", "color=4x5x6", "color=wide", "color=1.5"}) {
+  for (const char* wrong :
+       {"color=-1", "=4", "color,color", "color=x", "color=4x", "color=4x5x6", "color=wide", "color=1.5"}) {
     EXPECT_ERROR(embedded(wrong), InputError, "hyperparameter model_embeddings", "color=4");
   }
 }
