@@ -1,9 +1,8 @@
 // ONNX models for onnx_runtime.py.
 //   data PROGRAM.pt2 DIRECTORY   the program, with its parameters in a file beside it, however small
 //   whole PROGRAM.pt2 DIRECTORY  the program in its inference form, as a job writes it, and model.pt2
-//   cases DIRECTORY              each of tests/support/PrimitiveCases.h: NAME/model.onnx, and for each batch
-//   i.safetensors with
-//                                the inputs by name and what libtorch computes, `output_0`…
+//   cases DIRECTORY              each of tests/support/PrimitiveCases.h, and random ones: NAME/model.onnx, and for each
+//                                batch i.safetensors with the inputs by name and what libtorch computes, `output_0`…
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -50,7 +49,10 @@ void run(const std::vector<std::string>& arguments) {
     OnnxArtifact().write(inference(arguments[1]), arguments[2]);
     Pt2Artifact().write(inference(arguments[1]), arguments[2]);
   } else if (arguments.size() == 2 && arguments[0] == "cases") {
-    for (const PrimitiveCase& each : primitive_cases()) {
+    std::vector<PrimitiveCase> cases = primitive_cases();
+    constexpr std::uint64_t kRandom = 50;
+    for (std::uint64_t seed = 0; seed < kRandom; ++seed) cases.push_back(random_primitive_case(seed));
+    for (const PrimitiveCase& each : cases) {
       std::string name = each.name;
       for (char& c : name) c = c == '/' ? '_' : c;
       write_case(each, fs::path(arguments[1]) / name);

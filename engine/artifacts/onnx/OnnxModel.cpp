@@ -240,7 +240,16 @@ void write_onnx(const PrimitiveGraph& graph, const std::vector<TensorView>& valu
   file.close();
 }
 
-PrimitiveGraph as_onnx(const PrimitiveGraph& graph) { return OnnxReader().read(OnnxWriter(graph).write()); }
+PrimitiveGraph as_onnx(const PrimitiveGraph& graph) {
+  const onnx::GraphProto message = OnnxWriter(graph).write();
+  PrimitiveGraph read = OnnxReader().read(message);
+  for (PrimitiveState& state : read.state) {
+    const auto written = std::find_if(message.initializer().begin(), message.initializer().end(),
+                                      [&](const onnx::TensorProto& tensor) { return tensor.name() == state.names[0]; });
+    state.names = graph.state.at(static_cast<std::size_t>(written - message.initializer().begin())).names;
+  }
+  return read;
+}
 
 OnnxModel::OnnxModel(const fs::path& path) {
   const std::string what = path.string() + " is damaged, or is none that this version of Lockstep wrote: ";

@@ -37,7 +37,8 @@ struct OnnxOptions {
 void write_onnx(const PrimitiveGraph& graph, const std::vector<TensorView>& values, const std::filesystem::path& path,
                 const OnnxOptions& options = {});
 
-/// The graph as an ONNX model holds it: what reading gives that was written, without values. Throws OnnxRefusal.
+/// The graph as an ONNX model holds it: what reading gives that was written, without values. Of its state it has what
+/// its nodes read, under the names that it had. Throws OnnxRefusal.
 PrimitiveGraph as_onnx(const PrimitiveGraph& graph);
 
 /// A model that write_onnx wrote.

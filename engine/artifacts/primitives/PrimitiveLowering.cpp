@@ -70,7 +70,7 @@ PrimitiveLowering::PrimitiveLowering(const Graph& graph, const TiedNames& tied) 
     if (write.depends_on_strides || state) {
       refuse(*write.node, "it changes in place what is read later as " + in_quotes(write.name));
     }
-    shared_writes_.insert(write.node);
+    shared_writes_.emplace(write.node, write.name);
   }
 }
 
@@ -260,6 +260,10 @@ void PrimitiveLowering::write(const Node& node, const std::string& name, const T
     values_.insert_or_assign(current, value);
     stale_.erase(current);
     path.insert(current);
+  }
+  const std::string& read_later = shared_writes_.at(&node);
+  if (root(read_later) != current) {  // not a view that is followed here: dropout in inference, which returns its input
+    refuse(node, "it changes in place what is read later as " + in_quotes(read_later));
   }
   for (const auto& [other, view] : views_) {
     if (!path.contains(other) && root(other) == current && values_.contains(other)) stale_.insert(other);

@@ -63,8 +63,8 @@ class PrimitiveLowering {
   std::map<std::string, const GraphInput*> state_inputs_;  // by the name of their value
   std::map<std::string, ValueId> states_;                  // by state name
   std::map<std::string, View> views_;
-  std::set<std::string> stale_;          // views of what was written since
-  std::set<const Node*> shared_writes_;  // by nodes in place, read under other names
+  std::set<std::string> stale_;                       // views of what was written since
+  std::map<const Node*, std::string> shared_writes_;  // by nodes in place: under which other name they are read
 };
 
 }  // namespace lockstep

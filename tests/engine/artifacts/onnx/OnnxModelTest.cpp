@@ -22,6 +22,7 @@
 #include "engine/program/EvalForm.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/PrimitiveCases.h"
+#include "tests/support/Soak.h"
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestGraph.h"
 
@@ -442,6 +443,14 @@ TEST(OnnxArtifact, ComputesWhatOperatorsCompute) {
     PrimitiveProgram plain{as_onnx(lower_to_primitives(each.program.graph())), {}};  // not simplified
     plain.state = primitive_state(plain.graph, each.program);
     EXPECT_EQ(difference(make_model(std::move(plain)), probes), "") << each.name;
+  }
+}
+
+TEST(OnnxArtifact, ComputesWhatRandomProgramsCompute) {
+  const std::uint64_t count = soaking() ? 5000 : 100;
+  for (std::uint64_t seed = 0; seed < count; ++seed) {
+    const PrimitiveCase drawn = random_primitive_case(seed);
+    EXPECT_NO_THROW(OnnxArtifact().check(drawn.program, make_probes(drawn.program, drawn.batches))) << seed;
   }
 }
 

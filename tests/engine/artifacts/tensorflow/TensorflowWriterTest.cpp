@@ -17,6 +17,7 @@
 #include "engine/program/Program.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/PrimitiveCases.h"
+#include "tests/support/Soak.h"
 
 namespace lockstep {
 namespace {
@@ -214,17 +215,24 @@ void expect_case(const PrimitiveCase& each, at::ScalarType type) {
   }
 }
 
-TEST(TensorflowWriter, WritesEveryCaseInBothPrecisions) {
-  for (const PrimitiveCase& each : primitive_cases()) {
-    for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
-      SCOPED_TRACE(each.name + (type == at::kDouble ? " (float64)" : " (float32)"));
-      try {
-        expect_case(each, type);
-      } catch (const std::exception& error) {
-        ADD_FAILURE() << error.what();
-      }
+void expect_case_in_both_precisions(const PrimitiveCase& each) {
+  for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+    SCOPED_TRACE(each.name + (type == at::kDouble ? " (float64)" : " (float32)"));
+    try {
+      expect_case(each, type);
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << error.what();
     }
   }
+}
+
+TEST(TensorflowWriter, WritesEveryCase) {
+  for (const PrimitiveCase& each : primitive_cases()) expect_case_in_both_precisions(each);
+}
+
+TEST(TensorflowWriter, WritesRandomPrograms) {
+  const std::uint64_t programs = soaking() ? 10000 : 200;
+  for (std::uint64_t seed = 0; seed < programs; ++seed) expect_case_in_both_precisions(random_primitive_case(seed));
 }
 
 TEST(PlanReshape, KeepsTheOrderThatItCan) {
