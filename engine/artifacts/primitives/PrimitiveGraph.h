@@ -25,7 +25,8 @@ using Ints = std::vector<std::int64_t>;
 /// A value of a PrimitiveGraph: its place among `values`.
 struct ValueId {
   std::size_t index = 0;
-  auto operator<=>(const ValueId&) const = default;
+  bool operator==(const ValueId&) const = default;
+  bool operator<(const ValueId& other) const { return index < other.index; }
 };
 
 /// An integer that an operation is told: known beforehand, or a scalar of type int64 that the graph computes.

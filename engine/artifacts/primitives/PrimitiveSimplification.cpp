@@ -1,8 +1,11 @@
 #include "engine/artifacts/primitives/PrimitiveSimplification.h"
 
+#include <ATen/Functions.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/artifacts/primitives/PrimitiveEvaluation.h"
