@@ -2,8 +2,10 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <span>
 #include <utility>
 
+#include "common/Crc32c.h"
 #include "common/ElementType.h"
 #include "common/Error.h"
 #include "common/File.h"
@@ -116,6 +118,13 @@ std::string markdown(const ModelCard& card) {
   return text;
 }
 
+// Of all but its own member, in one order and without spaces.
+std::string checksum(json document) {
+  document.erase("crc32c");
+  const std::string text = document.dump(-1, ' ', false, json::error_handler_t::replace);
+  return format("%08x", crc32c(std::as_bytes(std::span(text))));
+}
+
 void write_text(const fs::path& path, const std::string& text) {
   OutputFile file(path);
   file.write(text);
@@ -146,6 +155,10 @@ ModelCard ModelCard::read(const fs::path& directory) {
       throw InputError(path.string() + " is of version " + document.at("version").dump() + "; this Lockstep reads " +
                        std::to_string(kVersion));
     }
+    if (document.at("crc32c") != checksum(document)) {
+      throw InputError(path.string() + " is not as it was written: its checksum is " + checksum(document) +
+                       ", and it says " + document.at("crc32c").dump());
+    }
     ModelCard card{.program = document.at("program").at("name"),
                    .digest = document.at("program").at("digest"),
                    .parameters = read_int(document.at("program").at("parameters"), 0),
@@ -163,19 +176,24 @@ ModelCard ModelCard::read(const fs::path& directory) {
 }
 
 void ModelCard::write(const fs::path& directory) const {
+  const std::string text = markdown(*this);
+  std::vector<ListedFile> all = files;
+  all.push_back(
+      {.name = kText, .bytes = text.size(), .crc32c = format("%08x", crc32c(std::as_bytes(std::span(text))))});
   ordered_json listed = ordered_json::object();
-  for (const ListedFile& file : files) listed[file.name] = {{"bytes", file.bytes}, {"crc32c", file.crc32c}};
-  const ordered_json document = {{"format", kFormat},
-                                 {"version", kVersion},
-                                 {"written_by", "lockstep " LOCKSTEP_VERSION},
-                                 {"program", {{"name", program}, {"digest", digest}, {"parameters", parameters}}},
-                                 {"inputs", tensors_json(inputs)},
-                                 {"outputs", tensors_json(outputs)},
-                                 {"job", job},
-                                 {"artifacts", artifacts},
-                                 {"files", std::move(listed)}};
+  for (const ListedFile& file : all) listed[file.name] = {{"bytes", file.bytes}, {"crc32c", file.crc32c}};
+  ordered_json document = {{"format", kFormat},
+                           {"version", kVersion},
+                           {"written_by", "lockstep " LOCKSTEP_VERSION},
+                           {"program", {{"name", program}, {"digest", digest}, {"parameters", parameters}}},
+                           {"inputs", tensors_json(inputs)},
+                           {"outputs", tensors_json(outputs)},
+                           {"job", job},
+                           {"artifacts", artifacts},
+                           {"files", std::move(listed)}};
+  document["crc32c"] = checksum(json(document));
   write_text(directory / kFile, document.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
-  write_text(directory / kText, markdown(*this));
+  write_text(directory / kText, text);
 }
 
 }  // namespace lockstep

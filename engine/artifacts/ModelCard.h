@@ -18,7 +18,7 @@ namespace lockstep {
 ///    "program": {"name": "in", "digest": "…", "parameters": 1234},
 ///    "inputs": [{"name": "x", "type": "float32", "sizes": ["s0", 3, 32, 32]}, …], "outputs": […],
 ///    "job": {…}, "artifacts": ["model.pt2", "saved_model"],
-///    "files": {"model.pt2": {"bytes": 1234, "crc32c": "8 hexadecimal digits"}, …}}
+///    "files": {"model.pt2": {"bytes": 1234, "crc32c": "8 hexadecimal digits"}, …}, "crc32c": "of all that"}
 struct ModelCard {
   static constexpr const char* kFile = "model_card.json";
   static constexpr const char* kText = "model_card.md";
@@ -34,7 +34,7 @@ struct ModelCard {
   /// Reads the card of a directory. Throws InputError for one that `write` did not write.
   static ModelCard read(const std::filesystem::path& directory);
 
-  /// Writes both files. Throws SystemError.
+  /// Writes both files; the one for people is among those that the other lists. Throws SystemError.
   void write(const std::filesystem::path& directory) const;
 
   std::string program;

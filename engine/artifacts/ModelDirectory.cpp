@@ -104,6 +104,7 @@ std::vector<std::string> check_model_directory(const fs::path& directory) {
   check_contents(directory, card.files);
   const std::vector<Probe> probes =
       listed(card, kProbesFile) ? read_probes(directory / kProbesFile, card) : std::vector<Probe>();
+  if (card.artifacts.empty()) throw InputError((directory / ModelCard::kFile).string() + " names no artifact");
   std::vector<std::string> lines;
   for (const std::string& entry : card.artifacts) {
     const auto model = artifact_of(entry, directory)->open(directory, card);
@@ -118,6 +119,11 @@ std::vector<std::string> check_model_directory(const fs::path& directory) {
     lines.push_back(entry + ": as it was written, and " +
                     (probes.empty() ? "loads; no outputs are kept to compare it with"
                                     : "computes the outputs that are kept in " + std::string(kProbesFile)));
+  }
+  for (const auto& [format, name] : choices<Export>()) {
+    const std::string entry = make_artifact(format)->entry();
+    if (std::ranges::count(card.artifacts, entry) > 0 || !fs::exists(directory / entry)) continue;
+    throw InputError((directory / entry).string() + " is not of this model card: an earlier job left it; remove it");
   }
   return lines;
 }

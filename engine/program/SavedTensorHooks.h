@@ -18,8 +18,8 @@ class SavedTensorKeeper {
 /// While one lives, this thread's operators hand what they save to the keeper: what PyTorch's saved_tensors_hooks does,
 /// which only Python can reach. The innermost one holds.
 ///
-/// A program that links this has an autograd engine of ours in the place of PyTorch's from the start, which differs from
-/// it in that alone.
+/// A program that links this has an autograd engine of ours in the place of PyTorch's from the start, which differs
+/// from it in that alone.
 class SavedTensorScope {
  public:
   explicit SavedTensorScope(SavedTensorKeeper& keeper);

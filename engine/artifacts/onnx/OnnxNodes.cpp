@@ -155,7 +155,8 @@ double first_of(const std::string& bytes) {
   return static_cast<double>(value);
 }
 
-double number_of(const primitive::Constant& scalar) {
+// Nothing for types whose numbers no operator of ours asks for.
+std::optional<double> number_of(const primitive::Constant& scalar) {
   switch (scalar.type) {
     case ElementType::kDouble:
       return first_of<double>(scalar.bytes);
@@ -169,7 +170,7 @@ double number_of(const primitive::Constant& scalar) {
     case ElementType::kUint8:
       return first_of<std::uint8_t>(scalar.bytes);
     default:
-      throw InputError("it is a scalar of a type that Lockstep does not write");
+      return std::nullopt;
   }
 }
 
@@ -183,7 +184,8 @@ void constant(Call& call) {
   }
   const Term made{call.builder(), call.builder().constant(value)};
   call.returns(made);
-  if (value.sizes.empty()) call.returns_number(number_of(value));
+  const auto number = value.sizes.empty() ? number_of(value) : std::nullopt;
+  if (number) call.returns_number(*number);
   if (value.type != ElementType::kInt64 || value.sizes.size() != 1) return;
   Ints numbers(static_cast<std::size_t>(value.sizes[0]));
   if (!numbers.empty()) std::memcpy(numbers.data(), value.bytes.data(), value.bytes.size());

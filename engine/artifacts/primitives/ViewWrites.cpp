@@ -29,7 +29,9 @@ SliceBounds slice_bounds(NodeArguments& arguments, const Term& self) {
                      .end = arguments.integer("end", kToTheEnd),
                      .step = arguments.known("step", 1)};
   if (arguments.node().aten_name() == "narrow") {
+    const auto* start = std::get_if<std::int64_t>(&bounds.start);
     bounds.end = add(self.builder(), bounds.start, arguments.integer("length", std::int64_t{0}));
+    if (start && *start < 0 && bounds.end == Integer(std::int64_t{0})) bounds.end = kToTheEnd;
   }
   if (bounds.step < 1) arguments.refuse("its step is not positive");
   const std::vector<Dimension> sizes = self.sizes();

@@ -65,6 +65,17 @@ void write_primitive(PrimitiveCall& call, const primitive::CumulativeSum& operat
                                {{"Tidx", ElementType::kInt32}, {"exclusive", false}, {"reverse", false}}));
 }
 
+namespace {
+
+// From the smallest to the largest becomes from the largest to the smallest. The least integer has no negative one.
+TensorflowValue opposite(TensorflowBuilder& builder, const TensorflowValue& x) {
+  if (is_real(x.type)) return builder.add("Neg", {x});
+  const bool without_sign = x.type == ElementType::kUint8;
+  return builder.add("Sub", {builder.constant(without_sign ? 255.0 : -1.0, x.type), x});
+}
+
+}  // namespace
+
 void write_primitive(PrimitiveCall& call, const primitive::TopK& operation) {
   TensorflowBuilder& builder = call.builder();
   TensorflowValue x = call.input(0, last_in(call.input(0).axes, operation.dim));
@@ -72,11 +83,11 @@ void write_primitive(PrimitiveCall& call, const primitive::TopK& operation) {
   const auto* known = std::get_if<std::int64_t>(&k);
   const TensorflowValue count = known ? builder.constant(static_cast<double>(*known), ElementType::kInt32)
                                       : builder.cast(builder.scalar(k), ElementType::kInt32);
-  if (!operation.largest) x = builder.add("Neg", {x});
+  if (!operation.largest) x = opposite(builder, x);
   const TensorflowValue values = builder.add("TopKV2", {x, count}, {{"sorted", true}});
   TensorflowValue indices = builder.output(values, "indices");
   indices.type = ElementType::kInt32;
-  call.bind(operation.largest ? values : builder.add("Neg", {values}), 0);
+  call.bind(operation.largest ? values : opposite(builder, values), 0);
   call.bind(builder.cast(indices, ElementType::kInt64), 1);
 }
 

@@ -8,8 +8,10 @@
 #include <fstream>
 #include <set>
 
+#include "common/Crc32c.h"
 #include "common/Error.h"
 #include "common/File.h"
+#include "common/Text.h"
 #include "engine/artifacts/ModelCard.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
@@ -127,8 +129,15 @@ TEST_F(ModelDirectory, NamesWhatIsNot) {
     write(path, bytes);
     ++files;
   }
-  EXPECT_EQ(files, 8);
+  EXPECT_EQ(files, 9);
   EXPECT_EQ(check_model_directory(path_).size(), 4);
+}
+
+TEST_F(ModelDirectory, NamesWhatAnEarlierJobLeft) {
+  const Program program = inference_program();
+  write_artifacts(program, {Export::kPt2}, path_, make_probes(program, {{at::randn({1, 1, 8, 8})}}));
+  EXPECT_ERROR(check_model_directory(path_), InputError, (path_ / "model.safetensors").string(),
+               "an earlier job left it");
 }
 
 TEST_F(ModelDirectory, NoticesWhatComputesSomethingElse) {
@@ -158,10 +167,19 @@ TEST_F(ModelDirectory, RefusesCardsThatAreNone) {
   refused("", "JSON");
   refused("[]", "no model card");
   refused("{}", "no model card");
-  const auto with = [&](const std::string& from, const std::string& to) {
+  const auto changed = [&](const std::string& from, const std::string& to) {
     const std::size_t at = good.find(from);
     EXPECT_NE(at, std::string::npos) << from;
     return std::string(good).replace(at, from.size(), to);
+  };
+  refused(changed("\"parameters\": ", "\"parameters\": 1"), "not as it was written");
+  refused(changed("\"step\": 7", "\"step\": 8"), "not as it was written");
+  const auto with = [&](const std::string& from, const std::string& to) {  // whose checksum is right
+    nlohmann::json document = nlohmann::json::parse(changed(from, to));
+    document.erase("crc32c");
+    const std::string text = document.dump();
+    document["crc32c"] = format("%08x", crc32c(std::as_bytes(std::span(text))));
+    return document.dump();
   };
   refused(with("\"version\": 1", "\"version\": 2"), "version 2");
   refused(with("\"1/saved_model.pb\"", "\"../saved_model.pb\""), "no file of the directory");

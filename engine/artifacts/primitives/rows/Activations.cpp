@@ -54,8 +54,10 @@ Term prelu(NodeArguments& arguments) {
 Term softplus_row(NodeArguments& arguments) {
   const Term x = arguments.tensor("self");
   const double beta = arguments.real("beta", 1);
-  arguments.ignore({"threshold"});  // from there on it is x to rounding
-  return beta == 1 ? softplus(x) : softplus(x * beta) / beta;
+  const double threshold = arguments.real("threshold", 20);
+  const Term curve = beta == 1 ? softplus(x) : softplus(x * beta) / beta;
+  if (threshold >= 20) return curve;  // from there on it is x to rounding
+  return select(less_equal(x * beta, number_like(x, threshold)), curve, x);
 }
 
 Term threshold(NodeArguments& arguments) {

@@ -1,5 +1,7 @@
 // Tensors made of numbers.
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "engine/artifacts/primitives/PrimitiveRows.h"
 
@@ -31,12 +33,14 @@ Term copied(NodeArguments& arguments) {
   return broadcast(cast(arguments.tensor("src"), x.type()), x.all_sizes());
 }
 
-// start + i · step, in double precision.
-Term evenly(NodeArguments& arguments, double start, double step, double count) {
+// start + i · step, in double precision; with an end that is among them, its half of them is counted from there.
+Term evenly(NodeArguments& arguments, double start, double step, double count, std::optional<double> end = {}) {
   if (!(count >= 0) || count > static_cast<double>(kMostWrittenNumbers)) arguments.refuse("it makes too many numbers");
   std::vector<double> values;
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(count); ++i) {
-    values.push_back(start + static_cast<double>(i) * step);
+    const double from_end = count - 1 - static_cast<double>(i);
+    values.push_back(end && static_cast<double>(i) >= std::floor(count / 2) ? *end - from_end * step
+                                                                            : start + static_cast<double>(i) * step);
   }
   std::string bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
   PrimitiveBuilder& builder = arguments.builder();
@@ -67,9 +71,9 @@ Term linspace(NodeArguments& arguments) {
   arguments.ignore({"dtype"});
   const double start = arguments.real("start", 0);
   const auto steps = static_cast<double>(arguments.known("steps", 100));
-  const double step = steps < 2 ? 0 : (arguments.real("end", 0) - start) / (steps - 1);
-  arguments.ignore({"end"});
-  return evenly(arguments, start, step, steps);
+  const double end = arguments.real("end", 0);
+  if (steps < 2) return evenly(arguments, start, 0, steps);
+  return evenly(arguments, start, (end - start) / (steps - 1), steps, end);
 }
 
 // Places of a triangle's elements: their rows, and their columns. [2, elements]
@@ -78,7 +82,7 @@ Term triangle_places(NodeArguments& arguments, bool lower) {
   const std::int64_t offset = arguments.known("offset", 0);
   const std::int64_t height = arguments.known("row", 0);
   const std::int64_t width = arguments.known("col", 0);
-  if (height < 0 || width < 0 || (width > 0 && height > kMostWrittenNumbers / width))
+  if (height < 0 || width < 0 || height > kMostWrittenNumbers / std::max<std::int64_t>(width, 1))
     arguments.refuse("it is too large");
   Ints rows;
   Ints columns;

@@ -98,14 +98,14 @@ Term cosine_similarity(NodeArguments& arguments) {
   const ElementType type = arguments.output_type();
   const Term a = cast(arguments.tensor("x1"), type);
   const Term b = cast(arguments.tensor("x2"), type);
-  const std::size_t rank = std::max(a.rank(), b.rank());
-  const std::size_t from_end = rank - arguments.dim("dim", rank, 1);
+  const Term both = a * b;  // has the sizes that both are broadcast to before norms are taken
+  const Ints dims = {static_cast<std::int64_t>(arguments.dim("dim", both.rank(), 1))};
   const Term epsilon = number_like(a, arguments.real("eps", 1e-8));
   const auto unit = [&](const Term& x) {
-    return x / maximum(norm_of(x, 2, {static_cast<std::int64_t>(x.rank() - from_end)}, true), epsilon);
+    const Term all = broadcast(x, both.all_sizes());
+    return all / maximum(norm_of(all, 2, dims, true), epsilon);
   };
-  const Term products = unit(a) * unit(b);
-  return reduce(Reduction::kSum, products, {static_cast<std::int64_t>(rank - from_end)}, false);
+  return reduce(Reduction::kSum, unit(a) * unit(b), dims, false);
 }
 
 // The largest element is taken out of the exponentials, unless it is not finite.

@@ -9,6 +9,7 @@ namespace lockstep {
 
 namespace {
 
+constexpr std::int64_t kMostDifferences = 64;
 constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max();
 
 Term selected(NodeArguments& arguments) {
@@ -212,7 +213,9 @@ Term differences(NodeArguments& arguments) {
   if (const auto before = arguments.find("prepend")) parts.insert(parts.begin(), cast(*before, x.type()));
   if (const auto after = arguments.find("append")) parts.push_back(cast(*after, x.type()));
   x = concatenate(parts, dim);
-  for (std::int64_t i = arguments.known("n", 1); i > 0; --i) {
+  const std::int64_t times = arguments.known("n", 1);
+  if (times > kMostDifferences) arguments.refuse("it takes differences of differences too often");
+  for (std::int64_t i = times; i > 0; --i) {
     const Term later = slice(x, dim, std::int64_t{1}, kEnd);
     const Term earlier = slice(x, dim, std::int64_t{0}, std::int64_t{-1});
     x.builder().refine(later.id(), earlier.sizes());
