@@ -8,6 +8,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -165,13 +166,18 @@ KeptIndex::KeptIndex(const fs::path& directory, const ChannelFiles& channel, con
   path_ = directory / (name.hex() + ".index");
   std::error_code error;
   fs::create_directories(directory, error);
-  lock_ = FileDescriptor(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock_) throw SystemError("data_index_dir " + directory.string() + ": " + std::strerror(errno));
-  // A file system without locks: each process finds out by itself.
-  while (::flock(lock_.get(), LOCK_EX) != 0 && errno == EINTR) {
+  const fs::path lock = path_.string() + ".lock";
+  lock_ = FileDescriptor(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (!lock_) throw SystemError("data_index_dir: cannot write " + lock.string() + ": " + std::strerror(errno));
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if ((errno != EWOULDBLOCK && errno != EINTR) || std::chrono::steady_clock::now() > end) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  remove_abandoned_staging(directory);
+  remove_abandoned_staging(directory, staging_prefix());
 }
+
+std::string KeptIndex::staging_prefix() const { return ".partial-" + path_.stem().string() + "-"; }
 
 std::optional<FoundRecords> KeptIndex::find() const {
   if (!fs::exists(path_)) return {};
@@ -185,7 +191,7 @@ std::optional<FoundRecords> KeptIndex::find() const {
 }
 
 void KeptIndex::keep(const RecordIndex& index, json findings) const {
-  StagingDirectory staging(path_.parent_path());
+  StagingDirectory staging(path_.parent_path(), staging_prefix());
   CheckedOutput output(staging.path() / path_.filename());
   json header = {{"identity", identity_}, {"findings", std::move(findings)}, {"files", json::array()}};
   for (std::size_t file = 0; file < index.files(); ++file) {

@@ -1,6 +1,7 @@
 // What going through a channel's files once has found out, kept for later jobs: the hyperparameter data_index_dir.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -24,6 +25,7 @@ struct FoundRecords {
 ///
 /// While one of several processes that open the same channel is between the constructor and the destructor, the others
 /// wait in their constructors, so that one finds out and the others read. A process that ends lets the others go on.
+/// Who has waited kPatience, or cannot lock, finds out by itself.
 ///
 /// The file: "LSINDEX1"; the number of bytes (64 bits) of a JSON text, which describes the files and holds the
 /// findings; that text; of each record its length (32 bits); the CRC-32C of all that. All little-endian.
@@ -31,6 +33,8 @@ class KeptIndex {
  public:
   /// `how`: all that the findings follow from beside the files, in words. Throws SystemError for a directory that
   /// cannot be made, and InputError for a file of the channel that cannot be read.
+  static constexpr std::chrono::seconds kPatience{300};
+
   KeptIndex(const std::filesystem::path& directory, const ChannelFiles& channel, const std::string& how);
 
   /// Nothing when nothing is kept of these files as they are now. A damaged file counts as none.
@@ -40,9 +44,11 @@ class KeptIndex {
   void keep(const RecordIndex& index, nlohmann::json findings) const;
 
  private:
+  std::string staging_prefix() const;
+
   std::string identity_;  ///< of the files, and how
   std::filesystem::path path_;
-  FileDescriptor lock_;  ///< of the directory
+  FileDescriptor lock_;  ///< of a file beside it
 };
 
 }  // namespace lockstep

@@ -23,11 +23,11 @@ constexpr const char* kBatch = "s0";
 constexpr const char* kLength = "s1";
 constexpr std::int64_t kExampleBatch = 2;
 
-constexpr std::array<std::string_view, 35> kPythonsWords = {
+constexpr std::array<std::string_view, 36> kPythonsWords = {
     "False",    "None",     "True",   "and",    "as",   "assert", "async",  "await", "break",
     "class",    "continue", "def",    "del",    "elif", "else",   "except", "for",   "from",
     "global",   "if",       "import", "in",     "is",   "lambda", "not",    "or",    "finally",
-    "nonlocal", "pass",     "raise",  "return", "try",  "while",  "with",   "yield"};
+    "nonlocal", "pass",     "raise",  "return", "try",  "while",  "with",   "yield", "self"};
 
 bool is_python_name(const std::string& name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };

@@ -48,19 +48,21 @@ std::vector<OperatorRow> aten_operator_rows() {
       {"acos acosh adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d addbmm addmv addr all allclose amax "
        "amin aminmax any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin "
        "asinh atan atan2 atanh avg_pool1d avg_pool2d avg_pool3d bilinear binary_cross_entropy "
-       "binary_cross_entropy_with_logits bincount bucketize cdist col2im complex cosine_similarity count_nonzero "
-       "cross cross_entropy_loss cummax cummin cumprod cumsum diag_embed diff digamma dot erfinv fft_fft fft_fft2 "
+       "binary_cross_entropy_with_logits bucketize cdist col2im complex cosine_similarity count_nonzero "
+       "cross cross_entropy_loss cummax cummin cumprod diag_embed diff digamma dot erfinv fft_fft fft_fft2 "
        "fft_fftn fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ihfft fft_irfft fft_irfft2 fft_irfftn fft_rfft "
        "fft_rfft2 fft_rfftn gather grid_sampler grid_sampler_2d grid_sampler_3d huber_loss hypot im2col index "
-       "index_add index_copy index_fill index_put index_select inner kl_div kron l1_loss linalg_norm "
+       "index_copy index_fill index_select inner kl_div kron l1_loss linalg_norm "
        "linalg_vector_norm linspace logaddexp logaddexp2 logcumsumexp logsumexp lstm_cell masked_scatter "
        "masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d median min mse_loss mv nll_loss "
        "nll_loss_nd nonzero norm outer prod reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
-       "replication_pad2d replication_pad3d rot90 scatter scatter_add scatter_reduce searchsorted select_scatter "
+       "replication_pad2d replication_pad3d rot90 scatter searchsorted select_scatter "
        "size slice_scatter smooth_l1_loss sort std std_mean sym_numel sym_size tensordot topk trace tril_indices "
        "triu_indices upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d "
        "upsample_nearest2d upsample_nearest3d upsample_trilinear3d var var_mean",
        {.sharing = Sharing::kNever, .again = Again::kDear}},
+      // Several threads may add to one element, in an order of their own: never twice to the same bits.
+      {"bincount cumsum index_add index_put scatter_add scatter_reduce", {.sharing = Sharing::kNever}},
       {"adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d mean sum",
        {.sharing = Sharing::kNever, .again = Again::kDear, .saves = Saves::kNothing}},
       // Views, or the input itself.

@@ -145,7 +145,8 @@ BatchNormStatistics* StretchRecord::begin(std::size_t instruction, const Values&
       given_[slot] = {.value = value};
       return;
     }
-    given_[slot] = {.value = value.toTensor().tensor_data(), .trained = value.toTensor().requires_grad()};
+    const at::Tensor data = value.toTensor().tensor_data();
+    given_[slot] = {.value = data, .trained = value.toTensor().requires_grad(), .version = data._version()};
   });
   if (next.random) {
     generators_[instruction] = state_of(at::globalContext().defaultGenerator(interpreter_->plan().device()));
@@ -246,6 +247,9 @@ void StretchRecord::run_again() {
   const SavedTensorScope saving(*this);
   Values values = interpreter_->values();
   for (auto& [slot, given] : given_) {
+    if (given.value.isTensor() && given.value.toTensor().defined()) {
+      require_unchanged(given.value.toTensor(), given.version);
+    }
     values[slot] = std::move(given.value);
     if (given.trained) values[slot].toTensor().set_requires_grad(true);
   }

@@ -60,6 +60,7 @@ class StretchRecord : public SavedTensorKeeper, public std::enable_shared_from_t
   struct Given {
     c10::IValue value;
     bool trained = false;
+    std::int64_t version = 0;  ///< of a tensor, when it was read
   };
 
   bool again(std::size_t instruction) const { return plan_->again[instruction]; }

@@ -73,6 +73,26 @@ std::map<std::string, std::string> named_columns(const Hyperparameters& hyperpar
   return names;
 }
 
+namespace {
+
+void check_embeddings(const Hyperparameters& hyperparameters, const SampleSpec& train) {
+  for (const auto& [column, sizes] : hyperparameters.model_embeddings) {
+    if (hyperparameters.fields.contains(column)) continue;
+    if (!train.find(column)) {
+      std::vector<std::string> names;
+      for (const Field& field : train.fields) names.push_back(field.name);
+      throw InputError("hyperparameter model_embeddings names the column " + in_quotes(column) +
+                       ", and the training channel has " + join(names, ", "));
+    }
+    if (column_roles(train, hyperparameters.columns).target == column) {
+      throw InputError("hyperparameter model_embeddings names the column " + in_quotes(column) +
+                       ", which is the target: it cannot be an input, too");
+    }
+  }
+}
+
+}  // namespace
+
 Program fit_builtin_program(const Hyperparameters& hyperparameters, const OpenedChannel& train, ColumnOptions& columns,
                             Communicator& ranks) {
   const BuiltinProgram& program = built_in_program(hyperparameters.model);
@@ -80,6 +100,7 @@ Program fit_builtin_program(const Hyperparameters& hyperparameters, const Opened
   std::optional<ProgramSamples> samples;
   std::vector<std::int64_t> counts;
   set_up_phase(ranks, [&] {
+    check_embeddings(hyperparameters, train.dataset->spec());
     samples = join_columns(train, inputs_of(program, options, train.dataset->spec(), columns), columns);
     for (std::size_t i = 0; i < samples->inputs(); ++i) counts.push_back(samples->count(samples->input(i)));
   });

@@ -33,6 +33,7 @@ struct Indexed {
   RecordIndex records{};
   Digest digest{};
   std::vector<BadRecord> bad{};
+  std::string note{};
 };
 
 // A record reaches to where the next begins: line ends and blank lines belong to the one before.
@@ -76,7 +77,7 @@ Indexed index_files(const ChannelFiles& channel, const TextTable& table, TableCo
 
 // What an index follows from, beside the files.
 std::string describe(const ChannelOptions& options, const TextTable& table) {
-  std::string text = "rows; " + table.note() + "; bad: " + std::to_string(options.most_bad) +
+  std::string text = "rows, as of version 1; " + table.note() + "; bad: " + std::to_string(options.most_bad) +
                      "; fields: " + write_field_descriptions(options.fields).dump();
   if (options.like != nullptr) {
     Digest layout;
@@ -86,29 +87,46 @@ std::string describe(const ChannelOptions& options, const TextTable& table) {
   return text;
 }
 
+// Nothing for findings that are none of these files'.
+std::optional<Indexed> read_findings(const FoundRecords& found, const ChannelFiles& channel, TableColumns& columns) {
+  try {
+    columns.restore(found.findings.at("columns"));
+    Indexed indexed{.records = found.index,
+                    .digest = Digest(std::bit_cast<std::uint64_t>(read_int(found.findings.at("digest"))))};
+    for (const json& bad : found.findings.at("bad")) {
+      indexed.bad.push_back(
+          {.sample = read_int(bad.at(0), 0, found.index.size() - 1), .why = bad.at(1).get<std::string>()});
+    }
+    if (found.index.files() == channel.files.size()) return indexed;
+  } catch (const json::exception&) {
+    return {};
+  } catch (const InputError&) {
+    return {};
+  }
+  return {};
+}
+
 // As index_files does, or as an earlier job did.
 Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, TableColumns& columns) {
   if (channel.options.index_dir.empty()) return index_files(channel, table, columns);
   const KeptIndex kept(channel.options.index_dir, channel, describe(channel.options, table));
-  if (auto found = kept.find()) {
-    try {
-      columns.restore(found->findings.at("columns"));
-      Indexed indexed{.records = std::move(found->index),
-                      .digest = Digest(std::bit_cast<std::uint64_t>(read_int(found->findings.at("digest"))))};
-      for (const json& bad : found->findings.at("bad")) {
-        indexed.bad.push_back({.sample = read_int(bad.at(0), 0), .why = bad.at(1).get<std::string>()});
-      }
-      return indexed;
-    } catch (const json::exception& error) {
-      throw InputError(kept.path().string() + " is no index of these files; remove it (" + error.what() + ")");
+  if (const auto found = kept.find()) {
+    TableColumns known = columns;
+    if (auto indexed = read_findings(*found, channel, known)) {
+      columns = std::move(known);
+      return *std::move(indexed);
     }
   }
   Indexed indexed = index_files(channel, table, columns);
   json bad = json::array();
   for (const BadRecord& record : indexed.bad) bad.push_back({record.sample, record.why});
-  kept.keep(indexed.records, {{"columns", columns.findings()},
-                              {"digest", std::bit_cast<std::int64_t>(indexed.digest.state())},
-                              {"bad", std::move(bad)}});
+  try {
+    kept.keep(indexed.records, {{"columns", columns.findings()},
+                                {"digest", std::bit_cast<std::int64_t>(indexed.digest.state())},
+                                {"bad", std::move(bad)}});
+  } catch (const Error& error) {  // the job can do without
+    indexed.note = std::string("data_index_dir keeps nothing: ") + error.what();
+  }
   return indexed;
 }
 
@@ -121,6 +139,7 @@ std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const Text
   update_layout(indexed.digest, fields);
   auto features = features_of(fields, channel.options);
   std::string note = table.note();
+  if (!indexed.note.empty()) note += (note.empty() ? "" : "; ") + indexed.note;
   if (const std::string others = left_out(fields, features); !others.empty()) {
     note += (note.empty() ? "" : "; ") + others;
   }
