@@ -96,6 +96,12 @@ void elementwise(Table& table) {
   table.add("leaky_relu", "leaky_relu.default", {in("self", {draw.real({4, 5})})}, {{"negative_slope", 0.2}});
   table.add("hardtanh", "hardtanh.default", {in("self", {draw.real({4, 5})})}, {{"min_val", -0.5}, {"max_val", 0.7}});
   table.add("softplus", "softplus.default", {in("self", {draw.real({4, 5})})}, {{"beta", 2.0}});
+  table.add("softplus with a threshold", "softplus.default", {in("self", {reals({-3, 0, 0.9, 1.1, 3})})},
+            {{"beta", 1.0}, {"threshold", 1.0}});
+  for (const char* name : {"log1p", "expm1"}) {
+    table.add(std::string(name) + " near 0 and far away", std::string(name) + ".default",
+              {in("self", {reals({1e-30, -1e-20, 1e-7, -3e-5, 0, -0.9, kInf})})});
+  }
   table.add("softplus of large", "softplus.default", {in("self", {reals({-800, -30, 0, 15, 300, 1000})})});
   table.add("threshold", "threshold.default", {in("self", {draw.real({4, 5})})}, {{"threshold", 0.1}, {"value", 20.0}});
   table.add("hardshrink", "hardshrink.default", {in("self", {draw.real({4, 5})})});
@@ -338,6 +344,8 @@ void reductions(Table& table) {
   table.add("norm of all", "linalg_vector_norm.default", {x()});
   table.add("cosine_similarity", "cosine_similarity.default",
             {in("x1", {draw.real({3, 5})}), in("x2", {draw.real({3, 5})})});
+  table.add("cosine_similarity, broadcast", "cosine_similarity.default",
+            {in("x1", {draw.real({3, 1})}), in("x2", {draw.real({3, 5})})});
   table.add("logsumexp", "logsumexp.default", {in("self", {draw.real({3, 4}) * 300})}, {{"dim", Sizes{1}}});
   table.add("cumsum", "cumsum.default", {x()}, {{"dim", std::int64_t{1}}});
   table.add("cumsum of truths", "cumsum.default", {in("self", {draw.truths({3, 5})})}, {{"dim", std::int64_t{-1}}});
@@ -345,6 +353,11 @@ void reductions(Table& table) {
   table.add("topk smallest", "topk.default", {x()},
             {{"k", std::int64_t{2}}, {"dim", std::int64_t{1}}, {"largest", false}}, 2);
   table.add("sort", "sort.default", {x()}, {{"dim", std::int64_t{1}}, {"descending", true}}, 2);
+  table.add("sort upward, with the least integer", "sort.default",
+            {in("self", {longs({0, 5, 3, std::numeric_limits<std::int64_t>::min(), 7}).reshape({1, 5})})},
+            {{"dim", std::int64_t{1}}}, 2);
+  table.add("narrow from the end", "narrow.default", {x()},
+            {{"dim", std::int64_t{1}}, {"start", std::int64_t{-2}}, {"length", std::int64_t{2}}});
   table.add("softmax", "softmax.int", {x()}, {{"dim", std::int64_t{1}}});
   table.add("softmax of large", "softmax.int", {in("self", {reals({1000, 999, -1000, -1001}).reshape({2, 2})})},
             {{"dim", std::int64_t{-1}}});

@@ -71,7 +71,9 @@ namespace {
 TensorflowValue opposite(TensorflowBuilder& builder, const TensorflowValue& x) {
   if (is_real(x.type)) return builder.add("Neg", {x});
   const bool without_sign = x.type == ElementType::kUint8;
-  return builder.add("Sub", {builder.constant(without_sign ? 255.0 : -1.0, x.type), x});
+  TensorflowValue result = x;
+  result.reference = builder.add("Sub", {builder.constant(without_sign ? 255.0 : -1.0, x.type), x}).reference;
+  return result;
 }
 
 }  // namespace
