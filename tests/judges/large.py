@@ -18,8 +18,9 @@ SOAKING = "LOCKSTEP_SOAK" in os.environ
 BYTES = 6_000_000_000 if SOAKING else 300_000_000
 FEW = 3_000_000         # bytes of the data beside which it is held
 MOST = 500_000_000      # bytes of memory
-# An index has 4 bytes a record, and vectors double as they grow. Buffers are filled as far as the data go.
+# An index has little more than 4 bytes a record. Buffers are filled as far as the data go.
 GROWTH = 64_000_000
+
 
 def repeated(path, block, size):
     with open(path, "wb") as file:
@@ -104,4 +105,5 @@ def main():
             assert many - few < GROWTH, (name, few, many)
 
 
-main()
+if __name__ == "__main__":
+    main()
