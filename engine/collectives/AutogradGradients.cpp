@@ -18,7 +18,8 @@ namespace lockstep {
 struct AutogradGradients::Hooks {
   std::function<void(std::size_t)> came;
   // A parameter refers to its accumulator weakly: without an owner the hook would go with the first graph.
-  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators;
+  // PyTorch has counted its nodes in two ways: by std::shared_ptr, and from 2.15 on by itself.
+  std::vector<decltype(torch::autograd::impl::grad_accumulator(std::declval<const at::Tensor&>()))> accumulators;
 };
 
 AutogradGradients::AutogradGradients(FlatParameters& parameters)
