@@ -24,15 +24,16 @@ ordered_json preprocessing(const ProgramSamples& samples) {
   ordered_json inputs = ordered_json::object();
   for (std::size_t i = 0; i < samples.inputs(); ++i) {
     const Column& input = samples.input(i);
-    ordered_json entry = {{"column", samples.dataset()->spec().fields[input.field].name},
-                          {"from", to_string(input.transform.from())},
-                          {"to", to_string(input.transform.to())}};
+    const Field& field = samples.dataset()->spec().fields[input.field];
+    ordered_json entry = {
+        {"column", field.name}, {"from", to_string(input.transform.from())}, {"to", to_string(input.transform.to())}};
     const Normalization& normalization = input.transform.normalization();
     if (input.transform.scales_bytes() || !normalization.changes_nothing()) {
       entry["divided_by"] = input.transform.scales_bytes() ? 255 : 1;
       entry["mean"] = normalization.mean;
       entry["std"] = normalization.std;
     }
+    if (!field.categories.empty()) entry["categories"] = field.categories;  // what 0, 1, … stand for
     inputs[input.name] = std::move(entry);
   }
   return inputs;
