@@ -2,7 +2,6 @@
 
 #include <ATen/Functions.h>
 
-#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -63,10 +62,7 @@ Artifact::Model model_in(const fs::path& path) {
 void OnnxArtifact::check(const Program& program, const std::vector<Probe>& probes) const {
   const PrimitiveProgram lowered = lower_for_onnx(program);
   PrimitiveProgram written{refusing(program, [&] { return as_onnx(lowered.graph); }), {}};
-  for (const PrimitiveState& state : written.graph.state) {
-    const auto same = std::ranges::find(lowered.graph.state, state.names, &PrimitiveState::names);
-    written.state.push_back(lowered.state.at(static_cast<std::size_t>(same - lowered.graph.state.begin())));
-  }
+  for (const PrimitiveState& state : written.graph.state) written.state.push_back(lowered.tensor(state.names));
   const std::string wrong = difference(make_model(std::move(written)), probes);
   if (wrong.empty()) return;
   throw InputError("an ONNX model would not compute what the program " + program.name() + " computes: " + wrong +

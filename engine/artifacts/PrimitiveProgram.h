@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <vector>
 
 #include "engine/artifacts/Artifact.h"
@@ -15,9 +16,14 @@ struct PrimitiveProgram {
   PrimitiveGraph graph;
   std::vector<at::Tensor> state;  ///< one for each of the graph's
 
+  /// The tensor of these names. Throws InternalError when the graph does not read it.
+  const at::Tensor& tensor(const std::vector<std::string>& names) const;
   /// The tensors, which this program keeps alive.
   std::vector<TensorView> views() const;
 };
+
+/// The tensor, which has to be kept alive, as formats see it.
+TensorView view_of(const at::Tensor& tensor);
 
 /// Throws InputError as lower_to_primitives does.
 PrimitiveProgram to_primitives(const Program& program);

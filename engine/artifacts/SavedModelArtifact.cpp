@@ -10,7 +10,7 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/artifacts/ModelCard.h"
-#include "engine/artifacts/primitives/PrimitiveSimplification.h"
+#include "engine/artifacts/PrimitiveProgram.h"
 #include "engine/artifacts/tensorflow/SavedModel.h"
 #include "engine/artifacts/tensorflow/TensorflowInterpreter.h"
 #include "engine/artifacts/tensorflow/TensorflowWriter.h"
@@ -23,28 +23,25 @@ namespace {
 
 constexpr const char* kLeaveOut = ". Leave saved_model out of the hyperparameter export to train without that artifact";
 
-WrittenFunction function_of(const Program& program) {
+/// A function, and where its variables' values are.
+struct Served {
+  PrimitiveProgram primitives;
+  WrittenFunction written;
+
+  /// The tensor of a variable, in the program's own order of dimensions.
+  const at::Tensor& tensor(std::size_t variable) const {
+    return primitives.tensor(written.function.variables[variable].names);
+  }
+};
+
+Served served(const Program& program) {
   try {
-    return TensorflowWriter::write(primitives_of(program), program.graph());
+    PrimitiveProgram primitives = to_primitives(program);
+    WrittenFunction written = TensorflowWriter::write(primitives.graph, program.graph());
+    return {std::move(primitives), std::move(written)};
   } catch (const InputError& error) {
     throw InputError(error.what() + std::string(kLeaveOut));
   }
-}
-
-TensorView view(const at::Tensor& tensor) {
-  return {static_cast<ElementType>(scalar_type_to_archive(tensor.scalar_type())), tensor.sizes().vec(),
-          tensor.strides().vec(), static_cast<const std::byte*>(tensor.const_data_ptr())};
-}
-
-// The tensor of each variable, in the program's own order of dimensions.
-std::vector<at::Tensor> variables(const WrittenFunction& written, const Program& program) {
-  std::map<std::string, at::Tensor> state;
-  for (const StateTensor& entry : program.state()) state[entry.name] = entry.tensor;
-  std::vector<at::Tensor> tensors;
-  for (const TensorflowVariable& variable : written.function.variables) {
-    tensors.push_back(state.at(variable.names.at(0)));
-  }
-  return tensors;
 }
 
 std::vector<std::string> input_names(const Program& program) {
@@ -69,32 +66,31 @@ Artifact::Model model_of(std::vector<std::string> names, TensorflowInterpreter i
 }  // namespace
 
 void SavedModelArtifact::check(const Program& program, const std::vector<Probe>& probes) const {
-  const WrittenFunction written = function_of(program);
-  const std::vector<at::Tensor> state = variables(written, program);
+  const Served model = served(program);
+  const TensorflowFunction& function = model.written.function;
   std::map<std::string, at::Tensor> values;
-  for (std::size_t i = 0; i < state.size(); ++i) {
-    values[written.function.variables[i].argument] = state[i].detach().permute(written.variable_axes[i]);
+  for (std::size_t i = 0; i < function.variables.size(); ++i) {
+    values[function.variables[i].argument] = model.tensor(i).permute(model.written.variable_axes[i]);
   }
   const std::string wrong = difference(
-      model_of(input_names(program), TensorflowInterpreter(written.function, values), written.output_places), probes);
+      model_of(input_names(program), TensorflowInterpreter(function, values), model.written.output_places), probes);
   if (wrong.empty()) return;
   throw InputError("a TensorFlow SavedModel would not compute what the program " + program.name() +
                    " computes: " + wrong + kLeaveOut);
 }
 
 void SavedModelArtifact::write(const Program& program, const fs::path& directory) const {
-  const WrittenFunction written = function_of(program);
-  const std::vector<at::Tensor> state = variables(written, program);
+  const Served model = served(program);
   std::vector<TensorView> values;
-  for (std::size_t i = 0; i < state.size(); ++i) {
-    values.push_back(view(state[i]).permuted(written.variable_axes[i]));
+  for (std::size_t i = 0; i < model.written.function.variables.size(); ++i) {
+    values.push_back(view_of(model.tensor(i)).permuted(model.written.variable_axes[i]));
   }
-  write_saved_model(written.function, values, directory / entry());
+  write_saved_model(model.written.function, values, directory / entry());
 }
 
 Artifact::Model SavedModelArtifact::read_back(const Program& program, const fs::path& directory) const {
   const SavedModel model(directory / entry());
-  const WrittenFunction written = function_of(program);
+  const WrittenFunction written = served(program).written;
   if (model.function() != written.function) throw InternalError("the SavedModel holds another function");
   return model_of(input_names(program), TensorflowInterpreter(model), written.output_places);
 }

@@ -18,13 +18,6 @@ std::string reduce_operator(ReduceKind kind) {
   return names.at(kind);
 }
 
-Ints last_in(const Ints& axes, std::size_t dim) {
-  Ints order = axes;
-  std::erase(order, static_cast<std::int64_t>(dim));
-  order.push_back(static_cast<std::int64_t>(dim));
-  return order;
-}
-
 TensorflowValue mean_over(TensorflowBuilder& builder, const TensorflowValue& x, const TensorflowValue& dims) {
   return builder.add("Mean", {x, dims}, {{"Tidx", dims.type}, {"keep_dims", true}});
 }
@@ -80,7 +73,7 @@ TensorflowValue opposite(TensorflowBuilder& builder, const TensorflowValue& x) {
 
 void write_primitive(PrimitiveCall& call, const primitive::TopK& operation) {
   TensorflowBuilder& builder = call.builder();
-  TensorflowValue x = call.input(0, last_in(call.input(0).axes, operation.dim));
+  TensorflowValue x = call.input(0, with_last(call.input(0).axes, operation.dim));
   const TensorflowInteger k = call.integer(operation.k);
   const auto* known = std::get_if<std::int64_t>(&k);
   const TensorflowValue count = known ? builder.constant(static_cast<double>(*known), ElementType::kInt32)
@@ -94,7 +87,7 @@ void write_primitive(PrimitiveCall& call, const primitive::TopK& operation) {
 }
 
 void write_primitive(PrimitiveCall& call, const primitive::Softmax& operation) {
-  const TensorflowValue x = call.input(0, last_in(call.input(0).axes, operation.dim));
+  const TensorflowValue x = call.input(0, with_last(call.input(0).axes, operation.dim));
   call.bind(call.builder().add(operation.logarithm ? "LogSoftmax" : "Softmax", {x}));
 }
 

@@ -24,14 +24,6 @@ TensorflowInteger known_or(const Dimension& size, TensorflowInteger otherwise) {
   return known ? *known : std::move(otherwise);
 }
 
-// With dimension `dim` last and the others as they are.
-Ints with_last(const Ints& axes, std::size_t dim) {
-  Ints order = axes;
-  std::erase(order, static_cast<std::int64_t>(dim));
-  order.push_back(static_cast<std::int64_t>(dim));
-  return order;
-}
-
 }  // namespace
 
 void write_primitive(PrimitiveCall& call, const primitive::Constant& operation) {

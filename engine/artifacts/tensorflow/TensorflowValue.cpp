@@ -18,6 +18,13 @@ Ints in_order(std::size_t rank) {
   return axes;
 }
 
+Ints with_last(const Ints& axes, std::size_t dim) {
+  Ints order = axes;
+  std::erase(order, static_cast<std::int64_t>(dim));
+  order.push_back(static_cast<std::int64_t>(dim));
+  return order;
+}
+
 Ints channels_last(std::size_t rank) {
   Ints axes = in_order(rank);
   if (rank > 2) std::rotate(axes.begin() + 1, axes.begin() + 2, axes.end());

@@ -28,6 +28,8 @@ struct TensorflowValue {
 Ints in_order(std::size_t rank);
 /// NHWC of NCHW, and the same for one or three spatial dimensions.
 Ints channels_last(std::size_t rank);
+/// `axes` with the dimension `dim` last and the others as they are.
+Ints with_last(const Ints& axes, std::size_t dim);
 /// `axes` without the dimensions `dims`; those behind them move up.
 Ints without(const Ints& axes, const Ints& dims);
 /// The places of `dims` in `axes`, ascending.
