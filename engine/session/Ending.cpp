@@ -42,7 +42,7 @@ std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, con
   const Program& program = result.program;
   std::vector<std::filesystem::path> artifacts;
   require_all_ok(context.host, [&] {
-    if (!context.leads() || late) return;
+    if (!context.leads() || late || config.hyperparameters.export_formats.empty()) return;
     BesideArtifacts beside = {.job = job_facts(config, job, result, metrics, context),
                               .probes = made_up_probes(program.graph()),
                               .metadata = metadata_of(result)};
@@ -51,7 +51,7 @@ std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, con
         write_artifacts(program, config.hyperparameters.export_formats, config.model_dir,
                         make_probes(program, {first_inputs(data, 1), first_inputs(data, kProbeSamples)}), beside);
     // What an earlier job left there is not of these artifacts.
-    if (!artifacts.empty() && job.data.fields.empty()) std::filesystem::remove(config.model_dir / kFieldsFile);
+    if (job.data.fields.empty()) std::filesystem::remove(config.model_dir / kFieldsFile);
   });
   return artifacts;
 }

@@ -88,31 +88,31 @@ std::string describe(const ChannelOptions& options, const TextTable& table) {
 }
 
 // Nothing for findings that are none of these files'.
-std::optional<Indexed> read_findings(const FoundRecords& found, const ChannelFiles& channel, TableColumns& columns) {
+std::optional<Indexed> read_findings(FoundRecords&& found, const ChannelFiles& channel, TableColumns& columns) {
   try {
     columns.restore(found.findings.at("columns"));
-    Indexed indexed{.records = found.index,
+    if (found.index.files() != channel.files.size()) return {};
+    Indexed indexed{.records = std::move(found.index),
                     .digest = Digest(std::bit_cast<std::uint64_t>(read_int(found.findings.at("digest"))))};
     for (const json& bad : found.findings.at("bad")) {
       indexed.bad.push_back(
-          {.sample = read_int(bad.at(0), 0, found.index.size() - 1), .why = bad.at(1).get<std::string>()});
+          {.sample = read_int(bad.at(0), 0, indexed.records.size() - 1), .why = bad.at(1).get<std::string>()});
     }
-    if (found.index.files() == channel.files.size()) return indexed;
+    return indexed;
   } catch (const json::exception&) {
     return {};
   } catch (const InputError&) {
     return {};
   }
-  return {};
 }
 
 // As index_files does, or as an earlier job did.
 Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, TableColumns& columns) {
   if (channel.options.index_dir.empty()) return index_files(channel, table, columns);
   const KeptIndex kept(channel.options.index_dir, channel, describe(channel.options, table));
-  if (const auto found = kept.find()) {
+  if (auto found = kept.find()) {
     TableColumns known = columns;
-    if (auto indexed = read_findings(*found, channel, known)) {
+    if (auto indexed = read_findings(*std::move(found), channel, known)) {
       columns = std::move(known);
       return *std::move(indexed);
     }
