@@ -1,5 +1,5 @@
-"""What the documents repeat is what the program prints: the README's table of hyperparameters, and the exit codes. `readme.py --write` makes
-it so. Every exit code that a test expects is among them."""
+"""What the documents repeat is what the program prints: the table of hyperparameters, and the exit codes. `readme.py --write` makes it so.
+Every exit code that a test expects is among them, and every link of a page leads somewhere."""
 
 import pathlib
 import re
@@ -18,7 +18,7 @@ def indented(text):
     return "".join(f"    {line.strip()}\n" for line in text.splitlines())
 
 
-PARTS = {"README.md": ("hyperparameters", lambda: common.run(["hyperparameters"])),
+PARTS = {"docs/hyperparameters.md": ("hyperparameters", lambda: common.run(["hyperparameters"])),
          "docs/sagemaker.md": ("exit codes", lambda: "\n" + indented(exit_codes()) + "\n")}
 
 
@@ -57,6 +57,33 @@ def every_exit_code_that_tests_expect_is_documented():
         assert known, f"exit code {code}, which {', '.join(sorted(set(where)))} expects, is not in `lockstep --help`"
 
 
+def prose(page):
+    """A page without its code."""
+    return re.sub(r"```.*?```|^    .*?$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page):
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def every_link_leads_somewhere():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)\s]+)\)", re.sub("`[^`]*`", "", prose(page))) if "://" not in link]
+    assert len(links) > 40, f"links are read wrongly: {links}"
+    for page, link in links:
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page.relative_to(ROOT)}: {link} leads nowhere"
+        assert not anchor or anchor in anchors(target), f"{page.relative_to(ROOT)}: {link}: no such heading among {sorted(anchors(target))}"
+
+
+def the_first_page_is_short():
+    words = len((ROOT / "README.md").read_text().split())
+    assert words < 1200, f"README.md has {words} words"
+
+
 def a_folder_includes_what_the_design_lets_it():
     """The table of folders, of which each row may name those above it."""
     rows = re.findall(r"^\| (`(?:engine/)?[a-z]+`) \|.*\| (.*) \|$", (ROOT / "docs/design.md").read_text(), re.MULTILINE)
@@ -81,4 +108,4 @@ if __name__ == "__main__":
             (ROOT / file).write_text(part(name).sub(lambda _: words, (ROOT / file).read_text()))
     else:
         common.main(documents_say_what_the_program_says, every_exit_code_that_tests_expect_is_documented,
-                    a_folder_includes_what_the_design_lets_it)
+                    every_link_leads_somewhere, the_first_page_is_short, a_folder_includes_what_the_design_lets_it)
