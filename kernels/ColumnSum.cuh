@@ -23,6 +23,9 @@ struct TileGrid {
 inline TileGrid tile_grid(std::int64_t rows, std::int64_t columns, int vector) {
   int column_lanes = 1;
   while (column_lanes < kTileThreads && column_lanes * vector < columns) column_lanes *= 2;
+  // 3072 columns of 16 bits are 1 1/2 times 256 lanes of 8, and 3 times 128.
+  const std::int64_t half = column_lanes / 2 * vector;
+  if (column_lanes == kTileThreads && divide_up(columns, half) % 2 == 1) column_lanes /= 2;
   return {rows, columns, vector, kTileThreads / column_lanes,
           divide_up(columns, static_cast<std::int64_t>(column_lanes) * vector)};
 }

@@ -6,8 +6,9 @@
 
 namespace lockstep::kernels {
 
-/// At most so many chunks, of at least so many rows: enough for every multiprocessor, and little to sum afterwards.
-inline constexpr std::int64_t kMostRowChunks = 256;
+/// At most so many chunks, of at least so many rows: three blocks for nearly each of an H100's 132 multiprocessors at
+/// once, and little to sum afterwards.
+inline constexpr std::int64_t kMostRowChunks = 384;
 inline constexpr std::int64_t kLeastChunkRows = 16;
 
 constexpr std::int64_t rows_per_chunk(std::int64_t rows) {

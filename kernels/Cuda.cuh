@@ -1,7 +1,8 @@
 // What every CUDA source here shares: launching, element types, 16-byte accesses, sums over a warp and a block.
 //
 // The same sources also run on the CPU, in tests: there a header in place of cuda_runtime.h gives the qualifiers, index
-// variables and intrinsics, and defines LOCKSTEP_SHARED and LOCKSTEP_START before they are defined here. For that
+// variables and intrinsics, and defines LOCKSTEP_SHARED, LOCKSTEP_START and LOCKSTEP_LAUNCH_ELEMENTS before they are
+// defined here. For that
 // - shared memory is declared by LOCKSTEP_SHARED and kernels are launched by launch();
 // - no thread returns before a barrier that others of its block reach.
 #pragma once
@@ -26,6 +27,11 @@
 
 #ifndef LOCKSTEP_START
 #define LOCKSTEP_START(kernel, blocks, threads, stream, ...) kernel<<<blocks, threads, 0, stream>>>(__VA_ARGS__)
+#endif
+
+/// Elements that one launch of a kernel with 32-bit indexes works on, at most.
+#ifndef LOCKSTEP_LAUNCH_ELEMENTS
+#define LOCKSTEP_LAUNCH_ELEMENTS (std::int64_t{1} << 30)
 #endif
 
 namespace lockstep::kernels::device {

@@ -8,6 +8,10 @@ namespace {
 
 using namespace device;
 
+/// Rows whose vectors a thread has on their way: one alone would leave the memory idle.
+template <typename Element>
+inline constexpr int kRowsAtOnce = sizeof(Element) == 8 ? 2 : 4;
+
 template <typename Real>
 struct Value {
   Real factor, derivative;
@@ -16,16 +20,55 @@ struct Value {
 __device__ float normal_distribution(float z) { return normcdff(z); }
 __device__ double normal_distribution(double z) { return normcdf(z); }
 
-template <Gelu kForm, typename Real>
-__device__ Value<Real> gelu(Real z) {
+/// Φ(z) by what of e^(-z²/2) is beyond |z|: e^(-z²/2) t P(t) with t = 1 / (1 + 0.24 |z|). P fits erfcx(|z| / √2) / (2
+/// t) for |z| ≤ 40 to a relative error of 4.3e-7: an accurate normcdf takes three times the instructions, more than
+/// memory has time for.
+__device__ float short_normal_distribution(float z, float exponential) {
+  const float t = __fdividef(1.0F, 1 + 0.24F * fabsf(z));
+  float p = -0.05298983543636224F;
+  p = p * t + 0.15278618088388635F;
+  p = p * t - 0.06568968678725841F;
+  p = p * t + 0.11837710824444106F;
+  p = p * t + 0.06340312121284664F;
+  p = p * t + 0.09283716965211375F;
+  p = p * t + 0.09552234430116985F;
+  p = p * t + 0.0957537841845902F;
+  const float beyond = p * t * exponential;
+  return z > 0 ? 1 - beyond : beyond;
+}
+
+/// 16-bit results have no use for the last bits of a float.
+template <Gelu kForm, typename Element>
+__device__ Value<Arithmetic<Element>> gelu(Arithmetic<Element> z) {
+  using Real = Arithmetic<Element>;
+  constexpr bool kShort = sizeof(Element) == 2;
+  const auto exponential = [](Real x) {
+    if constexpr (kShort) {
+      return __expf(x);
+    } else {
+      return exp(x);
+    }
+  };
   if constexpr (kForm == Gelu::kErf) {
     constexpr auto kDensity = static_cast<Real>(0.39894228040143267794);  // 1 / √(2π)
-    const Real factor = normal_distribution(z);
-    return {factor, factor + z * exp(-z * z / 2) * kDensity};
+    if constexpr (kShort) {
+      const Real bell = exponential(-z * z / 2);
+      const Real factor = short_normal_distribution(z, bell);
+      return {factor, factor + z * bell * kDensity};
+    } else {
+      const Real factor = normal_distribution(z);
+      return {factor, factor + z * exponential(-z * z / 2) * kDensity};
+    }
   } else {
     constexpr auto kTwiceRoot = static_cast<Real>(1.59576912160573071176);  // 2 √(2/π)
     constexpr auto kCubic = static_cast<Real>(0.044715);
-    const Real factor = 1 / (1 + exp(-kTwiceRoot * (z + kCubic * z * z * z)));  // (1 + tanh u) / 2
+    const Real divisor = 1 + exponential(-kTwiceRoot * (z + kCubic * z * z * z));
+    Real factor;  // (1 + tanh u) / 2
+    if constexpr (kShort) {
+      factor = __fdividef(1.0F, divisor);
+    } else {
+      factor = 1 / divisor;
+    }
     return {factor, factor + z * factor * (1 - factor) * kTwiceRoot * (1 + 3 * kCubic * z * z)};
   }
 }
@@ -42,34 +85,51 @@ __global__ void __launch_bounds__(kTileThreads) forward_kernel(BiasGeluForward<E
   if (tile.column >= args.columns) return;
   Arithmetic<Element> bias[kVector];
   load_bias<Element>(args.bias, tile.column, bias);
-  for (std::int64_t row = tile.row_begin + tile.row_lane; row < tile.row_end; row += grid.row_lanes) {
-    auto values = load<kVector>(args.x + row * args.columns + tile.column);
-    for (int v = 0; v < kVector; ++v) {
-      const Arithmetic<Element> z = to_arithmetic(values.values[v]) + bias[v];
-      values.values[v] = from_arithmetic<Element>(z * gelu<kForm>(z).factor);
+  const std::int64_t step = grid.row_lanes;
+  for (std::int64_t row = tile.row_begin + tile.row_lane; row < tile.row_end; row += step * kRowsAtOnce<Element>) {
+    Vector<Element, kVector> values[kRowsAtOnce<Element>];
+    for (int i = 0; i < kRowsAtOnce<Element>; ++i) {
+      const std::int64_t mine = row + i * step < tile.row_end ? row + i * step : row;
+      values[i] = load<kVector>(args.x + mine * args.columns + tile.column);
     }
-    store(args.y + row * args.columns + tile.column, values);
+    for (int i = 0; i < kRowsAtOnce<Element>; ++i) {
+      for (int v = 0; v < kVector; ++v) {
+        const Arithmetic<Element> z = to_arithmetic(values[i].values[v]) + bias[v];
+        values[i].values[v] = from_arithmetic<Element>(z * gelu<kForm, Element>(z).factor);
+      }
+      if (row + i * step < tile.row_end) store(args.y + (row + i * step) * args.columns + tile.column, values[i]);
+    }
   }
 }
 
 template <Gelu kForm, int kVector, typename Element>
 __global__ void __launch_bounds__(kTileThreads) backward_kernel(BiasGeluBackward<Element> args, TileGrid grid) {
+  constexpr int kAtOnce = kRowsAtOnce<Element> / 2;  // of two arrays each
   const Tile tile(grid);
   Arithmetic<Element> sums[kVector] = {};
   if (tile.column < args.columns) {
     Arithmetic<Element> bias[kVector];
     load_bias<Element>(args.bias, tile.column, bias);
-    for (std::int64_t row = tile.row_begin + tile.row_lane; row < tile.row_end; row += grid.row_lanes) {
-      const std::int64_t at = row * args.columns + tile.column;
-      const auto x = load<kVector>(args.x + at);
-      auto gradients = load<kVector>(args.dy + at);
-      for (int v = 0; v < kVector; ++v) {
-        const Arithmetic<Element> derivative = gelu<kForm>(to_arithmetic(x.values[v]) + bias[v]).derivative;
-        const Arithmetic<Element> gradient = to_arithmetic(gradients.values[v]) * derivative;
-        sums[v] += gradient;
-        gradients.values[v] = from_arithmetic<Element>(gradient);
+    const std::int64_t step = grid.row_lanes;
+    for (std::int64_t row = tile.row_begin + tile.row_lane; row < tile.row_end; row += step * kAtOnce) {
+      Vector<Element, kVector> x[kAtOnce];
+      Vector<Element, kVector> gradients[kAtOnce];
+      for (int i = 0; i < kAtOnce; ++i) {
+        const std::int64_t mine = row + i * step < tile.row_end ? row + i * step : row;
+        x[i] = load<kVector>(args.x + mine * args.columns + tile.column);
+        gradients[i] = load<kVector>(args.dy + mine * args.columns + tile.column);
       }
-      store(args.dx + at, gradients);
+      for (int i = 0; i < kAtOnce; ++i) {
+        if (row + i * step >= tile.row_end) break;
+        for (int v = 0; v < kVector; ++v) {
+          const Arithmetic<Element> derivative =
+              gelu<kForm, Element>(to_arithmetic(x[i].values[v]) + bias[v]).derivative;
+          const Arithmetic<Element> gradient = to_arithmetic(gradients[i].values[v]) * derivative;
+          sums[v] += gradient;
+          gradients[i].values[v] = from_arithmetic<Element>(gradient);
+        }
+        store(args.dx + (row + i * step) * args.columns + tile.column, gradients[i]);
+      }
     }
   }
   if (args.bias_gradient != nullptr) write_chunk_sums(grid, tile, sums, args.workspace);

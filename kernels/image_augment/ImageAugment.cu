@@ -30,12 +30,14 @@ __global__ void __launch_bounds__(kThreads) augment_kernel(ImageAugment<Element>
   }
   if constexpr (kChannels == 1) {
     const int plane = static_cast<int>(image % args.planes);
-    for (int c = 1; c < kMostChannels; ++c) {
-      if (c == plane) {
-        all_a[0] = args.normalisation.a[c];
-        all_b[0] = args.normalisation.b[c];
-      }
-    }
+    const auto of_plane =
+        [plane](const auto& all) {  // no `if`: a store under a condition would make an array in memory of it
+          const float low = plane == 0 ? all[0] : all[1];
+          const float high = plane == 2 ? all[2] : all[3];
+          return plane < 2 ? low : high;
+        };
+    all_a[0] = of_plane(args.normalisation.a);
+    all_b[0] = of_plane(args.normalisation.b);
   }
   for (int c = 0; c < kChannels; ++c) {
     for (int start = 0; start < kChannels; ++start) {

@@ -299,6 +299,8 @@ void with_team(std::int64_t columns, const Use& use) {
     use.template operator()<32, 6 * kUnit / kVector, kVector>();
   } else if (fits(128, 4 * kUnit)) {
     use.template operator()<128, 4 * kUnit / kVector, kVector>();
+  } else if (fits(512, 4 * kUnit)) {
+    use.template operator()<512, 4 * kUnit / kVector, kVector>();
   } else if (fits(512, 6 * kUnit)) {
     use.template operator()<512, 6 * kUnit / kVector, kVector>();
   } else {

@@ -15,34 +15,39 @@ namespace lockstep::kernels {
 /// The largest window in either direction: an index of it fits a byte.
 inline constexpr std::int64_t kMostPoolKernel = 15;
 
+/// Elements of one image at most: the CUDA form counts within an image in 32 bits.
+inline constexpr std::int64_t kMostPoolImage = std::int64_t{1} << 30;
+
 /// One of the two directions that windows slide in.
-struct PoolAxis {
+template <typename Index>
+struct PoolAxisOf {
   /// Indexes from `begin` on that are less than `end`.
   struct Range {
-    std::int64_t begin, end;
+    Index begin, end;
   };
 
-  std::int64_t size, outputs;
+  Index size, outputs;
   std::int32_t kernel, stride, padding;  ///< kernel ≤ kMostPoolKernel, padding ≤ kernel / 2
 
-  constexpr std::int64_t window_begin(std::int64_t output) const { return output * stride - padding; }
+  constexpr Index window_begin(Index output) const { return output * stride - padding; }
   /// The inputs in an output's window. At least one.
-  constexpr Range window(std::int64_t output) const {
-    const std::int64_t begin = window_begin(output);
+  constexpr Range window(Index output) const {
+    const Index begin = window_begin(output);
     return {begin > 0 ? begin : 0, begin + kernel < size ? begin + kernel : size};
   }
   /// The outputs in whose windows an input is.
-  constexpr Range windows(std::int64_t input) const {
-    const std::int64_t at = input + padding;
-    const std::int64_t end = at / stride + 1;
+  constexpr Range windows(Index input) const {
+    const Index at = input + padding;
+    const Index end = at / stride + 1;
     return {at < kernel ? 0 : (at - kernel) / stride + 1, end < outputs ? end : outputs};
   }
   /// When no windows overlap: an output's window with the gap behind it, so that every input is in one output's.
-  constexpr Range cell(std::int64_t output) const {
-    const std::int64_t end = window_begin(output + 1);
+  constexpr Range cell(Index output) const {
+    const Index end = window_begin(output + 1);
     return {output == 0 ? 0 : window_begin(output), output + 1 == outputs || end > size ? size : end};
   }
 };
+using PoolAxis = PoolAxisOf<std::int64_t>;
 
 /// `ceil_mode`: as torch.nn.MaxPool2d has it.
 constexpr PoolAxis pool_axis(std::int64_t size, std::int32_t kernel, std::int32_t stride, std::int32_t padding,

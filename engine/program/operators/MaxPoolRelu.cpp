@@ -88,7 +88,7 @@ at::Tensor max_pool2d_relu(const at::Tensor& x, at::IntArrayRef kernel_size, at:
   TORCH_CHECK(x.dim() == 4, "it takes images [N, C, H, W], not a tensor of sizes ", x.sizes());
   // With one channel, or one pixel, both orders are contiguous, and the strides still say which of them is meant.
   if (!x.is_contiguous(at::MemoryFormat::ChannelsLast) || x.suggest_memory_format() != at::MemoryFormat::ChannelsLast ||
-      !x.is_floating_point()) {
+      !x.is_floating_point() || x.numel() > kernels::kMostPoolImage * x.size(0)) {
     const at::Tensor pooled = at::max_pool2d(x, kernel_size, stride, padding, /*dilation=*/1, ceil_mode);
     return relu ? at::relu(pooled) : pooled;
   }

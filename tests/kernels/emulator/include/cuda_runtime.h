@@ -40,6 +40,7 @@
 inline constexpr int warpSize = 32;
 
 #define LOCKSTEP_SHARED(type, name, count) static ::lockstep::emulator::SharedArray<type> name(#name, count)
+#define LOCKSTEP_LAUNCH_ELEMENTS 500  // so few that small cases take several launches
 #define LOCKSTEP_START(kernel, blocks, threads, stream, ...) \
   ((void)(stream), ::lockstep::emulator::launch(dim3(blocks), dim3(threads), [&] { kernel(__VA_ARGS__); }))
 
