@@ -1,18 +1,17 @@
 #include "engine/commands/RankCommand.h"
 
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <ATen/Parallel.h>
 
 #include <cstdint>
 #include <exception>
-#include <limits>
 
 #include "common/File.h"
 #include "engine/commands/Failure.h"
 #include "engine/commands/RankProcess.h"
 #include "engine/commands/StopSignal.h"
+#include "engine/device/HostMemory.h"
 #include "job/JobConfig.h"
 
 namespace lockstep {
@@ -22,9 +21,7 @@ namespace {
 constexpr std::uint64_t kMaxJobFile = 64 << 20;
 
 void set_up_process(const JobConfig& config) {
-  // Steps allocate the same sizes again and again: memory that went back to the system would come back page by page.
-  ::mallopt(M_MMAP_MAX, 0);
-  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  reuse_host_memory();
   // A channel may be thousands of files, and a rank may have a connection to every other.
   if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;
