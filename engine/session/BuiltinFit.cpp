@@ -36,8 +36,13 @@ std::vector<ProgramInput> inputs_of(const BuiltinProgram& program, const Builtin
   return inputs;
 }
 
-// What the ranks' samples have together.
-void share_counts(ProgramSamples& samples, std::vector<std::int64_t>& counts, Communicator& ranks) {
+// What the samples of all ranks have together. `held_back`: of the training channel, too, if there are such.
+void share_counts(ProgramSamples& samples, const std::optional<ProgramSamples>& held_back,
+                  std::vector<std::int64_t>& counts, Communicator& ranks) {
+  if (held_back) samples.widen_classes(held_back->classes());
+  for (std::size_t i = 0; held_back && i < counts.size(); ++i) {
+    counts[i] = std::max(counts[i], held_back->count(held_back->input(i)));
+  }
   share_classes(samples, ranks);
   if (counts.empty() || !samples.dataset()->shards()) return;
   ranks.all_reduce(counts.data(), counts.size(), DataType::kInt64, ReduceOp::kMax)->wait();
@@ -93,18 +98,21 @@ void check_embeddings(const Hyperparameters& hyperparameters, const SampleSpec& 
 
 }  // namespace
 
-Program fit_builtin_program(const Hyperparameters& hyperparameters, const OpenedChannel& train, ColumnOptions& columns,
-                            Communicator& ranks) {
+Program fit_builtin_program(const Hyperparameters& hyperparameters, const OpenedChannel& train,
+                            const OpenedChannel* held_back, ColumnOptions& columns, Communicator& ranks) {
   const BuiltinProgram& program = built_in_program(hyperparameters.model);
   BuiltinOptions options = builtin_options(hyperparameters);
   std::optional<ProgramSamples> samples;
+  std::optional<ProgramSamples> others;
   std::vector<std::int64_t> counts;
   set_up_phase(ranks, [&] {
     check_embeddings(hyperparameters, train.dataset->spec());
-    samples = join_columns(train, inputs_of(program, options, train.dataset->spec(), columns), columns);
+    const std::vector<ProgramInput> inputs = inputs_of(program, options, train.dataset->spec(), columns);
+    samples = join_columns(train, inputs, columns);
+    if (held_back != nullptr) others = join_columns(*held_back, inputs, columns);
     for (std::size_t i = 0; i < samples->inputs(); ++i) counts.push_back(samples->count(samples->input(i)));
   });
-  share_counts(*samples, counts, ranks);
+  share_counts(*samples, others, counts, ranks);
   std::optional<Program> built;
   set_up_phase(ranks, [&] {
     require_classes(program, options, *samples, samples->shards(ranks.size()).samples());
@@ -126,7 +134,6 @@ Program sized_builtin_program(const Hyperparameters& hyperparameters) {
   BuiltinOptions options = builtin_options(hyperparameters);
   options.optional_inputs = {"x"};
   options.open_length = false;
-  if (options.length > 0) options.input_shape = {options.length};
   return build_builtin_program(hyperparameters.model, options);
 }
 

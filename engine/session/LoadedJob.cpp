@@ -80,7 +80,10 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
     hold_back(channels, data, options, context);
     describe_fields(channels, data, options, context);
   }
-  if (!program) program = fit_builtin_program(options, channels.at(data.train), columns, context.host);
+  if (!program) {
+    const OpenedChannel* held_back = options.validation_share > 0 ? &channels.at(kHeldBackChannel) : nullptr;
+    program = fit_builtin_program(options, channels.at(data.train), held_back, columns, context.host);
+  }
   if (builtin) program = program->to(type_of_program(options));
   std::optional<LoadedProgram> loaded;
   std::string weights;

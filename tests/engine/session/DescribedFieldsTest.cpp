@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -182,6 +183,30 @@ TEST_F(DescribedFieldsTest, FoundValuesAreThoseOfTheWholeTrainingChannel) {
   job.hyperparameters.validation_share = 0;
   const LoadedJob whole = load_job(job, {}, alone());
   EXPECT_NE(x[0].at("mean"), parse_json(whole.data.fields, "it").at("fields").at("x").at("columns")[0].at("mean"));
+}
+
+// Each token and each class is in one row alone, and some of these rows are held back.
+TEST_F(DescribedFieldsTest, ABuiltInProgramCountsWhatIsHeldBack) {
+  JobConfig job = config("job");
+  job.channels["train"] = directory_ / ("rows" + std::to_string(communicator_.rank()));
+  std::filesystem::create_directories(job.channels["train"]);
+  std::ofstream file(job.channels["train"] / "rows.jsonl");
+  for (int i = 0; i < 40; ++i) file << "{\"input_ids\": [" << i << ", 0], \"label\": " << 39 - i << "}\n";
+  file.close();
+  job.hyperparameters.fields = {};
+  job.hyperparameters.validation_share = 0.25;
+  job.hyperparameters.model = "bert";
+  job.hyperparameters.model_layers = 1;
+  job.hyperparameters.model_heads = 1;
+  job.hyperparameters.model_width = 4;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    job.hyperparameters.seed = seed;
+    const LoadedJob loaded = load_job(job, {}, ranks());
+    std::map<std::string, at::Tensor> state;
+    for (const StateTensor& entry : loaded.program.program.state()) state[entry.name] = entry.tensor;
+    EXPECT_EQ(state.at("bert.embeddings.word_embeddings.weight").size(0), 40);
+    EXPECT_EQ(state.at("classifier.weight").size(0), 40);
+  }
 }
 
 TEST_F(DescribedFieldsTest, AValueThatIsNoLabelIsNamedBeforeTrainingBegins) {
