@@ -30,7 +30,8 @@ bool is_of_programs(const std::string& hyperparameter) {
 }  // namespace
 
 int model_command(int count, const char* const* arguments) {
-  BuiltinOptions sizes;
+  std::vector<std::int64_t> input_shape;
+  std::int64_t classes = 0;
   std::string name;
   std::string output;
   std::map<std::string, std::string> given;
@@ -38,12 +39,12 @@ int model_command(int count, const char* const* arguments) {
                "lockstep model");
   app.add_option("NAME", name, "The program: " + join(names_of(builtin_programs()), ", "))->required();
   app.add_option("-o,--output", output, "The file to write")->required();
-  app.add_option("--input_shape", sizes.input_shape,
-                 "Of one sample: channels,height,width; of texts model_length says it")
+  app.add_option("--input_shape", input_shape,
+                 "Of one sample: channels,height,width; of texts model_length says it. What is not given is as the "
+                 "published model of that name has it; mlp and cnn take 1,28,28")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--classes", sizes.classes, "Width of the output")->check(CLI::PositiveNumber)->capture_default_str();
+      ->check(CLI::PositiveNumber);
+  app.add_option("--classes", classes, "Width of the output; of mlp and cnn 10")->check(CLI::PositiveNumber);
   for (const HyperparameterDescription& row : describe_hyperparameters()) {
     if (!is_of_programs(row.name)) continue;
     app.add_option("--" + row.name, given[row.name], row.help)->type_name(row.type)->default_str(row.default_value);
@@ -57,8 +58,8 @@ int model_command(int count, const char* const* arguments) {
   RawHyperparameters raw(given.begin(), given.end());
   raw["model"] = built_in_program(name).name;
   BuiltinOptions options = builtin_options(parse_hyperparameters(raw));
-  options.input_shape = options.length > 0 ? std::vector{options.length} : sizes.input_shape;
-  options.classes = sizes.classes;
+  if (!input_shape.empty() && options.length == 0) options.input_shape = input_shape;
+  if (classes > 0) options.classes = classes;
   const Program program = build_builtin_program(name, options);
   const fs::path file = fs::absolute(output);
   StagingDirectory staging(file.parent_path());

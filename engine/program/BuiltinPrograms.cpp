@@ -34,20 +34,24 @@ const BuiltinProgram& built_in_program(const std::string& name) {
 }
 
 BuiltinOptions builtin_options(const Hyperparameters& hyperparameters) {
-  return {.channels = hyperparameters.model_channels,
-          .hidden = hyperparameters.model_hidden,
-          .batch_norm = hyperparameters.model_norm == Norm::kBatch,
-          .dropout = hyperparameters.model_dropout,
-          .seed = hyperparameters.seed,
-          .small_images = hyperparameters.model_small_images,
-          .patch_size = hyperparameters.model_patch_size,
-          .layers = hyperparameters.model_layers,
-          .heads = hyperparameters.model_heads,
-          .width = hyperparameters.model_width,
-          .mlp_width = hyperparameters.model_mlp_width,
-          .vocabulary = hyperparameters.model_vocabulary,
-          .length = hyperparameters.model_length,
-          .embeddings = hyperparameters.model_embeddings};
+  BuiltinOptions options = {.channels = hyperparameters.model_channels,
+                            .hidden = hyperparameters.model_hidden,
+                            .batch_norm = hyperparameters.model_norm == Norm::kBatch,
+                            .dropout = hyperparameters.model_dropout,
+                            .seed = hyperparameters.seed,
+                            .small_images = hyperparameters.model_small_images,
+                            .patch_size = hyperparameters.model_patch_size,
+                            .layers = hyperparameters.model_layers,
+                            .heads = hyperparameters.model_heads,
+                            .width = hyperparameters.model_width,
+                            .mlp_width = hyperparameters.model_mlp_width,
+                            .vocabulary = hyperparameters.model_vocabulary,
+                            .length = hyperparameters.model_length,
+                            .embeddings = hyperparameters.model_embeddings};
+  const BuiltinProgram& program = built_in_program(hyperparameters.model);
+  if (program.without_data) program.without_data(options);
+  if (options.length > 0) options.input_shape = {options.length};
+  return options;
 }
 
 Program build_builtin_program(const std::string& name, const BuiltinOptions& options) {

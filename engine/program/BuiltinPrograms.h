@@ -16,7 +16,8 @@ const std::vector<BuiltinProgram>& built_in_programs();
 const BuiltinProgram& built_in_program(const std::string& name);
 bool is_builtin_program(const std::string& name);
 
-/// As a job's hyperparameters say; what the data says is left at its defaults.
+/// As a job's hyperparameters say, of which `model` is a built-in program; what the data says is as
+/// BuiltinProgram::without_data has it.
 BuiltinOptions builtin_options(const Hyperparameters& hyperparameters);
 
 /// Throws InputError for options that do not fit (an image too small for the blocks, say).

@@ -348,6 +348,21 @@ def written_archives_are_programs():
                 assert len(re.findall("fuse_layer_norm: ", text)) == (6 if name == "bert" else 5) - (name == "bert"), text
 
 
+def without_sizes_they_are_the_published_models():
+    """Narrow and of one layer, to be quick; as many classes, tokens, positions and pixels as the published weights have."""
+    narrow = ["--model_layers", 1, "--model_heads", 1, "--model_width", 4]
+    wanted = {"vit": {"encoder.pos_embedding": (1, 197, 4), "heads.head.weight": (1000, 4)},
+              "gpt": {"transformer.wpe.weight": (1024, 4), "transformer.wte.weight": (50257, 4)},
+              "bert": {"bert.embeddings.position_embeddings.weight": (512, 4), "bert.embeddings.word_embeddings.weight": (30522, 4),
+                       "classifier.weight": (2, 4)}}
+    with common.temporary_directory() as path:
+        for name, shapes in wanted.items():
+            file = pathlib.Path(path) / f"{name}.pt2"
+            common.run(["model", name, "-o", file, *narrow])
+            state = torch.export.load(file).state_dict
+            assert {key: tuple(state[key].shape) for key in shapes} == shapes, name
+
+
 def epochs(directory):
     return [line["train_loss"] for line in common.metrics(directory, "epoch")]
 
@@ -464,11 +479,11 @@ def a_job_goes_on_from_its_checkpoint(directory):
 
 @common.in_directory(pathlib.Path)
 def synthetic_samples_fit(directory):
-    for model, options in (("resnet18", {}), ("gpt", dict(model_length=8, model_vocabulary=50, **SIZES)), ("bert", dict(model_length=8, model_vocabulary=50, **SIZES))):
+    for model, options in (("resnet18", dict(model_small_images="true")), ("gpt", dict(model_length=8, model_vocabulary=50, **SIZES)), ("bert", dict(model_length=8, model_vocabulary=50, **SIZES))):
         (directory / model).mkdir()
-        common.train(directory / model, {}, model=model, data="synthetic", synthetic_samples=32, batch_size=16, epochs=1, **options)
+        common.train(directory / model, {}, model=model, data="synthetic", synthetic_samples=16, batch_size=8, epochs=1, **options)
 
 
 if __name__ == "__main__":
-    common.main(outputs_are_those_of_the_model, training_is_that_of_the_model, written_archives_are_programs, a_table_with_categories, a_folder_of_images,
+    common.main(outputs_are_those_of_the_model, training_is_that_of_the_model, written_archives_are_programs, without_sizes_they_are_the_published_models, a_table_with_categories, a_folder_of_images,
                 files_of_tokens, texts_with_labels_and_padding, a_job_goes_on_from_its_checkpoint, synthetic_samples_fit)

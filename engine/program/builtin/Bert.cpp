@@ -97,6 +97,12 @@ GraphValue build_bert(GraphBuilder& graph, const BuiltinOptions& options) {
 
 }  // namespace
 
-BuiltinProgram bert_program() { return {.name = "bert", .inputs = inputs_of_bert, .build = build_bert}; }
+BuiltinProgram bert_program() {
+  return {.name = "bert", .inputs = inputs_of_bert, .build = build_bert, .without_data = [](BuiltinOptions& options) {
+            options.input_shape = {512};
+            options.classes = 2;
+            options.counts["input_ids"] = 30522;
+          }};
+}
 
 }  // namespace lockstep

@@ -58,6 +58,9 @@ struct BuiltinProgram {
   /// Returns the output. Throws InputError for options that do not fit.
   std::function<GraphValue(GraphBuilder&, const BuiltinOptions&)> build;
   bool predicts_tokens = false;  ///< its classes are the integers of its first input
+  /// Sets what the data would say, where there is none: the sizes of the model's published weights. Nothing:
+  /// BuiltinOptions' own.
+  std::function<void(BuiltinOptions&)> without_data{};
 };
 
 // One file each.

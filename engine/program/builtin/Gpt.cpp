@@ -56,7 +56,14 @@ std::vector<BuiltinInput> inputs_of_gpt(const BuiltinOptions&) {
 }  // namespace
 
 BuiltinProgram gpt_program() {
-  return {.name = "gpt", .inputs = inputs_of_gpt, .build = build_gpt, .predicts_tokens = true};
+  return {.name = "gpt",
+          .inputs = inputs_of_gpt,
+          .build = build_gpt,
+          .predicts_tokens = true,
+          .without_data = [](BuiltinOptions& options) {
+            options.input_shape = {1024};
+            options.counts["input_ids"] = 50257;
+          }};
 }
 
 }  // namespace lockstep

@@ -72,8 +72,14 @@ BuiltinProgram resnet_program(int layers) {
       {18, {2, 2, 2, 2}}, {34, {3, 4, 6, 3}}, {50, {3, 4, 6, 3}}, {101, {3, 4, 23, 3}}};
   return {.name = "resnet" + std::to_string(layers),
           .inputs = one_input_of_numbers,
-          .build = [layers](GraphBuilder& graph, const BuiltinOptions& options) {
-            return Resnet(graph, layers >= 50).build(options, blocks.at(layers));
+          .build =
+              [layers](GraphBuilder& graph, const BuiltinOptions& options) {
+                return Resnet(graph, layers >= 50).build(options, blocks.at(layers));
+              },
+          .without_data = [](BuiltinOptions& options) {  // of ImageNet, or of CIFAR-10
+            options.input_shape =
+                options.small_images ? std::vector<std::int64_t>{3, 32, 32} : std::vector<std::int64_t>{3, 224, 224};
+            options.classes = options.small_images ? 10 : 1000;
           }};
 }
 

@@ -74,6 +74,12 @@ GraphValue build_vit(GraphBuilder& graph, const BuiltinOptions& options) {
 
 }  // namespace
 
-BuiltinProgram vit_program() { return {.name = "vit", .inputs = one_input_of_numbers, .build = build_vit}; }
+BuiltinProgram vit_program() {
+  return {
+      .name = "vit", .inputs = one_input_of_numbers, .build = build_vit, .without_data = [](BuiltinOptions& options) {
+        options.input_shape = {3, 224, 224};
+        options.classes = 1000;
+      }};
+}
 
 }  // namespace lockstep

@@ -150,20 +150,37 @@ TEST(BuiltinPrograms, AMaskHidesTokens) {
   EXPECT_FALSE(Executor(inference).run(inputs).at(0).equal(output));
 }
 
-// The figures that the models' authors and libraries give.
+// The figures that the models' authors and libraries give. Where there is no data, a program has their sizes, too.
 TEST(BuiltinPrograms, HaveAsManyParametersAsTheModelsThatTheyName) {
-  const BuiltinOptions imagenet{.input_shape = {3, 224, 224}, .classes = 1000, .dropout = 0};
-  const auto parameters = [](const char* name, const BuiltinOptions& options) {
-    return build_builtin_program(name, options).parameter_count();
+  const auto parameters = [](const char* name) {
+    Hyperparameters hyperparameters;
+    hyperparameters.model = name;
+    return build_builtin_program(name, builtin_options(hyperparameters)).parameter_count();
   };
-  EXPECT_EQ(parameters("cnn", {}), 421834);
-  EXPECT_EQ(parameters("resnet18", imagenet), 11689512);
-  EXPECT_EQ(parameters("resnet34", imagenet), 21797672);
-  EXPECT_EQ(parameters("resnet50", imagenet), 25557032);
-  EXPECT_EQ(parameters("resnet101", imagenet), 44549160);
-  EXPECT_EQ(parameters("vit", imagenet), 86567656);
-  EXPECT_EQ(parameters("gpt", {.input_shape = {1024}, .counts = {{"input_ids", 50257}}}), 124439808);
-  EXPECT_EQ(parameters("bert", {.input_shape = {512}, .classes = 2, .counts = {{"input_ids", 30522}}}), 109483778);
+  EXPECT_EQ(parameters("cnn"), 421834);
+  EXPECT_EQ(parameters("resnet18"), 11689512);
+  EXPECT_EQ(parameters("resnet34"), 21797672);
+  EXPECT_EQ(parameters("resnet50"), 25557032);
+  EXPECT_EQ(parameters("resnet101"), 44549160);
+  EXPECT_EQ(parameters("vit"), 86567656);
+  EXPECT_EQ(parameters("gpt"), 124439808);
+  EXPECT_EQ(parameters("bert"), 109483778);
+}
+
+TEST(BuiltinPrograms, WithoutDataTakeWhatTheirHyperparametersSay) {
+  Hyperparameters hyperparameters;
+  hyperparameters.model = "gpt";
+  hyperparameters.model_length = 8;
+  hyperparameters.model_vocabulary = 5;
+  hyperparameters.model_layers = 1;
+  const Program gpt = build_builtin_program("gpt", builtin_options(hyperparameters));
+  EXPECT_EQ(tensor_of(gpt, "transformer.wte.weight").sizes(), (std::vector<std::int64_t>{5, 768}));
+  EXPECT_EQ(tensor_of(gpt, "transformer.wpe.weight").sizes(), (std::vector<std::int64_t>{8, 768}));
+  hyperparameters.model = "resnet18";
+  hyperparameters.model_small_images = true;
+  const BuiltinOptions cifar = builtin_options(hyperparameters);
+  EXPECT_EQ(cifar.input_shape, (std::vector<std::int64_t>{3, 32, 32}));
+  EXPECT_EQ(cifar.classes, 10);
 }
 
 void expect_normal(const at::Tensor& tensor, double deviation) {
