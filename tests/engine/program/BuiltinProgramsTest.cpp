@@ -176,7 +176,7 @@ TEST(BuiltinPrograms, WithoutDataTakeWhatTheirHyperparametersSay) {
   const Program gpt = build_builtin_program("gpt", builtin_options(hyperparameters));
   EXPECT_EQ(tensor_of(gpt, "transformer.wte.weight").sizes(), (std::vector<std::int64_t>{5, 768}));
   EXPECT_EQ(tensor_of(gpt, "transformer.wpe.weight").sizes(), (std::vector<std::int64_t>{8, 768}));
-  hyperparameters.model = "resnet18";
+  hyperparameters = {.model = "resnet18"};
   hyperparameters.model_small_images = true;
   const BuiltinOptions cifar = builtin_options(hyperparameters);
   EXPECT_EQ(cifar.input_shape, (std::vector<std::int64_t>{3, 32, 32}));
