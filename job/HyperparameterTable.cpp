@@ -60,12 +60,15 @@ std::vector<HyperparameterRow> program_rows() {
       of_programs(integer("model_mlp_width", &H::model_mlp_width, 0, kMostWidth,
                           "width between the two linear layers of a transformer layer; 0: four times model_width."))
           .unnamed_means(0),
-      of_programs(integer("model_vocabulary", &H::model_vocabulary, 0, std::int64_t{1} << 31,
-                          "how many different tokens there are; 0: up to the largest of the training channel."))
+      of_programs(
+          integer(
+              "model_vocabulary", &H::model_vocabulary, 0, std::int64_t{1} << 31,
+              "how many different tokens there are; 0: up to the largest of the training channel, without data as the "
+              "published model."))
           .unnamed_means(0),
       of_programs(integer("model_length", &H::model_length, 0, std::int64_t{1} << 31,
                           "most tokens of a text, and how many a window of a file of tokens has; 0: as many as the "
-                          "training channel's."))
+                          "training channel's, without data as the published model's."))
           .unnamed_means(0),
       of_programs(real("model_dropout", &H::model_dropout, kShare, "probability of dropping an activation."))};
 }
@@ -102,7 +105,7 @@ std::vector<HyperparameterRow> length_rows() {
               "Samples a rank runs at once; 0: its whole share of the step.")
           .changeable(),
       integer("eval_batch_size", &H::eval_batch_size, 0, 1 << 30,
-              "Samples a rank evaluates at once; 0: as in training, at least 256.")
+              "Samples a rank evaluates at once; 0: as in training, and up to 256 of those that take little memory.")
           .changeable()};
 }
 
@@ -219,7 +222,8 @@ std::vector<HyperparameterRow> data_rows() {
   return {
       choice("data", &H::data,
              "Where samples come from: files of the channels, or random ones that fit the program; built-in "
-             "programs then take 1×28×28, or texts of model_length, and return 10 numbers, or one for each token."),
+             "programs then take and return what the published models of their names do; mlp and cnn take 1×28×28 and "
+             "return 10 numbers."),
       columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
       fields_row().unless(only_with_files).unnamed_means(nlohmann::json::object()),
       real("validation_share", &H::validation_share, kShare,

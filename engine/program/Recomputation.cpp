@@ -1,16 +1,12 @@
 #include "engine/program/Recomputation.h"
 
 #include <algorithm>
-#include <cstdint>
-#include <functional>
-#include <iterator>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <utility>
 
-#include "common/Error.h"
 #include "common/Text.h"
+#include "engine/program/ActivationBytes.h"
 #include "engine/program/OperatorTraits.h"
 #include "engine/program/Repeatable.h"
 
@@ -19,34 +15,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t kMostCuts = 1500;  // a search takes the square of them
-
-// By the archive's numbers: uint8, int8, int16, int32, int64, half, float, double, complex half, float and double,
-// bool, bfloat16.
-double element_bytes(int type) {
-  constexpr double kBytes[] = {4, 1, 1, 2, 4, 8, 2, 4, 8, 4, 8, 16, 1, 2};
-  return type >= 0 && type < static_cast<int>(std::size(kBytes)) ? kBytes[type] : 1;
-}
-
-// Of the exporter's example; 0 where the graph does not say it.
-double bytes_of(const Graph& graph, const std::string& value) {
-  try {
-    const std::vector<std::int64_t> sizes = graph.example_sizes(value);
-    return std::accumulate(sizes.begin(), sizes.end(), element_bytes(graph.scalar_type(value)), std::multiplies<>());
-  } catch (const InputError&) {
-    return 0;
-  }
-}
-
-double samples_of(const Graph& graph) {
-  try {
-    const std::vector<const GraphInput*> inputs = graph.user_inputs();
-    const std::vector<std::int64_t> sizes =
-        inputs.empty() ? std::vector<std::int64_t>() : graph.example_sizes(inputs[0]->value);
-    return sizes.empty() ? 1 : static_cast<double>(std::max<std::int64_t>(sizes[0], 1));
-  } catch (const InputError&) {
-    return 1;
-  }
-}
 
 // Whether its results are new tensors, as far as is known: dropout's are while it trains.
 bool makes_memory(const Node& node) {

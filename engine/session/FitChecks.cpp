@@ -15,6 +15,7 @@
 #include "engine/program/BatchStatistics.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
+#include "engine/program/Recomputation.h"
 #include "engine/session/FirstSamples.h"
 #include "engine/train/Forward.h"
 #include "engine/train/TrainingPlan.h"
@@ -83,13 +84,17 @@ std::vector<Probe> probe_program(const LoadedJob& job) {
   }
 }
 
-void check_channels(LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context) {
-  Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
+void check_channels(LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                    const RankContext& context) {
+  const Program inference = rewritten.with_graph(eval_form(rewritten.graph()));
+  // With gradients: of a large program one sample is much, too.
+  Executor executor(inference, /*trains=*/false, nullptr,
+                    plan_recomputation(inference.graph(), hyperparameters.recompute, /*random=*/false));
   for (auto& [channel, samples] : job.data.samples) {
     try {
       const bool evaluated = channel == job.data.evaluation || channel == job.data.test;
       const std::int64_t measured = evaluated ? samples.shards(context.host.size()).samples() : 0;
-      check_channel(samples, measured, executor, job.objective, precision, context);
+      check_channel(samples, measured, executor, job.objective, hyperparameters.precision, context);
     } catch (const InputError& error) {
       throw does_not_fit(channel, job.program.program, error);
     }
@@ -136,6 +141,7 @@ void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperpar
   for (const StateTensor& entry : rewritten.state()) {
     if (entry.kind == InputKind::kBuffer) buffers.emplace_back(entry.tensor, entry.tensor.clone());
   }
+  const c10::NoGradGuard no_grad;
   Executor executor(rewritten, /*trains=*/true);
   const Batch batch = first_batch(samples, tried, context);
   try {
@@ -144,7 +150,6 @@ void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperpar
     if (!error.over_batch()) throw;
     throw too_small(share, error, larger_shares(hyperparameters, samples, ranks, share));
   }
-  const c10::NoGradGuard no_grad;
   for (const auto& [buffer, before] : buffers) buffer.copy_(before);
 }
 

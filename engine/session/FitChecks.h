@@ -18,7 +18,8 @@ std::vector<Probe> probe_program(const LoadedJob& job);
 /// Runs one sample of every channel through the inference form of `rewritten`, which is on the device. Throws
 /// InputError when the program does not take the data, or does not return what the loss and the metrics that were asked
 /// for need. Labels that are too many to look at are checked as they are read from now on.
-void check_channels(LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context);
+void check_channels(LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                    const RankContext& context);
 
 /// Runs one sample of every channel whose outputs are asked for (`predict`), as check_channels does. Throws InputError
 /// when the program does not take them, or returns what no line of a table is.

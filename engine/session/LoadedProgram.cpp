@@ -37,4 +37,9 @@ LoadedProgram::LoadedProgram(Program loaded)
       digest(program.digest()),
       inference(program.with_graph(eval_form(program.graph()))) {}
 
+void LoadedProgram::share_tensors(const Program& trained) {
+  program = trained.with_graph(program.graph());
+  inference = trained.with_graph(inference.graph());
+}
+
 }  // namespace lockstep

@@ -8,10 +8,12 @@
 
 namespace lockstep {
 
-/// The job's program on the host, as it was read or built. Copies share its tensors.
+/// The job's program, as it was read or built, on the host. Copies share its tensors.
 struct LoadedProgram {
   /// Throws InputError for a program that cannot be trained or has no inference form.
   explicit LoadedProgram(Program loaded);
+  /// From now on the tensors are those of `trained`, wherever they are, which were made of these: nobody needs both.
+  void share_tensors(const Program& trained);
 
   Program program;
   std::string digest;  ///< of the program before any step

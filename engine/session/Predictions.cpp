@@ -98,9 +98,10 @@ class PredictionFile {
 class ChannelPredictions {
  public:
   /// Keeps references.
-  ChannelPredictions(const Predicted& channel, Executor& executor, const Hyperparameters& options,
+  ChannelPredictions(const Predicted& channel, const Graph& graph, Executor& executor, const Hyperparameters& options,
                      const Objective& objective, const RankContext& context)
       : samples_(Prefetcher::samples_for(context.device, channel.samples)),
+        graph_(graph),
         executor_(executor),
         options_(options),
         output_(objective.seen().output),
@@ -140,7 +141,7 @@ class ChannelPredictions {
   bool write_shard(const Shards& shards, PredictionFile* file, const StopRequested& stop) {
     const int ranks = context_.host.size();
     const std::int64_t most = std::max<std::int64_t>(1, kMostNumbersAtOnce / form_.numbers());
-    const std::int64_t batch = std::min(eval_batch_size(options_, ranks), most);
+    const std::int64_t batch = std::min(eval_batch_size(options_, ranks, graph_), most);
     const BatchPlan plan(shards, batch * ranks, batch);
     Loader loader(samples_, Order(0, samples_.size(), /*shuffle=*/false), plan, context_.host.rank(),
                   static_cast<int>(options_.loader_threads), {}, {}, Prefetcher::buffers_for(context_.device));
@@ -203,6 +204,7 @@ class ChannelPredictions {
   }
 
   ProgramSamples samples_;
+  const Graph& graph_;
   Executor& executor_;
   const Hyperparameters& options_;
   std::size_t output_;  ///< which of the program's outputs
@@ -220,10 +222,12 @@ std::vector<std::filesystem::path> write_predictions(const JobConfig& config, co
   std::vector<std::filesystem::path> written;
   if (options.predict.empty()) return written;
   const c10::NoGradGuard no_grad;
-  Executor executor(apply_passes(program, options.passes).on(context.device.place()));
+  const Program rewritten = apply_passes(program, options.passes).on(context.device.place());
+  Executor executor(rewritten);
   if (context.leads()) remove_abandoned_staging(config.output_data_dir);
   for (const std::string& channel : options.predict) {
-    ChannelPredictions predictions(job.data.predicted.at(channel), executor, options, job.objective, context);
+    ChannelPredictions predictions(job.data.predicted.at(channel), rewritten.graph(), executor, options, job.objective,
+                                   context);
     const std::string name = "predictions_" + channel + ".csv";
     std::optional<PredictionFile> file;
     require_all_ok(context.host, [&] {

@@ -77,7 +77,7 @@ void TrainingSession::make_trainer() {
   // Of the graph that will run: a pass may change the order in which parameters are used.
   const Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
   BucketPlan buckets = make_bucket_plan(options(), rewritten);
-  check_channels(*job_, rewritten, options().precision, context_);
+  check_channels(*job_, rewritten, options(), context_);
   check_predictions(*job_, rewritten, options().precision, context_);
   check_artifacts(*job_, options(), probes);
   check_shares(*job_, rewritten, options(), context_);
@@ -96,6 +96,7 @@ void TrainingSession::make_trainer() {
                                        TrainingSurroundings{.events = events_,
                                                             .checkpoints = checkpoints_ ? &*checkpoints_ : nullptr,
                                                             .stop_requested = stop_.requested});
+  job_->program.share_tensors(trainer_->program());
 }
 
 void TrainingSession::announce() {

@@ -14,7 +14,7 @@ namespace lockstep {
 Evaluator make_evaluator(const Hyperparameters& hyperparameters, const Objective& objective, const Program& program,
                          const RankContext& context) {
   return Evaluator(context.device, program, objective, hyperparameters.precision,
-                   eval_batch_size(hyperparameters, context.host.size()),
+                   eval_batch_size(hyperparameters, context.host.size(), program.graph()),
                    static_cast<int>(hyperparameters.loader_threads), context.communicator, context.host);
 }
 

@@ -4,12 +4,14 @@
 #include <cstddef>
 
 #include "common/SplitMix.h"
+#include "engine/program/ActivationBytes.h"
 
 namespace lockstep {
 
 namespace {
 
-constexpr std::int64_t kSmallestDefaultEvalBatch = 256;
+constexpr double kMostDefaultEvalBatch = 256;
+constexpr double kDefaultEvalBytes = 64 << 20;
 
 std::int64_t count_steps(const Hyperparameters& hyperparameters, const BatchPlan& epoch) {
   const std::int64_t steps = hyperparameters.epochs * epoch.steps();
@@ -33,12 +35,13 @@ std::uint64_t TrainingPlan::data_seed(int rank) const {
 
 Order TrainingPlan::order(int rank) const { return {data_seed(rank), shards_.samples_of(shards_.of(rank)), shuffle_}; }
 
-std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks) {
+std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks, const Graph& inference) {
   if (hyperparameters.eval_batch_size > 0) return hyperparameters.eval_batch_size;
   const std::int64_t micro_batch = hyperparameters.micro_batch_size > 0
                                        ? hyperparameters.micro_batch_size
                                        : (hyperparameters.batch_size + ranks - 1) / ranks;
-  return std::max(micro_batch, kSmallestDefaultEvalBatch);
+  const double small = std::min(kMostDefaultEvalBatch, kDefaultEvalBytes / std::max(forward_bytes(inference), 1.0));
+  return std::max(micro_batch, static_cast<std::int64_t>(small));
 }
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 
 #include "engine/data/BatchPlan.h"
 #include "engine/data/Order.h"
+#include "engine/program/Graph.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -31,7 +32,8 @@ class TrainingPlan {
   bool shuffle_;
 };
 
-/// Samples that a rank evaluates at once.
-std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks);
+/// Samples that a rank evaluates at once, with this graph. Where no hyperparameter says it: no fewer than it trains on
+/// at once, and else up to 256 whose values take little memory, so that evaluating takes no more of it than training.
+std::int64_t eval_batch_size(const Hyperparameters& hyperparameters, int ranks, const Graph& inference);
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/program/ActivationBytes.h"
 #include "tests/support/TestGraph.h"
 
 namespace lockstep {
@@ -49,6 +50,17 @@ int stretch_of(const RecomputationPlan& plan, std::size_t node) {
     if (node >= plan.stretches[i].begin && node < plan.stretches[i].end && plan.again[node]) return static_cast<int>(i);
   }
   return -1;
+}
+
+TEST(ActivationBytes, InForwardAreOfWhatIsThereAtOnce) {
+  Chain chain;
+  for (int i = 0; i < 20; ++i) chain.linear();
+  EXPECT_EQ(forward_bytes(chain.graph.returns({"v20"})), 2 * kBytes);
+  Chain residual;
+  residual.linear();
+  for (int i = 0; i < 5; ++i) residual.linear();
+  residual.add("add.Tensor", {TestGraph::tensor("other", "v1")});
+  EXPECT_EQ(forward_bytes(residual.graph.returns({residual.last})), 3 * kBytes);
 }
 
 TEST(Recomputation, OfNoneNothingRunsAgain) {

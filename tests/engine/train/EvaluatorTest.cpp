@@ -10,8 +10,10 @@
 
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/device/CpuDevice.h"
+#include "engine/train/TrainingPlan.h"
 #include "tests/support/LateDevice.h"
 #include "tests/support/MpiTest.h"
+#include "tests/support/TestGraph.h"
 #include "tests/support/TrainingJob.h"
 
 namespace lockstep {
@@ -28,6 +30,21 @@ Waves labelled(std::int64_t size, std::int64_t classes = kClasses) {
 }
 
 Hyperparameters options() { return {.batch_size = 8, .eval_batch_size = 7, .precision = Precision::kFp64}; }
+
+// By default a program of large values is evaluated on as many samples as it is trained on at once.
+TEST(EvalBatchSize, FollowsFromWhatForwardTakes) {
+  const auto program = [](std::int64_t width) {
+    return TestGraph()
+        .input("x", {1, width})
+        .node("relu.default", {TestGraph::tensor("self", "x")}, "y", {1, width})
+        .returns({"y"});
+  };
+  EXPECT_EQ(eval_batch_size({.batch_size = 8}, 2, program(16)), 256);
+  EXPECT_EQ(eval_batch_size({.batch_size = 8}, 2, program(1 << 20)), 16);  // of 4 MiB each
+  EXPECT_EQ(eval_batch_size({.batch_size = 8}, 2, program(1 << 28)), 4);
+  EXPECT_EQ(eval_batch_size({.batch_size = 800, .micro_batch_size = 300}, 2, program(16)), 300);
+  EXPECT_EQ(eval_batch_size({.batch_size = 8, .eval_batch_size = 99}, 2, program(1 << 28)), 99);
+}
 
 /// Each check on a CPU, and in either order of the streams on a device that executes late.
 class EvaluatorTest : public testing::Test {
