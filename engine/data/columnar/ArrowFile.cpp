@@ -15,6 +15,7 @@
 #include "common/Text.h"
 #include "engine/data/columnar/ArrowBytes.h"
 #include "engine/data/columnar/ColumnarFile.h"
+#include "engine/data/columnar/FlatColumn.h"
 
 namespace lockstep {
 
@@ -25,6 +26,7 @@ constexpr std::string_view kArrowMagic = "ARROW1";
 constexpr std::int64_t kArrowStart = 8;  ///< of the stream in a file: behind the magic number and two bytes
 constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  ///< of a column, or of an array
 constexpr std::int64_t kRowsBytes = 256 << 10;               ///< of the rows that are read at once
+constexpr const char* kNoValue = "has no value; fill it in, or leave the row out";
 
 std::optional<ElementType> element_type(const arrow::DataType& type) {
   switch (type.id()) {
@@ -136,8 +138,8 @@ void check_values(const arrow::Array& array, std::int64_t values_of_a_row) {
   if (array.null_count() == 0) return;
   for (std::int64_t i = 0; i < array.length(); ++i) {
     if (array.IsNull(i)) {
-      throw BadRow{i / values_of_a_row, values_of_a_row == 1 ? "has no value; fill it in, or leave the row out"
-                                                             : "holds an array with no value at one of its places"};
+      throw BadRow{i / values_of_a_row,
+                   values_of_a_row == 1 ? kNoValue : "holds an array with no value at one of its places"};
     }
   }
 }
@@ -186,7 +188,10 @@ class ArrowFile : public ColumnarFile {
   const std::vector<ColumnarField>& fields() const override { return fields_; }
 
   void read(const std::vector<bool>& wanted, const std::function<void(const ColumnarRows&)>& visit) const override {
-    const auto next = guarded([&] { return batches(wanted); });
+    const std::vector<std::unique_ptr<FlatColumn>> flat = guarded([&] { return flat_columns(wanted); });
+    std::vector<bool> others = wanted;
+    for (std::size_t i = 0; i < flat.size(); ++i) others[i] = wanted[i] && flat[i] == nullptr;
+    const auto next = guarded([&] { return batches(others); });
     std::vector<ColumnarField> fields = fields_;  // whose sizes may become known
     ColumnarRows rows;
     while (const std::shared_ptr<arrow::RecordBatch> batch = guarded(next)) {
@@ -196,9 +201,10 @@ class ArrowFile : public ColumnarFile {
       int column = 0;
       for (std::size_t i = 0; i < fields.size(); ++i) {
         if (!wanted[i]) continue;
-        const auto array = batch->column(column++);
         try {
           guarded([&] {
+            if (flat[i]) return take_flat(*flat[i], rows.count, fields[i], rows.columns[i]);
+            const auto array = batch->column(column++);
             fields[i].text ? take_texts(*array, fields[i].reading.fill.has_value(), rows.columns[i])
                            : take_numbers(array, fields[i], rows.columns[i], kept);
           });
@@ -260,11 +266,14 @@ class ArrowFile : public ColumnarFile {
     std::int64_t row = 1;  // bytes, in memory or as they are stored
     for (int i = 0; i < metadata->num_row_groups(); ++i) {
       const auto group = metadata->RowGroup(i);
-      if (group->num_rows() < 0) refuse("a row group says that it has less than no rows");
+      if (group->num_rows() < 0 || group->num_rows() > kMostValues) {
+        refuse("a row group says that it has " + std::to_string(group->num_rows()) + " rows");
+      }
       group_ends_.push_back((group_ends_.empty() ? 0 : group_ends_.back()) + group->num_rows());
       if (group->num_rows() > 0) row = std::max(row, bytes_of(*group) / group->num_rows());
     }
-    arrow_properties.set_batch_size(std::clamp<std::int64_t>(kRowsBytes / row, 1, 8192));
+    batch_rows_ = std::clamp<std::int64_t>(kRowsBytes / row, 1, 8192);
+    arrow_properties.set_batch_size(batch_rows_);
     builder.memory_pool(&pool_)->properties(arrow_properties);
     parquet_ = checked(builder.Build());
     check(parquet_->GetSchema(&schema_));
@@ -321,6 +330,27 @@ class ArrowFile : public ColumnarFile {
     for (const auto& child : field.children) add_leaves(child, leaves);
   }
 
+  // By column; null for one that is not wanted, or that Arrow's arrays are needed for.
+  std::vector<std::unique_ptr<FlatColumn>> flat_columns(const std::vector<bool>& wanted) const {
+    std::vector<std::unique_ptr<FlatColumn>> columns(fields_.size());
+    if (kind_ != ColumnarKind::kParquet) return columns;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const parquet::arrow::SchemaField& stored = parquet_->manifest().schema_fields.at(i);
+      if (!wanted[i] || fields_[i].text || !fields_[i].sizes.empty() || !stored.is_leaf()) continue;
+      columns[i] = flat_column(*parquet_->parquet_reader(), stored.column_index, fields_[i].type);
+    }
+    return columns;
+  }
+
+  // As many rows of no columns as there are.
+  Next bare_batches() const {
+    return [left = group_ends_.empty() ? 0 : group_ends_.back(), most = batch_rows_]() mutable {
+      const std::int64_t rows = std::min(left, most);
+      left -= rows;
+      return rows == 0 ? nullptr : arrow::RecordBatch::Make(arrow::schema({}), rows, arrow::ArrayVector());
+    };
+  }
+
   // Gives one batch of the wanted columns after another, at last null.
   Next batches(const std::vector<bool>& wanted) const {
     if (kind_ == ColumnarKind::kParquet) {
@@ -328,6 +358,7 @@ class ArrowFile : public ColumnarFile {
       for (std::size_t i = 0; i < wanted.size(); ++i) {
         if (wanted[i]) add_leaves(parquet_->manifest().schema_fields.at(i), leaves);
       }
+      if (leaves.empty()) return bare_batches();
       std::vector<int> groups(group_ends_.size());
       std::iota(groups.begin(), groups.end(), 0);
       return [this, reader = std::shared_ptr(checked(parquet_->GetRecordBatchReader(groups, leaves)))] {
@@ -372,6 +403,15 @@ class ArrowFile : public ColumnarFile {
         throw InputError(place(bad.row) + ": column " + fields_[i].name + " " + bad.what);
       }
     }
+  }
+
+  static void take_flat(FlatColumn& flat, std::int64_t rows, const ColumnarField& field, ColumnarRows::Column& column) {
+    flat.read(rows);
+    column.numbers = flat.numbers();
+    column.missing = flat.missing();
+    const auto missing = std::ranges::find(column.missing, true);
+    if (missing == column.missing.end() || field.reading.fill) return;
+    throw BadRow{missing - column.missing.begin(), kNoValue};
   }
 
   void take_numbers(std::shared_ptr<arrow::Array> array, ColumnarField& field, ColumnarRows::Column& column,
@@ -472,6 +512,7 @@ class ArrowFile : public ColumnarFile {
   mutable arrow::CappedMemoryPool pool_;
   std::int64_t stream_ = 0;  ///< where Arrow's stream begins
   std::unique_ptr<parquet::arrow::FileReader> parquet_{};
+  std::int64_t batch_rows_ = 0;             ///< that are read at once
   std::vector<std::int64_t> group_ends_{};  ///< rows up to the end of each row group
   std::shared_ptr<arrow::Schema> schema_{};
   std::vector<ColumnarField> fields_{};
