@@ -99,6 +99,7 @@ OpenedChannel Formats::open(const fs::path& directory, const ChannelOptions& opt
   return {.dataset = formats_[format].open(channel),
           .format = formats_[format].name,
           .files = channel.files.size(),
+          .without_index = !formats_[format].keeps_index,
           .passed_over = channel.passed_over};
 }
 

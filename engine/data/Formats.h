@@ -37,6 +37,7 @@ struct Format {
   std::function<bool(const FileHead& head)> recognises;
   /// Opens what it recognised: at least one file. Throws InputError.
   std::function<std::unique_ptr<Dataset>(const ChannelFiles& channel)> open;
+  bool keeps_index = false;  ///< opening keeps what it finds out where it is asked to (KeptIndex)
 };
 
 /// The data of a channel, and where it came from.
@@ -44,6 +45,7 @@ struct OpenedChannel {
   std::shared_ptr<const Dataset> dataset;
   std::string format{};   ///< its name; "" for data that is made up
   std::size_t files = 0;  ///< of that format
+  bool without_index = false;  ///< the format keeps none
   PassedOver passed_over{};
 };
 

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -29,6 +30,8 @@ using nlohmann::json;
 namespace {
 
 constexpr std::string_view kMagic = "LSINDEX1";
+const std::string kIndexEnd = ".index";
+const std::string kLockEnd = ".lock";    // behind the index's own
 constexpr std::size_t kBlock = 1 << 18;  // records that are read at once
 
 // A file's name says what kept it, so that no other version of the files gets in its way.
@@ -163,12 +166,13 @@ KeptIndex::KeptIndex(const fs::path& directory, const ChannelFiles& channel, con
     : identity_(describe(channel, how)) {
   Digest name;
   name.update(identity_);
-  path_ = directory / (name.hex() + ".index");
+  path_ = directory / (name.hex() + kIndexEnd);
   std::error_code error;
   fs::create_directories(directory, error);
-  const fs::path lock = path_.string() + ".lock";
+  const fs::path lock = path_.string() + kLockEnd;
   lock_ = FileDescriptor(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (!lock_) throw SystemError("data_index_dir: cannot write " + lock.string() + ": " + std::strerror(errno));
+  ::futimens(lock_.get(), nullptr);  // whose time says when it was last asked for
   const auto end = std::chrono::steady_clock::now() + kPatience;
   while (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     if ((errno != EWOULDBLOCK && errno != EINTR) || std::chrono::steady_clock::now() > end) return;
@@ -211,6 +215,24 @@ void KeptIndex::keep(const RecordIndex& index, json findings) const {
   }
   output.close();
   staging.publish();
+  remove_oldest();
+}
+
+void KeptIndex::remove_oldest() const {
+  std::vector<std::pair<fs::file_time_type, fs::path>> locks;
+  std::error_code error;  // what cannot be removed stays
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_.parent_path(), error)) {
+    if (entry.path().string().ends_with(kIndexEnd + kLockEnd)) {
+      locks.emplace_back(entry.last_write_time(error), entry.path());
+    }
+  }
+  std::ranges::sort(locks);
+  for (std::size_t i = 0; i + kMostKept < locks.size(); ++i) {
+    const FileDescriptor lock(::open(locks[i].second.c_str(), O_RDWR | O_CLOEXEC));
+    if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    fs::remove(fs::path(locks[i].second).replace_extension(), error);
+    fs::remove(locks[i].second, error);
+  }
 }
 
 }  // namespace lockstep

@@ -27,6 +27,8 @@ struct FoundRecords {
 /// wait in their constructors, so that one finds out and the others read. A process that ends lets the others go on.
 /// Who has waited kPatience, or cannot lock, finds out by itself.
 ///
+/// A directory keeps kMostKept indexes: `keep` removes those that were asked for longest ago, but for those in use.
+///
 /// The file: "LSINDEX1"; the number of bytes (64 bits) of a JSON text, which describes the files and holds the
 /// findings; that text; of each record its length (32 bits); the CRC-32C of all that. All little-endian.
 class KeptIndex {
@@ -34,6 +36,7 @@ class KeptIndex {
   /// `how`: all that the findings follow from beside the files, in words. Throws SystemError for a directory that
   /// cannot be made, and InputError for a file of the channel that cannot be read.
   static constexpr std::chrono::seconds kPatience{300};
+  static constexpr std::size_t kMostKept = 64;
 
   KeptIndex(const std::filesystem::path& directory, const ChannelFiles& channel, const std::string& how);
 
@@ -45,6 +48,7 @@ class KeptIndex {
 
  private:
   std::string staging_prefix() const;
+  void remove_oldest() const;
 
   std::string identity_;  ///< of the files, and how
   std::filesystem::path path_;

@@ -190,7 +190,9 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
   } else {
     std::vector<MixturePart> parts;
     for (const auto& [channel, share] : options.mixture) {
-      parts.push_back({.channel = channel, .share = share, .dataset = open(channel).dataset});
+      OpenedChannel opened = open(channel);
+      channels[chosen.train].without_index |= opened.without_index;
+      parts.push_back({.channel = channel, .share = share, .dataset = std::move(opened.dataset)});
     }
     set_up_phase(context.host,
                  [&] { channels[chosen.train].dataset = std::make_shared<MixedDataset>(std::move(parts)); });

@@ -56,6 +56,16 @@ double weight_of_position(const Objective& objective, const Program& inference, 
   return terms.weight.item<double>() / (static_cast<double>(count) * weight_of_sample);
 }
 
+std::string describe_index(const Hyperparameters& options, const Channels& channels) {
+  std::vector<std::string> without;
+  for (const auto& [name, channel] : channels) {
+    if (channel.without_index) without.push_back(name + (channel.format.empty() ? "" : " (" + channel.format + ")"));
+  }
+  if (options.data_index_dir.empty() || without.empty()) return "";
+  return "data_index_dir keeps nothing of " + join(without, ", ") +
+         ": it is for CSV and JSON lines, which have to be read whole to be opened";
+}
+
 }  // namespace
 
 LoadedJob load_job(const JobConfig& config, const Registries& registries, const RankContext& context) {
@@ -73,10 +83,12 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
   });
   require_same_channels(options, data, context.host);
   const Loss& loss = objective->loss();
+  std::string index;
   ColumnOptions columns = column_options(options, loss);
   Channels channels;
   if (!synthetic) {
     channels = open_channels(config, data, registries.formats, program ? &program->graph() : nullptr, context);
+    index = describe_index(options, channels);
     hold_back(channels, data, options, context);
     describe_fields(channels, data, options, context);
   }
@@ -117,7 +129,8 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
   return {.objective = std::move(*objective),
           .data = std::move(data),
           .program = std::move(*loaded),
-          .weights = std::move(weights)};
+          .weights = std::move(weights),
+          .index = std::move(index)};
 }
 
 }  // namespace lockstep

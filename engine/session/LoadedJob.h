@@ -18,6 +18,7 @@ struct LoadedJob {
   JobData data;
   LoadedProgram program;
   std::string weights{};  ///< what came of the hyperparameter initial_weights, in words; "" without
+  std::string index{};    ///< channels of which data_index_dir keeps nothing, in words; "" for none
 };
 
 /// Reads the program and then the data, which is of one of the formats or with data=synthetic made for the program,

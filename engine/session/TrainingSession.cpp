@@ -102,7 +102,9 @@ void TrainingSession::make_trainer() {
 void TrainingSession::announce() {
   if (!context_.leads()) return;
   events_.run_started(run_started(config_, *job_, *trainer_, context_));
-  if (!job_->weights.empty()) events_.note({.text = job_->weights});
+  for (const std::string& text : {job_->weights, job_->index}) {
+    if (!text.empty()) events_.note({.text = text});
+  }
   if (const std::string trained = trained_share(job_->program.program); !trained.empty())
     events_.note({.text = trained});
   for (const auto& [channel, samples] : job_->data.samples) {

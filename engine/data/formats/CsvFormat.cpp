@@ -137,7 +137,8 @@ Format csv_format() {
                 return head.name.ends_with(".csv") || head.name.ends_with(".tsv") ||
                        head.options.content_type.starts_with(kContentType);
               },
-          .open = open};
+          .open = open,
+          .keeps_index = true};
 }
 
 }  // namespace lockstep

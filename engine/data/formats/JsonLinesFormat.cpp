@@ -291,7 +291,8 @@ Format json_lines_format() {
                 return head.name.ends_with(".jsonl") || head.name.ends_with(".ndjson") ||
                        is_json_lines(head.options.content_type);
               },
-          .open = open};
+          .open = open,
+          .keeps_index = true};
 }
 
 }  // namespace lockstep

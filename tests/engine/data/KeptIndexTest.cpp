@@ -15,6 +15,7 @@
 #include "engine/data/Formats.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestArrays.h"
 
 namespace lockstep {
 namespace {
@@ -159,10 +160,32 @@ TEST_F(Kept, SeveralProcessesMakeOne) {
   EXPECT_EQ(indexes().size(), 1);
 }
 
+TEST_F(Kept, WhatHasNoIndexSaysSo) {
+  write("a.csv", "x,y\n1,2\n");
+  EXPECT_FALSE(Formats::builtin().open(channel_).without_index);
+  fs::remove(channel_ / "a.csv");
+  write("x.npy", npy("<f4", "(2,)", std::string(8, '\0')));
+  EXPECT_TRUE(Formats::builtin().open(channel_).without_index);
+}
+
 TEST_F(Kept, ADirectoryThatCannotBeIsNamed) {
   write("a.csv", "x,y\n1,2\n");
   std::ofstream(indexes_) << "a file";
   EXPECT_ERROR(open(), SystemError, "data_index_dir", indexes_.string());
+}
+
+TEST_F(Kept, ThoseAskedForLongestAgoGo) {
+  write("a.csv", "x,y\n1,0\n");
+  open();
+  const fs::path first = indexes().at(0);
+  for (std::size_t i = 1; i <= KeptIndex::kMostKept + 5; ++i) {
+    write("a.csv", "x,y\n1," + std::to_string(i) + "\n");
+    open();
+  }
+  EXPECT_EQ(indexes().size(), KeptIndex::kMostKept);
+  EXPECT_FALSE(fs::exists(first));
+  const auto entries = std::distance(fs::directory_iterator(indexes_), {});
+  EXPECT_EQ(entries, 2 * KeptIndex::kMostKept);  // each beside its lock
 }
 
 }  // namespace
