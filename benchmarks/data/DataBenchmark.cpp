@@ -2,11 +2,14 @@
 // which a channel is opened, and in which all its samples are read once, in a random order unless it says otherwise;
 // how many there are, the bytes of what was read of them, and the seconds of CPU time that a CRC32C of as many takes.
 // Fields that are not named are not read; with none named all are.
+#include <malloc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <limits>
 #include <set>
 #include <span>
 #include <string>
@@ -16,6 +19,7 @@
 #include "common/Crc32c.h"
 #include "engine/data/Formats.h"
 #include "engine/data/Order.h"
+#include "engine/files/MappedFile.h"
 #include "engine/files/PlainFile.h"
 
 namespace {
@@ -67,6 +71,10 @@ double seconds_of(const auto& work) {
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
+  // As a rank does.
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  allow_mapped_files();
   const Options options = options_of(std::span(argv + 2, static_cast<std::size_t>(argc - 2)));
   const auto channel = [&] { return Formats::builtin().open(argv[1], options.channel).dataset; };
   std::shared_ptr<const Dataset> data = channel();  // what is loaded once is loaded now

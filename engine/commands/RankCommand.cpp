@@ -12,6 +12,7 @@
 #include "engine/commands/RankProcess.h"
 #include "engine/commands/StopSignal.h"
 #include "engine/device/HostMemory.h"
+#include "engine/files/MappedFile.h"
 #include "job/JobConfig.h"
 
 namespace lockstep {
@@ -27,6 +28,7 @@ void set_up_process(const JobConfig& config) {
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
+  allow_mapped_files();
   at::set_num_threads(static_cast<int>(config.threads));
   at::set_num_interop_threads(1);
 }

@@ -51,6 +51,10 @@ class RecordDataset : public Dataset {
   bool crops() const override { return decoder_->crops(); }
 
  private:
+  static constexpr std::uint64_t kMostReadAtOnce = 256 << 10;  ///< bytes of several records
+
+  /// Where the first of these samples lies, and the next ones that follow it in the file. Returns their bytes.
+  std::uint64_t find_run(std::span<const std::int64_t> samples, std::vector<RecordIndex::Place>& run) const;
   /// Calls `decode(record, places, sample)` with each.
   template <typename Decode>
   void decode_each(std::span<const std::int64_t> samples, std::span<std::byte* const> fields,

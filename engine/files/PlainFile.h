@@ -19,6 +19,7 @@ class PlainFile {
 
   const std::string& name() const { return name_; }  ///< its path
   std::uint64_t size() const { return size_; }       ///< in bytes, when it was opened
+  int descriptor() const { return file_.get(); }
   /// Fills `bytes` with what the file holds from `offset` on. Returns how many there were: fewer only where it ends.
   /// Throws InputError when the system cannot read.
   std::size_t read_some_at(std::uint64_t offset, std::span<std::byte> bytes) const;

@@ -29,7 +29,12 @@ RandomAccessFile::RandomAccessFile(std::string name, std::shared_ptr<const Scrat
 
 RandomAccessFile::RandomAccessFile(const fs::path& path) : RandomAccessFile(open_random_access({path}).front()) {}
 
+void RandomAccessFile::map() {
+  if (file_) mapped_ = MappedFile::of(*file_);
+}
+
 void RandomAccessFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+  if (mapped_ && bytes.size() <= kMostCopied && mapped_->copy(offset, bytes)) return;
   if (file_) return file_->read_at(offset, bytes);
   if (offset > size_ || bytes.size() > size_ - offset) {
     throw InputError(name() + " has " + std::to_string(size_) + " bytes of content; expected " +

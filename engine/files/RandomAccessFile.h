@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/files/MappedFile.h"
 #include "engine/files/PlainFile.h"
 #include "engine/files/ScratchBytes.h"
 
@@ -26,6 +27,10 @@ class RandomAccessFile {
 
   const std::string& name() const { return name_; }
   std::uint64_t size() const { return size_; }  ///< of the content, in bytes
+  /// From here on, small parts of a plain file are copied from memory, where this process may (MappedFile). For records
+  /// that tell by themselves when they are not whole: a file that is cut while it is read has zeros up to the end of
+  /// its last page.
+  void map();
   /// Fills `bytes` with the content from `offset` on. Throws InputError when it ends before.
   void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
 
@@ -34,7 +39,10 @@ class RandomAccessFile {
   friend std::vector<RandomAccessFile> open_random_access(const std::vector<std::filesystem::path>& paths);
 
   std::string name_;
+  static constexpr std::size_t kMostCopied = 16 << 10;  ///< more bytes are read at once better
+
   std::shared_ptr<const PlainFile> file_{};         ///< of a plain one
+  std::shared_ptr<const MappedFile> mapped_{};      ///< the same
   std::shared_ptr<const ScratchBytes> unpacked_{};  ///< of a packed one
   std::uint64_t begin_ = 0;                         ///< in unpacked_
   std::uint64_t size_ = 0;

@@ -1,6 +1,9 @@
 #include "engine/data/formats/CsvFormat.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -33,9 +36,73 @@ class CsvDecoder : public RecordDecoder {
 
   const SampleSpec& spec() const override { return spec_; }
   void decode(std::string_view record, std::span<std::byte* const> fields) const override {
+    record = without_line_ends(record);
+    if (!decode_plain(record, fields)) decode_any(record, fields);
+  }
+
+ private:
+  /// Where the number of a cell is written: as its column's, and among the features.
+  struct Places {
+    std::byte* own = nullptr;
+    std::byte* feature = nullptr;
+  };
+
+  // False, with some cells written, where one is not as most are: quoted, a number among spaces, or no value.
+  bool decode_plain(std::string_view record, std::span<std::byte* const> fields) const {
+    const char* at = record.data();
+    const char* const end = at + record.size();
+    std::byte* feature = features_.empty() ? nullptr : fields[columns_];
+    auto next_feature = features_.begin();
+    for (std::size_t i = 0; i < columns_; ++i) {
+      Places places{.own = fields[i]};
+      if (next_feature != features_.end() && *next_feature == i) {
+        ++next_feature;
+        if (feature != nullptr) places.feature = std::exchange(feature, feature + size_of(as_feature_.type));
+      }
+      const Field& field = spec_.fields[i];
+      at = places.own == nullptr && places.feature == nullptr ? end_of_cell(at, end)
+           : holds_texts(field)                               ? write_plain_text(at, end, field, places.own)
+           : is_real(field.type)                              ? write_plain_number<double>(at, end, places)
+                                                              : write_plain_number<std::int64_t>(at, end, places);
+      if (at == nullptr || (at == end) != (i + 1 == columns_)) return false;
+      if (at != end && *at++ != delimiter_) return false;
+    }
+    return true;
+  }
+
+  static bool holds_texts(const Field& field) { return !field.categories.empty() || field.reading.hash_buckets > 0; }
+
+  // Of one that is not quoted; null for one that is.
+  const char* end_of_cell(const char* at, const char* end) const {
+    if (at != end && *at == '"') return nullptr;
+    return std::find(at, end, delimiter_);
+  }
+
+  const char* write_plain_text(const char* at, const char* end, const Field& field, std::byte* out) const {
+    const char* const cell_end = end_of_cell(at, end);
+    if (cell_end != nullptr) write_cell(field, {at, cell_end}, out);
+    return cell_end;
+  }
+
+  template <typename Number>
+  const char* write_plain_number(const char* at, const char* end, const Places& places) const {
+    Number number{};
+    const auto [rest, error] = std::from_chars(at, end, number);
+    if (error != std::errc() || !std::isfinite(static_cast<double>(number))) return nullptr;
+    if (places.own != nullptr) std::memcpy(places.own, &number, sizeof number);
+    if (places.feature == nullptr) return rest;
+    if (is_real(as_feature_.type)) {
+      const auto real = static_cast<double>(number);
+      std::memcpy(places.feature, &real, sizeof real);
+    } else {
+      std::memcpy(places.feature, &number, sizeof number);
+    }
+    return rest;
+  }
+
+  void decode_any(std::string_view record, std::span<std::byte* const> fields) const {
     thread_local std::vector<std::string_view> cells;
     thread_local std::string unquoted;
-    record = without_line_ends(record);
     split_csv(record, delimiter_, cells, unquoted);
     if (cells.size() != columns_) throw InputError("the file has changed since its records were counted");
     for (std::size_t i = 0; i < columns_; ++i) {
@@ -49,10 +116,9 @@ class CsvDecoder : public RecordDecoder {
     }
   }
 
- private:
   char delimiter_;
   std::size_t columns_;
-  std::vector<std::size_t> features_{};
+  std::vector<std::size_t> features_{};  ///< in ascending order
   Field as_feature_{};
   SampleSpec spec_;
 };

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "engine/data/table/TextRecords.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestReads.h"
 
 namespace lockstep {
 namespace {
@@ -235,6 +237,73 @@ TEST(TableCells, AreNumbersOrNot) {
   }
   for (const char* text : {"", " ", "NA", "n/a", "NaN", "nan", "NULL"}) EXPECT_TRUE(is_missing(text)) << text;
   for (const char* text : {"0", "-", "none", "Nancy", "inf"}) EXPECT_FALSE(is_missing(text)) << text;
+}
+
+// However a row writes the same values.
+TEST_F(Csv, PlainCellsAndOthersAreReadAlike) {
+  const Strings rows = {"1.5,2,a,0",     "+1.5,2,a,0", " 1.5 ,2,a,0",     "\"1.5\",2,a,0", "1.5,\t2,a,0",
+                        "1.5,\"2\",a,0", "1.5,2,a,+0", "1.5,2,\"a\",0\r", "15e-1,+2,a,0"};
+  std::string text = "x,n,kind,label\n";
+  for (const std::string& row : rows) text += row + "\n";
+  write("data.csv", text);
+  const auto data = open();
+  Reals features;
+  for (std::size_t i = 0; i < rows.size(); ++i) features.insert(features.end(), {1.5, 2});
+  EXPECT_EQ(reals(*data, "features"), features);
+  EXPECT_EQ(reals(*data, "x"), Reals(rows.size(), 1.5));
+  EXPECT_EQ(reals(*data, "n"), Reals(rows.size(), 2));
+  EXPECT_EQ(reals(*data, "kind"), Reals(rows.size(), 0));
+  EXPECT_EQ(reals(*data, "label"), Reals(rows.size(), 0));
+}
+
+// Nothing of one row shows in another, whichever columns are asked for.
+TEST_F(Csv, RowsThatChangeBehindTheIndexAreRefused) {
+  const std::string header = "x,n,kind\n";
+  write("data.csv", header + "1.5,2,a\n");
+  const auto data = open();
+  for (const char* row : {"1.5,2\n,a", "1.5,2,,", "1.5,2,z", "1.5,x,a", "1.5,,a ", "nan,2,a", "1.5,2 3a", "\"1.5,2a"}) {
+    write("data.csv", header + row + "\n");
+    std::vector<std::int64_t> memory(8);
+    auto* const place = reinterpret_cast<std::byte*>(memory.data());
+    const std::vector<std::byte*> fields = {place, place + 8, place + 16, place + 24};
+    EXPECT_ERROR(data->read(std::vector<std::int64_t>{0}, fields), InputError, "data.csv, record 1, at byte 9");
+  }
+}
+
+TEST_F(Csv, NeighboursAreReadAsOneByOne) {
+  std::string text = "x,label\n";
+  for (int i = 0; i < 30'000; ++i) text += std::to_string(i * 0.37) + "," + std::to_string(i % 7) + "\n";
+  write("a.csv", text);
+  write("b.csv", "x,label\n-1,6\n-2,5\n");
+  const auto data = open();
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(data->size()));
+  std::iota(samples.begin(), samples.end(), 0);
+  const auto together = read_field<double>(*data, "x", samples);
+  for (const std::int64_t sample : samples) {
+    ASSERT_EQ(read_field<double>(*data, "x", {sample})[0], together[static_cast<std::size_t>(sample)]) << sample;
+  }
+  EXPECT_EQ(together[29'999], std::stod(std::to_string(29'999 * 0.37)));
+  EXPECT_EQ(together[30'001], -2);
+}
+
+TEST_F(Csv, NamesAndTextsAreOfAnyScript) {
+  write("d\xc3\xa4ten.csv", "gr\xc3\xb6\xc3\x9f\x65,\xe5\x90\x8d\xe5\x89\x8d,label\n1.5,\xe7\x8a\xac,0\n");
+  const auto data = open();
+  EXPECT_EQ(reals(*data, "gr\xc3\xb6\xc3\x9f\x65"), Reals{1.5});
+  EXPECT_EQ(data->spec().fields[1].categories, Strings{"\xe7\x8a\xac"});
+}
+
+TEST_F(Csv, AsManyClassesAsAColumnMayHave) {
+  std::string text = "kind,label\n";
+  const auto most = static_cast<int>(TableColumns::kMostCategories);
+  for (int i = 0; i < most; ++i) text += "k" + std::to_string(i) + "," + std::to_string(i) + "\n";
+  write("data.csv", text);
+  const auto data = open();
+  EXPECT_EQ(data->spec().fields[0].bound, most);
+  EXPECT_EQ(data->spec().fields[1].bound, most);
+  EXPECT_EQ(reals(*data, "label").back(), most - 1);
+  write("data.csv", text + "one more,0\n");
+  EXPECT_ERROR(open(), InputError, "line 65538", "more than 65536 different texts");
 }
 
 }  // namespace
