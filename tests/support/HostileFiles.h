@@ -1,6 +1,7 @@
 // A file of each format, and what a job does to a channel before its first step.
 #pragma once
 
+#include <zlib.h>
 #include <zstd.h>
 
 #include <cstddef>
@@ -41,6 +42,20 @@ inline std::string zstd(const std::string& content) {
   return packed;
 }
 
+inline std::string gzip(std::string content) {
+  std::string packed(::compressBound(content.size()) + 32, '\0');
+  z_stream stream{};
+  stream.next_in = reinterpret_cast<Bytef*>(content.data());
+  stream.avail_in = static_cast<uInt>(content.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  ::deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+  ::deflate(&stream, Z_FINISH);
+  ::deflateEnd(&stream);
+  packed.resize(stream.total_out);
+  return packed;
+}
+
 inline std::vector<HostileFile> hostile_files() {
   const std::string x = npy("<f4", "(3, 2)", bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6}));
   const std::vector<std::uint16_t> text = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -71,8 +86,17 @@ inline std::vector<HostileFile> hostile_files() {
           {.file = "m.idx", .bytes = megatron_index(8, 2, {4, 4}), .beside = "m.bin", .bytes_beside = bytes_of(text)},
           {.file = "m.bin", .bytes = bytes_of(text), .beside = "m.idx", .bytes_beside = megatron_index(8, 2, {4, 4})},
           {"test_batch.bin", std::string(2 * 3073, '\3')},
+          {.file = "train.bin",
+           .bytes = std::string(2 * 3074, '\3'),
+           .beside = "fine_label_names.txt",
+           .bytes_beside = "apple\n"},
+          {.file = "images-idx3-ubyte",
+           .bytes = std::string("\0\0\10\3\0\0\0\2\0\0\0\2\0\0\0\2", 16) + "abcdefgh",
+           .beside = "labels-idx1-ubyte",
+           .bytes_beside = std::string("\0\0\10\1\0\0\0\2\0\1", 10)},
           {"data.csv", "x,label,kind\r\n1.5,2,a\r\n\"-3e1\",4,\"b \"\"c\"\"\"\r\n"},
           {"packed.csv.zst", zstd("x,label\n1.5,2\n") + zstd("-3e1,4\n")},
+          {"packed.csv.gz", gzip("x,label\n1.5,2\n") + gzip("-3e1,4\n")},
           {"data.jsonl",
            "{\"x\":1.5,\"kind\":\"a\",\"v\":[[1,2],[3,4]],\"y\":2}\r\n"
            "{\"kind\":\"\\u00fc\",\"y\":4,\"x\":-3e1,\"v\":[[1,2],[0.5,4]]}\n"},
