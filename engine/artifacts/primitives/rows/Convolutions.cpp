@@ -1,16 +1,10 @@
 // Convolutions of one to three spatial dimensions.
 #include "engine/artifacts/primitives/PrimitiveRows.h"
+#include "engine/artifacts/primitives/rows/Spatial.h"
 
 namespace lockstep {
 
 namespace {
-
-Ints for_each_spatial(NodeArguments& arguments, const char* name, std::size_t spatial, std::int64_t otherwise) {
-  Ints values = arguments.ints(name, {otherwise});
-  if (values.size() == 1) values.resize(spatial, values[0]);
-  if (values.size() != spatial) arguments.refuse("its " + std::string(name) + " has another number of dimensions");
-  return values;
-}
 
 // The window of a weight [_, _, ...], with the same padding on both sides.
 primitive::Window kernel_window(NodeArguments& arguments, const Term& weight) {
@@ -23,8 +17,8 @@ primitive::Window kernel_window(NodeArguments& arguments, const Term& weight) {
     window.size.push_back(*known);
   }
   const std::size_t spatial = window.size.size();
-  window.stride = for_each_spatial(arguments, "stride", spatial, 1);
-  window.dilation = for_each_spatial(arguments, "dilation", spatial, 1);
+  window.stride = for_each_spatial(arguments, "stride", spatial, Ints(spatial, 1));
+  window.dilation = for_each_spatial(arguments, "dilation", spatial, Ints(spatial, 1));
   const Argument* padding = arguments.node().find("padding");
   if (padding && std::holds_alternative<std::string>(*padding)) {
     const bool same = arguments.text("padding", "valid") == "same";
@@ -34,7 +28,7 @@ primitive::Window kernel_window(NodeArguments& arguments, const Term& weight) {
       window.after.push_back(total - total / 2);
     }
   } else {
-    window.before = for_each_spatial(arguments, "padding", spatial, 0);
+    window.before = for_each_spatial(arguments, "padding", spatial, Ints(spatial, 0));
     window.after = window.before;
   }
   return window;
@@ -47,7 +41,8 @@ Term convolved(NodeArguments& arguments, bool transposed) {
   if (single) x = unsqueeze(x, 0);
   const primitive::Window window = kernel_window(arguments, weight);
   const std::int64_t groups = arguments.known("groups", 1);
-  const Ints output_padding = for_each_spatial(arguments, "output_padding", window.size.size(), 0);
+  const Ints output_padding =
+      for_each_spatial(arguments, "output_padding", window.size.size(), Ints(window.size.size(), 0));
   std::vector<Term> inputs = {x, weight};
   if (const auto bias = arguments.find("bias")) inputs.push_back(*bias);
   const Term result = transposed ? perform(primitive::TransposedConvolution{window, output_padding, groups}, inputs)

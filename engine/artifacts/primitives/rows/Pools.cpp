@@ -4,28 +4,13 @@
 #include <numeric>
 
 #include "engine/artifacts/primitives/PrimitiveRows.h"
+#include "engine/artifacts/primitives/rows/Spatial.h"
 
 namespace lockstep {
 
 namespace {
 
 using Spatial = std::vector<std::int64_t>;
-
-Spatial spread(NodeArguments& arguments, const char* name, std::size_t spatial, const Spatial& otherwise) {
-  Spatial values = arguments.ints(name, otherwise);
-  if (values.empty()) return otherwise;
-  if (values.size() == 1) values.resize(spatial, values[0]);
-  if (values.size() != spatial) arguments.refuse("its " + std::string(name) + " has another number of dimensions");
-  return values;
-}
-
-// By the operator's name: adaptive_avg_pool2d has two.
-std::size_t spatial_of(NodeArguments& arguments) {
-  const std::string name = arguments.node().aten_name();
-  const std::size_t digit = name.find_last_of("123");
-  if (digit == std::string::npos) arguments.refuse("it has no one to three spatial dimensions");
-  return static_cast<std::size_t>(name[digit] - '0');
-}
 
 /// An image with a batch, which it had or was given.
 struct Image {
@@ -36,7 +21,7 @@ struct Image {
 
 Image image_of(NodeArguments& arguments, const char* name = "self") {
   const Term x = arguments.tensor(name);
-  const std::size_t spatial = spatial_of(arguments);
+  const std::size_t spatial = spatial_dimensions(arguments);
   if (x.rank() == spatial + 1) return {unsqueeze(x, 0), true};
   if (x.rank() != spatial + 2) arguments.refuse("it takes images of " + std::to_string(spatial) + " dimensions");
   return {x, false};
@@ -65,11 +50,11 @@ PoolWindow pool_window(NodeArguments& arguments, const Term& x) {
   const std::size_t spatial = x.rank() - 2;
   const Spatial ones(spatial, 1);
   primitive::Window window;
-  window.size = spread(arguments, "kernel_size", spatial, ones);
-  window.stride = spread(arguments, "stride", spatial, window.size);
-  window.before = spread(arguments, "padding", spatial, Spatial(spatial));
+  window.size = for_each_spatial(arguments, "kernel_size", spatial, ones);
+  window.stride = for_each_spatial(arguments, "stride", spatial, window.size);
+  window.before = for_each_spatial(arguments, "padding", spatial, Spatial(spatial));
   window.after = window.before;
-  window.dilation = spread(arguments, "dilation", spatial, ones);
+  window.dilation = for_each_spatial(arguments, "dilation", spatial, ones);
   PoolWindow result{window, Spatial(spatial)};
   if (!arguments.flag("ceil_mode", false)) return result;
   const std::vector<Dimension> sizes = x.sizes();
@@ -122,12 +107,29 @@ Ints spatial_dims(std::size_t spatial) {
   return dims;
 }
 
-// Window i of n → m goes from ⌊i · n ÷ m⌋ to ⌈(i + 1) · n ÷ m⌉. Means of it are a product with a matrix [n, m].
+constexpr std::int64_t kMostSlices = 64;  // of a dimension
+
+// Window i of n → m goes from ⌊i · n ÷ m⌋ to ⌈(i + 1) · n ÷ m⌉.
+std::int64_t window_start(std::int64_t i, std::int64_t n, std::int64_t m) { return i * n / m; }
+std::int64_t window_end(std::int64_t i, std::int64_t n, std::int64_t m) { return ((i + 1) * n + m - 1) / m; }
+
+// Each window by itself.
+Term adapted_by_slices(primitive::Reduce::Kind kind, const Term& x, std::size_t dim, std::int64_t n, std::int64_t m) {
+  std::vector<Term> windows;
+  for (std::int64_t i = 0; i < m; ++i) {
+    const Term window = slice(x, dim, window_start(i, n, m), window_end(i, n, m));
+    windows.push_back(reduce(kind, window, {static_cast<std::int64_t>(dim)}, true));
+  }
+  return concatenate(windows, dim);
+}
+
+// Means of windows are a product with a matrix [n, m], which spreads what is not finite.
 Term adapted_mean(const Term& x, std::size_t dim, std::int64_t n, std::int64_t m) {
+  if (m <= kMostSlices) return adapted_by_slices(primitive::Reduce::Kind::kMean, x, dim, n, m);
   std::vector<double> matrix(static_cast<std::size_t>(n * m));
   for (std::int64_t i = 0; i < m; ++i) {
-    const std::int64_t start = i * n / m;
-    const std::int64_t end = ((i + 1) * n + m - 1) / m;
+    const std::int64_t start = window_start(i, n, m);
+    const std::int64_t end = window_end(i, n, m);
     for (std::int64_t j = start; j < end; ++j) {
       matrix[static_cast<std::size_t>(j * m + i)] = 1.0 / static_cast<double>(end - start);
     }
@@ -154,7 +156,7 @@ std::optional<primitive::Window> even_window(const Term& x, const Spatial& out) 
 Term adaptive_average_pool(NodeArguments& arguments) {
   const Image image = image_of(arguments);
   const std::size_t spatial = image.x.rank() - 2;
-  const Spatial out = spread(arguments, "output_size", spatial, Spatial(spatial, 1));
+  const Spatial out = for_each_spatial(arguments, "output_size", spatial, Spatial(spatial, 1));
   if (out == Spatial(spatial, 1)) {
     return image.result(reduce(primitive::Reduce::Kind::kMean, image.x, spatial_dims(spatial), true));
   }
@@ -176,13 +178,22 @@ Term adaptive_average_pool(NodeArguments& arguments) {
 std::vector<Term> adaptive_max_pool(NodeArguments& arguments) {
   const Image image = image_of(arguments);
   const std::size_t spatial = image.x.rank() - 2;
-  const Spatial out = spread(arguments, "output_size", spatial, Spatial(spatial, 1));
+  const Spatial out = for_each_spatial(arguments, "output_size", spatial, Spatial(spatial, 1));
   if (out == Spatial(spatial, 1)) {
     return {image.result(reduce(primitive::Reduce::Kind::kMax, image.x, spatial_dims(spatial), true))};
   }
-  const auto window = even_window(image.x, out);
-  if (!window) arguments.refuse("only images whose size is known and a multiple of output_size can be pooled");
-  return {image.result(perform(primitive::MaxPool{*window}, {image.x}))};
+  if (const auto window = even_window(image.x, out)) {
+    return {image.result(perform(primitive::MaxPool{*window}, {image.x}))};
+  }
+  Term y = image.x;
+  const std::vector<Dimension> sizes = y.sizes();
+  for (std::size_t i = 0; i < spatial; ++i) {
+    const std::int64_t* size = known_size(sizes, i + 2);
+    if (!size || out[i] < 1) arguments.refuse("it pools images whose size is only known at run time");
+    if (out[i] > kMostSlices) arguments.refuse("its images are too large");
+    if (*size != out[i]) y = adapted_by_slices(primitive::Reduce::Kind::kMax, y, i + 2, *size, out[i]);
+  }
+  return {image.result(y)};
 }
 
 }  // namespace

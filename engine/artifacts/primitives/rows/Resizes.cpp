@@ -3,18 +3,14 @@
 #include <cmath>
 
 #include "engine/artifacts/primitives/PrimitiveRows.h"
+#include "engine/artifacts/primitives/rows/Spatial.h"
 
 namespace lockstep {
 
 namespace {
 
-// By the operator's name: upsample_bilinear2d has two.
 void require_images(NodeArguments& arguments, const Term& x) {
-  const std::string name = arguments.node().aten_name();
-  const std::size_t digit = name.find_last_of("123");
-  if (digit == std::string::npos || x.rank() != static_cast<std::size_t>(name[digit] - '0') + 2) {
-    arguments.refuse("it takes images with a batch");
-  }
+  if (x.rank() != spatial_dimensions(arguments) + 2) arguments.refuse("it takes images with a batch");
 }
 
 std::vector<double> reals(NodeArguments& arguments, const char* name) {
@@ -92,34 +88,52 @@ struct Line {
   bool before_first;  ///< places before the first pixel's centre stay there
 };
 
-std::vector<double> matrix_of(const Line& line, Weights weights) {
-  std::vector<double> matrix(static_cast<std::size_t>(line.from * line.to));
+Term numbers_like(const Term& like, const std::vector<double>& numbers) {
+  std::string bytes(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double));
+  const Term doubles(like.builder(),
+                     like.builder().constant({ElementType::kDouble, {std::ssize(numbers)}, std::move(bytes)}));
+  return cast(doubles, like.type());
+}
+
+// Dimension `dim` by the pixels around each place: a sum over them, of each as far as it counts.
+Term resized(const Term& x, std::size_t dim, const Line& line, Weights weights) {
+  std::vector<Ints> pixels(weights(0).size());
+  std::vector<std::vector<double>> factors(pixels.size());
   for (std::int64_t i = 0; i < line.to; ++i) {
     double place = static_cast<double>(i) * line.step;
     if (!line.corners) place = (static_cast<double>(i) + 0.5) * line.step - 0.5;
     if (!line.before_first) place = std::max(place, 0.0);
     const double first = std::floor(place);
-    for (const auto& [offset, weight] : weights(place - first)) {
-      const std::int64_t at = std::clamp<std::int64_t>(static_cast<std::int64_t>(first) + offset, 0, line.from - 1);
-      matrix[static_cast<std::size_t>(at * line.to + i)] += weight;
+    const auto around = weights(place - first);
+    for (std::size_t k = 0; k < around.size(); ++k) {
+      const auto& [offset, weight] = around[k];
+      pixels[k].push_back(std::clamp<std::int64_t>(static_cast<std::int64_t>(first) + offset, 0, line.from - 1));
+      factors[k].push_back(weight);
     }
   }
-  return matrix;
+  Integers sizes(x.rank() - dim, std::int64_t{1});
+  sizes[0] = line.to;
+  const auto part = [&](std::size_t k) {
+    return gather(x, vector_of(x.builder(), pixels[k]), dim) * reshape(numbers_like(x, factors[k]), sizes);
+  };
+  Term sum = part(0);
+  for (std::size_t k = 1; k < pixels.size(); ++k) sum = sum + part(k);
+  return sum;
 }
 
-// Each dimension as a product with a matrix, which says how its pixels are made.
-Term by_matrices(NodeArguments& arguments, Term x, const Resizing& resizing, bool corners, bool cubic) {
+// Each dimension after the other.
+Term by_weights(NodeArguments& arguments, Term x, const Resizing& resizing, bool corners, bool cubic) {
   for (std::size_t i = 0; i < resizing.sizes.size(); ++i) {
     const Integer size = x.size(i + 2);
     const auto* from = std::get_if<std::int64_t>(&size);
     const auto* to = std::get_if<std::int64_t>(&resizing.sizes[i]);
     if (!from || !to || *from < 1 || *to < 1)
       arguments.refuse("it resizes images whose size is only known at run time");
-    if (*from > kMostWrittenNumbers / *to) arguments.refuse("its images are too large");
+    if (std::max(*from, *to) > kMostWrittenNumbers) arguments.refuse("its images are too large");
     double step = static_cast<double>(*from) / static_cast<double>(*to);
     if (!resizing.scales.empty()) step = 1 / resizing.scales[i];
     if (corners) step = *to > 1 ? static_cast<double>(*from - 1) / static_cast<double>(*to - 1) : 0;
-    x = mapped(x, i + 2, matrix_of({*from, *to, step, corners, cubic}, cubic ? cubic_weights : linear_weights), *to);
+    x = resized(x, i + 2, {*from, *to, step, corners, cubic}, cubic ? cubic_weights : linear_weights);
   }
   return x;
 }
@@ -134,14 +148,14 @@ Term resized_linearly(NodeArguments& arguments) {
   const Term x = image_in(arguments);
   const bool corners = arguments.flag("align_corners", false);
   const Resizing resizing = resizing_of(arguments, x);
-  if (!corners && !by_sizes(x, resizing)) return by_matrices(arguments, x, resizing, corners, false);
+  if (!corners && !by_sizes(x, resizing)) return by_weights(arguments, x, resizing, corners, false);
   return perform(primitive::Resize{primitive::Resize::Kind::kLinear, corners, resizing.sizes}, {x});
 }
 
 Term resized_cubically(NodeArguments& arguments) {
   const Term x = image_in(arguments);
   const bool corners = arguments.flag("align_corners", false);
-  return by_matrices(arguments, x, resizing_of(arguments, x), corners, true);
+  return by_weights(arguments, x, resizing_of(arguments, x), corners, true);
 }
 
 Term resized_to_nearest(NodeArguments& arguments) {
