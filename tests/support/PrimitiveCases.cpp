@@ -129,6 +129,9 @@ void elementwise(Table& table) {
               {in("self", {reals({7, -7, 7.5, -7.5})}), in("other", {reals({2, 2, -2, -2})})},
               {{"rounding_mode", std::string(mode)}});
   }
+  table.add("floor_divide by what the quotient rounds with", "floor_divide.default",
+            {in("self", {reals({1, -1, 1, -6, 5.5, 3, -3, kInf, 0.5})}),
+             in("other", {reals({0.1, kInf, 0, 3, -2, 0.3, 0.3, 2, kNan})})});
   table.add("maximum of nan", "maximum.default",
             {in("self", {reals({kNan, 1, 2})}), in("other", {reals({1, kNan, 3})})});
   table.add("add alpha", "add.Tensor", {in("self", {draw.real({3})}), in("other", {draw.real({3})})}, {{"alpha", 2.5}});
@@ -332,6 +335,18 @@ void reductions(Table& table) {
             {{"dim", std::int64_t{1}}});
   table.add("argmin of equals", "argmin.default", {in("self", {reals({1, 1, 3, 2, 0, 0}).reshape({2, 3})})},
             {{"dim", std::int64_t{-1}}, {"keepdim", true}});
+  for (const char* name : {"argmax", "argmin"}) {
+    const auto values = reals({1, kNan, 3, kNan, 2, 5, kNan, 0, 4, 4, -kInf, -kInf}).reshape({4, 3});
+    table.add(std::string(name) + " of nan", std::string(name) + ".default", {in("self", {values})},
+              {{"dim", std::int64_t{1}}});
+    table.add(std::string(name) + " of large integers", std::string(name) + ".default",
+              {in("self", {longs({1, (1LL << 53) + 1, 1LL << 53, -(1LL << 53), -(1LL << 53) - 1, 0}).reshape({2, 3})})},
+              {{"dim", std::int64_t{1}}, {"keepdim", true}});
+  }
+  for (const char* name : {"max.dim", "min.dim"}) {
+    table.add(std::string(name) + " of nan", name, {in("self", {reals({1, kNan, 3, kNan, 2, 5}).reshape({2, 3})})},
+              {{"dim", std::int64_t{1}}}, 2);
+  }
   for (const char* name : {"var.correction", "std.correction"}) {
     table.add(name, name, {x()}, {{"dim", Sizes{0, 2}}, {"correction", std::int64_t{0}}, {"keepdim", true}});
     table.add(std::string(name) + " of all", name, {x()});
@@ -528,6 +543,16 @@ void pools(Table& table) {
   }
   table.add("adaptive_avg_pool2d of an open size", "adaptive_avg_pool2d.default",
             {in("self", {draw.real({2, 3, 5, 6}), draw.real({1, 3, 7, 9})})}, {{"output_size", Sizes{1, 1}}});
+  const at::Tensor infinite = draw.real({1, 2, 6, 8});
+  infinite[0][1][2][3].fill_(kInf);
+  table.add("adaptive_avg_pool2d of an infinity", "adaptive_avg_pool2d.default", {in("self", {infinite})},
+            {{"output_size", Sizes{4, 5}}});
+  table.add("upsample_bicubic2d of an infinity", "upsample_bicubic2d.vec", {in("input", {infinite})},
+            {{"output_size", Sizes{9, 16}}, {"align_corners", false}, {"scale_factors", NoneArgument{}}});
+  table.add("adaptive_avg_pool1d of many", "adaptive_avg_pool1d.default", {in("self", {draw.real({1, 2, 100})})},
+            {{"output_size", Sizes{70}}});
+  table.add("adaptive_max_pool2d of uneven windows", "adaptive_max_pool2d.default", {image(6, 8)},
+            {{"output_size", Sizes{4, 5}}}, 2, 1);
   table.add("adaptive_avg_pool1d", "adaptive_avg_pool1d.default", {in("self", {draw.real({2, 3, 7})})},
             {{"output_size", Sizes{2}}});
   table.add("adaptive_max_pool2d", "adaptive_max_pool2d.default", {image(6, 8)}, {{"output_size", Sizes{3, 2}}}, 2, 1);
@@ -790,6 +815,90 @@ void losses(Table& table) {
   }
 }
 
+// Batches and dimensions without elements. Not a convolution of none: with oneDNN, TensorFlow gives that other sizes.
+void nothing(Table& table) {
+  Draws& draw = table.draw;
+  table.add("max_pool2d of nothing", "max_pool2d.default",
+            {in("self", {draw.real({0, 2, 5, 5}), draw.real({1, 2, 5, 5})})}, {{"kernel_size", Sizes{2, 2}}});
+  table.add("matmul over nothing", "matmul.default",
+            {in("self", {draw.real({2, 0})}), in("other", {draw.real({0, 3})})});
+  table.add("bmm of nothing", "bmm.default",
+            {in("self", {draw.real({0, 2, 3}), draw.real({1, 2, 3})}),
+             in("mat2", {draw.real({0, 3, 4}), draw.real({1, 3, 4})})});
+  table.add("softmax of nothing", "softmax.int", {in("self", {draw.real({0, 3}), draw.real({2, 3})})},
+            {{"dim", std::int64_t{-1}}});
+  table.add("layer_norm of nothing", "layer_norm.default",
+            {in("input", {draw.real({0, 4}), draw.real({2, 4})}), state("weight", draw.real({4})),
+             state("bias", draw.real({4}))},
+            {{"normalized_shape", Sizes{4}}});
+  table.add("amax of nothing", "amax.default", {in("self", {draw.real({0, 3}), draw.real({2, 3})})},
+            {{"dim", Sizes{1}}});
+  table.add(B("cat with nothing")
+                .input("a", {draw.real({0, 3}), draw.real({2, 3})})
+                .input("b", {draw.real({2, 3}), draw.real({1, 3})})
+                .call("cat.default", {tensors_argument("tensors", {"a", "b"}), {"dim", std::int64_t{-2}}}, {"y"})
+                .returns({"y"}));
+}
+
+// Types that no reader has for every operator.
+void narrow_types(Table& table) {
+  Draws& draw = table.draw;
+  const auto truths = [&] { return in("self", {draw.truths({3, 4}), draw.truths({2, 4})}); };
+  for (const char* name : {"amax.default", "amin.default", "any.dims", "sum.dim_IntList"}) {
+    table.add(std::string(name) + " of truths", name, {truths()}, {{"dim", Sizes{1}}});
+  }
+  for (const char* name : {"maximum.default", "minimum.default", "lt.Tensor", "le.Tensor", "eq.Tensor"}) {
+    table.add(std::string(name) + " of truths", name, {truths(), in("other", {draw.truths({4}), draw.truths({4})})});
+  }
+  table.add("sort of truths", "sort.stable", {truths()}, {{"stable", true}, {"dim", std::int64_t{1}}}, 2);
+  table.add("where of truths", "where.self",
+            {in("condition", {draw.truths({4})}), in("self", {draw.truths({4})}), in("other", {draw.truths({4})})});
+  for (const at::ScalarType type : {at::kByte, at::kChar, at::kShort, at::kInt}) {
+    const std::string of = std::string(" of ") + c10::toString(type);
+    const std::int64_t least = type == at::kByte ? 0 : -9;
+    const auto x = [&](const Sizes& sizes) { return draw.integers(least, 13, sizes).to(type); };
+    for (const char* name : {"abs", "neg", "sign", "relu", "square", "bitwise_not"}) {
+      table.add(name + of, std::string(name) + ".default", {in("self", {x({3, 4}), x({1, 4})})});
+    }
+    for (const char* name : {"sub.Tensor", "mul.Tensor", "maximum.default", "le.Tensor"}) {
+      table.add(name + of, name, {in("self", {x({3, 4})}), in("other", {x({4})})});
+    }
+    for (const char* name : {"floor_divide.default", "remainder.Tensor", "fmod.Tensor"}) {
+      table.add(name + of, name, {in("self", {x({3, 4})}), in("other", {draw.integers(1, 6, {4}).to(type)})});
+    }
+    table.add("pow" + of, "pow.Tensor_Tensor",
+              {in("self", {x({5})}), in("exponent", {draw.integers(0, 9, {5}).to(type)})});
+    table.add("amax" + of, "amax.default", {in("self", {x({3, 4})})}, {{"dim", Sizes{0}}});
+    table.add("argmax" + of, "argmax.default", {in("self", {x({3, 4})})}, {{"dim", std::int64_t{1}}});
+    table.add("sort" + of, "sort.stable", {in("self", {x({3, 4})})}, {{"stable", true}, {"dim", std::int64_t{1}}}, 2);
+    table.add("matmul" + of, "matmul.default", {in("self", {x({3, 40})}), in("other", {x({40, 2})})});
+    table.add("matmul of several" + of, "matmul.default", {in("self", {x({2, 3, 4})}), in("other", {x({2, 4, 2})})});
+    table.add("cat" + of, "roll.default", {in("self", {x({3, 4})})}, {{"shifts", Sizes{5}}});
+    table.add("pad" + of, "pad.default", {in("self", {x({3, 4})})}, {{"pad", Sizes{1, 2}}, {"value", 3.0}});
+    table.add("where" + of, "where.self",
+              {in("condition", {draw.truths({4})}), in("self", {x({4})}), in("other", {x({4})})});
+  }
+}
+
+// Types of half precision. Numbers are such that they have them all: ONNX Runtime leaves rounding to float16 out. Of
+// bfloat16 a softplus is rounded once, as PyTorch does it.
+void half_types(Table& table) {
+  Draws& draw = table.draw;
+  const auto eighths = [&](const Sizes& sizes) { return draw.integers(-40, 40, sizes).to(at::kFloat) / 8; };
+  for (const at::ScalarType type : {at::kHalf, at::kBFloat16}) {
+    const ScalarTypeNumber number{scalar_type_to_archive(type)};
+    for (const char* name : {"round", "relu", "neg", "floor", "abs", "softplus"}) {
+      if (type == at::kHalf && std::string(name) == "softplus") continue;
+      table.add(B(std::string(name) + " of " + c10::toString(type))
+                    .input("x", {eighths({3, 5}), eighths({1, 5})})
+                    .call("to.dtype", {tensor_argument("self", "x"), {"dtype", number}}, {"narrow"})
+                    .call(std::string(name) + ".default", {tensor_argument("self", "narrow")}, {"y"})
+                    .call("to.dtype", {tensor_argument("self", "y"), {"dtype", ScalarTypeNumber{7}}}, {"z"})
+                    .returns({"z"}));
+    }
+  }
+}
+
 void recurrents(Table& table) {
   Draws& draw = table.draw;
   for (const bool lstm : {true, false}) {
@@ -833,8 +942,9 @@ void recurrents(Table& table) {
 
 std::vector<PrimitiveCase> primitive_cases() {
   Table table;
-  for (const auto& family : {elementwise, comparisons, shapes, reductions, products, einsums, convolutions, pools,
-                             normalizations, attentions, indexing, creations, losses, recurrents}) {
+  for (const auto& family :
+       {elementwise, comparisons, shapes, reductions, products, einsums, convolutions, pools, normalizations,
+        attentions, indexing, creations, losses, nothing, narrow_types, half_types, recurrents}) {
     family(table);
   }
   return std::move(table.cases);

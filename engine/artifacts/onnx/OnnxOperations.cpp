@@ -337,14 +337,35 @@ struct WriteOperation {
     const Value result = reduced(x());
     if (!is_real(x().type) || (reduce.kind != Kind::kMax && reduce.kind != Kind::kMin)) return w.bind(result);
     // ONNX Runtime finds a NaN in some places only.
-    const Value nan = w.run("IsNaN", {x()}, {}, ElementType::kBool);
-    const OnnxAttributes keep = {{"keepdims", std::int64_t{reduce.keep}}};
-    const Value any = w.add("ReduceMax", {nan, w.integers(reduce.dims)}, keep, ElementType::kBool);
-    w.bind(select(any, w.number(std::numeric_limits<double>::quiet_NaN(), x().type), result));
+    const Value nan = any(is_nan(x()), reduce.dims, reduce.keep);
+    w.bind(select(nan, w.number(std::numeric_limits<double>::quiet_NaN(), x().type), result));
+  }
+  Value is_nan(const Value& of) const { return w.run("IsNaN", {of}, {}, ElementType::kBool); }
+  Value any(const Value& of, const Ints& dims, bool keep) const {
+    return w.add("ReduceMax", {of, w.integers(dims)}, {{"keepdims", std::int64_t{keep}}}, ElementType::kBool);
   }
   void operator()(const primitive::ArgReduce& reduce) const {
-    w.bind(w.run(reduce.largest ? "ArgMax" : "ArgMin", {x()},
-                 {{"axis", as_int(reduce.dim)}, {"keepdims", std::int64_t{reduce.keep}}}, ElementType::kInt64));
+    const std::string op = reduce.largest ? "ArgMax" : "ArgMin";
+    const auto place = [&](const std::string& named, const Value& of) {
+      return w.run(named, {of}, {{"axis", as_int(reduce.dim)}, {"keepdims", std::int64_t{reduce.keep}}},
+                   ElementType::kInt64);
+    };
+    if (is_real(kernel_type(op, x().type)) && !is_real(x().type)) return w.bind(place_of_integers(reduce));
+    const Value found = place(op, x());
+    if (!is_real(x().type)) return w.bind(found);
+    // ONNX Runtime overlooks NaN; PyTorch finds the first.
+    const Value nan = is_nan(x());
+    w.bind(select(any(nan, {as_int(reduce.dim)}, reduce.keep), place("ArgMax", nan), found));
+  }
+  // Integers that ONNX Runtime's ArgMax would round.
+  Value place_of_integers(const primitive::ArgReduce& reduce) const {
+    const ElementType type = kernel_type("TopK", x().type);
+    const Value found =
+        w.add("TopK", {w.cast(x(), type), w.integers(Ints{1})},
+              {{"axis", as_int(reduce.dim)}, {"largest", std::int64_t{reduce.largest}}}, {type, ElementType::kInt64})
+            .at(1);
+    if (reduce.keep) return found;
+    return w.add("Squeeze", {found, w.integers(Ints{as_int(reduce.dim)})}, {}, ElementType::kInt64);
   }
   void operator()(const primitive::CumulativeSum& sum) const {
     const ElementType type = kernel_type("CumSum", x().type);

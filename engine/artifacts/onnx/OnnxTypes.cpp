@@ -1,6 +1,7 @@
 #include "engine/artifacts/onnx/OnnxTypes.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,75 +29,53 @@ using Types = std::vector<ElementType>;
 
 // What the kernels for CPUs of ONNX Runtime 1.19 take, as far as it matters: found by loading a model of each operator
 // and type. It brings kernels for float16 by converting itself.
-const Types& kernel_types(std::string_view op) {
+std::map<std::string_view, Types> onnx_kernels() {
   using enum ElementType;
-  static const Types single = {kFloat, kHalf};
-  static const Types real = {kFloat, kHalf, kDouble};
-  static const Types numbers = {kFloat, kHalf, kDouble, kInt64, kInt32};
-  static const Types numbers_and_bool = {kFloat, kHalf, kDouble, kInt64, kInt32, kBool};
-  static const Types bools = {kBool};
-  static const std::map<std::string_view, Types> table = {
-      {"Abs", numbers},
-      {"Add", numbers},
-      {"And", bools},
-      {"ArgMax", {kFloat, kHalf, kDouble, kInt32}},
-      {"ArgMin", {kFloat, kHalf, kDouble, kInt32}},
-      {"AveragePool", single},
-      {"BatchNormalization", real},
-      {"Ceil", real},
-      {"Clip", numbers},
-      {"Conv", single},
-      {"ConvTranspose", single},
-      {"Cos", single},
-      {"CumSum", numbers},
-      {"Div", numbers},
-      {"Equal", numbers_and_bool},
-      {"Erf", single},
-      {"Exp", real},
-      {"Expand", {kFloat, kHalf, kDouble, kInt64, kInt32, kInt16, kInt8, kUint8, kBool}},
-      {"Floor", real},
-      {"GRU", real},
-      {"Gelu", single},
-      {"Gemm", real},
-      {"GlobalAveragePool", single},
-      {"HardSigmoid", single},
-      {"IsNaN", real},
-      {"LSTM", real},
-      {"LayerNormalization", real},
-      {"Less", numbers},
-      {"LessOrEqual", numbers},
-      {"Log", real},
-      {"LogSoftmax", real},
-      {"MatMul", numbers},
-      {"Max", numbers},
-      {"MaxPool", real},
-      {"Min", numbers},
-      {"Mod", numbers},
-      {"Mul", numbers},
-      {"Neg", numbers},
-      {"Not", bools},
-      {"Or", bools},
-      {"Pad", {kFloat, kDouble, kInt64, kInt32, kBool}},  // its value is no constant in float16
-      {"Pow", numbers},
-      {"Reciprocal", real},
-      {"ReduceMax", numbers_and_bool},
-      {"ReduceMean", real},
-      {"ReduceMin", numbers_and_bool},
-      {"ReduceProd", {kFloat, kHalf, kInt64, kInt32}},
-      {"ReduceSum", numbers},
-      {"Relu", real},
-      {"Resize", single},
-      {"Round", real},
-      {"Sigmoid", real},
-      {"Sign", numbers},
-      {"Sin", real},
-      {"Softmax", real},
-      {"Softplus", single},
-      {"Sqrt", real},
-      {"Sub", numbers},
-      {"Tanh", real},
-      {"TopK", numbers},
-      {"Where", {kFloat, kHalf, kDouble, kInt64, kInt32, kUint8}}};
+  const Types single = {kFloat, kHalf};
+  const Types real = {kFloat, kHalf, kDouble};
+  const Types numbers = {kFloat, kHalf, kDouble, kInt64, kInt32};
+  const Types numbers_and_bool = {kFloat, kHalf, kDouble, kInt64, kInt32, kBool};
+  std::map<std::string_view, Types> table;
+  const auto have = [&](const Types& types, std::initializer_list<std::string_view> ops) {
+    for (const std::string_view op : ops) table.emplace(op, types);
+  };
+  have(numbers, {"Abs", "Add", "Clip", "CumSum", "Div", "Less", "LessOrEqual", "MatMul", "Max", "Min", "Mod", "Mul",
+                 "Neg", "Pow", "ReduceSum", "Sign", "Sub", "TopK"});
+  have({kBool}, {"And", "Not", "Or"});
+  have({kFloat, kHalf, kDouble, kInt32}, {"ArgMax", "ArgMin"});
+  have(single, {"AveragePool", "Conv", "ConvTranspose", "Cos", "Erf", "Gelu", "GlobalAveragePool", "HardSigmoid",
+                "Resize", "Softplus"});
+  have(real, {"BatchNormalization",
+              "Ceil",
+              "Exp",
+              "Floor",
+              "GRU",
+              "Gemm",
+              "IsNaN",
+              "LSTM",
+              "LayerNormalization",
+              "Log",
+              "LogSoftmax",
+              "MaxPool",
+              "Reciprocal",
+              "ReduceMean",
+              "Relu",
+              "Round",
+              "Sigmoid",
+              "Sin",
+              "Softmax",
+              "Sqrt",
+              "Tanh"});
+  have(numbers_and_bool, {"Equal", "ReduceMax", "ReduceMin"});
+  have({kFloat, kHalf, kDouble, kInt64, kInt32, kInt16, kInt8, kUint8, kBool}, {"Expand"});
+  have({kFloat, kDouble, kInt64, kInt32, kBool}, {"Pad"});  // its value is no constant in float16
+  have({kFloat, kHalf, kInt64, kInt32}, {"ReduceProd"});
+  have({kFloat, kHalf, kDouble, kInt64, kInt32, kUint8}, {"Where"});
+  return table;
+}
+
+const Types& kernel_types(std::string_view op) {
+  static const std::map<std::string_view, Types> table = onnx_kernels();
   static const Types all;
   const auto found = table.find(op);
   return found == table.end() ? all : found->second;

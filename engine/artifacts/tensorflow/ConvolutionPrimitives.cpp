@@ -180,17 +180,16 @@ void write_primitive(PrimitiveCall& call, const primitive::TransposedConvolution
   window.dilation.assign(window.dilation.size(), 1);
   TensorflowAttributes attributes = window_attributes(x, window);
   attributes["padding"] = std::string("VALID");
-  attributes["T"] = x.type;
   const bool images = x.sizes.size() == 4;
   if (images) attributes["use_cudnn_on_gpu"] = true;
   if (!images) attributes["Tshape"] = shape.type;
   TensorflowValue y =
       by_groups(builder, x, weight, operation.groups, [&](const TensorflowValue& part, const TensorflowValue& kernel) {
         TensorflowValue result = x;
-        result.reference =
-            builder
-                .add_plain(images ? "Conv2DBackpropInput" : "Conv3DBackpropInputV2", {shape, kernel, part}, attributes)
-                .reference;
+        result.reference = builder
+                               .add_of(x.type, images ? "Conv2DBackpropInput" : "Conv3DBackpropInputV2",
+                                       {shape, kernel, part}, attributes)
+                               .reference;
         return result;
       });
   bind_with_bias(call, whole ? y : sliced(builder, y, slices));

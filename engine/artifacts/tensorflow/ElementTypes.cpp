@@ -11,11 +11,13 @@ namespace {
 
 const std::map<ElementType, tensorflow::DataType>& types() {
   static const std::map<ElementType, tensorflow::DataType> table = {
-      {ElementType::kUint8, tensorflow::DT_UINT8}, {ElementType::kInt8, tensorflow::DT_INT8},
-      {ElementType::kInt16, tensorflow::DT_INT16}, {ElementType::kInt32, tensorflow::DT_INT32},
-      {ElementType::kInt64, tensorflow::DT_INT64}, {ElementType::kHalf, tensorflow::DT_HALF},
-      {ElementType::kFloat, tensorflow::DT_FLOAT}, {ElementType::kDouble, tensorflow::DT_DOUBLE},
-      {ElementType::kBool, tensorflow::DT_BOOL},   {ElementType::kBFloat16, tensorflow::DT_BFLOAT16}};
+      {ElementType::kUint8, tensorflow::DT_UINT8},   {ElementType::kInt8, tensorflow::DT_INT8},
+      {ElementType::kInt16, tensorflow::DT_INT16},   {ElementType::kInt32, tensorflow::DT_INT32},
+      {ElementType::kInt64, tensorflow::DT_INT64},   {ElementType::kHalf, tensorflow::DT_HALF},
+      {ElementType::kFloat, tensorflow::DT_FLOAT},   {ElementType::kDouble, tensorflow::DT_DOUBLE},
+      {ElementType::kBool, tensorflow::DT_BOOL},     {ElementType::kBFloat16, tensorflow::DT_BFLOAT16},
+      {ElementType::kUint16, tensorflow::DT_UINT16}, {ElementType::kUint32, tensorflow::DT_UINT32},
+      {ElementType::kUint64, tensorflow::DT_UINT64}};
   return table;
 }
 

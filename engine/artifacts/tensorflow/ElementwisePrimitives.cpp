@@ -45,24 +45,56 @@ void require_broadcast(PrimitiveCall& call, const AlignedValues& operands) {
   }
 }
 
+// FloorDiv rounds the quotient of floating-point numbers before it takes the floor; without a rest it is exact.
+TensorflowValue floor_divided(TensorflowBuilder& builder, const std::vector<TensorflowValue>& operands) {
+  const TensorflowValue& a = operands.at(0);
+  const TensorflowValue& b = operands.at(1);
+  const TensorflowValue zero = builder.constant(0, a.type);
+  const TensorflowValue rest = builder.add("TruncateMod", {a, b});
+  const TensorflowValue exact = builder.add("RealDiv", {builder.add("Sub", {a, rest}), b});
+  const TensorflowValue signs = builder.add("Mul", {builder.add("Sign", {rest}), builder.add("Sign", {b})});
+  const TensorflowValue differ = builder.add("Less", {signs, zero}, {}, ElementType::kBool);
+  const TensorflowValue below = builder.add("Sub", {exact, builder.cast(differ, a.type)});
+  const TensorflowValue by_zero =
+      builder.add("Equal", {b, zero}, {{"incompatible_shape_error", true}}, ElementType::kBool);
+  return builder.add_plain("SelectV2", {by_zero, builder.add("RealDiv", {a, b}), builder.add("Rint", {below})},
+                           {{"T", a.type}});
+}
+
+// A comparison is of bool, whatever it compares.
+TensorflowValue binary_result(TensorflowBuilder& builder, BinaryKind kind,
+                              const std::vector<TensorflowValue>& operands) {
+  const std::string op = binary_operator(kind);
+  switch (kind) {
+    case BinaryKind::kAnd:
+    case BinaryKind::kOr:
+      return builder.add_plain(op, operands);
+    case BinaryKind::kEqual:
+      return builder.add(op, operands, {{"incompatible_shape_error", true}}, ElementType::kBool);
+    case BinaryKind::kLess:
+    case BinaryKind::kLessEqual:
+      return builder.add(op, operands, {}, ElementType::kBool);
+    case BinaryKind::kFloorDivide:
+      return is_real(operands.at(0).type) ? floor_divided(builder, operands) : builder.add(op, operands);
+    default:
+      return builder.add(op, operands);
+  }
+}
+
 }  // namespace
 
 void write_primitive(PrimitiveCall& call, const primitive::Unary& operation) {
   const TensorflowValue x = call.input(0);
   const std::string op = unary_operator(operation.kind);
-  call.bind(operation.kind == UnaryKind::kNot ? call.builder().add_plain(op, {x}) : call.builder().add(op, {x}));
+  if (operation.kind == UnaryKind::kNot) return call.bind(call.builder().add_plain(op, {x}));
+  if (operation.kind == UnaryKind::kIsNan) return call.bind(call.builder().add(op, {x}, {}, ElementType::kBool));
+  call.bind(call.builder().add(op, {x}));
 }
 
 void write_primitive(PrimitiveCall& call, const primitive::Binary& operation) {
-  TensorflowBuilder& builder = call.builder();
-  const AlignedValues operands = aligned(builder, {call.input(0), call.input(1)});
+  const AlignedValues operands = aligned(call.builder(), {call.input(0), call.input(1)});
   require_broadcast(call, operands);
-  const std::string op = binary_operator(operation.kind);
-  const bool logical = operation.kind == BinaryKind::kAnd || operation.kind == BinaryKind::kOr;
-  TensorflowValue result = logical ? builder.add_plain(op, operands.values)
-                           : operation.kind == BinaryKind::kEqual
-                               ? builder.add(op, operands.values, {{"incompatible_shape_error", true}})
-                               : builder.add(op, operands.values);
+  TensorflowValue result = binary_result(call.builder(), operation.kind, operands.values);
   result.axes = operands.axes;
   call.bind(std::move(result));
 }

@@ -6,6 +6,7 @@
 
 #include "engine/artifacts/tensorflow/TensorflowImages.h"
 #include "engine/artifacts/tensorflow/TensorflowShapes.h"
+#include "engine/artifacts/tensorflow/TensorflowTypes.h"
 
 namespace lockstep {
 
@@ -15,14 +16,17 @@ bool is_dilated(const primitive::Window& window) {
   return std::ranges::any_of(window.dilation, [](std::int64_t each) { return each != 1; });
 }
 
-// TensorFlow has no pools over volumes but of float32.
-bool has_pool(const TensorflowValue& x, const primitive::Window& window) {
-  return !is_dilated(window) && is_real(x.type) && (x.sizes.size() == 4 || x.type == ElementType::kFloat);
+std::string pool_operator(const std::string& op, const TensorflowValue& x) {
+  return x.sizes.size() == 4 ? op : op + "3D";
+}
+
+bool has_pool(const std::string& op, const TensorflowValue& x, const primitive::Window& window) {
+  return !is_dilated(window) && has_tensorflow_kernel(pool_operator(op, x), x.type);
 }
 
 TensorflowValue pool(TensorflowBuilder& builder, const std::string& op, const TensorflowValue& x,
                      const primitive::Window& window) {
-  return builder.add(x.sizes.size() == 4 ? op : op + "3D", {x},
+  return builder.add(pool_operator(op, x), {x},
                      {{"ksize", around_images(window.size, 1)},
                       {"strides", around_images(window.stride, 1)},
                       {"padding", std::string("VALID")},
@@ -52,7 +56,7 @@ TensorflowValue pool_of_slices(TensorflowBuilder& builder, const std::string& op
 TensorflowValue mean_over_windows(TensorflowBuilder& builder, const TensorflowValue& x,
                                   const primitive::Window& window) {
   const TensorflowValue padded = padded_image(builder, x, window.before, window.after, 0);
-  if (has_pool(x, window)) return pool(builder, "AvgPool", padded, window);
+  if (has_pool("AvgPool", x, window)) return pool(builder, "AvgPool", padded, window);
   double count = 1;
   for (const std::int64_t size : window.size) count *= static_cast<double>(size);
   return builder.add("RealDiv", {pool_of_slices(builder, "AddV2", padded, window), builder.constant(count, x.type)});
@@ -148,8 +152,8 @@ void write_primitive(PrimitiveCall& call, const primitive::MaxPool& operation) {
       is_real(x.type) ? -std::numeric_limits<double>::infinity() : static_cast<double>(limits_of(x.type).least);
   // Explicit padding would need oneDNN; padding with -∞ and VALID are the same everywhere.
   const TensorflowValue padded = padded_image(builder, x, window.before, window.after, lowest);
-  bind_image(call, has_pool(x, window) ? pool(builder, "MaxPool", padded, window)
-                                       : pool_of_slices(builder, "Maximum", padded, window));
+  bind_image(call, has_pool("MaxPool", x, window) ? pool(builder, "MaxPool", padded, window)
+                                                  : pool_of_slices(builder, "Maximum", padded, window));
 }
 
 void write_primitive(PrimitiveCall& call, const primitive::AveragePool& operation) {

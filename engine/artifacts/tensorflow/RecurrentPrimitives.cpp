@@ -3,6 +3,7 @@
 
 #include "engine/artifacts/tensorflow/TensorflowPrimitives.h"
 #include "engine/artifacts/tensorflow/TensorflowShapes.h"
+#include "engine/artifacts/tensorflow/TensorflowTypes.h"
 
 namespace lockstep {
 
@@ -54,7 +55,7 @@ States block_lstm(PrimitiveCall& call, const TensorflowValue& x) {
 }  // namespace
 
 bool has_recurrent_operator(const primitive::Recurrent& operation, ElementType type) {
-  return operation.kind == primitive::Recurrent::Kind::kLstm && type == ElementType::kFloat;
+  return operation.kind == primitive::Recurrent::Kind::kLstm && has_tensorflow_kernel("BlockLSTMV2", type);
 }
 
 void write_primitive(PrimitiveCall& call, const primitive::Recurrent& operation) {

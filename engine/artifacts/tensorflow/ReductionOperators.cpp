@@ -35,7 +35,8 @@ at::Tensor product_over(const at::Tensor& x, at::IntArrayRef dims, bool keep) {
 
 at::Tensor arg(const Call& call, bool largest) {
   const std::int64_t dim = call.integer(1);
-  const at::Tensor found = largest ? at::argmax(call.in(0), dim) : at::argmin(call.in(0), dim);
+  const at::Tensor x = call.in(0).scalar_type() == at::kBool ? call.in(0).to(at::kByte) : call.in(0);
+  const at::Tensor found = largest ? at::argmax(x, dim) : at::argmin(x, dim);
   return found.to(call.type("output_type"));
 }
 
@@ -48,7 +49,7 @@ Tensors top_k(const Call& call) {
 }
 
 at::Tensor cumulative_sum(const Call& call) {
-  call.require(!call.flag("exclusive") && !call.flag("reverse") && call.in(0).scalar_type() != at::kBool);
+  call.require(!call.flag("exclusive") && !call.flag("reverse"));
   return at::cumsum(call.in(0), call.integer(1), call.in(0).scalar_type());
 }
 

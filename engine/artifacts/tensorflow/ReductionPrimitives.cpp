@@ -4,6 +4,7 @@
 
 #include "engine/artifacts/tensorflow/TensorflowPrimitives.h"
 #include "engine/artifacts/tensorflow/TensorflowShapes.h"
+#include "engine/artifacts/tensorflow/TensorflowTypes.h"
 
 namespace lockstep {
 
@@ -29,8 +30,9 @@ void write_primitive(PrimitiveCall& call, const primitive::Reduce& operation) {
   const TensorflowValue dims = call.builder().constant(places(x.axes, operation.dims));
   TensorflowAttributes attributes = {{"Tidx", dims.type}, {"keep_dims", operation.keep}};
   const bool logical = operation.kind == ReduceKind::kAny || operation.kind == ReduceKind::kAll;
-  if (!logical) attributes["T"] = x.type;
-  TensorflowValue y = call.builder().add_plain(reduce_operator(operation.kind), {x, dims}, std::move(attributes));
+  const std::string op = reduce_operator(operation.kind);
+  TensorflowValue y = logical ? call.builder().add_plain(op, {x, dims}, std::move(attributes))
+                              : call.builder().add(op, {x, dims}, std::move(attributes));
   if (!operation.keep) y.axes = without(x.axes, operation.dims);
   call.bind(std::move(y));
 }
@@ -40,9 +42,18 @@ void write_primitive(PrimitiveCall& call, const primitive::ArgReduce& operation)
   const TensorflowValue x = call.input(0);
   const auto place = static_cast<double>(x.place(operation.dim));
   const TensorflowValue dim = builder.constant(place, ElementType::kInt32);
-  TensorflowValue y = builder.add(operation.largest ? "ArgMax" : "ArgMin", {x, dim},
-                                  {{"Tidx", ElementType::kInt32}, {"output_type", ElementType::kInt64}});
-  y.type = ElementType::kInt64;
+  const auto place_of = [&](const char* op, const TensorflowValue& of) {
+    return builder.add(op, {of, dim}, {{"Tidx", ElementType::kInt32}, {"output_type", ElementType::kInt64}},
+                       ElementType::kInt64);
+  };
+  TensorflowValue y = place_of(operation.largest ? "ArgMax" : "ArgMin", x);
+  if (is_real(x.type)) {  // TensorFlow overlooks NaN; PyTorch finds the first
+    const TensorflowValue nan = builder.add("IsNan", {x}, {}, ElementType::kBool);
+    const TensorflowValue any =
+        builder.add_plain("Any", {nan, dim}, {{"Tidx", ElementType::kInt32}, {"keep_dims", false}});
+    const TensorflowValue first = place_of("ArgMax", nan);
+    y.reference = builder.add_plain("SelectV2", {any, first, y}, {{"T", ElementType::kInt64}}).reference;
+  }
   if (operation.keep) {
     y = builder.add("ExpandDims", {y, dim}, {{"Tdim", ElementType::kInt32}});
   } else {
@@ -63,9 +74,10 @@ namespace {
 // From the smallest to the largest becomes from the largest to the smallest. The least integer has no negative one.
 TensorflowValue opposite(TensorflowBuilder& builder, const TensorflowValue& x) {
   if (is_real(x.type)) return builder.add("Neg", {x});
-  const bool without_sign = x.type == ElementType::kUint8;
+  const IntegerLimits limits = limits_of(x.type);
+  const double sum = limits.least < 0 ? -1 : static_cast<double>(limits.most);
   TensorflowValue result = x;
-  result.reference = builder.add("Sub", {builder.constant(without_sign ? 255.0 : -1.0, x.type), x}).reference;
+  result.reference = builder.add("Sub", {builder.constant(sum, x.type), x}).reference;
   return result;
 }
 
@@ -78,11 +90,13 @@ void write_primitive(PrimitiveCall& call, const primitive::TopK& operation) {
   const auto* known = std::get_if<std::int64_t>(&k);
   const TensorflowValue count = known ? builder.constant(static_cast<double>(*known), ElementType::kInt32)
                                       : builder.cast(builder.scalar(k), ElementType::kInt32);
+  const ElementType type = x.type;
+  x = builder.cast(x, tensorflow_kernel_type("TopKV2", type));
   if (!operation.largest) x = opposite(builder, x);
   const TensorflowValue values = builder.add("TopKV2", {x, count}, {{"sorted", true}});
   TensorflowValue indices = builder.output(values, "indices");
   indices.type = ElementType::kInt32;
-  call.bind(operation.largest ? values : opposite(builder, values), 0);
+  call.bind(builder.cast(operation.largest ? values : opposite(builder, values), type), 0);
   call.bind(builder.cast(indices, ElementType::kInt64), 1);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/Error.h"
+#include "engine/artifacts/tensorflow/TensorflowTypes.h"
 
 namespace lockstep {
 
@@ -32,9 +33,20 @@ Ints order_of_elements(const TensorflowValue& value, const Ints& axes) {
 }  // namespace
 
 TensorflowValue TensorflowBuilder::add(const std::string& op, const std::vector<TensorflowValue>& inputs,
-                                       TensorflowAttributes attributes) {
-  attributes["T"] = inputs.at(0).type;
-  return add_plain(op, inputs, std::move(attributes));
+                                       TensorflowAttributes attributes, std::optional<ElementType> result) {
+  return add_of(inputs.at(0).type, op, inputs, std::move(attributes), result);
+}
+
+TensorflowValue TensorflowBuilder::add_of(ElementType type, const std::string& op, std::vector<TensorflowValue> inputs,
+                                          TensorflowAttributes attributes, std::optional<ElementType> result) {
+  const ElementType computed = tensorflow_kernel_type(op, type);
+  for (TensorflowValue& input : inputs) {
+    if (input.type == type) input = cast(input, computed);
+  }
+  attributes["T"] = computed;
+  TensorflowValue output = add_plain(op, inputs, std::move(attributes));
+  output.type = result.value_or(computed);
+  return cast(output, result.value_or(type));
 }
 
 TensorflowValue TensorflowBuilder::add_plain(const std::string& op, const std::vector<TensorflowValue>& inputs,
@@ -152,8 +164,7 @@ TensorflowInteger TensorflowBuilder::size(const TensorflowValue& value, std::siz
   if (const auto* known = std::get_if<std::int64_t>(&value.sizes.at(place))) return *known;
   const auto [shape, is_new] = shapes_.try_emplace(value.reference);
   if (is_new) {
-    shape->second = add("Shape", {value}, {{"out_type", ElementType::kInt64}});
-    shape->second.type = ElementType::kInt64;
+    shape->second = add("Shape", {value}, {{"out_type", ElementType::kInt64}}, ElementType::kInt64);
     shape->second.sizes = {static_cast<std::int64_t>(value.rank())};
     shape->second.axes = {0};
   }

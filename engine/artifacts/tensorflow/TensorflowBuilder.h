@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -27,10 +28,14 @@ class TensorflowBuilder {
   TensorflowBuilder& operator=(const TensorflowBuilder&) = delete;
 
   /// The first output of a new node. It has the type, sizes and order of the first input; the attribute `T` is set to
-  /// that type.
+  /// that type. Where TensorFlow has no kernel for it, the inputs of that type are converted, and the output back.
+  /// `result`: the output is of this type, whatever T is. Throws TensorflowRefusal.
   TensorflowValue add(const std::string& op, const std::vector<TensorflowValue>& inputs,
-                      TensorflowAttributes attributes = {});
-  /// The same for an operator that has no attribute `T`, or another than that.
+                      TensorflowAttributes attributes = {}, std::optional<ElementType> result = {});
+  /// The same for an operator whose `T` is not the type of its first input.
+  TensorflowValue add_of(ElementType type, const std::string& op, std::vector<TensorflowValue> inputs,
+                         TensorflowAttributes attributes = {}, std::optional<ElementType> result = {});
+  /// The same for an operator that has no attribute `T`, or has it for all types.
   TensorflowValue add_plain(const std::string& op, const std::vector<TensorflowValue>& inputs,
                             TensorflowAttributes attributes = {});
   /// Another output of the node whose first output this is.

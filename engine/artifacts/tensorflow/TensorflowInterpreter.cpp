@@ -2,12 +2,29 @@
 
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "common/Error.h"
 #include "engine/artifacts/tensorflow/TensorflowOperators.h"
+#include "engine/artifacts/tensorflow/TensorflowTypes.h"
+#include "engine/program/Program.h"
 
 namespace lockstep {
+
+namespace {
+
+void require_kernel(const TensorflowNode& node, const std::vector<at::Tensor>& inputs) {
+  const auto found = node.attributes.find("T");
+  const auto* type = found == node.attributes.end() ? nullptr : std::get_if<ElementType>(&found->second);
+  if (!type) return;
+  const at::ScalarType scalar = scalar_type_from_archive(static_cast<int>(*type));
+  const bool given = std::ranges::any_of(inputs, [&](const at::Tensor& each) { return each.scalar_type() == scalar; });
+  if (given && has_tensorflow_kernel(node.op, *type)) return;
+  throw InternalError("TensorFlow's " + node.op + " is not of " + to_string(*type) + " in node " + node.name);
+}
+
+}  // namespace
 
 TensorflowInterpreter::TensorflowInterpreter(const SavedModel& model) : function_(model.function()) {
   for (const TensorflowVariable& variable : function_.variables) {
@@ -33,6 +50,7 @@ std::vector<at::Tensor> TensorflowInterpreter::run(const std::map<std::string, a
     const TensorflowOperator& op = tensorflow_operator(node.op);
     Tensors arguments;
     for (const std::string& input : node.inputs) arguments.push_back(value(input));
+    require_kernel(node, arguments);
     const Tensors results = op.run(TensorflowCall(node, std::move(arguments)));
     const std::size_t last = op.outputs.size() - 1;
     for (std::size_t i = 0; i < results.size(); ++i) {

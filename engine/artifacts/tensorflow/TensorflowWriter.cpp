@@ -9,6 +9,7 @@
 #include "common/Text.h"
 #include "engine/artifacts/primitives/PrimitiveDecompositions.h"
 #include "engine/artifacts/tensorflow/TensorflowPrimitives.h"
+#include "engine/artifacts/tensorflow/TensorflowTypes.h"
 
 namespace lockstep {
 
@@ -53,6 +54,8 @@ WrittenFunction TensorflowWriter::write(const PrimitiveGraph& given, const Graph
     PrimitiveCall call(writer, node);
     try {
       std::visit([&](const auto& operation) { write_primitive(call, operation); }, node.operation);
+    } catch (const TensorflowRefusal& refusal) {
+      writer.refuse(node, refusal.what());
     } catch (const std::out_of_range&) {  // a dimension that a value does not have
       writer.refuse(node, "its values have fewer dimensions than it needs");
     } catch (const std::bad_variant_access&) {

@@ -261,17 +261,42 @@ TEST(PlanReshape, KeepsTheOrderThatItCan) {
   }
 }
 
+Graph program_of(const std::string& op) {
+  Graph program;
+  program.nodes.resize(1);
+  program.nodes[0].target = "torch.ops.aten." + op;
+  program.nodes[0].metadata["stack_trace"] = "  File \"net.py\", line 12, in forward\n    x = f(x, y)\n";
+  return program;
+}
+
 TEST(TensorflowWriter, NamesWhatItRefuses) {
   PrimitiveBuilder builder;
   const Term x(builder, builder.input("x", {ElementType::kDouble, {"n", 2, 1, 2, 1, 2}}));
   const Term y(builder, builder.input("y", {ElementType::kDouble, {2, 1, 2, 1, 2, 1}}));
   builder.output("z", (x + y).id());
-  Graph program;
-  program.nodes.resize(1);
-  program.nodes[0].target = "torch.ops.aten.add.Tensor";
-  program.nodes[0].metadata["stack_trace"] = "  File \"net.py\", line 12, in forward\n    x = x + y\n";
-  EXPECT_ERROR(TensorflowWriter::write(std::move(builder).finish(), program), InputError, "torch.ops.aten.add.Tensor",
-               "net.py", "line 12", "TensorFlow SavedModel", "does not broadcast");
+  EXPECT_ERROR(TensorflowWriter::write(std::move(builder).finish(), program_of("add.Tensor")), InputError,
+               "torch.ops.aten.add.Tensor", "net.py", "line 12", "TensorFlow SavedModel", "does not broadcast");
+}
+
+TEST(TensorflowWriter, RefusesTypesThatNoKernelHoldsExactly) {
+  PrimitiveBuilder builder;
+  const Term x(builder, builder.input("x", {ElementType::kInt64, {"n", 2, 4, 4}}));
+  const Term w(builder, builder.input("w", {ElementType::kInt64, {3, 2, 1, 1}}));
+  builder.output("y", perform(p::Convolution{{{1, 1}, {1, 1}, {0, 0}, {0, 0}, {1, 1}}}, {x, w}).id());
+  EXPECT_ERROR(TensorflowWriter::write(std::move(builder).finish(), program_of("conv2d.default")), InputError,
+               "torch.ops.aten.conv2d.default", "net.py", "line 12", "TensorFlow has no Conv2D of int64");
+}
+
+TEST(TensorflowWriter, ComputesInTheNearestTypeThatHasAKernel) {
+  for (const ElementType type : {ElementType::kUint8, ElementType::kInt16, ElementType::kUint16, ElementType::kBool}) {
+    PrimitiveBuilder builder;
+    const Term x(builder, builder.input("x", {type, {"n", 2}}));
+    builder.output("y", maximum(x, x).id());
+    if (type != ElementType::kBool) builder.output("z", (-x).id());
+    const TensorflowFunction function = TensorflowWriter::write(std::move(builder).finish(), Graph()).function;
+    const bool negated = type == ElementType::kUint8 || type == ElementType::kUint16;
+    EXPECT_EQ(count(function, "Cast"), type == ElementType::kBool ? 3 : negated ? 2 : 0) << to_string(type);
+  }
 }
 
 }  // namespace
