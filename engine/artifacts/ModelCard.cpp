@@ -2,6 +2,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <map>
 #include <span>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "engine/artifacts/DimensionNames.h"
 #include "job/Hyperparameters.h"
 #include "job/Json.h"
 
@@ -25,9 +27,17 @@ constexpr const char* kFormat = "lockstep model card";
 constexpr int kVersion = 1;
 constexpr std::uint64_t kMostBytes = 64 << 20;
 
-ModelCard::Tensor tensor_of(const Graph& graph, const std::string& value, const std::string& name) {
-  return {
-      .name = name, .type = to_string(static_cast<ElementType>(graph.scalar_type(value))), .sizes = graph.sizes(value)};
+ModelCard::Tensor tensor_of(const Graph& graph, const std::string& value, const std::string& name,
+                            const std::map<std::string, std::string>& dimensions) {
+  ModelCard::Tensor tensor{.name = name,
+                           .type = to_string(static_cast<ElementType>(graph.scalar_type(value))),
+                           .sizes = plain_sizes(graph.sizes(value))};
+  for (Dimension& size : tensor.sizes) {
+    const auto* symbol = std::get_if<std::string>(&size);
+    const auto known = symbol ? dimensions.find(*symbol) : dimensions.end();
+    if (known != dimensions.end()) size = known->second;
+  }
+  return tensor;
 }
 
 ordered_json tensors_json(const std::vector<ModelCard::Tensor>& tensors) {
@@ -136,12 +146,15 @@ void write_text(const fs::path& path, const std::string& text) {
 ModelCard ModelCard::of(const Program& program) {
   const Graph& graph = program.graph();
   ModelCard card{.program = program.name(), .digest = program.digest(), .parameters = program.parameter_count()};
+  std::vector<std::vector<Dimension>> sizes;
+  for (const GraphInput* input : graph.user_inputs()) sizes.push_back(plain_sizes(graph.sizes(input->value)));
+  const std::map<std::string, std::string> dimensions = dimension_names(sizes);
   for (const GraphInput* input : graph.user_inputs()) {
-    card.inputs.push_back(tensor_of(graph, input->value, input->value));
+    card.inputs.push_back(tensor_of(graph, input->value, input->value, dimensions));
   }
   const std::vector<std::string> names = graph.output_names();
   for (std::size_t i = 0; i < names.size(); ++i) {
-    card.outputs.push_back(tensor_of(graph, graph.outputs[i], names[i]));
+    card.outputs.push_back(tensor_of(graph, graph.outputs[i], names[i], dimensions));
   }
   return card;
 }

@@ -16,7 +16,7 @@ namespace lockstep {
 ///
 ///   {"format": "lockstep model card", "version": 1, "written_by": "lockstep 0.1.0",
 ///    "program": {"name": "in", "digest": "…", "parameters": 1234},
-///    "inputs": [{"name": "x", "type": "float32", "sizes": ["s0", 3, 32, 32]}, …], "outputs": […],
+///    "inputs": [{"name": "x", "type": "float32", "sizes": ["batch", 3, 32, 32]}, …], "outputs": […],
 ///    "job": {…}, "artifacts": ["model.pt2", "saved_model"],
 ///    "files": {"model.pt2": {"bytes": 1234, "crc32c": "8 hexadecimal digits"}, …}, "crc32c": "of all that"}
 struct ModelCard {

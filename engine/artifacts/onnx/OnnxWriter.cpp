@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/artifacts/DimensionNames.h"
 #include "engine/artifacts/onnx/OnnxTypes.h"
 
 namespace lockstep {
@@ -66,14 +67,9 @@ void OnnxWriter::add_interface() {
       }
     }
   };
-  for (const PrimitiveInterface& input : graph_.inputs) {
-    for (const Dimension& size : described(input.value).sizes) {
-      const auto* symbol = std::get_if<std::string>(&size);
-      if (!symbol || dimensions_.contains(*symbol)) continue;
-      const bool first = &size == described(input.value).sizes.data();
-      dimensions_[*symbol] = first && dimensions_.empty() ? "batch" : *symbol;
-    }
-  }
+  std::vector<std::vector<Dimension>> sizes;
+  for (const PrimitiveInterface& input : graph_.inputs) sizes.push_back(described(input.value).sizes);
+  dimensions_ = dimension_names(sizes);
   for (const PrimitiveInterface& input : graph_.inputs) {
     const std::string name = unique(input.name);
     values_.at(input.value.index) = {name, described(input.value).type};

@@ -5,6 +5,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/artifacts/DimensionNames.h"
 #include "engine/artifacts/primitives/PrimitiveRows.h"
 #include "engine/artifacts/primitives/ViewWrites.h"
 #include "engine/program/Aliases.h"
@@ -23,24 +24,6 @@ bool only_asserts(const Node& node) {
 }
 
 using Binary = primitive::Binary::Kind;
-
-// The exporter's expressions name symbols with what it knows of them: "Mul(Symbol('s7', positive=True, integer=True),
-// …)" becomes "Mul(s7, …)".
-std::vector<Dimension> named(std::vector<Dimension> sizes) {
-  constexpr std::string_view before = "Symbol('";
-  for (Dimension& size : sizes) {
-    auto* text = std::get_if<std::string>(&size);
-    if (!text) continue;
-    for (std::size_t at = text->find(before); at != std::string::npos; at = text->find(before, at)) {
-      const std::size_t quote = text->find('\'', at + before.size());
-      const std::size_t end = text->find(')', at + before.size());
-      if (quote == std::string::npos || end == std::string::npos || quote > end) break;
-      text->erase(quote, end + 1 - quote);
-      text->erase(at, before.size());
-    }
-  }
-  return sizes;
-}
 
 // Arithmetic on sizes by its name in Python.
 const std::map<std::string, Binary>& size_arithmetic() {
@@ -86,8 +69,8 @@ void PrimitiveLowering::lower_inputs() {
     }
     const auto type = static_cast<ElementType>(graph_.scalar_type(input.value));
     size_of(type);  // throws for complex and quantized ones
-    values_.insert_or_assign(input.value,
-                             Term(builder_, builder_.input(input.value, {type, named(graph_.sizes(input.value))})));
+    values_.insert_or_assign(
+        input.value, Term(builder_, builder_.input(input.value, {type, plain_sizes(graph_.sizes(input.value))})));
   }
 }
 
@@ -202,7 +185,7 @@ Term PrimitiveLowering::state(const GraphInput& input) {
     const auto type = static_cast<ElementType>(graph_.scalar_type(input.value));
     size_of(type);
     const bool trainable = input.kind == InputKind::kParameter && graph_.requires_grad(input.value);
-    const ValueId id = builder_.state(std::move(names), {type, named(graph_.sizes(input.value))}, trainable);
+    const ValueId id = builder_.state(std::move(names), {type, plain_sizes(graph_.sizes(input.value))}, trainable);
     found = states_.emplace(name, id).first;
   }
   return {builder_, found->second};
@@ -213,7 +196,7 @@ Term PrimitiveLowering::stated(const std::string& name, Term term) {
   const auto type = static_cast<ElementType>(graph_.scalar_type(name));
   size_of(type);
   term = cast(term, type);
-  if (const auto sizes = graph_.find_sizes(name)) builder_.refine(term.id(), named(*sizes));
+  if (const auto sizes = graph_.find_sizes(name)) builder_.refine(term.id(), plain_sizes(*sizes));
   return term;
 }
 
