@@ -5,6 +5,9 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/artifacts/OnnxArtifact.h"
@@ -17,9 +20,6 @@ namespace lockstep {
 
 namespace {
 
-// Rounding differs with the order of sums, in other formats' operators and in kernels that choose by batch size.
-constexpr double kTolerance = 1e-4;
-
 // What rounding is measured by where the element itself is nearly 0: the magnitude that three quarters of the output's
 // elements exceed, or the median over the samples at the same place, whichever is larger.
 at::Tensor usual_magnitude(const at::Tensor& magnitudes) {
@@ -30,7 +30,7 @@ at::Tensor usual_magnitude(const at::Tensor& magnitudes) {
   return at::maximum(std::get<0>(magnitudes.median(0)), quartile);
 }
 
-std::string difference(const at::Tensor& found, const at::Tensor& expected) {
+std::string difference(const at::Tensor& found, const at::Tensor& expected, double tolerance) {
   if (found.scalar_type() != expected.scalar_type()) return "has another type";
   if (found.sizes() != expected.sizes()) return "has other sizes";
   if (at::equal(found, expected)) return "";
@@ -42,7 +42,7 @@ std::string difference(const at::Tensor& found, const at::Tensor& expected) {
   if (!finite.logical_or(same_special).all().item<bool>()) return "differs where it is not finite";
   const at::Tensor magnitudes = at::where(finite, b.abs(), 0.0);
   const at::Tensor distance = at::where(finite, at::sub(a, b).abs(), 0.0);
-  const at::Tensor near = distance <= (magnitudes + usual_magnitude(magnitudes)) * kTolerance;  // not so for NaN
+  const at::Tensor near = distance <= (magnitudes + usual_magnitude(magnitudes)) * tolerance;  // not so for NaN
   if (near.all().item<bool>()) return "";
   return "differs by up to " + format("%.3g", distance.masked_select(near.logical_not()).max().item<double>());
 }
@@ -56,14 +56,29 @@ std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
 
 }  // namespace
 
+double tolerance_of(const Graph& graph) {
+  constexpr double kRoundings = 16;
+  double tolerance = 1e-4;
+  const auto meet = [&](const std::string& value) {
+    if (!graph.find_sizes(value)) return;
+    const auto type = static_cast<ElementType>(graph.scalar_type(value));
+    if (type == ElementType::kHalf) tolerance = std::max(tolerance, kRoundings * std::exp2(-11));
+    if (type == ElementType::kBFloat16) tolerance = std::max(tolerance, kRoundings * std::exp2(-8));
+  };
+  for (const GraphInput& input : graph.inputs) meet(input.value);
+  for (const Node& node : graph.nodes) std::ranges::for_each(node.results(), meet);
+  return tolerance;
+}
+
 std::vector<Probe> make_probes(const Program& inference_program, const std::vector<Probe::Inputs>& batches,
                                bool check_sizes) {
   const c10::NoGradGuard no_grad;
   Executor executor(inference_program);
+  const double tolerance = tolerance_of(inference_program.graph());
   std::vector<Probe> probes;
   for (const Probe::Inputs& batch : batches) {
     SizeCheck check(inference_program.graph());
-    probes.push_back({batch, copies(executor.run(copies(batch), check_sizes ? &check : nullptr))});
+    probes.push_back({batch, copies(executor.run(copies(batch), check_sizes ? &check : nullptr)), tolerance});
   }
   return probes;
 }
@@ -74,7 +89,7 @@ std::string difference(const Artifact::Model& model, const std::vector<Probe>& p
       const std::vector<at::Tensor> outputs = model(copies(probe.inputs));
       if (outputs.size() != probe.outputs.size()) return "it lacks outputs";
       for (std::size_t i = 0; i < outputs.size(); ++i) {
-        const std::string found = difference(outputs[i], probe.outputs[i]);
+        const std::string found = difference(outputs[i], probe.outputs[i], probe.tolerance);
         if (!found.empty()) return "output " + std::to_string(i) + " of a probe batch " + found;
       }
     }

@@ -21,7 +21,13 @@ struct Probe {
   using Inputs = std::vector<at::Tensor>;  ///< one for each of the program's, in its order
   Inputs inputs;
   std::vector<at::Tensor> outputs;
+  double tolerance = 1e-4;  ///< of an element, relative to itself and to what is usual in its output
 };
+
+/// What rounding may do to an output, by the coarsest floating-point numbers that the graph computes with: 1e-4 where
+/// these are float32 or float64; sixteen roundings of float16 (8e-3) or of bfloat16 (6e-2). Sums in another order,
+/// other formats' operators, and kernels that choose by batch size make such differences.
+double tolerance_of(const Graph& graph);
 
 /// Runs the program, in its inference form, on a copy of each batch. Throws InputError also when a value is
 /// not as the graph says: passes, artifacts and figures rely on that afterwards.

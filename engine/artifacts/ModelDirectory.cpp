@@ -1,5 +1,7 @@
 #include "engine/artifacts/ModelDirectory.h"
 
+#include <ATen/Functions.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -20,6 +22,8 @@ std::string probe_name(std::size_t probe, const char* kind, std::size_t i) {
   return std::to_string(probe) + "." + kind + "." + std::to_string(i);
 }
 
+std::string tolerance_name(std::size_t probe) { return std::to_string(probe) + ".tolerance"; }
+
 void write_probes(const std::vector<Probe>& probes, const fs::path& path) {
   NamedTensors tensors;
   for (std::size_t probe = 0; probe < probes.size(); ++probe) {
@@ -29,6 +33,7 @@ void write_probes(const std::vector<Probe>& probes, const fs::path& path) {
     for (std::size_t i = 0; i < probes[probe].outputs.size(); ++i) {
       tensors[probe_name(probe, "output", i)] = probes[probe].outputs[i].contiguous();
     }
+    tensors[tolerance_name(probe)] = at::scalar_tensor(probes[probe].tolerance, at::kDouble);
   }
   write_safetensors(tensors, {{"format", "pt"}}, path);
 }
@@ -45,6 +50,8 @@ std::vector<Probe> read_probes(const fs::path& path, const ModelCard& card) {
     Probe probe;
     for (std::size_t i = 0; i < card.inputs.size(); ++i) probe.inputs.push_back(take(probes.size(), "input", i));
     for (std::size_t i = 0; i < card.outputs.size(); ++i) probe.outputs.push_back(take(probes.size(), "output", i));
+    const auto tolerance = tensors.find(tolerance_name(probes.size()));
+    if (tolerance != tensors.end()) probe.tolerance = tolerance->second.item<double>();
     probes.push_back(std::move(probe));
   }
   return probes;
@@ -72,8 +79,10 @@ std::vector<fs::path> write_artifacts(const Program& inference_program, const st
   if (formats.empty()) return paths;
   StagingDirectory staging(model_dir);
   ModelCard card = ModelCard::of(inference_program);
+  ArtifactMetadata metadata = beside.metadata;
+  metadata["program_digest"] = card.digest;
   for (const Export format : formats) {
-    const auto artifact = make_artifact(format, beside.metadata);
+    const auto artifact = make_artifact(format, metadata);
     artifact->write(inference_program, staging.path());
     const std::string wrong = difference(artifact->read_back(inference_program, staging.path()), probes);
     if (!wrong.empty()) {

@@ -17,7 +17,7 @@ struct BesideArtifacts {
   nlohmann::ordered_json job{};                ///< of the model card
   /// Inputs that are kept with the outputs for them (kProbesFile), for check_model_directory.
   std::vector<Probe::Inputs> probes{};
-  ArtifactMetadata metadata{};  ///< of the artifacts themselves
+  ArtifactMetadata metadata{};  ///< of the artifacts themselves; the program's digest is added
 };
 
 inline constexpr const char* kProbesFile = "probes.safetensors";

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kWithout = ". Leave onnx out of the hyperparameter export to train without that artifact";
+constexpr const char* kWithout = ". Leave onnx out of the hyperparameter export to do without that artifact";
 
 PrimitiveProgram lower_for_onnx(const Program& program) {
   try {

@@ -16,6 +16,8 @@ class SafetensorsArtifact : public Artifact {
   Model read_back(const Program& program, const std::filesystem::path& directory) const override;
 
  private:
+  ArtifactMetadata metadata(const Program& program) const;
+
   ArtifactMetadata metadata_;
 };
 

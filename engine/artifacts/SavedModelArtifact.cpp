@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kLeaveOut = ". Leave saved_model out of the hyperparameter export to train without that artifact";
+constexpr const char* kLeaveOut = ". Leave saved_model out of the hyperparameter export to do without that artifact";
 
 /// A function, and where its variables' values are.
 struct Served {

@@ -77,7 +77,7 @@ int export_command(int count, const char* const* arguments) {
   const Program program = read_archive(file);
   const std::string weights = load_initial_weights(options, program);
   const Program inference = program.with_graph(eval_form(program.graph()));
-  const std::vector<Probe::Inputs> inputs = made_up_probes(inference.graph());
+  const std::vector<Probe::Inputs> inputs = made_up_probes(inference);
   const std::vector<Probe> probes = make_probes(inference, inputs, /*check_sizes=*/true);
   for (const Export format : options.export_formats) make_artifact(format)->check(inference, probes);
   const auto paths = write_artifacts(inference, options.export_formats, output, probes, {.probes = inputs});

@@ -69,7 +69,10 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   try {
     const json header = parse_json(text, file_.name() + ": its header", {.bytes = kMostHeaderBytes});
     for (const auto& [name, entry] : header.items()) {
-      if (name == "__metadata__") continue;
+      if (name == "__metadata__") {
+        metadata_ = entry.get<std::map<std::string, std::string>>();
+        continue;
+      }
       try {
         entries_[name] = read_entry(entry, data_size);
       } catch (const InputError& cause) {

@@ -34,6 +34,8 @@ class SafetensorsFile {
   explicit SafetensorsFile(const std::filesystem::path& path);
 
   const std::map<std::string, Entry>& entries() const { return entries_; }
+  /// The texts of `__metadata__`.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// Where the header ends and the bytes of the first entry begin.
   std::uint64_t data_start() const { return data_start_; }
   /// Reads the bytes of an entry into `bytes`, of its size. Throws InputError.
@@ -46,6 +48,7 @@ class SafetensorsFile {
   PlainFile file_;
   std::uint64_t data_start_ = 0;
   std::map<std::string, Entry> entries_;
+  std::map<std::string, std::string> metadata_;
 };
 
 }  // namespace lockstep

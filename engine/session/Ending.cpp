@@ -24,8 +24,7 @@ constexpr std::int64_t kProbeSamples = 16;
 constexpr const char* kFieldsFile = "fields.json";
 
 ArtifactMetadata metadata_of(const TrainingResult& result) {
-  ArtifactMetadata metadata = {{"step", std::to_string(result.state_step)},
-                               {"program_digest", result.program.digest()}};
+  ArtifactMetadata metadata = {{"step", std::to_string(result.state_step)}};
   if (!result.evaluation) return metadata;
   for (const auto& [name, value] : result.evaluation->metrics(result.evaluated_channel)) {
     metadata[name] = format("%.9g", value);
@@ -44,7 +43,7 @@ std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, con
   require_all_ok(context.host, [&] {
     if (!context.leads() || late || config.hyperparameters.export_formats.empty()) return;
     BesideArtifacts beside = {.job = job_facts(config, job, result, metrics, context),
-                              .probes = made_up_probes(program.graph()),
+                              .probes = made_up_probes(program),
                               .metadata = metadata_of(result)};
     if (!job.data.fields.empty()) beside.texts[kFieldsFile] = job.data.fields;
     artifacts =

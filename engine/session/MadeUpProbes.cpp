@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <optional>
+#include <utility>
 #include <variant>
 
 #include "common/Error.h"
@@ -32,9 +34,35 @@ Probe::Inputs read(const SyntheticDataset& data, const Graph& graph, std::int64_
   return inputs;
 }
 
+// Samples of other sizes where these are open, or nothing where none is, or where some follow from others.
+std::optional<SampleSpec> of_other_sizes(SampleSpec spec, const Graph& graph) {
+  bool changed = false;
+  for (Field& field : spec.fields) {
+    const std::vector<Dimension> stated = graph.sizes(field.name);
+    for (std::size_t i = 0; i < field.sizes.size(); ++i) {
+      const auto* symbol = std::get_if<std::string>(&stated.at(i + 1));
+      if (!symbol) continue;
+      if (field.sizes[i] < 3 || symbol->find_first_of("(*+-/ ") != std::string::npos) return std::nullopt;
+      --field.sizes[i];
+      changed = true;
+    }
+  }
+  return changed ? std::optional(std::move(spec)) : std::nullopt;
+}
+
+bool takes(const Program& program, const Probe::Inputs& inputs) {
+  try {
+    make_probes(program, {inputs}, /*check_sizes=*/true);
+    return true;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
 }  // namespace
 
-std::vector<Probe::Inputs> made_up_probes(const Graph& graph) {
+std::vector<Probe::Inputs> made_up_probes(const Program& program) {
+  const Graph& graph = program.graph();
   SampleSpec spec;
   try {
     spec = fitting_inputs(graph, OpenSizes::kOfExample);
@@ -44,9 +72,16 @@ std::vector<Probe::Inputs> made_up_probes(const Graph& graph) {
   if (spec.fields.empty()) return {};
   const Dimension batch = graph.sizes(spec.fields[0].name).at(0);
   const auto* fixed = std::get_if<std::int64_t>(&batch);
-  const SyntheticDataset data(std::move(spec), fixed ? *fixed : 2, kSeed);
-  if (fixed) return {read(data, graph, *fixed)};
-  return {read(data, graph, 1), read(data, graph, 2)};
+  const std::int64_t count = fixed ? *fixed : 2;
+  const std::optional<SampleSpec> other = of_other_sizes(spec, graph);
+  const SyntheticDataset data(std::move(spec), count, kSeed);
+  std::vector<Probe::Inputs> probes;
+  if (!fixed) probes.push_back(read(data, graph, 1));
+  probes.push_back(read(data, graph, count));
+  if (!other) return probes;
+  Probe::Inputs third = read(SyntheticDataset(*other, count, kSeed), graph, count);
+  if (takes(program, third)) probes.push_back(std::move(third));
+  return probes;
 }
 
 }  // namespace lockstep

@@ -4,13 +4,13 @@
 #include <vector>
 
 #include "engine/artifacts/Artifact.h"
-#include "engine/program/Graph.h"
+#include "engine/program/Program.h"
 
 namespace lockstep {
 
-/// Two batches, of one sample and of two, as data=synthetic makes them; a size other than the batch's that is only
-/// known at run time is the exporter's example's. None for a program whose inputs such samples cannot be
-/// (fitting_samples).
-std::vector<Probe::Inputs> made_up_probes(const Graph& graph);
+/// Batches of one sample and of two, as data=synthetic makes them; sizes other than the batch's that are only known at
+/// run time are those of the exporter's example. A third batch has other sizes there, if the program takes them. None
+/// for a program whose inputs such samples cannot be (fitting_samples). `program` is in its inference form.
+std::vector<Probe::Inputs> made_up_probes(const Program& program);
 
 }  // namespace lockstep

@@ -72,6 +72,57 @@ TEST(WriteArtifacts, KeepsTheOldOnesWhenTheNewFail) {
   EXPECT_EQ(content(directory / "model/model.pt2"), before);
 }
 
+// What reading back an artifact that is damaged ends with: an error, or what it computes.
+std::string read_back(const Artifact& artifact, const Program& program, const fs::path& directory,
+                      const std::vector<Probe>& probes) {
+  try {
+    return difference(artifact.read_back(program, directory), probes);
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+// Where to change a byte: everywhere, but in an archive, where there is padding, and what no reader needs, in the graph
+// and in a tensor.
+std::vector<std::size_t> places(const std::string& file, const std::string& bytes, const Program& program) {
+  if (!file.ends_with(".pt2")) {
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i <= 16; ++i) all.push_back(i * (bytes.size() - 1) / 16);
+    return all;
+  }
+  const at::Tensor tensor = program.state().at(0).tensor.contiguous();
+  const std::string content(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
+  return {bytes.find("graph_module"), bytes.find(content)};
+}
+
+// Each file of each format: a byte changed, cut short, or gone.
+TEST(ReadBack, NoticesWhatIsNotAsItWasWritten) {
+  const Program program = inference_program();
+  const auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
+  for (const Export format : kAll) {
+    const TemporaryDirectory directory;
+    const auto artifact = make_artifact(format, {{"step", "7"}});
+    artifact->write(program, directory.path());
+    ASSERT_EQ(read_back(*artifact, program, directory.path(), probes), "");
+    for (const ListedFile& file : list_files(directory.path())) {
+      SCOPED_TRACE(file.name);
+      const fs::path path = directory / file.name;
+      const std::string bytes = content(path);
+      for (const std::size_t place : places(file.name, bytes, program)) {
+        std::string changed = bytes;
+        changed.at(place) = static_cast<char>(changed.at(place) ^ 1);
+        write(path, changed);
+        EXPECT_NE(read_back(*artifact, program, directory.path(), probes), "") << "byte " << place;
+      }
+      write(path, bytes.substr(0, bytes.size() - 1));
+      EXPECT_NE(read_back(*artifact, program, directory.path(), probes), "");
+      fs::remove(path);
+      EXPECT_NE(read_back(*artifact, program, directory.path(), probes), "");
+      write(path, bytes);
+    }
+  }
+}
+
 class ModelDirectory : public testing::Test {
  protected:
   ModelDirectory() {
