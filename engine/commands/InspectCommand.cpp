@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
+#include "engine/artifacts/FormatSupport.h"
 #include "engine/artifacts/Safetensors.h"
 #include "engine/commands/InspectChannel.h"
 #include "engine/program/Archive.h"
@@ -18,6 +20,7 @@
 #include "engine/program/Flops.h"
 #include "engine/program/Passes.h"
 #include "engine/program/Recomputation.h"
+#include "engine/session/MadeUpProbes.h"
 #include "job/HyperparameterChoices.h"
 #include "job/Hyperparameters.h"
 #include "job/Json.h"
@@ -53,6 +56,43 @@ std::string flops_text(const Graph& graph) {
   }
 }
 
+using SupportByFormat = std::vector<std::pair<std::string, FormatSupport>>;
+
+// As `lockstep export` finds it.
+SupportByFormat support_by_format(const Program& program) {
+  SupportByFormat formats;
+  try {
+    const Program inference = program.with_graph(eval_form(program.graph()));
+    const std::vector<Probe> probes = make_probes(inference, made_up_probes(inference), /*check_sizes=*/true);
+    for (const auto& [format, name] : choices<Export>()) {
+      formats.emplace_back(name, format_support(inference, *make_artifact(format), probes));
+    }
+  } catch (const InputError& error) {  // it cannot be run
+    for (const auto& [format, name] : choices<Export>()) formats.emplace_back(name, FormatSupport{error.what(), {}});
+  }
+  return formats;
+}
+
+// Operators against formats. What training alone has, dropout, is in every artifact by being left out.
+void print_operators(const Graph& graph, const SupportByFormat& formats) {
+  std::map<std::string, int> operators;
+  int width = 40;
+  for (const Node& node : graph.nodes) {
+    ++operators[node.target];
+    width = std::max(width, static_cast<int>(node.target.size()));
+  }
+  std::string head;
+  for (const auto& [name, support] : formats) head += "  " + name;
+  std::printf("%*s%s\n", width + 19, "", head.c_str());
+  for (const auto& [target, calls] : operators) {
+    std::string cells;
+    for (const auto& [name, support] : formats) {
+      cells += format("  %-*s", static_cast<int>(name.size()), support.operators.contains(target) ? "no" : "yes");
+    }
+    std::printf("operator   %-*s × %-5d%s\n", width, target.c_str(), calls, cells.c_str());
+  }
+}
+
 void inspect_program(const fs::path& path, bool passes) {
   const Program program = read_archive(path);
   const Graph& graph = program.graph();
@@ -72,22 +112,16 @@ void inspect_program(const fs::path& path, bool passes) {
   const std::map<InputKind, std::string> kinds = {
       {InputKind::kParameter, "parameter"}, {InputKind::kBuffer, "buffer"}, {InputKind::kConstant, "constant"}};
   for (const StateTensor& entry : program.state()) print_tensor(kinds.at(entry.kind), entry.name, entry.tensor);
-  std::map<std::string, int> operators;
-  for (const Node& node : graph.nodes) ++operators[node.target];
-  for (const auto& [target, calls] : operators) std::printf("operator   %-40s × %d\n", target.c_str(), calls);
+  const SupportByFormat formats = support_by_format(program);
+  print_operators(graph, formats);
   std::printf("flops      %s\n", flops_text(graph).c_str());
   for (const Recompute mode : {Recompute::kAuto, Recompute::kAll}) {
     std::printf("recompute  %-40s %s\n", to_string(mode).c_str(),
                 describe(plan_recomputation(graph, mode), graph).c_str());
   }
-  for (const auto& [format, name] : choices<Export>()) {
-    std::string possible = "yes";
-    try {
-      make_artifact(format)->check(program.with_graph(eval_form(graph)), {});
-    } catch (const InputError& error) {
-      possible = std::string("no: ") + error.what();
-    }
-    std::printf("artifact   %-40s %s\n", name.c_str(), possible.c_str());
+  for (const auto& [name, support] : formats) {
+    std::printf("artifact   %-40s %s\n", name.c_str(),
+                support.refusal.empty() ? "yes" : ("no: " + support.refusal).c_str());
   }
   if (!passes) return;
   std::vector<std::string> changes;

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import warnings
@@ -118,7 +119,8 @@ def the_old_tensorflow_and_the_one_without_onednn():
     with common.temporary_directory() as directory:
         files = prepared("cnn", pathlib.Path(directory))
         consume("2.13", *files, "compare", "fine_tune", "by_position")
-        consume("2.21", *files, "compare", "fine_tune", "dotted_names", "by_position", "refuse_damage", onednn=False)
+        consume("2.21", *files, "compare", "fine_tune", "dotted_names", "by_position", "refuse_damage", "converts_to_tflite",
+                onednn=False)
     with common.temporary_directory() as directory:
         files = prepared(Depthwise(), pathlib.Path(directory))
         for version in VERSIONS:
@@ -195,10 +197,10 @@ class ReadThroughAnotherName(torch.nn.Module):
 
 
 class Inverse(models.Mlp):
-    """With an operator that TensorFlow's formats have no place for."""
+    """With operators that TensorFlow's formats have no place for."""
 
     def forward(self, x):
-        return super().forward(torch.erfinv(x))
+        return super().forward(torch.erfinv(x)) + torch.lgamma(torch.relu(torch.erfinv(x)).sum() + 1)
 
 
 def what_it_cannot_hold_is_refused_at_the_start():
@@ -225,6 +227,11 @@ def what_it_cannot_hold_is_refused_at_the_start():
         assert not (directory / "model").exists()
         inspected = common.run(["inspect", directory / "in.pt2"])
         assert "saved_model" in inspected and "no: operator torch.ops.aten.erfinv.default" in inspected, inspected
+        assert re.search(r"^ +pt2  safetensors  saved_model  onnx", inspected, re.MULTILINE), inspected
+        for operator, calls, cells in (("erfinv.default", 2, "yes yes no no"), ("lgamma.default", 1, "yes yes no no"),
+                                       ("relu.default", 1, "yes yes yes yes"), ("linear.default", 2, "yes yes yes yes")):
+            row = re.search(rf"^operator +torch\.ops\.aten\.{operator} +× (\d+) +(.*)$", inspected, re.MULTILINE)
+            assert row and int(row[1]) >= calls and " ".join(row[2].split()) == cells, (operator, inspected)
         common.run([*job, "--export", "pt2,safetensors"])
 
 

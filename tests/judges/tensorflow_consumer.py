@@ -99,6 +99,16 @@ def by_position(path, inputs, logits):
         common.compare_outputs(np.asarray(output), logits[:7])
 
 
+def converts_to_tflite(path, inputs, logits):
+    """TensorFlow Lite's converter takes it, and its interpreter gives the same."""
+    lite = tf.lite.TFLiteConverter.from_saved_model(path).convert()
+    interpreter = tf.lite.Interpreter(model_content=lite)
+    (name,) = interpreter.get_signature_list()["serving_default"]["inputs"]
+    for batch in (1, 7):
+        found = interpreter.get_signature_runner("serving_default")(**{name: inputs[:batch]})["output_0"]
+        common.compare_outputs(found, logits[:batch])
+
+
 if __name__ == "__main__":
     path, inputs, logits = sys.argv[1], np.load(sys.argv[2]), np.load(sys.argv[3])
     for check in sys.argv[4:]:

@@ -74,7 +74,8 @@ tf::SavedModel SavedModelBuilder::build() {
     tf::NodeDef& made = node(handle(variable), "VarHandleOp");
     entry(made.mutable_attr(), "dtype").set_type(to_tensorflow(variable.type));
     *entry(made.mutable_attr(), "shape").mutable_shape() = shape_to_tensorflow(variable.sizes);
-    entry(made.mutable_attr(), "shared_name").set_s(variable.names.at(0));
+    // TensorFlow Lite takes it for the node's name.
+    entry(made.mutable_attr(), "shared_name").set_s(handle(variable));
     entry(made.mutable_attr(), "container").set_s("");
   }
   add_function();
