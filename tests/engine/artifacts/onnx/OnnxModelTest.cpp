@@ -358,7 +358,9 @@ std::vector<at::Tensor> run(const OnnxModel& model, const std::vector<at::Tensor
 
 void expect_same(const OnnxModel& model, const PrimitiveProgram& program) {
   const std::vector<at::Tensor> inputs = small_inputs();
-  const auto expected = PrimitiveInterpreter(program.graph, program.state).run(inputs);
+  std::vector<at::Tensor> state;  // in the order in which it is read: matrix products of other orders round otherwise
+  for (const at::Tensor& tensor : program.state) state.push_back(tensor.contiguous());
+  const auto expected = PrimitiveInterpreter(program.graph, state).run(inputs);
   const auto found = run(model, inputs);
   ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::equal(found[i], expected[i])) << i;
