@@ -569,6 +569,7 @@ class Case:
     output: str = ""  # what the loss sees, where it has to be said
     fixed: dict = dataclasses.field(default_factory=dict)  # arguments that the export fixes
     lengths: tuple = ()  # inputs whose second dimension is open, too
+    training: bool = True  # as it is exported: some can only be exported for inference
 
 
 def cases(samples=24):
@@ -608,5 +609,5 @@ def export(case, model, path):
     batch, length = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim.AUTO
     examples = {name: array[:3].to(dtype) if array.is_floating_point() else array[:3] for name, array in case.inputs.items()}
     shapes = {name: {0: batch, **({1: length} if name in case.lengths else {})} for name in case.inputs}
-    program = torch.export.export(model.train(), (), {**examples, **case.fixed}, dynamic_shapes={**shapes, **{name: None for name in case.fixed}})
+    program = torch.export.export(model.train(case.training), (), {**examples, **case.fixed}, dynamic_shapes={**shapes, **{name: None for name in case.fixed}})
     torch.export.save(program, path)
