@@ -23,6 +23,8 @@ class RankStatusFile {
   /// For the ranks of this host.
   std::string path() const;
   RankStatus read() const;
+  /// What rank 0 has last said of its progress; "" when that is nothing.
+  std::string progress() const;
 
  private:
   FileDescriptor memory_;
@@ -30,5 +32,8 @@ class RankStatusFile {
 
 /// Rank 0's side; does nothing without a file. A launcher that is gone needs no report.
 void report_status(const std::filesystem::path& file, RankStatus status) noexcept;
+/// The same with a line of text, of which at most kMostProgress bytes are kept.
+inline constexpr std::size_t kMostProgress = 1024;
+void report_progress(const std::filesystem::path& file, const std::string& text) noexcept;
 
 }  // namespace lockstep

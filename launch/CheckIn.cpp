@@ -105,6 +105,13 @@ Admission CheckIn::judge(const HostReport& report, const std::string& from, cons
   return {};
 }
 
+bool CheckIn::may_ask(const std::string& secret, const std::string& from, const Resolve& resolve) const {
+  if (!own_.secret.empty()) return secret == own_.secret;
+  if (from.starts_with("127.")) return true;
+  return std::ranges::any_of(hosts_,
+                             [&](const std::string& host) { return std::ranges::count(resolve(host), from) > 0; });
+}
+
 std::vector<std::string> CheckIn::missing() const {
   std::vector<std::string> names;
   for (const std::string& host : hosts_) {

@@ -52,6 +52,10 @@ class CheckIn {
   /// against the report.
   Admission admit(const HostReport& report, const std::string& from, const Resolve& resolve);
 
+  /// Whether somebody may know where the job is: whoever shows the job's secret, or where it has none, this host and
+  /// the job's others.
+  bool may_ask(const std::string& secret, const std::string& from, const Resolve& resolve) const;
+
   /// Of the leader: known when the first host has come.
   void set_interface(const std::string& name) { come_.front().interface_name = name; }
 

@@ -162,7 +162,7 @@ class JobLauncher {
   }
 
   Outcome lead() {
-    Leader leader(supervisor_, meeting(), report());
+    Leader leader(supervisor_, meeting(), report(), [this] { return where(); });
     Outcome ended;
     try {
       const std::vector<HostReport> reports = leader.gather();
@@ -182,6 +182,18 @@ class JobLauncher {
     supervisor_.signal_group(SIGKILL);  // after an error it still runs; the hosts need not wait until all of it is gone
     leader.dismiss(ended);
     return ended;
+  }
+
+  // What `lockstep status` is told.
+  nlohmann::json where() const {
+    static const std::map<RankStatus, std::string> kStages = {{RankStatus::kStarting, "hosts and ranks are starting"},
+                                                              {RankStatus::kListening, "the ranks are running"},
+                                                              {RankStatus::kEnded, "the job is done"},
+                                                              {RankStatus::kStopped, "the job has stopped on request"}};
+    const auto stage = kStages.find(status_.read());
+    nlohmann::json progress = nlohmann::json::parse(status_.progress(), nullptr, /*allow_exceptions=*/false);
+    if (!progress.is_object()) progress = nullptr;
+    return {{"stage", stage == kStages.end() ? "unknown" : stage->second}, {"progress", progress}};
   }
 
   Outcome follow() {

@@ -46,10 +46,11 @@ struct Leader::Agent {
   std::string host{};
 };
 
-Leader::Leader(Supervisor& supervisor, Meeting meeting, HostReport own)
+Leader::Leader(Supervisor& supervisor, Meeting meeting, HostReport own, Status status)
     : supervisor_(supervisor),
       meeting_(std::move(meeting)),
       check_in_(meeting_.hosts, std::move(own)),
+      status_(std::move(status)),
       listener_(listen_on_port(meeting_.port)),
       socket_name_("lockstep-" + random_name()),
       local_listener_(listen_locally(socket_name_)) {}
@@ -91,7 +92,7 @@ std::vector<HostReport> Leader::gather() {
       next_note = now + kBetweenNotes;
     }
   }
-  listener_ = FileDescriptor();
+  gathered_ = true;
   newcomers_.clear();
   return check_in_.reports();
 }
@@ -109,6 +110,11 @@ void Leader::hear_newcomers() {
 bool Leader::hear(Newcomer& newcomer) {
   const auto messages = newcomer.connection.receive();
   if (messages.empty()) return newcomer.connection.closed() || Clock::now() >= newcomer.deadline;
+  if (field<std::string>(messages.front(), "type", "") == "status") {
+    answer(newcomer, messages.front());
+    return true;
+  }
+  if (gathered_) return true;
   const auto report = HostReport::from_json(messages.front());
   if (!report) return true;
   const Admission admission = check_in_.admit(*report, newcomer.connection.peer(), addresses_of);
@@ -124,6 +130,19 @@ bool Leader::hear(Newcomer& newcomer) {
       {{"type", "refused"}, {"reason", admission.refusal}, {"again", admission.kind == Admission::Kind::kLater}});
   if (admission.kind == Admission::Kind::kOtherJob) throw InputError(admission.refusal);
   return true;
+}
+
+void Leader::answer(Newcomer& newcomer, const nlohmann::json& question) {
+  if (!check_in_.may_ask(field<std::string>(question, "secret", ""), newcomer.connection.peer(), addresses_of)) {
+    newcomer.connection.send({{"type", "refused"},
+                              {"reason", "the job says where it is to its hosts and to whoever has its secret"},
+                              {"again", false}});
+    return;
+  }
+  nlohmann::json status = status_();
+  status["type"] = "status";
+  status["missing"] = check_in_.missing();
+  newcomer.connection.send(status);
 }
 
 Leader::Member* Leader::member(const std::string& host) {
@@ -177,6 +196,7 @@ void Leader::run(Stopper& stopper) {
   while (supervisor_.running() || (daemons_run() && Clock::now() < end)) {
     if (supervisor_.running()) end = Clock::now() + kToEnd;
     for (const int signal : wait()) stopper.signalled(signal);
+    hear_newcomers();
     hear_agents();
     hear_members();
     if (stop_) stopper.request(*stop_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,13 +29,17 @@ struct Meeting {
 };
 
 /// Lets the other hosts check in, hands OpenMPI's daemons to them while mpirun runs, and tells them how the job ended.
-/// They hold their connections open all the time: one that closes is a host that is lost.
+/// They hold their connections open all the time: one that closes is a host that is lost. Until the job ends, `lockstep
+/// status` may ask at the same port where it is.
 ///
 /// First `gather`, then `run`; then, or after an error of either, `dismiss`.
 class Leader {
  public:
+  /// Says where the job is, as an object with `stage` and `progress`.
+  using Status = std::function<nlohmann::json()>;
+
   /// Listens. `own`: this host's report. Throws InputError when the port is taken.
-  Leader(Supervisor& supervisor, Meeting meeting, HostReport own);
+  Leader(Supervisor& supervisor, Meeting meeting, HostReport own, Status status);
   ~Leader();
 
   /// Returns when all hosts have come: their reports, in the order of hosts. Throws HostLostError, with the missing
@@ -63,6 +68,7 @@ class Leader {
   std::vector<int> wait();
   void hear_newcomers();
   bool hear(Newcomer& newcomer);
+  void answer(Newcomer& newcomer, const nlohmann::json& question);
   void hear_members();
   void hear_agents();
   Member* member(const std::string& host);
@@ -71,6 +77,8 @@ class Leader {
   Supervisor& supervisor_;
   Meeting meeting_;
   CheckIn check_in_;
+  Status status_;
+  bool gathered_ = false;  ///< nobody is admitted any more
   FileDescriptor listener_;
   std::string socket_name_;
   FileDescriptor local_listener_;

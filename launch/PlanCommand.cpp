@@ -13,6 +13,7 @@
 #include "launch/Launch.h"
 #include "launch/MpiRun.h"
 #include "launch/Network.h"
+#include "launch/PredictCommand.h"
 #include "launch/Preflight.h"
 #include "launch/TrainCommand.h"
 
@@ -95,6 +96,9 @@ void print_places(const JobConfig& config) {
 }  // namespace
 
 int plan_command(const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments.front() == "--predict") {
+    return predict_command({arguments.begin() + 1, arguments.end()});
+  }
   const JobArguments parsed = parse_job_arguments(arguments);
   if (parsed.help) {
     print_train_help();

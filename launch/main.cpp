@@ -12,6 +12,7 @@
 #include "launch/JobEnvironment.h"
 #include "launch/PlanCommand.h"
 #include "launch/RemoteStart.h"
+#include "launch/StatusCommand.h"
 #include "launch/TrainCommand.h"
 
 namespace {
@@ -21,10 +22,13 @@ constexpr const char* kUsage =
     "\n"
     "  train [JOB.json] [flags]      train a program across ranks; also without any argument, in a container\n"
     "  plan [JOB.json] [flags]       print hosts, ranks, paths and the exact command; start nothing\n"
+    "  plan --predict RUN [flags]    how long a step would take on more hosts and ranks (docs/prediction.md)\n"
+    "  status [--hosts A,B…]         where a running job of several hosts is; asks its leader\n"
     "  model NAME -o FILE.pt2        write a built-in program (mlp, cnn, resnet18, vit, gpt, bert, …)\n"
     "  export FILE.pt2 -o DIRECTORY  write artifacts of a program, also with the weights of a checkpoint\n"
     "  check DIRECTORY               whether artifacts are what was written, and compute what they computed then\n"
     "  inspect FILE [flags]          what a .pt2, a .safetensors or a channel directory holds\n"
+    "  report DIRECTORY …            a run's report.html from its metrics.jsonl, or one page of several\n"
     "  hyperparameters               the table of hyperparameters, as Markdown\n"
     "  version\n"
     "\n"
@@ -60,6 +64,7 @@ int run(std::vector<std::string> arguments) {
   if (!arguments.empty() && !flags_only) arguments.erase(arguments.begin());
   if (command == "train") return train_command(arguments);
   if (command == "plan") return plan_command(arguments);
+  if (command == "status") return status_command(arguments);
   if (command == "remote-start") return remote_start_command(arguments);  // mpirun calls it
   if (command == "inspect") {
     const bool help = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h");
@@ -78,7 +83,14 @@ int run(std::vector<std::string> arguments) {
                  "consumer would, and compares what it computes with what probes.safetensors holds.\n";
     return arguments.empty() ? kExitBadInput : kExitDone;
   }
-  if (command == "model" || command == "export" || command == "check" || command == "inspect") {
+  if (command == "report" && (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h")) {
+    std::cout
+        << "usage: lockstep report DIRECTORY [DIRECTORY …] [-o FILE.html]\n"
+           "Makes report.html from the metrics.jsonl of a run's output directory; of several runs, one page that\n"
+           "compares them.\n";
+    return arguments.empty() ? kExitBadInput : kExitDone;
+  }
+  if (command == "model" || command == "report" || command == "export" || command == "check" || command == "inspect") {
     arguments.insert(arguments.begin(), command);
     become_rank(arguments);
   }

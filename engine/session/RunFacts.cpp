@@ -6,8 +6,8 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
-#include "engine/device/PeakFlops.h"
 #include "engine/program/Flops.h"
+#include "job/PeakFlops.h"
 
 namespace lockstep {
 

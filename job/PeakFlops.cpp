@@ -1,4 +1,4 @@
-#include "engine/device/PeakFlops.h"
+#include "job/PeakFlops.h"
 
 namespace lockstep {
 
