@@ -37,7 +37,7 @@ void run(int argc, char** argv, const MpiSession& session, Communicator& bootstr
   const std::string host = std::getenv("HOSTNAME") == nullptr ? "this host" : std::getenv("HOSTNAME");
   const bool share = argc > 1 && std::string(argv[1]) == "--share";
   const int device =
-      choose_device({host, session.rank_on_this_host(), session.ranks_on_this_host(), {}, devices}, share);
+      choose_device({host, session.place().rank_on_host, session.place().ranks_on_host, {}, devices}, share);
   char bus_id[32] = {};
   check(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, device), "cudaDeviceGetPCIBusId");
   const std::string host_id = require_distinct_devices(bootstrap, host, bus_id, share);

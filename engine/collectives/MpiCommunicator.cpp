@@ -47,9 +47,9 @@ MpiMode choose_mpi_mode(int cores, int ranks_on_host, int threads_per_rank) {
   return cores > ranks_on_host * threads_per_rank ? MpiMode::kBackground : MpiMode::kInline;
 }
 
-MpiCommunicator::MpiCommunicator(const MpiSession&, MpiMode mode, std::size_t max_count)
+MpiCommunicator::MpiCommunicator(const MpiSession& session, MpiMode mode, std::size_t max_count)
     : mode_(mode), max_count_(max_count) {
-  MPI_Comm_dup(MPI_COMM_WORLD, &comm_);
+  MPI_Comm_dup(session.ranks(), &comm_);
   MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
   MPI_Comm_rank(comm_, &rank_);
   MPI_Comm_size(comm_, &size_);
@@ -65,7 +65,9 @@ MpiCommunicator::~MpiCommunicator() {
     changed_.notify_one();
     worker_.join();
   }
-  MPI_Comm_free(&comm_);
+  int ended = 0;  // by a program that uses MPI itself
+  MPI_Finalized(&ended);
+  if (ended == 0) MPI_Comm_free(&comm_);
 }
 
 void MpiCommunicator::work() {

@@ -26,7 +26,7 @@ enum class MpiMode {
 /// compute on.
 MpiMode choose_mpi_mode(int cores, int ranks_on_host, int threads_per_rank);
 
-/// All ranks of the job. In background mode every collective is made by the one worker thread, in the order
+/// All ranks of a session. In background mode every collective is made by the one worker thread, in the order
 /// of the calls, the waiting ones (barrier) too; destruction waits for all of them. A collective that fails
 /// throws PeerError from `wait` with the rank, the operation, the count and MPI's own text.
 ///

@@ -32,7 +32,7 @@ void give_up(const JobConfig& config) {
 // For GPUs MPI only carries what the host must know.
 MpiMode mode_of(const JobConfig& config, const MpiSession& mpi) {
   return config.gpus > 0 ? MpiMode::kInline
-                         : choose_mpi_mode(static_cast<int>(config.cores), mpi.ranks_on_this_host(),
+                         : choose_mpi_mode(static_cast<int>(config.cores), mpi.place().ranks_on_host,
                                            static_cast<int>(config.threads));
 }
 
@@ -107,7 +107,7 @@ bool RankProcess::all_are_here() {
 }
 
 int RankProcess::train() {
-  device_.emplace(config_, mpi_, communicator_, events_);
+  device_.emplace(config_, mpi_.place(), communicator_, events_);
   session_.emplace(config_, device_->context(), stop_.token(), events_);
   session_->prepare();
   training_began_ = true;

@@ -11,9 +11,9 @@
 #include "engine/collectives/MpiSession.h"
 #include "engine/collectives/PeerWatch.h"
 #include "engine/commands/Failure.h"
-#include "engine/commands/RankDevice.h"
 #include "engine/commands/StopSignal.h"
 #include "engine/report/EventSinks.h"
+#include "engine/session/RankDevice.h"
 #include "engine/session/TrainingSession.h"
 #include "job/JobConfig.h"
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace lockstep {
 
@@ -59,6 +60,13 @@ class Loss {
   /// be other samples'. In float32 when the output is bf16 or fp16.
   virtual LossTerms terms(const at::Tensor& output, const at::Tensor& targets,
                           const at::Tensor& sample_weights) const = 0;
+  /// A loss of all that the program returned for `samples` samples, beside targets of any kind, or none: `terms` is not
+  /// called then. Nothing: it sees one output.
+  virtual std::optional<LossTerms> terms_of_all(const std::vector<at::Tensor>& /*outputs*/,
+                                                const at::Tensor& /*targets*/, const at::Tensor& /*sample_weights*/,
+                                                std::int64_t /*samples*/) const {
+    return std::nullopt;
+  }
   /// Of what `terms` takes: what metrics look at. Where positions are ignored, it says so by their weights.
   virtual Compared compared(const at::Tensor& output, const at::Tensor& targets,
                             const at::Tensor& sample_weights) const {

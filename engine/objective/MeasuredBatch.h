@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <utility>
 
 #include "engine/objective/Loss.h"
 
@@ -18,6 +19,9 @@ class MeasuredBatch {
         compared_(loss.compared(output, targets, sample_weights)),
         binary_(loss.binary()),
         positions_(loss.positions(output)) {}
+  /// Of a loss of all outputs (Loss::terms_of_all), which are compared with nothing.
+  MeasuredBatch(LossTerms loss, const at::Tensor& output)
+      : loss_(std::move(loss)), compared_{.output = output, .targets = {}}, binary_(false), positions_(1) {}
 
   /// As Compared has them.
   const at::Tensor& output() const { return compared_.output; }

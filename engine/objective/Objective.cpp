@@ -50,6 +50,9 @@ Objective::Seen Objective::seen_of(const std::vector<at::Tensor>& outputs, const
 
 Objective::BatchLoss Objective::loss_of(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
                                         const at::Tensor& sample_weights, std::int64_t samples) const {
+  if (auto terms = loss_->terms_of_all(outputs, targets, sample_weights, samples)) {
+    return {.terms = std::move(*terms), .weight_of_sample = weight_of_position_};
+  }
   const Seen seen = seen_of(outputs, targets, sample_weights, samples);
   return {.terms = loss_->terms(seen.output, seen.targets, seen.weights),
           .weight_of_sample = loss_->expected_weight(1, seen.output) * weight_of_position_};
@@ -57,6 +60,9 @@ Objective::BatchLoss Objective::loss_of(const std::vector<at::Tensor>& outputs, 
 
 MeasuredBatch Objective::measure(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
                                  const at::Tensor& sample_weights, std::int64_t samples) const {
+  if (auto terms = loss_->terms_of_all(outputs, targets, sample_weights, samples)) {
+    return {std::move(*terms), outputs.at(seen_.output)};
+  }
   const Seen seen = seen_of(outputs, targets, sample_weights, samples);
   return {*loss_, seen.output, seen.targets, seen.weights};
 }
@@ -68,6 +74,7 @@ void Objective::expect_weight(double of_position) {
 
 std::string Objective::unfit(const Metric& metric, const MeasuredBatch& batch) const {
   if (metric.takes_targets() && !loss_->takes_targets()) return "needs targets, and with loss=program there are none";
+  if (metric.takes_targets() && !batch.targets().defined()) return "needs one output that is compared with targets";
   return metric.unfit(batch);
 }
 

@@ -5,7 +5,6 @@
 
 #include "common/Error.h"
 #include "engine/device/KernelForm.h"
-#include "engine/optim/Optimizers.h"
 
 namespace lockstep {
 
@@ -48,15 +47,6 @@ std::vector<std::int64_t> Optimizer::steps() const {
 void Optimizer::set_steps(const std::vector<std::int64_t>& steps) {
   if (steps.size() != segments_.size()) throw InternalError("the steps are not of this optimizer's segments");
   segments_.write_column<std::int64_t>(offsetof(kernels::Segment, step), steps);
-}
-
-std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatStorage storage,
-                                          std::vector<kernels::Segment> segments) {
-  for (const OptimizerKind& kind : built_in_optimizers()) {
-    if (kind.name == hyperparameters.optimizer)
-      return kind.make(hyperparameters, std::move(storage), std::move(segments));
-  }
-  throw InternalError("unknown optimizer " + hyperparameters.optimizer);
 }
 
 }  // namespace lockstep

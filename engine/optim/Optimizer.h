@@ -52,6 +52,8 @@ class Optimizer {
   virtual void update(const kernels::FlatWork& work, const kernels::FlatStep* step) = 0;
 
   const FlatStorage& storage() const { return storage_; }
+  /// By segment: whether the update that runs has a gradient for it.
+  const std::vector<bool>& received() const { return received_; }
   std::size_t piece_count() const { return pieces_.size(); }
   c10::Device device() const { return storage_.parameters.device(); }
 
@@ -61,9 +63,5 @@ class Optimizer {
   DeviceArray<kernels::Segment> segments_;
   DeviceArray<kernels::Piece> pieces_;
 };
-
-/// The optimizer that the hyperparameters name, with its state zero.
-std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatStorage storage,
-                                          std::vector<kernels::Segment> segments);
 
 }  // namespace lockstep

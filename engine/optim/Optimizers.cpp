@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "common/Error.h"
 #include "engine/device/KernelForm.h"
 #include "engine/optim/FlatOptimizer.h"
 #include "engine/optim/Muon.h"
@@ -183,6 +184,15 @@ const std::vector<OptimizerKind>& built_in_optimizers() {
       kind<Muon>("muon"),
   };
   return all;
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, const FlatStorage& storage,
+                                          const std::vector<kernels::Segment>& segments,
+                                          const std::vector<OptimizerKind>& kinds) {
+  for (const OptimizerKind& kind : kinds) {
+    if (kind.name == hyperparameters.optimizer) return kind.make(hyperparameters, storage, segments);
+  }
+  throw InternalError("unknown optimizer " + hyperparameters.optimizer);
 }
 
 }  // namespace lockstep

@@ -23,4 +23,9 @@ struct OptimizerKind {
 /// on that element alone is a formula of kernels/flat_update and a row here.
 const std::vector<OptimizerKind>& built_in_optimizers();
 
+/// The one of `kinds` that the hyperparameters name, with its state zero.
+std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, const FlatStorage& storage,
+                                          const std::vector<kernels::Segment>& segments,
+                                          const std::vector<OptimizerKind>& kinds = built_in_optimizers());
+
 }  // namespace lockstep

@@ -17,7 +17,7 @@ namespace lockstep {
 namespace {
 
 // Throws InputError when the job cannot go on from what the step's checkpoint holds.
-Checkpoint read_checked(const CheckpointDirectory& checkpoints, std::int64_t step, Trainer& trainer) {
+Checkpoint read_checked(const CheckpointDirectory& checkpoints, std::int64_t step, Resumable& trainer) {
   const std::string path = checkpoints.path_of(step).string();
   Checkpoint read = read_checkpoint(path);
   try {
@@ -40,7 +40,7 @@ void tell_brought(const BroughtCheckpoint& brought, EventSink& events) {
 // `here`: this rank has written it, and removes older ones beside it. Rank 0 does so in its own directory when it
 // writes the next one.
 void restore(const JobConfig& config, const CheckpointDirectory& checkpoints, const Checkpoint& checkpoint, bool here,
-             Trainer& trainer, const RankContext& context, EventSink& events) {
+             Resumable& trainer, const RankContext& context, EventSink& events) {
   const std::int64_t step = checkpoint.state.step;
   const std::string path = checkpoints.path_of(step).string();
   std::string not_removed;
@@ -62,8 +62,8 @@ void restore(const JobConfig& config, const CheckpointDirectory& checkpoints, co
 
 }  // namespace
 
-void resume(const JobConfig& config, const CheckpointDirectory& checkpoints, Trainer& trainer,
-            const RankContext& context, EventSink& events) {
+std::optional<std::int64_t> resume(const JobConfig& config, const CheckpointDirectory& checkpoints, Resumable& trainer,
+                                   const RankContext& context, EventSink& events) {
   const bool wanted = config.hyperparameters.resume == Resume::kAuto;
   std::optional<Checkpoint> found;
   const auto check = [&](std::int64_t step) {
@@ -76,13 +76,14 @@ void resume(const JobConfig& config, const CheckpointDirectory& checkpoints, Tra
   const ResumeChoice choice = choose_checkpoint(context.host, checkpoints, check);
   if (brought) tell_brought(*brought, events);
   if (!wanted) {
-    if (!choice.step) return;
+    if (!choice.step) return std::nullopt;
     events.note({.text = "starting anew (resume=never); this job's checkpoints in " + checkpoints.path().string() +
                          " give way to the first new one"});
-    return;
+    return std::nullopt;
   }
   for (const std::string& passed : choice.passed_over) events.note({.text = "checkpoint passed over: " + passed});
   if (choice.step) restore(config, checkpoints, *found, brought && brought->here, trainer, context, events);
+  return choice.step;
 }
 
 }  // namespace lockstep

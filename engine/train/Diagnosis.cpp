@@ -48,30 +48,36 @@ std::string Diagnosis::advice(const NotFiniteError& error) const {
   return error.finite_loss() ? text + "; or " + look : text;
 }
 
-void Diagnosis::require_finite_state(std::int64_t step) const {
-  require_all_ok(host_, [&] { check_state(step); });
-}
+namespace {
 
-void Diagnosis::check_state(std::int64_t step) const {
+void check_state(TrainedModel& model, std::int64_t step) {
   const auto end = [&](const std::string& what, const std::string& advice) {
     throw Error(kExitRankFailed,
                 "after step " + std::to_string(step) + ", " + what + ", and nothing of that state is saved; " + advice);
   };
-  FlatParameters& parameters = model_.parameters();
+  FlatParameters& parameters = model.parameters();
   if (const auto bad = parameters.first_not_finite(parameters.flat_parameters())) {
     end("the parameter " + parameters.plan().names()[*bad] + find_not_finite(parameters.parameters()[*bad]),
         "training has diverged: an update was too large for the number's type. Try a lower learning_rate");
   }
-  for (const OptimizerState& state : model_.optimizer().state()) {
+  for (const OptimizerState& state : model.optimizer().state()) {
     const auto bad = parameters.first_not_finite(state.values);
     if (!bad) continue;
     const std::string name = state.name + "/" + parameters.plan().names()[*bad];
-    end("the optimizer's " + name + find_not_finite(optimizer_tensors(model_.optimizer(), parameters).at(name)),
+    end("the optimizer's " + name + find_not_finite(optimizer_tensors(model.optimizer(), parameters).at(name)),
         "a gradient was too large for it. Try clip_norm, or make the loss smaller (targets of the order of 1)");
   }
-  if (const std::string found = find_not_finite(model_.program().running_statistics()); !found.empty()) {
+  if (const std::string found = find_not_finite(model.program().running_statistics()); !found.empty()) {
     end("the statistic " + found, "what its layer is given is not finite or too large; look at what comes before it");
   }
 }
+
+}  // namespace
+
+void require_finite_state(TrainedModel& model, Communicator& host, std::int64_t step) {
+  require_all_ok(host, [&] { check_state(model, step); });
+}
+
+void Diagnosis::require_finite_state(std::int64_t step) const { lockstep::require_finite_state(model_, host_, step); }
 
 }  // namespace lockstep

@@ -33,7 +33,6 @@ class Diagnosis {
 
  private:
   std::string advice(const NotFiniteError& error) const;
-  void check_state(std::int64_t step) const;
 
   const Hyperparameters& hyperparameters_;
   const NamedDataset& train_;
@@ -41,5 +40,8 @@ class Diagnosis {
   TrainedModel& model_;
   Communicator& host_;
 };
+
+/// What Diagnosis::require_finite_state does, for whoever has no data of a job. A collective.
+void require_finite_state(TrainedModel& model, Communicator& host, std::int64_t step);
 
 }  // namespace lockstep

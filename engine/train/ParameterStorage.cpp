@@ -56,10 +56,11 @@ std::vector<at::Tensor> trained_tensors(const Program& program) {
   return tensors;
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters) {
+std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters,
+                                          const std::vector<OptimizerKind>& kinds) {
   return make_optimizer(hyperparameters,
                         {parameters.flat_parameters(), parameters.flat_gradients(), parameters.parameters()},
-                        parameters.plan().segments());
+                        parameters.plan().segments(), kinds);
 }
 
 std::vector<at::Tensor> views_of(const at::Tensor& flat, const FlatParameters& parameters) {

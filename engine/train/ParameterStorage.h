@@ -9,7 +9,7 @@
 #include "engine/artifacts/Safetensors.h"
 #include "engine/collectives/BucketPlan.h"
 #include "engine/collectives/FlatParameters.h"
-#include "engine/optim/Optimizer.h"
+#include "engine/optim/Optimizers.h"
 #include "engine/program/Program.h"
 #include "job/Hyperparameters.h"
 
@@ -22,8 +22,9 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
 /// The program's trained parameters, in the order of that plan.
 std::vector<at::Tensor> trained_tensors(const Program& program);
 
-/// The job's optimizer; `parameters` must outlive it.
-std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters);
+/// The job's optimizer, one of `kinds`; `parameters` must outlive it.
+std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters,
+                                          const std::vector<OptimizerKind>& kinds = built_in_optimizers());
 
 /// Views of a flat storage of the parameters' layout, each in the parameter's own sizes and order of memory.
 std::vector<at::Tensor> views_of(const at::Tensor& flat, const FlatParameters& parameters);

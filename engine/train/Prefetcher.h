@@ -10,7 +10,7 @@
 #include "engine/collectives/Communicator.h"
 #include "engine/data/Loader.h"
 #include "engine/device/Device.h"
-#include "engine/train/Batch.h"
+#include "engine/train/BatchSource.h"
 
 namespace lockstep {
 
@@ -22,17 +22,17 @@ namespace lockstep {
 /// The places are memory of the compute stream, the current one where `next` and `prefetch` are called: PyTorch's
 /// allocator may hand out what kernels there still work on, for they come before all that is enqueued there later. On
 /// the copy stream they do not: each copy waits for what was enqueued before the place was made, or last used.
-class Prefetcher {
+class Prefetcher : public BatchSource {
  public:
   /// Keeps references to the loader, whose buffers should be those of `buffers_for`, to the samples it reads, and to
   /// the communicator for the device's memory, through which the host waits.
   Prefetcher(Loader& loader, const ProgramSamples& samples, const Device& device, Communicator& communicator);
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
-  ~Prefetcher();
+  ~Prefetcher() override;
 
-  Batch next();
-  void prefetch();
+  Batch next() override;
+  void prefetch() override;
 
   /// The samples as a loader for this device should read them: for a GPU, pixels stay bytes until they are there.
   static ProgramSamples samples_for(const Device& device, const ProgramSamples& samples);

@@ -44,7 +44,7 @@ StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& ob
       // A loss scale must be known before its step.
       in_flight_(context.device.asynchronous() && !step_.loss_scale() ? kStepsInFlight : 0) {}
 
-void StepQueue::start(Prefetcher& inputs, const TrainingStep::Step& step, const StepDone& about) {
+void StepQueue::start(BatchSource& inputs, const TrainingStep::Step& step, const StepDone& about) {
   step_.start(inputs, step);
   started_.push_back(about);
 }

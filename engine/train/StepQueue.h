@@ -33,7 +33,7 @@ class StepQueue {
   /// As many steps are under way as there should be when the next is started.
   bool full() const { return started_.size() > in_flight_; }
   /// `about`: what is known of the step before it is made.
-  void start(Prefetcher& inputs, const TrainingStep::Step& step, const StepDone& about);
+  void start(BatchSource& inputs, const TrainingStep::Step& step, const StepDone& about);
   /// What was known of the oldest step.
   const StepDone& oldest() const { return started_.front(); }
   /// Waits for the oldest step, and takes it out also when this throws: NotFiniteError as TrainingStep::finish does.

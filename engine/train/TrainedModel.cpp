@@ -16,12 +16,12 @@
 namespace lockstep {
 
 TrainedModel::TrainedModel(const Hyperparameters& hyperparameters, const Program& program, Program rewritten,
-                           BucketPlan buckets, const RankContext& context)
+                           BucketPlan buckets, const RankContext& context, const std::vector<OptimizerKind>& optimizers)
     : program_(std::move(rewritten)),
       inference_(program_.with_graph(eval_form(program.graph()))),
       context_(context),
       parameters_(std::move(buckets), trained_tensors(program_), kRiders),
-      optimizer_(make_optimizer(hyperparameters, parameters_)),
+      optimizer_(make_optimizer(hyperparameters, parameters_, optimizers)),
       average_(make_average(hyperparameters.ema_decay, parameters_, program_, inference_)) {}
 
 std::optional<TrainedModel::Average> TrainedModel::make_average(double decay, FlatParameters& parameters,

@@ -4,10 +4,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "engine/checkpoint/Checkpoint.h"
 #include "engine/collectives/FlatParameters.h"
-#include "engine/optim/Optimizer.h"
+#include "engine/optim/Optimizers.h"
 #include "engine/optim/WeightAverage.h"
 #include "engine/program/Program.h"
 #include "engine/report/Events.h"
@@ -22,9 +23,10 @@ namespace lockstep {
 /// what they change.
 class TrainedModel {
  public:
-  /// `program`: the job's; `rewritten`: the same after its passes, on the device; `buckets`: the plan of the latter.
+  /// `program`: the job's; `rewritten`: the same after its passes, on the device; `buckets`: the plan of the latter;
+  /// `optimizers`: that the job may name.
   TrainedModel(const Hyperparameters& hyperparameters, const Program& program, Program rewritten, BucketPlan buckets,
-               const RankContext& context);
+               const RankContext& context, const std::vector<OptimizerKind>& optimizers = built_in_optimizers());
 
   const Program& program() const { return program_; }  ///< what is trained
   /// The same tensors under the inference form of the job's graph.

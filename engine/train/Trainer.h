@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include "engine/checkpoint/Checkpoint.h"
 #include "engine/checkpoint/CheckpointDirectory.h"
 #include "engine/checkpoint/Snapshot.h"
 #include "engine/collectives/BucketPlan.h"
@@ -21,6 +20,7 @@
 #include "engine/train/NamedDataset.h"
 #include "engine/train/Prefetcher.h"
 #include "engine/train/RankContext.h"
+#include "engine/train/Resumable.h"
 #include "engine/train/StepQueue.h"
 #include "engine/train/StopToken.h"
 #include "engine/train/TrainedModel.h"
@@ -71,17 +71,14 @@ struct TrainingResult {
 ///
 /// This class is the loop: which step comes next, and what comes after it. What training changes is a TrainedModel,
 /// steps are made by a StepQueue, and three keepers remember evaluations, the best state and checkpoints.
-class Trainer {
+class Trainer : public Resumable {
  public:
   /// Throws InputError when the program and the hyperparameters do not go together.
   Trainer(const Hyperparameters& hyperparameters, TrainingInput input, const RankContext& context,
           TrainingSurroundings surroundings);
 
-  /// Not a collective. Throws InputError, and changes nothing, for a checkpoint of this job that does not hold what a
-  /// Trainer has written: a tensor is missing or not finite, or its step is not where it says.
-  void check(const Checkpoint& checkpoint);
-  /// Not a collective. Takes what `check` accepts. Throws InputError when the job has an earlier end.
-  void restore(const Checkpoint& checkpoint);
+  void check(const Checkpoint& checkpoint) override;
+  void restore(const Checkpoint& checkpoint) override;
   /// A collective. Throws alike on all ranks when something comes out that is not finite, or a checkpoint cannot be
   /// written.
   TrainingResult run();

@@ -40,7 +40,7 @@ auto TrainingStep::letting_go_on_error(const Work& work) {
   }
 }
 
-void TrainingStep::start(Prefetcher& inputs, const Step& step) {
+void TrainingStep::start(BatchSource& inputs, const Step& step) {
   const double scale = options_.loss_scale ? options_.loss_scale->value() : 1;
   const State state = {.step = {.learning_rate = step.learning_rate},
                        .norm = {},
@@ -66,7 +66,7 @@ void TrainingStep::drain() {
   letting_go_on_error([&] { await_device(communicator_, device_.place()); });
 }
 
-void TrainingStep::run(Prefetcher& inputs, const Step& step) {
+void TrainingStep::run(BatchSource& inputs, const Step& step) {
   clock_.start();
   Batch batch = inputs.next();
   clock_.ends(&StepSeconds::data_wait);

@@ -15,9 +15,9 @@
 #include "engine/optim/LossScale.h"
 #include "engine/optim/Optimizer.h"
 #include "engine/optim/WeightAverage.h"
+#include "engine/train/BatchSource.h"
 #include "engine/train/CapturedStep.h"
 #include "engine/train/PhaseClock.h"
-#include "engine/train/Prefetcher.h"
 #include "engine/train/Riders.h"
 #include "engine/train/StepComputation.h"
 
@@ -73,7 +73,7 @@ class TrainingStep {
 
   /// Takes the micro-batches of the step from `inputs`. With a loss scale the step before must be finished: it decides
   /// the scale.
-  void start(Prefetcher& inputs, const Step& step);
+  void start(BatchSource& inputs, const Step& step);
   /// Throws NotFiniteError when the loss or the gradient is not finite and no smaller loss scale mends it.
   Result finish();
   /// Calls `work`, such as an evaluation, between steps: what it allocates may be the captured step's memory, so that
@@ -115,7 +115,7 @@ class TrainingStep {
 
   template <typename Work>
   auto letting_go_on_error(const Work& work);
-  void run(Prefetcher& inputs, const Step& step);
+  void run(BatchSource& inputs, const Step& step);
   void begin();
   void accumulate(const Batch& batch, const Step& step);
   void add_weight(const StepComputation::Share& share);

@@ -1,30 +1,16 @@
 // A communicator of one rank that may fail.
 #pragma once
 
-#include <cstring>
-#include <memory>
+#include <chrono>
 #include <stdexcept>
 
 #include "common/Error.h"
-#include "engine/collectives/Communicator.h"
+#include "engine/collectives/LoneCommunicator.h"
 
 namespace lockstep {
 
-/// Its collectives are done at once and change nothing.
-class RankAlone : public Communicator {
+class RankAlone : public LoneCommunicator {
  public:
-  int rank() const override { return 0; }
-  int size() const override { return 1; }
-  std::unique_ptr<Work> do_all_reduce(void*, std::size_t, DataType, ReduceOp) override { return done(); }
-  std::unique_ptr<Work> do_reduce_scatter(const void* from, void* to, std::size_t count, DataType type,
-                                          ReduceOp) override {
-    return copied(from, to, count, type);
-  }
-  std::unique_ptr<Work> do_all_gather(const void* from, void* to, std::size_t count, DataType type) override {
-    return copied(from, to, count, type);
-  }
-  std::unique_ptr<Work> do_broadcast(void*, std::size_t, DataType, int) override { return done(); }
-  void do_barrier() override {}
   [[noreturn]] void abort(int) override { throw std::logic_error("nobody aborts here"); }
   void check() override {
     if (checks_left_ == 0) throw PeerError("rank 1 is gone");
@@ -38,15 +24,6 @@ class RankAlone : public Communicator {
   std::chrono::milliseconds deadline = std::chrono::minutes(1);
 
  private:
-  struct Done : Work {
-    void wait() override {}
-  };
-  static std::unique_ptr<Work> done() { return std::make_unique<Done>(); }
-  static std::unique_ptr<Work> copied(const void* from, void* to, std::size_t count, DataType type) {
-    std::memcpy(to, from, count * size_of(type));
-    return done();
-  }
-
   int checks_left_ = -1;
 };
 

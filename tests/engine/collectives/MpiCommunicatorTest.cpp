@@ -238,8 +238,8 @@ TEST(MpiMode, BackgroundNeedsACoreToSpare) {
 
 TEST(MpiSession, CountsTheRanksOfThisHost) {
   MpiCommunicator communicator(mpi_session(), MpiMode::kInline);
-  EXPECT_EQ(mpi_session().ranks_on_this_host(), communicator.size());
-  EXPECT_EQ(mpi_session().rank_on_this_host(), communicator.rank());
+  EXPECT_EQ(mpi_session().place().ranks_on_host, communicator.size());
+  EXPECT_EQ(mpi_session().place().rank_on_host, communicator.rank());
 }
 
 }  // namespace

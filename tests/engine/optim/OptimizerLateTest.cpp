@@ -3,7 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
-#include "engine/optim/Optimizer.h"
+#include "engine/optim/Optimizers.h"
 #include "tests/support/LateDevice.h"
 
 namespace lockstep {

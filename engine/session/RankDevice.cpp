@@ -1,4 +1,4 @@
-#include "engine/commands/RankDevice.h"
+#include "engine/session/RankDevice.h"
 
 #include <cstdlib>
 #include <optional>
@@ -18,9 +18,9 @@
 
 namespace lockstep {
 
-RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host,
+RankDevice::RankDevice(const JobConfig& config, const RankPlace& place, Communicator& host,
                        [[maybe_unused]] EventSink& events)
-    : host_(host), hosts_(session.hosts()), host_number_(session.first_rank_on_this_host()) {
+    : host_(host), hosts_(place.hosts), host_number_(place.first_rank_on_host) {
   if (config.gpus == 0) {
     device_ = std::make_unique<CpuDevice>(static_cast<int>(config.threads));
     return;
@@ -31,8 +31,8 @@ RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Commu
   require_all_ok(host, [&] {
     index = choose_device(
         {.host = config.host,
-         .rank_on_host = session.rank_on_this_host(),
-         .ranks_on_host = session.ranks_on_this_host(),
+         .rank_on_host = place.rank_on_host,
+         .ranks_on_host = place.ranks_on_host,
          .announced = config.local_rank < 0 ? std::nullopt : std::optional(static_cast<int>(config.local_rank)),
          .visible_devices = static_cast<int>(config.gpus)},
         shared);
@@ -43,7 +43,7 @@ RankDevice::RankDevice(const JobConfig& config, const MpiSession& session, Commu
   if (host.size() == 1) return;
   const auto api = load_nccl();
   std::optional<NcclLog> log;
-  if (session.hosts() > 1) log.emplace();
+  if (place.hosts > 1) log.emplace();
   communicator_ = std::make_unique<NcclCommunicator>(api, host, index, current_stream());
   if (!log) return;
   const NcclNetwork network = read_nccl_network(log->take().value_or(""));

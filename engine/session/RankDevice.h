@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "engine/collectives/MpiCommunicator.h"
-#include "engine/collectives/MpiSession.h"
+#include "engine/collectives/Communicator.h"
+#include "engine/collectives/RankPlace.h"
 #include "engine/report/EventSink.h"
 #include "engine/train/RankContext.h"
 #include "job/JobConfig.h"
@@ -17,7 +17,7 @@ class RankDevice {
  public:
   /// A collective of `host`, which must outlive this. Throws CollectiveError on all ranks when one of them cannot use
   /// its GPU, or two have the same. On rank 0, tells `events` how NCCL reaches other hosts.
-  RankDevice(const JobConfig& config, const MpiSession& session, Communicator& host, EventSink& events);
+  RankDevice(const JobConfig& config, const RankPlace& place, Communicator& host, EventSink& events);
 
   /// Lives as long as this.
   RankContext context() const {
