@@ -38,6 +38,8 @@ std::string RankStatusFile::progress() const {
   return std::string(text.substr(0, std::min(text.find('\n'), text.size())));
 }
 
+void RankStatusFile::reset() const { report_status(path(), RankStatus::kStarting); }
+
 void report_status(const std::filesystem::path& file, RankStatus status) noexcept {
   const FileDescriptor descriptor(file.empty() ? -1 : ::open(file.c_str(), O_WRONLY | O_CLOEXEC));
   const char byte = static_cast<char>(status);

@@ -25,6 +25,8 @@ class RankStatusFile {
   RankStatus read() const;
   /// What rank 0 has last said of its progress; "" when that is nothing.
   std::string progress() const;
+  /// For ranks that are started anew.
+  void reset() const;
 
  private:
   FileDescriptor memory_;

@@ -353,6 +353,25 @@ std::vector<HyperparameterRow> host_rows() {
           .own_to(Own::kRanks),
       time_row("hosts_timeout", &H::hosts_timeout, "How long hosts, and then ranks, wait for each other at the start.")
           .changeable(),
+      time_row(
+          "phase_timeout", &H::phase_timeout,
+          "How long a rank may stay in one phase of a step, and at least ten times what the phase has lately taken, "
+          "until the job ends and says where its ranks are.")
+          .changeable(),
+      time_row(
+          "rare_phase_timeout", &H::rare_phase_timeout,
+          "The same of what is no part of a step (loading, evaluations, checkpoints, artifacts), and of a process's "
+          "first three steps.")
+          .changeable(),
+      boolean("check_collectives", &H::check_collectives,
+              "Ranks compare the kind, count and type of each collective before they make it, which costs a small one "
+              "more for each; the rank that differs is named.")
+          .changeable(),
+      integer(
+          "min_hosts", &H::min_hosts, 0, 4096,
+          "Several hosts: when some are lost, the job goes on from its newest checkpoint with those that are left, if "
+          "they are so many, and takes in hosts that come in their place; 0: it ends.")
+          .changeable(),
       integer("hosts_port", &H::hosts_port, 1, 65535,
               "Several hosts: the TCP port at which the first one waits for the others.")
           .changeable(),

@@ -186,6 +186,10 @@ struct Hyperparameters {
   std::int64_t ranks_per_host = 0;         ///< 0: 1
   std::int64_t threads_per_rank = 0;       ///< 0: the host's cores divided by its ranks
   double hosts_timeout = 900;              ///< seconds
+  double phase_timeout = 600;              ///< seconds that a rank may stay in one phase of a step
+  double rare_phase_timeout = 7200;        ///< the same of what is no part of a step
+  bool check_collectives = false;          ///< ranks compare each collective before they make it
+  std::int64_t min_hosts = 0;              ///< hosts that a job goes on with when others are lost; 0: it needs all
   std::int64_t hosts_port = 7788;
   double pipe_timeout = 900;  ///< seconds; SageMaker's Pipe
   std::string secret_file{};  ///< several hosts: its content is the job's secret; "": LOCKSTEP_JOB_SECRET, if it is set

@@ -26,6 +26,7 @@ std::string write_job_config(const JobConfig& config) {
                          {"local_rank", config.local_rank},
                          {"announced_ranks", config.announced_ranks},
                          {"status_file", config.status_file.string()},
+                         {"pages_file", config.pages_file.string()},
                          {"efa", config.efa},
                          {"terminal", config.terminal},
                          {"hyperparameters", to_json(config.hyperparameters)}};
@@ -54,6 +55,7 @@ JobConfig read_job_config(const std::string& text) {
     config.local_rank = read_int(document.at("local_rank"));
     config.announced_ranks = read_int(document.at("announced_ranks"));
     config.status_file = document.at("status_file").get<std::string>();
+    config.pages_file = document.at("pages_file").get<std::string>();
     config.efa = document.at("efa");
     config.terminal = document.at("terminal");
     config.hyperparameters = hyperparameters_from_json(document.at("hyperparameters"));

@@ -27,6 +27,7 @@ struct JobConfig {
   std::int64_t local_rank = -1;       ///< among the ranks of this host, as mpirun or srun says; -1 when it says nothing
   std::int64_t announced_ranks = 0;   ///< that mpirun or srun says it started; 0 when it says nothing
   std::filesystem::path status_file;  ///< of the launcher (RankStatus); "" when there is none of ours
+  std::filesystem::path pages_file;   ///< of the launcher (RankPages); "" when there is none of ours
   bool efa = false;                   ///< this host has EFA, and NCCL is to use it
   bool terminal = false;              ///< a person watches: progress lines may be redrawn
   Hyperparameters hyperparameters;

@@ -112,6 +112,10 @@ bool CheckIn::may_ask(const std::string& secret, const std::string& from, const 
                              [&](const std::string& host) { return std::ranges::count(resolve(host), from) > 0; });
 }
 
+void CheckIn::forget(const std::string& host) {
+  std::erase_if(come_, [&](const HostReport& report) { return name_of(report) == host; });
+}
+
 std::vector<std::string> CheckIn::missing() const {
   std::vector<std::string> names;
   for (const std::string& host : hosts_) {

@@ -59,6 +59,9 @@ class CheckIn {
   /// Of the leader: known when the first host has come.
   void set_interface(const std::string& name) { come_.front().interface_name = name; }
 
+  /// A host that is lost: another launcher may come in its name.
+  void forget(const std::string& host);
+
   bool complete() const { return missing().empty(); }
   std::vector<std::string> missing() const;
   /// Why hosts that are missing were refused the last time, by their names.

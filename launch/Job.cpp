@@ -278,6 +278,31 @@ Job gather_job(const JobEnvironment& environment, const JobArguments& arguments)
   return job;
 }
 
+namespace {
+
+// What ranks that are started anew go on from.
+void check_min_hosts(const Job& job) {
+  const std::int64_t fewest = job.config.hyperparameters.min_hosts;
+  if (fewest == 0) return;
+  const std::string name = "min_hosts=" + std::to_string(fewest);
+  if (std::cmp_greater(fewest, job.hosts.size())) {
+    throw InputError(name + ", and the job has " + std::to_string(job.hosts.size()) + " hosts");
+  }
+  if (job.launcher != Launcher::kConnection) {
+    throw InputError(name + " does nothing with launcher=ssh: run `lockstep train` on every host");
+  }
+  if (job.config.checkpoint_dir.empty()) {
+    throw InputError(name + " needs a checkpoint directory, from which a job goes on when hosts are lost");
+  }
+  if (!job.config.hyperparameters.sharded.empty()) {
+    throw InputError(name +
+                     ": each host has samples of its own (sharded), which are lost with it; give all hosts all "
+                     "files");
+  }
+}
+
+}  // namespace
+
 void check_job(Job& job) {
   std::vector<std::string> others;
   for (const auto& [name, where] : kNoHyperparameters) {
@@ -291,6 +316,7 @@ void check_job(Job& job) {
   choose_hosts(job);
   if (!job.takes_part) return;
   choose_sharded(job);
+  check_min_hosts(job);
   read_secret(job);
   const bool synthetic = job.config.hyperparameters.data == Data::kSynthetic;
   for (const auto& [name, path] : job.config.channels) {

@@ -23,6 +23,7 @@
 #include "job/HyperparameterTable.h"
 #include "launch/Efa.h"
 #include "launch/JobDocument.h"
+#include "launch/JobWatch.h"
 #include "launch/Leader.h"
 #include "launch/Member.h"
 #include "launch/MpiRun.h"
@@ -84,9 +85,14 @@ std::string interfaces_of(const std::vector<HostReport>& reports) {
   return join(std::vector(names.begin(), names.end()), ",");
 }
 
-JobConfig with_status_file(JobConfig config, const std::string& path) {
-  config.status_file = path;
+JobConfig with_files(JobConfig config, const RankStatusFile& status, const RankPages& pages) {
+  config.status_file = status.path();
+  config.pages_file = pages.path();
   return config;
+}
+
+Patience patience_of(const Hyperparameters& hyperparameters) {
+  return {.phase = hyperparameters.phase_timeout, .rare = hyperparameters.rare_phase_timeout};
 }
 
 /// One host's part in a job.
@@ -96,9 +102,11 @@ class JobLauncher {
       : launch_(launch),
         config_(launch.job.config),
         arguments_(arguments),
-        document_(with_status_file(config_, status_.path())),
+        pages_(static_cast<std::size_t>(launch.topology.hosts.front().ranks)),
+        document_(with_files(config_, status_, pages_)),
         mpirun_(std::move(mpirun)),
         preflight_(mpirun_, launch.topology.hosts.front(), node_names(launch.job)),
+        watch_(config_.host, pages_, patience_of(config_.hyperparameters), config_.output_data_dir / "hang.txt"),
         supervisor_(supervisor) {
     for (const std::string& note : preflight_.notes()) std::cout << "lockstep: " << note << std::endl;
   }
@@ -156,7 +164,13 @@ class JobLauncher {
                        ", the first of its hosts, not on " + config_.host);
     }
     start_mpirun(launch_.topology, "", variables(""));
-    const Ending ending = supervise(supervisor_, stopping());
+    const bool here = launch_.topology.hosts.size() == 1;  // by ssh, ranks elsewhere watch each other
+    const Ending ending = supervise(supervisor_, stopping(), [&] {
+      const auto standstill = here ? watch_.look() : std::nullopt;
+      if (!standstill) return;
+      const std::vector<int> ranks = ranks_to_describe(*standstill, watch_.all());
+      throw StandstillError(watch_.report(*standstill, watch_.details(ranks)));
+    });
     if (ending.never_listened) never_started();
     return outcome(ending.exit_code, ending.stopped_by, launch_.topology, "");
   }
@@ -165,17 +179,13 @@ class JobLauncher {
     Leader leader(supervisor_, meeting(), report(), [this] { return where(); });
     Outcome ended;
     try {
-      const std::vector<HostReport> reports = leader.gather();
-      Topology topology{.hosts = {}, .warnings = {}};
-      for (const HostReport& host : reports) topology.hosts.push_back(host.plan);
-      require_data_for(topology, config_.hyperparameters);
-      auto all = variables(reports.front().interface_name);
-      all[kRemoteStartSocket] = leader.socket_name();
-      start_mpirun(topology, interfaces_of(reports), all);
-      Stopper stopper(supervisor_, stopping());
-      leader.run(stopper);
-      if (stopper.never_listened()) never_started();
-      ended = outcome(supervisor_.exit_code(), stopper.requested(), topology, leader.failure_of_a_host());
+      std::optional<Outcome> outcome;
+      for (std::vector<HostReport> hosts = leader.gather(); !(outcome = train_on(leader, hosts));) {
+        supervisor_.end();
+        hosts = leader.regroup();
+        start_again();
+      }
+      ended = *outcome;
     } catch (const Error& error) {
       ended = {.code = error.exit_code(), .reason = error.what()};
     }
@@ -196,20 +206,53 @@ class JobLauncher {
     return {{"stage", stage == kStages.end() ? "unknown" : stage->second}, {"progress", progress}};
   }
 
+  // Nothing when the ranks are to be started again, on other hosts.
+  std::optional<Outcome> train_on(Leader& leader, const std::vector<HostReport>& reports) {
+    Topology topology{.hosts = {}, .warnings = {}};
+    for (const HostReport& host : reports) topology.hosts.push_back(host.plan);
+    require_data_for(topology, config_.hyperparameters);
+    auto all = variables(reports.front().interface_name);
+    all[kRemoteStartSocket] = leader.socket_name();
+    start_mpirun(topology, interfaces_of(reports), all);
+    Stopper stopper(supervisor_, stopping());
+    Stopping to_regroup = stopping();
+    to_regroup.seconds_to_listen_yet = to_regroup.seconds_to_listen;
+    Stopper regrouper(supervisor_, std::move(to_regroup));
+    try {
+      leader.run(stopper, regrouper, watch_);
+    } catch (const HostLostError&) {
+      if (config_.hyperparameters.min_hosts == 0 || stopper.requested()) throw;
+      return std::nullopt;
+    }
+    if (stopper.never_listened()) never_started();
+    if (leader.has_grown() && !stopper.requested() && status_.read() == RankStatus::kStopped) return std::nullopt;
+    return outcome(supervisor_.exit_code(), stopper.requested(), topology, leader.failure_of_a_host());
+  }
+
+  void start_again() {
+    status_.reset();
+    watch_.start_again();
+    messages_ = {};
+    remove_ending_files(config_.output_dir);
+  }
+
   Outcome follow() {
     Member member(supervisor_, meeting(), report());
     member.join();
     auto all = variables(member.interface_name());
     // As mpirun calls this host. Its system may call itself as the leader's does, and PMIx would take the two for one.
     all["PMIX_HOSTNAME"] = config_.host;
-    return member.run(
-        {.mpi_directory = mpirun_.directory, .variables = std::move(all), .output_dir = config_.output_dir});
+    return member.run({.mpi_directory = mpirun_.directory,
+                       .variables = std::move(all),
+                       .output_dir = config_.output_dir,
+                       .watch = watch_});
   }
 
   Meeting meeting() const {
     return {.hosts = launch_.job.hosts,
             .port = static_cast<int>(config_.hyperparameters.hosts_port),
             .timeout = std::chrono::seconds(std::llround(config_.hyperparameters.hosts_timeout)),
+            .fewest = static_cast<int>(config_.hyperparameters.min_hosts),
             .interface_name = launch_.job.network_interface};
   }
 
@@ -294,10 +337,12 @@ class JobLauncher {
   const JobConfig& config_;
   const std::vector<std::string>& arguments_;
   RankStatusFile status_;
+  RankPages pages_;
   JobDocument document_;
   MpiRun mpirun_;
   Preflight preflight_;
   MpirunMessages messages_;
+  JobWatch watch_;
   Supervisor& supervisor_;
 };
 

@@ -1,7 +1,10 @@
 #include "launch/Leader.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <utility>
 
 #include "common/Error.h"
@@ -16,10 +19,12 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds kLeadersTurn(100);
-constexpr seconds kToIntroduce(5);      // who connects must say by then who it is
-constexpr std::size_t kNewcomers = 64;  // at once; more are strangers
-constexpr seconds kToEnd(5);            // for daemons, after mpirun
-constexpr seconds kToLeave(2);          // for hosts, after the job
+constexpr seconds kToIntroduce(5);         // who connects must say by then who it is
+constexpr std::size_t kNewcomers = 64;     // at once; more are strangers
+constexpr seconds kToEnd(5);               // for daemons, after mpirun
+constexpr milliseconds kToDescribe(1500);  // for hosts, where ranks stand still
+constexpr seconds kToEndDaemons(15);       // for members, before ranks are started again
+constexpr seconds kToLeave(2);             // for hosts, after the job
 constexpr seconds kBetweenNotes(30);
 
 void say(const std::string& text) { std::cout << "lockstep: " << text << std::endl; }
@@ -38,6 +43,8 @@ struct Leader::Member {
   Connection connection;
   bool daemon_runs = false;
   std::string failure{};
+  bool ready = false;  ///< has ended what it had started, to start again
+  bool lost = false;
 };
 
 /// `lockstep remote-start`, which mpirun waits for as it would for ssh.
@@ -79,6 +86,7 @@ std::vector<HostReport> Leader::gather() {
     for (const int signal : wait()) throw StopError(signal);
     hear_newcomers();
     hear_members();
+    std::erase_if(members_, [](const auto& member) { return member->lost; });
     if (stop_) throw StopError(*stop_);
     const auto now = Clock::now();
     if (now >= start + meeting_.timeout) {
@@ -92,9 +100,55 @@ std::vector<HostReport> Leader::gather() {
       next_note = now + kBetweenNotes;
     }
   }
-  gathered_ = true;
+  gathered_ = meeting_.fewest == 0;
   newcomers_.clear();
   return check_in_.reports();
+}
+
+// What ran on a host that is lost is no longer ours to end.
+void Leader::end_daemons() {
+  agents_.clear();
+  for (const auto& member : members_) member->connection.send({{"type", "again"}});
+  const auto waits = [](const auto& member) { return !member->ready && !member->connection.closed(); };
+  for (const auto end = Clock::now() + kToEndDaemons; std::ranges::any_of(members_, waits) && Clock::now() < end;) {
+    for (const int signal : wait()) throw StopError(signal);
+    hear_members();
+  }
+  for (const auto& member : members_) {
+    if (!member->ready) lose(*member);
+    member->ready = false;
+    member->daemon_runs = false;
+    member->failure.clear();
+  }
+  std::erase_if(members_, [](const auto& member) { return member->lost; });
+}
+
+std::vector<HostReport> Leader::regroup() {
+  runs_ = false;
+  grown_ = false;
+  end_daemons();
+  const auto deadline = Clock::now() + meeting_.timeout;
+  while (std::cmp_less(members_.size() + 1, meeting_.fewest)) {
+    for (const int signal : wait()) throw StopError(signal);
+    hear_newcomers();
+    hear_members();
+    std::erase_if(members_, [](const auto& member) { return member->lost; });
+    if (stop_) throw StopError(*stop_);
+    if (Clock::now() < deadline) continue;
+    throw HostLostError("hosts are lost, and none has come in their place within " +
+                        std::to_string(meeting_.timeout.count()) + " s: " + join(check_in_.missing(), ", ") +
+                        "; min_hosts=" + std::to_string(meeting_.fewest));
+  }
+  say("goes on with " + std::to_string(members_.size() + 1) + " of " + std::to_string(meeting_.hosts.size()) +
+      " hosts");
+  return check_in_.reports();
+}
+
+void Leader::lose(Member& member) {
+  if (member.lost) return;
+  member.lost = true;
+  check_in_.forget(member.host);
+  say("host " + member.host + " is lost");
 }
 
 void Leader::hear_newcomers() {
@@ -124,11 +178,12 @@ bool Leader::hear(Newcomer& newcomer) {
       check_in_.set_interface(choose_interface(meeting_.interface_name, newcomer.connection.own_address()));
     members_.push_back(std::make_unique<Member>(Member{report->plan.name, std::move(newcomer.connection)}));
     say(report->plan.name + " is here");
+    grown_ |= runs_;
     return true;
   }
   newcomer.connection.send(
       {{"type", "refused"}, {"reason", admission.refusal}, {"again", admission.kind == Admission::Kind::kLater}});
-  if (admission.kind == Admission::Kind::kOtherJob) throw InputError(admission.refusal);
+  if (admission.kind == Admission::Kind::kOtherJob && meeting_.fewest == 0) throw InputError(admission.refusal);
   return true;
 }
 
@@ -160,6 +215,13 @@ void Leader::hear_members() {
       const std::string type = field<std::string>(message, "type", "");
       if (type == "stop") stop_ = field(message, "signal", 15);
       if (type == "stop" && field(message, "now", false)) stop_now_ = true;
+      if (type == "states" && watch_ != nullptr) watch_->heard(states_in(message));
+      if (type == "details") {
+        details_.push_back({.rank = field(message, "rank", 0),
+                            .stacks = field<std::string>(message, "stacks", ""),
+                            .collectives = field<std::string>(message, "collectives", "")});
+      }
+      member->ready |= type == "ready";
       if (type != "ended") continue;
       member->daemon_runs = false;
       member->failure = field<std::string>(message, "failure", "");
@@ -167,7 +229,10 @@ void Leader::hear_members() {
         if (agent->host == member->host) agent->connection.send({{"code", field(message, "code", 1)}});
       }
     }
-    if (member->connection.closed()) {
+    if (!member->connection.closed()) continue;
+    const bool news = !member->lost;
+    if (meeting_.fewest > 0) lose(*member);
+    if (news && (meeting_.fewest == 0 || runs_)) {
       throw HostLostError("host " + member->host + " is lost: the connection to its launcher has broken off");
     }
   }
@@ -191,14 +256,42 @@ void Leader::hear_agents() {
   std::erase_if(agents_, [](const auto& agent) { return agent->connection.closed(); });
 }
 
-void Leader::run(Stopper& stopper) {
+// Says all that can be learnt of it in a short time.
+void Leader::end_standstill(const Standstill& standstill) {
+  const std::vector<int> ranks = ranks_to_describe(standstill, watch_->all());
+  for (const auto& member : members_) member->connection.send({{"type", "describe"}, {"ranks", ranks}});
+  std::vector<RankDetails> details = watch_->details(ranks);
+  for (const auto end = Clock::now() + kToDescribe;
+       details.size() + details_.size() < ranks.size() && Clock::now() < end;) {
+    wait();
+    try {
+      hear_members();
+    } catch (const HostLostError&) {  // it has nothing to say, then
+      break;
+    }
+  }
+  std::ranges::move(details_, std::back_inserter(details));
+  std::ranges::sort(details, {}, &RankDetails::rank);
+  throw StandstillError(watch_->report(standstill, details));
+}
+
+void Leader::run(Stopper& stopper, Stopper& regrouper, JobWatch& watch) {
+  watch_ = &watch;
+  runs_ = true;
   Clock::time_point end;
   while (supervisor_.running() || (daemons_run() && Clock::now() < end)) {
     if (supervisor_.running()) end = Clock::now() + kToEnd;
     for (const int signal : wait()) stopper.signalled(signal);
     hear_newcomers();
     hear_agents();
+    if (grown_) {
+      regrouper.request(SIGUSR1);
+      regrouper.drive();
+    }
     hear_members();
+    if (supervisor_.running()) {
+      if (const auto standstill = watch.look()) end_standstill(*standstill);
+    }
     if (stop_) stopper.request(*stop_);
     if (std::exchange(stop_now_, false)) stopper.signalled(*stop_);
     stopper.drive();

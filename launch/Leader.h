@@ -10,6 +10,7 @@
 
 #include "launch/CheckIn.h"
 #include "launch/Connection.h"
+#include "launch/JobWatch.h"
 #include "launch/Supervisor.h"
 
 namespace lockstep {
@@ -25,6 +26,7 @@ struct Meeting {
   std::vector<std::string> hosts;  ///< in order; the first leads
   int port = 0;
   std::chrono::seconds timeout{0};
+  int fewest = 0;              ///< hosts with which a job goes on that has lost others; 0: it needs all
   std::string interface_name;  ///< that the job's configuration names, or ""
 };
 
@@ -32,7 +34,9 @@ struct Meeting {
 /// They hold their connections open all the time: one that closes is a host that is lost. Until the job ends, `lockstep
 /// status` may ask at the same port where it is.
 ///
-/// First `gather`, then `run`; then, or after an error of either, `dismiss`.
+/// First `gather`, then `run`; then, or after an error of either, `dismiss`. Where the meeting says so (`fewest`),
+/// hosts may also come while ranks run, in the place of lost ones: `has_grown`. After that, or when `run` has thrown
+/// HostLostError, `regroup` and `run` again.
 class Leader {
  public:
   /// Says where the job is, as an object with `stage` and `progress`.
@@ -46,12 +50,21 @@ class Leader {
   /// ones, after the meeting's timeout; InputError when a host was given another job; StopError after a signal.
   std::vector<HostReport> gather();
 
+  /// When the supervisor's command has ended: has the others end what they have started, and waits until the fewest
+  /// hosts are there. Their reports, in the order of hosts. Throws HostLostError after the meeting's timeout, StopError
+  /// after a signal.
+  std::vector<HostReport> regroup();
+  /// Whether a host has come since the ranks were started, which they should end for in good order.
+  bool has_grown() const { return grown_; }
+
   /// The name of the local socket for `lockstep remote-start`.
   const std::string& socket_name() const { return socket_name_; }
 
   /// Stays while the supervisor's command, mpirun, runs, and until the daemons on the other hosts have ended too.
-  /// Throws HostLostError when a host is lost.
-  void run(Stopper& stopper);
+  /// Throws HostLostError when a host is lost, and StandstillError, when all is said of it, where the ranks stand
+  /// still.
+  /// When a host has come meanwhile, `regrouper` is asked to stop the command.
+  void run(Stopper& stopper, Stopper& regrouper, JobWatch& watch);
 
   /// What a rank on another host has left as the reason of its failure, or "". After `run`.
   std::string failure_of_a_host() const;
@@ -70,6 +83,9 @@ class Leader {
   bool hear(Newcomer& newcomer);
   void answer(Newcomer& newcomer, const nlohmann::json& question);
   void hear_members();
+  void lose(Member& member);
+  void end_daemons();
+  [[noreturn]] void end_standstill(const Standstill& standstill);
   void hear_agents();
   Member* member(const std::string& host);
   bool daemons_run() const;
@@ -85,8 +101,12 @@ class Leader {
   std::vector<std::unique_ptr<Newcomer>> newcomers_;
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Agent>> agents_;
-  std::optional<int> stop_;  ///< a signal that another host's launcher got
-  bool stop_now_ = false;    ///< it got a second one
+  JobWatch* watch_ = nullptr;         ///< while the ranks run
+  std::vector<RankDetails> details_;  ///< that members have told
+  std::optional<int> stop_;           ///< a signal that another host's launcher got
+  bool stop_now_ = false;             ///< it got a second one
+  bool runs_ = false;                 ///< ranks were started
+  bool grown_ = false;                ///< and hosts have come since
 };
 
 }  // namespace lockstep

@@ -77,6 +77,15 @@ Outcome Member::run(const Daemon& daemon) {
     for (const auto& message : connection_->receive()) {
       const std::string type = field<std::string>(message, "type", "");
       if (type == "start") start(message, daemon);
+      if (type == "describe") describe(message, daemon.watch);
+      if (type == "again") {
+        supervisor_.end();
+        runs = false;
+        messages_ = {};
+        remove_ending_files(daemon.output_dir);
+        daemon.watch.start_again();
+        connection_->send({{"type", "ready"}});
+      }
       if (type == "end") {
         supervisor_.end();
         return {.code = field(message, "code", static_cast<int>(kExitInternal)),
@@ -87,8 +96,30 @@ Outcome Member::run(const Daemon& daemon) {
       throw HostLostError("the leader " + meeting_.hosts.front() +
                           " is lost: the connection to its launcher has broken off");
     }
+    if (supervisor_.running()) tell_states(daemon.watch);
     if (runs && !supervisor_.running()) report_end(daemon);
     runs = supervisor_.running();
+  }
+}
+
+void Member::tell_states(const JobWatch& watch) {
+  constexpr seconds kBetween(1);
+  constexpr std::size_t kAtOnce = 64;  // a message has its limit
+  if (Clock::now() < next_states_) return;
+  next_states_ = Clock::now() + kBetween;
+  const std::vector<RankState> own = watch.own();
+  for (std::size_t first = 0; first < own.size(); first += kAtOnce) {
+    connection_->send(states_message({own.begin() + first, own.begin() + std::min(own.size(), first + kAtOnce)}));
+  }
+}
+
+void Member::describe(const nlohmann::json& message, const JobWatch& watch) {
+  constexpr std::size_t kLongest = 20'000;
+  for (const RankDetails& each : watch.details(field(message, "ranks", std::vector<int>()))) {
+    connection_->send({{"type", "details"},
+                       {"rank", each.rank},
+                       {"stacks", each.stacks.substr(0, kLongest)},
+                       {"collectives", each.collectives.substr(0, kLongest)}});
   }
 }
 

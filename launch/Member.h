@@ -1,11 +1,13 @@
 // The launcher of a job's other hosts.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
 
 #include "launch/Connection.h"
+#include "launch/JobWatch.h"
 #include "launch/Leader.h"
 #include "launch/MpirunMessages.h"
 #include "launch/Supervisor.h"
@@ -37,6 +39,7 @@ class Member {
     std::string mpi_directory;                     ///< where OpenMPI's daemon is
     std::map<std::string, std::string> variables;  ///< for the ranks of this host
     std::filesystem::path output_dir;              ///< where a rank of this host may leave why it failed
+    JobWatch& watch;                               ///< over the ranks of this host
   };
 
   /// Stays until the leader says how the job ended. A signal to this process is handed on to the leader, which stops
@@ -47,12 +50,15 @@ class Member {
   std::optional<nlohmann::json> answer(std::chrono::steady_clock::time_point deadline);
   void start(const nlohmann::json& message, const Daemon& daemon);
   void report_end(const Daemon& daemon);
+  void tell_states(const JobWatch& watch);
+  void describe(const nlohmann::json& message, const JobWatch& watch);
 
   Supervisor& supervisor_;
   Meeting meeting_;
   HostReport own_;
   std::optional<Connection> connection_;
   MpirunMessages messages_;
+  std::chrono::steady_clock::time_point next_states_{};
 };
 
 }  // namespace lockstep

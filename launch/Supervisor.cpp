@@ -335,11 +335,12 @@ void Stopper::drive() {
   }
 }
 
-Ending supervise(Supervisor& supervisor, const Stopping& stopping) {
+Ending supervise(Supervisor& supervisor, const Stopping& stopping, const std::function<void()>& turn) {
   Stopper stopper(supervisor, stopping);
   while (supervisor.running()) {
     for (const int signal : supervisor.wait({}, std::chrono::milliseconds(100))) stopper.signalled(signal);
     stopper.drive();
+    if (supervisor.running()) turn();
   }
   supervisor.end();
   return {.exit_code = supervisor.exit_code(),

@@ -124,7 +124,9 @@ struct Ending {
   bool never_listened = false;    ///< see Stopper
 };
 
-/// Starts a command and stays until it has ended, stopping it after a signal to this process.
-Ending supervise(Supervisor& supervisor, const Stopping& stopping);
+/// Stays until the command that was started has ended, stopping it after a signal to this process. `turn` is called
+/// some times a second; what it throws ends the supervision, and the command still runs.
+Ending supervise(
+    Supervisor& supervisor, const Stopping& stopping, const std::function<void()>& turn = [] {});
 
 }  // namespace lockstep

@@ -1,15 +1,16 @@
 // The last collectives of a communicator, for whoever watches the rank.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
-#include "engine/collectives/CollectiveTypes.h"
+#include "watch/CollectiveTypes.h"
+#include "watch/RankPage.h"
 
 namespace lockstep {
 
@@ -28,12 +29,21 @@ struct CollectiveRecord {
 /// count is lowest is the one that the others wait for. Any thread may read while another one makes collectives.
 class CollectiveLog {
  public:
-  static constexpr std::size_t kKept = 64;
+  static constexpr std::size_t kKept = CollectiveTrack::kKept;
+
+  CollectiveLog();
+  /// Keeps them in `track`, which is empty and must outlive this, for other processes to read.
+  explicit CollectiveLog(CollectiveTrack& track) : track_(track) {}
 
   /// A collective begins. Returns its sequence number.
   std::uint64_t enter(Collective operation, std::size_t count, DataType type);
   /// It ends. Of a number that is kept no longer, nothing is noted.
   void leave(std::uint64_t sequence);
+  /// From here to there the caller does nothing but wait in it.
+  void begin_waiting(std::uint64_t sequence);
+  void end_waiting();
+  /// It has waited for the device.
+  void add_waited(std::chrono::nanoseconds time) { track_.waited += time.count(); }
 
   /// How many collectives have begun.
   std::uint64_t count() const;
@@ -43,11 +53,11 @@ class CollectiveLog {
   std::optional<CollectiveRecord> under_way() const;
 
  private:
-  CollectiveRecord& at(std::uint64_t sequence) { return records_[sequence % kKept]; }
+  CollectiveTrack::Place& at(std::uint64_t sequence) { return track_.places[sequence % kKept]; }
 
   mutable std::mutex mutex_;
-  std::uint64_t count_ = 0;
-  std::array<CollectiveRecord, kKept> records_;
+  std::unique_ptr<CollectiveTrack> own_{};  ///< none where another's is given
+  CollectiveTrack& track_;
 };
 
 }  // namespace lockstep

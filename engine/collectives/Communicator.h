@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/collectives/CollectiveLog.h"
-#include "engine/collectives/CollectiveTypes.h"
+#include "watch/CollectiveTypes.h"
 
 namespace lockstep {
 
@@ -51,6 +53,20 @@ class Communicator {
 
   /// What this rank has called. A captured step that is replayed makes no calls. Outlives the communicator.
   std::shared_ptr<const CollectiveLog> log() const { return log_; }
+  /// Has the log kept where other processes can read it: before any collective. `track` is empty and outlives all that
+  /// this communicator makes.
+  void keep_log_in(CollectiveTrack& track);
+
+  /// With what ranks compare each collective before they make it.
+  struct Comparison {
+    Communicator& by;                    ///< the same ranks, for the host's memory; may be the communicator itself
+    std::vector<std::string> names;      ///< of the ranks, for errors
+    std::function<std::string()> where;  ///< what an error ends with
+  };
+  /// From now on a collective whose kind, count or type is not the same on all ranks is an error that all of them raise
+  /// alike, before anything is moved. Costs a collective more for each, and what would overlap with computing waits.
+  void compare_by(Comparison comparison) { comparison_.emplace(std::move(comparison)); }
+  const std::optional<Comparison>& comparison() const { return comparison_; }
 
   /// Throws what has gone wrong between the ranks, if anything has. Does not wait.
   virtual void check() {}
@@ -81,9 +97,11 @@ class Communicator {
 
  private:
   template <typename Start>
-  std::unique_ptr<Work> logged(Collective operation, std::size_t count, DataType type, const Start& start);
+  auto logged(Collective operation, std::size_t count, DataType type, const Start& start);
+  void compare(Collective operation, std::size_t count, DataType type);
 
   std::shared_ptr<CollectiveLog> log_ = std::make_shared<CollectiveLog>();
+  std::optional<Comparison> comparison_;
 };
 
 }  // namespace lockstep

@@ -28,8 +28,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// What a connection carries: first who it is, and rank 0's answer; then, before its end, one of these.
+// What a connection carries: first who it is, and rank 0's answer; then beats; then, before its end, one of the rest.
 constexpr char kWelcome = 'w';
+constexpr char kBeat = 'b';    // then a line
 constexpr char kLeave = 'l';   // all is done
 constexpr char kReason = 'r';  // then the exit code as a byte, then why the job ends
 constexpr std::size_t kMaxMessage = 4096;
@@ -146,7 +147,11 @@ void say_last(int socket, std::initializer_list<char> head, const std::string& t
 }  // namespace
 
 PeerWatch::PeerWatch(Communicator& communicator, std::string host, Lost lost, std::chrono::milliseconds deadline)
-    : rank_(communicator.rank()), lost_(std::move(lost)), stop_(::eventfd(0, EFD_CLOEXEC)) {
+    : PeerWatch(communicator, std::move(host), std::move(lost), {}, deadline) {}
+
+PeerWatch::PeerWatch(Communicator& communicator, std::string host, Lost lost, Beats beats,
+                     std::chrono::milliseconds deadline)
+    : rank_(communicator.rank()), lost_(std::move(lost)), beats_(std::move(beats)), stop_(::eventfd(0, EFD_CLOEXEC)) {
   if (!stop_) throw SystemError(with_errno("cannot make an event"));
   hosts_ = communicator.all_gather(host);
   std::optional<std::pair<FileDescriptor, int>> listener;
@@ -231,8 +236,14 @@ void PeerWatch::admit(const FileDescriptor& listener, const std::string& token, 
 void PeerWatch::watch() {
   std::vector<pollfd> entries = {{.fd = stop_.get(), .events = POLLIN, .revents = 0}};
   for (const Peer& peer : peers_) entries.push_back({.fd = peer.socket.get(), .events = POLLIN, .revents = 0});
+  constexpr std::chrono::seconds kBetweenBeats(1);
+  auto next = Clock::now();
   for (;;) {
-    if (::poll(entries.data(), entries.size(), -1) < 0) continue;  // a signal
+    if (beats_.own && Clock::now() >= next) {
+      beat();
+      next = Clock::now() + kBetweenBeats;
+    }
+    if (::poll(entries.data(), entries.size(), beats_.own ? milliseconds_to(next) : -1) < 0) continue;  // a signal
     if (entries[0].revents != 0) return;
     for (std::size_t i = 0; i < peers_.size(); ++i) {
       if (entries[i + 1].revents == 0) continue;
@@ -241,10 +252,30 @@ void PeerWatch::watch() {
       if (count > 0 && peers_[i].said.size() < kMaxMessage) {
         peers_[i].said.append(part.data(), static_cast<std::size_t>(count));
       }
-      if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) continue;
+      const int error = count < 0 ? errno : 0;
+      hear_beats(peers_[i]);
+      if (count > 0 || error == EAGAIN || error == EINTR) continue;
       entries[i + 1].fd = -1;  // poll passes it over
-      heard_end(peers_[i], count < 0 ? errno : 0);
+      heard_end(peers_[i], error);
     }
+  }
+}
+
+// To whoever takes it: a rank that is stopped does not.
+void PeerWatch::beat() {
+  const std::string message = kBeat + beats_.own() + "\n";
+  for (Peer& peer : peers_) {
+    if (peer.unsent.empty()) peer.unsent = message;
+    const ssize_t sent = ::send(peer.socket.get(), peer.unsent.data(), peer.unsent.size(), MSG_NOSIGNAL);
+    if (sent > 0) peer.unsent.erase(0, static_cast<std::size_t>(sent));
+  }
+  if (beats_.turn) beats_.turn();
+}
+
+void PeerWatch::hear_beats(Peer& peer) {
+  for (std::size_t end; peer.said.starts_with(kBeat) && (end = peer.said.find('\n')) != std::string::npos;) {
+    if (beats_.heard) beats_.heard(peer.rank, peer.said.substr(1, end - 1));
+    peer.said.erase(0, end + 1);
   }
 }
 

@@ -30,11 +30,22 @@ class PeerWatch {
   /// Is called in the watch's thread, and must end this process.
   using Lost = std::function<void(const Loss& loss)>;
 
+  /// What ranks say to each other once a second: rank 0 hears all others, and those hear rank 0. Called in the watch's
+  /// thread.
+  struct Beats {
+    std::function<std::string()> own{};  ///< a line of at most 3,000 characters
+    std::function<void(int rank, const std::string& line)> heard{};
+    std::function<void()> turn{};  ///< after each second, when all have been sent
+  };
+
   static constexpr std::chrono::seconds kSilence{15};
 
   /// A collective, and the communicator is used by it only. `host` is this rank's, for messages. Takes `deadline` when
   /// some rank cannot reach rank 0, else no time.
   PeerWatch(Communicator& communicator, std::string host, Lost lost,
+            std::chrono::milliseconds deadline = std::chrono::seconds(5));
+  /// The same with beats.
+  PeerWatch(Communicator& communicator, std::string host, Lost lost, Beats beats,
             std::chrono::milliseconds deadline = std::chrono::seconds(5));
   PeerWatch(const PeerWatch&) = delete;
   PeerWatch& operator=(const PeerWatch&) = delete;
@@ -52,16 +63,20 @@ class PeerWatch {
     int rank = 0;
     FileDescriptor socket;
     std::string said{};
+    std::string unsent{};  ///< the rest of a beat
   };
   using Deadline = std::chrono::steady_clock::time_point;
 
   void admit(const FileDescriptor& listener, const std::string& token, std::size_t others, Deadline deadline);
   void watch();
+  void beat();
+  void hear_beats(Peer& peer);
   void heard_end(const Peer& peer, int error);
   std::string name_of(int rank) const { return "rank " + std::to_string(rank) + " on " + hosts_[rank]; }
 
   int rank_;
   Lost lost_;
+  Beats beats_;
   std::vector<std::string> hosts_;  ///< by rank
   std::vector<Peer> peers_;         ///< rank 0: all others; of the others: rank 0
   std::vector<int> unwatched_;

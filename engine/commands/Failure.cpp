@@ -9,6 +9,8 @@ namespace lockstep {
 
 namespace {
 
+bool tells_of_memory(const Error& error) { return dynamic_cast<const OutOfMemoryError*>(&error) != nullptr; }
+
 // An error of libtorch that nobody has classified is no bad input.
 Failure failure_of(const c10::Error& error, const std::string& context) {
   try {
@@ -16,7 +18,7 @@ Failure failure_of(const c10::Error& error, const std::string& context) {
   } catch (const InputError& unclassified) {
     return {.text = unclassified.what(), .code = kExitInternal};
   } catch (const Error& known) {
-    return {.text = known.what(), .code = known.exit_code()};
+    return {.text = known.what(), .code = known.exit_code(), .out_of_memory = tells_of_memory(known)};
   }
 }
 
@@ -33,9 +35,9 @@ Failure current_failure(const std::string& context, bool training_began) {
   } catch (const PeerError& error) {
     return {.text = error.what(), .code = code_of(error), .reach = Reach::kPeer};
   } catch (const Error& error) {
-    return {.text = error.what(), .code = code_of(error)};
+    return {.text = error.what(), .code = code_of(error), .out_of_memory = tells_of_memory(error)};
   } catch (const std::bad_alloc&) {
-    return {.text = OutOfMemoryError("an allocation failed").what(), .code = kExitRankFailed};
+    return {.text = OutOfMemoryError("an allocation failed").what(), .code = kExitRankFailed, .out_of_memory = true};
   } catch (const c10::Error& error) {
     return failure_of(error, context);
   } catch (const std::exception& error) {

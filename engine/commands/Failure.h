@@ -19,6 +19,7 @@ struct Failure {
   std::string text;
   ExitCode code = kExitInternal;
   Reach reach = Reach::kThisRank;
+  bool out_of_memory = false;
 };
 
 /// Of the exception that is being handled: call it in a catch block. `context` comes before the text of an error of

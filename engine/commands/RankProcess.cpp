@@ -1,5 +1,8 @@
 #include "engine/commands/RankProcess.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -8,14 +11,20 @@
 
 #include "common/FailureFile.h"
 #include "common/Text.h"
+#include "engine/commands/MemoryTable.h"
 #include "engine/report/Console.h"
 #include "engine/report/MetricsFile.h"
+#include "watch/NativeStacks.h"
+#include "watch/RankState.h"
+#include "watch/Standstill.h"
 
 namespace lockstep {
 
 namespace {
 
-constexpr std::chrono::seconds kForTheWatch(1);
+// Until whoever watches has put together what all ranks know of a collective that has failed.
+constexpr std::chrono::seconds kForTheWatch(4);
+constexpr std::chrono::seconds kToAbort(2);
 
 // Whether a launcher of ours watches the ranks, and stops them.
 bool is_launched(const JobConfig& config) { return !config.status_file.empty(); }
@@ -34,6 +43,19 @@ MpiMode mode_of(const JobConfig& config, const MpiSession& mpi) {
   return config.gpus > 0 ? MpiMode::kInline
                          : choose_mpi_mode(static_cast<int>(config.cores), mpi.place().ranks_on_host,
                                            static_cast<int>(config.threads));
+}
+
+RankPages pages_of(const JobConfig& config) {
+  auto launchers = RankPages::open(config.pages_file);
+  if (launchers && config.local_rank >= 0 && std::cmp_less(config.local_rank, launchers->size())) {
+    return std::move(*launchers);
+  }
+  return RankPages(1);
+}
+
+std::size_t page_index(const RankPages& pages, const JobConfig& config) {
+  const bool launchers = config.local_rank >= 0 && std::cmp_less(config.local_rank, pages.size());
+  return launchers ? static_cast<std::size_t>(config.local_rank) : 0;
 }
 
 /// The sinks of this program: a new one is added here.
@@ -55,9 +77,17 @@ void report_failure(const JobConfig& config, const std::string& message) {
 RankProcess::RankProcess(const JobConfig& config, const StopSignal& stop)
     : config_(config),
       stop_(stop),
+      pages_(pages_of(config)),
+      page_(pages_[page_index(pages_, config)]),
+      position_(&page_),
       alarm_(std::in_place, std::chrono::duration<double>(config.hyperparameters.hosts_timeout),
              [&config] { give_up(config); }),
       communicator_(mpi_, mode_of(config, mpi_)) {
+  communicator_.keep_log_in(page_.host);
+  answer_with_stacks(page_);
+  position_.enter(Phase::kStart);
+  page_.rank = communicator_.rank();
+  page_.pid = ::getpid();
   if (communicator_.rank() == 0) add_sinks(config, events_);
 }
 
@@ -77,23 +107,52 @@ int RankProcess::run() {
 
 void RankProcess::meet() {
   // By ssh, only the ranks of the launcher's own host know of it.
-  launched_ = communicator_.all_gather(is_launched(config_) ? "1" : "0").front() == "1";
-  if (!launched_) watch_each_other();
+  const std::vector<std::string> launched = communicator_.all_gather(is_launched(config_) ? "1" : "0");
+  launched_ = launched.front() == "1";
+  if (std::ranges::count(launched, "0") > 0) watch_each_other();
+  if (config_.hyperparameters.check_collectives) compare_collectives();
   alarm_.reset();
   report(RankStatus::kListening);
 }
 
 void RankProcess::watch_each_other() {
-  watch_.emplace(communicator_, config_.host, [this](const PeerWatch::Loss& loss) {
-    if (loss.to_tell) std::fprintf(stderr, "lockstep: error: %s\n", loss.reason.c_str());
-    write_failure_file(config_.output_dir, loss.reason);
-    std::_Exit(loss.exit_code);
-  });
+  watchdog_.emplace(
+      communicator_, pages_, page_index(pages_, config_), config_.host,
+      Patience{.phase = config_.hyperparameters.phase_timeout, .rare = config_.hyperparameters.rare_phase_timeout},
+      config_.output_data_dir / "hang.txt", [this](const std::string& reason) { end_standstill(reason); });
+  watch_.emplace(
+      communicator_, config_.host,
+      [this](const PeerWatch::Loss& loss) {
+        if (loss.to_tell) std::fprintf(stderr, "lockstep: error: %s\n", loss.reason.c_str());
+        write_failure_file(config_.output_dir, loss.reason);
+        watchdog_->kill_stopped();
+        std::_Exit(loss.exit_code);
+      },
+      watchdog_->beats());
   if (communicator_.rank() > 0 || watch_->unwatched().empty()) return;
   events_.note({.text = std::to_string(watch_->unwatched().size()) +
                         " ranks cannot connect to rank 0 by TCP; if one of them is killed, the others may wait for it "
                         "for ever",
                 .warning = true});
+}
+
+// In the watch's thread, while others may be in MPI: that they wait there is why it is called.
+void RankProcess::end_standstill(const std::string& reason) {
+  report_failure(config_, reason);
+  watch_->tell(reason, kExitRankFailed);
+  watchdog_->kill_stopped();
+  // Of a rank that is stopped on another host only what has started the ranks can be told.
+  const Alarm late(kToAbort, [] { std::_Exit(kExitRankFailed); });
+  communicator_.abort(kExitRankFailed);
+}
+
+std::string RankProcess::where() const { return " (" + place_of(state_of(page_, config_.host)) + ")"; }
+
+void RankProcess::compare_collectives() {
+  std::vector<std::string> names = communicator_.all_gather(config_.host);
+  for (std::size_t rank = 0; rank < names.size(); ++rank)
+    names[rank] = "rank " + std::to_string(rank) + " on " + names[rank];
+  communicator_.compare_by({.by = communicator_, .names = std::move(names), .where = [this] { return where(); }});
 }
 
 // Else each rank would train the whole job and write the same artifacts.
@@ -107,13 +166,17 @@ bool RankProcess::all_are_here() {
 }
 
 int RankProcess::train() {
-  device_.emplace(config_, mpi_.place(), communicator_, events_);
-  session_.emplace(config_, device_->context(), stop_.token(), events_);
+  device_.emplace(config_, mpi_.place(), communicator_, page_.device, events_);
+  if (Communicator* const own = device_->own_communicator(); own && communicator_.comparison()) {
+    own->compare_by(*communicator_.comparison());
+  }
+  session_.emplace(config_, device_->context(position_), stop_.token(), events_);
   session_->prepare();
   training_began_ = true;
   const SessionOutcome outcome = session_->run();
   const int code = conclude(outcome);
   communicator_.barrier();
+  position_.enter(Phase::kDone);
   if (outcome.kept) report(outcome.stopped ? RankStatus::kStopped : RankStatus::kEnded);
   return code;
 }
@@ -141,8 +204,26 @@ int RankProcess::fail(const Failure& failure) {
     return failure.code;
   }
   // What has befallen the peer says more than what MPI or NCCL says of it.
-  if (failure.reach == Reach::kPeer && watch_) std::this_thread::sleep_for(kForTheWatch);
-  return end_all(failure.text, failure.code);
+  if (failure.reach == Reach::kPeer) {
+    position_.collective_failed(failure.text);
+    std::this_thread::sleep_for(kForTheWatch);
+  }
+  return end_all(failure.out_of_memory ? failure.text + memory() : failure.text, failure.code);
+}
+
+// Whoever asks has little of it.
+std::string RankProcess::memory() const {
+  try {
+    const auto device = device_ ? &device_->context(position_).device : nullptr;
+    return memory_table({.by_training = session_ ? session_->memory() : std::nullopt,
+                         .most = device ? device->peak_memory() : 0,
+                         .device = device ? device->description() : config_.host,
+                         .on_gpu = config_.gpus > 0,
+                         .ranks_on_host = mpi_.ranks_on_this_host(),
+                         .samples_at_once = config_.hyperparameters.micro_batch_size});
+  } catch (const std::exception&) {
+    return "";
+  }
 }
 
 int RankProcess::end_all(const std::string& why, int code) {

@@ -11,11 +11,14 @@
 #include "engine/collectives/MpiSession.h"
 #include "engine/collectives/PeerWatch.h"
 #include "engine/commands/Failure.h"
+#include "engine/commands/RankWatchdog.h"
 #include "engine/commands/StopSignal.h"
 #include "engine/report/EventSinks.h"
 #include "engine/session/RankDevice.h"
 #include "engine/session/TrainingSession.h"
 #include "job/JobConfig.h"
+#include "watch/RankPage.h"
+#include "watch/RankPosition.h"
 
 namespace lockstep {
 
@@ -35,20 +38,28 @@ class RankProcess {
  private:
   void meet();
   void watch_each_other();
+  void compare_collectives();
   bool all_are_here();
   int train();
   int conclude(const SessionOutcome& outcome);
   int fail(const Failure& failure);
   int end_all(const std::string& why, int code);
+  [[noreturn]] void end_standstill(const std::string& reason);
+  std::string where() const;
+  std::string memory() const;
   void report(RankStatus status) const;
 
   const JobConfig& config_;
   const StopSignal& stop_;
+  RankPages pages_;  ///< the launcher's for all ranks of this host, or a single one
+  RankPage& page_;   ///< this rank's
+  RankPosition position_;
   std::optional<Alarm> alarm_;  ///< until all ranks have met
   MpiSession mpi_;
   MpiCommunicator communicator_;
-  std::optional<PeerWatch> watch_;  ///< where no launcher of ours watches the ranks
-  bool launched_ = false;           ///< one does
+  std::optional<RankWatchdog> watchdog_;  ///< where no launcher of ours watches the ranks
+  std::optional<PeerWatch> watch_;        ///< the same
+  bool launched_ = false;                 ///< one does
   EventSinks events_;
   // These two outlive an error: a rank that fails alone must end the others before it waits for its GPU, or for them to
   // leave theirs.

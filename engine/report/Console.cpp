@@ -98,6 +98,11 @@ void Console::checkpoint_saved(const CheckpointSaved& event) {
   }
 }
 
+void Console::straggler(const Straggler& event) {
+  print_line(format("WARNING: rank %d on %s is slow: for a step it needs %.1f times what the median rank does",
+                    event.rank, event.host.c_str(), event.factor));
+}
+
 void Console::note(const Note& event) { print_line((event.warning ? "WARNING: " : "") + event.text); }
 
 void Console::run_ended(const RunEnded& event) {

@@ -21,6 +21,7 @@ class Console : public EventSink {
   void step_done(const StepDone& event) override;
   void evaluated(const Evaluated& event) override;
   void checkpoint_saved(const CheckpointSaved& event) override;
+  void straggler(const Straggler& event) override;
   void note(const Note& event) override;
   void run_ended(const RunEnded& event) override;
   /// Ends the line of progress: what failed is said on standard error, by whoever ends the process.

@@ -20,6 +20,7 @@ class EventSink {
   virtual void step_done(const StepDone& /*event*/) {}
   virtual void evaluated(const Evaluated& /*event*/) {}
   virtual void checkpoint_saved(const CheckpointSaved& /*event*/) {}
+  virtual void straggler(const Straggler& /*event*/) {}
   virtual void note(const Note& /*event*/) {}
   virtual void run_ended(const RunEnded& /*event*/) {}
   /// Told of what rank 0 learns itself: an error that another rank meets alone may end the process without a word.

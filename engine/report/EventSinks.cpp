@@ -22,6 +22,10 @@ void EventSinks::checkpoint_saved(const CheckpointSaved& event) {
   for (const auto& sink : sinks_) sink->checkpoint_saved(event);
 }
 
+void EventSinks::straggler(const Straggler& event) {
+  for (const auto& sink : sinks_) sink->straggler(event);
+}
+
 void EventSinks::note(const Note& event) {
   for (const auto& sink : sinks_) sink->note(event);
 }

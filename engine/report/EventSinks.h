@@ -17,6 +17,7 @@ class EventSinks : public EventSink {
   void step_done(const StepDone& event) override;
   void evaluated(const Evaluated& event) override;
   void checkpoint_saved(const CheckpointSaved& event) override;
+  void straggler(const Straggler& event) override;
   void note(const Note& event) override;
   void run_ended(const RunEnded& event) override;
   void run_failed(const RunFailed& event) override;

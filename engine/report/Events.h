@@ -90,6 +90,14 @@ struct CheckpointSaved {
   std::vector<std::string> not_pruned{};  ///< older ones that could not be removed, unless that was said before
 };
 
+/// A rank is slow: the others wait for it in every step.
+struct Straggler {
+  int rank = 0;
+  std::string host{};
+  double factor = 0;  ///< its own work for a step, in that of the median rank
+  std::int64_t global_step = 0;
+};
+
 /// Something worth a line.
 struct Note {
   std::string text{};

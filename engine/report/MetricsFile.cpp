@@ -83,6 +83,14 @@ void MetricsFile::evaluated(const Evaluated& event) {
 
 void MetricsFile::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.seconds); }
 
+void MetricsFile::straggler(const Straggler& event) {
+  write({{"event", "straggler"},
+         {"rank", event.rank},
+         {"host", event.host},
+         {"factor", json_number(event.factor)},
+         {"step", event.global_step}});
+}
+
 void MetricsFile::run_ended(const RunEnded& event) {
   json line = metrics_line("final", event.epochs, event.state_step, metrics_of(event), event.tables);
   line["step_seconds"] = object_of(step_seconds_);

@@ -29,6 +29,7 @@ class MetricsFile : public EventSink {
   void run_started(const RunStarted& event) override;
   void step_done(const StepDone& event) override;
   void evaluated(const Evaluated& event) override;
+  void straggler(const Straggler& event) override;
   void checkpoint_saved(const CheckpointSaved& event) override;
   void run_ended(const RunEnded& event) override;
 

@@ -19,7 +19,7 @@
 namespace lockstep {
 
 RankDevice::RankDevice(const JobConfig& config, const RankPlace& place, Communicator& host,
-                       [[maybe_unused]] EventSink& events)
+                       [[maybe_unused]] CollectiveTrack& track, [[maybe_unused]] EventSink& events)
     : host_(host), hosts_(place.hosts), host_number_(place.first_rank_on_host) {
   if (config.gpus == 0) {
     device_ = std::make_unique<CpuDevice>(static_cast<int>(config.threads));
@@ -45,6 +45,7 @@ RankDevice::RankDevice(const JobConfig& config, const RankPlace& place, Communic
   std::optional<NcclLog> log;
   if (place.hosts > 1) log.emplace();
   communicator_ = std::make_unique<NcclCommunicator>(api, host, index, current_stream());
+  communicator_->keep_log_in(track);
   if (!log) return;
   const NcclNetwork network = read_nccl_network(log->take().value_or(""));
   for (const std::string& line : agree_on_network(host, network, config.efa && !config.hyperparameters.allow_tcp)) {

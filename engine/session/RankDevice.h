@@ -17,16 +17,21 @@ class RankDevice {
  public:
   /// A collective of `host`, which must outlive this. Throws CollectiveError on all ranks when one of them cannot use
   /// its GPU, or two have the same. On rank 0, tells `events` how NCCL reaches other hosts.
-  RankDevice(const JobConfig& config, const RankPlace& place, Communicator& host, EventSink& events);
+  /// `track`: where collectives of the device's memory are noted.
+  RankDevice(const JobConfig& config, const RankPlace& place, Communicator& host, CollectiveTrack& track,
+             EventSink& events);
 
-  /// Lives as long as this.
-  RankContext context() const {
+  /// Lives as long as this. `position`: where this rank says what it is doing.
+  RankContext context(const RankPosition& position) const {
     return {.device = *device_,
             .communicator = communicator_ ? *communicator_ : host_,
             .host = host_,
             .hosts = hosts_,
-            .host_number = host_number_};
+            .host_number = host_number_,
+            .position = position};
   }
+  /// For the memory of the device, where that is not `host`; else null.
+  Communicator* own_communicator() const { return communicator_.get(); }
 
  private:
   Communicator& host_;

@@ -138,6 +138,11 @@ void TrainingSession::announce() {
 
 SessionOutcome TrainingSession::train() {
   const TrainingResult result = trainer_->run();
+  context_.position.enter(Phase::kArtifacts);
+  const StopRequested next_batch = [this] {
+    context_.position.enter(Phase::kArtifacts);
+    return stop_.requested();
+  };
   Metrics metrics;
   Tables tables;
   if (result.evaluation) {
@@ -150,11 +155,11 @@ SessionOutcome TrainingSession::train() {
   const std::vector<std::filesystem::path> artifacts =
       export_artifacts(config_, *job_, result, metrics, late, context_);
   if (!result.stopped) {
-    const auto test = evaluate_test(options(), *job_, result.program, *trainer_, context_, stop_.requested, events_);
+    const auto test = evaluate_test(options(), *job_, result.program, *trainer_, context_, next_batch, events_);
     if (test) std::ranges::copy(test->metrics(job_->data.test), std::back_inserter(metrics));
     if (test) std::ranges::copy(test->tables(job_->data.test), std::back_inserter(tables));
     trainer_->beside(
-        [&] { predictions = write_predictions(config_, *job_, result.program, context_, stop_.requested, events_); });
+        [&] { predictions = write_predictions(config_, *job_, result.program, context_, next_batch, events_); });
   }
   const SessionOutcome outcome = {.stopped = result.stopped,
                                   .kept = !result.stopped || result.saved || !options().export_formats.empty(),

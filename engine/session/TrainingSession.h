@@ -46,6 +46,9 @@ class TrainingSession {
   /// ended; or, as `prepare` does, that it has failed.
   SessionOutcome run();
 
+  /// What training holds of this rank's memory; nothing before it holds any.
+  std::optional<MemoryUse> memory() const { return trainer_ ? std::optional(trainer_->memory()) : std::nullopt; }
+
  private:
   const Hyperparameters& options() const { return config_.hyperparameters; }
   template <typename Work>

@@ -40,7 +40,8 @@ StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& ob
             {.clip_norm = hyperparameters.clip_norm,
              .loss_scale = initial_loss_scale(hyperparameters),
              .capture = captures(hyperparameters, context),
-             .average = model.average()}),
+             .average = model.average(),
+             .position = context.position}),
       // A loss scale must be known before its step.
       in_flight_(context.device.asynchronous() && !step_.loss_scale() ? kStepsInFlight : 0) {}
 

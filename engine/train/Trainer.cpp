@@ -91,6 +91,7 @@ std::optional<Snapshot> Trainer::take_snapshot() {
 }
 
 void Trainer::save_checkpoint() {
+  const PhaseScope saves(context_.position, Phase::kCheckpoint);
   checkpoints_.save(progress_.global_step, evaluation_.step(), [this] {
     require_finite_state();
     steps_.drain();
@@ -103,6 +104,7 @@ bool Trainer::is_over() const {
 }
 
 TrainingResult Trainer::run() {
+  context_.position.enter(Phase::kBetweenSteps);
   checkpoints_.begin();
   const LoaderPosition& position = progress_.position;
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
@@ -219,6 +221,9 @@ void Trainer::start_step(Prefetcher& inputs) {
                           .global_step = progress_.global_step + 1,
                           .batch_size = batch_size,
                           .learning_rate = learning_rate};
+  const auto start = Clock::now();
+  const double waited = context_.position.seconds_waited();
+  context_.position.begin_step(static_cast<std::uint64_t>(progress_.global_step) + 1);
   steps_.start(inputs,
                {.batch_size = batch_size,
                 .global_step = progress_.global_step,
@@ -229,6 +234,8 @@ void Trainer::start_step(Prefetcher& inputs) {
                         static_cast<std::int64_t>(batches.micro_batches(step, context_.host.rank()).size()),
                 .full = full},
                about);
+  const double seconds = seconds_since(start);
+  context_.position.end_step(seconds - (context_.position.seconds_waited() - waited), seconds);
   ++progress_.global_step;
   ++progress_.position.step;
   progress_.trained_samples += batch_size;
@@ -266,6 +273,10 @@ void Trainer::finish_step() {
   if (steps_.loss_scale()) done.loss_scale = steps_.loss_scale()->value();
   done.when = Clock::now();
   surroundings_.events.step_done(done);
+  if (const auto slow = context_.position.slow_rank()) {
+    surroundings_.events.straggler(
+        {.rank = slow->rank, .host = slow->host, .factor = slow->factor, .global_step = done.global_step});
+  }
 }
 
 void Trainer::report_capture_failure() {
@@ -283,6 +294,7 @@ void Trainer::require_finite_state() {
 }
 
 void Trainer::evaluate(double samples_per_second) {
+  const PhaseScope evaluates(context_.position, Phase::kEvaluation);
   model_.average_statistics();
   require_finite_state();
   const std::int64_t step = progress_.global_step;
@@ -292,7 +304,12 @@ void Trainer::evaluate(double samples_per_second) {
   if (std::isfinite(train_loss)) told.train_loss = train_loss;
   if (!evaluation_.channel().empty()) {
     std::optional<Evaluation> evaluation;
-    steps_.beside([&] { evaluation = evaluation_.evaluate(surroundings_.stop_requested); });
+    // Each batch is progress.
+    const StopRequested next_batch = [this] {
+      context_.position.enter(Phase::kEvaluation);
+      return surroundings_.stop_requested();
+    };
+    steps_.beside([&] { evaluation = evaluation_.evaluate(next_batch); });
     if (!evaluation) {
       progress_.stopped = true;
       return;

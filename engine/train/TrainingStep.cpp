@@ -52,7 +52,9 @@ void TrainingStep::start(BatchSource& inputs, const Step& step) {
     run(inputs, step);
     started_.push_back({.global_step = step.global_step, .loss_scale = scale, .seconds = {}, .state = state_.read()});
     clock_.skip();
+    options_.position.enter(Phase::kData);
     inputs.prefetch();
+    options_.position.enter(Phase::kBetweenSteps);
     clock_.ends(&StepSeconds::data_wait);
     started_.back().seconds = clock_.seconds();
   });
@@ -68,7 +70,9 @@ void TrainingStep::drain() {
 
 void TrainingStep::run(BatchSource& inputs, const Step& step) {
   clock_.start();
+  options_.position.enter(Phase::kData);
   Batch batch = inputs.next();
+  options_.position.enter(Phase::kForward);
   clock_.ends(&StepSeconds::data_wait);
   if (options_.capture && step.full) {
     computation_.seed(step.global_step, 0);
@@ -87,6 +91,7 @@ void TrainingStep::run(BatchSource& inputs, const Step& step) {
       beside([&] { accumulate(batch, step); });
     }
     if (batch.last_of_step) break;
+    options_.position.enter(Phase::kData);
     inputs.prefetch();
     batch = inputs.next();
     clock_.ends(&StepSeconds::data_wait);
@@ -103,10 +108,12 @@ void TrainingStep::begin() {
 
 // Adds a micro-batch's part to the gradients and to the riders.
 void TrainingStep::accumulate(const Batch& batch, const Step& step) {
+  options_.position.enter(Phase::kForward);
   const StepComputation::Share share = computation_.forward(batch, step.batch_size);
   parameters_.riders().select(0, kLoss).add_(share.loss);
   add_weight(share);
   clock_.ends(&StepSeconds::forward);
+  options_.position.enter(Phase::kBackward);
   try {
     computation_.backward(state_scale_, batch.last_of_step ? &reducer_ : nullptr);
   } catch (const c10::Error& error) {
@@ -127,10 +134,12 @@ void TrainingStep::add_weight(const StepComputation::Share& share) {
 }
 
 void TrainingStep::update() {
+  options_.position.enter(Phase::kReduction);
   computation_.end_step(reducer_);
   reducer_.finish();
   state_riders_.copy_(parameters_.riders());
   clock_.ends(&StepSeconds::reduction_wait);
+  options_.position.enter(Phase::kOptimizer);
   State* state = state_.data();
   // Also without clipping: what is not finite must not reach parameters that a checkpoint will hold.
   parameters_.find_gradient_norm(&state->norm);
@@ -153,7 +162,10 @@ TrainingStep::Result TrainingStep::finish() {
   started_.pop_front();
   PhaseClock clock;
   if (device_.asynchronous()) clock.start();
-  letting_go_on_error([&] { communicator_.await([&] { return started.state.arrived(); }); });
+  letting_go_on_error([&] {
+    const PhaseScope waits(options_.position, Phase::kDevice);
+    communicator_.await([&] { return started.state.arrived(); });
+  });
   if (device_.asynchronous()) clock.ends(&StepSeconds::device_wait);
   started.seconds += clock.seconds();
   const State state = started.state.wait().front();

@@ -20,6 +20,7 @@
 #include "engine/train/PhaseClock.h"
 #include "engine/train/Riders.h"
 #include "engine/train/StepComputation.h"
+#include "watch/RankPosition.h"
 
 namespace lockstep {
 
@@ -45,6 +46,7 @@ class TrainingStep {
     std::optional<LossScale> loss_scale{};
     bool capture = false;
     WeightAverage* average = nullptr;  ///< of the parameters, updated behind the optimizer; nullptr: there is none
+    RankPosition position{};           ///< where this rank says what it is doing
   };
   struct Step {
     std::int64_t batch_size = 0;  ///< over all ranks

@@ -178,6 +178,18 @@ TEST(CheckIn, KnowsWhoIsMissing) {
   EXPECT_EQ(check_in.reports()[2].plan.name, "algo-10");
 }
 
+TEST(CheckIn, ALostHostMayComeAgain) {
+  CheckIn check_in({"algo-1", "algo-2"}, report("algo-1"));
+  const auto come = [&] { return check_in.admit(report("algo-2"), "10.0.0.2", resolves_to({"10.0.0.2"})).kind; };
+  EXPECT_EQ(come(), Kind::kAdmitted);
+  EXPECT_EQ(come(), Kind::kLater);
+  check_in.forget("algo-2");
+  EXPECT_EQ(check_in.missing(), Words{"algo-2"});
+  EXPECT_EQ(check_in.reports().size(), 1);
+  EXPECT_EQ(come(), Kind::kAdmitted);
+  EXPECT_TRUE(check_in.complete());
+}
+
 TEST(CheckIn, StrangersChangeNothingAndAnotherJobEndsThisOne) {
   CheckIn check_in({"algo-1", "algo-2"}, report("algo-1"));
   const auto expect = [&](const HostReport& from, const std::string& address, Kind kind, const std::string& text) {

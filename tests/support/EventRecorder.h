@@ -28,6 +28,10 @@ class EventRecorder : public EventSink {
     checkpoints.push_back(event);
     order.emplace_back("saved");
   }
+  void straggler(const Straggler& event) override {
+    stragglers.push_back(event);
+    order.emplace_back("straggler");
+  }
   void note(const Note& event) override {
     notes.push_back(event);
     order.emplace_back("note");
@@ -54,6 +58,7 @@ class EventRecorder : public EventSink {
   std::vector<StepDone> steps;
   std::vector<Evaluated> evaluations;
   std::vector<CheckpointSaved> checkpoints;
+  std::vector<Straggler> stragglers;
   std::vector<Note> notes;
   std::vector<RunEnded> ended;
   std::vector<RunFailed> failed;

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <new>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "common/Error.h"
 #include "engine/collectives/MpiCommunicator.h"
@@ -101,6 +104,64 @@ TEST_F(AgreementTest, OtherExceptionsAreFailuresToo) {
   EXPECT_EQ(exit_code([] { throw std::bad_alloc(); }), kExitRankFailed);
   EXPECT_EQ(exit_code([] { throw InternalError(""); }), kExitInternal);
 }
+
+class ComparedCollectivesTest : public testing::TestWithParam<MpiMode> {
+ protected:
+  ComparedCollectivesTest() {
+    std::vector<std::string> names;
+    for (int rank = 0; rank < communicator_.size(); ++rank) names.push_back("rank " + std::to_string(rank) + " on a");
+    communicator_.compare_by({.by = communicator_, .names = names, .where = [] { return " (phase backward)"; }});
+  }
+  std::string error_of(const std::function<void()>& collective) {
+    try {
+      collective();
+    } catch (const CollectiveError& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  MpiCommunicator communicator_{mpi_session(), GetParam()};
+  int size_ = communicator_.size();
+  int rank_ = communicator_.rank();
+  bool odd_ = rank_ == size_ - 1 && size_ > 1;
+  std::vector<float> values_ = std::vector<float>(64, 1);
+};
+
+TEST_P(ComparedCollectivesTest, EqualOnesAreMade) {
+  communicator_.all_reduce(values_.data(), 8, DataType::kFloat32, ReduceOp::kSum)->wait();
+  EXPECT_EQ(values_[7], static_cast<float>(size_));
+  communicator_.barrier();
+  EXPECT_EQ(communicator_.all_gather(std::to_string(rank_)).back(), std::to_string(size_ - 1));
+}
+
+TEST_P(ComparedCollectivesTest, TheRankThatDiffersIsNamedOnAll) {
+  const std::string other = "rank " + std::to_string(size_ - 1) + " on a makes collective 1 (";
+  const std::string size = error_of(
+      [&] { communicator_.all_reduce(values_.data(), odd_ ? 7 : 8, DataType::kFloat32, ReduceOp::kSum)->wait(); });
+  if (size_ == 1) {
+    EXPECT_EQ(size, "");
+    return;
+  }
+  // Of two, none is most: both are named.
+  if (size_ > 2) {
+    EXPECT_TRUE(size.starts_with(other + "all_reduce of 7 float32), and ")) << size;
+  }
+  EXPECT_NE(size.find("all_reduce of 7 float32"), std::string::npos) << size;
+  EXPECT_NE(size.find("all_reduce of 8 float32"), std::string::npos) << size;
+  EXPECT_TRUE(size.ends_with(" (phase backward)"));
+  const std::string type = error_of([&] {
+    communicator_.all_reduce(values_.data(), 4, odd_ ? DataType::kFloat64 : DataType::kFloat32, ReduceOp::kSum)->wait();
+  });
+  EXPECT_NE(type.find("all_reduce of 4 float64"), std::string::npos) << type;
+  const std::string kind = error_of([&] {
+    odd_ ? communicator_.barrier() : communicator_.broadcast(values_.data(), 4, DataType::kFloat32, 0)->wait();
+  });
+  EXPECT_NE(kind.find("(barrier)"), std::string::npos) << kind;
+  communicator_.all_reduce(values_.data(), 8, DataType::kFloat32, ReduceOp::kSum)->wait();  // all are in step again
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, ComparedCollectivesTest, testing::Values(MpiMode::kInline, MpiMode::kBackground));
 
 }  // namespace
 }  // namespace lockstep

@@ -49,6 +49,9 @@ TEST(Failure, OnceTrainingHasBegunNothingIsBadInput) {
 TEST(Failure, ErrorsOfLibtorchAreClassified) {
   const Failure memory = failure_of(torch_error("DefaultCPUAllocator: can't allocate memory"));
   EXPECT_EQ(memory.code, kExitRankFailed);
+  EXPECT_TRUE(memory.out_of_memory);
+  EXPECT_TRUE(failure_of(OutOfMemoryError("no more")).out_of_memory);
+  EXPECT_FALSE(failure_of(torch_error("shapes do not match")).out_of_memory);
   EXPECT_NE(memory.text.find("training failed: "), std::string::npos) << memory.text;
   EXPECT_EQ(failure_of(torch_error("CUDA error: an illegal memory access was encountered")).code, kExitRankFailed);
   EXPECT_EQ(failure_of(torch_error("shapes do not match")).code, kExitInternal);
@@ -56,6 +59,7 @@ TEST(Failure, ErrorsOfLibtorchAreClassified) {
 
 TEST(Failure, WhatNobodyClassifiedIsInternal) {
   EXPECT_EQ(failure_of(std::bad_alloc()).code, kExitRankFailed);
+  EXPECT_TRUE(failure_of(std::bad_alloc()).out_of_memory);
   EXPECT_EQ(failure_of(std::runtime_error("?")).code, kExitInternal);
   EXPECT_EQ(failure_of(std::runtime_error("?")).text, "?");
 }

@@ -1,4 +1,4 @@
-#include "engine/collectives/CollectiveTypes.h"
+#include "watch/CollectiveTypes.h"
 
 #include "common/Error.h"
 

@@ -1,0 +1,116 @@
+#include "launch/JobWatch.h"
+
+#include <algorithm>
+#include <iostream>
+#include <iterator>
+#include <utility>
+
+#include "common/Error.h"
+#include "common/File.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::chrono::milliseconds kBetweenLooks(500);
+// What is heard of other hosts is as old as this at most.
+constexpr std::chrono::milliseconds kUntilAllHaveTold(1200);
+
+double seconds_from(std::chrono::steady_clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+}  // namespace
+
+JobWatch::JobWatch(std::string host, const RankPages& pages, Patience patience, std::filesystem::path report_file)
+    : host_(std::move(host)), pages_(pages), patience_(patience), report_file_(std::move(report_file)) {}
+
+std::vector<RankState> JobWatch::own() const {
+  std::vector<RankState> ranks;
+  for (std::size_t i = 0; i < pages_.size(); ++i) {
+    if (pages_[i].pid != 0) ranks.push_back(state_of(pages_[i], host_));
+  }
+  return ranks;
+}
+
+std::vector<RankDetails> JobWatch::details(std::span<const int> ranks) const {
+  std::vector<RankDetails> all;
+  for (std::size_t i = 0; i < pages_.size(); ++i) {
+    RankPage& page = pages_[i];
+    if (page.pid != 0 && std::ranges::count(ranks, page.rank.load()) > 0) all.push_back(details_of(page));
+  }
+  return all;
+}
+
+void JobWatch::start_again() {
+  pages_.clear();
+  others_.clear();
+  all_.clear();
+  stragglers_ = {};
+  failed_since_.reset();
+}
+
+void JobWatch::heard(const std::vector<RankState>& ranks) {
+  for (const RankState& rank : ranks) others_[rank.rank] = {.state = rank, .when = Clock::now()};
+}
+
+std::optional<Standstill> JobWatch::look() {
+  const auto now = Clock::now();
+  if (now < next_look_) return std::nullopt;
+  next_look_ = now + kBetweenLooks;
+  all_ = own();
+  for (const auto& [number, heard] : others_) {
+    RankState state = heard.state;
+    const double since = seconds_from(now - heard.when);
+    state.phase_seconds += since;
+    if (state.collective) state.collective->seconds += since;
+    all_.push_back(std::move(state));
+  }
+  std::ranges::sort(all_, {}, &RankState::rank);
+  name_slow_ranks();
+  if (auto failed = find_failed_collective(all_)) {
+    if (!failed_since_) failed_since_ = now;
+    return now < *failed_since_ + kUntilAllHaveTold ? std::nullopt : std::move(failed);
+  }
+  return find_standstill(all_, patience_);
+}
+
+void JobWatch::name_slow_ranks() {
+  for (const SlowRank& slow : stragglers_.look(all_)) {
+    for (std::size_t i = 0; i < pages_.size(); ++i) {
+      if (pages_[i].pid != 0 && pages_[i].rank == 0) tell(pages_[i], slow);
+    }
+  }
+}
+
+std::string JobWatch::report(const Standstill& standstill, std::span<const RankDetails> details) const {
+  std::cerr << "lockstep: where the ranks are:\n" << table_of(standstill, all_);
+  for (const RankDetails& each : details) std::cerr << "threads of rank " << each.rank << ":\n" << each.stacks;
+  std::cerr << std::flush;
+  try {
+    std::filesystem::create_directories(report_file_.parent_path());
+    OutputFile file(report_file_);
+    file.write(report_of(standstill, all_, details));
+    file.close();
+    std::cerr << "lockstep: all of it, and the last collectives, are in " << report_file_.string() << std::endl;
+  } catch (const std::exception& error) {
+    std::cerr << "lockstep: " << error.what() << std::endl;
+  }
+  return standstill.text;
+}
+
+nlohmann::json states_message(std::span<const RankState> ranks) {
+  nlohmann::json states = nlohmann::json::array();
+  for (const RankState& rank : ranks) states.push_back(rank.to_json());
+  return {{"type", "states"}, {"states", std::move(states)}};
+}
+
+std::vector<RankState> states_in(const nlohmann::json& message) {
+  std::vector<RankState> ranks;
+  const auto states = message.find("states");
+  if (states == message.end() || !states->is_array()) return ranks;
+  for (const nlohmann::json& each : *states) {
+    if (auto state = RankState::from_json(each)) ranks.push_back(std::move(*state));
+  }
+  return ranks;
+}
+
+}  // namespace lockstep
