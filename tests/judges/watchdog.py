@@ -1,0 +1,141 @@
+"""A job whose ranks wait in vain ends in time and says for whom; one that is only slow goes on. On one host: under `lockstep train` and
+under mpirun alone; tests/hosts/hangs.py has two hosts, tests/hosts/slurm.py has srun."""
+
+import os
+import pathlib
+import re
+import signal
+import time
+
+import common
+from stalling import JOB, LATE, PHASE, RARE, Running, arguments, fault, says
+
+SOAK = "LOCKSTEP_SOAK" in os.environ
+
+
+def launched(directory, environment=None, ranks=2, **changes):
+    return Running(directory, [common.BIN / "lockstep", *arguments(directory, ranks_per_host=ranks, **changes)], environment)
+
+
+def bare(directory, environment=None, ranks=2, **changes):
+    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+    return Running(directory, ["mpirun", *root, "--oversubscribe", "-np", ranks, common.BIN / "lockstep", *arguments(directory, **changes)],
+                   environment)
+
+
+def ranks_of(job):
+    """pids, by rank."""
+    found = {}
+    for pid in common.running_with(job.directory):
+        try:
+            if not os.readlink(f"/proc/{pid}/exe").endswith("lockstep-rank"):
+                continue
+            environment = open(f"/proc/{pid}/environ", "rb").read().split(b"\0")
+        except OSError:
+            continue
+        found[int(next(word.split(b"=")[1] for word in environment if word.startswith(b"PMIX_RANK=")))] = int(pid)
+    return found
+
+
+def in_time(job, start):
+    """The job has ended not later than it may after it has found that it stands still, however busy this machine is."""
+    still = max(PHASE, float(re.search(r"stands still for ([\d.]+) s", job.failure()).group(1)))
+    assert time.monotonic() - start < still + LATE, job.output()
+
+
+STARTS = (launched, bare)
+
+
+def each(starts):
+    for start in starts:
+        with common.temporary_directory() as directory:
+            marked = {"LOCKSTEP_TEST_DIRECTORY": directory}  # by which its ranks are found
+            yield directory, lambda environment=None, **changes: start(
+                pathlib.Path(directory), {**marked, **(environment or {})}, **changes)
+
+
+def a_rank_that_is_stopped():
+    for directory, start in each(STARTS):
+        for rank in (1, 0) if SOAK else (1,):
+            job = start()
+            job.wait_for("epoch=")
+            ranks = ranks_of(job)
+            os.kill(ranks[rank], signal.SIGSTOP)
+            start_of_it = time.monotonic()
+            assert job.ends(60) == 3, job.output()
+            in_time(job, start_of_it)
+            says(job.failure(), f"rank {rank} on ", f"(pid {ranks[rank]}, stopped) stands still for")
+            assert "rank  host" in job.output() and f"threads of rank {rank}:" in job.output(), job.output()
+            report = job.report()
+            assert "lockstep::Trainer::" in report and "last collectives of rank 0:" in report and "last collectives of rank 1:" in report, report
+            assert not any(os.path.exists(f"/proc/{pid}") for pid in ranks.values())
+
+
+def a_rank_that_spins_in_its_loader():
+    for directory, start in each(STARTS):
+        job = start(fault(directory, "read_spin", 1, at=400))
+        job.wait_for("epoch=")
+        assert job.ends(30 + PHASE + LATE) == 3, job.output()
+        says(job.failure(), "rank 1 on ", "phase data")
+        assert "before_read" in job.report(), job.report()  # the function in which it spins
+
+
+def a_rank_that_skips_a_collective():
+    """With three ranks it is the odd one."""
+    for directory, start in each(STARTS if SOAK else STARTS[:1]):
+        job = start(fault(directory, "reduce_skip", 1, at=30), ranks=3)
+        assert job.ends(40 + PHASE + LATE) != 0, job.output()
+        says(job.failure(), "rank 1 on ")
+
+
+def a_rank_that_reduces_another_size():
+    for directory, start in each(STARTS if SOAK else STARTS[1:]):
+        job = start(fault(directory, "reduce_short", 1, at=30))
+        assert job.ends(40 + PHASE + LATE) != 0, job.output()
+        says(job.failure())
+
+
+def a_rank_that_leaves_without_a_word():
+    for directory, start in each(STARTS):
+        job = start(fault(directory, "reduce_leave", 1, at=30))
+        assert job.ends(30 + PHASE + LATE) != 0, job.output()
+        assert "rank 1" in job.failure(), job.failure()
+
+
+def what_is_slow_trips_nothing():
+    """A first step, an evaluation and a checkpoint, each longer than a phase may take."""
+    slow = {"read_sleep first step": dict(kind="read_sleep", at=25, milliseconds=1000 * (PHASE + 2)),
+            "read_sleep evaluation": dict(kind="read_sleep", at=20, file="/validation/inputs", milliseconds=1000 * (PHASE + 2)),
+            "sync_sleep": dict(kind="sync_sleep", at=2, milliseconds=1000 * (PHASE + 2))}
+    for name, what in slow.items():
+        with common.temporary_directory() as directory:
+            directory = pathlib.Path(directory)
+            job = launched(directory, fault(directory, rank=0, **what), epochs=4, eval_every=1, checkpoint_dir=directory / "checkpoints")
+            assert job.ends(60) == 0, f"{name}: {job.output()}"
+            assert not job.failure() and "stands still" not in job.output()
+
+
+def a_slow_rank_is_named():
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        job = launched(directory, fault(directory, "read_sleep", 1, milliseconds=10), epochs=20, batch_size=8, eval_every=1000)
+        assert job.ends(60) == 0, job.output()
+        assert "WARNING: rank 1 on " in job.output() and "is slow: for a step it needs" in job.output(), job.output()
+        (event, *_) = common.metrics(directory, "straggler")
+        assert event["rank"] == 1 and event["host"] and event["factor"] > 1.5 and event["step"] > 20, event
+
+
+def ranks_that_compare_collectives_train_the_same():
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        common.write_channel(directory / "data", *common.images(64))
+        found = [common.train(directory / str(check), {"train": directory / "data"}, ranks=2, model="mlp", epochs=1, batch_size=16,
+                              check_collectives=check)[1] for check in ("true", "false")]
+        assert all((found[0][name] == found[1][name]).all() for name in found[0])
+
+
+if __name__ == "__main__":
+    assert JOB["rare_phase_timeout"] == f"{RARE}s"
+    common.main(a_rank_that_is_stopped, a_rank_that_spins_in_its_loader, a_rank_that_skips_a_collective, a_rank_that_reduces_another_size,
+                a_rank_that_leaves_without_a_word, what_is_slow_trips_nothing, a_slow_rank_is_named,
+                ranks_that_compare_collectives_train_the_same)
