@@ -54,6 +54,21 @@ Formats Formats::builtin() {
   return formats;
 }
 
+namespace {
+
+// What is said of columns, and of no file, is said of the channel.
+std::unique_ptr<Dataset> open_as(const Format& format, const ChannelFiles& channel) {
+  try {
+    return format.open(channel);
+  } catch (const InputError& error) {
+    const std::string text = error.what();
+    if (text.find(channel.directory.string()) != std::string::npos) throw;
+    throw InputError(channel.origin() + ": " + text);
+  }
+}
+
+}  // namespace
+
 OpenedChannel Formats::open(const fs::path& directory, const ChannelOptions& options) const {
   ChannelFiles channel = list_channel(directory);
   channel.options = options;
@@ -96,7 +111,7 @@ OpenedChannel Formats::open(const fs::path& directory, const ChannelOptions& opt
   }
   auto& [format, files] = *recognised.begin();
   channel.files = std::move(files);
-  return {.dataset = formats_[format].open(channel),
+  return {.dataset = open_as(formats_[format], channel),
           .format = formats_[format].name,
           .files = channel.files.size(),
           .without_index = !formats_[format].keeps_index,

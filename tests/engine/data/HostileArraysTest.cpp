@@ -65,5 +65,40 @@ TEST(HostileArrays, AreRefusedOrRead) {
   EXPECT_GT(results.refused, count / 4);
 }
 
+// Wherever a file ends too early, what remains is read, or the message says of which file. A large one is cut at some
+// places only.
+TEST(HostileArrays, EveryCutIsReadOrNamed) {
+  const TemporaryDirectory directory;
+  const std::vector<HostileFile> all = hostile_files();
+  std::vector<std::pair<std::size_t, std::size_t>> cuts;  // of a file, its first bytes
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::size_t step = soaking() ? 1 : 1 + all[i].bytes.size() / 150;
+    for (std::size_t bytes = 0; bytes < all[i].bytes.size(); bytes += step) cuts.emplace_back(i, bytes);
+  }
+  const auto run = [&](int i) {
+    const auto [number, bytes] = cuts[static_cast<std::size_t>(i)];
+    const HostileFile& file = all[number];
+    const auto channel = directory / std::to_string(number);
+    std::filesystem::create_directories((channel / file.file).parent_path());
+    if (file.beside[0] != '\0') std::ofstream(channel / file.beside, std::ios::binary) << file.bytes_beside;
+    std::ofstream(channel / file.file, std::ios::binary) << file.framed(file.bytes.substr(0, bytes));
+    try {
+      read_hostile_channel(channel, i % 2);
+    } catch (const InternalError&) {
+      throw;
+    } catch (const Error& error) {
+      if (std::string(error.what()).find(channel.string()) != std::string::npos) throw;
+      throw InternalError(std::string("it does not say where: ") + error.what());
+    }
+  };
+  const auto describe = [&](int i) {
+    const auto [number, bytes] = cuts[static_cast<std::size_t>(i)];
+    return std::string(all[number].file) + " cut at byte " + std::to_string(bytes);
+  };
+  const CaseResults results = run_hostile_cases(static_cast<int>(cuts.size()), run, describe);
+  for (const std::string& failure : results.failures) ADD_FAILURE() << failure;
+  EXPECT_GT(results.refused, static_cast<int>(cuts.size()) / 2);
+}
+
 }  // namespace
 }  // namespace lockstep

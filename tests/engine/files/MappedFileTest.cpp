@@ -65,7 +65,7 @@ TEST_F(Mapped, AFileThatIsCutIsAnErrorNotASignal) {
   EXPECT_EQ(bytes_of(file, 9'000, 10), content_.substr(9'000, 10));
   std::filesystem::resize_file(path_, 4096);
   for (int i = 0; i < 3; ++i) {
-    EXPECT_ERROR(bytes_of(file, 9'000, 10), InputError, path_.string() + " is truncated: it ends at byte 4096");
+    EXPECT_ERROR(bytes_of(file, 9'000, 10), InputError, path_.string() + " is truncated");
     EXPECT_EQ(bytes_of(file, 10, 10), content_.substr(10, 10));
   }
 }
