@@ -5,6 +5,7 @@
 #include "engine/data/Padding.h"
 #include "engine/data/images/ImageMaker.h"
 #include "engine/data/records/RecordValues.h"
+#include "engine/data/table/TableColumns.h"
 
 namespace lockstep {
 
@@ -26,7 +27,9 @@ void MessageDecoder::decode_all(std::string_view record, std::span<std::byte* co
       return;
     }
     if (fields[i] == nullptr || i >= values_) return;
-    if (images_[i]) {
+    if (spec_.fields[i].reading.as_text()) {
+      write_text(spec_.fields[i], text_of(value), fields[i]);
+    } else if (images_[i]) {
       const std::vector<std::int64_t>& sizes = spec_.fields[i].sizes;
       const ImageMaker maker({static_cast<int>(sizes[0]), sizes[1], sizes[2]}, crop_);
       maker.make(bytes_of(value), draw, sample, fields[i]);
@@ -39,6 +42,8 @@ void MessageDecoder::decode_all(std::string_view record, std::span<std::byte* co
     if (found[i]) continue;
     if (spec_.fields[i].reading.pad.length > 0) {
       write_padded(spec_.fields[i], nullptr, 0, fields[i], mask_place(i, fields));
+    } else if (fields[i] != nullptr && spec_.fields[i].reading.as_text() && spec_.fields[i].reading.fill) {
+      write_missing(spec_.fields[i], fields[i]);
     } else if (fields[i] != nullptr) {
       throw InputError("it has no " + in_quotes(spec_.fields[i].name) + ", which other records have");
     }

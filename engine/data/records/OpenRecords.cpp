@@ -13,6 +13,8 @@
 #include "engine/data/SampledDigest.h"
 #include "engine/data/records/MessageDecoder.h"
 #include "engine/data/records/RecordFields.h"
+#include "engine/data/records/RecordValues.h"
+#include "engine/data/table/TableColumns.h"
 
 namespace lockstep {
 
@@ -45,6 +47,49 @@ RecordFields look_at(std::span<const RandomAccessFile> files, const RecordIndex&
     }
   }
   return fields;
+}
+
+Field& field_named(std::vector<Field>& fields, const std::string& name) {
+  return *std::ranges::find(fields, name, &Field::name);
+}
+
+// The categories of the fields that are read as texts and not hashed: all records say what they are.
+void find_categories(std::span<const RandomAccessFile> files, const RecordIndex& index, const RecordForm& form,
+                     bool may_be_bad, std::vector<Field>& fields) {
+  std::vector<std::string> names;
+  for (const Field& field : fields) {
+    if (field.reading.as_text() && field.reading.hash_buckets == 0) names.push_back(field.name);
+  }
+  if (names.empty()) return;
+  FieldDescriptions described;
+  for (const std::string& name : names) {
+    described[name] = {
+        {.columns = {name}, .type = FieldPart::Type::kText, .fill = field_named(fields, name).reading.fill}};
+  }
+  TableColumns texts(names, nullptr, described);
+  std::vector<std::byte> bytes;
+  for (std::int64_t i = 0; i < index.size(); ++i) {
+    const RecordIndex::Place place = index.place(i);
+    bytes.resize(place.length);
+    files[place.file].read_at(place.offset, bytes);
+    texts.begin_row();
+    try {
+      if (place.damage != nullptr) throw InputError(*place.damage);
+      form.visit({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, [&](const RecordValue& value) {
+        const auto name = std::ranges::find(names, value.name);
+        if (name != names.end()) texts.text(static_cast<std::size_t>(name - names.begin()), text_of(value));
+      });
+    } catch (const InputError& error) {
+      texts.undo_row();
+      if (may_be_bad) continue;  // whoever leaves them out counts them
+      throw InputError(record_place(files[place.file].name(), place.record, place.offset) + ": " + error.what());
+    }
+  }
+  for (Field& found : texts.fields("")) {
+    Field& field = field_named(fields, found.name);
+    field.categories = std::move(found.categories);
+    field.bound = found.bound;
+  }
 }
 
 }  // namespace
@@ -90,6 +135,7 @@ std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_p
   const RecordFields found = look_at(files, index, *form, channel.options, digest);
   std::vector<Field> fields = found.fields(channel.origin(), channel.options.like);
   std::vector<bool> images = found.images(fields);
+  if (channel.options.like == nullptr) find_categories(files, index, *form, channel.options.most_bad > 0, fields);
   std::uint64_t bytes = 0;
   for (const RandomAccessFile& file : files) bytes += file.size();
   for (std::size_t i = 0; i < fields.size(); ++i) fields[i].large = images[i] || bytes > kMostInMemory;

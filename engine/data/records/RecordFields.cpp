@@ -14,15 +14,12 @@
 namespace lockstep {
 
 RecordFields::RecordFields(std::optional<ImageShape> image, const FieldDescriptions& described)
-    : image_(std::move(image)), readings_(column_readings(described)) {
-  for (const auto& [column, reading] : readings_) {
-    if (!reading.as_text()) continue;
-    throw InputError("field description of " + in_quotes(column) +
-                     ": type=text and hash are for tables (CSV, JSON lines, Parquet, Arrow), not for records");
-  }
-}
+    : image_(std::move(image)), readings_(column_readings(described)) {}
 
 void RecordFields::look_at(const RecordValue& value) {
+  const auto described = readings_.find(std::string(value.name));
+  const ColumnReading reading = described == readings_.end() ? ColumnReading() : described->second;
+  if (reading.as_text()) return look_at_text(value, reading);
   const auto place = found_.find(value.name);
   const bool first = place == found_.end();
   const bool bytes = value.type == ElementType::kUint8;
@@ -30,8 +27,6 @@ void RecordFields::look_at(const RecordValue& value) {
   const bool image = bytes && EncodedImage::begins(bytes_of(value));
   if (image && !image_) image_ = shape_of_image(bytes_of(value));
   std::vector<std::int64_t> sizes = image ? image_->sizes() : sizes_of(value);
-  const auto described = readings_.find(std::string(value.name));
-  const ColumnReading reading = described == readings_.end() ? ColumnReading() : described->second;
   if (reading.pad.length > 0) {
     if (bytes) throw InputError(in_quotes(value.name) + " holds bytes; what is padded are lists of numbers");
     sizes = {reading.pad.length};
@@ -47,6 +42,13 @@ void RecordFields::look_at(const RecordValue& value) {
   if (!first) return;
   found.image = image;
   found.field = {.name = std::string(value.name), .type = value.type, .sizes = std::move(sizes), .reading = reading};
+}
+
+void RecordFields::look_at_text(const RecordValue& value, const ColumnReading& reading) {
+  (void)text_of(value);
+  Field field{.name = std::string(value.name), .type = ElementType::kInt64, .reading = reading};
+  field.bound = reading.hash_buckets;
+  found_.try_emplace(std::string(value.name), Found{.field = std::move(field)});
 }
 
 std::vector<bool> RecordFields::images(const std::vector<Field>& fields) const {
@@ -69,6 +71,10 @@ std::vector<Field> RecordFields::fields(const std::string& origin, const SampleS
     } else {
       fields.push_back(found.field);
       fields.back().origin = origin;
+      if (like != nullptr && found.field.reading.as_text()) {
+        fields.back().categories = like->fields[*like->find(name)].categories;
+        fields.back().bound = like->fields[*like->find(name)].bound;
+      }
     }
   }
   if (fields.empty()) {

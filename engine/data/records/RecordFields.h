@@ -16,11 +16,11 @@ namespace lockstep {
 ///
 /// Numbers are a field with the type and the sizes that they have where they come first. Bytes are one, uint8, when
 /// they are equally many in all records that were shown, or encoded images in all of them (EncodedImage); other texts
-/// and images are passed over.
+/// and images are passed over, unless they are described as texts: those are int64, without categories yet.
 class RecordFields {
  public:
-  /// `image`: what images are made; nothing: as large as the first is. `described`: fields that say of which values the
-  /// lists are padded; whatever else they say of reading, records know nothing of.
+  /// `image`: what images are made; nothing: as large as the first is. `described`: fields that say which values are
+  /// read as texts, and of which the lists are padded; of numbers that may be missing, records know nothing.
   RecordFields(std::optional<ImageShape> image, const FieldDescriptions& described);
 
   /// Throws InputError, naming the value.
@@ -38,6 +38,8 @@ class RecordFields {
     bool image = false;
     std::string passed_over{};  ///< why; "" for what is a field
   };
+  void look_at_text(const RecordValue& value, const ColumnReading& reading);
+
   std::optional<ImageShape> image_;
   std::map<std::string, ColumnReading> readings_;
   std::map<std::string, Found, std::less<>> found_;

@@ -97,6 +97,20 @@ void write_sparse(const Field& field, const RecordValue& value, std::byte* out) 
   }
 }
 
+/// How many texts a value of bytes has, and the last of them.
+struct Texts {
+  std::size_t count = 0;
+  std::string_view last{};
+};
+
+Texts texts_of(const RecordValue& value) {
+  Texts texts;
+  for (WireReader reader(value.list); reader.next();) {
+    if (reader.field() == kValues) texts = {.count = texts.count + 1, .last = reader.bytes()};
+  }
+  return texts;
+}
+
 [[noreturn]] void refuse(const Field& field, const std::string& found) {
   throw InputError(in_quotes(field.name) + " is " + found + "; expected " + to_string(field.type) + " [" +
                    join(field.sizes, ", ") + "], as other records have it");
@@ -105,14 +119,22 @@ void write_sparse(const Field& field, const RecordValue& value, std::byte* out) 
 }  // namespace
 
 std::string_view bytes_of(const RecordValue& value) {
-  std::string_view found;
-  int texts = 0;
-  for (WireReader reader(value.list); reader.next();) {
-    if (reader.field() != kValues) continue;
-    found = reader.bytes();
-    ++texts;
+  const auto [texts, last] = texts_of(value);
+  return texts == 1 ? last : std::string_view();
+}
+
+std::string text_of(const RecordValue& value) {
+  if (is_real(value.type)) throw InputError(called(value) + " holds real numbers, and is to be read as texts");
+  std::int64_t integer = 0;
+  const bool bytes = value.type == ElementType::kUint8;
+  const auto [texts, last] = bytes ? texts_of(value) : Texts();
+  const std::size_t count =
+      bytes ? texts : read_numbers<std::int64_t>(value.list, kValues, reinterpret_cast<std::byte*>(&integer), 1);
+  if (count != 1) {
+    throw InputError(called(value) + " holds " + std::to_string(count) + " values; expected one, to be read as a text");
   }
-  return texts == 1 ? found : std::string_view();
+  if (value.type == ElementType::kInt32) integer = static_cast<std::int32_t>(integer);
+  return bytes ? std::string(last) : std::to_string(integer);
 }
 
 std::vector<std::int64_t> sizes_of(const RecordValue& value) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,10 @@ std::vector<std::int64_t> sizes_of(const RecordValue& value);
 
 /// The bytes of a value of bytes; nothing unless there is one text of them.
 std::string_view bytes_of(const RecordValue& value);
+
+/// A value that is read as a text: its one text of bytes, or its one integer in digits. Throws InputError, naming the
+/// value, for real numbers, and for none or several.
+std::string text_of(const RecordValue& value);
 
 /// Writes a list of numbers as `field`, which is padded, has it: to `out` and to its mask, either of which may be null.
 /// Throws InputError, naming the value, for another type, and for a list that is too long.

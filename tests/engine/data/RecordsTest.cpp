@@ -22,6 +22,7 @@
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestArrays.h"
 #include "tests/support/TestImages.h"
+#include "tests/support/TestReads.h"
 #include "tests/support/TestRecords.h"
 
 namespace lockstep {
@@ -580,6 +581,60 @@ TEST(WireReader, NumbersComeInPieces) {
       EXPECT_EQ(found[i], i < std::min<std::size_t>(most, 5) ? static_cast<float>(i + 1) : -1);
   }
   EXPECT_ERROR(read_numbers<std::int64_t>(message, 1, nullptr, 0), InputError, "no list of numbers");
+}
+
+FieldDescriptions texts_of(const std::string& column, std::int64_t buckets = 0, const char* fill = nullptr) {
+  FieldPart part{.columns = {column}, .type = FieldPart::Type::kText, .hash_buckets = buckets};
+  if (fill != nullptr) part.fill = Fill{.value = fill};
+  return {{"x", {std::move(part)}}};
+}
+
+TEST_F(Records, TextsAreCategoriesOrHashedWhereTheyAreDescribed) {
+  std::string file;
+  const std::vector<std::string> kinds = {"dog", "cat", "dog", "\xc3\xa4"};
+  for (std::size_t i = 0; i < 40; ++i) {
+    const std::string kind = i == 25 ? "rare" : kinds[i % kinds.size()];  // in no record that is looked at first
+    file += tf_record(
+        example(feature("kind", std::vector{kind}) + feature("zip", Integers{static_cast<std::int64_t>(i % 3) - 1})));
+  }
+  write("data.tfrecord", file);
+  const auto categories = open({.fields = texts_of("kind")});
+  EXPECT_EQ(field(*categories, "kind").categories, (std::vector<std::string>{"cat", "dog", "rare", "\xc3\xa4"}));
+  EXPECT_EQ(field(*categories, "kind").bound, 4);
+  const Integers numbers = all<std::int64_t>(*categories, "kind");
+  EXPECT_EQ((Integers{numbers[0], numbers[1], numbers[2], numbers[3], numbers[25]}), (Integers{1, 0, 1, 3, 2}));
+  const auto hashed = open({.fields = texts_of("kind", 1000)});
+  EXPECT_EQ(field(*hashed, "kind").bound, 1000);
+  EXPECT_EQ(all<std::int64_t>(*hashed, "kind")[3], text_bucket("\xc3\xa4", 1000));
+  const auto zips = open({.fields = texts_of("zip")});
+  EXPECT_EQ(field(*zips, "zip").categories, (std::vector<std::string>{"-1", "0", "1"}));
+  EXPECT_EQ(all<std::int64_t>(*open({.fields = texts_of("zip", 50)}), "zip")[0], text_bucket("-1", 50));
+  EXPECT_EQ(names(*open()), std::vector<std::string>{"zip"});
+  EXPECT_NE(categories->digest(), hashed->digest());
+}
+
+TEST_F(Records, TextsOfAnotherChannelAreTheTrainingChannels) {
+  const auto kind = [](const std::string& text) { return tf_record(example(feature("kind", std::vector{text}))); };
+  write("data.tfrecord", kind("a") + kind("b"));
+  const SampleSpec train = open({.fields = texts_of("kind")})->spec();
+  write("data.tfrecord", kind("b") + kind("c"));
+  const auto other = open({.fields = texts_of("kind"), .like = &train});
+  EXPECT_EQ(read_field<std::int64_t>(*other, "kind", {0}), Integers{1});
+  EXPECT_ERROR(read_field<std::int64_t>(*other, "kind", {1}), InputError, "record 2", "\"c\", which is none of its 2");
+}
+
+TEST_F(Records, TextsThatAreNoneAreRefusedOrFilled) {
+  const std::string one = tf_record(example(feature("kind", std::vector{"a"s}) + feature("y", Integers{1})));
+  const std::string none = tf_record(example(feature("y", Integers{1})));
+  write("data.tfrecord", one + none);
+  EXPECT_ERROR(all<std::int64_t>(*open({.fields = texts_of("kind")}), "kind"), InputError, "it has no \"kind\"");
+  const auto filled = open({.fields = texts_of("kind", 0, "?")});
+  EXPECT_EQ(field(*filled, "kind").categories, (std::vector<std::string>{"?", "a"}));
+  EXPECT_EQ(all<std::int64_t>(*filled, "kind"), (Integers{1, 0}));
+  write("data.tfrecord", one + tf_record(example(feature("kind", std::vector{"a"s, "b"s}))));
+  EXPECT_ERROR(open({.fields = texts_of("kind")}), InputError, "record 2", "holds 2 values; expected one");
+  write("data.tfrecord", one + tf_record(example(feature("kind", Floats{1}))));
+  EXPECT_ERROR(open({.fields = texts_of("kind")}), InputError, "holds real numbers");
 }
 
 }  // namespace
