@@ -19,6 +19,7 @@ ElementType wider(ElementType a, ElementType b) {
 }
 
 void add(Field& common, Field field) {
+  common.absent = common.absent && field.absent;
   common.type = wider(common.type, field.type);
   common.bound = common.bound == 0 || field.bound == 0 ? 0 : std::max(common.bound, field.bound);
   if (common.categories == field.categories) return;
@@ -59,6 +60,7 @@ SampleSpec common_fields(const std::vector<HostFields>& hosts) {
       add(common.fields[i], field);
     }
   }
+  std::erase_if(common.fields, [](const Field& field) { return field.absent; });
   return common;
 }
 

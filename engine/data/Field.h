@@ -35,6 +35,7 @@ struct Field {
   bool large = false;
   std::vector<std::string> categories{};  ///< what the integers stand for; none: numbers
   std::string origin{};                   ///< where it lies, for messages: a path, or a path and a member
+  bool absent = false;                    ///< no sample speaks of it: the column is not there, but on other hosts maybe
   /// What was said of it (FieldDescriptions), or how all its columns together are normalized. Nothing: of a field as
   /// it is stored, which is normalized as the job says of all.
   std::optional<Normalization> normalization{};

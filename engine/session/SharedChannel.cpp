@@ -39,7 +39,8 @@ struct Report {
 std::string encode(const Report& report) {
   json fields = json::array();
   for (const Field& field : report.fields.spec.fields) {
-    fields.push_back({field.name, static_cast<int>(field.type), field.sizes, field.bound, field.categories});
+    fields.push_back(
+        {field.name, static_cast<int>(field.type), field.sizes, field.bound, field.categories, field.absent});
   }
   const auto bytes = json::to_cbor({report.fields.host, report.holding.host, report.holding.samples, report.digest,
                                     report.crops, std::move(fields)});
@@ -57,7 +58,8 @@ Report decode(const std::string& text) {
                                          .type = static_cast<ElementType>(field.at(1).get<int>()),
                                          .sizes = field.at(2),
                                          .bound = field.at(3),
-                                         .categories = field.at(4)});
+                                         .categories = field.at(4),
+                                         .absent = field.at(5)});
   }
   return report;
 }

@@ -258,9 +258,7 @@ void TableColumns::restore(const json& findings) {
 }
 
 void TableColumns::drop_absent() {
-  std::erase_if(columns_, [](const Column& column) {
-    return column.reading.may_lack() && !column.seen && !column.there && !column.given;
-  });
+  std::erase_if(columns_, [](const Column& column) { return column.absent(); });
 }
 
 std::vector<Field> TableColumns::fields(const std::string& origin) const {
@@ -270,6 +268,7 @@ std::vector<Field> TableColumns::fields(const std::string& origin) const {
                 .type = column.kind == Kind::kReal ? ElementType::kDouble : ElementType::kInt64,
                 .sizes = column.sizes,
                 .origin = origin,
+                .absent = column.absent(),
                 .reading = column.reading};
     check_fill(field, column.kind == Kind::kText);
     if (column.reading.hash_buckets > 0) {
@@ -291,6 +290,7 @@ std::vector<Field> TableColumns::fields(const std::string& origin) const {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (fields[i].reading.pad.mask.empty()) continue;
     Field mask = mask_of(fields[i]);
+    mask.absent = fields[i].absent;
     if (std::ranges::find(fields, mask.name, &Field::name) != fields.end()) {
       throw InputError("the mask of column " + fields[i].name + " cannot be named " + in_quotes(mask.name) +
                        ", as another column is");

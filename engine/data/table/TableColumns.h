@@ -93,6 +93,9 @@ class TableColumns {
     std::optional<Field> given{};  ///< by `like`
     ColumnReading reading{};
     Found before_row{};
+
+    /// It need not have values, and nothing was shown of it.
+    bool absent() const { return reading.may_lack() && !seen && !there && !given; }
   };
 
   static std::vector<std::string> categories(const Column& column);

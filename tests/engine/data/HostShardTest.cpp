@@ -48,6 +48,16 @@ TEST(CommonFields, AreWideEnoughForAll) {
   EXPECT_EQ(all.fields[0].bound, 4);
 }
 
+TEST(CommonFields, AreWithoutThoseThatNoHostHas) {
+  const Field x{.name = "x"};
+  Field mispelt{.name = "mispelt", .type = ElementType::kDouble, .absent = true};
+  EXPECT_TRUE(same_fields(common_fields({host("a", {x, mispelt}), host("b", {x, mispelt})}), {{x}}));
+  Field there = mispelt;
+  there.absent = false;
+  EXPECT_TRUE(same_fields(common_fields({host("a", {x, mispelt}), host("b", {x, there})}), {{x, there}}));
+  EXPECT_TRUE(same_fields(common_fields({host("a", {x, there}), host("b", {x, mispelt})}), {{x, there}}));
+}
+
 TEST(CommonFields, RefuseHostsThatDoNotFit) {
   const Field x{.name = "x", .sizes = {3}};
   const Field y{.name = "y", .type = ElementType::kInt64};
