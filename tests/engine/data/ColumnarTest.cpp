@@ -1,6 +1,7 @@
 // Tables as Parquet and as Arrow IPC: what columns become, and what a broken file is told.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -234,6 +235,49 @@ TEST_F(Columnar, EveryTruncationIsRefused) {
   for (std::size_t size = 1; size < arrow.size(); size += 29) {
     write("data.arrow", arrow.substr(0, size));
     EXPECT_ERROR(open(), InputError, "data.arrow cannot be read as Arrow IPC");
+  }
+}
+
+// Columns of numbers are read beside Arrow's arrays, over pages and row groups of any size.
+TEST_F(Columnar, NumbersStayBesideTheirTexts) {
+  constexpr int kRows = 30'000;
+  arrow::DoubleBuilder x;
+  arrow::FloatBuilder f;
+  arrow::Int64Builder n;
+  arrow::UInt32Builder u;
+  arrow::StringBuilder kind;
+  for (int i = 0; i < kRows; ++i) {
+    must(i % 7 == 3 ? x.AppendNull() : x.Append(i + 0.5));
+    must(f.Append(static_cast<float>(i)));
+    must(n.Append(-i));
+    must(u.Append(4'000'000'000U + static_cast<unsigned>(i % 5)));
+    must(kind.Append(std::string(1, static_cast<char>('a' + i % 3))));
+  }
+  const auto table = arrow_table({{"x", must(x.Finish())},
+                                  {"f", must(f.Finish())},
+                                  {"kind", must(kind.Finish())},
+                                  {"n", must(n.Finish())},
+                                  {"u", must(u.Finish())}});
+  ChannelOptions options;
+  options.fields = {{"x", {FieldPart{.columns = {"x"}, .fill = Fill{.value = 0.0}}}}};
+  for (const std::int64_t group : {701, 9'973, kRows}) {
+    write("data.parquet", parquet_file(*table, group));
+    const auto data = open(options);
+    ASSERT_EQ(data->size(), kRows);
+    const Reals columns[] = {read(*data, "x"), read(*data, "f"), read(*data, "kind"), read(*data, "n"),
+                             read(*data, "u")};
+    for (int row = 0; row < kRows; ++row) {
+      const auto at = static_cast<std::size_t>(kRows - 1 - row);
+      ASSERT_EQ(std::isnan(columns[0][at]), row % 7 == 3) << row;
+      if (row % 7 != 3) {
+        ASSERT_EQ(columns[0][at], row + 0.5);
+      }
+      ASSERT_EQ(columns[1][at], row);
+      ASSERT_EQ(columns[2][at], row % 3);
+      ASSERT_EQ(columns[3][at], -row);
+      ASSERT_EQ(columns[4][at], 4'000'000'000.0 + row % 5);
+    }
+    EXPECT_ERROR(open(), InputError, "data.parquet, row 4, in row group 1: column x has no value");
   }
 }
 
