@@ -25,6 +25,7 @@ bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in b
 	$(PREFIX)/bin/python3 benchmarks/collectives/run.py
 	$(PREFIX)/bin/python3 benchmarks/data/tables.py
 	$(PREFIX)/bin/python3 benchmarks/data/samples.py
+	$(PREFIX)/bin/python3 benchmarks/data/formats.py
 	$(PREFIX)/bin/python3 benchmarks/training/run.py
 
 bench-gpu: set-up-full  ## the same on this machine's GPU; a quarter of an hour
