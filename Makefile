@@ -4,7 +4,7 @@ JOBS   := $(shell nproc)
 UNITS   = $(if $(SINCE),git diff --name-only --diff-filter=d $(SINCE) --,git ls-files)
 SET    := $(if $(wildcard /dev/nvidiactl),gpu,build)
 
-.PHONY: demo test bench bench-gpu build sanitize docs lint format soak clean set-up-build set-up-gpu set-up-full
+.PHONY: demo test bench bench-gpu build wheel deb sanitize docs lint format soak clean set-up-build set-up-gpu set-up-full
 
 demo: build  ## trains the built-in cnn on Fashion-MNIST with 2 ranks and writes its artifacts to demo/model
 	examples/fashion-mnist/demo.sh demo
@@ -12,6 +12,13 @@ demo: build  ## trains the built-in cnn on Fashion-MNIST with 2 ranks and writes
 build: set-up-$(SET)  ## leaves build/bin/lockstep and build/bin/lockstep-rank
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=OFF >/dev/null
 	cmake --build --preset release -j $(JOBS)
+
+wheel: build  ## a wheel of the programs, in build/packages
+	$(PREFIX)/bin/python3 packaging/wheel.py build build/packages
+
+deb: build  ## a Debian package of the programs for CPUs, in build/packages
+	cpack --config build/CPackConfig.cmake -B build/packages
+	rm -r build/packages/_CPack_Packages
 
 test: set-up-full  ## builds everything and runs all tests
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null

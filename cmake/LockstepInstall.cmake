@@ -18,10 +18,44 @@ endfunction()
 
 lockstep_install(cpu TARGETS lockstep lockstep-rank lockstep-arrow)
 # SageMaker starts `train`.
-install(CODE "file(CREATE_LINK lockstep \${CMAKE_INSTALL_PREFIX}/bin/train SYMBOLIC)" COMPONENT cpu)
+install(CODE "file(CREATE_LINK lockstep \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/bin/train SYMBOLIC)" COMPONENT cpu)
 
 if(LOCKSTEP_CUDA)
   file(GLOB loaded ${Libtorch_ROOT}/lib/libtorch_cuda_linalg.so ${Libtorch_ROOT}/lib/libcaffe2_nvrtc.so
     ${wheel}/lib/libnvrtc-builtins.so.* ${wheel}/../cudnn/lib/libcudnn_*.so.*)
   lockstep_install(cuda TARGETS lockstep-cuda LOADED ${loaded})
 endif()
+
+# Component wheel is what packaging/wheel.py packs: programs that look for the wheels' libraries where pip puts those.
+set(wheel_programs lockstep lockstep-rank lockstep-arrow)
+if(LOCKSTEP_CUDA)
+  list(APPEND wheel_programs lockstep-cuda)
+endif()
+foreach(program ${wheel_programs})
+  install(PROGRAMS $<TARGET_FILE:${program}> DESTINATION . COMPONENT wheel EXCLUDE_FROM_ALL)
+  if(NOT program STREQUAL "lockstep")  # it needs nothing of them
+    install(CODE "
+      file(RPATH_SET FILE \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/$<TARGET_FILE_NAME:${program}>
+        NEW_RPATH \\$ORIGIN/../../torch/lib:\\$ORIGIN/../../nvidia/cu13/lib:\\$ORIGIN/../../nvidia/nccl/lib:\\$ORIGIN/../../pyarrow)"
+      COMPONENT wheel EXCLUDE_FROM_ALL)
+  endif()
+endforeach()
+
+# `cpack` makes a Debian package of component cpu: programs below /usr/lib/lockstep, and links to them in /usr/bin. Its dependencies
+# are the packages of docker/install.sh runtime.
+file(READ ${PROJECT_SOURCE_DIR}/docker/install.sh packages)
+string(REGEX REPLACE ".*\ndebian_runtime=\\(([^)]*)\\).*" "\\1" packages "${packages}")
+string(REGEX MATCHALL "[a-z0-9.+-]+" packages "${packages}")
+list(JOIN packages ", " CPACK_DEBIAN_PACKAGE_DEPENDS)
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME lockstep)
+set(CPACK_PACKAGE_CONTACT "Lockstep")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Data-parallel training engine for programs that PyTorch exported, on CPUs")
+set(CPACK_INSTALL_CMAKE_PROJECTS "${PROJECT_BINARY_DIR};lockstep;cpu;/")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr/lib/lockstep)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/packaging/debian/postinst ${PROJECT_SOURCE_DIR}/packaging/debian/prerm)
+include(CPack)
