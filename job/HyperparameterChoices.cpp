@@ -19,7 +19,26 @@ const std::vector<std::pair<Export, std::string>>& choices() {
   static const std::vector<std::pair<Export, std::string>> all = {{Export::kPt2, "pt2"},
                                                                   {Export::kSafetensors, "safetensors"},
                                                                   {Export::kSavedModel, "saved_model"},
-                                                                  {Export::kOnnx, "onnx"}};
+                                                                  {Export::kOnnx, "onnx"},
+                                                                  {Export::kTorchscript, "torchscript"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<Layout, std::string>>& choices() {
+  static const std::vector<std::pair<Layout, std::string>> all = {
+      {Layout::kTfserving, "tfserving"}, {Layout::kPytorch, "pytorch"}, {Layout::kTriton, "triton"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<Quantize, std::string>>& choices() {
+  static const std::vector<std::pair<Quantize, std::string>> all = {{Quantize::kNone, "none"},
+                                                                    {Quantize::kInt8Weights, "int8-weights"}};
+  return all;
+}
+template <>
+const std::vector<std::pair<ServePreprocessing, std::string>>& choices() {
+  static const std::vector<std::pair<ServePreprocessing, std::string>> all = {{ServePreprocessing::kNone, "none"},
+                                                                              {ServePreprocessing::kPixels, "pixels"}};
   return all;
 }
 template <>
@@ -74,6 +93,9 @@ const std::vector<std::pair<Recompute, std::string>>& choices() {
 std::string to_string(Precision value) { return name_of(value); }
 std::string to_string(DeviceKind value) { return name_of(value); }
 std::string to_string(Export value) { return name_of(value); }
+std::string to_string(Layout value) { return name_of(value); }
+std::string to_string(Quantize value) { return name_of(value); }
+std::string to_string(ServePreprocessing value) { return name_of(value); }
 std::string to_string(Data value) { return name_of(value); }
 std::string to_string(ArtifactState value) { return name_of(value); }
 std::string to_string(ImageCrop value) { return name_of(value); }

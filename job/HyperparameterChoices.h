@@ -22,6 +22,12 @@ const std::vector<std::pair<DeviceKind, std::string>>& choices();
 template <>
 const std::vector<std::pair<Export, std::string>>& choices();
 template <>
+const std::vector<std::pair<Layout, std::string>>& choices();
+template <>
+const std::vector<std::pair<Quantize, std::string>>& choices();
+template <>
+const std::vector<std::pair<ServePreprocessing, std::string>>& choices();
+template <>
 const std::vector<std::pair<Data, std::string>>& choices();
 template <>
 const std::vector<std::pair<ArtifactState, std::string>>& choices();

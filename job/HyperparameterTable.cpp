@@ -275,6 +275,17 @@ std::vector<HyperparameterRow> data_rows() {
           .own_to(Own::kRanks)};
 }
 
+std::string without_artifacts(const Hyperparameters& h) {
+  return h.export_formats.empty() ? "export=none writes no artifact" : "";
+}
+
+// These two change what saved_model and onnx hold.
+std::string without_served(const Hyperparameters& h) {
+  const bool any = std::ranges::any_of(
+      h.export_formats, [](Export format) { return format == Export::kSavedModel || format == Export::kOnnx; });
+  return any ? "" : "neither saved_model nor onnx is in export";
+}
+
 std::vector<HyperparameterRow> evaluation_rows() {
   return {
       integer("eval_every", &H::eval_every, 1, kMany, "Epochs between two evaluations."),
@@ -284,10 +295,24 @@ std::vector<HyperparameterRow> evaluation_rows() {
           .changeable(),
       list_row<Export>("export", "The artifacts to write into the model directory.", &Hyperparameters::export_formats)
           .changeable(),
+      choice("layout", &H::layout,
+             "The server that finds its artifact in the model directory: TensorFlow Serving, the PyTorch containers of "
+             "SageMaker, or Triton.")
+          .unless(without_artifacts)
+          .changeable(),
+      served_name_row().changeable(),
+      choice("quantize", &H::quantize,
+             "int8-weights: saved_model and onnx hold the weights of products and convolutions in 8 bits for each "
+             "channel; what that does to the metrics is measured on the evaluation channel.")
+          .unless(without_served)
+          .changeable(),
+      choice("serve_preprocessing", &H::serve_preprocessing,
+             "pixels: saved_model and onnx take images as bytes [batch, height, width, channels], normalize them as in "
+             "training, and return probabilities.")
+          .unless(without_served)
+          .changeable(),
       choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")
-          .unless([](const H& h) {
-            return h.export_formats.empty() && h.predict.empty() ? "export=none writes no artifact" : "";
-          }),
+          .unless([](const H& h) { return h.predict.empty() ? without_artifacts(h) : ""; }),
       texts("predict", &H::predict,
             "Channels, which need no targets: at the end the outputs of the state in the artifacts for each of their "
             "samples are written to predictions_CHANNEL.csv in the output directory.")

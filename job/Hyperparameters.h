@@ -17,7 +17,10 @@ namespace lockstep {
 
 enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 enum class DeviceKind { kAuto, kCpu, kCuda };
-enum class Export { kPt2, kSafetensors, kSavedModel, kOnnx };
+enum class Export { kPt2, kSafetensors, kSavedModel, kOnnx, kTorchscript };
+enum class Layout { kTfserving, kPytorch, kTriton };
+enum class Quantize { kNone, kInt8Weights };
+enum class ServePreprocessing { kNone, kPixels };
 enum class Data { kFiles, kSynthetic };
 enum class ArtifactState { kBest, kLast };
 enum class ImageCrop { kCenter, kRandom, kStretch };
@@ -164,6 +167,10 @@ struct Hyperparameters {
   std::vector<std::string> metrics{};  ///< measured besides the usual ones and the monitored one
   std::int64_t patience = 0;           ///< evaluations without improvement before the job ends early; 0: never
   std::vector<Export> export_formats{Export::kPt2, Export::kSafetensors, Export::kSavedModel};  ///< named `export`
+  Layout layout = Layout::kTfserving;   ///< the server that finds its artifact in the model directory
+  std::string served_name{};            ///< what that server calls the model; "": the program's name
+  Quantize quantize = Quantize::kNone;  ///< of what is served
+  ServePreprocessing serve_preprocessing = ServePreprocessing::kNone;  ///< of images, within what is served
   ArtifactState artifact_state = ArtifactState::kBest;
   std::vector<std::string> predict{};  ///< channels whose samples' outputs are written at the end
   // Checkpoints; the job's checkpoint directory is not a hyperparameter.
@@ -228,6 +235,9 @@ Hyperparameters hyperparameters_from_json(const nlohmann::json& json);
 std::string to_string(Precision value);
 std::string to_string(DeviceKind value);
 std::string to_string(Export value);
+std::string to_string(Layout value);
+std::string to_string(Quantize value);
+std::string to_string(ServePreprocessing value);
 std::string to_string(Data value);
 std::string to_string(ArtifactState value);
 std::string to_string(ImageCrop value);

@@ -349,6 +349,23 @@ HyperparameterRow mixture_row() {
       .idle = {}};
 }
 
+HyperparameterRow served_name_row() {
+  return {
+      .name = "served_name",
+      .type = "letters, digits, _ and -",
+      .help = "What Triton calls the model; the program's name if it is not given.",
+      .set =
+          [](Hyperparameters& hyperparameters, const RawValue& raw) {
+            const std::string text = raw.text();
+            if (!std::ranges::all_of(text, [](char c) { return c == '-' || (c != '.' && is_name({c})); })) {
+              throw InputError("expected letters, digits, _ and -");
+            }
+            hyperparameters.served_name = text;
+          },
+      .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.served_name; },
+      .idle = [](const Hyperparameters& h) { return h.layout == Layout::kTriton ? "" : "only layout=triton uses it"; }};
+}
+
 HyperparameterRow output_row() {
   return {
       .name = "output",

@@ -20,6 +20,7 @@ HyperparameterRow mixture_row();
 HyperparameterRow fields_row();
 HyperparameterRow jitter_row();
 HyperparameterRow output_row();
+HyperparameterRow served_name_row();
 HyperparameterRow weight_names_row();
 
 }  // namespace lockstep

@@ -14,6 +14,7 @@
 #include "engine/artifacts/Pt2Artifact.h"
 #include "engine/artifacts/SafetensorsArtifact.h"
 #include "engine/artifacts/SavedModelArtifact.h"
+#include "engine/artifacts/TorchscriptArtifact.h"
 #include "engine/program/Executor.h"
 
 namespace lockstep {
@@ -99,6 +100,16 @@ std::string difference(const Artifact::Model& model, const std::vector<Probe>& p
   return "";
 }
 
+std::string one_a_line(const std::vector<std::string>& texts) {
+  std::string lines;
+  for (std::string text : texts) {
+    std::ranges::replace_if(
+        text, [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    lines += text + "\n";
+  }
+  return lines;
+}
+
 Artifact::Model make_model(const Program& program) {
   return [executor = std::make_shared<Executor>(program)](const std::vector<at::Tensor>& inputs) {
     const c10::NoGradGuard no_grad;
@@ -106,16 +117,18 @@ Artifact::Model make_model(const Program& program) {
   };
 }
 
-std::unique_ptr<Artifact> make_artifact(Export format, const ArtifactMetadata& metadata) {
+std::unique_ptr<Artifact> make_artifact(Export format, const ArtifactOptions& options) {
   switch (format) {
     case Export::kPt2:
-      return std::make_unique<Pt2Artifact>(metadata);
+      return std::make_unique<Pt2Artifact>(options);
     case Export::kSafetensors:
-      return std::make_unique<SafetensorsArtifact>(metadata);
+      return std::make_unique<SafetensorsArtifact>(options);
     case Export::kSavedModel:
-      return std::make_unique<SavedModelArtifact>();
+      return std::make_unique<SavedModelArtifact>(options);
     case Export::kOnnx:
-      return std::make_unique<OnnxArtifact>(metadata);
+      return std::make_unique<OnnxArtifact>(options);
+    case Export::kTorchscript:
+      return std::make_unique<TorchscriptArtifact>(options);
   }
   throw InternalError("an export format without an artifact");
 }

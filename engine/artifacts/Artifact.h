@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/program/Program.h"
@@ -37,6 +38,15 @@ std::vector<Probe> make_probes(const Program& inference_program, const std::vect
 /// What an artifact says of itself, where its format has a place for that: `step`, `validation_accuracy`.
 using ArtifactMetadata = std::map<std::string, std::string>;
 
+/// What is said to a format beside the program.
+struct ArtifactOptions {
+  std::string entry{};  ///< in the directory: `bert/1/model.onnx`; "": as the format usually calls it
+  ArtifactMetadata metadata{};
+  std::vector<std::string> labels{};  ///< what classes are called, in their order; empty: nobody knows
+  bool int8_weights = false;          ///< SavedModel, ONNX: the program is one that with_rounded_weights made
+  bool named_outputs = true;  ///< TorchScript: outputs that have names are a dictionary; Triton takes tuples alone
+};
+
 /// One artifact format.
 class Artifact {
  public:
@@ -44,8 +54,8 @@ class Artifact {
   using Model = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
 
   virtual ~Artifact() = default;
-  /// The entry it makes in the model directory: `model.pt2`.
-  virtual std::string entry() const = 0;
+  /// The entry it makes in the model directory, whose parent must be there: `model.pt2`.
+  const std::string& entry() const { return options_.entry; }
   /// Throws InputError for a program in its inference form that the format cannot hold, naming operator and source
   /// line, and for one whose probes an artifact of it would not reproduce.
   virtual void check(const Program& /*program*/, const std::vector<Probe>& /*probes*/) const {}
@@ -58,7 +68,19 @@ class Artifact {
   virtual std::optional<Model> open(const std::filesystem::path& /*directory*/, const ModelCard& /*card*/) const {
     return std::nullopt;
   }
+
+ protected:
+  Artifact(ArtifactOptions options, const char* usual_entry) : options_(std::move(options)) {
+    if (options_.entry.empty()) options_.entry = usual_entry;
+  }
+  const ArtifactOptions& options() const { return options_; }
+
+ private:
+  ArtifactOptions options_;
 };
+
+/// As files of labels have them; a line break within one becomes a space.
+std::string one_a_line(const std::vector<std::string>& texts);
 
 /// The model that a program is.
 Artifact::Model make_model(const Program& program);
@@ -68,6 +90,6 @@ Artifact::Model make_model(const Program& program);
 /// and by what is usual in the output, never by its largest elements, which may be a mask's. Throws nothing but Error.
 std::string difference(const Artifact::Model& model, const std::vector<Probe>& probes);
 
-std::unique_ptr<Artifact> make_artifact(Export format, const ArtifactMetadata& metadata = {});
+std::unique_ptr<Artifact> make_artifact(Export format, const ArtifactOptions& options = {});
 
 }  // namespace lockstep

@@ -2,6 +2,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <algorithm>
 #include <map>
 #include <span>
 #include <utility>
@@ -52,6 +53,14 @@ ordered_json tensors_json(const std::vector<ModelCard::Tensor>& tensors) {
   return list;
 }
 
+ordered_json served_json(const std::optional<ModelCard::Served>& served) {
+  if (!served) return nullptr;
+  return {{"artifacts", served->artifacts},
+          {"int8_weights", served->int8_weights},
+          {"inputs", tensors_json(served->inputs)},
+          {"outputs", tensors_json(served->outputs)}};
+}
+
 std::vector<ModelCard::Tensor> read_tensors(const json& list) {
   std::vector<ModelCard::Tensor> tensors;
   for (const json& entry : list) {
@@ -62,6 +71,15 @@ std::vector<ModelCard::Tensor> read_tensors(const json& list) {
     tensors.push_back(std::move(tensor));
   }
   return tensors;
+}
+
+std::optional<ModelCard::Served> read_served(const json& document, const std::string& origin) {
+  const auto found = document.find("served");
+  if (found == document.end() || found->is_null()) return std::nullopt;
+  return ModelCard::Served{.artifacts = text_list(found->at("artifacts"), origin),
+                           .int8_weights = found->at("int8_weights").get<bool>(),
+                           .inputs = read_tensors(found->at("inputs")),
+                           .outputs = read_tensors(found->at("outputs"))};
 }
 
 // A name within the directory, and nothing above it.
@@ -119,6 +137,11 @@ std::string markdown(const ModelCard& card) {
   std::string text = "# " + card.program + "\n\nWritten by Lockstep " LOCKSTEP_VERSION ": " +
                      with_commas(card.parameters) + " parameters, digest " + card.digest + ".\n" +
                      table("Inputs", card.inputs) + table("Outputs", card.outputs);
+  if (card.served) {
+    text += table("Inputs of " + join(card.served->artifacts, ", "), card.served->inputs) +
+            table("Outputs of " + join(card.served->artifacts, ", "), card.served->outputs);
+    if (card.served->int8_weights) text += "\nTheir weights of products and convolutions have 8 bits.\n";
+  }
   if (card.job.is_object()) text += "\n## Job\n\n" + listed(card.job, "", json::object());
   text += "\n## Files\n\n| name | bytes | CRC-32C |\n|---|---|---|\n";
   for (const ListedFile& file : card.files) {
@@ -159,6 +182,18 @@ ModelCard ModelCard::of(const Program& program) {
   return card;
 }
 
+bool ModelCard::is_served(const std::string& entry) const {
+  return served && std::ranges::find(served->artifacts, entry) != served->artifacts.end();
+}
+
+ModelCard ModelCard::of_artifact(const std::string& entry) const {
+  ModelCard card = *this;
+  if (!is_served(entry)) return card;
+  card.inputs = served->inputs;
+  card.outputs = served->outputs;
+  return card;
+}
+
 ModelCard ModelCard::read(const fs::path& directory) {
   const fs::path path = directory / kFile;
   const json document = parse_json(read_file(path, kMostBytes), path.string());
@@ -177,6 +212,7 @@ ModelCard ModelCard::read(const fs::path& directory) {
                    .parameters = read_int(document.at("program").at("parameters"), 0),
                    .inputs = read_tensors(document.at("inputs")),
                    .outputs = read_tensors(document.at("outputs")),
+                   .served = read_served(document, path.string()),
                    .job = document.at("job"),
                    .artifacts = text_list(document.at("artifacts"), path.string())};
     for (const auto& [name, file] : document.at("files").items()) {
@@ -201,6 +237,7 @@ void ModelCard::write(const fs::path& directory) const {
                            {"program", {{"name", program}, {"digest", digest}, {"parameters", parameters}}},
                            {"inputs", tensors_json(inputs)},
                            {"outputs", tensors_json(outputs)},
+                           {"served", served_json(served)},
                            {"job", job},
                            {"artifacts", artifacts},
                            {"files", std::move(listed)}};

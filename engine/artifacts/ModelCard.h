@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace lockstep {
 ///   {"format": "lockstep model card", "version": 1, "written_by": "lockstep 0.1.0",
 ///    "program": {"name": "in", "digest": "…", "parameters": 1234},
 ///    "inputs": [{"name": "x", "type": "float32", "sizes": ["batch", 3, 32, 32]}, …], "outputs": […],
+///    "served": {"artifacts": ["1"], "int8_weights": true, "inputs": […], "outputs": […]},
 ///    "job": {…}, "artifacts": ["model.pt2", "saved_model"],
 ///    "files": {"model.pt2": {"bytes": 1234, "crc32c": "8 hexadecimal digits"}, …}, "crc32c": "of all that"}
 struct ModelCard {
@@ -29,8 +31,19 @@ struct ModelCard {
     std::vector<Dimension> sizes{};  ///< a text: known when it is run
   };
 
+  /// Of artifacts that hold another form of the program (ServedForm).
+  struct Served {
+    std::vector<std::string> artifacts{};
+    bool int8_weights = false;
+    std::vector<Tensor> inputs{};
+    std::vector<Tensor> outputs{};
+  };
+
   /// Without artifacts and files.
   static ModelCard of(const Program& program);
+  /// The card as the readers of this artifact see it: with the inputs and outputs that it has.
+  ModelCard of_artifact(const std::string& entry) const;
+  bool is_served(const std::string& entry) const;
   /// Reads the card of a directory. Throws InputError for one that `write` did not write.
   static ModelCard read(const std::filesystem::path& directory);
 
@@ -42,7 +55,8 @@ struct ModelCard {
   std::int64_t parameters = 0;
   std::vector<Tensor> inputs{};   ///< in the program's order
   std::vector<Tensor> outputs{};  ///< in the program's order
-  nlohmann::ordered_json job{};   ///< what the job that trained it says; null: nothing
+  std::optional<Served> served{};
+  nlohmann::ordered_json job{};  ///< what the job that trained it says; null: nothing
   std::vector<std::string> artifacts{};
   std::vector<ListedFile> files{};
 };

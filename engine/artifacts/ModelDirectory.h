@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/artifacts/Artifact.h"
+#include "engine/artifacts/ServedProgram.h"
 
 namespace lockstep {
 
@@ -17,10 +18,18 @@ struct BesideArtifacts {
   nlohmann::ordered_json job{};                ///< of the model card
   /// Inputs that are kept with the outputs for them (kProbesFile), for check_model_directory.
   std::vector<Probe::Inputs> probes{};
-  ArtifactMetadata metadata{};  ///< of the artifacts themselves; the program's digest is added
+  ArtifactMetadata metadata{};        ///< of the artifacts themselves; the program's digest is added
+  std::vector<std::string> labels{};  ///< what classes are called, in their order
+  Layout layout = Layout::kTfserving;
+  std::string served_name{};  ///< "": the program's
+  ServedForm form{};          ///< of those artifacts that hold it
 };
 
 inline constexpr const char* kProbesFile = "probes.safetensors";
+
+/// Throws InputError for what write_artifacts would not write: at the start of a job, not at its end.
+void check_artifacts(const Program& inference_program, const std::vector<Export>& formats,
+                     const std::vector<Probe>& probes, const BesideArtifacts& beside = {});
 
 /// Writes the formats aside, reads each back and compares its outputs with the probes', and only then renames all of
 /// them, and what goes beside them, into `model_dir`: it holds all artifacts or none of them. Throws SystemError, also

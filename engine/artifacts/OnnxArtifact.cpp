@@ -7,6 +7,7 @@
 
 #include "common/Error.h"
 #include "engine/artifacts/PrimitiveProgram.h"
+#include "engine/artifacts/WeightQuantization.h"
 
 namespace lockstep {
 
@@ -16,9 +17,9 @@ namespace {
 
 constexpr const char* kWithout = ". Leave onnx out of the hyperparameter export to do without that artifact";
 
-PrimitiveProgram lower_for_onnx(const Program& program) {
+PrimitiveProgram lower_for_onnx(const Program& program, bool int8_weights) {
   try {
-    return to_primitives(program);
+    return int8_weights ? with_int8_weights(to_primitives(program)) : to_primitives(program);
   } catch (const InputError& error) {
     throw InputError("the program " + program.name() + " cannot be written as an ONNX model: " + error.what() +
                      kWithout);
@@ -60,7 +61,7 @@ Artifact::Model model_in(const fs::path& path) {
 }  // namespace
 
 void OnnxArtifact::check(const Program& program, const std::vector<Probe>& probes) const {
-  const PrimitiveProgram lowered = lower_for_onnx(program);
+  const PrimitiveProgram lowered = lower_for_onnx(program, options().int8_weights);
   PrimitiveProgram written{refusing(program, [&] { return as_onnx(lowered.graph); }), {}};
   for (const PrimitiveState& state : written.graph.state) written.state.push_back(lowered.tensor(state.names));
   const std::string wrong = difference(make_model(std::move(written)), probes);
@@ -70,10 +71,10 @@ void OnnxArtifact::check(const Program& program, const std::vector<Probe>& probe
 }
 
 void OnnxArtifact::write(const Program& program, const fs::path& directory) const {
-  const PrimitiveProgram lowered = lower_for_onnx(program);
-  OnnxOptions options{metadata_, most_inline_};
-  options.metadata["program"] = program.name();
-  refusing(program, [&] { write_onnx(lowered.graph, lowered.views(), directory / entry(), options); });
+  const PrimitiveProgram lowered = lower_for_onnx(program, options().int8_weights);
+  OnnxOptions written{options().metadata, most_inline_};
+  written.metadata["program"] = program.name();
+  refusing(program, [&] { write_onnx(lowered.graph, lowered.views(), directory / entry(), written); });
 }
 
 std::optional<Artifact::Model> OnnxArtifact::open(const fs::path& directory, const ModelCard& /*card*/) const {

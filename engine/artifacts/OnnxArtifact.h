@@ -12,17 +12,15 @@ namespace lockstep {
 class OnnxArtifact : public Artifact {
  public:
   /// `most_inline`: as in OnnxOptions.
-  explicit OnnxArtifact(ArtifactMetadata metadata = {}, std::uint64_t most_inline = kMostOnnxInline)
-      : metadata_(std::move(metadata)), most_inline_(most_inline) {}
+  explicit OnnxArtifact(ArtifactOptions options = {}, std::uint64_t most_inline = kMostOnnxInline)
+      : Artifact(std::move(options), "model.onnx"), most_inline_(most_inline) {}
 
-  std::string entry() const override { return "model.onnx"; }
   void check(const Program& program, const std::vector<Probe>& probes) const override;
   void write(const Program& program, const std::filesystem::path& directory) const override;
   Model read_back(const Program& program, const std::filesystem::path& directory) const override;
   std::optional<Model> open(const std::filesystem::path& directory, const ModelCard& card) const override;
 
  private:
-  ArtifactMetadata metadata_;
   std::uint64_t most_inline_;
 };
 

@@ -8,7 +8,7 @@
 namespace lockstep {
 
 void Pt2Artifact::write(const Program& program, const std::filesystem::path& directory) const {
-  write_archive(program, directory / entry(), {{"metadata.json", nlohmann::json(metadata_).dump()}});
+  write_archive(program, directory / entry(), {{"metadata.json", nlohmann::json(options().metadata).dump()}});
 }
 
 Artifact::Model Pt2Artifact::read_back(const Program& program, const std::filesystem::path& directory) const {

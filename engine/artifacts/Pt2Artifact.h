@@ -9,15 +9,11 @@ namespace lockstep {
 
 class Pt2Artifact : public Artifact {
  public:
-  explicit Pt2Artifact(ArtifactMetadata metadata = {}) : metadata_(std::move(metadata)) {}
+  explicit Pt2Artifact(ArtifactOptions options = {}) : Artifact(std::move(options), "model.pt2") {}
 
-  std::string entry() const override { return "model.pt2"; }
   void write(const Program& program, const std::filesystem::path& directory) const override;
   Model read_back(const Program& program, const std::filesystem::path& directory) const override;
   std::optional<Model> open(const std::filesystem::path& directory, const ModelCard& card) const override;
-
- private:
-  ArtifactMetadata metadata_;
 };
 
 }  // namespace lockstep

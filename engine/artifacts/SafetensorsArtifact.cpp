@@ -24,7 +24,7 @@ bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
 }  // namespace
 
 ArtifactMetadata SafetensorsArtifact::metadata(const Program& program) const {
-  ArtifactMetadata metadata = metadata_;
+  ArtifactMetadata metadata = options().metadata;
   metadata["format"] = "pt";
   metadata["program"] = program.name();
   return metadata;

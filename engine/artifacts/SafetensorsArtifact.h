@@ -9,16 +9,13 @@ namespace lockstep {
 
 class SafetensorsArtifact : public Artifact {
  public:
-  explicit SafetensorsArtifact(ArtifactMetadata metadata = {}) : metadata_(std::move(metadata)) {}
+  explicit SafetensorsArtifact(ArtifactOptions options = {}) : Artifact(std::move(options), "model.safetensors") {}
 
-  std::string entry() const override { return "model.safetensors"; }
   void write(const Program& program, const std::filesystem::path& directory) const override;
   Model read_back(const Program& program, const std::filesystem::path& directory) const override;
 
  private:
   ArtifactMetadata metadata(const Program& program) const;
-
-  ArtifactMetadata metadata_;
 };
 
 }  // namespace lockstep

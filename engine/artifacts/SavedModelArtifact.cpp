@@ -11,6 +11,7 @@
 #include "common/Text.h"
 #include "engine/artifacts/ModelCard.h"
 #include "engine/artifacts/PrimitiveProgram.h"
+#include "engine/artifacts/WeightQuantization.h"
 #include "engine/artifacts/tensorflow/SavedModel.h"
 #include "engine/artifacts/tensorflow/TensorflowInterpreter.h"
 #include "engine/artifacts/tensorflow/TensorflowWriter.h"
@@ -34,10 +35,12 @@ struct Served {
   }
 };
 
-Served served(const Program& program) {
+Served served(const Program& program, const ArtifactOptions& options) {
   try {
     PrimitiveProgram primitives = to_primitives(program);
+    if (options.int8_weights) primitives = with_int8_weights(std::move(primitives));
     WrittenFunction written = TensorflowWriter::write(primitives.graph, program.graph());
+    written.function.labels = !options.labels.empty();
     return {std::move(primitives), std::move(written)};
   } catch (const InputError& error) {
     throw InputError(error.what() + std::string(kLeaveOut));
@@ -66,7 +69,7 @@ Artifact::Model model_of(std::vector<std::string> names, TensorflowInterpreter i
 }  // namespace
 
 void SavedModelArtifact::check(const Program& program, const std::vector<Probe>& probes) const {
-  const Served model = served(program);
+  const Served model = served(program, options());
   const TensorflowFunction& function = model.written.function;
   std::map<std::string, at::Tensor> values;
   for (std::size_t i = 0; i < function.variables.size(); ++i) {
@@ -80,17 +83,17 @@ void SavedModelArtifact::check(const Program& program, const std::vector<Probe>&
 }
 
 void SavedModelArtifact::write(const Program& program, const fs::path& directory) const {
-  const Served model = served(program);
+  const Served model = served(program, options());
   std::vector<TensorView> values;
   for (std::size_t i = 0; i < model.written.function.variables.size(); ++i) {
     values.push_back(view_of(model.tensor(i)).permuted(model.written.variable_axes[i]));
   }
-  write_saved_model(model.written.function, values, directory / entry());
+  write_saved_model(model.written.function, values, directory / entry(), one_a_line(options().labels));
 }
 
 Artifact::Model SavedModelArtifact::read_back(const Program& program, const fs::path& directory) const {
   const SavedModel model(directory / entry());
-  const WrittenFunction written = served(program).written;
+  const WrittenFunction written = served(program, options()).written;
   if (model.function() != written.function) throw InternalError("the SavedModel holds another function");
   return model_of(input_names(program), TensorflowInterpreter(model), written.output_places);
 }

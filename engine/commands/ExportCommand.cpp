@@ -1,16 +1,20 @@
 #include "engine/commands/ExportCommand.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "common/Error.h"
 #include "engine/artifacts/ModelDirectory.h"
 #include "engine/checkpoint/CheckpointDirectory.h"
+#include "engine/objective/SeenOutputs.h"
 #include "engine/program/Archive.h"
 #include "engine/program/EvalForm.h"
 #include "engine/session/InitialWeights.h"
@@ -22,6 +26,11 @@ namespace lockstep {
 namespace fs = std::filesystem;
 
 namespace {
+
+// The hyperparameters that this command reads.
+constexpr std::array<std::string_view, 10> kUsed = {
+    "export", "initial_weights", "input_mean",          "input_std",   "layout",
+    "output", "quantize",        "serve_preprocessing", "served_name", "weight_names"};
 
 // The newest whole checkpoint of a directory: its best state, where artifacts were to hold that.
 fs::path weights_of_checkpoint(const fs::path& path) {
@@ -43,6 +52,15 @@ fs::path weights_of_checkpoint(const fs::path& path) {
   throw InputError("initial_weights: " + path.string() + " holds no whole checkpoint" + problems);
 }
 
+// Without a job, what images were normalized by has to be said.
+ServedForm served_form(const Hyperparameters& options, const Graph& graph) {
+  ServedForm form;
+  if (options.serve_preprocessing == ServePreprocessing::kNone) return form;
+  form.pixels = PixelNormalization{{options.input_mean}, {options.input_std}};
+  form.scores = see_outputs(graph.output_names(), options.output, /*own_loss=*/false).output;
+  return form;
+}
+
 }  // namespace
 
 int export_command(int count, const char* const* arguments) {
@@ -57,7 +75,7 @@ int export_command(int count, const char* const* arguments) {
        "Weights in place of the program's own: a safetensors file, an index of several, or a "
        "checkpoint directory, of which the newest is taken."}};
   for (const HyperparameterDescription& row : describe_hyperparameters()) {
-    if (row.name != "export" && row.name != "initial_weights" && row.name != "weight_names") continue;
+    if (std::ranges::find(kUsed, row.name) == kUsed.end()) continue;
     const auto help = other_help.find(row.name);
     app.add_option("--" + row.name, given[row.name], help == other_help.end() ? row.help : help->second)
         ->type_name(row.type)
@@ -74,13 +92,22 @@ int export_command(int count, const char* const* arguments) {
   }
   const Hyperparameters options = hyperparameters_from_json(given);
   if (options.export_formats.empty()) throw InputError("export=none writes nothing: name the artifacts to write");
+  if (options.quantize != Quantize::kNone) {
+    throw InputError("quantize=" + to_string(options.quantize) +
+                     " measures what it does to the metrics on an evaluation channel, which lockstep export has not: "
+                     "give it to lockstep train; a job that has ended writes its artifacts anew from its checkpoint");
+  }
   const Program program = read_archive(file);
   const std::string weights = load_initial_weights(options, program);
   const Program inference = program.with_graph(eval_form(program.graph()));
   const std::vector<Probe::Inputs> inputs = made_up_probes(inference);
   const std::vector<Probe> probes = make_probes(inference, inputs, /*check_sizes=*/true);
-  for (const Export format : options.export_formats) make_artifact(format)->check(inference, probes);
-  const auto paths = write_artifacts(inference, options.export_formats, output, probes, {.probes = inputs});
+  const BesideArtifacts beside{.probes = inputs,
+                               .layout = options.layout,
+                               .served_name = options.served_name,
+                               .form = served_form(options, inference.graph())};
+  check_artifacts(inference, options.export_formats, probes, beside);
+  const auto paths = write_artifacts(inference, options.export_formats, output, probes, beside);
   if (!weights.empty()) std::printf("%s\n", weights.c_str());
   for (const fs::path& path : paths) std::printf("%s\n", path.c_str());
   if (probes.empty()) {

@@ -167,6 +167,44 @@ void Graph::describe_as(const std::string& value, const std::string& other) {
   tensor_values(document)[value] = description;
 }
 
+void Graph::describe_as(const std::string& value, const std::string& other, int type,
+                        const std::vector<std::size_t>& order) {
+  json description = tensor_value(*this, other);
+  json sizes = json::array();
+  json strides = json::array();
+  for (const std::size_t dim : order) {
+    sizes.push_back(description.at("sizes").at(dim));
+    strides.push_back(description.at("strides").at(dim));
+  }
+  description["sizes"] = std::move(sizes);
+  description["strides"] = std::move(strides);
+  description["dtype"] = type;
+  tensor_values(document)[value] = std::move(description);
+}
+
+void Graph::describe(const std::string& value, int type, const std::vector<std::int64_t>& sizes) {
+  constexpr int kStrided = 7;
+  json described = json::array();
+  json strides = json::array();
+  std::int64_t stride = 1;
+  for (auto size = sizes.rbegin(); size != sizes.rend(); stride *= *size++) {
+    described.insert(described.begin(), {{"as_int", *size}});
+    strides.insert(strides.begin(), {{"as_int", stride}});
+  }
+  tensor_values(document)[value] = {{"dtype", type},          {"sizes", described},
+                                    {"requires_grad", false}, {"device", {{"type", "cpu"}, {"index", nullptr}}},
+                                    {"strides", strides},     {"storage_offset", {{"as_int", 0}}},
+                                    {"layout", kStrided}};
+}
+
+void Graph::name_outputs(const std::vector<std::string>& names) {
+  if (names.size() != outputs.size()) throw InternalError("each output needs a name");
+  fixed_outputs.clear();
+  for (json& call : document.at("graph_module").at("module_call_graph")) {
+    if (call.at("fqn") == "") call["signature"]["out_spec"] = dictionary_spec(names);
+  }
+}
+
 void Graph::retype(int from, int to) {
   for (json& value : tensor_values(document)) {
     if (value.at("dtype") == from) value["dtype"] = to;

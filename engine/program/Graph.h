@@ -148,6 +148,12 @@ struct Graph {
   /// The graph says of `value` what it says of `other`: sizes, type and the rest. Throws InputError for an `other` that
   /// has no entry.
   void describe_as(const std::string& value, const std::string& other);
+  /// The same, but of another element type and with dimension `order[i]` of the other as dimension i.
+  void describe_as(const std::string& value, const std::string& other, int type, const std::vector<std::size_t>& order);
+  /// The graph says of `value` that it is of these sizes, row-major, and needs no gradient.
+  void describe(const std::string& value, int type, const std::vector<std::int64_t>& sizes);
+  /// What it returns is a dictionary of these keys, one for each of `outputs`, and nothing besides.
+  void name_outputs(const std::vector<std::string>& names);
   /// Values of element type `from` become values of type `to`; types are numbered as the archive does.
   void retype(int from, int to);
   std::vector<const GraphInput*> user_inputs() const;

@@ -53,6 +53,13 @@ void add_paths(const json& container, const std::string& path, std::vector<std::
 
 }  // namespace
 
+std::string dictionary_spec(const std::vector<std::string>& names) {
+  const json leaf = {{"type", nullptr}, {"context", nullptr}, {"children_spec", json::array()}};
+  const json dictionary = {
+      {"type", "builtins.dict"}, {"context", json(names).dump()}, {"children_spec", json(names.size(), leaf)}};
+  return json::array({1, dictionary}).dump();
+}
+
 std::vector<std::string> output_paths(const json& document) {
   std::vector<std::string> paths;
   try {

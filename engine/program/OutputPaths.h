@@ -12,4 +12,7 @@ namespace lockstep {
 /// what was returned is nested (torch/utils/_pytree.py, treespec_dumps, protocol 1). None where it does not say.
 std::vector<std::string> output_paths(const nlohmann::json& document);
 
+/// How it records a dictionary of these keys.
+std::string dictionary_spec(const std::vector<std::string>& names);
+
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 
 #include "common/Text.h"
 #include "engine/artifacts/ModelDirectory.h"
+#include "engine/artifacts/WeightQuantization.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/program/Passes.h"
 #include "engine/session/FirstSamples.h"
@@ -32,11 +33,48 @@ ArtifactMetadata metadata_of(const TrainingResult& result) {
   return metadata;
 }
 
+// What rounding the weights does to each metric; null where a stop came first.
+nlohmann::ordered_json quantized_facts(const TrainingResult& result, const std::optional<Evaluation>& quantized) {
+  if (!result.evaluation || !quantized) return nullptr;
+  nlohmann::ordered_json facts = {{"channel", result.evaluated_channel}};
+  for (const auto& [name, before] : result.evaluation->values()) {
+    facts[name] = {{"trained", before}, {"int8_weights", quantized->metric(name)}};
+  }
+  return facts;
+}
+
+// Evaluates a program, which is in its inference form and on the host. A collective.
+std::optional<Evaluation> evaluate(const Hyperparameters& hyperparameters, const LoadedJob& job, const Program& program,
+                                   const std::string& channel, Trainer& trainer, const RankContext& context,
+                                   const StopRequested& stop) {
+  Evaluator evaluator =
+      make_evaluator(hyperparameters, job.objective,
+                     apply_passes(program, hyperparameters.passes).on(context.device.place()), context);
+  std::optional<Evaluation> found;
+  trainer.beside([&] { found = evaluator.evaluate(*job.data.of(channel).samples, stop); });
+  return found;
+}
+
 }  // namespace
+
+std::optional<Evaluation> evaluate_quantized(const Hyperparameters& hyperparameters, const LoadedJob& job,
+                                             const TrainingResult& result, Trainer& trainer, const RankContext& context,
+                                             const StopRequested& stop, EventSink& events) {
+  if (hyperparameters.quantize == Quantize::kNone || !result.evaluation) return std::nullopt;
+  const auto found = evaluate(hyperparameters, job, with_rounded_weights(result.program), result.evaluated_channel,
+                              trainer, context, stop);
+  if (!found || !context.leads()) return found;
+  const std::string& metric = hyperparameters.monitor.metric;
+  events.note({.text = format("quantize=int8-weights: %s_%s is %.6g, and was %.6g with the weights as trained",
+                              result.evaluated_channel.c_str(), metric.c_str(), found->metric(metric),
+                              result.evaluation->metric(metric))});
+  return found;
+}
 
 std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
                                                     const TrainingResult& result, const Metrics& metrics, bool late,
-                                                    const RankContext& context) {
+                                                    const RankContext& context,
+                                                    const std::optional<Evaluation>& quantized) {
   const ProgramSamples& data = *job.data.probed().samples;
   const Program& program = result.program;
   std::vector<std::filesystem::path> artifacts;
@@ -44,7 +82,12 @@ std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, con
     if (!context.leads() || late || config.hyperparameters.export_formats.empty()) return;
     BesideArtifacts beside = {.job = job_facts(config, job, result, metrics, context),
                               .probes = made_up_probes(program),
-                              .metadata = metadata_of(result)};
+                              .metadata = metadata_of(result),
+                              .labels = class_labels(job),
+                              .layout = config.hyperparameters.layout,
+                              .served_name = config.hyperparameters.served_name,
+                              .form = served_form(config.hyperparameters, job)};
+    if (beside.form.int8_weights) beside.job["quantized"] = quantized_facts(result, quantized);
     if (!job.data.fields.empty()) beside.texts[kFieldsFile] = job.data.fields;
     artifacts =
         write_artifacts(program, config.hyperparameters.export_formats, config.model_dir,
@@ -61,11 +104,7 @@ std::optional<Evaluation> evaluate_test(const Hyperparameters& hyperparameters, 
   const std::string& channel = job.data.test;
   if (channel.empty()) return std::nullopt;
   const ProgramSamples& samples = *job.data.of(channel).samples;
-  Evaluator evaluator =
-      make_evaluator(hyperparameters, job.objective,
-                     apply_passes(program, hyperparameters.passes).on(context.device.place()), context);
-  std::optional<Evaluation> test;
-  trainer.beside([&] { test = evaluator.evaluate(samples, stop); });
+  const auto test = evaluate(hyperparameters, job, program, channel, trainer, context, stop);
   if (test && !std::isfinite(test->metric("loss"))) {
     const std::string text =
         test->weightless() ? nothing_counts(channel)

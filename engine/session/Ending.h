@@ -16,11 +16,19 @@ namespace lockstep {
 
 /// Rank 0 writes the job's artifacts of `result.program`, which is in its inference form and on the host; when rank 0
 /// is `late` it writes none. What became of columns on their way to the program is in fields.json beside them, and
-/// what else there is to know, with `metrics` of the program, on the model card. All ranks wait for it, and throw alike
-/// when it cannot. Returns the artifacts' paths on rank 0. A collective.
+/// what else there is to know, with `metrics` of the program and what was measured of it `quantized`, on the model
+/// card. All ranks wait for it, and throw alike when it cannot. Returns the artifacts' paths on rank 0. A collective.
 std::vector<std::filesystem::path> export_artifacts(const JobConfig& config, const LoadedJob& job,
                                                     const TrainingResult& result, const Metrics& metrics, bool late,
-                                                    const RankContext& context);
+                                                    const RankContext& context,
+                                                    const std::optional<Evaluation>& quantized = std::nullopt);
+
+/// Evaluates `result.program` with the weights that quantize=int8-weights leaves it, on the channel that the job
+/// evaluates on, and tells how the monitored metric changes. Nothing without that option, and when `stop` ended it
+/// early. A collective.
+std::optional<Evaluation> evaluate_quantized(const Hyperparameters& hyperparameters, const LoadedJob& job,
+                                             const TrainingResult& result, Trainer& trainer, const RankContext& context,
+                                             const StopRequested& stop, EventSink& events);
 
 /// Evaluates `program` on the channel for tests, if there is one. Nothing when `stop` ended it early. Warns when the
 /// loss is not finite. A collective.

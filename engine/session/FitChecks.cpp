@@ -11,12 +11,14 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "engine/artifacts/ModelDirectory.h"
 #include "engine/objective/MeasuredBatch.h"
 #include "engine/program/BatchStatistics.h"
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
 #include "engine/program/Recomputation.h"
 #include "engine/session/FirstSamples.h"
+#include "engine/session/JobFacts.h"
 #include "engine/train/Forward.h"
 #include "engine/train/TrainingPlan.h"
 
@@ -121,8 +123,10 @@ void check_predictions(const LoadedJob& job, const Program& rewritten, Precision
 }
 
 void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameters, const std::vector<Probe>& probes) {
-  for (const Export format : hyperparameters.export_formats)
-    make_artifact(format)->check(job.program.inference, probes);
+  check_artifacts(job.program.inference, hyperparameters.export_formats, probes,
+                  {.layout = hyperparameters.layout,
+                   .served_name = hyperparameters.served_name,
+                   .form = served_form(hyperparameters, job)});
 }
 
 void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "common/Error.h"
 #include "common/Text.h"
 #include "job/Hyperparameters.h"
 
@@ -41,6 +42,28 @@ ordered_json preprocessing(const ProgramSamples& samples) {
 
 }  // namespace
 
+std::vector<std::string> class_labels(const LoadedJob& job) {
+  const ProgramSamples& samples = *job.data.training().samples;
+  if (!samples.has_targets()) return {};
+  return samples.dataset()->spec().fields[samples.target().field].categories;
+}
+
+ServedForm served_form(const Hyperparameters& hyperparameters, const LoadedJob& job) {
+  ServedForm form{.int8_weights = hyperparameters.quantize == Quantize::kInt8Weights,
+                  .scores = job.objective.seen().output};
+  if (hyperparameters.serve_preprocessing == ServePreprocessing::kNone) return form;
+  const ProgramSamples& samples = *job.data.training().samples;
+  const Transform& transform = samples.input(0).transform;
+  const bool encoded = transform.from() == ElementType::kUint8 && samples.class_labels();
+  if (hyperparameters.loss != "cross_entropy" || samples.inputs() != 1 || !encoded) {
+    throw InputError("serve_preprocessing=pixels serves what classifies images of bytes: the loss is " +
+                     hyperparameters.loss + ", and the input " + samples.input(0).name + " is made of " +
+                     to_string(transform.from()));
+  }
+  form.pixels = PixelNormalization{transform.normalization().mean, transform.normalization().std};
+  return form;
+}
+
 ordered_json job_facts(const JobConfig& config, const LoadedJob& job, const TrainingResult& result,
                        const Metrics& metrics, const RankContext& context) {
   const ProgramSamples& samples = *job.data.training().samples;
@@ -55,10 +78,7 @@ ordered_json job_facts(const JobConfig& config, const LoadedJob& job, const Trai
                         {"metrics", std::move(measured)},
                         {"inputs", preprocessing(samples)},
                         {"channels", std::move(channels)}};
-  if (samples.has_targets()) {
-    const Field& target = samples.dataset()->spec().fields[samples.target().field];
-    if (!target.categories.empty()) facts["labels"] = target.categories;
-  }
+  if (const std::vector<std::string> labels = class_labels(job); !labels.empty()) facts["labels"] = labels;
   facts["hyperparameters"] = to_json(config.hyperparameters);
   facts["ranks"] = context.host.size();
   facts["versions"] = {{"lockstep", LOCKSTEP_VERSION}, {"libtorch", TORCH_VERSION}};

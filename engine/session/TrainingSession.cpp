@@ -71,6 +71,11 @@ void TrainingSession::make_trainer() {
   if (job_->data.evaluation.empty() && options().patience > 0) {
     throw InputError("hyperparameter patience does nothing in this job: there is no channel named validation or test");
   }
+  if (job_->data.evaluation.empty() && options().quantize != Quantize::kNone) {
+    throw InputError("quantize=" + to_string(options().quantize) +
+                     " measures what it does to the metrics on a channel named validation or test, and there is none: "
+                     "add one, or hold a part of the training channel back by validation_share");
+  }
   if (job_->data.evaluation.empty() && options().schedule == "plateau") {
     throw InputError("schedule=plateau follows the monitored metric: there is no channel named validation or test");
   }
@@ -152,8 +157,9 @@ SessionOutcome TrainingSession::train() {
   std::vector<std::filesystem::path> predictions;
   // When time is short after a request to stop, artifacts are left to the next run.
   const bool late = result.stopped && result.saved && stop_.half_over();
+  const auto quantized = evaluate_quantized(options(), *job_, result, *trainer_, context_, stop_.requested, events_);
   const std::vector<std::filesystem::path> artifacts =
-      export_artifacts(config_, *job_, result, metrics, late, context_);
+      export_artifacts(config_, *job_, result, metrics, late, context_, quantized);
   if (!result.stopped) {
     const auto test = evaluate_test(options(), *job_, result.program, *trainer_, context_, next_batch, events_);
     if (test) std::ranges::copy(test->metrics(job_->data.test), std::back_inserter(metrics));

@@ -404,6 +404,20 @@ void recurrent(Call& call) {
   }
 }
 
+void dequantized(Call& call) {
+  const Term x = call.x(0);
+  const Term scale = call.x(1);
+  const std::size_t axis = call.axis();
+  if (scale.rank() != 1 || axis >= x.rank() || scale.sizes() != std::vector{x.sizes()[axis]}) {
+    throw InputError("its scale is not one for each entry of a dimension");
+  }
+  Term wide = scale;
+  for (std::size_t dim = 0; dim < x.rank(); ++dim) {
+    if (dim != axis) wide = unsqueeze(wide, dim);
+  }
+  call.returns(cast(x, scale.type()) * wide);
+}
+
 using ReadNode = std::function<void(Call&)>;
 
 const std::map<std::string, ReadNode>& operators() {
@@ -412,6 +426,7 @@ const std::map<std::string, ReadNode>& operators() {
       {"Mod", modulo},
       {"Where", [](Call& call) { call.adds(primitive::Select{}, call.all()); }},
       {"Cast", [](Call& call) { call.returns(cast(call.x(), from_onnx(static_cast<int>(call.integer("to"))))); }},
+      {"DequantizeLinear", dequantized},
       {"Identity", [](Call& call) { call.returns(call.x()); }},
       {"Constant", constant},
       {"Shape", shape},

@@ -79,6 +79,27 @@ struct WriteOperation {
     return w.run("Clip", {w.value(least->x), w.number(least->number, ElementType::kFloat), x(1)});
   }
 
+  // State of int8 times a scale for each entry of one dimension.
+  std::optional<Value> dequantized() const {
+    if (std::get<primitive::Binary>(w.node().operation).kind != primitive::Binary::Kind::kMultiply) return {};
+    const PrimitiveNode* left = w.producer(w.node().inputs.at(0));
+    const PrimitiveNode* right = w.producer(w.node().inputs.at(1));
+    const auto* unsqueeze = right ? std::get_if<primitive::Unsqueeze>(&right->operation) : nullptr;
+    if (!left || !unsqueeze || !std::holds_alternative<primitive::Cast>(left->operation)) return {};
+    const ValueId weight = left->inputs.at(0);
+    const ValueId scale = right->inputs.at(0);
+    const std::vector<Dimension>& sizes = w.described(weight).sizes;
+    if (w.producer(weight) || w.producer(scale) || w.described(weight).type != ElementType::kInt8 ||
+        w.described(scale).type != ElementType::kFloat || w.described(scale).sizes.size() != 1 ||
+        unsqueeze->dims.size() + 1 != sizes.size()) {
+      return {};
+    }
+    std::int64_t axis = 0;
+    while (std::ranges::count(unsqueeze->dims, axis) > 0) ++axis;
+    if (w.described(scale).sizes[0] != sizes.at(static_cast<std::size_t>(axis))) return {};
+    return w.add("DequantizeLinear", {w.value(weight), w.value(scale)}, {{"axis", axis}}, ElementType::kFloat);
+  }
+
   // Whether a remainder has the sign that the divisor has not, which no sum of the two has.
   Value signs_differ(const Value& remainder, const Value& divisor) const {
     const Value product = w.run("Mul", {w.run("Sign", {remainder}), w.run("Sign", {divisor})});
@@ -106,6 +127,7 @@ struct WriteOperation {
   }
   void operator()(const primitive::Binary& binary) const {
     using Kind = primitive::Binary::Kind;
+    if (const auto written = dequantized()) return w.bind(*written);
     if (const auto written = activation()) return w.bind(*written);
     const std::vector<Value> in = all_inputs();
     if (binary.kind == Kind::kRemainder) return w.bind(remainder(in.at(0), in.at(1)));

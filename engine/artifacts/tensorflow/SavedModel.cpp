@@ -5,6 +5,7 @@
 
 #include "common/Error.h"
 #include "common/File.h"
+#include "engine/artifacts/tensorflow/SavedModelBuilder.h"
 #include "engine/artifacts/tensorflow/SavedModelMessages.h"
 
 namespace lockstep {
@@ -34,16 +35,25 @@ TensorflowFunction read_function(const fs::path& path) {
   return function;
 }
 
+void make_directory(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw SystemError("cannot make the directory " + path.string() + ": " + error.message());
+}
+
+void write_file(const fs::path& path, const std::string& bytes) {
+  OutputFile file(path);
+  file.write(bytes);
+  file.close();
+}
+
 }  // namespace
 
 void write_saved_model(const TensorflowFunction& function, const std::vector<TensorView>& values,
-                       const fs::path& directory) {
+                       const fs::path& directory, const std::string& labels) {
   if (values.size() != function.variables.size()) throw InternalError("a SavedModel needs a value for each variable");
   const tf::SavedModel model = saved_model_message(function);
-  std::error_code error;
-  fs::create_directories(directory / "variables", error);
-  if (error)
-    throw SystemError("cannot make the directory " + (directory / "variables").string() + ": " + error.message());
+  make_directory(directory / "variables");
   TensorBundleWriter bundle(directory / "variables" / "variables");
   for (std::size_t i = 0; i < values.size(); ++i) {
     const TensorflowVariable& variable = function.variables[i];
@@ -54,9 +64,10 @@ void write_saved_model(const TensorflowFunction& function, const std::vector<Ten
   }
   bundle.add(kObjectGraphKey, serialize(checkpoint_objects(function, model)));
   bundle.finish();
-  OutputFile file(directory / "saved_model.pb");
-  file.write(serialize(model));
-  file.close();
+  write_file(directory / "saved_model.pb", serialize(model));
+  if (!function.labels) return;
+  make_directory(directory / "assets");
+  write_file(directory / "assets" / SavedModelBuilder::kLabelsFile, labels);
 }
 
 SavedModel::SavedModel(const fs::path& directory)
@@ -68,6 +79,10 @@ SavedModel::SavedModel(const fs::path& directory)
   if (bundle_.keys() != expected || bundle_.text(kObjectGraphKey) != objects) {
     throw InputError((directory / "variables").string() + " does not hold the variables of " +
                      (directory / "saved_model.pb").string());
+  }
+  if (const fs::path labels = directory / "assets" / SavedModelBuilder::kLabelsFile;
+      function_.labels && !fs::is_regular_file(labels)) {
+    throw InputError(labels.string() + " is missing");
   }
 }
 

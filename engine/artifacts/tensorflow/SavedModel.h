@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "engine/artifacts/TensorView.h"
@@ -14,10 +15,10 @@
 
 namespace lockstep {
 
-/// Writes into a directory, which is made. `values`: one for each of the function's variables, of its type and sizes.
-/// Throws SystemError.
+/// Writes into a directory, which is made. `values`: one for each of the function's variables, of its type and sizes;
+/// `labels`: the file of them, for a function that says it has one. Throws SystemError.
 void write_saved_model(const TensorflowFunction& function, const std::vector<TensorView>& values,
-                       const std::filesystem::path& directory);
+                       const std::filesystem::path& directory, const std::string& labels = {});
 
 /// A SavedModel that write_saved_model wrote.
 class SavedModel {

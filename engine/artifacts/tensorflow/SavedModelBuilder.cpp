@@ -250,6 +250,29 @@ tf::StructuredValue SavedModelBuilder::specifications(const std::vector<Tensorfl
   return value;
 }
 
+// A loader feeds the path of the file to the node; in Python it is `model.labels.asset_path`, unless the program has a
+// module of that name.
+void SavedModelBuilder::add_labels() {
+  const std::string name = "assets/labels";
+  tf::NodeDef& made = node(name, "Const");
+  entry(made.mutable_attr(), "dtype").set_type(tf::DT_STRING);
+  tf::TensorProto& tensor = *entry(made.mutable_attr(), "value").mutable_tensor();
+  tensor.set_dtype(tf::DT_STRING);
+  tensor.mutable_tensor_shape();
+  tensor.add_string_val(kLabelsFile);
+  tf::AssetFileDef& asset = *graph_.add_asset_file_def();
+  asset.mutable_tensor_info()->set_name(name + ":0");
+  asset.set_filename(kLabelsFile);
+  for (const TensorflowVariable& variable : function_.variables) {
+    for (const std::string& each : variable.names) {
+      if (split(each, '.')[0] == kLabels) return;
+    }
+  }
+  tf::SavedObjectGraph& objects = *graph_.mutable_object_graph_def();
+  objects.add_nodes()->mutable_asset()->set_asset_file_def_index(0);
+  refer(kRoot, kLabels, objects.nodes_size() - 1);
+}
+
 void SavedModelBuilder::add_objects() {
   tf::SavedObjectGraph& objects = *graph_.mutable_object_graph_def();
   user_object("_generic_user_object");
@@ -261,6 +284,7 @@ void SavedModelBuilder::add_objects() {
   bare.set_allowed_positional_arguments(function_.inputs.size() == 1 ? 1 : 0);
   refer(kRoot, "signatures", kSignatureMap);
   refer(kSignatureMap, kSignature, kConcreteFunction);
+  if (function_.labels) add_labels();
 
   const auto refer_by_name = [&](const std::string& name, std::optional<int> object) {
     std::vector<std::string> path = split(name, '.');

@@ -16,6 +16,9 @@ class SavedModelBuilder {
  public:
   /// The signature under which the function is served.
   static constexpr const char* kSignature = "serving_default";
+  /// The file of labels among the assets, and what it is called among the model's objects.
+  static constexpr const char* kLabelsFile = "labels.txt";
+  static constexpr const char* kLabels = "labels";
 
   /// Keeps a reference to the function.
   explicit SavedModelBuilder(const TensorflowFunction& function) : function_(function) {}
@@ -31,6 +34,7 @@ class SavedModelBuilder {
   void add_call();
   void add_saver();
   void add_objects();
+  void add_labels();
   int user_object(const std::string& identifier);
   void refer(int from, const std::string& name, int to);
   int module_object(const std::vector<std::string>& path);

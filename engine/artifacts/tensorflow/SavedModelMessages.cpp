@@ -138,6 +138,7 @@ TensorflowFunction function_of_message(const tf::SavedModel& model) {
     function.nodes.push_back(std::move(step));
   }
   add_variables(graph, function);
+  function.labels = graph.asset_file_def_size() > 0;
   return function;
 }
 

@@ -57,6 +57,7 @@ struct TensorflowFunction {
   std::vector<TensorflowVariable> variables;
   std::vector<TensorflowNode> nodes;  ///< every node after those it reads
   std::vector<TensorflowTensor> outputs;
+  bool labels = false;  ///< what classes are called lies beside it, in a file
   bool operator==(const TensorflowFunction&) const = default;
 };
 

@@ -101,7 +101,7 @@ TEST(ReadBack, NoticesWhatIsNotAsItWasWritten) {
   const auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
   for (const Export format : kAll) {
     const TemporaryDirectory directory;
-    const auto artifact = make_artifact(format, {{"step", "7"}});
+    const auto artifact = make_artifact(format, {.metadata = {{"step", "7"}}});
     artifact->write(program, directory.path());
     ASSERT_EQ(read_back(*artifact, program, directory.path(), probes), "");
     for (const ListedFile& file : list_files(directory.path())) {

@@ -1,0 +1,27 @@
+"""What TensorFlow says of a SavedModel, as JSON on the last line. Run by layouts.py.
+
+    layouts_consumer.py describe MODEL                       inputs and outputs: name → type, sizes
+    layouts_consumer.py run MODEL INPUT FILE.npy OUT.npz     the outputs go to OUT.npz; prints the labels, where the model has them
+"""
+
+import json
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import numpy as np
+import tensorflow as tf
+
+model = tf.saved_model.load(sys.argv[2])
+signature = model.signatures["serving_default"]
+if sys.argv[1] == "describe":
+    def of(tensors):
+        return {name: (tensor.dtype.name, [-1 if size is None else size for size in tensor.shape]) for name, tensor in tensors.items()}
+    print(json.dumps({"inputs": of(signature.structured_input_signature[1]), "outputs": of(signature.structured_outputs)}))
+else:
+    found = signature(**{sys.argv[3]: tf.constant(np.load(sys.argv[4]))})
+    alone = signature(tf.constant(np.load(sys.argv[4])))  # a lone input needs no name
+    assert all(np.array_equal(found[name], alone[name]) for name in found)
+    np.savez(sys.argv[5], **{name: tensor.numpy() for name, tensor in found.items()})
+    labels = tf.io.gfile.GFile(model.labels.asset_path.numpy()).read().splitlines() if hasattr(model, "labels") else None
+    print(json.dumps({"labels": labels}))
