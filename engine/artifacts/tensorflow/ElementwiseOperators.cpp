@@ -74,6 +74,7 @@ TensorflowOperatorRows unary_operators() {
       {"OnesLike", unary("y", [](X x) { return at::ones_like(x); })},
       {"Reciprocal", unary("y", [](X x) { return x.reciprocal(); })},
       {"Relu", unary("activations", [](X x) { return x.relu(); })},
+      {"Relu6", unary("activations", [](X x) { return x.clamp(0, 6); })},
       {"Rint", unary("y", [](X x) { return x.round(); })},
       {"Rsqrt", unary("y", [](X x) { return x.rsqrt(); })},
       {"Sigmoid", unary("y", [](X x) { return x.sigmoid(); })},

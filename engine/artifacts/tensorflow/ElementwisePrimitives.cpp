@@ -1,5 +1,7 @@
+#include <cstring>
 #include <map>
 #include <numbers>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -81,6 +83,24 @@ TensorflowValue binary_result(TensorflowBuilder& builder, BinaryKind kind,
   }
 }
 
+// What a binary node of this kind makes of another value and this number on its right, or nothing.
+std::optional<ValueId> before(const PrimitiveCall& call, const PrimitiveNode* node, BinaryKind kind, float number) {
+  const auto* binary = node ? std::get_if<primitive::Binary>(&node->operation) : nullptr;
+  if (!binary || binary->kind != kind) return std::nullopt;
+  const PrimitiveNode* right = call.writer().producer(node->inputs.at(1));
+  const auto* constant = right ? std::get_if<primitive::Constant>(&right->operation) : nullptr;
+  if (!constant || constant->type != ElementType::kFloat || !constant->sizes.empty()) return std::nullopt;
+  float found = 0;
+  std::memcpy(&found, constant->bytes.data(), sizeof found);
+  return found == number ? std::optional(node->inputs.at(0)) : std::nullopt;
+}
+
+// min(max(x, 0), 6), which TensorFlow has one kernel for.
+std::optional<ValueId> within_relu6(const PrimitiveCall& call) {
+  const auto most = before(call, &call.node(), BinaryKind::kMinimum, 6);
+  return most ? before(call, call.writer().producer(*most), BinaryKind::kMaximum, 0) : std::nullopt;
+}
+
 }  // namespace
 
 void write_primitive(PrimitiveCall& call, const primitive::Unary& operation) {
@@ -92,6 +112,7 @@ void write_primitive(PrimitiveCall& call, const primitive::Unary& operation) {
 }
 
 void write_primitive(PrimitiveCall& call, const primitive::Binary& operation) {
+  if (const auto x = within_relu6(call)) return call.bind(call.builder().add("Relu6", {call.writer().value(*x)}));
   const AlignedValues operands = aligned(call.builder(), {call.input(0), call.input(1)});
   require_broadcast(call, operands);
   TensorflowValue result = binary_result(call.builder(), operation.kind, operands.values);

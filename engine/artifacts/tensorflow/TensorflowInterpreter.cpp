@@ -1,8 +1,11 @@
 #include "engine/artifacts/tensorflow/TensorflowInterpreter.h"
 
+#include <ATen/Functions.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "common/Error.h"
@@ -28,8 +31,12 @@ void require_kernel(const TensorflowNode& node, const std::vector<at::Tensor>& i
 
 TensorflowInterpreter::TensorflowInterpreter(const SavedModel& model) : function_(model.function()) {
   for (const TensorflowVariable& variable : function_.variables) {
-    const BundleTensor value = model.value(variable);
-    variables_[variable.argument] = tensor_of(value.type, value.sizes, value.bytes);
+    BundleTensor value = model.value(variable);
+    // The tensor is of the bytes that were read: a large one is there once.
+    const auto bytes = std::make_shared<std::string>(std::move(value.bytes));
+    variables_[variable.argument] = at::from_blob(
+        bytes->data(), value.sizes, [bytes](void*) {},
+        at::TensorOptions(scalar_type_from_archive(static_cast<int>(value.type))));
   }
 }
 

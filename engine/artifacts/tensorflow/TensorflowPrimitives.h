@@ -25,6 +25,8 @@ class PrimitiveCall {
   std::vector<TensorflowInteger> integers(const Integers& integers);
   /// An output: its type and sizes are those that the graph states.
   void bind(TensorflowValue value, std::size_t i = 0) { writer_.bind(node_.outputs.at(i), std::move(value)); }
+  const PrimitiveNode& node() const { return node_; }
+  TensorflowWriter& writer() const { return writer_; }
   [[noreturn]] void refuse(const std::string& why) const { writer_.refuse(node_, why); }
 
  private:

@@ -39,9 +39,10 @@ std::map<std::string_view, Types> tensorflow_kernels() {
               "Floor",   "IsNan",
               "Log",     "LogSoftmax",
               "RealDiv", "Reciprocal",
-              "Rsqrt",   "Sigmoid",
-              "Sin",     "Softmax",
-              "Sqrt",    "Tanh"});
+              "Relu6",   "Rsqrt",
+              "Sigmoid", "Sin",
+              "Softmax", "Sqrt",
+              "Tanh"});
   have(with_more(real, {kInt32}), {"Conv2D", "Conv2DBackpropInput"});
   have(with_more(real, {kInt16, kInt32, kInt64}), {"BatchMatMulV2"});
   have(with_more(real, {kInt32, kInt64}), {"MatMul", "SquaredDifference"});

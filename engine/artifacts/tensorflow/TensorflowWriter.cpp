@@ -1,6 +1,7 @@
 #include "engine/artifacts/tensorflow/TensorflowWriter.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 #include <utility>
 #include <variant>
@@ -41,6 +42,26 @@ std::vector<std::string> tensorflow_output_names(const std::vector<std::string>&
 TensorflowWriter::TensorflowWriter(const PrimitiveGraph& graph, const Graph& program)
     : graph_(graph), program_(program) {
   for (const PrimitiveState& state : graph.state) state_[state.value] = &state;
+  for (const PrimitiveNode& node : graph.nodes) {
+    for (const ValueId output : node.outputs) producers_[output] = &node;
+  }
+}
+
+const PrimitiveNode* TensorflowWriter::producer(ValueId id) const {
+  const auto found = producers_.find(id);
+  return found == producers_.end() ? nullptr : found->second;
+}
+
+// What was written before it was known that one operator stands for several.
+void TensorflowWriter::remove_unused() {
+  std::set<std::string> needed;
+  const auto need = [&](const std::string& reference) { needed.insert(reference.substr(0, reference.find(':'))); };
+  for (const TensorflowTensor& output : result_.function.outputs) need(output.reference);
+  std::vector<TensorflowNode>& nodes = result_.function.nodes;
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    if (needed.contains(node->name)) std::ranges::for_each(node->inputs, need);
+  }
+  std::erase_if(nodes, [&](const TensorflowNode& node) { return !needed.contains(node.name); });
 }
 
 WrittenFunction TensorflowWriter::write(const PrimitiveGraph& given, const Graph& program) {
@@ -63,6 +84,7 @@ WrittenFunction TensorflowWriter::write(const PrimitiveGraph& given, const Graph
     }
   }
   writer.write_outputs();
+  writer.remove_unused();
   return std::move(writer.result_);
 }
 

@@ -37,6 +37,8 @@ class TensorflowWriter {
   /// In this order: state that nothing has read yet is stored so.
   TensorflowValue value(ValueId id, const Ints& axes) { return builder_.arranged(value(id, &axes), axes); }
   void bind(ValueId id, TensorflowValue value);
+  /// The node that makes a value, or nullptr for inputs and state.
+  const PrimitiveNode* producer(ValueId id) const;
   /// Ends the writing: this node cannot be written, because `why`.
   [[noreturn]] void refuse(const PrimitiveNode& node, const std::string& why) const;
 
@@ -44,6 +46,7 @@ class TensorflowWriter {
   TensorflowWriter(const PrimitiveGraph& graph, const Graph& program);
   void write_inputs();
   void write_outputs();
+  void remove_unused();
   TensorflowValue value(ValueId id, const Ints* axes);
   TensorflowValue variable(const PrimitiveState& state, const Ints& axes);
 
@@ -53,6 +56,7 @@ class TensorflowWriter {
   TensorflowBuilder builder_{result_.function};
   std::map<ValueId, TensorflowValue> values_;
   std::map<ValueId, const PrimitiveState*> state_;
+  std::map<ValueId, const PrimitiveNode*> producers_;  // by their outputs
 };
 
 }  // namespace lockstep

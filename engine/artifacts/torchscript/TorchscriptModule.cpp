@@ -224,7 +224,8 @@ class TorchscriptWriter {
   void bind(Slot slot, jit::Value* value) {
     values_[slot] = value;
     const std::string& name = plan_.slots().name(slot);
-    if (jit::Value::isValidName(name) && value->node()->kind() != c10::prim::Param) value->setDebugName(name);
+    const bool is_name = !name.empty() && (name[0] < '0' || name[0] > '9');  // a number is none there
+    if (is_name && value->node()->kind() != c10::prim::Param) value->setDebugName(name);
   }
 
   void write_outputs() {
