@@ -62,6 +62,12 @@ Value field(const nlohmann::json& message, const char* key, Value otherwise) {
   }
 }
 
+/// What a message says under "code" of why a host fails; kExitInternal when it says none such.
+inline ExitCode failure_code(const nlohmann::json& message) {
+  const int code = field(message, "code", 0);
+  return code > 0 && code < 256 ? static_cast<ExitCode>(code) : kExitInternal;
+}
+
 /// A listening socket on all addresses. Throws InputError when the port is taken.
 FileDescriptor listen_on_port(int port);
 /// A connected socket, and the peer's address; nothing when nobody is waiting.

@@ -9,9 +9,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "common/Digest.h"
@@ -103,7 +105,6 @@ class JobLauncher {
         config_(launch.job.config),
         arguments_(arguments),
         pages_(static_cast<std::size_t>(launch.topology.hosts.front().ranks)),
-        document_(with_files(config_, status_, pages_)),
         mpirun_(std::move(mpirun)),
         preflight_(mpirun_, launch.topology.hosts.front(), node_names(launch.job)),
         watch_(config_.host, pages_, patience_of(config_.hyperparameters), config_.output_data_dir / "hang.txt"),
@@ -125,8 +126,15 @@ class JobLauncher {
   bool has_shown(const std::string& reason) const { return !reason.empty() && messages_.error() == reason; }
 
  private:
+  // Before ranks are started, which learn where the files are.
+  void take_streams(const std::function<void()>& attend = [] {}) {
+    piped_.emplace(supervisor_, launch_.job, attend);
+    for (const auto& [channel, directory] : piped_->directories()) config_.channels[channel] = directory;
+    document_.emplace(with_files(config_, status_, pages_));
+  }
+
   std::map<std::string, std::string> variables(const std::string& interface_name) const {
-    std::map<std::string, std::string> all = {{kJobVariable, document_.path()}};
+    std::map<std::string, std::string> all = {{kJobVariable, document_->path()}};
     // NCCL takes a bare name for the beginning of one. What a user has set for it is meant.
     if (!interface_name.empty() && !std::getenv("NCCL_SOCKET_IFNAME")) all["NCCL_SOCKET_IFNAME"] = "=" + interface_name;
     if (launch_.job.hosts.size() > 1 && config_.gpus > 0) {
@@ -163,6 +171,7 @@ class JobLauncher {
       throw InputError("launcher=ssh: start the job on " + launch_.job.hosts.front() +
                        ", the first of its hosts, not on " + config_.host);
     }
+    take_streams();
     start_mpirun(launch_.topology, "", variables(""));
     const bool here = launch_.topology.hosts.size() == 1;  // by ssh, ranks elsewhere watch each other
     const Ending ending = supervise(supervisor_, stopping(), [&] {
@@ -179,8 +188,11 @@ class JobLauncher {
     Leader leader(supervisor_, meeting(), report(), [this] { return where(); });
     Outcome ended;
     try {
+      std::vector<HostReport> hosts = leader.gather();
+      take_streams([&] { leader.attend(); });
+      leader.await_ready();
       std::optional<Outcome> outcome;
-      for (std::vector<HostReport> hosts = leader.gather(); !(outcome = train_on(leader, hosts));) {
+      while (!(outcome = train_on(leader, hosts))) {
         supervisor_.end();
         hosts = leader.regroup();
         start_again();
@@ -239,6 +251,13 @@ class JobLauncher {
   Outcome follow() {
     Member member(supervisor_, meeting(), report());
     member.join();
+    try {
+      take_streams([&] { member.attend(); });
+    } catch (const Error& error) {
+      member.fail(error);
+      throw;
+    }
+    member.ready();
     auto all = variables(member.interface_name());
     // As mpirun calls this host. Its system may call itself as the leader's does, and PMIx would take the two for one.
     all["PMIX_HOSTNAME"] = config_.host;
@@ -334,11 +353,12 @@ class JobLauncher {
   }
 
   const Launch& launch_;
-  const JobConfig& config_;
+  JobConfig config_;
   const std::vector<std::string>& arguments_;
   RankStatusFile status_;
   RankPages pages_;
-  JobDocument document_;
+  std::optional<PipedChannels> piped_{};
+  std::optional<JobDocument> document_{};  ///< once its files are there
   MpiRun mpirun_;
   Preflight preflight_;
   MpirunMessages messages_;
@@ -363,10 +383,7 @@ int run_job(Supervisor& supervisor, EarlyStop& early, const Launch& launch, cons
     if (!note.empty()) std::cout << "lockstep: " << note << std::endl;
     MpiRun mpirun = find_mpirun();
     early.over();  // what follows leaves files while it runs
-    const PipedChannels piped(supervisor, launch.job);
-    Launch with_files = launch;
-    for (const auto& [channel, directory] : piped.directories()) with_files.job.config.channels[channel] = directory;
-    JobLauncher launcher(supervisor, with_files, arguments, std::move(mpirun));
+    JobLauncher launcher(supervisor, launch, arguments, std::move(mpirun));
     outcome = launcher.run();
     said = launcher.has_shown(outcome.reason);
   } catch (const Error& error) {

@@ -43,7 +43,7 @@ struct Leader::Member {
   Connection connection;
   bool daemon_runs = false;
   std::string failure{};
-  bool ready = false;  ///< has ended what it had started, to start again
+  bool ready = false;  ///< to start; to start again, once it has ended what it had started
   bool lost = false;
 };
 
@@ -108,7 +108,10 @@ std::vector<HostReport> Leader::gather() {
 // What ran on a host that is lost is no longer ours to end.
 void Leader::end_daemons() {
   agents_.clear();
-  for (const auto& member : members_) member->connection.send({{"type", "again"}});
+  for (const auto& member : members_) {
+    member->ready = false;
+    member->connection.send({{"type", "again"}});
+  }
   const auto waits = [](const auto& member) { return !member->ready && !member->connection.closed(); };
   for (const auto end = Clock::now() + kToEndDaemons; std::ranges::any_of(members_, waits) && Clock::now() < end;) {
     for (const int signal : wait()) throw StopError(signal);
@@ -116,7 +119,6 @@ void Leader::end_daemons() {
   }
   for (const auto& member : members_) {
     if (!member->ready) lose(*member);
-    member->ready = false;
     member->daemon_runs = false;
     member->failure.clear();
   }
@@ -222,6 +224,9 @@ void Leader::hear_members() {
                             .collectives = field<std::string>(message, "collectives", "")});
       }
       member->ready |= type == "ready";
+      if (type == "failed") {
+        throw CollectiveError(failure_code(message), member->host + ": " + field<std::string>(message, "reason", ""));
+      }
       if (type != "ended") continue;
       member->daemon_runs = false;
       member->failure = field<std::string>(message, "failure", "");
@@ -235,6 +240,18 @@ void Leader::hear_members() {
     if (news && (meeting_.fewest == 0 || runs_)) {
       throw HostLostError("host " + member->host + " is lost: the connection to its launcher has broken off");
     }
+  }
+}
+
+void Leader::attend() {
+  hear_members();
+  if (stop_) throw StopError(*stop_);
+}
+
+void Leader::await_ready() {
+  while (!std::ranges::all_of(members_, [](const auto& member) { return member->ready; })) {
+    for (const int signal : wait()) throw StopError(signal);
+    attend();
   }
 }
 

@@ -34,9 +34,9 @@ struct Meeting {
 /// They hold their connections open all the time: one that closes is a host that is lost. Until the job ends, `lockstep
 /// status` may ask at the same port where it is.
 ///
-/// First `gather`, then `run`; then, or after an error of either, `dismiss`. Where the meeting says so (`fewest`),
-/// hosts may also come while ranks run, in the place of lost ones: `has_grown`. After that, or when `run` has thrown
-/// HostLostError, `regroup` and `run` again.
+/// First `gather`, then `attend` as long as this host makes itself ready, `await_ready` and `run`; then, or after an
+/// error of any of them, `dismiss`. Where the meeting says so (`fewest`), hosts may also come while ranks run, in the
+/// place of lost ones: `has_grown`. After that, or when `run` has thrown HostLostError, `regroup` and `run` again.
 class Leader {
  public:
   /// Says where the job is, as an object with `stage` and `progress`.
@@ -50,6 +50,11 @@ class Leader {
   /// ones, after the meeting's timeout; InputError when a host was given another job; StopError after a signal.
   std::vector<HostReport> gather();
 
+  /// Hears what hosts say. Throws HostLostError when one is lost, CollectiveError when one has failed before it was
+  /// ready, and StopError after a signal to one.
+  void attend();
+  /// Returns when all hosts are ready for mpirun. Throws as `attend` does, and StopError after a signal.
+  void await_ready();
   /// When the supervisor's command has ended: has the others end what they have started, and waits until the fewest
   /// hosts are there. Their reports, in the order of hosts. Throws HostLostError after the meeting's timeout, StopError
   /// after a signal.

@@ -20,6 +20,7 @@ using std::chrono::seconds;
 constexpr milliseconds kMembersTurn(100);
 constexpr milliseconds kBetweenAttempts(500);
 constexpr seconds kToAnswer(60);  // it may wait for its name service
+constexpr seconds kToBeHeard(5);
 
 }  // namespace
 
@@ -65,6 +66,24 @@ std::optional<nlohmann::json> Member::answer(Clock::time_point deadline) {
   return std::nullopt;
 }
 
+void Member::lose_leader() const {
+  throw HostLostError("the leader " + meeting_.hosts.front() +
+                      " is lost: the connection to its launcher has broken off");
+}
+
+void Member::attend() {
+  for (const auto& message : connection_->receive()) {
+    if (field<std::string>(message, "type", "") != "end") continue;
+    throw CollectiveError(failure_code(message), field<std::string>(message, "reason", ""));
+  }
+  if (connection_->closed()) lose_leader();
+}
+
+void Member::fail(const Error& error) {
+  connection_->send({{"type", "failed"}, {"code", error.exit_code()}, {"reason", error.what()}});
+  connection_->wait_until(Clock::now() + kToBeHeard);  // it ends the job, and says so
+}
+
 Outcome Member::run(const Daemon& daemon) {
   bool stopping = false;
   bool runs = false;
@@ -92,10 +111,7 @@ Outcome Member::run(const Daemon& daemon) {
                 .reason = field<std::string>(message, "reason", "")};
       }
     }
-    if (connection_->closed()) {
-      throw HostLostError("the leader " + meeting_.hosts.front() +
-                          " is lost: the connection to its launcher has broken off");
-    }
+    if (connection_->closed()) lose_leader();
     if (supervisor_.running()) tell_states(daemon.watch);
     if (runs && !supervisor_.running()) report_end(daemon);
     runs = supervisor_.running();

@@ -17,7 +17,7 @@ namespace lockstep {
 /// Meets the leader, runs OpenMPI's daemon when it is told to, and leaves as the leader says. When the leader is lost,
 /// all that it has started here ends.
 ///
-/// First `join`, then `run`.
+/// First `join`; then `attend` as long as this host makes itself ready, and `ready` or `fail`; then `run`.
 class Member {
  public:
   /// `own`: this host's report.
@@ -30,6 +30,14 @@ class Member {
   /// Returns when the leader has admitted this host. Throws HostLostError when it has not within the meeting's timeout;
   /// InputError, with the leader's reason, when it never will; StopError after a signal.
   void join();
+
+  /// Hears what the leader says. Throws CollectiveError when the job has ended, with its outcome, and HostLostError
+  /// when the leader is lost.
+  void attend();
+  /// Tells the leader that this host waits for mpirun.
+  void ready() { connection_->send({{"type", "ready"}}); }
+  /// Tells the leader, and so all hosts, that this one cannot take part.
+  void fail(const Error& error);
 
   /// This host's interface on the way to the leader. After `join`.
   const std::string& interface_name() const { return own_.interface_name; }
@@ -47,6 +55,7 @@ class Member {
   Outcome run(const Daemon& daemon);
 
  private:
+  [[noreturn]] void lose_leader() const;
   std::optional<nlohmann::json> answer(std::chrono::steady_clock::time_point deadline);
   void start(const nlohmann::json& message, const Daemon& daemon);
   void report_end(const Daemon& daemon);

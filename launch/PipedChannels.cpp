@@ -37,7 +37,8 @@ void say(const PipedStream& stream, const std::string& what) {
             << what << std::endl;
 }
 
-void read_all(Supervisor& supervisor, std::vector<PipedStream> streams, double log_every) {
+void read_all(Supervisor& supervisor, std::vector<PipedStream> streams, double log_every,
+              const std::function<void()>& attend) {
   const auto start = Clock::now();
   auto told = start;
   while (true) {
@@ -57,12 +58,13 @@ void read_all(Supervisor& supervisor, std::vector<PipedStream> streams, double l
     }
     const std::vector<int> signals = supervisor.wait(descriptors, kTurn);
     if (!signals.empty()) throw StopError(signals.front());
+    attend();
   }
 }
 
 }  // namespace
 
-PipedChannels::PipedChannels(Supervisor& supervisor, const Job& job) {
+PipedChannels::PipedChannels(Supervisor& supervisor, const Job& job, const std::function<void()>& attend) {
   if (job.piped_channels.empty()) return;
   constexpr std::size_t kRoom = 64 << 10;  // how much more is needed, a stream does not say
   place_.emplace(place_for_copies(), kRoom);
@@ -78,7 +80,7 @@ PipedChannels::PipedChannels(Supervisor& supervisor, const Job& job) {
                                              .patience = in_clock(job.config.hyperparameters.pipe_timeout)},
                          directory);
   }
-  read_all(supervisor, std::move(streams), job.config.hyperparameters.log_every);
+  read_all(supervisor, std::move(streams), job.config.hyperparameters.log_every, attend);
 }
 
 }  // namespace lockstep

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,9 +19,10 @@ namespace lockstep {
 class PipedChannels {
  public:
   /// Stays until all streams have ended, and says on standard output how far they are. All are read at once: whoever
-  /// writes them may do so in any order. Throws StopError when a signal comes, and as PipedStream does. Nothing is left
-  /// behind then.
-  PipedChannels(Supervisor& supervisor, const Job& job);
+  /// writes them may do so in any order. Calls `attend` several times a second. Throws StopError when a signal comes,
+  /// as PipedStream does, and what `attend` throws. Nothing is left behind then.
+  PipedChannels(
+      Supervisor& supervisor, const Job& job, const std::function<void()>& attend = [] {});
 
   /// By channel: of the streamed ones.
   const std::map<std::string, std::filesystem::path>& directories() const { return directories_; }

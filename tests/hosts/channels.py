@@ -299,7 +299,22 @@ def streams_that_fail():
     refused("the job was stopped by signal 15", stopped, expect=143, log_every=0.5)
 
 
+def a_stream_that_fails_ends_all_hosts():
+    """At once, whichever host's it is: the others' writers have not even begun."""
+    stream = recordio([HEADER + "".join(rows(20, seed=1))])
+    for failing in range(3):
+        with cluster.cluster(names(3)) as made:
+            made.configure({}, {**JOB, "hosts_timeout": "300s", "pipe_timeout": "300s"})
+            channels(made, train={"TrainingInputMode": "Pipe", "RecordWrapperType": "RecordIO"})
+            feed(made[failing], "train", stream[:-7])
+            made.start().finish(60, expect=2)
+            for host in made.hosts:
+                assert f"channel train: its stream {made[failing].base}/input/data/train_0" in host.failure(), made.outputs()
+                assert host is made[failing] or host.failure().startswith(made[failing].name + ": ") or failing == 0, host.failure()
+
+
 if __name__ == "__main__":
     cluster.isolated()
     common.main(three_unequal_files_on_two_hosts, seven_files_and_none, one_host_and_three, hosts_without_sagemaker,
-                stopped_and_gone_on_three_times, piped_to_all_hosts, piped_and_sharded, streams_that_fail)
+                stopped_and_gone_on_three_times, piped_to_all_hosts, piped_and_sharded, streams_that_fail,
+                a_stream_that_fails_ends_all_hosts)
