@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "common/Error.h"
+#include "common/FreeSpace.h"
 #include "common/RegularFile.h"
+#include "common/SyncPoint.h"
 
 namespace lockstep {
 
@@ -20,7 +22,7 @@ namespace {
 
 void sync_path(const fs::path& path, int flags) {
   FileDescriptor fd(::open(path.c_str(), flags | O_CLOEXEC));
-  if (!fd || ::fsync(fd.get()) != 0) throw SystemError(with_errno("cannot sync " + path.string()));
+  if (!fd || ::fsync(fd.get()) != 0) throw SystemError(disk_error("cannot sync " + path.string(), path));
 }
 
 // A directory that its owner may not read can still be removed by its owner.
@@ -35,7 +37,7 @@ bool rename_if_there(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
   if (error == std::errc::no_such_file_or_directory) return false;
-  if (error) throw SystemError("cannot rename " + from.string() + " to " + to.string() + ": " + error.message());
+  if (error) throw SystemError(disk_error("cannot rename " + from.string() + " to " + to.string(), to, error));
   return true;
 }
 
@@ -88,9 +90,10 @@ std::uintmax_t bytes_below(const fs::path& path) {
 }
 
 OutputFile::OutputFile(fs::path path) : path_(std::move(path)) {
+  sync_point("file.create");
   // A pipe in its place would wait for a reader, now or when it is full.
   fd_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
-  if (!fd_) throw SystemError(with_errno("cannot create " + path_.string()));
+  if (!fd_) throw SystemError(disk_error("cannot create " + path_.string(), path_));
   struct stat info {};
   if (::fstat(fd_.get(), &info) != 0 || S_ISFIFO(info.st_mode)) {
     throw SystemError("cannot write " + path_.string() + ": it is a pipe (FIFO), not a file");
@@ -98,10 +101,11 @@ OutputFile::OutputFile(fs::path path) : path_(std::move(path)) {
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
+  sync_point("file.write");
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd_.get(), bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw SystemError(with_errno("cannot write " + path_.string()));
+    if (count < 0) throw SystemError(disk_error("cannot write " + path_.string(), path_));
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
 }
@@ -109,20 +113,26 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
 void OutputFile::close() {
-  if (::fsync(fd_.get()) != 0) throw SystemError(with_errno("cannot sync " + path_.string()));
-  if (::close(fd_.release()) != 0) throw SystemError(with_errno("cannot close " + path_.string()));
+  sync_point("file.sync");
+  if (::fsync(fd_.get()) != 0) throw SystemError(disk_error("cannot sync " + path_.string(), path_));
+  if (::close(fd_.release()) != 0) throw SystemError(disk_error("cannot close " + path_.string(), path_));
+  sync_point("file.complete");
 }
 
 StagingDirectory::StagingDirectory(fs::path destination, std::string_view prefix)
     : destination_(std::move(destination)) {
   std::error_code error;
   fs::create_directories(destination_, error);
-  if (error) throw InputError("cannot make the directory " + destination_.string() + ": " + error.message());
+  if (error) {
+    throw InputError(disk_error("cannot make the directory " + destination_.string(), destination_, error));
+  }
+  sync_point("staging.make");
   std::string pattern = (destination_ / (std::string(prefix) + "XXXXXX")).string();
   if (::mkdtemp(pattern.data()) == nullptr) {
-    throw InputError(with_errno("cannot write into the directory " + destination_.string()));
+    throw InputError(disk_error("cannot write into the directory " + destination_.string(), destination_));
   }
   path_ = pattern;
+  sync_point("staging.made");
 }
 
 StagingDirectory::~StagingDirectory() {
@@ -143,6 +153,7 @@ void remove_abandoned_staging(const fs::path& destination, std::string_view pref
 }
 
 void StagingDirectory::publish() {
+  sync_point("staging.sync");
   for (const auto& entry : fs::recursive_directory_iterator(path_)) {
     if (!entry.is_symlink()) sync_path(entry.path(), entry.is_directory() ? O_RDONLY | O_DIRECTORY : O_RDONLY);
   }
@@ -152,16 +163,20 @@ void StagingDirectory::publish() {
     // can be taken from it: it goes where leftovers are.
     const fs::path old = path_.string() + "-" + target.filename().string();
     std::error_code ignored;
+    sync_point("staging.set_aside");
     const bool aside = (entry.is_directory() || fs::is_directory(target, ignored)) && rename_if_there(target, old);
     std::error_code error;
+    sync_point("staging.rename");
     fs::rename(entry.path(), target, error);
     if (error) {
       if (aside && !fs::exists(target, ignored)) fs::rename(old, target, ignored);
-      throw SystemError("cannot rename " + entry.path().string() + " to " + target.string() + ": " + error.message());
+      throw SystemError(disk_error("cannot rename " + entry.path().string() + " to " + target.string(), target, error));
     }
+    sync_point("staging.renamed");
     if (aside) remove_as_owner(old);
   }
   sync_path(destination_, O_RDONLY | O_DIRECTORY);
+  sync_point("staging.published");
 }
 
 }  // namespace lockstep

@@ -327,6 +327,12 @@ std::vector<HyperparameterRow> checkpoint_rows() {
               "How many of the newest checkpoints of this job are kept.")
           .changeable()
           .for_checkpoints_when(always),
+      boolean(
+          "checkpoint_copies", &H::checkpoint_copies,
+          "Several hosts: each writes the checkpoints into its own checkpoint directory, where that is not the first "
+          "host's, so that any host may be replaced.")
+          .changeable()
+          .for_checkpoints_when([](const H& h) { return h.checkpoint_copies; }),
       choice("resume", &H::resume,
              "auto: goes on from the newest complete checkpoint of this job, if there is one; never: "
              "starts anew.")
@@ -342,6 +348,10 @@ std::vector<HyperparameterRow> arithmetic_rows() {
           integer("loss_scale_growth_interval", &H::loss_scale_growth_interval, 1, kMany,
                   "fp16: steps without overflow after which the loss scale doubles.")
               .unless(only_with_fp16),
+          integer("nonfinite_steps", &H::nonfinite_steps, 0, kMany,
+                  "How many steps in a row may have a loss, a gradient or a running statistic that is not finite: they "
+                  "change nothing and are counted; 0: the first ends the job.")
+              .changeable(),
           seed_row(),
           texts("instance_groups", &H::instance_groups,
                 "SageMaker: the names of the instance groups whose hosts train; []: all hosts do.")

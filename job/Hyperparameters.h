@@ -48,7 +48,11 @@ struct CheckpointEvery {
   std::int64_t steps = 0;  ///< 0: not by steps
   double seconds = 0;      ///< 0: not by time
 
+  /// As soon as the one before is written.
+  static constexpr double kContinuous = 1e-300;
+
   bool never() const { return steps == 0 && seconds == 0; }
+  bool continuous() const { return seconds == kContinuous; }
 };
 
 /// Parameters that are treated alike, chosen by name. A parameter belongs to the first group whose pattern it matches
@@ -201,9 +205,11 @@ struct Hyperparameters {
   double pipe_timeout = 900;  ///< seconds; SageMaker's Pipe
   std::string secret_file{};  ///< several hosts: its content is the job's secret; "": LOCKSTEP_JOB_SECRET, if it is set
   bool allow_tcp = false;     ///< GPU: an instance that has EFA may train over TCP
+  bool checkpoint_copies = false;           ///< several hosts: each has one of its own
   std::int64_t exit_code_when_stopped = 0;  ///< of a job that stopped on request and saved its state
   double bucket_cap_mb = 25;                ///< MiB of gradients reduced at once
   double log_every = 5;                     ///< seconds between two progress lines
+  std::int64_t nonfinite_steps = 0;         ///< in a row that are passed over
 };
 
 /// Raw hyperparameters as they arrive: name → the text or JSON value given. SageMaker hands every value over as text in

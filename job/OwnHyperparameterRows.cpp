@@ -34,6 +34,7 @@ std::optional<CheckpointEvery> checkpoint_interval(const RawValue& raw) {
   }
   const std::string text = raw.text();
   if (text == "none") return CheckpointEvery{};
+  if (text == "continuous") return CheckpointEvery{.seconds = CheckpointEvery::kContinuous};
   if (const auto seconds = duration(text)) return CheckpointEvery{.seconds = *seconds};
   return std::nullopt;
 }
@@ -193,17 +194,22 @@ HyperparameterRow time_row(std::string name, double Hyperparameters::*member, st
 
 HyperparameterRow checkpoint_every_row() {
   return {.name = "checkpoint_every",
-          .type = "steps (500), time (30s, 10m, 1h), or none",
-          .help = "When a checkpoint is written, besides at the end of training and when the job is stopped.",
+          .type = "steps (500), time (30s, 10m, 1h), continuous, or none",
+          .help =
+              "When a checkpoint is written, besides at the end of training and when the job is stopped; continuous: "
+              "when the one before is written.",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 const auto interval = checkpoint_interval(raw);
-                if (!interval) throw InputError("expected steps, as in 500, a time, as in 30s, 10m or 1h, or none");
+                if (!interval) {
+                  throw InputError("expected steps, as in 500, a time, as in 30s, 10m or 1h, continuous, or none");
+                }
                 hyperparameters.checkpoint_every = *interval;
               },
           .get = [](const Hyperparameters& hyperparameters) -> json {
             const CheckpointEvery& every = hyperparameters.checkpoint_every;
             if (every.never()) return "none";
+            if (every.continuous()) return "continuous";
             return every.steps > 0 ? std::to_string(every.steps) : duration_text(every.seconds);
           },
           .idle = {}};

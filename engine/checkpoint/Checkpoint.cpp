@@ -7,7 +7,9 @@
 
 #include "common/Error.h"
 #include "common/File.h"
+#include "common/FreeSpace.h"
 #include "common/Text.h"
+#include "engine/files/SafetensorsFile.h"
 
 namespace lockstep {
 
@@ -21,28 +23,60 @@ std::string description(const at::Tensor& tensor) {
   return text.str();
 }
 
+constexpr const char* kStep = "step";
+
+// Older ones do not say of which step they are.
+NamedTensors read_tensors(const fs::path& path, std::int64_t step) {
+  const SafetensorsFile file(path);
+  const auto tag = file.metadata().find(kStep);
+  if (tag != file.metadata().end() && tag->second != std::to_string(step)) {
+    throw InputError(path.string() + " is of step " + in_quotes(tag->second) + ", the state beside it of step " +
+                     std::to_string(step));
+  }
+  return read_safetensors(path);
+}
+
 }  // namespace
 
+std::uintmax_t bytes_of(const Checkpoint& checkpoint) {
+  std::uintmax_t bytes = 0;
+  for (const NamedTensors* tensors :
+       {&checkpoint.model, &checkpoint.optimizer, &checkpoint.statistics, &checkpoint.best}) {
+    for (const auto& [name, tensor] : *tensors) bytes += tensor.nbytes();
+  }
+  return bytes;
+}
+
 void write_checkpoint(const Checkpoint& checkpoint, const fs::path& directory) {
+  require_room(directory, bytes_of(checkpoint));
   OutputFile state(directory / kStateFile);
   state.write(write_state(checkpoint.state));
   state.close();
-  write_safetensors(checkpoint.model, {}, directory / "model.safetensors");
-  write_safetensors(checkpoint.optimizer, {}, directory / "optimizer.safetensors");
-  if (!checkpoint.statistics.empty())
-    write_safetensors(checkpoint.statistics, {}, directory / "statistics.safetensors");
-  if (!checkpoint.best.empty()) write_safetensors(checkpoint.best, {}, directory / "best.safetensors");
+  const auto write = [&](const NamedTensors& tensors, const char* name) {
+    write_safetensors(tensors, {{kStep, std::to_string(checkpoint.state.step)}}, directory / name);
+  };
+  write(checkpoint.model, "model.safetensors");
+  write(checkpoint.optimizer, "optimizer.safetensors");
+  if (!checkpoint.statistics.empty()) write(checkpoint.statistics, "statistics.safetensors");
+  if (!checkpoint.best.empty()) write(checkpoint.best, "best.safetensors");
 }
 
 Checkpoint read_checkpoint(const fs::path& directory) {
+  Checkpoint read{
+      .state = read_state(read_file(directory / kStateFile, kMaxStateFile), (directory / kStateFile).string()),
+      .model = {},
+      .optimizer = {},
+      .statistics = {},
+      .best = {}};
+  const std::int64_t step = read.state.step;
   const auto optional = [&](const char* name) {
-    return fs::exists(directory / name) ? read_safetensors(directory / name) : NamedTensors();
+    return fs::exists(directory / name) ? read_tensors(directory / name, step) : NamedTensors();
   };
-  return {.state = read_state(read_file(directory / kStateFile, kMaxStateFile), (directory / kStateFile).string()),
-          .model = read_safetensors(directory / "model.safetensors"),
-          .optimizer = read_safetensors(directory / "optimizer.safetensors"),
-          .statistics = optional("statistics.safetensors"),
-          .best = optional("best.safetensors")};
+  read.model = read_tensors(directory / "model.safetensors", step);
+  read.optimizer = read_tensors(directory / "optimizer.safetensors", step);
+  read.statistics = optional("statistics.safetensors");
+  read.best = optional("best.safetensors");
+  return read;
 }
 
 void require_tensors(const NamedTensors& saved, const NamedTensors& like) {

@@ -1,6 +1,7 @@
 // A checkpoint in memory, and its files.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -18,7 +19,8 @@ namespace lockstep {
 ///   statistics.safetensors   what differs by rank: running statistics and their counters, with one row for each rank
 ///   best.safetensors         parameters and buffers of the best state, when artifacts hold it
 ///
-/// The last two are there when there is something in them.
+/// The last two are there when there is something in them. Each file says of which step it is: `step` of the state, and
+/// of the tensors' metadata.
 struct Checkpoint {
   CheckpointState state;
   NamedTensors model;
@@ -27,10 +29,13 @@ struct Checkpoint {
   NamedTensors best;
 };
 
-/// Throws SystemError.
+/// Bytes of all of its tensors.
+std::uintmax_t bytes_of(const Checkpoint& checkpoint);
+
+/// Throws SystemError, before anything is written where there is no room for all.
 void write_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& directory);
 
-/// Throws InputError for files that write_checkpoint did not write.
+/// Throws InputError for files that write_checkpoint did not write, and for some that are of another step than others.
 Checkpoint read_checkpoint(const std::filesystem::path& directory);
 
 /// Throws InputError, naming the tensor, unless there is one of the same name, type and size for each of `like`.

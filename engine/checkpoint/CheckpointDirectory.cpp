@@ -9,6 +9,7 @@
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/File.h"
+#include "common/SyncPoint.h"
 #include "common/Text.h"
 #include "job/Json.h"
 
@@ -126,7 +127,9 @@ void CheckpointDirectory::write(std::int64_t step, const std::function<void(cons
                                 const std::string& expected) const {
   StagingDirectory staging(path_, hidden_prefix());
   const fs::path made = staging.path() / checkpoint_name(step);
-  fs::create_directory(made);
+  std::error_code error;
+  fs::create_directory(made, error);
+  if (error) throw SystemError("cannot make the directory " + made.string() + ": " + error.message());
   fill(made);
   json files = json::object();
   for (const ListedFile& file : list_files(made)) files[file.name] = {{"bytes", file.bytes}, {"crc32c", file.crc32c}};
@@ -156,13 +159,16 @@ std::vector<std::string> CheckpointDirectory::keep_newest(std::int64_t count, st
     const fs::path hidden = path_ / (hidden_prefix() + checkpoint_name(checkpoint.step));
     const fs::path path = path_of(checkpoint.step);
     std::error_code error;
+    sync_point("prune.hide");
     fs::rename(path, hidden, error);
+    sync_point("prune.remove");
     if (error == std::errc::no_such_file_or_directory) continue;  // another host has, in a directory that they share
     if (error) {
       kept.push_back("cannot remove " + path.string() + ": " + error.message());
     } else if (fs::remove_all(hidden, error); error) {
       kept.push_back("cannot remove " + hidden.string() + ": " + error.message());
     }
+    sync_point("prune.removed");
   }
   return kept;
 }

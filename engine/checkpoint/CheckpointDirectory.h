@@ -57,10 +57,10 @@ class CheckpointDirectory {
   [[nodiscard]] std::vector<std::string> keep_newest(std::int64_t count, std::int64_t step) const;
   /// Removes what a process of this job that was killed has left half-written.
   void remove_leftovers() const;
-
- private:
+  /// With which the names begin of all that is no checkpoint of this job yet, or no longer.
   std::string hidden_prefix() const;
 
+ private:
   std::filesystem::path path_;
   JobItems job_;
   std::string job_digest_;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <exception>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <set>
 #include <span>
 #include <string>
@@ -22,7 +24,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// What a rank does with a piece of a file: rank 0 before it is sent, the others when it has come.
+/// What a rank does with a piece of a file: the source before it is sent, the others when it has come.
 using Part = std::function<void(const ListedFile& file, std::uint64_t at, std::span<std::byte> piece)>;
 
 std::vector<bool> ranks_without(const std::vector<Listing>& listings, std::int64_t step) {
@@ -33,17 +35,29 @@ std::vector<bool> ranks_without(const std::vector<Listing>& listings, std::int64
 
 bool any(const std::vector<bool>& ranks) { return std::ranges::count(ranks, true) > 0; }
 
-// Rank 0's of this job that all ranks can use once those have it that do not find it, newest first.
-std::vector<ListedCheckpoint> candidates(const std::vector<Listing>& listings, const std::string& job) {
-  std::vector<ListedCheckpoint> found;
-  for (const auto& [step, checkpoint] : listings[0]) {
+/// A checkpoint, and the first rank that has it.
+struct Candidate {
+  ListedCheckpoint checkpoint;
+  int source = 0;
+};
+
+// Those of this job that all ranks can use once those have it that do not find it, newest first.
+std::vector<Candidate> candidates(const std::vector<Listing>& listings, const std::string& job) {
+  std::map<std::int64_t, Candidate, std::greater<>> firsts;
+  for (std::size_t rank = 0; rank < listings.size(); ++rank) {
+    for (const auto& [step, checkpoint] : listings[rank]) {
+      firsts.try_emplace(step, Candidate{.checkpoint = checkpoint, .source = static_cast<int>(rank)});
+    }
+  }
+  std::vector<Candidate> found;
+  for (const auto& [step, first] : firsts) {
     const bool fits =
-        checkpoint.problem.empty() && checkpoint.job == job &&
-        std::ranges::all_of(listings, [step = step, &checkpoint = checkpoint](const Listing& listing) {
+        first.checkpoint.problem.empty() && first.checkpoint.job == job &&
+        std::ranges::all_of(listings, [step = step, &first = first](const Listing& listing) {
           const auto own = listing.find(step);
-          return own == listing.end() || (own->second.problem.empty() && own->second.digest == checkpoint.digest);
+          return own == listing.end() || (own->second.problem.empty() && own->second.digest == first.checkpoint.digest);
         });
-    if (fits) found.insert(found.begin(), checkpoint);
+    if (fits) found.push_back(first);
   }
   return found;
 }
@@ -72,16 +86,17 @@ bool usable(Communicator& communicator, const CheckpointDirectory& directory, st
   return std::ranges::all_of(all, [](const std::string& text) { return text.empty(); });
 }
 
-// Rank 0's list, on all ranks.
-std::vector<ListedFile> share_files(Communicator& communicator, const CheckpointDirectory& directory,
-                                    std::int64_t step) {
+// The source's list, on all ranks.
+std::vector<ListedFile> share_files(Communicator& communicator, const CheckpointDirectory& directory, std::int64_t step,
+                                    int source) {
   json list = json::array();
   require_all_ok(communicator, [&] {
-    if (communicator.rank() != 0) return;
+    if (communicator.rank() != source) return;
     for (const ListedFile& file : directory.files(step)) list.push_back({file.name, file.bytes, file.crc32c});
   });
   std::vector<ListedFile> files;
-  for (const json& file : parse_json(communicator.all_gather(list.dump()).at(0), "rank 0's list of files")) {
+  const std::vector<std::string> lists = communicator.all_gather(list.dump());
+  for (const json& file : parse_json(lists.at(static_cast<std::size_t>(source)), "a rank's list of files")) {
     files.push_back({.name = file[0], .bytes = file[1], .crc32c = file[2]});
   }
   return files;
@@ -95,7 +110,7 @@ void read_piece(const fs::path& path, std::uint64_t at, std::span<std::byte> pie
 
 // Every rank takes part in every piece, whatever becomes of what it does with them: the first error is thrown at the
 // end. A file without bytes is one piece too.
-void pass_files(Communicator& communicator, const std::vector<ListedFile>& files, std::size_t piece_bytes,
+void pass_files(Communicator& communicator, const std::vector<ListedFile>& files, int source, std::size_t piece_bytes,
                 const Part& part) {
   std::vector<std::byte> piece(piece_bytes);
   std::exception_ptr failure;
@@ -111,9 +126,9 @@ void pass_files(Communicator& communicator, const std::vector<ListedFile>& files
     std::uint64_t at = 0;
     do {
       const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece_bytes, file.bytes - at));
-      if (communicator.rank() == 0) do_part(file, at, bytes);
-      communicator.broadcast(bytes.data(), bytes.size(), DataType::kByte, 0)->wait();
-      if (communicator.rank() != 0) do_part(file, at, bytes);
+      if (communicator.rank() == source) do_part(file, at, bytes);
+      communicator.broadcast(bytes.data(), bytes.size(), DataType::kByte, source)->wait();
+      if (communicator.rank() != source) do_part(file, at, bytes);
       at += bytes.size();
     } while (at < file.bytes);
   }
@@ -127,14 +142,15 @@ bool has(const CheckpointDirectory& directory, const ListedCheckpoint& checkpoin
 }
 
 // Throws CollectiveError unless it is in the directories of all ranks that write. Returns whether this rank wrote it.
-bool bring(Communicator& communicator, const CheckpointDirectory& directory, const ListedCheckpoint& checkpoint,
-           bool writes, std::size_t piece_bytes) {
-  const std::vector<ListedFile> files = share_files(communicator, directory, checkpoint.step);
+bool bring(Communicator& communicator, const CheckpointDirectory& directory, const Candidate& candidate, bool writes,
+           std::size_t piece_bytes) {
+  const ListedCheckpoint& checkpoint = candidate.checkpoint;
+  const std::vector<ListedFile> files = share_files(communicator, directory, checkpoint.step, candidate.source);
   const fs::path path = directory.path_of(checkpoint.step);
   bool passed = false;
   const auto pass = [&](const Part& part) {
     passed = true;
-    pass_files(communicator, files, piece_bytes, part);
+    pass_files(communicator, files, candidate.source, piece_bytes, part);
   };
   const auto receive = [&](const fs::path& made) {
     std::optional<OutputFile> output;
@@ -148,7 +164,7 @@ bool bring(Communicator& communicator, const CheckpointDirectory& directory, con
   };
   std::exception_ptr failure;
   try {
-    if (communicator.rank() == 0) {
+    if (communicator.rank() == candidate.source) {
       pass([&](const ListedFile& file, std::uint64_t at, std::span<std::byte> piece) {
         read_piece(path / file.name, at, piece);
       });
@@ -166,7 +182,8 @@ bool bring(Communicator& communicator, const CheckpointDirectory& directory, con
     if (!failure || (writes && has(directory, checkpoint))) return;
     const auto say = [&](const char* cause) {
       return "the checkpoint " + checkpoint_name(checkpoint.step) +
-             (writes ? " of rank 0 cannot be brought to " + directory.path().string()
+             (writes ? " of rank " + std::to_string(candidate.source) + " cannot be brought to " +
+                           directory.path().string()
                      : " cannot be sent to hosts that do not have it") +
              ": " + cause + ". With resume=never the job starts anew without it";
     };
@@ -186,22 +203,46 @@ bool bring(Communicator& communicator, const CheckpointDirectory& directory, con
 std::optional<BroughtCheckpoint> bring_checkpoint(Communicator& communicator, const CheckpointDirectory& directory,
                                                   const CheckpointCheck& check, int host, std::size_t piece_bytes) {
   const std::vector<Listing> listings = list_on_all_ranks(communicator, directory);
-  const std::vector<ListedCheckpoint> found = candidates(listings, directory.job_digest());
+  const std::vector<Candidate> found = candidates(listings, directory.job_digest());
   // Else there is no need to read them: so it is where all see one directory.
-  if (std::ranges::none_of(found, [&](const auto& one) { return any(ranks_without(listings, one.step)); })) return {};
+  if (std::ranges::none_of(found, [&](const auto& one) { return any(ranks_without(listings, one.checkpoint.step)); })) {
+    return {};
+  }
   const std::vector<std::string> places = communicator.all_gather(place_of(directory, host));
   const int rank = communicator.rank();
-  for (const ListedCheckpoint& checkpoint : found) {
-    const std::vector<bool> without = ranks_without(listings, checkpoint.step);
-    if (!usable(communicator, directory, checkpoint.step, check, !without[static_cast<std::size_t>(rank)])) continue;
+  for (const Candidate& candidate : found) {
+    const std::int64_t step = candidate.checkpoint.step;
+    const std::vector<bool> without = ranks_without(listings, step);
+    if (!usable(communicator, directory, step, check, !without[static_cast<std::size_t>(rank)])) continue;
     const std::set<int> writers = first_of_each_place(without, places);
     if (writers.empty()) return {};
     // Before any rank begins to write: the directory may be another writer's too.
     if (writers.contains(rank)) directory.remove_leftovers();
-    const bool wrote = bring(communicator, directory, checkpoint, writers.contains(rank), piece_bytes);
-    return BroughtCheckpoint{.step = checkpoint.step, .hosts = static_cast<int>(writers.size()), .here = wrote};
+    const bool wrote = bring(communicator, directory, candidate, writers.contains(rank), piece_bytes);
+    return BroughtCheckpoint{.step = step, .hosts = static_cast<int>(writers.size()), .here = wrote};
   }
   return {};
+}
+
+bool has_own_place(Communicator& communicator, const CheckpointDirectory& directory, int host) {
+  const std::vector<std::string> places = communicator.all_gather(place_of(directory, host));
+  const int rank = communicator.rank();
+  const bool first = first_of_each_place(std::vector<bool>(places.size(), true), places).contains(rank);
+  // A name that nobody has asked for before: a file system of several hosts may remember that one was missing.
+  std::random_device random;
+  const std::vector<std::string> names = communicator.all_gather(directory.hidden_prefix() + std::to_string(random()));
+  std::error_code ignored;
+  const auto probe = [&](std::size_t of) { return directory.path() / names[of]; };
+  if (first) {
+    fs::create_directories(directory.path(), ignored);
+    fs::create_directory(probe(static_cast<std::size_t>(rank)), ignored);
+  }
+  communicator.barrier();
+  bool own = first;
+  for (int before = 0; before < rank; ++before) own &= !fs::exists(probe(static_cast<std::size_t>(before)), ignored);
+  communicator.barrier();
+  if (first) fs::remove(probe(static_cast<std::size_t>(rank)), ignored);
+  return own;
 }
 
 }  // namespace lockstep

@@ -1,13 +1,39 @@
 #include "engine/checkpoint/CheckpointWriter.h"
 
+#include <chrono>
 #include <filesystem>
+#include <utility>
+
+#include "common/Seconds.h"
+#include "common/SyncPoint.h"
 
 namespace lockstep {
 
 std::vector<std::string> CheckpointWriter::write(const Snapshot& snapshot) const {
+  sync_point("checkpoint.begin");
   directory_.write(snapshot.step(),
                    [&](const std::filesystem::path& place) { write_checkpoint(snapshot.contents(), place); });
-  return directory_.keep_newest(keep_, snapshot.step());
+  sync_point("checkpoint.committed");
+  std::vector<std::string> not_pruned = directory_.keep_newest(keep_, snapshot.step());
+  sync_point("checkpoint.end");
+  return not_pruned;
+}
+
+WrittenCheckpoint CheckpointWriter::attempt(const Snapshot& snapshot) const {
+  const auto start = std::chrono::steady_clock::now();
+  WrittenCheckpoint written{.step = snapshot.step()};
+  try {
+    written.not_pruned = write(snapshot);
+  } catch (...) {
+    written.failure = std::current_exception();
+  }
+  written.seconds = seconds_since(start);
+  return written;
+}
+
+std::future<WrittenCheckpoint> CheckpointWriter::start(Snapshot snapshot) const {
+  return std::async(std::launch::async,
+                    [writer = *this, snapshot = std::move(snapshot)] { return writer.attempt(snapshot); });
 }
 
 }  // namespace lockstep

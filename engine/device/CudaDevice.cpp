@@ -109,6 +109,7 @@ class CudaDevice : public Device {
     make_current();
     c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, place_.index()));
     copy_stream_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, place_.index());
+    snapshot_stream_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, place_.index());
     context.setAllowTF32CuBLAS(tf32_);
     context.setAllowTF32CuDNN(tf32_);
     context.setBenchmarkCuDNN(true);
@@ -142,6 +143,7 @@ class CudaDevice : public Device {
   }
 
   std::optional<c10::Stream> copy_stream() const override { return copy_stream_; }
+  std::optional<c10::Stream> snapshot_stream() const override { return snapshot_stream_; }
 
   // Not from PyTorch's allocator, which rounds up to powers of two.
   std::shared_ptr<std::byte> pinned_memory(std::size_t bytes) const override {
@@ -172,6 +174,7 @@ class CudaDevice : public Device {
   c10::Device place_;
   bool tf32_;
   std::optional<c10::Stream> copy_stream_;
+  std::optional<c10::Stream> snapshot_stream_;
 };
 
 }  // namespace

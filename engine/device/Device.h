@@ -51,6 +51,8 @@ class Device {
   /// then do no more than end. Before, all that is enqueued must be done (see await_device), for the memory that lies
   /// idle is given back, which blocks the host until then.
   virtual std::unique_ptr<CapturedWork> capture(const std::function<void()>& enqueue) = 0;
+  /// Where copies of what training changes may overlap with all else on their way to the host; nothing on a CPU.
+  virtual std::optional<c10::Stream> snapshot_stream() const { return std::nullopt; }
 };
 
 }  // namespace lockstep

@@ -91,8 +91,10 @@ void Console::step_done(const StepDone& event) {
 void Console::evaluated(const Evaluated& event) { print_metrics(event.epoch, event.global_step, metrics_of(event)); }
 
 void Console::checkpoint_saved(const CheckpointSaved& event) {
-  meter_.waited(event.seconds);
-  print_line("checkpoint " + event.path.string() + format(", written in %.2f s", event.seconds));
+  meter_.waited(event.stall);
+  print_line(
+      "checkpoint " + event.path.string() + format(", written in %.2f s", event.seconds) +
+      (event.stall < event.seconds ? format(" beside training, which stood still for %.3f s", event.stall) : ""));
   for (const std::string& text : event.not_pruned) {
     print_line("WARNING: older checkpoints take up room: " + text);
   }

@@ -20,6 +20,7 @@ struct MemoryUse {
   std::int64_t parameters = 0;
   std::int64_t gradients = 0;
   std::int64_t optimizer = 0;
+  std::int64_t checkpoint = 0;  ///< of the host, on rank 0: for the copy that is written beside training
 };
 
 /// A channel's data set.
@@ -86,7 +87,8 @@ struct Evaluated {
 struct CheckpointSaved {
   std::int64_t global_step = 0;
   std::filesystem::path path{};
-  double seconds = 0;                     ///< that training waited for it
+  double seconds = 0;                     ///< that it took to write
+  double stall = 0;                       ///< that training stood still for it
   std::vector<std::string> not_pruned{};  ///< older ones that could not be removed, unless that was said before
 };
 
@@ -134,6 +136,7 @@ struct RunEnded {
   std::optional<bool> captured{};          ///< on a GPU: steps were replayed from a CUDA graph
   std::optional<double> loss_scale{};      ///< fp16
   std::int64_t skipped_steps = 0;          ///< fp16
+  std::int64_t not_finite_steps = 0;       ///< that were passed over
   std::int64_t peak_memory = 0;            ///< bytes, on rank 0
   std::vector<ArtifactFacts> artifacts{};
   std::vector<std::filesystem::path> predictions{};  ///< files

@@ -81,7 +81,7 @@ void MetricsFile::evaluated(const Evaluated& event) {
   write(metrics_line("epoch", event.epoch, event.global_step, metrics_of(event), event.tables));
 }
 
-void MetricsFile::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.seconds); }
+void MetricsFile::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.stall); }
 
 void MetricsFile::straggler(const Straggler& event) {
   write({{"event", "straggler"},

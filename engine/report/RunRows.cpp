@@ -43,7 +43,10 @@ Rows rows_of(const RunStarted& event) {
       "memory",
       format("parameters %.1f MiB, gradients %.1f MiB, optimizer %.1f MiB on each rank; activations",
              in_mib(event.memory.parameters), in_mib(event.memory.gradients), in_mib(event.memory.optimizer)) +
-          " come on top");
+          " come on top" +
+          (event.memory.checkpoint > 0
+               ? format("; %.1f MiB of the host on rank 0 for checkpoints", in_mib(event.memory.checkpoint))
+               : ""));
   rows.emplace_back("evaluation", event.evaluation_channel.empty()
                                       ? "none: no channel named validation or test"
                                       : "on " + event.evaluation_channel + ", best by " + event.monitor);
@@ -69,6 +72,9 @@ Rows rows_of(const RunEnded& event) {
   if (event.loss_scale) {
     rows.emplace_back("loss scale", format("%g at the end; ", *event.loss_scale) + with_commas(event.skipped_steps) +
                                         " steps skipped");
+  }
+  if (event.not_finite_steps > 0) {
+    rows.emplace_back("passed over", with_commas(event.not_finite_steps) + " steps in which something was not finite");
   }
   rows.emplace_back("memory", format("%.1f MiB at most on rank 0", in_mib(event.peak_memory)));
   rows.emplace_back("data wait", format("%.1f %% of training time", 100 * event.data_wait_share));

@@ -88,6 +88,7 @@ RunEnded run_ended(const JobConfig& config, const LoadedJob& job, const Training
                     .data_wait_share = result.data_wait_share,
                     .arithmetic = arithmetic_of(config.hyperparameters, job.program.program.graph(), result, context),
                     .captured = context.device.asynchronous() ? std::optional(result.captured) : std::nullopt,
+                    .not_finite_steps = result.not_finite_steps,
                     .peak_memory = context.device.peak_memory()};
   if (result.loss_scale) {
     event.loss_scale = result.loss_scale->value();

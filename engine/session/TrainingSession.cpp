@@ -167,6 +167,7 @@ SessionOutcome TrainingSession::train() {
     trainer_->beside(
         [&] { predictions = write_predictions(config_, *job_, result.program, context_, next_batch, events_); });
   }
+  trainer_->require_saved();
   const SessionOutcome outcome = {.stopped = result.stopped,
                                   .kept = !result.stopped || result.saved || !options().export_formats.empty(),
                                   .steps = result.steps};

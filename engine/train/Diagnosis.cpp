@@ -17,7 +17,18 @@ std::string Diagnosis::find_bad_sample(const LoaderPosition& position) const {
   return found.empty() ? "" : not_finite_data(train_.channel, found);
 }
 
-std::string Diagnosis::cause_of(const NotFiniteError& error, const LoaderPosition& position) const {
+// Of the first rank that has one.
+std::string Diagnosis::bad_statistic() const {
+  const std::vector<std::string> all = host_.all_gather(find_not_finite(model_.program().running_statistics()));
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    if (all[rank].empty()) continue;
+    return all[rank] + (all.size() > 1 ? " on rank " + std::to_string(rank) : "");
+  }
+  return "";
+}
+
+std::string Diagnosis::cause_of(const NotFiniteError& error, const LoaderPosition& position,
+                                const std::function<std::string()>& find_operator) const {
   if (const std::string bad = find_bad_sample(position); !bad.empty()) return "; " + bad;
   for (const StateTensor& entry : model_.program().state()) {
     if (entry.kind != InputKind::kParameter) continue;
@@ -25,16 +36,24 @@ std::string Diagnosis::cause_of(const NotFiniteError& error, const LoaderPositio
     if (!found.empty()) return "; before it, " + entry.name + found + "; " + advice(error);
   }
   std::string place;
+  if (error.found() == NotFiniteError::Found::kStatistic) {
+    if (const std::string statistic = bad_statistic(); !statistic.empty()) place = " (" + statistic + ")";
+  }
   if (error.parameter()) {
     // A step that was enqueued meanwhile may have written over it.
     const FlatParameters& parameters = model_.parameters();
     const std::string found = find_not_finite(parameters.gradients()[*error.parameter()]);
     if (!found.empty()) place = " (" + parameters.plan().names()[*error.parameter()] + found + ")";
   }
-  return place + "; " + advice(error);
+  const std::string maker = find_operator();
+  return place + (maker.empty() ? "" : "; " + maker) + "; " + advice(error);
 }
 
 std::string Diagnosis::advice(const NotFiniteError& error) const {
+  if (error.found() == NotFiniteError::Found::kStatistic) {
+    return "what its layer is given is not finite or too large; look at what comes before it, and at the size of the "
+           "inputs (input_mean, input_std)";
+  }
   if (hyperparameters_.precision == Precision::kFp16) {
     return "float16 ends at 65504, and no loss scale helps any more. Try precision=bf16";
   }
@@ -45,7 +64,7 @@ std::string Diagnosis::advice(const NotFiniteError& error) const {
   std::string text = "training has diverged. Try a lower learning_rate";
   if (hyperparameters_.warmup_steps == 0) text += ", warmup_steps";
   if (hyperparameters_.clip_norm == 0) text += ", clip_norm";
-  return error.finite_loss() ? text + "; or " + look : text;
+  return error.found() == NotFiniteError::Found::kGradient ? text + "; or " + look : text;
 }
 
 namespace {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "engine/collectives/Communicator.h"
@@ -25,14 +26,17 @@ class Diagnosis {
   /// What the data of the step at `position` has that is not finite, on whichever rank; "" when it has nothing. A
   /// collective.
   std::string find_bad_sample(const LoaderPosition& position) const;
-  /// "; the cause, and what to do about it", of an error that the step at `position` has raised. A collective.
-  std::string cause_of(const NotFiniteError& error, const LoaderPosition& position) const;
+  /// "; the cause, and what to do about it", of an error that the step at `position` has raised. `find_operator` runs
+  /// the step again, and says which operator has made what is not finite, or "". A collective.
+  std::string cause_of(const NotFiniteError& error, const LoaderPosition& position,
+                       const std::function<std::string()>& find_operator) const;
   /// Gradients are looked at in each step; this looks at what has come of them before it can be saved or become the
   /// best state. Throws alike on all ranks. `step`: after which the model's state is. A collective.
   void require_finite_state(std::int64_t step) const;
 
  private:
   std::string advice(const NotFiniteError& error) const;
+  std::string bad_statistic() const;
 
   const Hyperparameters& hyperparameters_;
   const NamedDataset& train_;

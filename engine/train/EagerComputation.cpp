@@ -3,17 +3,20 @@
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 
+#include <cmath>
 #include <mutex>
 #include <utility>
 
 #include "common/SplitMix.h"
+#include "engine/program/NotFiniteSearch.h"
 #include "engine/train/Forward.h"
 
 namespace lockstep {
 
 EagerComputation::EagerComputation(const Program& program, const Objective& objective, FlatParameters& parameters,
                                    Options options)
-    : executor_(program, /*trains=*/true,
+    : program_(program),
+      executor_(program, /*trains=*/true,
                 options.batch_norm != nullptr ? &sync_.emplace(*options.batch_norm, parameters.device()) : nullptr,
                 options.recomputation),
       objective_(objective),
@@ -47,6 +50,18 @@ StepComputation::Share EagerComputation::forward(const Batch& batch, std::int64_
 void EagerComputation::backward(const at::Tensor& scale, GradientSink* sink) {
   const at::Tensor loss = std::exchange(loss_, at::Tensor());
   gradients_.backward(scale.defined() ? loss.mul(scale) : loss, sync_ ? nullptr : sink);
+}
+
+std::string EagerComputation::find_operator(const Batch& batch, std::int64_t global_batch_size, double scale) {
+  NotFiniteSearch search(program_);
+  std::vector<at::Tensor> outputs;
+  with_precision(batch.inputs.at(0).device().type(), options_.precision, [&] { outputs = search.run(batch.inputs); });
+  const auto [terms, weight_of_sample] = objective_.loss_of(outputs, batch.targets, batch.weights, batch.size);
+  const at::Tensor loss = terms.sum.div(static_cast<double>(global_batch_size) * weight_of_sample);
+  const bool finite = std::isfinite(loss.item<double>());
+  std::string found = search.made_forward(/*infinite_counts=*/!finite);
+  if (!found.empty()) return found;
+  return finite ? search.made_backward(loss.mul(scale)) : "the loss makes it of outputs that are finite";
 }
 
 void EagerComputation::idle() {

@@ -36,9 +36,14 @@ class EagerComputation : public StepComputation {
   void backward(const at::Tensor& scale, GradientSink* sink) override;
   void idle() override;
   bool together() const override { return sync_.has_value(); }
+  /// Computes a micro-batch once more, with checks: which operator of the program was the first to make a number that
+  /// is not finite, "" when none has. To be called between steps. Statistics, gradients and what ranks share stay as
+  /// they are.
+  std::string find_operator(const Batch& batch, std::int64_t global_batch_size, double scale);
   void end_step(GradientSink& sink) override { gradients_.end_step(sink); }
 
  private:
+  const Program& program_;
   std::optional<SyncBatchNorm> sync_;
   Executor executor_;
   Objective objective_;

@@ -30,9 +30,15 @@ class Autocast {
 
 }  // namespace
 
+void with_precision(c10::DeviceType device, Precision precision, const std::function<void()>& work) {
+  const Autocast autocast(device, precision);
+  work();
+}
+
 std::vector<at::Tensor> forward(Executor& executor, const std::vector<at::Tensor>& inputs, Precision precision) {
-  const Autocast autocast(inputs.at(0).device().type(), precision);
-  return executor.run(inputs);
+  std::vector<at::Tensor> outputs;
+  with_precision(inputs.at(0).device().type(), precision, [&] { outputs = executor.run(inputs); });
+  return outputs;
 }
 
 }  // namespace lockstep

@@ -16,23 +16,25 @@
 
 namespace lockstep {
 
-/// The loss or the gradient of a step is not finite, and no smaller loss scale mends it. Where it is the gradient,
-/// parameters and the optimizer's state are as they were before the step. All ranks raise it alike.
+/// The loss, the gradient or a running statistic of a step is not finite, and no smaller loss scale mends it.
+/// Parameters and the optimizer's state are as they were before the step. All ranks raise it alike.
 class NotFiniteError : public CollectiveError {
  public:
+  enum class Found { kLoss, kGradient, kStatistic };
+
   /// `step` counts from 0. `parameter`: the first, in the order of the bucket plan, whose gradient is not finite.
-  NotFiniteError(std::int64_t step, const std::string& what, bool finite_loss, std::optional<std::size_t> parameter)
+  NotFiniteError(std::int64_t step, const std::string& what, Found found, std::optional<std::size_t> parameter = {})
       : CollectiveError(kExitRankFailed, "step " + std::to_string(step + 1) + ": " + what),
         step_(step),
-        finite_loss_(finite_loss),
+        found_(found),
         parameter_(parameter) {}
   std::int64_t step() const { return step_; }
-  bool finite_loss() const { return finite_loss_; }
+  Found found() const { return found_; }
   const std::optional<std::size_t>& parameter() const { return parameter_; }
 
  private:
   std::int64_t step_;
-  bool finite_loss_;
+  Found found_;
   std::optional<std::size_t> parameter_;
 };
 

@@ -1,5 +1,7 @@
 #include "engine/train/StepQueue.h"
 
+#include "engine/train/RunningStatistics.h"
+
 namespace lockstep {
 
 namespace {
@@ -11,6 +13,12 @@ constexpr std::size_t kStepsInFlight = 2;
 std::optional<LossScale> initial_loss_scale(const Hyperparameters& hyperparameters) {
   if (hyperparameters.precision != Precision::kFp16) return std::nullopt;
   return LossScale(hyperparameters.loss_scale, hyperparameters.loss_scale_growth_interval);
+}
+
+std::vector<at::Tensor> statistics_of(const Program& program) {
+  std::vector<at::Tensor> tensors;
+  for (const StateTensor& entry : statistics_of_rank(program)) tensors.push_back(entry.tensor);
+  return tensors;
 }
 
 bool captures(const Hyperparameters& hyperparameters, const RankContext& context) {
@@ -41,13 +49,26 @@ StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& ob
              .loss_scale = initial_loss_scale(hyperparameters),
              .capture = captures(hyperparameters, context),
              .average = model.average(),
-             .position = context.position}),
-      // A loss scale must be known before its step.
-      in_flight_(context.device.asynchronous() && !step_.loss_scale() ? kStepsInFlight : 0) {}
+             .position = context.position,
+             .statistics = statistics_of(model.program()),
+             .passes_over_not_finite = hyperparameters.nonfinite_steps > 0}),
+      // A loss scale must be known before its step, and so must what a step that is passed over leaves.
+      in_flight_(context.device.asynchronous() && !step_.loss_scale() && hyperparameters.nonfinite_steps == 0
+                     ? kStepsInFlight
+                     : 0) {}
 
 void StepQueue::start(BatchSource& inputs, const TrainingStep::Step& step, const StepDone& about) {
   step_.start(inputs, step);
   started_.push_back(about);
+}
+
+std::string StepQueue::find_operator(const Batch& batch, const TrainingStep::Step& step, std::int64_t micro_batch) {
+  std::string found;
+  beside([&] {
+    computation_.seed(step.global_step, micro_batch);
+    found = computation_.find_operator(batch, step.batch_size, loss_scale() ? loss_scale()->value() : 1);
+  });
+  return found;
 }
 
 TrainingStep::Result StepQueue::finish() {

@@ -39,8 +39,11 @@ class StepQueue {
   /// Waits for the oldest step, and takes it out also when this throws: NotFiniteError as TrainingStep::finish does.
   TrainingStep::Result finish();
 
+  /// As EagerComputation has it, in memory that lies idle between steps.
+  std::string find_operator(const Batch& batch, const TrainingStep::Step& step, std::int64_t micro_batch);
   /// As TrainingStep has them.
   void beside(const std::function<void()>& work) { step_.beside(work); }
+  void hold_update(c10::Event* event) { step_.hold_update(event); }
   void drain() { step_.drain(); }
   const std::optional<LossScale>& loss_scale() const { return step_.loss_scale(); }
   void set_loss_scale(const LossScale& loss_scale) { step_.set_loss_scale(loss_scale); }

@@ -122,6 +122,11 @@ void TrainedModel::restore_statistics(const Checkpoint& checkpoint) {
   samples_since_average_ = checkpoint.state.samples_since_average[static_cast<std::size_t>(rank)];
 }
 
+Checkpoint TrainedModel::tensors() {
+  return {
+      .state = {}, .model = saved_tensors(inference_), .optimizer = optimizer_state(), .statistics = {}, .best = {}};
+}
+
 void TrainedModel::save(Checkpoint& checkpoint) {
   checkpoint.model = saved_tensors(inference_);
   checkpoint.optimizer = optimizer_state();

@@ -50,6 +50,8 @@ class TrainedModel {
   void check(const Checkpoint& checkpoint);
   /// Takes what `check` accepts.
   void restore(const Checkpoint& checkpoint);
+  /// What `save` adds, but for what is gathered from the ranks and the numbers beside it.
+  Checkpoint tensors();
   /// A collective. Adds what `restore` takes. The tensors are those of training: they change with the next step.
   void save(Checkpoint& checkpoint);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "common/Error.h"
@@ -30,7 +31,15 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, TrainingInput input, co
       steps_(hyperparameters, input.objective, model_, context),
       evaluation_(hyperparameters, input.objective, model_.judged_program(), std::move(input.evaluation), context),
       best_(hyperparameters, std::move(input.objective)),
-      checkpoints_(hyperparameters, surroundings_.checkpoints, context.host, surroundings_.events) {}
+      checkpoints_(hyperparameters, surroundings_.checkpoints, context, surroundings_.events) {
+  checkpoints_.reserve(model_.tensors());
+}
+
+MemoryUse Trainer::memory() {
+  MemoryUse use = model_.memory();
+  use.checkpoint = checkpoints_.bytes();
+  return use;
+}
 
 void Trainer::check(const Checkpoint& checkpoint) {
   const CheckpointState& state = checkpoint.state;
@@ -70,8 +79,8 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   checkpoints_.restored(state.step, state.evaluated_step);
 }
 
-// A collective. Rank 0 writes it, before the next step: the others have none.
-std::optional<Snapshot> Trainer::take_snapshot() {
+// A collective. The tensors are those of training.
+Snapshot Trainer::take_snapshot() {
   Checkpoint checkpoint{.state = {.step = progress_.global_step,
                                   .position = progress_.position,
                                   .epoch_loss = progress_.epoch_loss,
@@ -86,17 +95,17 @@ std::optional<Snapshot> Trainer::take_snapshot() {
   model_.save(checkpoint);
   evaluation_.save(checkpoint.state);
   best_.save(checkpoint);
-  if (!context_.leads()) return std::nullopt;
   return Snapshot(std::move(checkpoint));
 }
 
-void Trainer::save_checkpoint() {
+void Trainer::save_checkpoint(CheckpointKeeper::Training training) {
   const PhaseScope saves(context_.position, Phase::kCheckpoint);
-  checkpoints_.save(progress_.global_step, evaluation_.step(), [this] {
+  c10::Event* const copied = checkpoints_.save(progress_.global_step, evaluation_.step(), training, [this] {
     require_finite_state();
     steps_.drain();
     return take_snapshot();
   });
+  if (copied != nullptr) steps_.hold_update(copied);
 }
 
 bool Trainer::is_over() const {
@@ -108,8 +117,7 @@ TrainingResult Trainer::run() {
   checkpoints_.begin();
   const LoaderPosition& position = progress_.position;
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
-  const ProgramSamples samples = Prefetcher::samples_for(context_.device, *train_.samples)
-                                     .varied(variation_of(hyperparameters_, plan_.data_seed(context_.host.rank())));
+  const ProgramSamples samples = samples_to_train();
   Loader loader(samples, plan_.order(context_.host.rank()), plan_.batches, context_.host.rank(),
                 static_cast<int>(hyperparameters_.loader_threads), start, {}, Prefetcher::buffers_for(context_.device));
   Prefetcher inputs(loader, samples, context_.device, context_.communicator);
@@ -122,7 +130,7 @@ TrainingResult Trainer::run() {
     if (!progress_.stopped) end_epoch(seconds, progress_.trained_samples - samples_before);
   }
   require_finite_state();
-  if (checkpoints_.enabled()) save_checkpoint();
+  if (checkpoints_.enabled()) save_checkpoint(CheckpointKeeper::Training::kWaits);
   if (progress_.stopped) model_.average_statistics();
   double wait = loader.seconds_waited();
   context_.host.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
@@ -145,13 +153,17 @@ void Trainer::end_epoch(double seconds, std::int64_t samples) {
     progress_.epoch_loss = 0;
     progress_.epoch_weight = 0;
   }
-  if (checkpoints_.due()) save_checkpoint();
+  if (checkpoints_.due()) save_checkpoint(CheckpointKeeper::Training::kGoesOn);
 }
 
 void Trainer::require_something_trained() {
   if (progress_.stopped || progress_.global_step == 0) return;
   const std::string nothing = "nothing was trained: ";
   const std::string all = "all " + std::to_string(progress_.global_step) + " steps";
+  if (progress_.not_finite_steps == progress_.global_step) {
+    throw CollectiveError(kExitRankFailed,
+                          nothing + "of " + all + " the loss, a gradient or a running statistic was not finite");
+  }
   if (steps_.loss_scale() && steps_.loss_scale()->overflows() == progress_.global_step) {
     throw CollectiveError(kExitRankFailed, nothing + "the gradients of " + all +
                                                " overflowed in fp16; try a smaller loss_scale or precision=bf16");
@@ -176,9 +188,10 @@ TrainingResult Trainer::result(double data_wait) {
       .evaluation = best ? best_.evaluation() : evaluation_.last(),
       .training_seconds = progress_.training_seconds,
       .loss_scale = steps_.loss_scale(),
+      .not_finite_steps = progress_.not_finite_steps,
       .captured = steps_.captured(),
       .stopped = progress_.stopped,
-      .saved = checkpoints_.enabled()};
+      .saved = checkpoints_.enabled() && checkpoints_.saved()};
   if (result.training_seconds > 0) {
     result.samples_per_second = static_cast<double>(progress_.trained_samples) / result.training_seconds;
     result.data_wait_share = data_wait / result.training_seconds;
@@ -201,7 +214,7 @@ void Trainer::train_epoch(Prefetcher& inputs) {
     if (!checkpoints_.due()) continue;
     while (!steps_.empty()) finish_step();
     // The epoch's last comes after its evaluation.
-    if (epoch_goes_on()) save_checkpoint();
+    if (epoch_goes_on()) save_checkpoint(CheckpointKeeper::Training::kGoesOn);
   }
   while (!steps_.empty()) finish_step();
 }
@@ -250,14 +263,16 @@ void Trainer::finish_step() {
     result = steps_.finish();
   } catch (const NotFiniteError& error) {
     steps_.drain();
-    throw CollectiveError(kExitRankFailed, error.what() + diagnosis().cause_of(error, position));
+    throw CollectiveError(kExitRankFailed, explained(error, done));
   }
-  if (result.skipped) {
+  if (result.not_finite) {
+    pass_over(explained(*result.not_finite, done));
+  } else if (result.skipped) {
     // No loss scale mends data.
     const std::string bad = diagnosis().find_bad_sample(position);
-    if (!bad.empty()) {
-      throw CollectiveError(kExitRankFailed, "step " + std::to_string(done.global_step) + ": " + bad);
-    }
+    if (!bad.empty()) pass_over("step " + std::to_string(done.global_step) + ": " + bad);
+  } else {
+    progress_.not_finite_in_row = 0;
   }
   progress_.stopped |= result.stop;
   if (result.save) checkpoints_.request();
@@ -266,8 +281,8 @@ void Trainer::finish_step() {
     progress_.epoch_loss += result.loss * weight;
     progress_.epoch_weight += weight;
   }
-  done.loss = result.loss;
-  done.skipped = result.skipped;
+  done.loss = result.not_finite ? std::numeric_limits<double>::quiet_NaN() : result.loss;
+  done.skipped = result.skipped && !result.not_finite;
   done.weightless = result.weightless;
   done.seconds = result.seconds;
   if (steps_.loss_scale()) done.loss_scale = steps_.loss_scale()->value();
@@ -277,6 +292,56 @@ void Trainer::finish_step() {
     surroundings_.events.straggler(
         {.rank = slow->rank, .host = slow->host, .factor = slow->factor, .global_step = done.global_step});
   }
+}
+
+void Trainer::pass_over(const std::string& why) {
+  const std::int64_t most = hyperparameters_.nonfinite_steps;
+  if (++progress_.not_finite_in_row > most) {
+    throw CollectiveError(kExitRankFailed, why + (most > 0 ? "; the " + std::to_string(most) +
+                                                                 " steps before it were not finite either, "
+                                                                 "and nonfinite_steps allows no more in a row"
+                                                           : ""));
+  }
+  ++progress_.not_finite_steps;
+  surroundings_.events.note({.text = why + "; the step changes nothing (" +
+                                     std::to_string(progress_.not_finite_in_row) +
+                                     " in a row; nonfinite_steps allows " + std::to_string(most) + ")",
+                             .warning = true});
+}
+
+std::string Trainer::explained(const NotFiniteError& error, const StepDone& step) {
+  return error.what() +
+         diagnosis().cause_of(error, {step.epoch - 1, step.step - 1}, [&] { return find_operator(step); });
+}
+
+// Runs the step's micro-batches once more, with checks. A collective.
+std::string Trainer::find_operator(const StepDone& step) {
+  std::string found;
+  try {
+    const LoaderPosition position{step.epoch - 1, step.step - 1};
+    const int rank = context_.host.rank();
+    const ProgramSamples samples = samples_to_train();
+    Loader loader(samples, plan_.order(rank), plan_.batches, rank, /*threads=*/1, position, {},
+                  Prefetcher::buffers_for(context_.device));
+    Prefetcher inputs(loader, samples, context_.device, context_.communicator);
+    const TrainingStep::Step about{.batch_size = step.batch_size, .global_step = step.global_step - 1};
+    for (std::int64_t micro_batch = 0;; ++micro_batch) {
+      const Batch batch = inputs.next();
+      if (batch.size > 0 && found.empty()) found = steps_.find_operator(batch, about, micro_batch);
+      if (batch.last_of_step) break;
+    }
+  } catch (const std::exception&) {
+    found.clear();  // what is known without it is said all the same
+  }
+  const std::vector<std::string> all = context_.host.all_gather(found);
+  const auto first = std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); });
+  if (first == all.end()) return "";
+  return (all.size() > 1 ? "on rank " + std::to_string(first - all.begin()) + " " : "") + *first;
+}
+
+ProgramSamples Trainer::samples_to_train() const {
+  return Prefetcher::samples_for(context_.device, *train_.samples)
+      .varied(variation_of(hyperparameters_, plan_.data_seed(context_.host.rank())));
 }
 
 void Trainer::report_capture_failure() {

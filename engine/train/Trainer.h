@@ -59,6 +59,7 @@ struct TrainingResult {
   double samples_per_second = 0;         ///< over all ranks
   double data_wait_share = 0;            ///< of training_seconds, on the rank that waited longest
   std::optional<LossScale> loss_scale;   ///< fp16
+  std::int64_t not_finite_steps = 0;     ///< that were passed over
   bool captured = false;                 ///< steps were replayed from a CUDA graph
   bool stopped = false;                  ///< on request, before its end
   bool saved = false;                    ///< a checkpoint holds where it ended
@@ -79,9 +80,11 @@ class Trainer : public Resumable {
 
   void check(const Checkpoint& checkpoint) override;
   void restore(const Checkpoint& checkpoint) override;
-  /// A collective. Throws alike on all ranks when something comes out that is not finite, or a checkpoint cannot be
-  /// written.
+  /// A collective. Throws alike on all ranks when something comes out that is not finite.
   TrainingResult run();
+  /// After `run`: throws, alike on all ranks, when the state it ended with could not be saved, though there is a place
+  /// for it.
+  void require_saved() const { checkpoints_.require_saved(); }
 
   /// After `run`: calls `work`, whose memory may be that of the captured step, as TrainingStep::beside does.
   void beside(const std::function<void()>& work) { steps_.beside(work); }
@@ -89,21 +92,25 @@ class Trainer : public Resumable {
   const Program& program() const { return model_.program(); }  ///< what is trained
   const BucketPlan& buckets() { return model_.parameters().plan(); }
   std::int64_t total_steps() const { return plan_.total_steps; }
-  MemoryUse memory() { return model_.memory(); }
+  MemoryUse memory();
 
  private:
   void train_epoch(Prefetcher& inputs);
   void start_step(Prefetcher& inputs);
   void finish_step();
+  void pass_over(const std::string& why);
+  std::string explained(const NotFiniteError& error, const StepDone& step);
+  std::string find_operator(const StepDone& step);
   void report_capture_failure();
+  ProgramSamples samples_to_train() const;
   bool epoch_goes_on() const;
   void end_epoch(double seconds, std::int64_t samples);
   void evaluate(double samples_per_second);
   bool is_over() const;
   void require_finite_state();
   void require_something_trained();
-  std::optional<Snapshot> take_snapshot();
-  void save_checkpoint();
+  Snapshot take_snapshot();
+  void save_checkpoint(CheckpointKeeper::Training training);
   TrainingResult result(double data_wait);
   Diagnosis diagnosis() { return {hyperparameters_, train_, plan_, model_, context_.host}; }
 

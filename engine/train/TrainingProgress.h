@@ -16,6 +16,8 @@ struct TrainingProgress {
   std::int64_t trained_samples = 0;   ///< over all ranks
   double training_seconds = 0;        ///< steps only, without evaluations
   std::int64_t finite_step = -1;      ///< after which the state was last found to be finite
+  std::int64_t not_finite_steps = 0;  ///< that were passed over
+  std::int64_t not_finite_in_row = 0;
   bool stopped = false;               ///< on request: the same on all ranks
   bool capture_failure_told = false;  ///< why steps are not captured
 };

@@ -1,9 +1,12 @@
 #include "engine/train/TrainingStep.h"
 
 #include <ATen/Functions.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 #include "common/Error.h"
 #include "common/Text.h"
@@ -27,6 +30,9 @@ TrainingStep::TrainingStep(Device& device, StepComputation& computation, FlatPar
       state_(1, device.place()),
       state_riders_(state_.numbers(offsetof(State, riders), kRiders, at::kDouble)),
       captured_(device, communicator, host) {
+  if (options_.passes_over_not_finite) {
+    for (const at::Tensor& statistic : options_.statistics) kept_statistics_.push_back(statistic.clone());
+  }
   if (options_.loss_scale) state_scale_ = state_.number(offsetof(State, loss_scale), at::kDouble);
 }
 
@@ -76,6 +82,7 @@ void TrainingStep::run(BatchSource& inputs, const Step& step) {
   clock_.ends(&StepSeconds::data_wait);
   if (options_.capture && step.full) {
     computation_.seed(step.global_step, 0);
+    await_held();  // what is replayed is one piece
     const bool replayed = captured_.run(batch, [this, &step](const Batch& captured) {
       begin();
       accumulate(captured, step);
@@ -104,6 +111,25 @@ void TrainingStep::begin() {
   reducer_.begin_step();
   computation_.begin_step();
   parameters_.riders().copy_(state_riders_);
+  if (!kept_statistics_.empty()) at::_foreach_copy_(kept_statistics_, options_.statistics);
+}
+
+void TrainingStep::restore_statistics() {
+  if (!kept_statistics_.empty()) at::_foreach_copy_(options_.statistics, kept_statistics_);
+}
+
+// The largest of each: an infinite or a NaN one stays what it is.
+void TrainingStep::count_wrong_statistics() {
+  std::vector<at::Tensor> numbers;
+  for (const at::Tensor& statistic : options_.statistics) {
+    if (statistic.is_floating_point() && statistic.numel() > 0) numbers.push_back(statistic);
+  }
+  if (numbers.empty()) return;
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> largest = at::_foreach_norm(numbers, std::numeric_limits<double>::infinity());
+  for (at::Tensor& number : largest) number = number.to(parameters_.scalar_type());
+  const at::Tensor wrong = at::isfinite(at::stack(largest)).logical_not().sum();
+  parameters_.riders().select(0, kWrongStatistics).add_(wrong);
 }
 
 // Adds a micro-batch's part to the gradients and to the riders.
@@ -112,6 +138,7 @@ void TrainingStep::accumulate(const Batch& batch, const Step& step) {
   const StepComputation::Share share = computation_.forward(batch, step.batch_size);
   parameters_.riders().select(0, kLoss).add_(share.loss);
   add_weight(share);
+  if (batch.last_of_step) count_wrong_statistics();
   clock_.ends(&StepSeconds::forward);
   options_.position.enter(Phase::kBackward);
   try {
@@ -148,13 +175,40 @@ void TrainingStep::update() {
                              .unscale = &state->unscale,
                              .weight = &state->riders.weight,
                              .clip_norm = options_.clip_norm,
-                             .step = &state->step},
+                             .step = &state->step,
+                             .loss = &state->riders.loss,
+                             .wrong = &state->riders.wrong_statistics},
                             stream...);
   });
   // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
+  await_held();
   optimizer_.step(&state->step, reducer_.received());
   if (options_.average != nullptr) options_.average->update(&state->step);
   clock_.ends(&StepSeconds::optimizer);
+}
+
+void TrainingStep::await_held() {
+  if (held_by_ == nullptr) return;
+  held_by_->block(c10::impl::VirtualGuardImpl(device_.place().type()).getStream(device_.place()));
+  held_by_ = nullptr;
+}
+
+// `norm`: 0 where the gradient can be used.
+std::optional<NotFiniteError> TrainingStep::not_finite(const Started& started, const State& state, double loss,
+                                                       double norm) const {
+  using Found = NotFiniteError::Found;
+  const auto found = [&](const std::string& what, Found where, std::optional<std::size_t> parameter = {}) {
+    return NotFiniteError(started.global_step, what, where, parameter);
+  };
+  if (!std::isfinite(loss)) return found("the loss is " + number_text(loss), Found::kLoss);
+  if (const std::int64_t segment = state.norm.segment; segment >= 0) {
+    const auto parameter = static_cast<std::size_t>(segment);
+    return found("the gradient of " + parameters_.plan().names().at(parameter) + " is not finite", Found::kGradient,
+                 parameter);
+  }
+  if (!std::isfinite(norm)) return found("the gradient's norm is " + number_text(norm), Found::kGradient);
+  if (state.riders.wrong_statistics > 0) return found("a running statistic is not finite", Found::kStatistic);
+  return std::nullopt;
 }
 
 TrainingStep::Result TrainingStep::finish() {
@@ -176,18 +230,16 @@ TrainingStep::Result TrainingStep::finish() {
   // Gradients of float64 may be finite and their squares not: then nothing is wrong unless the norm is used.
   const bool uses_norm = options_.clip_norm > 0 || options_.loss_scale;
   const bool overflow = state.norm.non_finite > 0 || (uses_norm && !std::isfinite(norm));
-  const bool mendable = overflow && started.loss_scale > 1;
   const double loss = state.riders.loss * correction;
-  if (!mendable && (overflow || !std::isfinite(loss))) {
-    const bool finite_loss = std::isfinite(loss);
-    const std::int64_t wrong = state.norm.segment;
-    const std::string what =
-        !finite_loss ? "the loss is " + number_text(loss)
-        : wrong < 0
-            ? "the gradient's norm is " + number_text(norm)
-            : "the gradient of " + parameters_.plan().names().at(static_cast<std::size_t>(wrong)) + " is not finite";
-    throw NotFiniteError(started.global_step, what, finite_loss,
-                         wrong < 0 ? std::nullopt : std::optional(static_cast<std::size_t>(wrong)));
+  const bool mendable = overflow && started.loss_scale > 1 && state.riders.wrong_statistics == 0;
+  if (const auto wrong = not_finite(started, state, loss, overflow ? norm : 0); wrong && !mendable) {
+    if (!options_.passes_over_not_finite) throw *wrong;
+    restore_statistics();
+    return {.skipped = true,
+            .stop = state.riders.stop > 0,
+            .save = state.riders.save > 0,
+            .seconds = started.seconds,
+            .not_finite = wrong};
   }
   // Gradients of nothing do not say whether the scale is right.
   if (options_.loss_scale && (overflow || !weightless)) options_.loss_scale->update(overflow);

@@ -1,11 +1,14 @@
 // One step: forward, backward, all-reduce, optimizer.
 #pragma once
 
+#include <c10/core/Event.h>
+
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/collectives/Communicator.h"
 #include "engine/collectives/FlatParameters.h"
@@ -17,6 +20,7 @@
 #include "engine/optim/WeightAverage.h"
 #include "engine/train/BatchSource.h"
 #include "engine/train/CapturedStep.h"
+#include "engine/train/NotFinite.h"
 #include "engine/train/PhaseClock.h"
 #include "engine/train/Riders.h"
 #include "engine/train/StepComputation.h"
@@ -45,8 +49,10 @@ class TrainingStep {
     double clip_norm = 0;  ///< 0: no clipping
     std::optional<LossScale> loss_scale{};
     bool capture = false;
-    WeightAverage* average = nullptr;  ///< of the parameters, updated behind the optimizer; nullptr: there is none
-    RankPosition position{};           ///< where this rank says what it is doing
+    WeightAverage* average = nullptr;      ///< of the parameters, updated behind the optimizer; nullptr: there is none
+    RankPosition position{};               ///< where this rank says what it is doing
+    std::vector<at::Tensor> statistics{};  ///< that forward updates: those of real numbers must stay finite
+    bool passes_over_not_finite = false;   ///< a step of which something is not finite changes nothing, and is told
   };
   struct Step {
     std::int64_t batch_size = 0;  ///< over all ranks
@@ -66,6 +72,7 @@ class TrainingStep {
     bool stop = false;        ///< a rank wanted it before this step: the same on all ranks
     bool save = false;        ///< the same
     StepSeconds seconds{};    ///< of this rank
+    std::optional<NotFiniteError> not_finite{};  ///< what would be thrown: the step has changed nothing
   };
 
   /// Keeps references, to the average too; `computation`, `reducer` and `optimizer` are of the `parameters`, which have
@@ -76,11 +83,15 @@ class TrainingStep {
   /// Takes the micro-batches of the step from `inputs`. With a loss scale the step before must be finished: it decides
   /// the scale.
   void start(BatchSource& inputs, const Step& step);
-  /// Throws NotFiniteError when the loss or the gradient is not finite and no smaller loss scale mends it.
+  /// Throws NotFiniteError when the loss, the gradient or a running statistic is not finite and no smaller loss scale
+  /// mends it, or returns it where such steps are passed over; then each must be finished before the next is started.
   Result finish();
   /// Calls `work`, such as an evaluation, between steps: what it allocates may be the captured step's memory, so that
   /// nothing of it may be used when the next step has started.
   void beside(const std::function<void()>& work);
+  /// Has the next step's update wait on the device until `event` has come: its gradients need not. The
+  /// event must stay until then.
+  void hold_update(c10::Event* event) { held_by_ = event; }
   /// Blocks the host until the device has done all that was enqueued, as await_device does.
   void drain();
 
@@ -98,6 +109,7 @@ class TrainingStep {
     double stop = 0;
     double save = 0;
     kernels::StepWeight weight{.actual = 0, .missing = 0};
+    double wrong_statistics = 0;
   };
   static_assert(sizeof(Riders) == kRiders * sizeof(double));
   /// What a step reads and leaves in the device's memory.
@@ -122,6 +134,10 @@ class TrainingStep {
   void accumulate(const Batch& batch, const Step& step);
   void add_weight(const StepComputation::Share& share);
   void update();
+  void await_held();
+  void count_wrong_statistics();
+  void restore_statistics();
+  std::optional<NotFiniteError> not_finite(const Started& started, const State& state, double loss, double norm) const;
 
   Device& device_;
   StepComputation& computation_;
@@ -131,10 +147,12 @@ class TrainingStep {
   Communicator& communicator_;
   Options options_;
   DeviceArray<State> state_;
-  at::Tensor state_riders_;  ///< a view of state_: State::riders
-  at::Tensor state_scale_;   ///< another: State::loss_scale; undefined without one
+  at::Tensor state_riders_;                  ///< a view of state_: State::riders
+  at::Tensor state_scale_;                   ///< another: State::loss_scale; undefined without one
+  std::vector<at::Tensor> kept_statistics_;  ///< before the step, where steps are passed over
   std::deque<Started> started_;
   PhaseClock clock_;
+  c10::Event* held_by_ = nullptr;  ///< what the next update waits for
   CapturedStep captured_;
 };
 

@@ -38,7 +38,7 @@ void clip_gradients(const GradientClip& args) {
   const double norm = std::sqrt(args.norm->sum_of_squares) * factor;
   args.step->gradient_scale = args.clip_norm == 0 ? factor : factor * clip_scale(norm, args.clip_norm);
   const bool no_norm_to_clip_by = args.clip_norm > 0 && !std::isfinite(norm);
-  args.step->skip = args.norm->non_finite > 0 || !(weight.actual > 0) || no_norm_to_clip_by;
+  args.step->skip = args.norm->non_finite > 0 || !(weight.actual > 0) || no_norm_to_clip_by || is_refused(args);
 }
 
 }  // namespace lockstep::kernels

@@ -55,7 +55,7 @@ __global__ void clip_gradients_kernel(GradientClip args) {
   const double norm = sqrt(args.norm->sum_of_squares) * factor;
   args.step->gradient_scale = args.clip_norm == 0 ? factor : factor * clip_scale(norm, args.clip_norm);
   const bool no_norm_to_clip_by = args.clip_norm > 0 && !isfinite(norm);
-  args.step->skip = args.norm->non_finite > 0 || !(weight.actual > 0) || no_norm_to_clip_by;
+  args.step->skip = args.norm->non_finite > 0 || !(weight.actual > 0) || no_norm_to_clip_by || is_refused(args);
 }
 
 }  // namespace

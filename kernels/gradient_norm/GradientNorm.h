@@ -53,11 +53,19 @@ struct GradientClip {
   const StepWeight* weight;  ///< nullptr: what was expected
   double clip_norm;          ///< of the loss's gradients; 0: no clipping
   FlatStep* step;
+  const double* loss = nullptr;   ///< must be finite, too; nullptr: is not asked
+  const double* wrong = nullptr;  ///< must be 0, too; nullptr: is not asked
 };
 
+/// Whether what goes with the gradients says that they must not be used.
+constexpr bool is_refused(const GradientClip& args) {
+  // Not finite: the difference to itself is no 0.
+  return (args.loss != nullptr && !(*args.loss - *args.loss == 0)) || (args.wrong != nullptr && *args.wrong != 0);
+}
+
 /// With f = unscale · weight_correction, sets step->gradient_scale = f · clip_scale(√Σg² · f, clip_norm), and
-/// step->skip when a gradient is not finite, when nothing counts, and when there is a norm to clip by that is not
-/// finite: squares of finite float64 numbers may be infinite.
+/// step->skip when a gradient is not finite, when nothing counts, when it is_refused, and when there is a norm to clip
+/// by that is not finite: squares of finite float64 numbers may be infinite.
 void clip_gradients(const GradientClip& args);
 void clip_gradients(const GradientClip& args, Stream stream);
 

@@ -193,6 +193,44 @@ def hosts_with_disks_of_their_own_go_on():
         assert all(np.array_equal(final[name], undisturbed[name]) for name in undisturbed)
 
 
+def contents(host):
+    place = host.base / "checkpoints"
+    return {path.relative_to(place): path.is_file() and path.read_bytes() for path in place.rglob("*")}
+
+
+def a_replaced_leader_finds_a_copy():
+    """With checkpoint_copies: the directories are alike, and the job goes on from the one that is left, whosever it is."""
+    with cluster.cluster(("algo-1", "algo-2", "algo-3")) as made:
+        options = dict(ranks_per_host=2, epochs=20, checkpoint_copies="true", checkpoint_every=7)
+        configure(made, **options)
+        made.start().finish(120)
+        undisturbed = result(made)
+        for left in (2, 1):
+            for host in made.hosts:
+                shutil.rmtree(host.base / "checkpoints", ignore_errors=True)
+            made.start()
+            made.wait_for("epoch=2 ")
+            made[0].signal(signal.SIGTERM)
+            made.finish(90)
+            assert len(contents(made[0])) > 8, contents(made[0]).keys()
+            assert contents(made[1]) == contents(made[0]) == contents(made[2]), [contents(host).keys() for host in made.hosts]
+            name = newest(made).name
+            for host in made.hosts:
+                if host is not made[left]:
+                    shutil.rmtree(host.base / "checkpoints")
+            shutil.rmtree(made[0].base / "model")
+            made.start().finish(120)
+            assert f"checkpoint {name} was brought to 2 hosts" in made[0].output(), made[0].output()
+            assert f"resumed from {made[0].base}/checkpoints/{name}" in made[0].output()
+            final = result(made)
+            assert all(np.array_equal(final[name], undisturbed[name]) for name in undisturbed)
+            assert contents(made[1]) == contents(made[0]) == contents(made[2])
+        shared = made.directory / "shared"
+        configure(made, checkpoints=shared, **options)
+        made.start().finish(120)
+        assert len(list(shared.iterdir())) == 2 and "WARNING" not in made[0].output(), made[0].output()
+
+
 def checkpoints_are_the_leaders():
     with cluster.cluster() as made:
         configure(made, epochs=2)
@@ -226,4 +264,5 @@ if __name__ == "__main__":
     print(f"seed {seed}", flush=True)
     random.seed(seed)
     common.main(checkpoints_are_the_leaders, stopped_while_hosts_are_missing, stopped_at_any_moment, stopped_and_resumed_is_undisturbed,
-                resumed_on_another_number_of_ranks, hosts_with_disks_of_their_own_go_on, a_second_signal_ends_everything_at_once)
+                resumed_on_another_number_of_ranks, hosts_with_disks_of_their_own_go_on,
+                a_replaced_leader_finds_a_copy, a_second_signal_ends_everything_at_once)

@@ -187,12 +187,100 @@ def a_gradient_that_is_not_finite_is_noticed_in_its_step(j):
     j.inputs = np.tile(np.arange(4, dtype=np.float32)[:, None], (4, 4))
     j.targets = np.zeros(16, np.float32)
     j.inputs[9] = 7
-    failure = j.refused("step 3: the gradient of table.weight is not finite (table.weight[7, 0] is nan)", "a norm", saved=[1, 2])
+    failure = j.refused("step 3: the gradient of table.weight is not finite (table.weight[7, 0] is nan)",
+                        "the backward of operator torch.ops.aten.sqrt.default", "a norm", saved=[1, 2])
     assert "channel" not in failure, failure
     j.forget()
     j.inputs[9], j.inputs[1] = 0, 7
     failure = j.refused("step 1: the gradient of table.weight is not finite", "nothing has been learnt yet", "root")
     assert "learning_rate" not in failure, failure
+
+
+class Operators(nn.Module):
+    """A linear layer with something behind it."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.fc, self.what = nn.Linear(4, 3), what
+
+    def forward(self, x):
+        return self.what(self.fc(x)).sum(1)
+
+
+def log_of_negative(x):
+    return torch.log(x - 1000)
+
+
+def exponential_less_itself(x):
+    large = torch.exp(x.abs() * 1e30 + 1e30)
+    return large - large
+
+
+def root_of_zero(x):
+    return (x - x).sqrt()
+
+
+def masked(x):
+    """An infinity that is meant beside a NaN that is not."""
+    mask = torch.zeros_like(x).masked_fill(x > -1e30, float("-inf"))
+    return torch.softmax(mask + x, 1)
+
+
+@job
+def the_operator_that_made_it_is_named(j):
+    """The step is run again with checks: forward, or backward, with the line of the model."""
+    source = pathlib.Path(__file__).name
+    cases = [(log_of_negative, "operator torch.ops.aten.log.default", "makes nan of what is none"),
+             (exponential_less_itself, "operator torch.ops.aten.exp.default", "makes inf of finite numbers, and operator torch.ops.aten.sub"),
+             (root_of_zero, "the backward of operator torch.ops.aten.sqrt.default", "makes it"),
+             (masked, "operator torch.ops.aten.softmax.int", "makes nan of")]
+    for what, operator, text in cases:
+        j.export(Operators(what))
+        for options in ({}, dict(ranks_per_host=2, micro_batch_size=1)):
+            failure = j.refused("step 1: ", operator, text, f'{source}", line ', f"in {what.__name__}", **options)
+            assert "diverged" not in failure and ("on rank 0 " in failure) == bool(options), failure
+
+
+@job
+def a_statistic_that_is_not_finite_is_noticed_in_its_step(j):
+    """The variance of finite inputs that overflows: what is normalized by it is 0, and the loss is finite."""
+    j.export(Normed(nn.BatchNorm1d(6)))
+    j.inputs[6:8] = [[1e25] * 4, [-1e25] * 4]
+    for options in ({}, dict(ranks_per_host=2)):
+        failure = j.refused("step 2: a running statistic is not finite (norm.running_var[0] is inf", "look at what comes before it",
+                            saved=[1], **options)
+        assert ("on rank 1" in failure) == bool(options), failure
+        j.forget()
+
+
+@job
+def steps_that_are_not_finite_can_be_passed_over(j):
+    """They change nothing: what comes out is what a job without them gives, in which the other steps are the same."""
+    j.export(Normed(nn.BatchNorm1d(6)))
+    j.options |= dict(batch_size=4, epochs=2, checkpoint_every=100, momentum=0.9)
+    inputs, targets = j.inputs, j.targets
+    keep = [0, 1, 2, 3, 8, 9, 10, 11]  # without steps 2 and 4 of each epoch
+    j.inputs, j.targets = inputs[keep], targets[keep]
+    j.run()
+    expected = load_file(j.model / "model.safetensors")
+    shutil.rmtree(j.directory / "train")
+    j.forget()
+    (j.model / "model.safetensors").unlink()
+    j.inputs, j.targets = inputs.copy(), targets.copy()
+    j.inputs[5, 1], j.inputs[12, 0] = np.nan, 1e25
+    j.inputs[13, 0] = -1e25
+    output = j.run(nonfinite_steps=1)
+    for step, text in (2, "column 1 of the input of sample 5 is nan"), (4, "a running statistic is not finite"), (6, "column 1"), (8, "statistic"):
+        said = [line for line in output.splitlines() if line.startswith(f"WARNING: step {step}: ")]
+        assert len(said) == 1 and text in said[0] and "changes nothing (1 in a row; nonfinite_steps allows 1)" in said[0], output
+    assert "4 steps in which something was not finite" in output, output
+    result = load_file(j.model / "model.safetensors")
+    assert all(np.array_equal(result[name], expected[name]) for name in expected), output
+    (j.model / "model.safetensors").unlink()
+    j.forget()
+    j.inputs[9, 0] = np.inf
+    shutil.rmtree(j.directory / "train")
+    j.refused("step 3: ", "the 1 steps before it were not finite either", nonfinite_steps=1)
 
 
 @job
@@ -302,6 +390,8 @@ def a_checkpoint_that_nobody_can_go_on_from_is_passed_over(j):
 if __name__ == "__main__":
     common.main(statistics_of_a_single_value_are_refused_at_start, data_that_is_not_finite_is_named,
                 evaluation_data_that_is_not_finite_is_named, a_gradient_that_is_not_finite_is_noticed_in_its_step,
+                the_operator_that_made_it_is_named, a_statistic_that_is_not_finite_is_noticed_in_its_step,
+                steps_that_are_not_finite_can_be_passed_over,
                 a_program_that_is_not_finite_is_refused_at_start, an_update_that_overflows_is_not_saved,
                 an_operator_that_fails_in_a_later_step_is_no_bad_input,
                 a_checkpoint_that_nobody_can_go_on_from_is_passed_over)

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <tuple>
 
 #include "kernels/adamw/AdamW.h"
 #include "kernels/gradient_norm/GradientNorm.h"
@@ -338,6 +339,23 @@ TEST(ClipGradients, SetsScaleAndSkip) {
       EXPECT_DOUBLE_EQ(found.gradient_scale, expected.scale) << form->name();
       EXPECT_EQ(found.skip, expected.skip) << form->name();
       EXPECT_EQ(found.learning_rate, 3) << form->name();
+    }
+  }
+}
+
+// Whatever the gradients are.
+TEST(ClipGradients, SkipsWhatItsLossOrItsRidersRefuse) {
+  const double inf = INFINITY;
+  for (const auto& [loss, wrong, skip] : std::initializer_list<std::tuple<double, double, bool>>{
+           {1, 0, false}, {0, 0, false}, {NAN, 0, true}, {inf, 0, true}, {-inf, 0, true}, {1, 2, true}}) {
+    for (const auto& form : forms()) {
+      const Buffer<GradientNorm> norm(*form, {{.sum_of_squares = 1}}, {.at_end = true});
+      const Buffer<double> riders(*form, {loss, wrong}, {.at_end = true});
+      const Buffer<FlatStep> step(*form, {{.skip = !skip}}, {.at_end = true});
+      run(
+          *form, [](auto&&... args) { clip_gradients(args...); },
+          GradientClip{norm.data(), nullptr, nullptr, 0, step.data(), riders.data(), riders.data() + 1});
+      EXPECT_EQ(step.values()[0].skip, skip) << form->name() << " " << loss << " " << wrong;
     }
   }
 }

@@ -34,7 +34,8 @@ constexpr c10::DeviceType kType = c10::DeviceType::PrivateUse1;
 const c10::Device kPlace(kType, 0);
 constexpr c10::StreamId kCompute = 0;
 constexpr c10::StreamId kCopy = 1;
-constexpr c10::StreamId kStreams = 2;
+constexpr c10::StreamId kSnapshot = 2;
+constexpr c10::StreamId kStreams = 3;
 
 struct EventState {
   std::int64_t recorded = 0;  ///< the last version that is enqueued
@@ -459,6 +460,10 @@ c10::Device LateDevice::place() const { return kPlace; }
 std::int64_t LateDevice::peak_memory() const { return runtime().peak(); }
 
 std::optional<c10::Stream> LateDevice::copy_stream() const { return c10::Stream(c10::Stream::UNSAFE, kPlace, kCopy); }
+
+std::optional<c10::Stream> LateDevice::snapshot_stream() const {
+  return c10::Stream(c10::Stream::UNSAFE, kPlace, kSnapshot);
+}
 
 std::shared_ptr<std::byte> LateDevice::pinned_memory(std::size_t bytes) const {
   return {pinned_buffers().make(bytes), [bytes](std::byte* freed) {

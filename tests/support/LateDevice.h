@@ -40,6 +40,7 @@ class LateDevice : public Device {
   /// Bytes of all pools at most since it was made.
   std::int64_t peak_memory() const override;
   std::optional<c10::Stream> copy_stream() const override;
+  std::optional<c10::Stream> snapshot_stream() const override;
   std::shared_ptr<std::byte> pinned_memory(std::size_t bytes) const override;
   std::string watch(const std::function<void()>& enqueue) override;
   /// Gives back the memory that lies idle, which blocks the host. What is captured has a pool of its own; it is

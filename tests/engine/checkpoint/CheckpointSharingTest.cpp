@@ -293,12 +293,52 @@ TEST_F(CheckpointSharingTest, AnotherOneUnderItsNameStays) {
   EXPECT_EQ(choose().step, 20);
 }
 
+// As when the leader was replaced: its directory is empty, or has older ones.
+TEST_F(CheckpointSharingTest, TheNewestIsBroughtFromWhereverItIs) {
+  if (rank() == 0) write(20);
+  if (rank() == ranks() - 1) write(40);
+  const auto brought = bring();
+  ASSERT_TRUE(brought);
+  EXPECT_EQ(brought->step, 40);
+  EXPECT_EQ(brought->hosts, ranks() - 1);
+  EXPECT_EQ(brought->here, rank() < ranks() - 1);
+  EXPECT_EQ(steps(), rank() == 0 ? (Steps{40, 20}) : (Steps{40}));
+  EXPECT_EQ(choose().step, 40);
+}
+
+TEST_F(CheckpointSharingTest, ADamagedOneElsewhereIsNotBrought) {
+  if (rank() == 0) write(20);
+  if (rank() == ranks() - 1) {
+    write(40);
+    damage(40);
+  }
+  const auto brought = bring();
+  ASSERT_TRUE(brought);
+  EXPECT_EQ(brought->step, 20);
+  EXPECT_EQ(choose().step, 20);
+}
+
+TEST_F(CheckpointSharingTest, EachDirectoryHasOneRankThatWrites) {
+  EXPECT_TRUE(has_own_place(communicator_, directory(), rank()));
+  EXPECT_TRUE(fs::is_empty(path_));
+  EXPECT_TRUE(has_own_place(communicator_, directory(), 0)) << "one host, directories of several names";
+  communicator_.barrier();
+  path_ = shared_path();
+  EXPECT_EQ(has_own_place(communicator_, directory(), 0), rank() == 0) << "one host";
+  EXPECT_EQ(has_own_place(communicator_, directory(), rank()), rank() == 0) << "hosts that share it";
+  communicator_.barrier();
+  EXPECT_TRUE(fs::is_empty(path_));
+  communicator_.barrier();
+}
+
 // A host that was in the job before has checkpoints of then.
 TEST_F(CheckpointSharingTest, WhatIsThereStays) {
   if (rank() == 0) {
     for (const int step : {30, 40}) write(step);
   } else {
-    for (const int step : {10, 20, 60}) write(step, 'b');
+    for (const int step : {10, 20}) write(step, 'b');
+    write(60, 'b');
+    damage(60);
     write(50, 'c', {{"data", "another job's"}});
     fs::create_directories(path_ / (".partial-" + directory().job_digest() + "-x"));
     fs::create_directories(path_ / ".partial-0123456789abcdef-x");

@@ -131,7 +131,7 @@ TEST(Console, CheckpointsSayNothingOfTheSpeedOfTraining) {
   Printed printed(false, 1);
   printed.console.step_done(step(1));
   printed.console.step_done(step(2));
-  printed.console.checkpoint_saved({.global_step = 2, .path = "/c/step-2", .seconds = 97});
+  printed.console.checkpoint_saved({.global_step = 2, .path = "/c/step-2", .seconds = 97, .stall = 97});
   StepDone late = step(3);
   late.when += std::chrono::seconds(97);
   printed.console.step_done(late);
@@ -164,7 +164,8 @@ TEST(Console, SkippedStepsAndWarningsAreToldApart) {
 
 TEST(Console, CheckpointsAndWhatCouldNotBeRemoved) {
   Printed printed(false, 1000);
-  printed.console.checkpoint_saved({.global_step = 7, .path = "/c/step-7", .seconds = 0.25, .not_pruned = {"busy"}});
+  printed.console.checkpoint_saved(
+      {.global_step = 7, .path = "/c/step-7", .seconds = 0.25, .stall = 0.25, .not_pruned = {"busy"}});
   EXPECT_EQ(printed.text(), "checkpoint /c/step-7, written in 0.25 s\nWARNING: older checkpoints take up room: busy\n");
 }
 

@@ -70,7 +70,7 @@ TEST(MetricsFile, CheckpointsSayNothingOfTheSpeedOfTraining) {
   MetricsFile metrics(directory.path(), false, 1);
   metrics.run_started({});
   metrics.step_done(step(1));
-  metrics.checkpoint_saved({.global_step = 1, .seconds = 97});
+  metrics.checkpoint_saved({.global_step = 1, .seconds = 97, .stall = 97});
   StepDone late = step(2);
   late.when += std::chrono::seconds(97);
   metrics.step_done(late);

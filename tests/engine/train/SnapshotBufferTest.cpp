@@ -1,0 +1,128 @@
+#include "engine/train/SnapshotBuffer.h"
+
+#include <ATen/Functions.h>
+#include <gtest/gtest.h>
+
+#include "engine/device/CpuDevice.h"
+#include "engine/train/BackgroundSave.h"
+#include "tests/support/LateDevice.h"
+#include "tests/support/RankAlone.h"
+#include "tests/support/TemporaryDirectory.h"
+
+namespace lockstep {
+namespace {
+
+/// Two parameters in one storage, one of them with its dimensions in another order; one that is by itself; a scalar.
+struct Live {
+  explicit Live(const at::Device& device) {
+    flat = at::arange(20, at::kFloat).to(device);
+    checkpoint.state.step = 7;
+    checkpoint.model["a"] = flat.as_strided({2, 3}, {1, 2}, 2);
+    checkpoint.model["b"] = flat.as_strided({4}, {1}, 12);
+    checkpoint.model["mask"] = at::ones({2, 2}, at::kLong);  // of the host
+    checkpoint.optimizer["momentum/a"] = at::full({2, 3}, 3.0, at::kDouble).to(device);
+    checkpoint.optimizer["count"] = at::scalar_tensor(5.0F).to(device);
+    checkpoint.best["a"] = at::full({2, 3}, 4.0F).to(device);
+  }
+  /// In place, without the host waiting for a device.
+  void change() const {
+    for (const at::Tensor& tensor : {flat, checkpoint.optimizer.at("momentum/a"), checkpoint.optimizer.at("count")}) {
+      tensor.copy_(at::zeros(tensor.sizes(), tensor.scalar_type()), /*non_blocking=*/true);
+    }
+  }
+  static void expect_unchanged(const Checkpoint& copy) {
+    EXPECT_EQ(copy.state.step, 7);
+    EXPECT_TRUE(at::equal(copy.model.at("a"), at::arange(2, 8, at::kFloat).as_strided({2, 3}, {1, 2})));
+    EXPECT_EQ(copy.model.at("a").strides(), (std::vector<std::int64_t>{1, 2}));
+    EXPECT_TRUE(at::equal(copy.model.at("b"), at::arange(12, 16, at::kFloat)));
+    EXPECT_TRUE(at::equal(copy.model.at("mask"), at::ones({2, 2}, at::kLong)));
+    EXPECT_TRUE(at::equal(copy.optimizer.at("momentum/a"), at::full({2, 3}, 3.0, at::kDouble)));
+    EXPECT_EQ(copy.optimizer.at("count").item<float>(), 5);
+    EXPECT_TRUE(at::equal(copy.best.at("a"), at::full({2, 3}, 4.0F)));
+  }
+
+  at::Tensor flat;
+  Checkpoint checkpoint{};
+};
+
+TEST(SnapshotBuffer, StaysAsItWasWhenTrainingGoesOn) {
+  const CpuDevice device{1};
+  SnapshotBuffer buffer(device);
+  Live live(device.place());
+  buffer.reserve(live.checkpoint);
+  const std::int64_t bytes = buffer.bytes();
+  EXPECT_GT(bytes, 0);
+  const Snapshot snapshot(live.checkpoint);
+  const Snapshot copy = buffer.copy(snapshot);
+  EXPECT_FALSE(buffer.copied());
+  live.change();
+  Live::expect_unchanged(copy.contents());
+  EXPECT_EQ(buffer.bytes(), bytes) << "what was reserved is enough";
+  EXPECT_EQ(copy.contents().best.at("a").const_data_ptr(), live.checkpoint.best.at("a").const_data_ptr())
+      << "nobody changes it";
+  Live again(device.place());
+  Live::expect_unchanged(buffer.copy(Snapshot(again.checkpoint)).contents());
+}
+
+// On a stream of its own: what changes must wait for the event, and nothing else does.
+TEST(SnapshotBuffer, IsCopiedWhileADeviceGoesOn) {
+  LateDevice device;
+  SnapshotBuffer buffer(device);
+  Live live(device.place());
+  const Snapshot snapshot(live.checkpoint);
+  const int waits = LateDevice::host_waits();
+  const Snapshot copy = buffer.copy(snapshot);
+  ASSERT_TRUE(buffer.copied());
+  buffer.copied()->block(c10::Stream(c10::Stream::UNSAFE, device.place(), 0));
+  live.change();
+  EXPECT_EQ(LateDevice::host_waits(), waits) << "the host has waited";
+  LateDevice::settle();
+  EXPECT_TRUE(buffer.copied()->query());
+  Live::expect_unchanged(copy.contents());
+}
+
+// The step counter of the next step beside the weights of this one, and so on: training changes what it likes while the
+// writer is at it.
+TEST(BackgroundSave, WritesOneStepWhileTrainingChangesEverything) {
+  const TemporaryDirectory directory;
+  const CheckpointDirectory checkpoints(directory / "checkpoints", {});
+  const CheckpointWriter writer(checkpoints, 2);
+  CpuDevice device{1};
+  RankAlone alone;
+  BackgroundSave save(writer, {.device = device, .communicator = alone, .host = alone});
+  Live live(device.place());
+  EXPECT_FALSE(save.busy());
+  EXPECT_FALSE(save.finish());
+  EXPECT_EQ(save.begin(Snapshot(live.checkpoint)), nullptr);
+  live.change();
+  live.checkpoint.state.step = 8;
+  EXPECT_TRUE(save.busy());
+  const auto written = save.finish();
+  ASSERT_TRUE(written);
+  EXPECT_FALSE(written->failure);
+  EXPECT_FALSE(save.busy());
+  Live::expect_unchanged(read_checkpoint(checkpoints.path_of(7)));
+}
+
+// The thread does not begin before the copy is there.
+TEST(BackgroundSave, WaitsForADevicesCopyWithoutHoldingItUp) {
+  const TemporaryDirectory directory;
+  const CheckpointDirectory checkpoints(directory / "checkpoints", {});
+  const CheckpointWriter writer(checkpoints, 2);
+  LateDevice device;
+  RankAlone alone;
+  BackgroundSave save(writer, {.device = device, .communicator = alone, .host = alone});
+  Live live(device.place());
+  c10::Event* const copied = save.begin(Snapshot(live.checkpoint));
+  ASSERT_NE(copied, nullptr);
+  EXPECT_TRUE(checkpoints.list().empty());
+  copied->block(c10::Stream(c10::Stream::UNSAFE, device.place(), 0));
+  live.change();
+  const auto written = save.finish();
+  ASSERT_TRUE(written);
+  EXPECT_FALSE(written->failure);
+  Live::expect_unchanged(read_checkpoint(checkpoints.path_of(7)));
+}
+
+}  // namespace
+}  // namespace lockstep
