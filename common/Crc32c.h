@@ -11,4 +11,11 @@ namespace lockstep {
 /// one.
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t previous = 0);
 
+/// The checksum as TensorFlow's records have it, whose data may hold checksums itself: turned by 15 bits, plus a
+/// constant.
+inline std::uint32_t masked_crc32c(std::span<const std::byte> bytes) {
+  const std::uint32_t crc = crc32c(bytes);
+  return ((crc >> 15U) | (crc << 17U)) + 0xa282ead8U;
+}
+
 }  // namespace lockstep

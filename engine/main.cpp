@@ -13,6 +13,7 @@
 #include "engine/commands/InspectCommand.h"
 #include "engine/commands/ModelCommand.h"
 #include "engine/commands/RankCommand.h"
+#include "engine/commands/ReportCommand.h"
 
 int main(int argc, char** argv) {
   using namespace lockstep;
@@ -27,10 +28,11 @@ int main(int argc, char** argv) {
     if (command == "model") return model_command(argc - 1, argv + 1);
     if (command == "export") return export_command(argc - 1, argv + 1);
     if (command == "check") return check_command({argv + 2, argv + argc});
+    if (command == "report") return report_command({argv + 2, argv + argc});
     if (command == "inspect") return inspect_command({argv + 2, argv + argc});
     std::cerr
         << "usage: lockstep-rank train JOB.json | model NAME -o FILE.pt2 … | export FILE.pt2 -o DIRECTORY … | check "
-           "DIRECTORY | inspect FILE …\n";
+           "DIRECTORY | inspect FILE … | report DIRECTORY …\n";
     return kExitBadInput;
   } catch (const std::exception&) {
     const Failure failure = current_failure(command + " failed");

@@ -89,6 +89,12 @@ const std::vector<std::pair<Recompute, std::string>>& choices() {
       {Recompute::kNone, "none"}, {Recompute::kAuto, "auto"}, {Recompute::kAll, "all"}};
   return all;
 }
+template <>
+const std::vector<std::pair<ReportKind, std::string>>& choices() {
+  static const std::vector<std::pair<ReportKind, std::string>> all = {{ReportKind::kHtml, "html"},
+                                                                      {ReportKind::kTensorboard, "tensorboard"}};
+  return all;
+}
 
 std::string to_string(Precision value) { return name_of(value); }
 std::string to_string(DeviceKind value) { return name_of(value); }
@@ -104,5 +110,6 @@ std::string to_string(Resume value) { return name_of(value); }
 std::string to_string(Pass value) { return name_of(value); }
 std::string to_string(WeightsMatch value) { return name_of(value); }
 std::string to_string(Recompute value) { return name_of(value); }
+std::string to_string(ReportKind value) { return name_of(value); }
 
 }  // namespace lockstep

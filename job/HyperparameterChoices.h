@@ -43,6 +43,8 @@ template <>
 const std::vector<std::pair<WeightsMatch, std::string>>& choices();
 template <>
 const std::vector<std::pair<Recompute, std::string>>& choices();
+template <>
+const std::vector<std::pair<ReportKind, std::string>>& choices();
 
 template <typename T>
 std::string name_of(T value) {

@@ -24,6 +24,9 @@ std::string on_cpu(const H& h) { return h.device == DeviceKind::kCpu ? "device=c
 std::string only_with_fp16(const H& h) {
   return h.precision == Precision::kFp16 ? "" : "precision=" + name_of(h.precision) + " does not use it";
 }
+std::string without_tensorboard(const H& h) {
+  return std::ranges::count(h.reports, ReportKind::kTensorboard) > 0 ? "" : "reports has no tensorboard in it";
+}
 std::string only_with_files(const H& h) { return h.data == Data::kSynthetic ? "data=synthetic does not use it" : ""; }
 
 // Of a learning rate that does not depend on the last step.
@@ -426,7 +429,14 @@ std::vector<HyperparameterRow> host_rows() {
               "The exit code of a job that stopped on request and saved its state.")
           .changeable(),
       real("bucket_cap_mb", &H::bucket_cap_mb, kPositive, "MiB of gradients that are reduced at once.").changeable(),
-      real("log_every", &H::log_every, kPositive, "Seconds between two progress lines.").changeable()};
+      real("log_every", &H::log_every, kPositive, "Seconds between two progress lines.").changeable(),
+      list_row<ReportKind>("reports", "What is written of the job beside metrics.jsonl, while it runs.", &H::reports)
+          .changeable(),
+      path_row("tensorboard_dir", &H::tensorboard_dir,
+               "Where TensorBoard's events go; without it, to `tensorboard` in the directory for output data.")
+          .unless(without_tensorboard)
+          .changeable(),
+      trace_steps_row().changeable()};
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ enum class Resume { kAuto, kNever };
 enum class Norm { kBatch, kNone };
 enum class WeightsMatch { kExact, kPartial };
 enum class Recompute { kNone, kAuto, kAll };
+enum class ReportKind { kHtml, kTensorboard };
 enum class Pass {
   kChannelsLast,
   kReluAfterMaxPool,
@@ -53,6 +54,12 @@ struct CheckpointEvery {
 
   bool never() const { return steps == 0 && seconds == 0; }
   bool continuous() const { return seconds == kContinuous; }
+};
+
+/// Steps from the first to the last, counted from 1.
+struct TraceSteps {
+  std::int64_t first = 0;  ///< 0: none
+  std::int64_t last = -1;
 };
 
 /// Parameters that are treated alike, chosen by name. A parameter belongs to the first group whose pattern it matches
@@ -210,6 +217,9 @@ struct Hyperparameters {
   double bucket_cap_mb = 25;                ///< MiB of gradients reduced at once
   double log_every = 5;                     ///< seconds between two progress lines
   std::int64_t nonfinite_steps = 0;         ///< in a row that are passed over
+  std::vector<ReportKind> reports{ReportKind::kHtml, ReportKind::kTensorboard};
+  std::string tensorboard_dir{};  ///< "": `tensorboard` in the output data directory
+  TraceSteps trace_steps{};
 };
 
 /// Raw hyperparameters as they arrive: name → the text or JSON value given. SageMaker hands every value over as text in
@@ -252,5 +262,6 @@ std::string to_string(Resume value);
 std::string to_string(Pass value);
 std::string to_string(WeightsMatch value);
 std::string to_string(Recompute value);
+std::string to_string(ReportKind value);
 
 }  // namespace lockstep

@@ -215,6 +215,35 @@ HyperparameterRow checkpoint_every_row() {
           .idle = {}};
 }
 
+HyperparameterRow trace_steps_row() {
+  constexpr std::int64_t kMost = 100;
+  const char* expected =
+      "expected a step, as in 20, or the first and the last of at most 100 steps, as in 20-24, or none";
+  return {.name = "trace_steps",
+          .type = "steps (20-24), or none",
+          .help = "Steps of which each rank's spans are written to trace.json, for Perfetto.",
+          .set =
+              [expected](Hyperparameters& hyperparameters, const RawValue& raw) {
+                const std::vector<std::string> ends = split(raw.text(), '-');
+                if (raw.text() == "none") {
+                  hyperparameters.trace_steps = {};
+                  return;
+                }
+                const auto first = RawValue(ends.front()).integer();
+                const auto last = RawValue(ends.back()).integer();
+                if (ends.size() > 2 || !first || !last || *first < 1 || *last < *first || *last - *first >= kMost) {
+                  throw InputError(expected);
+                }
+                hyperparameters.trace_steps = {.first = *first, .last = *last};
+              },
+          .get = [](const Hyperparameters& hyperparameters) -> json {
+            const auto& [first, last] = hyperparameters.trace_steps;
+            if (first == 0) return "none";
+            return std::to_string(first) + (last > first ? "-" + std::to_string(last) : "");
+          },
+          .idle = {}};
+}
+
 HyperparameterRow parameter_groups_row() {
   const char* expected =
       "expected a list of objects such as {\"match\": \"*.bias\", \"weight_decay\": 0, \"learning_rate_factor\": 1}";

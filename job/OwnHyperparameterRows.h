@@ -22,5 +22,6 @@ HyperparameterRow jitter_row();
 HyperparameterRow output_row();
 HyperparameterRow served_name_row();
 HyperparameterRow weight_names_row();
+HyperparameterRow trace_steps_row();
 
 }  // namespace lockstep

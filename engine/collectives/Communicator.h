@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/SpanLog.h"
 #include "engine/collectives/CollectiveLog.h"
 #include "watch/CollectiveTypes.h"
 
@@ -68,6 +69,10 @@ class Communicator {
   void compare_by(Comparison comparison) { comparison_.emplace(std::move(comparison)); }
   const std::optional<Comparison>& comparison() const { return comparison_; }
 
+  /// From now on a communicator that makes collectives on the host writes there, while it is on, when it made each;
+  /// nullptr: nowhere. Between collectives.
+  void record_in(SpanLog* spans) { spans_ = spans; }
+
   /// Throws what has gone wrong between the ranks, if anything has. Does not wait.
   virtual void check() {}
   /// Blocks the host until `done` says that the device has come to some point: what the device has computed is good
@@ -90,6 +95,8 @@ class Communicator {
   /// By collectives of bytes, unless a kind of communicator has another way.
   virtual std::vector<std::string> do_gather_texts(std::string_view text);
 
+  /// nullptr: nobody wants to know.
+  SpanLog* spans() const { return spans_; }
   /// How long `await` waits.
   virtual std::chrono::milliseconds wait_deadline() const { return std::chrono::minutes(30); }
   /// `await` has waited in vain: throws an error of this text.
@@ -100,6 +107,7 @@ class Communicator {
   auto logged(Collective operation, std::size_t count, DataType type, const Start& start);
   void compare(Collective operation, std::size_t count, DataType type);
 
+  SpanLog* spans_ = nullptr;
   std::shared_ptr<CollectiveLog> log_ = std::make_shared<CollectiveLog>();
   std::optional<Comparison> comparison_;
 };

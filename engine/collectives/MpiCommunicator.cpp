@@ -83,8 +83,17 @@ void MpiCommunicator::work() {
   }
 }
 
-std::unique_ptr<Work> MpiCommunicator::run(std::function<void()> collective) {
-  Task task(std::move(collective));
+std::unique_ptr<Work> MpiCommunicator::run(Collective operation, std::size_t bytes, std::function<void()> collective) {
+  Task task([this, operation, bytes, collective = std::move(collective)] {
+    const auto begin = SpanLog::Clock::now();
+    collective();
+    if (spans() == nullptr || !spans()->on()) return;
+    spans()->add({.name = name_of(operation),
+                  .kind = SpanKind::kCommunication,
+                  .begin = begin,
+                  .end = SpanLog::Clock::now(),
+                  .bytes = static_cast<std::int64_t>(bytes)});
+  });
   auto result = std::make_unique<FutureWork>(task.get_future());
   if (mode_ == MpiMode::kInline) {
     task();
@@ -116,7 +125,7 @@ void MpiCommunicator::in_parts(std::size_t count, const Part& part) const {
 }
 
 std::unique_ptr<Work> MpiCommunicator::do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
-  return run([=, this] {
+  return run(Collective::kAllReduce, count * size_of(type), [=, this] {
     in_parts(count, [&](std::size_t first, int part) {
       require(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type),
                             mpi_op(op), comm_),
@@ -127,7 +136,7 @@ std::unique_ptr<Work> MpiCommunicator::do_all_reduce(void* buffer, std::size_t c
 
 std::unique_ptr<Work> MpiCommunicator::do_reduce_scatter(const void* buffer, void* output, std::size_t count,
                                                          DataType type, ReduceOp op) {
-  return run([=, this] {
+  return run(Collective::kReduceScatter, count * static_cast<std::size_t>(size_) * size_of(type), [=, this] {
     const auto ranks = static_cast<std::size_t>(size_);
     if (count <= max_count_ / ranks) {
       require(MPI_Reduce_scatter_block(buffer, output, static_cast<int>(count), mpi_type(type), mpi_op(op), comm_),
@@ -147,7 +156,7 @@ std::unique_ptr<Work> MpiCommunicator::do_reduce_scatter(const void* buffer, voi
 
 std::unique_ptr<Work> MpiCommunicator::do_all_gather(const void* input, void* output, std::size_t count,
                                                      DataType type) {
-  return run([=, this] {
+  return run(Collective::kAllGather, count * static_cast<std::size_t>(size_) * size_of(type), [=, this] {
     const auto ranks = static_cast<std::size_t>(size_);
     if (count <= max_count_ / ranks) {
       const auto elements = static_cast<int>(count);
@@ -169,7 +178,7 @@ std::unique_ptr<Work> MpiCommunicator::do_all_gather(const void* input, void* ou
 }
 
 std::unique_ptr<Work> MpiCommunicator::do_broadcast(void* buffer, std::size_t count, DataType type, int root) {
-  return run([=, this] {
+  return run(Collective::kBroadcast, count * size_of(type), [=, this] {
     in_parts(count, [&](std::size_t first, int part) {
       require(MPI_Bcast(static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type), root, comm_),
               "broadcast", count);
@@ -178,7 +187,7 @@ std::unique_ptr<Work> MpiCommunicator::do_broadcast(void* buffer, std::size_t co
 }
 
 void MpiCommunicator::do_barrier() {
-  run([this] { require(MPI_Barrier(comm_), "barrier", 0); })->wait();
+  run(Collective::kBarrier, 0, [this] { require(MPI_Barrier(comm_), "barrier", 0); })->wait();
 }
 
 void MpiCommunicator::abort(int exit_code) {

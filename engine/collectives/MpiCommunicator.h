@@ -59,7 +59,7 @@ class MpiCommunicator : public Communicator {
  private:
   using Task = std::packaged_task<void()>;
 
-  std::unique_ptr<Work> run(std::function<void()> collective);
+  std::unique_ptr<Work> run(Collective operation, std::size_t bytes, std::function<void()> collective);
   template <typename Part>
   void in_parts(std::size_t count, const Part& part) const;
   void require(int code, const char* operation, std::size_t count) const;

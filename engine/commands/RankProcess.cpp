@@ -14,6 +14,10 @@
 #include "engine/commands/MemoryTable.h"
 #include "engine/report/Console.h"
 #include "engine/report/MetricsFile.h"
+#include "engine/report/ReportFile.h"
+#include "engine/report/StatusReport.h"
+#include "engine/report/TensorboardFile.h"
+#include "engine/report/TraceFile.h"
 #include "watch/NativeStacks.h"
 #include "watch/RankState.h"
 #include "watch/Standstill.h"
@@ -61,9 +65,19 @@ std::size_t page_index(const RankPages& pages, const JobConfig& config) {
 /// The sinks of this program: a new one is added here.
 void add_sinks(const JobConfig& config, EventSinks& events) {
   const double seconds = config.hyperparameters.log_every;
-  auto metrics = std::make_unique<MetricsFile>(config.output_data_dir, config.terminal, seconds);
+  const std::filesystem::path& directory = config.output_data_dir;
+  const auto wanted = [&](ReportKind kind) { return std::ranges::count(config.hyperparameters.reports, kind) > 0; };
+  auto metrics = std::make_unique<MetricsFile>(directory, seconds);
   events.add(std::make_unique<Console>(stdout, config.terminal, seconds, metrics->path().string()));
   events.add(std::move(metrics));
+  events.add(std::make_unique<TraceFile>(directory));
+  events.add(std::make_unique<StatusReport>(config.status_file));
+  if (wanted(ReportKind::kTensorboard)) {
+    const std::string& named = config.hyperparameters.tensorboard_dir;
+    events.add(std::make_unique<TensorboardFile>(
+        named.empty() ? directory / "tensorboard" : std::filesystem::path(named), seconds));
+  }
+  if (wanted(ReportKind::kHtml)) events.add(std::make_unique<ReportFile>(directory));
 }
 
 }  // namespace

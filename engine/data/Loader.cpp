@@ -1,6 +1,7 @@
 #include "engine/data/Loader.h"
 
 #include <chrono>
+#include <string>
 #include <utility>
 
 #include "common/Error.h"
@@ -9,9 +10,10 @@
 namespace lockstep {
 
 Loader::Loader(const ProgramSamples& samples, Order order, BatchPlan plan, int rank, int threads, LoaderPosition start,
-               std::optional<int> ahead, const BufferPool::Allocate& allocate)
+               std::optional<int> ahead, const BufferPool::Allocate& allocate, SpanLog* spans)
     : samples_(samples),
       ahead_(static_cast<std::uint64_t>(ahead.value_or(ahead_for(threads)))),
+      spans_(spans),
       schedule_(order, plan, rank, start) {
   if (threads < 1 || ahead.value_or(1) < 1) throw InternalError("a loader needs a thread and room for a micro-batch");
   for (std::size_t i = 0; i < samples.columns().size(); ++i) buffers_.emplace_back(allocate);  // copies share memory
@@ -36,7 +38,17 @@ MicroBatch Loader::prepare(const RankSchedule::Task& task) {
     batch.columns.push_back(buffers_[i].take(samples.size() * samples_.columns()[i].bytes()));
     memory.push_back(batch.columns.back().get());
   }
+  const auto begin = std::chrono::steady_clock::now();
   samples_.read(samples, memory, task.position.epoch);
+  if (spans_ != nullptr && spans_->on()) {
+    std::int64_t bytes = 0;
+    for (const Column& column : samples_.columns()) bytes += batch.size * static_cast<std::int64_t>(column.bytes());
+    spans_->add({.name = "read " + std::to_string(batch.size) + " samples",
+                 .kind = SpanKind::kData,
+                 .begin = begin,
+                 .end = std::chrono::steady_clock::now(),
+                 .bytes = bytes});
+  }
   return batch;
 }
 

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/SpanLog.h"
 #include "engine/data/BufferPool.h"
 #include "engine/data/ProgramSamples.h"
 #include "engine/data/RankSchedule.h"
@@ -40,9 +41,10 @@ class Loader {
   /// Enough for each thread to be at one while the next lies ready.
   static constexpr int ahead_for(int threads) { return std::max(4, threads + 1); }
 
-  /// InternalError for a plan without samples and for a start that is not in the plan.
+  /// InternalError for a plan without samples and for a start that is not in the plan. `spans`: where the making of
+  /// each micro-batch is written down while it is on; it must outlive this.
   Loader(const ProgramSamples& samples, Order order, BatchPlan plan, int rank, int threads, LoaderPosition start = {},
-         std::optional<int> ahead = {}, const BufferPool::Allocate& allocate = {});
+         std::optional<int> ahead = {}, const BufferPool::Allocate& allocate = {}, SpanLog* spans = nullptr);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   ~Loader();
@@ -64,6 +66,7 @@ class Loader {
   const ProgramSamples& samples_;
   const std::uint64_t ahead_;
   std::vector<BufferPool> buffers_;  ///< by column
+  SpanLog* spans_;
   double seconds_waited_ = 0;
 
   std::mutex mutex_;

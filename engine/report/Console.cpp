@@ -28,6 +28,29 @@ std::string decimal(double value) {
   return text;
 }
 
+std::string count_text(std::int64_t done, std::int64_t of) { return std::to_string(done) + "/" + std::to_string(of); }
+
+std::string plain_line(const StepDone& event, const Speed& speed) {
+  return "epoch " + count_text(event.epoch, event.epochs) + "  step " + count_text(event.step, event.steps) +
+         format("  loss %.4f  lr %.3g  ", event.loss, event.learning_rate) +
+         with_commas(std::llround(speed.samples_per_second)) + " samples/s  " + clock_text(speed.seconds_left) +
+         " left";
+}
+
+// How much of the job is done, as a bar. The line fits into 80 columns, for one that is wider could not be redrawn.
+std::string bar_line(const StepDone& event, const Speed& speed) {
+  constexpr std::int64_t kWidth = 16;
+  const std::int64_t done = event.global_step * kWidth / std::max<std::int64_t>(1, event.total_steps);
+  std::string bar;
+  for (std::int64_t i = 0; i < kWidth; ++i) bar += i < done ? "━" : "─";
+  return bar +
+         format(" %3.0f %%", 100.0 * static_cast<double>(event.global_step) /
+                                 static_cast<double>(std::max<std::int64_t>(1, event.total_steps))) +
+         "  " + count_text(event.global_step, event.total_steps) + format("  loss %.4g  ", event.loss) +
+         with_commas(std::llround(speed.samples_per_second)) +
+         format("/s  data %.0f %%  ", 100 * speed.data_wait_share) + clock_text(speed.seconds_left) + " left";
+}
+
 }  // namespace
 
 Console::Console(std::FILE* out, bool terminal, double seconds_between_lines, std::string metrics_file)
@@ -69,11 +92,7 @@ void Console::run_started(const RunStarted& event) {
 
 void Console::step_done(const StepDone& event) {
   if (const std::optional<Speed> speed = meter_.step_done(event)) {
-    std::fprintf(out_, "%sepoch %lld/%lld  step %lld/%lld  loss %.4f  lr %.3g  %s samples/s  %s left%s",
-                 terminal_ ? "\r\x1b[K" : "", static_cast<long long>(event.epoch), static_cast<long long>(event.epochs),
-                 static_cast<long long>(event.step), static_cast<long long>(event.steps), event.loss,
-                 event.learning_rate, with_commas(std::llround(speed->samples_per_second)).c_str(),
-                 clock_text(speed->seconds_left).c_str(), terminal_ ? "" : "\n");
+    std::fputs((terminal_ ? "\r\x1b[K" + bar_line(event, *speed) : plain_line(event, *speed) + "\n").c_str(), out_);
     line_open_ = terminal_;
     std::fflush(out_);
   }

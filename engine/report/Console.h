@@ -10,8 +10,10 @@
 
 namespace lockstep {
 
-/// Writes text to a stream. On a terminal, progress is one line that is redrawn; elsewhere it is a plain line every few
-/// seconds. Metric lines are `name=value` pairs that a regular expression such as `test_accuracy=([0-9.]+)` picks up.
+/// Writes text to a stream. On a terminal, progress is a bar that is redrawn: of
+/// the whole job, with its steps, loss, samples a second, the share of the time that waits for data, and the time left;
+/// elsewhere it is a plain line every few seconds. Metric lines are `name=value` pairs that a regular expression such
+/// as `test_accuracy=([0-9.]+)` picks up.
 class Console : public EventSink {
  public:
   /// `out` must outlive this. `metrics_file`: the header's last row says where it is.

@@ -17,8 +17,10 @@ class EventSink {
   virtual ~EventSink() = default;
 
   virtual void run_started(const RunStarted& /*event*/) {}
+  virtual void images_shown(const ImagesShown& /*event*/) {}
   virtual void step_done(const StepDone& /*event*/) {}
   virtual void evaluated(const Evaluated& /*event*/) {}
+  virtual void traced(const Traced& /*event*/) {}
   virtual void checkpoint_saved(const CheckpointSaved& /*event*/) {}
   virtual void straggler(const Straggler& /*event*/) {}
   virtual void note(const Note& /*event*/) {}

@@ -10,12 +10,20 @@ void EventSinks::run_started(const RunStarted& event) {
   for (const auto& sink : sinks_) sink->run_started(event);
 }
 
+void EventSinks::images_shown(const ImagesShown& event) {
+  for (const auto& sink : sinks_) sink->images_shown(event);
+}
+
 void EventSinks::step_done(const StepDone& event) {
   for (const auto& sink : sinks_) sink->step_done(event);
 }
 
 void EventSinks::evaluated(const Evaluated& event) {
   for (const auto& sink : sinks_) sink->evaluated(event);
+}
+
+void EventSinks::traced(const Traced& event) {
+  for (const auto& sink : sinks_) sink->traced(event);
 }
 
 void EventSinks::checkpoint_saved(const CheckpointSaved& event) {

@@ -14,8 +14,10 @@ class EventSinks : public EventSink {
   void add(std::unique_ptr<EventSink> sink);
 
   void run_started(const RunStarted& event) override;
+  void images_shown(const ImagesShown& event) override;
   void step_done(const StepDone& event) override;
   void evaluated(const Evaluated& event) override;
+  void traced(const Traced& event) override;
   void checkpoint_saved(const CheckpointSaved& event) override;
   void straggler(const Straggler& event) override;
   void note(const Note& event) override;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/SpanLog.h"
 #include "engine/report/Metrics.h"
 #include "engine/report/StepSeconds.h"
 #include "job/Hyperparameters.h"
@@ -45,6 +46,7 @@ struct RunStarted {
   std::vector<ChannelFacts> channels{};
   std::int64_t total_steps = 0;
   std::int64_t batch_size = 0;  ///< samples of a step over all ranks
+  Rows hyperparameters{};       ///< all of the job's, as they would be given
   std::string optimizer{};
   double learning_rate = 0;  ///< the base rate, without the schedule
   std::string schedule{};
@@ -73,6 +75,22 @@ struct StepDone {
   std::chrono::steady_clock::time_point when{};  ///< the host learnt the outcome
 };
 
+/// Pictures that the job trains on, to look at.
+struct ImagesShown {
+  std::string channel{};
+  std::int64_t columns = 0;           ///< pictures side by side, from the top left
+  std::vector<std::string> labels{};  ///< of each picture: its class, by name or number; "" where it has none
+  std::string png{};                  ///< the bytes of one picture of all
+};
+
+/// What a rank's steps took on the mean since this was last told, and what it holds.
+struct RankUse {
+  int host = 0;  ///< its number among the job's hosts
+  std::int64_t steps = 0;
+  StepSeconds seconds{};         ///< of a step
+  std::int64_t peak_memory = 0;  ///< bytes, since the start
+};
+
 /// An epoch, or training, has come to its end, and the state after it was evaluated if there is a channel for that.
 struct Evaluated {
   std::int64_t epoch = 0;              ///< counted from 1
@@ -81,6 +99,29 @@ struct Evaluated {
   double train_samples_per_second = 0;
   Metrics metrics{};  ///< of the channel, under names such as `validation_loss`; empty when nothing was evaluated
   Tables tables{};    ///< the same of metrics that are tables
+  std::vector<RankUse> ranks{};  ///< in their order; empty when no step was made since the evaluation before
+};
+
+/// A span of a rank's time.
+struct TracedSpan {
+  std::string name{};
+  SpanKind kind = SpanKind::kCompute;
+  double begin = 0;  ///< seconds since the first traced step began on rank 0, by its clock
+  double seconds = 0;
+  std::int64_t bytes = 0;  ///< that were moved; 0: it moves none
+};
+
+/// What one rank has traced.
+struct RankTrace {
+  int host = 0;  ///< its number among the job's hosts
+  std::vector<TracedSpan> spans{};
+};
+
+/// The steps that trace_steps names are done.
+struct Traced {
+  std::int64_t first_step = 0;
+  std::int64_t last_step = 0;
+  std::vector<RankTrace> ranks{};  ///< in their order
 };
 
 /// A checkpoint is complete.

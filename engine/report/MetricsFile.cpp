@@ -1,5 +1,6 @@
 #include "engine/report/MetricsFile.h"
 
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
@@ -38,16 +39,33 @@ json metrics_line(const char* event, std::int64_t epoch, std::int64_t global_ste
   return line;
 }
 
-json object_of(const StepSeconds& seconds) {
-  return {{"data_wait", seconds.data_wait},           {"forward", seconds.forward},     {"backward", seconds.backward},
-          {"reduction_wait", seconds.reduction_wait}, {"optimizer", seconds.optimizer}, {"replay", seconds.replay},
-          {"device_wait", seconds.device_wait}};
+json object_of(const StepSeconds& seconds, std::int64_t steps = 1) {
+  json object = json::object();
+  for (const StepPhase& phase : kStepPhases) object[phase.name] = seconds.*phase.seconds / static_cast<double>(steps);
+  return object;
+}
+
+json object_of(const RankUse& rank) {
+  return {{"host", rank.host},
+          {"steps", rank.steps},
+          {"seconds_per_step", object_of(rank.seconds)},
+          {"peak_memory", rank.peak_memory}};
+}
+
+// When the run started, for whoever compares runs.
+std::string time_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[sizeof "2026-01-01T00:00:00Z"];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
 }
 
 }  // namespace
 
-MetricsFile::MetricsFile(std::filesystem::path directory, bool terminal, double seconds_between_lines)
-    : directory_(std::move(directory)), meter_(terminal, seconds_between_lines) {}
+MetricsFile::MetricsFile(std::filesystem::path directory, double seconds_between_lines)
+    : directory_(std::move(directory)), meter_(false, seconds_between_lines, ProgressMeter::kFewestLines) {}
 
 void MetricsFile::write(const json& line) {
   if (!file_) throw InternalError("an event came to " + path().string() + " before the run started");
@@ -61,24 +79,59 @@ void MetricsFile::run_started(const RunStarted& event) {
   file_.emplace(path());
   Rows rows = rows_of(event);
   rows.emplace_back("metrics", path().string());
-  write({{"event", "start"}, {"job", row_object(rows)}});
+  write({{"event", "start"},
+         {"time", time_now()},
+         {"job", row_object(rows)},
+         {"ranks", event.ranks},
+         {"hosts", event.hosts},
+         {"parameters", event.parameters},
+         {"precision", to_string(event.precision)},
+         {"batch_size", event.batch_size},
+         {"total_steps", event.total_steps},
+         {"monitor", event.monitor},
+         {"memory",
+          {{"parameters", event.memory.parameters},
+           {"gradients", event.memory.gradients},
+           {"optimizer", event.memory.optimizer}}},
+         {"hyperparameters", row_object(event.hyperparameters)}});
+}
+
+void MetricsFile::images_shown(const ImagesShown& event) {
+  OutputFile picture(directory_ / kPicture);
+  picture.write(event.png);
+  picture.close();
+  write({{"event", "images"},
+         {"channel", event.channel},
+         {"file", kPicture},
+         {"columns", event.columns},
+         {"labels", event.labels}});
 }
 
 void MetricsFile::step_done(const StepDone& event) {
+  if (steps_++ == 0) first_step_ = event.when;
   step_seconds_ += event.seconds;
+  since_line_ += event.seconds;
+  ++steps_since_line_;
   const std::optional<Speed> speed = meter_.step_done(event);
   if (!speed) return;
+  const json phases = object_of(std::exchange(since_line_, {}), std::exchange(steps_since_line_, 0));
   write({{"event", "progress"},
          {"epoch", event.epoch},
          {"step", event.global_step},
          {"train_loss", json_number(event.loss)},
          {"learning_rate", event.learning_rate},
-         {"samples_per_second", json_number(speed->samples_per_second)}});
+         {"samples_per_second", json_number(speed->samples_per_second)},
+         {"seconds", std::chrono::duration<double>(event.when - first_step_).count()},
+         {"seconds_per_step", phases}});
 }
 
 void MetricsFile::evaluated(const Evaluated& event) {
   meter_.pause();
   write(metrics_line("epoch", event.epoch, event.global_step, metrics_of(event), event.tables));
+  if (event.ranks.empty()) return;
+  json ranks = json::array();
+  for (const RankUse& rank : event.ranks) ranks.push_back(object_of(rank));
+  write({{"event", "ranks"}, {"step", event.global_step}, {"ranks", ranks}});
 }
 
 void MetricsFile::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.stall); }
@@ -95,7 +148,15 @@ void MetricsFile::run_ended(const RunEnded& event) {
   json line = metrics_line("final", event.epochs, event.state_step, metrics_of(event), event.tables);
   line["step_seconds"] = object_of(step_seconds_);
   write(line);
-  write({{"event", "end"}, {"job", row_object(rows_of(event))}});
+  write({{"event", "end"}, {"job", row_object(rows_of(event))}, {"stopped", event.stopped}});
+}
+
+void MetricsFile::run_failed(const RunFailed& event) {
+  if (!file_) return;
+  try {
+    write({{"event", "failed"}, {"error", event.text}});
+  } catch (const Error&) {  // what the run has come to says more than that it cannot be written down
+  }
 }
 
 }  // namespace lockstep

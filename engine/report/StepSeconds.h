@@ -1,6 +1,8 @@
 // Where a step's time went.
 #pragma once
 
+#include <array>
+
 namespace lockstep {
 
 /// Seconds of one step on this rank, by phase, of the host's monotonic clock. They are measured always: a step of one
@@ -19,16 +21,27 @@ struct StepSeconds {
   double replay = 0;          ///< GPU: in place of these four where a captured step was enqueued as one piece
   double device_wait = 0;     ///< GPU: until the step's outcome was there
 
-  StepSeconds& operator+=(const StepSeconds& other) {
-    data_wait += other.data_wait;
-    forward += other.forward;
-    backward += other.backward;
-    reduction_wait += other.reduction_wait;
-    optimizer += other.optimizer;
-    replay += other.replay;
-    device_wait += other.device_wait;
-    return *this;
-  }
+  StepSeconds& operator+=(const StepSeconds& other);
 };
+
+/// One phase of a step.
+struct StepPhase {
+  const char* name;
+  double StepSeconds::*seconds;
+};
+
+/// All of them, in the order in which a step has them.
+inline constexpr std::array<StepPhase, 7> kStepPhases{{{"data_wait", &StepSeconds::data_wait},
+                                                       {"forward", &StepSeconds::forward},
+                                                       {"backward", &StepSeconds::backward},
+                                                       {"reduction_wait", &StepSeconds::reduction_wait},
+                                                       {"optimizer", &StepSeconds::optimizer},
+                                                       {"replay", &StepSeconds::replay},
+                                                       {"device_wait", &StepSeconds::device_wait}}};
+
+inline StepSeconds& StepSeconds::operator+=(const StepSeconds& other) {
+  for (const StepPhase& phase : kStepPhases) this->*phase.seconds += other.*phase.seconds;
+  return *this;
+}
 
 }  // namespace lockstep

@@ -1,5 +1,6 @@
 #include "engine/session/RunFacts.h"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
@@ -68,6 +69,11 @@ RunStarted run_started(const JobConfig& config, const LoadedJob& job, Trainer& t
                       .monitor = options.monitor.metric,
                       .model_dir = options.export_formats.empty() ? std::filesystem::path() : config.model_dir,
                       .checkpoint_dir = config.checkpoint_dir};
+  const nlohmann::json hyperparameters = to_json(options);
+  for (const HyperparameterDescription& row : describe_hyperparameters()) {
+    const nlohmann::json& value = hyperparameters.at(row.name);
+    event.hyperparameters.emplace_back(row.name, value.is_string() ? value.get<std::string>() : value.dump());
+  }
   for (const auto& [channel, samples] : job.data.samples) {
     event.channels.push_back(
         {.name = channel, .samples = samples.shards(context.host.size()).samples(), .content = describe(samples)});

@@ -21,6 +21,7 @@
 #include "engine/session/Resume.h"
 #include "engine/session/RunFacts.h"
 #include "engine/session/SetUpPhase.h"
+#include "engine/session/ShownImages.h"
 #include "engine/train/ParameterStorage.h"
 
 namespace lockstep {
@@ -107,6 +108,7 @@ void TrainingSession::make_trainer() {
 void TrainingSession::announce() {
   if (!context_.leads()) return;
   events_.run_started(run_started(config_, *job_, *trainer_, context_));
+  if (const auto shown = images_to_show(job_->data)) events_.images_shown(*shown);
   for (const std::string& text : {job_->weights, job_->index}) {
     if (!text.empty()) events_.note({.text = text});
   }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "common/SpanLog.h"
 #include "engine/report/StepSeconds.h"
 
 namespace lockstep {
@@ -11,6 +12,9 @@ namespace lockstep {
 /// it. `skip` leaves out the time since the call before. Each call reads the clock once.
 class PhaseClock {
  public:
+  /// Phases are also spans of this log, while it is on; nullptr: there is none.
+  explicit PhaseClock(SpanLog* spans = nullptr) : spans_(spans) {}
+
   void start() {
     seconds_ = {};
     last_ = Clock::now();
@@ -18,6 +22,7 @@ class PhaseClock {
   void ends(double StepSeconds::*phase) {
     const auto now = Clock::now();
     seconds_.*phase += std::chrono::duration<double>(now - last_).count();
+    if (spans_ != nullptr && spans_->on()) write_down(phase, now);
     last_ = now;
   }
   void skip() { last_ = Clock::now(); }
@@ -26,6 +31,15 @@ class PhaseClock {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void write_down(double StepSeconds::*phase, Clock::time_point now) {
+    for (const StepPhase& known : kStepPhases) {
+      if (known.seconds == phase) {
+        spans_->add({.name = known.name, .kind = SpanKind::kCompute, .begin = last_, .end = now});
+      }
+    }
+  }
+
+  SpanLog* spans_;
   StepSeconds seconds_;
   Clock::time_point last_;
 };

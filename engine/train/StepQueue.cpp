@@ -1,5 +1,8 @@
 #include "engine/train/StepQueue.h"
 
+#include <cstddef>
+#include <utility>
+
 #include "engine/train/RunningStatistics.h"
 
 namespace lockstep {
@@ -34,7 +37,9 @@ RecomputationPlan recomputation_plan(const Hyperparameters& hyperparameters, con
 
 StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& objective, TrainedModel& model,
                      const RankContext& context)
-    : computation_(
+    : context_(context),
+      trace_(hyperparameters.trace_steps, context),
+      computation_(
           model.program(), objective, model.parameters(),
           {.precision = hyperparameters.precision,
            .seed = hyperparameters.seed,
@@ -51,13 +56,15 @@ StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& ob
              .average = model.average(),
              .position = context.position,
              .statistics = statistics_of(model.program()),
-             .passes_over_not_finite = hyperparameters.nonfinite_steps > 0}),
+             .passes_over_not_finite = hyperparameters.nonfinite_steps > 0,
+             .spans = &trace_.log()}),
       // A loss scale must be known before its step, and so must what a step that is passed over leaves.
       in_flight_(context.device.asynchronous() && !step_.loss_scale() && hyperparameters.nonfinite_steps == 0
                      ? kStepsInFlight
                      : 0) {}
 
 void StepQueue::start(BatchSource& inputs, const TrainingStep::Step& step, const StepDone& about) {
+  trace_.starts(about.global_step);
   step_.start(inputs, step);
   started_.push_back(about);
 }
@@ -73,7 +80,31 @@ std::string StepQueue::find_operator(const Batch& batch, const TrainingStep::Ste
 
 TrainingStep::Result StepQueue::finish() {
   started_.pop_front();
-  return step_.finish();
+  TrainingStep::Result result = step_.finish();
+  use_.seconds += result.seconds;
+  ++use_.steps;
+  return result;
+}
+
+std::vector<RankUse> StepQueue::take_use() {
+  constexpr std::size_t kOthers = 3;
+  const RankUse use = std::exchange(use_, {});
+  std::vector<double> own = {static_cast<double>(context_.host_number), static_cast<double>(use.steps),
+                             static_cast<double>(context_.device.peak_memory())};
+  for (const StepPhase& phase : kStepPhases) own.push_back(use.seconds.*phase.seconds);
+  std::vector<double> all(own.size() * static_cast<std::size_t>(context_.host.size()));
+  context_.host.all_gather(own.data(), all.data(), own.size(), DataType::kFloat64)->wait();
+  if (use.steps == 0) return {};
+  std::vector<RankUse> ranks;
+  for (auto rank = all.begin(); rank != all.end(); rank += static_cast<std::ptrdiff_t>(own.size())) {
+    ranks.push_back({.host = static_cast<int>(rank[0]),
+                     .steps = static_cast<std::int64_t>(rank[1]),
+                     .peak_memory = static_cast<std::int64_t>(rank[2])});
+    for (std::size_t i = 0; i < kStepPhases.size(); ++i) {
+      ranks.back().seconds.*kStepPhases[i].seconds = rank[static_cast<std::ptrdiff_t>(kOthers + i)] / rank[1];
+    }
+  }
+  return ranks;
 }
 
 }  // namespace lockstep

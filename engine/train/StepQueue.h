@@ -4,12 +4,15 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <optional>
+#include <vector>
 
 #include "engine/collectives/GradientReducer.h"
 #include "engine/objective/Objective.h"
 #include "engine/report/Events.h"
 #include "engine/train/EagerComputation.h"
 #include "engine/train/RankContext.h"
+#include "engine/train/StepTrace.h"
 #include "engine/train/TrainedModel.h"
 #include "engine/train/TrainingStep.h"
 #include "job/Hyperparameters.h"
@@ -39,6 +42,12 @@ class StepQueue {
   /// Waits for the oldest step, and takes it out also when this throws: NotFiniteError as TrainingStep::finish does.
   TrainingStep::Result finish();
 
+  /// A collective after the last step of the hyperparameter trace_steps, when it returns what was traced.
+  std::optional<Traced> traced(std::int64_t global_step) { return trace_.ended(global_step); }
+  SpanLog& spans() { return trace_.log(); }
+  /// A collective: what steps took since this was last called, by rank; nothing when there was none.
+  std::vector<RankUse> take_use();
+
   /// As EagerComputation has it, in memory that lies idle between steps.
   std::string find_operator(const Batch& batch, const TrainingStep::Step& step, std::int64_t micro_batch);
   /// As TrainingStep has them.
@@ -51,11 +60,14 @@ class StepQueue {
   const std::string& capture_failure() const { return step_.capture_failure(); }
 
  private:
+  RankContext context_;
+  StepTrace trace_;
   EagerComputation computation_;
   GradientReducer reducer_;
   TrainingStep step_;
   std::size_t in_flight_;
   std::deque<StepDone> started_;
+  RankUse use_;  ///< seconds are a sum
 };
 
 }  // namespace lockstep

@@ -119,7 +119,8 @@ TrainingResult Trainer::run() {
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
   const ProgramSamples samples = samples_to_train();
   Loader loader(samples, plan_.order(context_.host.rank()), plan_.batches, context_.host.rank(),
-                static_cast<int>(hyperparameters_.loader_threads), start, {}, Prefetcher::buffers_for(context_.device));
+                static_cast<int>(hyperparameters_.loader_threads), start, {}, Prefetcher::buffers_for(context_.device),
+                &steps_.spans());
   Prefetcher inputs(loader, samples, context_.device, context_.communicator);
   while (!is_over()) {
     const auto epoch_start = Clock::now();
@@ -287,7 +288,9 @@ void Trainer::finish_step() {
   done.seconds = result.seconds;
   if (steps_.loss_scale()) done.loss_scale = steps_.loss_scale()->value();
   done.when = Clock::now();
+  const std::optional<Traced> traced = steps_.traced(done.global_step);
   surroundings_.events.step_done(done);
+  if (traced) surroundings_.events.traced(*traced);
   if (const auto slow = context_.position.slow_rank()) {
     surroundings_.events.straggler(
         {.rank = slow->rank, .host = slow->host, .factor = slow->factor, .global_step = done.global_step});
@@ -385,6 +388,7 @@ void Trainer::evaluate(double samples_per_second) {
     best_.offer(*evaluation, step, model_.judged_inference());
     schedule_.evaluated(evaluation->metric(hyperparameters_.monitor.metric));
   }
+  told.ranks = steps_.take_use();
   evaluation_.done(step);
   surroundings_.events.evaluated(told);
   if (best_.out_of_patience()) {

@@ -29,6 +29,7 @@ TrainingStep::TrainingStep(Device& device, StepComputation& computation, FlatPar
       options_(options),
       state_(1, device.place()),
       state_riders_(state_.numbers(offsetof(State, riders), kRiders, at::kDouble)),
+      clock_(options_.spans),
       captured_(device, communicator, host) {
   if (options_.passes_over_not_finite) {
     for (const at::Tensor& statistic : options_.statistics) kept_statistics_.push_back(statistic.clone());
@@ -214,7 +215,7 @@ std::optional<NotFiniteError> TrainingStep::not_finite(const Started& started, c
 TrainingStep::Result TrainingStep::finish() {
   Started started = std::move(started_.front());
   started_.pop_front();
-  PhaseClock clock;
+  PhaseClock clock(options_.spans);
   if (device_.asynchronous()) clock.start();
   letting_go_on_error([&] {
     const PhaseScope waits(options_.position, Phase::kDevice);

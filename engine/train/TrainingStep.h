@@ -53,6 +53,7 @@ class TrainingStep {
     RankPosition position{};               ///< where this rank says what it is doing
     std::vector<at::Tensor> statistics{};  ///< that forward updates: those of real numbers must stay finite
     bool passes_over_not_finite = false;   ///< a step of which something is not finite changes nothing, and is told
+    SpanLog* spans = nullptr;              ///< phases are also written there while it is on; must outlive this
   };
   struct Step {
     std::int64_t batch_size = 0;  ///< over all ranks

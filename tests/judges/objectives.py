@@ -353,7 +353,7 @@ def predictions_are_what_the_program_says():
                                      precision="fp64", columns="target=kind", predict="news,validation", eval_batch_size=4, model_dropout=0)
             module = torch.export.load(directory / "model" / "model.pt2").module()
             found = {name: lines(directory / "output" / "data" / f"predictions_{name}.csv") for name in ("news", "validation")}
-            assert {path.name for path in (directory / "output" / "data").iterdir()} == {"metrics.jsonl", "predictions_news.csv", "predictions_validation.csv"}
+            assert {path.name for path in (directory / "output" / "data").iterdir()} == {"metrics.jsonl", "predictions_news.csv", "predictions_validation.csv", "report.html", "tensorboard"}
             assert "predictions_news.csv" in output, output
         for name, rows in found.items():
             inputs = torch.tensor([[float(cell) for cell in row[:3]] for row in tables[name]], dtype=torch.float64)

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <string_view>
 #include <vector>
 
 #include "common/Error.h"
@@ -47,17 +46,28 @@ Pixels small(Pixels pixels) {
 
 }  // namespace
 
+std::vector<std::int64_t> sheet_samples(const Dataset& dataset, std::int64_t most) {
+  const std::int64_t count = std::min(most, dataset.size());
+  std::vector<std::int64_t> samples;
+  for (std::int64_t i = 0; i < count; ++i) samples.push_back(count == 1 ? 0 : i * (dataset.size() - 1) / (count - 1));
+  return samples;
+}
+
+std::int64_t sheet_columns(std::size_t pictures) {
+  return static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(pictures))));
+}
+
 Pixels contact_sheet(const Dataset& dataset, std::size_t field, std::int64_t most) {
   const Field& shown = dataset.spec().fields.at(field);
-  const std::int64_t count = std::min(most, dataset.size());
-  const auto columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  const std::vector<std::int64_t> samples = sheet_samples(dataset, most);
+  const auto count = static_cast<std::int64_t>(samples.size());
+  const std::int64_t columns = sheet_columns(samples.size());
   std::vector<std::byte> bytes(shown.bytes());
   std::vector<std::byte*> places(dataset.spec().fields.size());
   places[field] = bytes.data();
   Pixels sheet;
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t sample = count == 1 ? 0 : i * (dataset.size() - 1) / (count - 1);
-    dataset.read({&sample, 1}, places);
+    dataset.read({&samples[static_cast<std::size_t>(i)], 1}, places);
     const Pixels picture = small(interleaved(bytes.data(), shown));
     if (i == 0) {
       sheet.resize((count + columns - 1) / columns * (picture.height + 1) - 1, columns * (picture.width + 1) - 1,
@@ -74,7 +84,7 @@ Pixels contact_sheet(const Dataset& dataset, std::size_t field, std::int64_t mos
   return sheet;
 }
 
-void write_png(const Pixels& pixels, const std::filesystem::path& path) {
+std::string png_of(const Pixels& pixels) {
   const std::unique_ptr<spng_ctx, decltype(&::spng_ctx_free)> context(::spng_ctx_new(SPNG_CTX_ENCODER),
                                                                       &::spng_ctx_free);
   spng_ihdr header{};
@@ -90,8 +100,12 @@ void write_png(const Pixels& pixels, const std::filesystem::path& path) {
   const std::unique_ptr<void, decltype(&std::free)> bytes(
       failed != 0 ? nullptr : ::spng_get_png_buffer(context.get(), &count, &failed), &std::free);
   if (failed != 0) throw SystemError("cannot make a PNG: " + std::string(::spng_strerror(failed)));
+  return {static_cast<const char*>(bytes.get()), count};
+}
+
+void write_png(const Pixels& pixels, const std::filesystem::path& path) {
   OutputFile file(path);
-  file.write(std::string_view(static_cast<const char*>(bytes.get()), count));
+  file.write(png_of(pixels));
   file.close();
 }
 

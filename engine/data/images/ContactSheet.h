@@ -3,18 +3,27 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "engine/data/Dataset.h"
 #include "engine/data/images/Pixels.h"
 
 namespace lockstep {
 
-/// Up to `most` samples of a field of pictures (is_picture), spread evenly over the data set, side by side in rows from
-/// the top left, with a white line between them. Larger ones are scaled to 128 pixels. Of four channels the last is
-/// left out.
+/// The samples of a sheet: up to `most`, spread evenly over the data set.
+std::vector<std::int64_t> sheet_samples(const Dataset& dataset, std::int64_t most);
+
+/// How many pictures of a sheet lie side by side.
+std::int64_t sheet_columns(std::size_t pictures);
+
+/// Those samples of a field of pictures (is_picture) side by side in rows from the top left, with a white line between
+/// them. Larger ones are scaled to 128 pixels. Of four channels the last is left out.
 Pixels contact_sheet(const Dataset& dataset, std::size_t field, std::int64_t most = 64);
 
-/// Writes an image as a PNG. Throws SystemError.
+/// The bytes of a PNG. Throws SystemError.
+std::string png_of(const Pixels& pixels);
+/// Writes one. Throws SystemError.
 void write_png(const Pixels& pixels, const std::filesystem::path& path);
 
 }  // namespace lockstep

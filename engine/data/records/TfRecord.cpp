@@ -9,19 +9,10 @@
 
 namespace lockstep {
 
-namespace {
-
-std::uint32_t masked_crc(std::span<const std::byte> bytes) {
-  const std::uint32_t crc = crc32c(bytes);
-  return ((crc >> 15U) | (crc << 17U)) + 0xa282ead8U;
-}
-
-}  // namespace
-
 std::optional<std::uint64_t> tf_record_length(std::span<const std::byte> header) {
   if (header.size() < kTfRecordHeader) return std::nullopt;
   const auto length = header.first(sizeof(std::uint64_t));
-  if (number_at<std::uint32_t>(header.data() + length.size()) != masked_crc(length)) return std::nullopt;
+  if (number_at<std::uint32_t>(header.data() + length.size()) != masked_crc32c(length)) return std::nullopt;
   return number_at<std::uint64_t>(length.data());
 }
 
@@ -33,7 +24,7 @@ std::string_view tf_record_data(std::string_view record) {
     throw InputError("the file has changed since its records were counted");
   }
   const auto data = bytes.subspan(kTfRecordHeader, *length);
-  const std::uint32_t computed = masked_crc(data);
+  const std::uint32_t computed = masked_crc32c(data);
   if (const auto stored = number_at<std::uint32_t>(bytes.data() + kTfRecordHeader + *length); stored != computed) {
     throw InputError("the checksum of its data is " + format("%08x", stored) + ", and that of what is there " +
                      format("%08x", computed) + ": the file is damaged; copy or write it again");

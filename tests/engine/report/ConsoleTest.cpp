@@ -118,6 +118,21 @@ TEST(Console, OneLineOnATerminalEndedBeforeOtherText) {
   EXPECT_TRUE(text.ends_with(" left\na note\n")) << text;
 }
 
+TEST(Console, ABarOnATerminalFitsIntoEightyColumns) {
+  Printed printed(true, 1000);
+  printed.console.step_done(step(1));
+  StepDone last = step(3);
+  last.global_step = 123456;
+  last.total_steps = 246912;
+  last.seconds.data_wait = 1;
+  printed.console.step_done(last);
+  const std::string text = printed.text();
+  EXPECT_EQ(text.substr(0, 4), "\r\x1b[K");
+  EXPECT_NE(text.find("━━━━━━━━────────  50 %  123456/246912  loss 0.5  16/s  data 50 %  "), std::string::npos) << text;
+  const auto columns = std::ranges::count_if(text.substr(4), [](unsigned char c) { return (c & 0xC0U) != 0x80U; });
+  EXPECT_LE(columns, 80);
+}
+
 TEST(Console, EvaluationsSayNothingOfTheSpeedOfTraining) {
   Printed printed(false, 1);
   printed.console.step_done(step(1));

@@ -38,7 +38,7 @@ StepDone step(std::int64_t number) {
 
 TEST(MetricsFile, HasALineForEachEvent) {
   const TemporaryDirectory directory;
-  MetricsFile metrics(directory / "metrics", false, 1);
+  MetricsFile metrics(directory / "metrics", 1);
   metrics.run_started({.program = "cnn"});
   metrics.step_done(step(1));
   metrics.step_done(step(2));
@@ -54,7 +54,16 @@ TEST(MetricsFile, HasALineForEachEvent) {
                                       {"step", 2},
                                       {"train_loss", 0.5},
                                       {"learning_rate", 0.1},
-                                      {"samples_per_second", 32.0}}));
+                                      {"samples_per_second", 32.0},
+                                      {"seconds", 1.0},
+                                      {"seconds_per_step",
+                                       {{"data_wait", 0.0},
+                                        {"forward", 0.25},
+                                        {"backward", 0.5},
+                                        {"reduction_wait", 0.0},
+                                        {"optimizer", 0.0},
+                                        {"replay", 0.0},
+                                        {"device_wait", 0.0}}}}));
   EXPECT_EQ(lines[2]["event"], "epoch");
   EXPECT_EQ(lines[2]["test_accuracy"], 0.9125);
   EXPECT_EQ(lines[3]["event"], "final");
@@ -67,7 +76,7 @@ TEST(MetricsFile, HasALineForEachEvent) {
 
 TEST(MetricsFile, CheckpointsSayNothingOfTheSpeedOfTraining) {
   const TemporaryDirectory directory;
-  MetricsFile metrics(directory.path(), false, 1);
+  MetricsFile metrics(directory.path(), 1);
   metrics.run_started({});
   metrics.step_done(step(1));
   metrics.checkpoint_saved({.global_step = 1, .seconds = 97, .stall = 97});
@@ -79,7 +88,7 @@ TEST(MetricsFile, CheckpointsSayNothingOfTheSpeedOfTraining) {
 
 TEST(MetricsFile, JsonHasNoNan) {
   const TemporaryDirectory directory;
-  MetricsFile metrics(directory.path(), false, 1);
+  MetricsFile metrics(directory.path(), 1);
   metrics.run_started({});
   metrics.evaluated({.epoch = 1, .global_step = 1, .metrics = {{"loss", std::nan("")}}});
   EXPECT_EQ(lines_of(metrics)[1]["loss"], "nan");
@@ -87,7 +96,7 @@ TEST(MetricsFile, JsonHasNoNan) {
 
 TEST(MetricsFile, TablesAreArrays) {
   const TemporaryDirectory directory;
-  MetricsFile metrics(directory.path(), false, 1);
+  MetricsFile metrics(directory.path(), 1);
   metrics.run_started({});
   metrics.evaluated({.epoch = 1, .global_step = 1, .tables = {{"confusion", {{1, 2}, {3, 4}}}, {"f1", {{0.5, 1}}}}});
   EXPECT_EQ(lines_of(metrics)[1]["confusion"], nlohmann::json({{1.0, 2.0}, {3.0, 4.0}}));
@@ -97,17 +106,56 @@ TEST(MetricsFile, TablesAreArrays) {
 TEST(MetricsFile, TouchesNothingBeforeTheRunStarts) {
   const TemporaryDirectory directory;
   std::ofstream(directory / "metrics.jsonl") << "{\"event\": \"end\"}\n";
-  MetricsFile metrics(directory.path(), false, 1);
+  MetricsFile metrics(directory.path(), 1);
   EXPECT_EQ(lines_of(metrics).size(), 1);
   metrics.run_started({});
   ASSERT_EQ(lines_of(metrics).size(), 1);
   EXPECT_EQ(lines_of(metrics)[0]["event"], "start");
 }
 
+TEST(MetricsFile, SaysWhatEachRankTook) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), 1);
+  metrics.run_started({.ranks = 2, .hyperparameters = {{"epochs", "3"}}, .memory = {.parameters = 4}});
+  metrics.evaluated({.epoch = 1,
+                     .global_step = 1,
+                     .ranks = {{.steps = 1, .seconds = {.forward = 0.5}, .peak_memory = 7}, {.host = 1}}});
+  const nlohmann::json start = lines_of(metrics)[0];
+  EXPECT_EQ(start["ranks"], 2);
+  EXPECT_EQ(start["hyperparameters"]["epochs"], "3");
+  EXPECT_EQ(start["memory"]["parameters"], 4);
+  const nlohmann::json ranks = lines_of(metrics)[2]["ranks"];
+  ASSERT_EQ(ranks.size(), 2);
+  EXPECT_EQ(ranks[0]["seconds_per_step"]["forward"], 0.5);
+  EXPECT_EQ(ranks[0]["peak_memory"], 7);
+  EXPECT_EQ(ranks[1]["host"], 1);
+}
+
+TEST(MetricsFile, KeepsAPictureBesideIt) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), 1);
+  metrics.run_started({});
+  metrics.images_shown({.channel = "train", .columns = 1, .labels = {"cat"}, .png = "bytes"});
+  const nlohmann::json line = lines_of(metrics)[1];
+  EXPECT_EQ(line["labels"], nlohmann::json({"cat"}));
+  std::ifstream picture(directory / line["file"].get<std::string>());
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(picture), {}), "bytes");
+}
+
+TEST(MetricsFile, SaysWhyARunFailed) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), 1);
+  metrics.run_failed({.text = "before it started"});
+  metrics.run_started({});
+  metrics.run_failed({.text = "no memory"});
+  ASSERT_EQ(lines_of(metrics).size(), 2);
+  EXPECT_EQ(lines_of(metrics)[1], nlohmann::json({{"event", "failed"}, {"error", "no memory"}}));
+}
+
 TEST(MetricsFile, RefusesADirectoryThatCannotBe) {
   const TemporaryDirectory directory;
   std::ofstream(directory / "file") << "x";
-  MetricsFile metrics(directory / "file/below", false, 1);
+  MetricsFile metrics(directory / "file/below", 1);
   EXPECT_ERROR(metrics.run_started({}), InputError, "file/below");
 }
 

@@ -1,0 +1,256 @@
+"""What is written of a run beside metrics.jsonl says what metrics.jsonl says: report.html, parsed as a browser would; TensorBoard's
+events, by TensorBoard's own reader; trace.json, whose spans add up."""
+
+import base64
+import html.parser
+import io
+import json
+import math
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import common
+import numpy as np
+import trace_reader
+from PIL import Image
+
+SOAK = "LOCKSTEP_SOAK" in os.environ
+PREFIX = pathlib.Path(sys.prefix)
+PHASES = ["data_wait", "forward", "backward", "reduction_wait", "optimizer", "replay", "device_wait"]
+JOB = {"model": "cnn", "epochs": 3, "batch_size": 50, "log_every": 0.001, "metrics": "confusion_matrix", "export": "none",
+       "schedule": "cosine"}
+
+
+class Page(html.parser.HTMLParser):
+    """The numbers of a page, and that it asks nobody for anything."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.text = pathlib.Path(path).read_text()
+        self.cells, self.open, self.script, self.style, self.data = {}, [], "", "", ""
+        self.feed(self.text)
+        self.close()
+        assert not [tag for tag in self.open if tag not in ("p",)], f"not closed: {self.open}"
+        self.data = json.loads(self.data)
+        # All that can make a request: none of it names another place.
+        for place in re.findall(r"url\(([^)]{0,40})", self.text):
+            assert place.startswith("data:"), place
+        assert "@import" not in self.text and "fetch(" not in self.text and "import(" not in self.text and "XMLHttp" not in self.text
+        assert "default-src 'none'" in self.text
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        assert tag not in ("link", "iframe", "object", "embed", "img", "base", "form"), tag
+        for name in ("src", "href", "srcset", "xlink:href", "action", "poster", "data"):
+            assert name not in attributes, f"<{tag} {name}={attributes[name]}>"
+        if tag not in ("meta", "path"):
+            self.open.append(tag)
+        if tag in ("table", "div", "figure") and "id" in attributes:
+            self.within = attributes["id"]
+        if "data-value" in attributes:
+            self.cells.setdefault(getattr(self, "within", None), []).append(float(attributes["data-value"]))
+        self.of = attributes.get("type", "") if tag == "script" else ""
+
+    def handle_endtag(self, tag):
+        if tag not in ("meta", "path"):
+            assert self.open and self.open[-1] == tag, f"</{tag}> in {self.open}"
+            self.open.pop()
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in ("meta", "path"):
+            self.open.pop()
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script" and self.of == "application/json":
+            self.data += data
+
+    def chart(self, identity):
+        return next(chart for chart in self.data["charts"] if chart["id"] == identity)
+
+
+def output(directory):
+    return directory / "output" / "data"
+
+
+def trained(directory, **changes):
+    pixels, labels = common.images(500)
+    common.write_channel(directory / "train", pixels, labels)
+    common.write_channel(directory / "validation", *common.images(100, seed=1))
+    common.train(directory, {"train": directory / "train", "validation": directory / "validation"}, ranks=2, **{**JOB, **changes})
+    return pixels, labels
+
+
+def equal(found, expected):
+    assert len(found) == len(expected), (len(found), len(expected))
+    for a, b in zip(found, expected):
+        assert a == b or (a is None and not math.isfinite(float(b))), (a, b)
+
+
+def check_page(page, directory):
+    """Every number of the page is one of metrics.jsonl."""
+    progress = common.metrics(directory, "progress")
+    epochs = common.metrics(directory, "epoch")
+    assert len(progress) > 20, len(progress)
+    for identity, name in {"loss": "train_loss", "rate": "samples_per_second", "learning": "learning_rate"}.items():
+        line, = page.chart(identity)["lines"]
+        equal(line["x"], [entry["step"] for entry in progress])
+        equal(line["y"], [entry[name] for entry in progress])
+    for line in page.chart("phases")["lines"]:
+        expected = [entry["seconds_per_step"][line["label"].replace(" ", "_")] * 1000 for entry in progress]
+        equal(line["y"], expected)
+    for line in page.chart("losses")["lines"]:
+        equal(line["y"], [entry[line["label"] + "_loss"] for entry in epochs])
+        equal(line["x"], [entry["step"] for entry in epochs])
+    names = [name for name, value in epochs[0].items() if name not in ("epoch", "step", "event") and not isinstance(value, list)]
+    names.sort(key=lambda name: name == "train_samples_per_second")
+    equal(page.cells["evaluations"], [entry[name] for entry in epochs for name in ["epoch", "step", *names]])
+    ranks = common.metrics(directory, "ranks")[-1]["ranks"]
+    equal(page.cells["ranks"], [sum(rank["seconds_per_step"][phase] for phase in PHASES) for rank in ranks])
+    return epochs
+
+
+@common.in_directory(pathlib.Path)
+def a_report_says_what_the_metrics_say(directory):
+    pixels, labels = trained(directory)
+    page = Page(output(directory) / "report.html")
+    assert len(page.text) < 1_000_000
+    check_page(page, directory)
+    run, = page.data["runs"]
+    final, = common.metrics(directory, "final")
+    assert run["state"] == "finished" and run["final"] == {
+        name: value for name, value in final.items() if name in run["final"]} and "samples_per_second" in run["final"]
+    table = final["validation_confusion_matrix"]
+    cells = [value for values in page.cells.values() for value in values]
+    flat = [cell for row in table for cell in row]
+    assert any(cells[i:i + 100] == flat for i in range(len(cells))), "the confusion matrix is not there"
+    memory = common.metrics(directory, "start")[0]["memory"]
+    peak = max(rank["peak_memory"] for rank in common.metrics(directory, "ranks")[-1]["ranks"])
+    equal(page.cells["memory"][:4], [memory["parameters"], memory["gradients"], memory["optimizer"], peak])
+    check_pictures(page, directory, pixels, labels)
+    # Made again it is the same, and of several runs there is one page.
+    before = page.text
+    common.run(["report", directory / "output"])
+    assert (output(directory) / "report.html").read_text() == before
+    common.run(["report", output(directory), directory / "output", "-o", directory / "both.html"])
+    both = Page(directory / "both.html")
+    assert len(both.data["runs"]) == 2 and len(both.chart("loss")["lines"]) == 2 and both.chart("time")["x"] == "seconds"
+    common.run(["report", directory], expect=2)
+    common.run(["report", output(directory), directory / "output"], expect=2)
+    (directory / "metrics.jsonl").write_text('{"event": "start"\n')
+    assert "line 1" in common.run(["report", directory], expect=2)
+
+
+def check_pictures(page, directory, pixels, labels):
+    """16 samples, spread evenly, with their labels."""
+    images, = common.metrics(directory, "images")
+    shown = [i * (len(labels) - 1) // 15 for i in range(16)]
+    assert images["labels"] == [str(labels[i]) for i in shown] and images["columns"] == 4
+    png = base64.b64decode(re.search(r"data:image/png;base64,([^)]*)\)", page.text).group(1))
+    assert png == (output(directory) / images["file"]).read_bytes()
+    sheet = np.asarray(Image.open(io.BytesIO(png)))
+    for number, sample in enumerate(shown):
+        top, left = number // 4 * 9, number % 4 * 9
+        assert (sheet[top:top + 8, left:left + 8] == pixels[sample]).all(), number
+
+
+@common.in_directory(pathlib.Path)
+def a_killed_run_has_a_report_up_to_then(directory):
+    common.write_channel(directory / "train", *common.images(500))
+    arguments = ["train", "--channel", f"train={directory / 'train'}", "--output_dir", directory / "output", "--model_dir", directory / "model"]
+    for name, value in {**JOB, "epochs": 100000, "metrics": "[]"}.items():
+        arguments += [f"--{name}", str(value)]
+    process = subprocess.Popen([common.BIN / "lockstep", *map(str, arguments)], stdout=subprocess.DEVNULL, start_new_session=True)
+    report, end = output(directory) / "report.html", time.monotonic() + 60
+    while not (report.exists() and len(common.metrics(directory, "epoch")) > 5) and time.monotonic() < end:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    page = Page(report)
+    assert page.data["runs"][0]["state"].startswith("was running"), page.data["runs"]
+    line, = page.chart("losses")["lines"]
+    epochs = [json.loads(text) for text in (output(directory) / "metrics.jsonl").read_text().splitlines(keepends=True)
+              if text.endswith("\n") and '"epoch"' in text and json.loads(text)["event"] == "epoch"]
+    assert line["x"], "no evaluation is in the report"
+    equal(line["y"], [entry["train_loss"] for entry in epochs[:len(line["y"])]])
+
+
+def long_history(path, lines):
+    start = {"event": "start", "job": {"lockstep": "0"}, "total_steps": lines}
+    generator = random.Random(1)
+    with path.open("w") as file:
+        file.write(json.dumps(start) + "\n")
+        losses = []
+        for step in range(1, lines + 1):
+            losses.append(generator.random() + 1000 / step)
+            phases = ",".join(f'"{phase}":{generator.random()!r}' for phase in PHASES)
+            file.write(f'{{"epoch":1,"event":"progress","learning_rate":0.1,"samples_per_second":{step},"seconds":{step * 0.01!r},'
+                       f'"seconds_per_step":{{{phases}}},"step":{step},"train_loss":{losses[-1]!r}}}\n')
+    return losses
+
+
+@common.in_directory(pathlib.Path)
+def a_long_history_makes_a_small_page(directory):
+    lines = 1_000_000 if SOAK else 30_000
+    losses = long_history(directory / "metrics.jsonl", lines)
+    start = time.monotonic()
+    common.run(["report", directory])
+    seconds = time.monotonic() - start
+    page = Page(directory / "report.html")
+    print(f"{lines} lines, {(directory / 'metrics.jsonl').stat().st_size} bytes: a page of {len(page.text)} bytes in {seconds:.2f} s")
+    assert len(page.text) < 2_000_000
+    line, = page.chart("loss")["lines"]
+    each = page.data["runs"][0]["lines_each"]
+    assert len(line["y"]) == -(-lines // each) <= 1024 < 4 * len(line["y"])
+    for i, (step, mean) in enumerate(zip(line["x"], line["y"])):
+        of = losses[i * each:(i + 1) * each]
+        assert step == min((i + 1) * each, lines) and math.isclose(mean, sum(of) / len(of), rel_tol=1e-12), i
+
+
+@common.in_directory(pathlib.Path)
+def tensorboard_reads_the_events(directory):
+    trained(directory, export="none", learning_rate=0.02, tensorboard_dir=directory / "board")
+    found = json.loads(subprocess.run([PREFIX / "tensorflow-2.13" / "bin" / "python3", pathlib.Path(__file__).with_name("tensorboard_consumer.py"),
+                                       directory / "board"], capture_output=True, text=True, check=True).stdout)
+    progress, epochs = common.metrics(directory, "progress"), common.metrics(directory, "epoch")
+    expected = {"train/loss": [(entry["step"], entry["train_loss"]) for entry in progress],
+                "train/learning_rate": [(entry["step"], entry["learning_rate"]) for entry in progress],
+                "seconds/forward": [(entry["step"], entry["seconds_per_step"]["forward"]) for entry in progress],
+                "evaluation/validation_loss": [(entry["step"], entry["validation_loss"]) for entry in epochs]}
+    for tag, values in expected.items():
+        assert [tuple(value) for value in found["scalars"][tag]] == [(step, float(np.float32(value))) for step, value in values], tag
+    final, = common.metrics(directory, "final")
+    assert found["scalars"]["final/validation_accuracy"] == [[final["step"], float(np.float32(final["validation_accuracy"]))]]
+    hyperparameters = common.metrics(directory, "start")[0]["hyperparameters"]
+    assert found["hparams"].keys() == hyperparameters.keys()
+    assert found["hparams"]["learning_rate"] == 0.02 and found["hparams"]["nesterov"] is False and found["hparams"]["model"] == "cnn"
+    assert found["status"] == 1 and "evaluation/validation_loss" in found["shown"]
+    assert "cnn" in found["texts"]["job"][0] and "learning_rate | 0.02" in found["texts"]["hyperparameters"][0]
+    assert not (output(directory) / "tensorboard").exists()
+
+
+@common.in_directory(pathlib.Path)
+def a_trace_adds_up(directory):
+    common.write_channel(directory / "train", *common.images(400, size=16))
+    common.train(directory, {"train": directory / "train"}, ranks=2, model="cnn", batch_size=100, epochs=3, export="none", reports="none",
+                 trace_steps="6-9", bucket_cap_mb=0.05)
+    ranks, names = trace_reader.read(output(directory) / "trace.json")
+    assert names == {0: "rank 0 on host 0", 1: "rank 1 on host 0"}
+    parameters = common.metrics(directory, "start")[0]["parameters"]
+    trace_reader.check(ranks, [6, 7, 8, 9], 4 * parameters)
+    assert all(rows["data"] for rows in ranks.values())
+    assert sum(span[2] == "all_reduce" for span in ranks[0]["communication"]) > 4, "the buckets are not there"
+    assert {path.name for path in output(directory).iterdir()} == {"metrics.jsonl", "trace.json", "images.png"}
+    common.run(["plan", "--channel", f"train={directory}", "--trace_steps", "9-6"], expect=2)
+    common.run(["plan", "--channel", f"train={directory}", "--reports", "html", "--tensorboard_dir", "x"], expect=2)
+
+
+if __name__ == "__main__":
+    common.main(a_report_says_what_the_metrics_say, a_killed_run_has_a_report_up_to_then, a_long_history_makes_a_small_page,
+                tensorboard_reads_the_events, a_trace_adds_up)
