@@ -22,6 +22,7 @@
 #include "common/File.h"
 #include "common/RankStatus.h"
 #include "common/Text.h"
+#include "common/Version.h"
 #include "job/HyperparameterTable.h"
 #include "launch/Efa.h"
 #include "launch/JobDocument.h"
@@ -288,7 +289,7 @@ class JobLauncher {
     HostPlan here = launch_.topology.hosts.front();
     here.name = config_.host;
     return {.plan = here,
-            .version = LOCKSTEP_VERSION,
+            .version = kVersion,
             .mpi = mpirun_.version,
             .job = job.hex(),
             .digest = digest.hex(),

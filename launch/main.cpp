@@ -8,6 +8,7 @@
 #include "common/Error.h"
 #include "common/ExitCodes.h"
 #include "common/FailureFile.h"
+#include "common/Version.h"
 #include "job/Hyperparameters.h"
 #include "launch/JobEnvironment.h"
 #include "launch/PlanCommand.h"
@@ -101,7 +102,7 @@ int run(std::vector<std::string> arguments) {
     return kExitDone;
   }
   if (alone) {
-    std::cout << "lockstep " LOCKSTEP_VERSION "\n";
+    std::cout << "lockstep " << kVersion << "\n";
     return kExitDone;
   }
   if (command == "help" || command == "--help" || command == "-h") {

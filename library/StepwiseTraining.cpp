@@ -14,6 +14,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "common/Version.h"
 #include "engine/artifacts/ModelDirectory.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/program/BuiltinPrograms.h"
@@ -490,7 +491,7 @@ std::vector<std::filesystem::path> StepwiseTraining::export_model(const std::fil
         .job = {{"step", global_step_},
                 {"hyperparameters", to_json(hyperparameters_)},
                 {"ranks", context_.host.size()},
-                {"versions", {{"lockstep", LOCKSTEP_VERSION}, {"libtorch", TORCH_VERSION}}}},
+                {"versions", {{"lockstep", kVersion}, {"libtorch", TORCH_VERSION}}}},
         .probes = probes,
         .metadata = {{"step", std::to_string(global_step_)}, {"program_digest", program.digest()}}};
     if (!probe_.empty()) probes = {probe_};

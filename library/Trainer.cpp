@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/Version.h"
 #include "library/PublicErrors.h"
 #include "library/StepwiseTraining.h"
 
@@ -94,6 +95,6 @@ std::vector<std::string> Trainer::export_model(const std::string& directory) {
                  [&](StepwiseTraining& training) { return texts_of(training.export_model(directory)); });
 }
 
-const char* version() { return LOCKSTEP_VERSION; }
+const char* version() { return kVersion; }
 
 LOCKSTEP_NAMESPACE_END

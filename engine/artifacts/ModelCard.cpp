@@ -12,6 +12,7 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "common/Version.h"
 #include "engine/artifacts/DimensionNames.h"
 #include "job/Hyperparameters.h"
 #include "job/Json.h"
@@ -134,9 +135,9 @@ std::string listed(const ordered_json& members, const std::string& indent, const
 }
 
 std::string markdown(const ModelCard& card) {
-  std::string text = "# " + card.program + "\n\nWritten by Lockstep " LOCKSTEP_VERSION ": " +
-                     with_commas(card.parameters) + " parameters, digest " + card.digest + ".\n" +
-                     table("Inputs", card.inputs) + table("Outputs", card.outputs);
+  std::string text = "# " + card.program + "\n\nWritten by Lockstep " + kVersion + ": " + with_commas(card.parameters) +
+                     " parameters, digest " + card.digest + ".\n" + table("Inputs", card.inputs) +
+                     table("Outputs", card.outputs);
   if (card.served) {
     text += table("Inputs of " + join(card.served->artifacts, ", "), card.served->inputs) +
             table("Outputs of " + join(card.served->artifacts, ", "), card.served->outputs);
@@ -233,7 +234,7 @@ void ModelCard::write(const fs::path& directory) const {
   for (const ListedFile& file : all) listed[file.name] = {{"bytes", file.bytes}, {"crc32c", file.crc32c}};
   ordered_json document = {{"format", kFormat},
                            {"version", kVersion},
-                           {"written_by", "lockstep " LOCKSTEP_VERSION},
+                           {"written_by", "lockstep " + std::string(kVersion)},
                            {"program", {{"name", program}, {"digest", digest}, {"parameters", parameters}}},
                            {"inputs", tensors_json(inputs)},
                            {"outputs", tensors_json(outputs)},

@@ -15,7 +15,7 @@ namespace lockstep {
 
 /// What artifacts are, how they came to be, and which files they are made of:
 ///
-///   {"format": "lockstep model card", "version": 1, "written_by": "lockstep 0.1.0",
+///   {"format": "lockstep model card", "version": 1, "written_by": "lockstep 0.2.0",
 ///    "program": {"name": "in", "digest": "…", "parameters": 1234},
 ///    "inputs": [{"name": "x", "type": "float32", "sizes": ["batch", 3, 32, 32]}, …], "outputs": […],
 ///    "served": {"artifacts": ["1"], "int8_weights": true, "inputs": […], "outputs": […]},

@@ -85,7 +85,7 @@ struct ImagesShown {
 
 /// What a rank's steps took on the mean since this was last told, and what it holds.
 struct RankUse {
-  int host = 0;  ///< its number among the job's hosts
+  int host = 0;  ///< the same for the ranks of a host, and only for these
   std::int64_t steps = 0;
   StepSeconds seconds{};         ///< of a step
   std::int64_t peak_memory = 0;  ///< bytes, since the start
@@ -113,7 +113,7 @@ struct TracedSpan {
 
 /// What one rank has traced.
 struct RankTrace {
-  int host = 0;  ///< its number among the job's hosts
+  int host = 0;  ///< the same for the ranks of a host, and only for these
   std::vector<TracedSpan> spans{};
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/Error.h"
+#include "engine/report/HostNumbers.h"
 #include "engine/report/RunRows.h"
 #include "job/JsonNumber.h"
 
@@ -45,8 +46,8 @@ json object_of(const StepSeconds& seconds, std::int64_t steps = 1) {
   return object;
 }
 
-json object_of(const RankUse& rank) {
-  return {{"host", rank.host},
+json object_of(const RankUse& rank, int host) {
+  return {{"host", host},
           {"steps", rank.steps},
           {"seconds_per_step", object_of(rank.seconds)},
           {"peak_memory", rank.peak_memory}};
@@ -130,7 +131,8 @@ void MetricsFile::evaluated(const Evaluated& event) {
   write(metrics_line("epoch", event.epoch, event.global_step, metrics_of(event), event.tables));
   if (event.ranks.empty()) return;
   json ranks = json::array();
-  for (const RankUse& rank : event.ranks) ranks.push_back(object_of(rank));
+  HostNumbers hosts;
+  for (const RankUse& rank : event.ranks) ranks.push_back(object_of(rank, hosts.of(rank.host)));
   write({{"event", "ranks"}, {"step", event.global_step}, {"ranks", ranks}});
 }
 

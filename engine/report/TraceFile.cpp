@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/ReplaceFile.h"
+#include "engine/report/HostNumbers.h"
 
 namespace lockstep {
 
@@ -15,6 +16,7 @@ using nlohmann::json;
 namespace {
 
 constexpr double kMicroseconds = 1e6;
+constexpr double kRounding = 1e-8;  // seconds: what ends a span begins the next
 constexpr int kRowsOfAKind = 1000;  // numbers of rows: more than a loader has threads
 
 const char* row_name(SpanKind kind) {
@@ -40,7 +42,7 @@ class TraceRows {
  public:
   /// The first row on which nothing goes on when the span begins. Spans come in the order of their beginnings.
   std::size_t row_for(const TracedSpan& span) {
-    const auto free = std::ranges::find_if(ends_, [&](double end) { return end <= span.begin; });
+    const auto free = std::ranges::find_if(ends_, [&](double end) { return end <= span.begin + kRounding; });
     const auto row = static_cast<std::size_t>(free - ends_.begin());
     if (free == ends_.end()) ends_.push_back(0);
     ends_[row] = span.begin + span.seconds;
@@ -52,9 +54,9 @@ class TraceRows {
   std::vector<double> ends_;
 };
 
-void add_rank(json& events, int rank, const RankTrace& trace) {
+void add_rank(json& events, int rank, int host, const RankTrace& trace) {
   events.push_back(metadata("process_name", rank, 0,
-                            {{"name", "rank " + std::to_string(rank) + " on host " + std::to_string(trace.host)}}));
+                            {{"name", "rank " + std::to_string(rank) + " on host " + std::to_string(host)}}));
   events.push_back(metadata("process_sort_index", rank, 0, {{"sort_index", rank}}));
   std::vector<TracedSpan> spans = trace.spans;
   std::ranges::stable_sort(spans, {}, &TracedSpan::begin);
@@ -87,8 +89,9 @@ void add_rank(json& events, int rank, const RankTrace& trace) {
 
 void TraceFile::traced(const Traced& event) {
   json events = json::array();
+  HostNumbers hosts;
   for (std::size_t rank = 0; rank < event.ranks.size(); ++rank) {
-    add_rank(events, static_cast<int>(rank), event.ranks[rank]);
+    add_rank(events, static_cast<int>(rank), hosts.of(event.ranks[rank].host), event.ranks[rank]);
   }
   const json trace = {{"displayTimeUnit", "ms"},
                       {"otherData", {{"first_step", event.first_step}, {"last_step", event.last_step}}},

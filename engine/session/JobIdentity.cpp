@@ -4,13 +4,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/Version.h"
 #include "job/HyperparameterTable.h"
 
 namespace lockstep {
 
 std::vector<std::pair<std::string, std::string>> rank_identity(const Hyperparameters& hyperparameters,
                                                                const LoadedJob& job, const BucketPlan& buckets) {
-  std::vector<std::pair<std::string, std::string>> items = {{"Lockstep version", LOCKSTEP_VERSION},
+  std::vector<std::pair<std::string, std::string>> items = {{"Lockstep version", kVersion},
                                                             {"libtorch version", TORCH_VERSION},
                                                             {"program", job.program.digest},
                                                             {"bucket plan", buckets.digest()}};

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Starts a Lockstep job on two instances with version 2 of SageMaker's SDK (pip install 'sagemaker<3').
 
-    estimator.py --image ACCOUNT.dkr.ecr.REGION.amazonaws.com/lockstep:0.1.0 --role arn:aws:iam::ACCOUNT:role/NAME --bucket BUCKET
+    estimator.py --image ACCOUNT.dkr.ecr.REGION.amazonaws.com/lockstep:0.2.0 --role arn:aws:iam::ACCOUNT:role/NAME --bucket BUCKET
 
 The bucket holds the IDX files of the channels below data/train and data/test; results go to jobs/ and checkpoints/.
 """

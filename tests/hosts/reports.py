@@ -79,6 +79,7 @@ def a_job_with_a_secret_says_it_to_whoever_has_it():
         made.configure(data(made.directory), {**JOB, "epochs": 100000})
         secret = {"LOCKSTEP_JOB_SECRET": "between us"}
         made.start(environment=secret)
+        made.wait_for("leads 2 hosts")
         assert "step " in progress(hosts[2], secret)
         for host in hosts:
             code, text = ask(host, "--hosts", "algo-1,algo-2", environment={"LOCKSTEP_JOB_SECRET": "guessed"})

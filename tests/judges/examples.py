@@ -13,7 +13,7 @@ import common
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXAMPLES = HERE.parents[1] / "examples"
-IMAGE, ROLE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/lockstep:0.1.0", "arn:aws:iam::123456789012:role/training"
+IMAGE, ROLE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/lockstep:0.2.0", "arn:aws:iam::123456789012:role/training"
 
 
 def succeed(command, **options):

@@ -13,6 +13,7 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
+#include "common/Version.h"
 #include "engine/artifacts/onnx/OnnxReader.h"
 #include "engine/artifacts/onnx/OnnxTypes.h"
 #include "engine/artifacts/onnx/OnnxWriter.h"
@@ -87,7 +88,7 @@ onnx::ModelProto head() {
   onnx::ModelProto model;
   model.set_ir_version(kOnnxIrVersion);
   model.set_producer_name("Lockstep");
-  model.set_producer_version(LOCKSTEP_VERSION);
+  model.set_producer_version(kVersion);
   auto& opset = *model.add_opset_import();
   opset.set_domain("");
   opset.set_version(kOnnxOpset);

@@ -119,7 +119,7 @@ TEST(MetricsFile, SaysWhatEachRankTook) {
   metrics.run_started({.ranks = 2, .hyperparameters = {{"epochs", "3"}}, .memory = {.parameters = 4}});
   metrics.evaluated({.epoch = 1,
                      .global_step = 1,
-                     .ranks = {{.steps = 1, .seconds = {.forward = 0.5}, .peak_memory = 7}, {.host = 1}}});
+                     .ranks = {{.steps = 1, .seconds = {.forward = 0.5}, .peak_memory = 7}, {.host = 4}}});
   const nlohmann::json start = lines_of(metrics)[0];
   EXPECT_EQ(start["ranks"], 2);
   EXPECT_EQ(start["hyperparameters"]["epochs"], "3");

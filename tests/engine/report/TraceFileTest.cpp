@@ -18,7 +18,7 @@ TEST(TraceFile, HasARowForWhatHappensAtOnce) {
                .last_step = 3,
                .ranks = {{.spans = {{.name = "b", .kind = SpanKind::kData, .begin = 0.5, .seconds = 1},
                                     {.name = "a", .kind = SpanKind::kData, .begin = 0, .seconds = 1, .bytes = 7},
-                                    {.name = "c", .kind = SpanKind::kData, .begin = 1, .seconds = 1}}},
+                                    {.name = "c", .kind = SpanKind::kData, .begin = 1 - 1e-12, .seconds = 1}}},
                          {.host = 1, .spans = {{.name = "step 3", .kind = SpanKind::kStep, .begin = 0.25}}}}});
   std::ifstream file(directory / "trace.json");
   const nlohmann::json trace = nlohmann::json::parse(file);
