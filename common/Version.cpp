@@ -2,6 +2,6 @@
 
 namespace lockstep {
 
-const char* const kVersion = LOCKSTEP_VERSION;
+const char* const kLockstepVersion = LOCKSTEP_VERSION;
 
 }  // namespace lockstep

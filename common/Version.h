@@ -4,6 +4,6 @@
 namespace lockstep {
 
 /// As in "0.2.0".
-extern const char* const kVersion;
+extern const char* const kLockstepVersion;
 
 }  // namespace lockstep

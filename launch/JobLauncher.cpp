@@ -289,7 +289,7 @@ class JobLauncher {
     HostPlan here = launch_.topology.hosts.front();
     here.name = config_.host;
     return {.plan = here,
-            .version = kVersion,
+            .version = kLockstepVersion,
             .mpi = mpirun_.version,
             .job = job.hex(),
             .digest = digest.hex(),

@@ -102,7 +102,7 @@ int run(std::vector<std::string> arguments) {
     return kExitDone;
   }
   if (alone) {
-    std::cout << "lockstep " << kVersion << "\n";
+    std::cout << "lockstep " << kLockstepVersion << "\n";
     return kExitDone;
   }
   if (command == "help" || command == "--help" || command == "-h") {

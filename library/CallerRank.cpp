@@ -80,7 +80,7 @@ CallerRank::CallerRank(std::optional<int> communicator, const Hyperparameters& o
     require_all_ok(*communicator_, [&] { config.gpus = visible_devices(); });
   }
   config.hyperparameters = options;
-  device_.emplace(config, place, *communicator_, events);
+  device_.emplace(config, place, *communicator_, track_, events);
 }
 
 }  // namespace lockstep

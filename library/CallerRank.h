@@ -20,13 +20,14 @@ class CallerRank {
   /// hyperparameter threads_per_rank; else, beside other ranks, this rank's part of the host's cores. A collective.
   CallerRank(std::optional<int> communicator, const Hyperparameters& options, EventSink& events);
 
-  RankContext context() const { return device_->context(); }
+  RankContext context() const { return device_->context(RankPosition()); }
   const std::string& host() const { return host_name_; }
 
  private:
   std::string host_name_;
   std::optional<MpiSession> session_;
   std::unique_ptr<Communicator> communicator_;
+  CollectiveTrack track_{};  ///< of a GPU's; nobody watches it
   std::optional<RankDevice> device_;
 };
 

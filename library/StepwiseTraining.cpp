@@ -183,11 +183,11 @@ void StepwiseTraining::make_model(const v1::Options& options) {
 void StepwiseTraining::check_fit(const Program& rewritten) {
   if (job_->data.train.empty()) {
     check_artifacts(*job_, hyperparameters_,
-                    make_probes(job_->program.inference, made_up_probes(job_->program.inference.graph())));
+                    make_probes(job_->program.inference, made_up_probes(job_->program.inference)));
     return;
   }
   check_artifacts(*job_, hyperparameters_, probe_program(*job_));
-  check_channels(*job_, rewritten, hyperparameters_.precision, context_);
+  check_channels(*job_, rewritten, hyperparameters_, context_);
   check_shares(*job_, rewritten, hyperparameters_, context_);
   const ProgramSamples& samples = *job_->data.training().samples;
   if (samples.size() > 0) probe_ = first_inputs(samples, kProbeSamples);
@@ -448,7 +448,7 @@ void StepwiseTraining::restore(const Checkpoint& checkpoint) {
   global_step_ = state.step;
 }
 
-std::optional<Snapshot> StepwiseTraining::take_snapshot() {
+Snapshot StepwiseTraining::take_snapshot() {
   Checkpoint checkpoint{.state = {.step = global_step_,
                                   .position = channel_ ? channel_->position() : LoaderPosition{0, global_step_},
                                   .job = checkpoint_identity(hyperparameters_, *job_)},
@@ -458,15 +458,15 @@ std::optional<Snapshot> StepwiseTraining::take_snapshot() {
                         .best = {}};
   if (steps_->loss_scale()) checkpoint.state.loss_scale = steps_->loss_scale()->state();
   model_->save(checkpoint);
-  if (!context_.leads()) return std::nullopt;
   return Snapshot(std::move(checkpoint));
 }
 
 void StepwiseTraining::save(const std::filesystem::path& directory) {
   require_finite_state(*model_, context_.host, global_step_);
   const CheckpointDirectory checkpoints(directory, checkpoint_identity(hyperparameters_, *job_));
-  CheckpointKeeper keeper(hyperparameters_, &checkpoints, context_.host, notes_);
-  keeper.save(global_step_, 0, [this] { return take_snapshot(); });
+  CheckpointKeeper keeper(hyperparameters_, &checkpoints, context_, notes_);
+  keeper.save(global_step_, 0, CheckpointKeeper::Training::kWaits, [this] { return take_snapshot(); });
+  keeper.require_saved();
 }
 
 std::optional<std::int64_t> StepwiseTraining::resume(const std::filesystem::path& directory) {
@@ -486,14 +486,14 @@ std::vector<std::filesystem::path> StepwiseTraining::export_model(const std::fil
     if (!context_.leads()) return;
     // The user's graph may ask for views that only the usual order of memory has.
     const Program program = model_->judged_inference().on(c10::Device(c10::kCPU)).row_major();
-    std::vector<Probe::Inputs> probes = made_up_probes(program.graph());
+    std::vector<Probe::Inputs> probes = made_up_probes(program);
     BesideArtifacts beside = {
         .job = {{"step", global_step_},
                 {"hyperparameters", to_json(hyperparameters_)},
                 {"ranks", context_.host.size()},
-                {"versions", {{"lockstep", kVersion}, {"libtorch", TORCH_VERSION}}}},
+                {"versions", {{"lockstep", kLockstepVersion}, {"libtorch", TORCH_VERSION}}}},
         .probes = probes,
-        .metadata = {{"step", std::to_string(global_step_)}, {"program_digest", program.digest()}}};
+        .metadata = {{"step", std::to_string(global_step_)}}};
     if (!probe_.empty()) probes = {probe_};
     if (probes.empty()) throw InputError("there is nothing to compare artifacts by: train a step before");
     artifacts =

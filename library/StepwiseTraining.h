@@ -75,7 +75,7 @@ class StepwiseTraining : public Resumable {
   void remember(const std::vector<Batch>& batches);
   void require_end_ahead() const;
   at::Tensor tensor_named(const std::string& name) const;
-  std::optional<Snapshot> take_snapshot();
+  Snapshot take_snapshot();
 
   Hyperparameters hyperparameters_;
   Notes notes_;

@@ -95,6 +95,6 @@ std::vector<std::string> Trainer::export_model(const std::string& directory) {
                  [&](StepwiseTraining& training) { return texts_of(training.export_model(directory)); });
 }
 
-const char* version() { return kVersion; }
+const char* version() { return kLockstepVersion; }
 
 LOCKSTEP_NAMESPACE_END

@@ -135,7 +135,7 @@ std::string listed(const ordered_json& members, const std::string& indent, const
 }
 
 std::string markdown(const ModelCard& card) {
-  std::string text = "# " + card.program + "\n\nWritten by Lockstep " + kVersion + ": " + with_commas(card.parameters) +
+  std::string text = "# " + card.program + "\n\nWritten by Lockstep " + kLockstepVersion + ": " + with_commas(card.parameters) +
                      " parameters, digest " + card.digest + ".\n" + table("Inputs", card.inputs) +
                      table("Outputs", card.outputs);
   if (card.served) {
@@ -234,7 +234,7 @@ void ModelCard::write(const fs::path& directory) const {
   for (const ListedFile& file : all) listed[file.name] = {{"bytes", file.bytes}, {"crc32c", file.crc32c}};
   ordered_json document = {{"format", kFormat},
                            {"version", kVersion},
-                           {"written_by", "lockstep " + std::string(kVersion)},
+                           {"written_by", "lockstep " + std::string(kLockstepVersion)},
                            {"program", {{"name", program}, {"digest", digest}, {"parameters", parameters}}},
                            {"inputs", tensors_json(inputs)},
                            {"outputs", tensors_json(outputs)},

@@ -233,7 +233,7 @@ std::string RankProcess::memory() const {
                          .most = device ? device->peak_memory() : 0,
                          .device = device ? device->description() : config_.host,
                          .on_gpu = config_.gpus > 0,
-                         .ranks_on_host = mpi_.ranks_on_this_host(),
+                         .ranks_on_host = mpi_.place().ranks_on_host,
                          .samples_at_once = config_.hyperparameters.micro_batch_size});
   } catch (const std::exception&) {
     return "";

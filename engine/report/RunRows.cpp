@@ -28,7 +28,7 @@ std::string text_of(const Arithmetic& arithmetic) {
 
 Rows rows_of(const RunStarted& event) {
   Rows rows = {
-      {"lockstep", std::string(kVersion) + (event.job_name.empty() ? "" : ", job " + event.job_name)},
+      {"lockstep", std::string(kLockstepVersion) + (event.job_name.empty() ? "" : ", job " + event.job_name)},
       {"ranks", std::to_string(event.ranks) + " on " +
                     (event.hosts > 1 ? std::to_string(event.hosts) + " hosts, led by " : "") + event.host + ", " +
                     event.device},

@@ -82,7 +82,7 @@ ordered_json job_facts(const JobConfig& config, const LoadedJob& job, const Trai
   if (const std::vector<std::string> labels = class_labels(job); !labels.empty()) facts["labels"] = labels;
   facts["hyperparameters"] = to_json(config.hyperparameters);
   facts["ranks"] = context.host.size();
-  facts["versions"] = {{"lockstep", kVersion}, {"libtorch", TORCH_VERSION}};
+  facts["versions"] = {{"lockstep", kLockstepVersion}, {"libtorch", TORCH_VERSION}};
   return facts;
 }
 

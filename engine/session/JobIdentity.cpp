@@ -11,7 +11,7 @@ namespace lockstep {
 
 std::vector<std::pair<std::string, std::string>> rank_identity(const Hyperparameters& hyperparameters,
                                                                const LoadedJob& job, const BucketPlan& buckets) {
-  std::vector<std::pair<std::string, std::string>> items = {{"Lockstep version", kVersion},
+  std::vector<std::pair<std::string, std::string>> items = {{"Lockstep version", kLockstepVersion},
                                                             {"libtorch version", TORCH_VERSION},
                                                             {"program", job.program.digest},
                                                             {"bucket plan", buckets.digest()}};

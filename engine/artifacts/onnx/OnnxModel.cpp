@@ -88,7 +88,7 @@ onnx::ModelProto head() {
   onnx::ModelProto model;
   model.set_ir_version(kOnnxIrVersion);
   model.set_producer_name("Lockstep");
-  model.set_producer_version(kVersion);
+  model.set_producer_version(kLockstepVersion);
   auto& opset = *model.add_opset_import();
   opset.set_domain("");
   opset.set_version(kOnnxOpset);
