@@ -7,7 +7,7 @@ namespace lockstep {
 namespace {
 
 // Less is noise, and costs nobody anything.
-constexpr double kLeastSeconds = 0.001;
+constexpr double kLeastSeconds = 0.005;
 
 }  // namespace
 

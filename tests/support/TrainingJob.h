@@ -8,11 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include "engine/data/BatchPlan.h"
+#include "engine/data/Loader.h"
+#include "engine/data/Order.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
 #include "engine/train/EagerComputation.h"
 #include "engine/train/Evaluator.h"
 #include "engine/train/ParameterStorage.h"
+#include "engine/train/Prefetcher.h"
 #include "engine/train/TrainingStep.h"
 #include "tests/support/PlainSamples.h"
 

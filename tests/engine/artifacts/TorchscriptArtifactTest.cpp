@@ -1,5 +1,6 @@
 // TorchScript modules written and read back by libtorch. That torch.jit.load reads them is for
 // tests/judges/torchscript.py.
+#include "common/Error.h"
 #include "engine/artifacts/TorchscriptArtifact.h"
 
 #include <ATen/Functions.h>

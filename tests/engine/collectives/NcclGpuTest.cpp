@@ -27,7 +27,7 @@ class NcclGpuTest : public testing::Test {
   void SetUp() override {
     int devices = 0;
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) GTEST_SKIP() << "no CUDA device";
-    const HostPlace place{"this host", mpi_session().rank_on_this_host(), size_, {}, devices};
+    const HostPlace place{"this host", mpi_session().place().rank_on_host, size_, {}, devices};
     const int device = choose_device(place, true);
     char bus_id[32] = {};
     ASSERT_CUDA(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, device));
