@@ -48,10 +48,14 @@ class ServedGraph {
     input.value = kPixels;
 
     std::string last = add("permute.default", kPixels, {{"dims", std::vector<std::int64_t>{0, 3, 1, 2}}});
-    last = add("to.dtype", last, {{"dtype", ScalarTypeNumber{type}}});
-    last = add("div.Tensor", last, {{"other", 255.0}});
-    last =
-        add("sub.Tensor", last, {{"other", TensorName{constant("serving_mean", normalization.mean, channels, type)}}});
+    graph_.describe_as(last, inner, kByteType, {0, 1, 2, 3});
+    const auto as_image = [&](const std::string& op, NamedArgument other) {
+      last = add(op, last, {std::move(other)});
+      graph_.describe_as(last, inner);
+    };
+    as_image("to.dtype", {"dtype", ScalarTypeNumber{type}});
+    as_image("div.Tensor", {"other", 255.0});
+    as_image("sub.Tensor", {"other", TensorName{constant("serving_mean", normalization.mean, channels, type)}});
     add("div.Tensor", last, {{"other", TensorName{constant("serving_std", normalization.std, channels, type)}}}, inner);
     graph_.nodes.insert(graph_.nodes.begin(), std::make_move_iterator(nodes_.begin()),
                         std::make_move_iterator(nodes_.end()));

@@ -28,9 +28,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // The hyperparameters that this command reads.
-constexpr std::array<std::string_view, 10> kUsed = {
-    "export", "initial_weights", "input_mean",          "input_std",   "layout",
-    "output", "quantize",        "serve_preprocessing", "served_name", "weight_names"};
+constexpr std::array<std::string_view, 9> kUsed = {
+    "export",   "initial_weights",     "input_mean",  "input_std",   "layout",
+    "quantize", "serve_preprocessing", "served_name", "weight_names"};
 
 // The newest whole checkpoint of a directory: its best state, where artifacts were to hold that.
 fs::path weights_of_checkpoint(const fs::path& path) {

@@ -188,8 +188,8 @@ void Graph::describe(const std::string& value, int type, const std::vector<std::
   json strides = json::array();
   std::int64_t stride = 1;
   for (auto size = sizes.rbegin(); size != sizes.rend(); stride *= *size++) {
-    described.insert(described.begin(), {{"as_int", *size}});
-    strides.insert(strides.begin(), {{"as_int", stride}});
+    described.insert(described.begin(), json::object({{"as_int", *size}}));
+    strides.insert(strides.begin(), json::object({{"as_int", stride}}));
   }
   tensor_values(document)[value] = {{"dtype", type},          {"sizes", described},
                                     {"requires_grad", false}, {"device", {{"type", "cpu"}, {"index", nullptr}}},

@@ -132,7 +132,7 @@ def a_program_is_exported(directory):
     output = common.run(["inspect", program])
     assert re.search(r"^input .* Float \[s\d+, 1, 28, 28\]$", output, re.M), output
     assert re.search(r"aten\.add_\.Tensor +× 4", output), output  # batch norm counts batches, in training mode only
-    assert re.findall(r"^artifact +(\S+) +(\S+)", output, re.M) == [(name, "yes") for name in ("pt2", "safetensors", "saved_model", "onnx")], output
+    assert re.findall(r"^artifact +(\S+) +(\S+)", output, re.M) == [(name, "yes") for name in ("pt2", "safetensors", "saved_model", "onnx", "torchscript")], output
     common.write_channel(directory / "train", *common.images(64, size=28))
     common.train(directory, {"train": directory / "train"}, model=program, epochs=1)
 

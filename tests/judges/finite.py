@@ -237,7 +237,7 @@ def the_operator_that_made_it_is_named(j):
     for what, operator, text in cases:
         j.export(Operators(what))
         for options in ({}, dict(ranks_per_host=2, micro_batch_size=1)):
-            failure = j.refused("step 1: ", operator, text, f'{source}", line ', f"in {what.__name__}", **options)
+            failure = j.refused("step 1: ", operator, text, f'{source}", line ', "in forward", **options)
             assert "diverged" not in failure and ("on rank 0 " in failure) == bool(options), failure
 
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import common
+from PIL import Image
 
 PHASE, RARE = 3, 90  # seconds: phase_timeout, rare_phase_timeout
 JOB = {"model": "mlp", "epochs": 100000, "batch_size": 16, "threads_per_rank": 1, "export": "none", "log_every": 0.1, "eval_every": 40,
@@ -25,19 +26,23 @@ def library(directory):
     return path
 
 
-def fault(directory, kind, rank, at=0, file="/train/inputs", milliseconds=0):
+def fault(directory, kind, rank, at=0, file="/train/", milliseconds=0):
     """The environment in which it comes."""
     return {"LD_PRELOAD": str(library(directory)), "LOCKSTEP_FAULT": kind, "LOCKSTEP_FAULT_RANK": str(rank), "LOCKSTEP_FAULT_AT": str(at),
             "LOCKSTEP_FAULT_FILE": file, "LOCKSTEP_FAULT_MS": str(milliseconds)}
 
 
 def channels(directory):
-    """Small ones: a step is short."""
+    """Small ones: a step is short. Pictures, of which each is read anew in every epoch."""
     found = {}
     for name, count in (("train", 64), ("validation", 16)):
         found[name] = pathlib.Path(directory) / name
-        if not found[name].exists():
-            common.write_channel(found[name], *common.images(count))
+        if found[name].exists():
+            continue
+        for label in range(10):
+            (found[name] / str(label)).mkdir(parents=True)
+        for i, (pixels, label) in enumerate(zip(*common.images(count))):
+            Image.fromarray(pixels).save(found[name] / str(label) / f"{i}.png")
     return found
 
 

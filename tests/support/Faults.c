@@ -3,7 +3,7 @@
 
    read_spin, read_sleep: when it reads of a file whose path holds LOCKSTEP_FAULT_FILE; for ever, or LOCKSTEP_FAULT_MS long.
    sync_sleep: when it syncs a file.
-   reduce_skip, reduce_short, reduce_leave: when it reduces gradients; not at all, with an element less, or it ends with 0. */
+   reduce_skip, reduce_leave: when it reduces gradients; not at all, or it ends with 0. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <mpi.h>
@@ -67,14 +67,13 @@ int fsync(int file) {
 int MPI_Allreduce(const void* from, void* to, int count, MPI_Datatype type, MPI_Op operation, MPI_Comm ranks) {
   static int (*real)(const void*, void*, int, MPI_Datatype, MPI_Op, MPI_Comm);
   static void* reals;
-  static atomic_int skipped, shortened, left;
+  static atomic_int skipped, left;
   if (!real) {
     reals = dlsym(RTLD_DEFAULT, "ompi_mpi_float");
     real = (int (*)(const void*, void*, int, MPI_Datatype, MPI_Op, MPI_Comm))dlsym(RTLD_NEXT, "MPI_Allreduce");
   }
   if ((void*)type == reals) {
     if (it_is_time("reduce_skip", &skipped)) return MPI_SUCCESS;
-    if (it_is_time("reduce_short", &shortened)) --count;
     if (it_is_time("reduce_leave", &left)) _exit(0);
   }
   return real(from, to, count, type, operation, ranks);

@@ -14,10 +14,16 @@ std::string free_name(const torch::jit::Module& module, std::string name) {
   return name;
 }
 
+// In inference. A class of TorchScript has no `training` but for one that it is given.
+torch::jit::Module evaluating(torch::jit::Module module) {
+  module.register_attribute("training", c10::BoolType::get(), false);
+  return module;
+}
+
 }  // namespace
 
 TorchscriptState::TorchscriptState(const Program& program) {
-  modules_[{}] = {torch::jit::Module(c10::QualifiedName("__torch__.lockstep.Program"), unit_), {}};
+  modules_[{}] = {evaluating(torch::jit::Module(c10::QualifiedName("__torch__.lockstep.Program"), unit_)), {}};
   for (const GraphInput& input : program.graph().inputs) {
     if (input.kind == InputKind::kUserInput || paths_.contains(input.state_name)) continue;
     std::vector<std::string> names = split(input.state_name, '.');
@@ -30,15 +36,15 @@ TorchscriptState::TorchscriptState(const Program& program) {
     holder.module.register_parameter(path.back(), own(program.tensor(input)), input.kind != InputKind::kParameter);
     paths_[input.state_name] = std::move(path);
   }
-  modules_.at({}).module.eval();
 }
 
 // The module of these names; made, with those above it, when it is not there yet.
 TorchscriptState::Placed& TorchscriptState::place(const std::vector<std::string>& names) {
   if (const auto found = modules_.find(names); found != modules_.end()) return found->second;
   Placed& above = place({names.begin(), names.end() - 1});
-  Placed made = {torch::jit::Module(c10::QualifiedName("__torch__.lockstep.Module"), unit_, /*shouldMangle=*/true),
-                 above.path};
+  Placed made = {
+      evaluating(torch::jit::Module(c10::QualifiedName("__torch__.lockstep.Module"), unit_, /*shouldMangle=*/true)),
+      above.path};
   made.path.push_back(free_name(above.module, names.back()));
   above.module.register_module(made.path.back(), made.module);
   return modules_[names] = std::move(made);

@@ -33,7 +33,6 @@ struct Live {
   static void expect_unchanged(const Checkpoint& copy) {
     EXPECT_EQ(copy.state.step, 7);
     EXPECT_TRUE(at::equal(copy.model.at("a"), at::arange(2, 8, at::kFloat).as_strided({2, 3}, {1, 2})));
-    EXPECT_EQ(copy.model.at("a").strides(), (std::vector<std::int64_t>{1, 2}));
     EXPECT_TRUE(at::equal(copy.model.at("b"), at::arange(12, 16, at::kFloat)));
     EXPECT_TRUE(at::equal(copy.model.at("mask"), at::ones({2, 2}, at::kLong)));
     EXPECT_TRUE(at::equal(copy.optimizer.at("momentum/a"), at::full({2, 3}, 3.0, at::kDouble)));
@@ -57,6 +56,7 @@ TEST(SnapshotBuffer, StaysAsItWasWhenTrainingGoesOn) {
   EXPECT_FALSE(buffer.copied());
   live.change();
   Live::expect_unchanged(copy.contents());
+  EXPECT_EQ(copy.contents().model.at("a").strides(), (std::vector<std::int64_t>{1, 2}));
   EXPECT_EQ(buffer.bytes(), bytes) << "what was reserved is enough";
   EXPECT_EQ(copy.contents().best.at("a").const_data_ptr(), live.checkpoint.best.at("a").const_data_ptr())
       << "nobody changes it";

@@ -197,7 +197,8 @@ TEST_F(TrainerTest, WritesCheckpointsWhenTheyAreDueAndKeepsTheNewest) {
   EXPECT_TRUE(job.run().saved);
   std::vector<std::int64_t> written;
   for (const CheckpointSaved& saved : job.events.checkpoints) written.push_back(saved.global_step);
-  EXPECT_EQ(written, (std::vector<std::int64_t>{4, 8, 12, 15}));
+  const std::vector<std::int64_t> due = {4, 8, 12, 15};
+  EXPECT_EQ(written, communicator_.rank() == 0 ? due : std::vector<std::int64_t>()) << "who writes tells";
   std::vector<std::int64_t> kept;
   for (const ListedCheckpoint& listed : checkpoints.list()) kept.push_back(listed.step);
   EXPECT_EQ(kept, (std::vector<std::int64_t>{15, 12}));
