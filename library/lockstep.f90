@@ -496,7 +496,7 @@ contains
   !> array is the number of samples.
   function trainer_step(self, inputs, targets, weights, result) result(status)
     class(lockstep_trainer), intent(in) :: self
-    type(lockstep_array), intent(in), target :: inputs(:)
+    type(lockstep_array), intent(in), target, contiguous :: inputs(:)
     type(lockstep_array), intent(in), target, optional :: targets, weights
     type(lockstep_step_result), intent(inout), optional :: result
     integer(c_int) :: status
@@ -535,7 +535,7 @@ contains
   !> A collective. Measures the program on all ranks' samples; metric has the values.
   function trainer_evaluate(self, inputs, targets, weights) result(status)
     class(lockstep_trainer), intent(in) :: self
-    type(lockstep_array), intent(in), target :: inputs(:)
+    type(lockstep_array), intent(in), target, contiguous :: inputs(:)
     type(lockstep_array), intent(in), target, optional :: targets, weights
     integer(c_int) :: status
     status = c_evaluate(self%handle, batch_of(inputs, targets, weights))

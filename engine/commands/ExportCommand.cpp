@@ -56,6 +56,9 @@ fs::path weights_of_checkpoint(const fs::path& path) {
 ServedForm served_form(const Hyperparameters& options, const Graph& graph) {
   ServedForm form;
   if (options.serve_preprocessing == ServePreprocessing::kNone) return form;
+  if (std::ranges::none_of(options.export_formats, ServedForm::served_in)) {
+    throw InputError("serve_preprocessing=pixels does nothing: neither saved_model nor onnx is in export");
+  }
   form.pixels = PixelNormalization{{options.input_mean}, {options.input_std}};
   form.scores = see_outputs(graph.output_names(), options.output, /*own_loss=*/false).output;
   return form;

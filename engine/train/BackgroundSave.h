@@ -3,6 +3,7 @@
 
 #include <c10/core/Event.h>
 
+#include <chrono>
 #include <cstdint>
 #include <future>
 #include <optional>
@@ -36,6 +37,10 @@ class BackgroundSave {
   std::optional<WrittenCheckpoint> poll();
   /// The same, and waits. Nothing when there was none.
   std::optional<WrittenCheckpoint> finish();
+  /// Waits so long at most for what is being written, whatever becomes of it.
+  void linger(std::chrono::seconds most) const {
+    if (writing_.valid()) writing_.wait_for(most);
+  }
 
  private:
   /// A copy that is not there yet, and what it is of.

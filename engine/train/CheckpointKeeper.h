@@ -61,6 +61,10 @@ class CheckpointKeeper {
   /// state after `step` with the evaluation after `evaluated_step`. One that is still being written is waited for.
   /// Before the event that this returns has come nothing may change what the snapshot shares; nullptr: at once it may.
   c10::Event* save(std::int64_t step, std::int64_t evaluated_step, Training training, const Take& take);
+  /// Training has failed: what is being written is not lost with it, if that takes no longer than a few seconds.
+  void linger() const {
+    if (background_) background_->linger(std::chrono::seconds(4));
+  }
   bool saved() const { return !unsaved_; }
   /// Throws, alike on all ranks, when nobody could write the last checkpoint that training has waited for.
   void require_saved() const;

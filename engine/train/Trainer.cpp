@@ -113,6 +113,15 @@ bool Trainer::is_over() const {
 }
 
 TrainingResult Trainer::run() {
+  try {
+    return train();
+  } catch (const std::exception&) {
+    checkpoints_.linger();
+    throw;
+  }
+}
+
+TrainingResult Trainer::train() {
   context_.position.enter(Phase::kBetweenSteps);
   checkpoints_.begin();
   const LoaderPosition& position = progress_.position;

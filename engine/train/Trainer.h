@@ -95,6 +95,7 @@ class Trainer : public Resumable {
   MemoryUse memory();
 
  private:
+  TrainingResult train();
   void train_epoch(Prefetcher& inputs);
   void start_step(Prefetcher& inputs);
   void finish_step();
