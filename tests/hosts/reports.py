@@ -1,9 +1,6 @@
-"""Reports of several hosts: one clock for all ranks of a trace, and who is told where a running job is."""
+"""Reports of several hosts: one clock for all ranks of a trace."""
 
 import json
-import re
-import subprocess
-import time
 
 import cluster
 import common

@@ -10,7 +10,6 @@ import subprocess
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file
 from torch import nn
 
 import common
