@@ -1,8 +1,11 @@
 #include "watch/RankState.h"
 
 #include <algorithm>
+#include <limits>
 
+#include "common/Error.h"
 #include "common/Text.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -39,10 +42,14 @@ std::optional<LastCollective> last_of(const RankPage& page, std::int64_t now) {
 
 template <typename Enumeration>
 Enumeration enumerator(const json& value, Enumeration last) {
-  const int number = value.get<int>();
-  if (number < 0 || number > static_cast<int>(last)) throw json::other_error::create(501, "no such value", nullptr);
-  return static_cast<Enumeration>(number);
+  return static_cast<Enumeration>(read_int(value, 0, static_cast<std::int64_t>(last)));
 }
+
+int int_of(const json& value) {
+  return static_cast<int>(read_int(value, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()));
+}
+
+std::uint64_t count_of(const json& value) { return static_cast<std::uint64_t>(read_int(value, 0)); }
 
 }  // namespace
 
@@ -82,28 +89,30 @@ json RankState::to_json() const {
 
 std::optional<RankState> RankState::from_json(const json& text) {
   try {
-    RankState state{.rank = text.at("rank"),
+    RankState state{.rank = int_of(text.at("rank")),
                     .host = text.at("host"),
-                    .pid = text.at("pid"),
+                    .pid = int_of(text.at("pid")),
                     .process = enumerator(text.at("process"), ProcessState::kSilent),
                     .phase = enumerator(text.at("phase"), Phase::kDone),
                     .phase_seconds = text.at("phase_seconds"),
                     .usual_seconds = text.at("usual_seconds"),
-                    .step = text.at("step"),
-                    .steps = text.at("steps"),
+                    .step = count_of(text.at("step")),
+                    .steps = count_of(text.at("steps")),
                     .busy_seconds = text.at("busy_seconds"),
                     .last_step_seconds = text.at("last_step_seconds"),
                     .failure = text.at("failure")};
     if (const auto found = text.find("collective"); found != text.end()) {
-      state.collective = {.sequence = found->at("sequence"),
+      state.collective = {.sequence = count_of(found->at("sequence")),
                           .operation = enumerator(found->at("operation"), Collective::kBarrier),
-                          .count = found->at("count"),
+                          .count = count_of(found->at("count")),
                           .type = enumerator(found->at("type"), DataType::kByte),
                           .left = found->at("left"),
                           .seconds = found->at("seconds")};
     }
     return state;
   } catch (const json::exception&) {
+    return std::nullopt;
+  } catch (const InputError&) {
     return std::nullopt;
   }
 }

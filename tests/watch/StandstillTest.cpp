@@ -114,6 +114,13 @@ TEST(RankState, TravelsAsJson) {
   wrong["phase"] = 99;
   EXPECT_FALSE(RankState::from_json(wrong));
   EXPECT_FALSE(RankState::from_json(nlohmann::json::array()));
+  for (const char* name : {"rank", "pid", "step", "steps", "phase"}) {
+    for (const nlohmann::json& number : {nlohmann::json(1e300), nlohmann::json(1.5), nlohmann::json("1")}) {
+      nlohmann::json bad = RankState().to_json();
+      bad[name] = number;
+      EXPECT_FALSE(RankState::from_json(bad)) << name << ": " << number;
+    }
+  }
 }
 
 }  // namespace
