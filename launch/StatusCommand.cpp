@@ -1,6 +1,7 @@
 #include "launch/StatusCommand.h"
 
 #include <chrono>
+#include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "common/Error.h"
 #include "common/ExitCodes.h"
 #include "common/Text.h"
+#include "job/Json.h"
 #include "job/JsonNumber.h"
 #include "launch/Connection.h"
 #include "launch/Job.h"
@@ -43,10 +45,9 @@ json ask(const Job& job) {
 }
 
 void print_progress(const json& progress) {
-  std::cout << "epoch     " << progress.at("epoch").get<std::int64_t>() << " of "
-            << progress.at("epochs").get<std::int64_t>() << "\nstep      "
-            << with_commas(progress.at("step").get<std::int64_t>()) << " of "
-            << with_commas(progress.at("total_steps").get<std::int64_t>())
+  std::cout << "epoch     " << read_int(progress.at("epoch")) << " of " << read_int(progress.at("epochs"))
+            << "\nstep      " << with_commas(read_int(progress.at("step"))) << " of "
+            << with_commas(read_int(progress.at("total_steps")))
             << format("\nloss      %.6g\n", number_in(progress.at("train_loss")))
             << format("rate      %.1f samples/s\n", number_in(progress.at("samples_per_second")))
             << format("data wait %.1f %%\n", 100 * number_in(progress.at("data_wait_share")))
@@ -72,7 +73,7 @@ int status_command(const std::vector<std::string>& arguments) {
       std::cout << "missing   " << join(missing, ", ") << "\n";
     }
     if (answer.at("progress").is_object()) print_progress(answer.at("progress"));
-  } catch (const json::exception&) {
+  } catch (const std::exception&) {  // json::exception, or InputError of a number
     throw HostLostError(job.hosts.front() + " answers as another version of Lockstep would: ask with that version");
   }
   return kExitDone;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -58,7 +59,9 @@ bool add_progress(std::string_view line, ProgressSeries& progress) {
 }
 
 RankUse rank_use(const json& object) {
-  RankUse rank = {.host = object.at("host"), .steps = object.at("steps"), .peak_memory = object.at("peak_memory")};
+  RankUse rank = {.host = static_cast<int>(read_int(object.at("host"), 0, std::numeric_limits<int>::max())),
+                  .steps = read_int(object.at("steps")),
+                  .peak_memory = read_int(object.at("peak_memory"))};
   for (const StepPhase& phase : kStepPhases) {
     rank.seconds.*phase.seconds = object.at("seconds_per_step").at(phase.name);
   }
@@ -118,7 +121,7 @@ void RunHistory::read_on() {
     ++lines_;
     try {
       add(std::string_view(line));
-    } catch (const json::exception& error) {
+    } catch (const std::exception& error) {  // json::exception, or InputError of a number
       throw InputError(path_.string() + ", line " + std::to_string(lines_) +
                        ", is no line of metrics.jsonl: " + error.what());
     }
@@ -136,7 +139,7 @@ void RunHistory::add(const json& line) {
   if (event == "start") {
     add_start(line);
   } else if (event == "epoch") {
-    evaluations.push_back({.epoch = line.at("epoch"), .step = line.at("step")});
+    evaluations.push_back({.epoch = read_int(line.at("epoch")), .step = read_int(line.at("step"))});
     add_metrics(line, evaluations.back().metrics);
   } else if (event == "ranks") {
     ranks.clear();
@@ -163,7 +166,9 @@ void RunHistory::add_start(const json& line) {
   if (line.contains("hyperparameters")) hyperparameters = rows_in(line.at("hyperparameters"));
   if (!line.contains("memory")) return;
   const json& held = line.at("memory");
-  memory = {.parameters = held.at("parameters"), .gradients = held.at("gradients"), .optimizer = held.at("optimizer")};
+  memory = {.parameters = read_int(held.at("parameters")),
+            .gradients = read_int(held.at("gradients")),
+            .optimizer = read_int(held.at("optimizer"))};
 }
 
 void RunHistory::add_metrics(const json& line, Metrics& metrics) {
