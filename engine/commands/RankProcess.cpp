@@ -139,7 +139,7 @@ void RankProcess::watch_each_other() {
       [this](const PeerWatch::Loss& loss) {
         if (loss.to_tell) std::fprintf(stderr, "lockstep: error: %s\n", loss.reason.c_str());
         write_failure_file(config_.output_dir, loss.reason);
-        watchdog_->kill_stopped();
+        watchdog_->kill_stopped(kToAbort);
         std::_Exit(loss.exit_code);
       },
       watchdog_->beats());
@@ -154,9 +154,11 @@ void RankProcess::watch_each_other() {
 void RankProcess::end_standstill(const std::string& reason) {
   report_failure(config_, reason);
   watch_->tell(reason, kExitRankFailed);
-  watchdog_->kill_stopped();
-  // Of a rank that is stopped on another host only what has started the ranks can be told.
-  const Alarm late(kToAbort, [] { std::_Exit(kExitRankFailed); });
+  // What has started the ranks ends the stopped ones, too, of every host, and this rank's code is the job's.
+  const Alarm late(kToAbort, [this] {
+    watchdog_->kill_stopped({});
+    std::_Exit(kExitRankFailed);
+  });
   communicator_.abort(kExitRankFailed);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <thread>
 #include <utility>
 
 #include "common/File.h"
@@ -122,11 +123,15 @@ void RankWatchdog::end(const Standstill& standstill, const std::vector<RankState
   ends_(standstill.text);
 }
 
-void RankWatchdog::kill_stopped() const {
+void RankWatchdog::kill_stopped(std::chrono::seconds time) const {
+  std::vector<pid_t> stopped;
   for (const auto& [rank, sibling] : siblings_) {
     const pid_t pid = sibling.page.pid;
-    if (process_state(pid) == ProcessState::kStopped || sibling.page.threads_stay) ::kill(pid, SIGKILL);
+    if (process_state(pid) == ProcessState::kStopped || sibling.page.threads_stay) stopped.push_back(pid);
   }
+  if (stopped.empty()) return;
+  std::this_thread::sleep_for(time);
+  for (const pid_t pid : stopped) ::kill(pid, SIGKILL);
 }
 
 }  // namespace lockstep

@@ -6,6 +6,7 @@ import pathlib
 import struct
 import subprocess
 import tempfile
+import time
 
 import numpy as np
 
@@ -150,5 +151,6 @@ def compare_outputs(found, expected):
 
 def main(*checks):
     for check in checks:
+        start = time.monotonic()
         check()
-        print(f"ok: {check.__name__}", flush=True)
+        print(f"ok: {check.__name__}, {time.monotonic() - start:.1f} s", flush=True)
