@@ -177,4 +177,27 @@ Graph fuse_embedding(Graph graph, std::vector<std::string>& changes) {
   return graph;
 }
 
+Graph slice_before_strided_pointwise(Graph graph, std::vector<std::string>& changes) {
+  constexpr std::int64_t kChannels = 16;  // oneDNN counts in vectors of 8; 16 where a processor has longer ones
+  for (Node& node : graph.nodes) {
+    if (node.target != "torch.ops.aten.conv2d.default") continue;
+    const auto kernel = graph.find_sizes(node.tensor("weight"));
+    const auto stride = pair(node, "stride", {1, 1});
+    if (!kernel || kernel->size() != 4 || (*kernel)[2] != Dimension(1) || (*kernel)[3] != Dimension(1)) continue;
+    const auto* channels = std::get_if<std::int64_t>(&(*kernel)[1]);
+    if (channels == nullptr || *channels >= kChannels || !stride || *stride == Pair{1, 1} ||
+        pair(node, "padding", {0, 0}) != Pair{0, 0}) {
+      continue;
+    }
+    node.target = "torch.ops.lockstep.strided_pointwise_conv2d.default";
+    node.inputs = {{"input", TensorName{node.tensor("input")}},
+                   {"weight", TensorName{node.tensor("weight")}},
+                   {"bias", argument_or(node, "bias", NoneArgument{})},
+                   {"stride", *stride, true},
+                   {"groups", argument_or(node, "groups", std::int64_t{1}), true}};
+    changes.push_back(describe_change(node, {node.name}));
+  }
+  return graph;
+}
+
 }  // namespace lockstep

@@ -26,4 +26,9 @@ Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes);
 /// embedding becomes lockstep::embedding, whose gradient has one order of additions.
 Graph fuse_embedding(Graph graph, std::vector<std::string>& changes);
 
+/// conv2d with a stride and a kernel of 1×1 over fewer than 16 channels becomes lockstep::strided_pointwise_conv2d. On
+/// processors with AVX2 and without AVX-512, oneDNN 3.10 (PyTorch 2.11) writes beyond its buffer in the gradient of
+/// such a kernel, where images are channels last and their height is a multiple of the stride.
+Graph slice_before_strided_pointwise(Graph graph, std::vector<std::string>& changes);
+
 }  // namespace lockstep

@@ -106,7 +106,7 @@ Program with_channels_last(const Program& program, std::vector<std::string>& cha
     state[entry.name] = found == converted.end() ? entry.tensor : found->second;
     if (found != converted.end()) changes.push_back(entry.name + " is stored channels last");
   }
-  Graph graph = program.graph();
+  Graph graph = slice_before_strided_pointwise(program.graph(), changes);
   for (Node& node : graph.nodes) {
     if (node.target != "torch.ops.aten.view.default") continue;
     node.target = "torch.ops.aten.reshape.default";

@@ -28,7 +28,8 @@ class Case:
                           "16"]
         self.environment = {}
 
-    def refused(self, *texts, extra=(), ranks=2):
+    def refused(self, *texts, extra=(), ranks=1):
+        """Two ranks, of which one speaks, where reading, loading and writing fail: of each kind, one case."""
         output = common.run([*self.arguments, "--ranks_per_host", ranks, *extra], expect=2, environment=self.environment)
         errors = [line for line in output.splitlines() if "error" in line.lower()]
         assert len(errors) == 1 and errors[0].startswith("lockstep: error: "), output
@@ -85,7 +86,7 @@ def empty_channel_directory(c):
 def truncated_gzip(c):
     whole = gzip.compress((c.train / "inputs").read_bytes())
     (c.train / "inputs").write_bytes(whole[: len(whole) // 2])
-    c.refused("inputs", "truncated")
+    c.refused("inputs", "truncated", ranks=2)
 
 
 @case
@@ -148,7 +149,7 @@ def label_out_of_range(c):
     for sample in (5, 0):
         c.labels[sample] = 12
         common.write_idx(c.train / "targets", c.labels)
-        c.refused("targets", f"sample {sample} is 12", "10 classes")
+        c.refused("targets", f"sample {sample} is 12", "10 classes", ranks=2)
         (c.directory / "output" / "failure").unlink()
 
 
@@ -272,7 +273,7 @@ def unknown_operator(c):
 
     models.export(Custom(), c.model)
     with_program(c, c.model)
-    c.refused("judges.double.default", "refusals.py", "line")
+    c.refused("judges.double.default", "refusals.py", "line", ranks=2)
 
 
 @case
@@ -349,7 +350,7 @@ def random_program_cannot_be_an_artifact(c):
 def model_directory_that_cannot_be_made(c):
     (c.directory / "file").write_text("in the way")
     c.arguments[c.arguments.index("--model_dir") + 1] = c.directory / "file" / "model"
-    c.refused("file/model")
+    c.refused("file/model", ranks=2)
 
 
 @case

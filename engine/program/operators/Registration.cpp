@@ -9,6 +9,7 @@ void register_operators() {
     register_embedding(defined);
     register_layer_norm(defined);
     register_max_pool_relu(defined);
+    register_strided_pointwise_conv2d(defined);
     return defined;
   }();
 }

@@ -15,5 +15,6 @@ void register_bias_gelu(torch::Library& library);
 void register_embedding(torch::Library& library);
 void register_layer_norm(torch::Library& library);
 void register_max_pool_relu(torch::Library& library);
+void register_strided_pointwise_conv2d(torch::Library& library);
 
 }  // namespace lockstep

@@ -6,6 +6,9 @@
 
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/Executor.h"
+#include "engine/program/GraphBuilder.h"
+#include "engine/program/Layers.h"
+#include "engine/program/Passes.h"
 #include "tests/support/ProgramResults.h"
 
 namespace lockstep {
@@ -75,6 +78,47 @@ TEST(FuseBiasGelu, LeavesABiasThatIsNotOneNumberAColumn) {
   std::vector<std::string> changes;
   fuse_bias_gelu(graph, changes);
   EXPECT_EQ(changes.size(), 1U);
+}
+
+// Convolutions of images of `channels`, with and without a bias; two have a stride and a kernel of 1×1.
+Program pointwise_program(std::int64_t channels) {
+  using layers::conv2d;
+  GraphBuilder graph(3);
+  const GraphBuilder::Value x = graph.input("x", {channels, 12, 12});
+  const GraphBuilder::Value a = conv2d(graph, x, "strided", {.channels = 8, .kernel = 1, .stride = 2, .bias = false});
+  const GraphBuilder::Value b = conv2d(graph, x, "wide", {.channels = 8, .kernel = 3, .stride = 2, .padding = 1});
+  const GraphBuilder::Value c = conv2d(graph, x, "dense", {.channels = 8, .kernel = 1});
+  const GraphBuilder::Value d = conv2d(graph, c, "again", {.channels = 8, .kernel = 1, .stride = 2});
+  return graph.build("pointwise", layers::add(graph, layers::add(graph, a, b), d));
+}
+
+TEST(SliceBeforeStridedPointwise, ComputesTheSame) {
+  const Program program = pointwise_program(6).to(at::kDouble);
+  std::vector<std::string> changes;
+  const Program sliced = program.with_graph(slice_before_strided_pointwise(program.graph(), changes));
+  EXPECT_EQ(changes, (std::vector<std::string>{"conv2d → lockstep.strided_pointwise_conv2d.default",
+                                               "conv2d_3 → lockstep.strided_pointwise_conv2d.default"}));
+  const at::Tensor x = at::randn({5, 6, 12, 12}, at::kDouble);
+  const Tensors expected = results(program, x);
+  const Tensors found = results(sliced, x);
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-12, 1e-12)) << i;
+}
+
+TEST(SliceBeforeStridedPointwise, LeavesKernelsOverManyChannels) {
+  std::vector<std::string> changes;
+  slice_before_strided_pointwise(pointwise_program(16).graph(), changes);
+  EXPECT_EQ(changes.size(), 1U);
+}
+
+// oneDNN's gradient writes beyond its buffer on processors with AVX2 alone, by which a later allocation fails.
+TEST(SliceBeforeStridedPointwise, ChannelsLastLeavesTheHeapWhole) {
+  std::vector<std::string> changes;
+  const Program program = with_channels_last(pointwise_program(6), changes);
+  const at::Tensor x = at::randn({8, 6, 12, 12}).contiguous(at::MemoryFormat::ChannelsLast);
+  for (int i = 0; i < 60; ++i) {
+    const Tensors found = results(program, x);
+    for (int size = 1; size < 100; ++size) EXPECT_EQ(at::zeros({size}).numel(), size);
+  }
 }
 
 }  // namespace
