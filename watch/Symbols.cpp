@@ -23,8 +23,20 @@ namespace lockstep {
 
 namespace {
 
+std::string readable(const std::string& symbol) {
+  constexpr std::size_t kMost = 160;
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status),
+                                                         &std::free);
+  std::string text = name ? name.get() : symbol;
+  if (text.size() > kMost) text = text.substr(0, kMost) + "…";
+  return text;
+}
+
+}  // namespace
+
 /// A file's bytes, with bounds on everything that is read of them.
-class FileBytes {
+class Symbols::FileBytes {
  public:
   explicit FileBytes(const std::string& path) {
     const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -56,18 +68,6 @@ class FileBytes {
   std::span<const char> bytes_;
 };
 
-std::string readable(const std::string& symbol) {
-  constexpr std::size_t kMost = 160;
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status),
-                                                         &std::free);
-  std::string text = name ? name.get() : symbol;
-  if (text.size() > kMost) text = text.substr(0, kMost) + "…";
-  return text;
-}
-
-}  // namespace
-
 Symbols::Symbols(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/maps");
   for (std::string line; std::getline(file, line);) {
@@ -87,7 +87,8 @@ Symbols::Symbols(pid_t pid) {
 
 Symbols::Table Symbols::read_table(const std::string& path) {
   Table table;
-  const FileBytes file(path);
+  table.file = std::make_shared<FileBytes>(path);
+  const FileBytes& file = *table.file;
   const auto header = file.at<Elf64_Ehdr>(0);
   if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_ident[EI_CLASS] != ELFCLASS64) {
     return table;
@@ -106,9 +107,8 @@ Symbols::Table Symbols::read_table(const std::string& path) {
       const auto symbol = file.at<Elf64_Sym>(section->sh_offset + at);
       if (!symbol) break;
       if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_value == 0) continue;
-      table.symbols.push_back({.address = symbol->st_value,
-                               .size = symbol->st_size,
-                               .name = std::string(file.text_at(names->sh_offset + symbol->st_name))});
+      table.symbols.push_back(
+          {.address = symbol->st_value, .size = symbol->st_size, .name = names->sh_offset + symbol->st_name});
     }
   }
   std::ranges::sort(table.symbols, {}, &Symbol::address);
@@ -133,7 +133,7 @@ std::string Symbols::name_of(const void* address, bool returns_there) {
         wanted >= std::prev(symbol)->address + std::max<std::uint64_t>(std::prev(symbol)->size, 1))
       break;
     --symbol;
-    return readable(symbol->name) +
+    return readable(std::string(table.file->text_at(symbol->name))) +
            format("+0x%llx (", static_cast<unsigned long long>(wanted - symbol->address + (returns_there ? 1 : 0))) +
            file + ")";
   }

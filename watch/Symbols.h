@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ class Symbols {
   std::string name_of(const void* address, bool returns_there);
 
  private:
+  class FileBytes;
   struct Mapping {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
@@ -29,14 +31,15 @@ class Symbols {
   struct Symbol {
     std::uint64_t address = 0;
     std::uint64_t size = 0;
-    std::string name{};
+    std::uint64_t name = 0;  ///< where it lies in the file
   };
   struct Table {
     std::vector<Symbol> symbols{};    ///< by address
     std::vector<Mapping> segments{};  ///< offset in the file → address in the table's terms, as `begin`
+    std::shared_ptr<FileBytes> file{};
   };
 
-  static Table read_table(const std::string& file);
+  static Table read_table(const std::string& path);
 
   std::vector<Mapping> mappings_;
   std::map<std::string, Table> tables_;
