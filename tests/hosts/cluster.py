@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -69,6 +70,18 @@ def ranks_in(space):
         except OSError:
             return False
     return [pid for pid in processes_in(space) if is_rank(pid)]
+
+
+def hears(pid, number):
+    """Whether the process handles the signal, or reads it as lockstep does, or there is nothing that one could wait for."""
+    if number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT):
+        return True
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+    masks = re.findall(r"Sig(?:Blk|Cgt):\s*(\w+)", status)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks) or "State:\tZ" in status
 
 
 class Host:
@@ -140,7 +153,11 @@ class Host:
         raise AssertionError(f"the launcher of {self.name} has not started")
 
     def signal(self, number):
-        os.kill(self.launcher(), number)
+        """Once the launcher hears it: before, what starts it would die of it, and a PID 1 would not get it."""
+        pid, end = self.launcher(), time.monotonic() + 10
+        while not hears(pid, number) and time.monotonic() < end:
+            time.sleep(0.002)
+        os.kill(pid, number)
 
     def processes(self):
         return processes_in(self.space)
