@@ -96,6 +96,8 @@ std::string rank_list(std::span<const RankState> ranks) {
 }
 
 double deadline_of(const RankState& rank, const Patience& patience) {
+  // Whatever its phase usually takes, it does nothing in it.
+  if (is_still(rank.process)) return patience.phase;
   const double limit = is_rare(rank.phase) || rank.steps < kFirstSteps ? patience.rare : patience.phase;
   return std::max(limit, kOfUsual * rank.usual_seconds);
 }

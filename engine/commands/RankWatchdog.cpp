@@ -69,9 +69,11 @@ std::vector<RankState> RankWatchdog::states() const {
     RankState state = heard.state;
     const auto since = Clock::now() - heard.when;
     const double seconds = std::chrono::duration<double>(since).count();
-    state.phase_seconds += seconds;
-    if (state.collective) state.collective->seconds += seconds;
-    if (since > kSilent && !is_still(state.process)) state.process = ProcessState::kSilent;
+    const bool silent = since > kSilent && !is_still(state.process);
+    if (silent) state.process = ProcessState::kSilent;
+    // Of a silent one only the silence is known to be a standstill.
+    state.phase_seconds = seconds + (silent ? 0 : state.phase_seconds);
+    if (state.collective) state.collective->seconds = seconds + (silent ? 0 : state.collective->seconds);
     ranks.push_back(std::move(state));
   }
   std::ranges::sort(ranks, {}, &RankState::rank);

@@ -245,6 +245,21 @@ class Checks:
             said = "".join(path.read_text() for path in job.directory.glob("said-*"))
             assert said.count("is gone") == 1, said
 
+    def a_rank_that_the_others_wait_for_is_named(self):
+        """In whatever phase it was. Only Slurm can be rid of a rank that is stopped on another node, and srun without -K waits for it."""
+        for nodes, tasks, stopped in ((2, 2, 1), (2, 2, 0), *(((1, 2, 1), (2, 4, 3)) if SOAK else ())):
+            job = self.job(epochs=100000, phase_timeout="3s", rare_phase_timeout="60s")
+            process = self.slurm.popen("srun", *form(nodes, tasks), *PMIX, *job.command)
+            job.wait_for_step()
+            node = self.slurm.nodes[stopped * nodes // tasks]
+            os.kill(sorted(node.ranks())[stopped % (tasks // nodes)], signal.SIGSTOP)
+            start = time.monotonic()
+            output, _ = process.communicate(timeout=30)
+            assert process.returncode != 0 and time.monotonic() - start < 3 + 5 + 3, output  # a beat is due after a second, and missed after three
+            for text in (f"rank {stopped} on {node.name} (pid ", "stands still for", "phase ", "collective "):
+                assert text in job.failure(), f"{text!r}: {job.failure()}\n{output}"
+            self.slurm.wait_until_over()
+
     def a_rank_that_leaves_without_a_word_ends_the_others(self):
         """With exit code 0, which srun takes for success."""
         job = self.job(epochs=100000, precision="fp32")

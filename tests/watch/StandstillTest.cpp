@@ -64,6 +64,17 @@ TEST(Standstill, ARankThatIsStoppedIsToBlameWhereverItIs) {
       << found->text;
 }
 
+// It makes no progress in a checkpoint either.
+TEST(Standstill, ARankThatIsStoppedHasNoRarePhase) {
+  RankState rank = rank_in(1, Phase::kCheckpoint, 6);
+  rank.usual_seconds = 3;
+  for (const ProcessState state : {ProcessState::kStopped, ProcessState::kSilent}) {
+    rank.process = state;
+    EXPECT_EQ(deadline_of(rank, kPatience), kPatience.phase);
+    EXPECT_TRUE(find_standstill(Ranks{rank_waiting(0, 6, 32), rank}, kPatience));
+  }
+}
+
 TEST(Standstill, WhereAllWaitTheOneInAnotherCollectiveIsNamed) {
   const auto found = find_standstill(
       Ranks{rank_waiting(0, 6, 32), rank_waiting(1, 6, 31), rank_waiting(2, 6, 32), rank_waiting(3, 6, 32)}, kPatience);
