@@ -78,7 +78,7 @@ void Console::print_rows(const Rows& rows) {
 }
 
 void Console::print_metrics(std::int64_t epoch, std::int64_t global_step, const Metrics& metrics) {
-  meter_.pause();
+  meter_.evaluated();
   std::string line = format("epoch=%lld step=%lld", static_cast<long long>(epoch), static_cast<long long>(global_step));
   for (const auto& [name, value] : metrics) line += " " + name + "=" + decimal(value);
   print_line(line);
@@ -110,7 +110,7 @@ void Console::step_done(const StepDone& event) {
 void Console::evaluated(const Evaluated& event) { print_metrics(event.epoch, event.global_step, metrics_of(event)); }
 
 void Console::checkpoint_saved(const CheckpointSaved& event) {
-  meter_.waited(event.stall);
+  meter_.saved(event);
   print_line(
       "checkpoint " + event.path.string() + format(", written in %.2f s", event.seconds) +
       (event.stall < event.seconds ? format(" beside training, which stood still for %.3f s", event.stall) : ""));

@@ -127,7 +127,7 @@ void MetricsFile::step_done(const StepDone& event) {
 }
 
 void MetricsFile::evaluated(const Evaluated& event) {
-  meter_.pause();
+  meter_.evaluated();
   write(metrics_line("epoch", event.epoch, event.global_step, metrics_of(event), event.tables));
   if (event.ranks.empty()) return;
   json ranks = json::array();
@@ -136,7 +136,7 @@ void MetricsFile::evaluated(const Evaluated& event) {
   write({{"event", "ranks"}, {"step", event.global_step}, {"ranks", ranks}});
 }
 
-void MetricsFile::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.stall); }
+void MetricsFile::checkpoint_saved(const CheckpointSaved& event) { meter_.saved(event); }
 
 void MetricsFile::straggler(const Straggler& event) {
   write({{"event", "straggler"},

@@ -11,45 +11,50 @@ constexpr double kRedrawSeconds = 0.2;
 
 double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
+// By what its phases took.
+double step_seconds(const StepDone& event) {
+  double sum = 0;
+  for (const StepPhase& phase : kStepPhases) sum += event.seconds.*phase.seconds;
+  return sum;
+}
+
 }  // namespace
 
 std::optional<Speed> ProgressMeter::step_done(const StepDone& event) {
-  if (std::exchange(paused_, false)) {
+  if (!last_step_) {
     last_step_ = last_line_ = event.when;
-    samples_since_line_ = 0;
-    data_wait_since_line_ = 0;
     return std::nullopt;
   }
+  double took = seconds(event.when - std::exchange(*last_step_, event.when));
+  // A checkpoint that was written beside training is told of some steps after it has held them up.
+  const double waited = std::min(waited_, took);
+  waited_ -= waited;
+  took -= waited;
+  if (std::exchange(paused_, false)) took = std::min(took, step_seconds(event));
+  ++timed_steps_;
+  timed_seconds_ += took;
+  seconds_since_line_ += took;
   samples_since_line_ += event.batch_size;
   data_wait_since_line_ += event.seconds.data_wait;
-  ++timed_steps_;
-  timed_seconds_ += seconds(event.when - std::exchange(last_step_, event.when));
-  const double elapsed = seconds(event.when - last_line_);
-  const bool last_of_epoch = event.step == event.steps;
-  if (elapsed < (terminal_ ? kRedrawSeconds : seconds_between_lines_) && !(terminal_ && last_of_epoch) &&
-      !due_by_steps(event)) {
-    return std::nullopt;
-  }
-  const Speed speed = {.samples_per_second = static_cast<double>(samples_since_line_) / std::max(elapsed, 1e-9),
-                       .seconds_left = timed_seconds_ / static_cast<double>(timed_steps_) *
-                                       static_cast<double>(event.total_steps - event.global_step),
-                       .data_wait_share = std::exchange(data_wait_since_line_, 0) / std::max(elapsed, 1e-9)};
+  if (!due(event)) return std::nullopt;
   last_line_ = event.when;
-  samples_since_line_ = 0;
-  return speed;
+  const double training = std::max(std::exchange(seconds_since_line_, 0), 1e-9);
+  return Speed{.samples_per_second = static_cast<double>(std::exchange(samples_since_line_, 0)) / training,
+               .seconds_left = timed_seconds_ / static_cast<double>(timed_steps_) *
+                               static_cast<double>(event.total_steps - event.global_step),
+               .data_wait_share = std::exchange(data_wait_since_line_, 0) / training};
+}
+
+bool ProgressMeter::due(const StepDone& event) const {
+  const bool last_of_epoch = event.step == event.steps;
+  return seconds(event.when - last_line_) >= (terminal_ ? kRedrawSeconds : seconds_between_lines_) ||
+         (terminal_ && last_of_epoch) || due_by_steps(event);
 }
 
 // Every so many steps, counted from the job's start.
 bool ProgressMeter::due_by_steps(const StepDone& event) const {
   if (lines_ == 0) return false;
   return event.global_step % std::max<std::int64_t>(1, event.total_steps / lines_) == 0;
-}
-
-void ProgressMeter::waited(double seconds) {
-  const auto time =
-      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
-  last_step_ += time;
-  last_line_ += time;
 }
 
 }  // namespace lockstep

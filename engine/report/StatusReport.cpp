@@ -21,8 +21,8 @@ void StatusReport::step_done(const StepDone& event) {
   report_progress(file_, progress.dump());
 }
 
-void StatusReport::evaluated(const Evaluated& /*event*/) { meter_.pause(); }
+void StatusReport::evaluated(const Evaluated& /*event*/) { meter_.evaluated(); }
 
-void StatusReport::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.seconds); }
+void StatusReport::checkpoint_saved(const CheckpointSaved& event) { meter_.saved(event); }
 
 }  // namespace lockstep

@@ -171,11 +171,11 @@ void TensorboardFile::step_done(const StepDone& event) {
 }
 
 void TensorboardFile::evaluated(const Evaluated& event) {
-  meter_.pause();
+  meter_.evaluated();
   write_scalars(event.global_step, "evaluation", metrics_of(event));
 }
 
-void TensorboardFile::checkpoint_saved(const CheckpointSaved& event) { meter_.waited(event.seconds); }
+void TensorboardFile::checkpoint_saved(const CheckpointSaved& event) { meter_.saved(event); }
 
 void TensorboardFile::note(const Note& event) { write_text("notes", event.text); }
 

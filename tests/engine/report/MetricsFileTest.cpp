@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -72,6 +73,26 @@ TEST(MetricsFile, HasALineForEachEvent) {
   EXPECT_EQ(lines[3]["step_seconds"]["backward"], 1.0);
   EXPECT_EQ(lines[4]["event"], "end");
   EXPECT_EQ(lines[4]["job"]["state"], "after step 2 of 2");
+}
+
+// Each step is an epoch, and is shorter than the time between two lines.
+TEST(MetricsFile, ProgressIsWrittenHoweverShortEpochsAre) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), 3);
+  metrics.run_started({});
+  for (int i = 1; i <= 9; ++i) {
+    StepDone done = step(i);
+    done.total_steps = 1000;
+    metrics.step_done(done);
+    metrics.evaluated({.epoch = i, .global_step = i});
+  }
+  std::vector<std::int64_t> steps;
+  for (const nlohmann::json& line : lines_of(metrics)) {
+    if (line["event"] != "progress") continue;
+    steps.push_back(line["step"].get<std::int64_t>());
+    EXPECT_NEAR(line["samples_per_second"].get<double>(), 32 / 0.75, 1e-9);
+  }
+  EXPECT_EQ(steps, std::vector<std::int64_t>({4, 5, 8}));  // three seconds each, and a two hundredth of the job
 }
 
 TEST(MetricsFile, CheckpointsSayNothingOfTheSpeedOfTraining) {
