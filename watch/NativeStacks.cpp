@@ -26,12 +26,14 @@ constexpr int kAsk = SIGURG;
 constexpr std::size_t kOfTheHandler = 2;  // its own frame, and that by which it returns
 
 std::atomic<RankPage*> own_page = nullptr;
+std::atomic<int> answering = 0;  // threads that may have seen the page
 
 pid_t own_thread() { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 
 // Only what may be called in a handler: backtrace has been called before, so that it need not load its library.
 void on_ask(int) {
   const int error = errno;
+  ++answering;
   RankPage* const page = own_page;
   if (page != nullptr && page->stacks_wanted > 0) {
     const std::uint32_t place = page->stacks.fetch_add(1);
@@ -43,6 +45,7 @@ void on_ask(int) {
     }
     while (page->threads_stay) ::pause();
   }
+  --answering;
   errno = error;
 }
 
@@ -98,7 +101,7 @@ void ask(RankPage& page, pid_t pid, const std::vector<pid_t>& threads, std::chro
 
 }  // namespace
 
-void answer_with_stacks(RankPage& page) {
+StackAnswers::StackAnswers(RankPage& page) {
   void* frame = nullptr;
   ::backtrace(&frame, 1);
   own_page = &page;
@@ -111,6 +114,11 @@ void answer_with_stacks(RankPage& page) {
   sigemptyset(&listened);
   sigaddset(&listened, kAsk);
   ::pthread_sigmask(SIG_UNBLOCK, &listened, nullptr);
+}
+
+StackAnswers::~StackAnswers() {
+  own_page = nullptr;
+  while (answering > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 std::string stacks_of(RankPage& page, std::chrono::milliseconds limit) {

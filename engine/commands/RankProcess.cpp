@@ -18,7 +18,6 @@
 #include "engine/report/StatusReport.h"
 #include "engine/report/TensorboardFile.h"
 #include "engine/report/TraceFile.h"
-#include "watch/NativeStacks.h"
 #include "watch/RankState.h"
 #include "watch/Standstill.h"
 
@@ -93,12 +92,12 @@ RankProcess::RankProcess(const JobConfig& config, const StopSignal& stop)
       stop_(stop),
       pages_(pages_of(config)),
       page_(pages_[page_index(pages_, config)]),
+      answers_(page_),
       position_(&page_),
       alarm_(std::in_place, std::chrono::duration<double>(config.hyperparameters.hosts_timeout),
              [&config] { give_up(config); }),
       communicator_(mpi_, mode_of(config, mpi_)) {
   communicator_.keep_log_in(page_.host);
-  answer_with_stacks(page_);
   position_.enter(Phase::kStart);
   page_.rank = communicator_.rank();
   page_.pid = ::getpid();

@@ -17,6 +17,7 @@
 #include "engine/session/RankDevice.h"
 #include "engine/session/TrainingSession.h"
 #include "job/JobConfig.h"
+#include "watch/NativeStacks.h"
 #include "watch/RankPage.h"
 #include "watch/RankPosition.h"
 
@@ -53,6 +54,7 @@ class RankProcess {
   const StopSignal& stop_;
   RankPages pages_;  ///< the launcher's for all ranks of this host, or a single one
   RankPage& page_;   ///< this rank's
+  StackAnswers answers_;
   RankPosition position_;
   std::optional<Alarm> alarm_;  ///< until all ranks have met
   MpiSession mpi_;

@@ -33,7 +33,7 @@ class NativeStacks : public testing::Test {
     rank_ = ::fork();
     if (rank_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      answer_with_stacks(page_);
+      const StackAnswers answers(page_);
       std::thread first(other_thread_is_here);
       std::thread second(other_thread_is_here);
       page_.pid = ::getpid();
