@@ -20,7 +20,7 @@ using std::chrono::seconds;
 
 constexpr milliseconds kLeadersTurn(100);
 constexpr seconds kToIntroduce(5);         // who connects must say by then who it is
-constexpr std::size_t kNewcomers = 64;     // at once; more are strangers
+constexpr std::size_t kStrangers = 64;     // at once, beside the hosts
 constexpr seconds kToEnd(5);               // for daemons, after mpirun
 constexpr milliseconds kToDescribe(1500);  // for hosts, where ranks stand still
 constexpr seconds kToEndDaemons(15);       // for members, before ranks are started again
@@ -155,7 +155,7 @@ void Leader::lose(Member& member) {
 
 void Leader::hear_newcomers() {
   while (auto accepted = accept_on(listener_)) {
-    if (newcomers_.size() >= kNewcomers) newcomers_.erase(newcomers_.begin());
+    if (newcomers_.size() >= kStrangers + meeting_.hosts.size()) newcomers_.erase(newcomers_.begin());
     newcomers_.push_back(std::make_unique<Newcomer>(
         Newcomer{Connection(std::move(accepted->socket), accepted->address), Clock::now() + kToIntroduce}));
   }
