@@ -10,8 +10,6 @@
 
 namespace lockstep {
 
-namespace {
-
 Batch read_batch(const ProgramSamples& samples, std::int64_t first, std::int64_t count, const c10::Device& device) {
   std::vector<std::int64_t> numbers(static_cast<std::size_t>(count));
   std::iota(numbers.begin(), numbers.end(), first);
@@ -37,8 +35,6 @@ Batch read_batch(const ProgramSamples& samples, std::int64_t first, std::int64_t
   batch.inputs = std::move(columns);
   return batch;
 }
-
-}  // namespace
 
 MemoryBatches::MemoryBatches(const ProgramSamples& samples, std::int64_t at_once, const c10::Device& device) {
   const std::int64_t size = samples.size();

@@ -4,12 +4,16 @@
 #include <c10/core/Device.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "engine/data/ProgramSamples.h"
 #include "engine/train/BatchSource.h"
 
 namespace lockstep {
+
+/// `count` samples from `first` on. Throws InputError as ProgramSamples::read does.
+Batch read_batch(const ProgramSamples& samples, std::int64_t first, std::int64_t count, const c10::Device& device);
 
 class MemoryBatches : public BatchSource {
  public:
@@ -21,6 +25,8 @@ class MemoryBatches : public BatchSource {
   MemoryBatches() : batches_(1) {}
 
   const std::vector<Batch>& batches() const { return batches_; }
+  /// Samples of the last, which has the fewest.
+  std::int64_t fewest() const { return batches_.back().size; }
   Batch next() override { return batches_.at(next_++); }
 
  private:

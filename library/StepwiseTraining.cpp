@@ -207,6 +207,12 @@ ProgramSamples StepwiseTraining::samples_of(const v1::Batch& batch, std::optiona
   return {std::make_shared<MemoryDataset>(batch, inputs, std::move(shards)), inputs, columns};
 }
 
+// A rank that cannot make a step, or evaluate, must say so before the others wait for it.
+void StepwiseTraining::require_fit(ProgramSamples& samples, bool alone) {
+  if (!fit_) fit_.emplace(*job_, *model_, hyperparameters_, context_);
+  steps_->beside([&] { fit_->require(samples, alone); });
+}
+
 // A collective. What ranks learn from each other of a step. Throws CollectiveError when one cannot take part.
 TrainingStep::Step StepwiseTraining::agree(const MemoryBatches* batches, std::exception_ptr failure) {
   std::int64_t own = 0;
@@ -254,7 +260,9 @@ v1::StepResult StepwiseTraining::step(const v1::Batch& batch) {
     if (batch.inputs.empty() && !batch.targets && !batch.weights) {
       batches.emplace();
     } else {
-      batches.emplace(samples_of(batch), hyperparameters_.micro_batch_size, context_.device.place());
+      ProgramSamples samples = samples_of(batch);
+      batches.emplace(samples, hyperparameters_.micro_batch_size, context_.device.place());
+      require_fit(samples, /*alone=*/batches->fewest() == 1);
     }
   } catch (const Error&) {
     failure = std::current_exception();
@@ -319,6 +327,7 @@ v1::Metrics StepwiseTraining::evaluate(const v1::Batch& batch) {
     if (samples->size() != holdings[static_cast<std::size_t>(rank)].samples) {
       throw InputError("the arrays of the batch do not begin with the number of samples");
     }
+    require_fit(*samples, /*alone=*/false);
   });
   return measure(*samples);
 }

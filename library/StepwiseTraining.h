@@ -15,6 +15,7 @@
 #include "engine/train/Resumable.h"
 #include "engine/train/StepQueue.h"
 #include "engine/train/TrainedModel.h"
+#include "library/BatchFit.h"
 #include "library/CallerRank.h"
 #include "library/ChannelSteps.h"
 #include "library/MemoryBatches.h"
@@ -66,6 +67,7 @@ class StepwiseTraining : public Resumable {
   void make_model(const v1::Options& options);
   void check_fit(const Program& rewritten);
   ProgramSamples samples_of(const v1::Batch& batch, std::optional<Shards> shards = {}) const;
+  void require_fit(ProgramSamples& samples, bool alone);
   TrainingStep::Step agree(const MemoryBatches* batches, std::exception_ptr failure);
   v1::StepResult run(BatchSource& batches, TrainingStep::Step step, std::int64_t own_samples);
   /// Calls `use` with the outputs for these inputs.
@@ -86,6 +88,7 @@ class StepwiseTraining : public Resumable {
   std::optional<LearningRateSchedule> schedule_;
   std::unique_ptr<StepQueue> steps_;
   std::optional<ChannelSteps> channel_;
+  std::optional<BatchFit> fit_;
   std::optional<Evaluator> evaluator_;  ///< of the judged program; so is the next
   std::optional<Executor> predictor_;
   std::int64_t global_step_ = 0;

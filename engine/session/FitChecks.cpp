@@ -32,17 +32,29 @@ void check_channel(ProgramSamples& samples, std::int64_t measured_samples, Execu
   const Batch batch = first_batch(samples, 1, context);
   const std::vector<at::Tensor> outputs = forward(executor, batch.inputs, precision);
   const at::Tensor& output = outputs.at(objective.seen().output);
-  if (objective.loss().class_labels() && output.dim() == batch.targets.dim() + 1) {
-    const std::int64_t classes = output.size(-1);
-    samples.require_classes(classes, "the program has " + std::to_string(classes) + " classes");
-  }
-  if (const auto range = objective.loss().target_range()) {
-    samples.require_targets(range->least, range->most, range->except, range->expected);
-  }
+  require_targets(samples, objective.loss(), classes_of(output, batch.targets, objective.loss()));
   const MeasuredBatch measured = objective.measure(outputs, batch.targets, batch.weights, batch.size);
   if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
   objective.require_measurable(measured, measured_samples);
 }
+
+/// A program's buffers are at the end of this what they were at its beginning.
+class KeptBuffers {
+ public:
+  explicit KeptBuffers(const Program& program) {
+    for (const StateTensor& entry : program.state()) {
+      if (entry.kind == InputKind::kBuffer) buffers_.emplace_back(entry.tensor, entry.tensor.clone());
+    }
+  }
+  KeptBuffers(const KeptBuffers&) = delete;
+  KeptBuffers& operator=(const KeptBuffers&) = delete;
+  ~KeptBuffers() {
+    for (const auto& [buffer, before] : buffers_) buffer.copy_(before);
+  }
+
+ private:
+  std::vector<std::pair<at::Tensor, at::Tensor>> buffers_;
+};
 
 Share smallest_share(const Hyperparameters& hyperparameters, const ProgramSamples& train, int ranks) {
   const TrainingPlan plan(hyperparameters, train.shards(ranks));
@@ -83,6 +95,18 @@ std::vector<Probe> probe_program(const LoadedJob& job) {
     return make_probes(job.program.inference, {first_inputs(*data.samples, 2)}, /*check_sizes=*/true);
   } catch (const InputError& error) {
     throw does_not_fit(data.channel, job.program.program, error);
+  }
+}
+
+std::optional<std::int64_t> classes_of(const at::Tensor& output, const at::Tensor& targets, const Loss& loss) {
+  if (!loss.class_labels() || output.dim() != targets.dim() + 1) return std::nullopt;
+  return output.size(-1);
+}
+
+void require_targets(ProgramSamples& samples, const Loss& loss, std::optional<std::int64_t> classes) {
+  if (classes) samples.require_classes(*classes, "the program has " + std::to_string(*classes) + " classes");
+  if (const auto range = loss.target_range()) {
+    samples.require_targets(range->least, range->most, range->except, range->expected);
   }
 }
 
@@ -129,6 +153,13 @@ void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameter
                    .form = served_form(hyperparameters, job)});
 }
 
+void run_as_trained(const Program& program, const std::vector<at::Tensor>& inputs, Precision precision) {
+  const c10::NoGradGuard no_grad;
+  const KeptBuffers kept(program);
+  Executor executor(program, /*trains=*/true);
+  forward(executor, inputs, precision);
+}
+
 void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
                   const RankContext& context) {
   if (hyperparameters.sync_batch_norm) require_batch_norms(rewritten.graph());
@@ -141,20 +172,13 @@ void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperpar
   // Statistics over all ranks have two numbers where there are two samples.
   const std::int64_t tried = hyperparameters.sync_batch_norm ? std::min<std::int64_t>(share.samples, 2) : share.samples;
   if (samples.size() < tried) return;  // other hosts have as many
-  std::vector<std::pair<at::Tensor, at::Tensor>> buffers;
-  for (const StateTensor& entry : rewritten.state()) {
-    if (entry.kind == InputKind::kBuffer) buffers.emplace_back(entry.tensor, entry.tensor.clone());
-  }
-  const c10::NoGradGuard no_grad;
-  Executor executor(rewritten, /*trains=*/true);
   const Batch batch = first_batch(samples, tried, context);
   try {
-    forward(executor, batch.inputs, hyperparameters.precision);
+    run_as_trained(rewritten, batch.inputs, hyperparameters.precision);
   } catch (const SingleValueError& error) {
     if (!error.over_batch()) throw;
     throw too_small(share, error, larger_shares(hyperparameters, samples, ranks, share));
   }
-  for (const auto& [buffer, before] : buffers) buffer.copy_(before);
 }
 
 void check_directories(const JobConfig& config) {

@@ -1,6 +1,10 @@
 // Whether a job's data, program and hyperparameters go together, found out before anything starts.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/artifacts/Artifact.h"
@@ -20,6 +24,17 @@ std::vector<Probe> probe_program(const LoadedJob& job);
 /// for need. Labels that are too many to look at are checked as they are read from now on.
 void check_channels(LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
                     const RankContext& context);
+
+/// How many classes an output tells apart; nothing where the loss takes no class labels, or not of a score for each.
+std::optional<std::int64_t> classes_of(const at::Tensor& output, const at::Tensor& targets, const Loss& loss);
+
+/// Throws InputError for a target that the loss does not take: a class label that is not below `classes`, or a number
+/// out of its range. Labels that are too many to look at are checked as they are read from now on.
+void require_targets(ProgramSamples& samples, const Loss& loss, std::optional<std::int64_t> classes);
+
+/// Runs the program forward as it will be trained, and leaves its running statistics as they are, also when this
+/// throws: SingleValueError for statistics of one number.
+void run_as_trained(const Program& program, const std::vector<at::Tensor>& inputs, Precision precision);
 
 /// Runs one sample of every channel whose outputs are asked for (`predict`), as check_channels does. Throws InputError
 /// when the program does not take them, or returns what no line of a table is.

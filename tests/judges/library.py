@@ -10,6 +10,7 @@ import subprocess
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from torch import nn
 
 import common
@@ -34,6 +35,11 @@ def mlp():
     return nn.Sequential(nn.Linear(INPUTS, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, OUTPUTS)).double()
 
 
+def export(model, path):
+    example = (torch.zeros(2, INPUTS, dtype=torch.float64),)
+    torch.export.save(torch.export.export(model.train(), example, dynamic_shapes=({0: torch.export.Dim("batch")},)), path)
+
+
 class Place:
     """An install prefix, and in it the programs of tests/library."""
 
@@ -43,8 +49,7 @@ class Place:
         output_of("cmake", "--install", common.BIN.parent, "--prefix", self.prefix, "--component", "library")
         self.tests = self.build(ROOT / "tests" / "library", self.directory / "tests")
         self.model = self.directory / "mlp.pt2"
-        example = (torch.zeros(2, INPUTS, dtype=torch.float64),)
-        torch.export.save(torch.export.export(mlp().train(), example, dynamic_shapes=({0: torch.export.Dim("batch")},)), self.model)
+        export(mlp(), self.model)
         generator = np.random.default_rng(5)
         self.x = generator.normal(size=(SAMPLES, INPUTS))
         self.y = np.tanh(self.x @ generator.normal(size=(INPUTS, OUTPUTS))) + 0.1 * generator.normal(size=(SAMPLES, OUTPUTS))
@@ -110,6 +115,59 @@ def parameters_are_pytorchs(place):
     assert difference(found, expected) < TOLERANCE, difference(found, expected)
 
 
+def the_rest_works_alone_and_on_two_ranks(place):
+    """A channel gives the bits that a job gives, and what is exported computes what PyTorch computes with the same parameters."""
+    channel = place.directory / "channel"
+    channel.mkdir()
+    np.save(channel / "x.npy", place.x)
+    np.save(channel / "y.npy", place.y)
+    for ranks in (1, 2):
+        directory = place.directory / f"features{ranks}"
+        directory.mkdir()
+        export(nn.Sequential(nn.Linear(INPUTS, 8), nn.BatchNorm1d(8), nn.Linear(8, OUTPUTS)).double(), directory / "normalized.pt2")
+        launch = [*MPIRUN, "-np", ranks] if ranks > 1 else []
+        text = output_of(*launch, place.tests / "features_cpp", place.model, directory, channel, "mpi" if ranks > 1 else "alone")
+        steps = int(re.search(r"steps (\d+)", text)[1])
+        assert steps == 3 * -(-SAMPLES // 16), text
+        job = directory / "job"
+        job.mkdir()
+        _, trained = common.train(job, {"train": channel}, ranks=ranks, model=place.model, loss="mse", optimizer="adamw", learning_rate=0.01,
+                                  precision="fp64", weight_decay=0.01, epochs=3, batch_size=16)
+        exported = load_file(directory / "model" / "model.safetensors")
+        assert exported.keys() == trained.keys()
+        for name, tensor in trained.items():
+            assert (exported[name] == tensor).all(), f"{name} is not what a job makes of it"
+        program = torch.export.load(directory / "model" / "model.pt2").module()
+        model = mlp()
+        model.load_state_dict({name: torch.tensor(tensor) for name, tensor in exported.items()})
+        x = torch.tensor(place.x)
+        assert torch.allclose(program(x), model(x), rtol=1e-12, atol=1e-12)
+        printed = float(re.search(r"validation_loss (\S+)", text)[1])
+        loss = nn.functional.mse_loss(model(x), torch.tensor(place.y)).item()
+        assert abs(printed - loss) < 1e-12 * loss, (printed, loss)
+
+
+def errors_are_values(place):
+    suppressions = f"suppressions={ROOT / 'cmake' / 'sanitizers' / 'lsan.supp'}:print_suppressions=0"
+    sanitizers = {"ASAN_OPTIONS": "detect_stack_use_after_return=1:fast_unwind_on_malloc=0", "LSAN_OPTIONS": suppressions}
+    for program, environment in (("errors_c", {}), ("errors_c_asan", sanitizers)):
+        empty = place.directory / program / "empty"
+        empty.mkdir(parents=True)
+        output_of(place.tests / program, place.model, empty, **environment)
+    written = place.directory / "asan.bin"
+    for launch, where in (([], "alone"), *([([*MPIRUN, "-np", 2], "mpi")] if SOAK else [])):
+        output_of(*launch, place.tests / "train_cpp_asan", place.model, place.data, SAMPLES, INPUTS, OUTPUTS, 10, BATCH, written, "both", where,
+                  "precision=fp64", "threads_per_rank=1", **sanitizers)
+
+
+def memory_does_not_grow(place):
+    for mode, ranks in (("plain", 0), ("both", 2)):
+        text, _ = place.train("train_cpp", mode, ranks, steps=10_000)
+        growth = int(re.search(r"growth (-?\d+)", text)[1])
+        print(f"{mode}, {ranks or 'no'} ranks of MPI: {growth} KiB more after step 10,000 than after 2,000")
+        assert growth < 2048, f"{growth} KiB more after step 10,000 than after 2,000"
+
+
 def nothing_but_the_interface_is_shown(place):
     library = place.prefix / "lib" / "liblockstep.so"
     shown = output_of("nm", "-D", "--defined-only", "-C", library)
@@ -124,8 +182,22 @@ def nothing_but_the_interface_is_shown(place):
     assert {line.split()[-1] for line in shown.splitlines() if " lockstep_" in line} == declared, "a function is declared and not there, or there and not declared"
 
 
+def examples_run(place):
+    out = place.build(ROOT / "examples" / "library", place.directory / "examples")
+    for launch in ([out / "pendulum_cpp"], [*MPIRUN, "-np", 2, out / "pendulum_c"], [*MPIRUN, "-np", 2, out / "pendulum_f"]):
+        directory = place.directory / pathlib.Path(launch[-1]).name
+        directory.mkdir()
+        result = subprocess.run([str(word) for word in launch], capture_output=True, text=True, timeout=300, cwd=directory, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        assert result.returncode == 0, result.stdout + result.stderr
+        loss = float(re.search(r"of new pendulums: +(\S+)", result.stdout)[1])
+        assert loss < 1e-3, result.stdout
+        assert (directory / "pendulum" / "model.pt2").exists()
+        print(f"{directory.name}: loss {loss:.1e}")
+
+
 if __name__ == "__main__":
     with common.temporary_directory() as name:
         place = Place(name)
         common.main(*(functools.update_wrapper(functools.partial(check, place), check) for check in (
-            nothing_but_the_interface_is_shown, parameters_are_pytorchs)))
+            nothing_but_the_interface_is_shown, parameters_are_pytorchs, the_rest_works_alone_and_on_two_ranks, errors_are_values,
+            memory_does_not_grow, examples_run)))

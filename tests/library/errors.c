@@ -16,12 +16,19 @@ static void expect(int line, lockstep_status status, lockstep_status expected, c
           part);
   ++failures;
 }
-#define EXPECT(call, status, part) expect(__LINE__, call, status, lockstep_trainer_error(trainer), part)
+/* A text is there when its call has returned. */
+#define EXPECT_TEXT(call, expected, text, part)       \
+  do {                                                \
+    const lockstep_status returned = call;            \
+    expect(__LINE__, returned, expected, text, part); \
+  } while (0)
+#define EXPECT(call, expected, part) EXPECT_TEXT(call, expected, lockstep_trainer_error(trainer), part)
 #define REFUSED(part) refused(__LINE__, options, part)
 
 static void refused(int line, lockstep_options* options, const char* part) {
   lockstep_trainer* trainer = NULL;
-  expect(line, lockstep_trainer_new(options, &trainer), LOCKSTEP_INPUT, lockstep_options_error(options), part);
+  const lockstep_status status = lockstep_trainer_new(options, &trainer);
+  expect(line, status, LOCKSTEP_INPUT, lockstep_options_error(options), part);
   if (trainer) {
     fprintf(stderr, "line %d: there is a trainer\n", line);
     ++failures;
@@ -85,9 +92,8 @@ static void before_there_is_a_trainer(const char* model) {
   lockstep_options_channel(options, "train", "nowhere");
   REFUSED("nowhere");
   options = options_with(model, NULL, NULL);
-  expect(__LINE__, lockstep_options_set(options, NULL, "1"), LOCKSTEP_INPUT, lockstep_options_error(options), "null");
-  expect(__LINE__, lockstep_options_shape(options, 2, NULL, 1), LOCKSTEP_INPUT, lockstep_options_error(options),
-         "null");
+  EXPECT_TEXT(lockstep_options_set(options, NULL, "1"), LOCKSTEP_INPUT, lockstep_options_error(options), "null");
+  EXPECT_TEXT(lockstep_options_shape(options, 2, NULL, 1), LOCKSTEP_INPUT, lockstep_options_error(options), "null");
   lockstep_options_free(options);
   if (lockstep_options_set(NULL, "a", "b") != LOCKSTEP_INPUT || lockstep_trainer_new(NULL, NULL) != LOCKSTEP_INPUT)
     ++failures;

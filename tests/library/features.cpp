@@ -1,6 +1,6 @@
 // What a trainer does besides steps over batches. Arguments: MODEL DIRECTORY CHANNEL alone|mpi. MODEL takes 5 numbers
-// and returns 3; CHANNEL is of such samples. Leaves in DIRECTORY the artifacts of three epochs over CHANNEL, for
-// comparison with a job's.
+// and returns 3, and so does DIRECTORY/normalized.pt2, by a batch norm; CHANNEL is of such samples. Leaves in DIRECTORY
+// the artifacts of three epochs over CHANNEL, for comparison with a job's.
 #include <lockstep/Trainer.h>
 #include <mpi.h>
 
@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -165,24 +166,75 @@ void a_loss_may_throw(lockstep::Options options) {
   require(trainer.evaluate(inputs).size() == 1, "only the loss is measured");
 }
 
+// The last rank cannot do what all are to do.
+template <typename Work>
+void require_refused_by_all(const lockstep::Trainer& trainer, const std::string& what, const Work& work) {
+  const std::vector<double> before = state(trainer);
+  const std::int64_t steps = trainer.steps();
+  try {
+    work();
+    require(false, what + " was taken");
+  } catch (const lockstep::Error& error) {
+    require(error.kind() == lockstep::ErrorKind::kInput && error.on_all_ranks(), what + ": " + error.what());
+  }
+  require(state(trainer) == before && trainer.steps() == steps, what + " has changed something");
+}
+
+bool is_last(const lockstep::Trainer& trainer) { return trainer.rank() == trainer.ranks() - 1; }
+
 // Arrays that do not fit on one rank are an error on all, and training goes on.
 void a_bad_batch_is_an_error_on_all_ranks(const lockstep::Options& options) {
   lockstep::Trainer trainer(options);
-  const std::vector<double> before = state(trainer);
   const Data data(4);
-  lockstep::Batch batch = data.batch();
-  if (trainer.rank() == trainer.ranks() - 1) batch.inputs[0].sizes = {kSamples, 4};
-  try {
-    trainer.step(batch);
-    require(false, "a bad batch was trained on");
-  } catch (const lockstep::Error& error) {
-    require(error.kind() == lockstep::ErrorKind::kInput && error.on_all_ranks(), error.what());
+  lockstep::Batch inputs = data.batch();
+  lockstep::Batch targets = data.batch();
+  lockstep::Batch none = data.batch();
+  if (is_last(trainer)) {
+    inputs.inputs[0].sizes = {kSamples, 4};
+    targets.targets->sizes = {kSamples, 2};
+    none.targets.reset();
   }
-  require(state(trainer) == before, "a bad batch has changed something");
-  train(trainer, 0, 1);
+  for (const auto& [what, batch] : {std::pair("an input of other sizes", &inputs),
+                                    std::pair("a target of other sizes", &targets), std::pair("no target", &none)}) {
+    require_refused_by_all(trainer, what, [&, bad = batch] { trainer.step(*bad); });
+    require_refused_by_all(trainer, what, [&, bad = batch] { trainer.evaluate(*bad); });
+    train(trainer, 0, 1);
+  }
   // A rank without samples takes part.
   require(trainer.step(trainer.rank() == 0 ? data.batch() : lockstep::Batch()).batch_size == kSamples,
           "rank 0's samples");
+}
+
+void a_label_that_is_no_class_is_an_error_on_all_ranks(lockstep::Options options) {
+  for (const auto& [name, value] : {std::pair("model", "mlp"), std::pair("loss", "cross_entropy")}) {
+    options.hyperparameters[name] = value;
+  }
+  options.input_shape = {5};
+  options.classes = 3;
+  lockstep::Trainer trainer(options);
+  const Data data(6);
+  std::vector<std::int64_t> labels(kSamples, 2);
+  const lockstep::Batch batch = {data.batch().inputs, lockstep::view(labels.data(), {kSamples}), {}};
+  for (int i = 0; i < 2; ++i) {
+    trainer.step(batch);
+    if (is_last(trainer)) labels[1] = 3;
+    require_refused_by_all(trainer, "label 3 of 3 classes", [&] { trainer.step(batch); });
+    labels[1] = 2;
+  }
+}
+
+// Which has no variance. The program has a batch norm.
+void a_sample_by_itself_is_an_error_on_all_ranks(lockstep::Options options, const std::string& model) {
+  options.hyperparameters["model"] = model;
+  lockstep::Trainer trainer(options);
+  const Data data(7);
+  lockstep::Batch one = data.batch();
+  if (is_last(trainer)) one.inputs[0].sizes[0] = one.targets->sizes[0] = 1;
+  for (int i = 0; i < 2; ++i) {
+    require_refused_by_all(trainer, "one sample", [&] { trainer.step(one); });
+    trainer.step(data.batch());
+  }
+  trainer.evaluate(one);
 }
 
 void a_number_that_is_none_changes_nothing(const lockstep::Options& options) {
@@ -233,6 +285,8 @@ int main(int, char** arguments) {
     a_rate_can_be_set(options);
     a_loss_may_throw(options);
     a_bad_batch_is_an_error_on_all_ranks(options);
+    a_label_that_is_no_class_is_an_error_on_all_ranks(options);
+    a_sample_by_itself_is_an_error_on_all_ranks(options, directory + "/normalized.pt2");
     a_number_that_is_none_changes_nothing(options);
     a_channel_is_trained_on(options, arguments[3], directory);
   } catch (const std::exception& error) {
