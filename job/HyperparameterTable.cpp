@@ -318,7 +318,8 @@ std::vector<HyperparameterRow> evaluation_rows() {
           .unless([](const H& h) { return h.predict.empty() ? without_artifacts(h) : ""; }),
       texts("predict", &H::predict,
             "Channels, which need no targets: at the end the outputs of the state in the artifacts for each of their "
-            "samples are written to predictions_CHANNEL.csv in the output directory.")
+            "samples are written to predictions_CHANNEL.csv in the output directory, or as CHANNEL:parquet to "
+            "predictions_CHANNEL.parquet.")
           .unless(only_with_files)
           .changeable()};
 }

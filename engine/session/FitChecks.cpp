@@ -12,6 +12,7 @@
 #include "common/File.h"
 #include "common/Text.h"
 #include "engine/artifacts/ModelDirectory.h"
+#include "engine/data/columnar/ParquetOutput.h"
 #include "engine/objective/MeasuredBatch.h"
 #include "engine/program/BatchStatistics.h"
 #include "engine/program/EvalForm.h"
@@ -127,15 +128,19 @@ void check_channels(LoadedJob& job, const Program& rewritten, const Hyperparamet
   }
 }
 
-void check_predictions(const LoadedJob& job, const Program& rewritten, Precision precision,
+void check_predictions(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
                        const RankContext& context) {
   constexpr std::int64_t kMostNumbers = 16384;
+  const bool parquet = std::ranges::any_of(
+      hyperparameters.predict, [](const std::string& text) { return predict_request(text).format == "parquet"; });
+  if (parquet && context.leads()) parquet_output();
   Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
   for (const auto& [channel, predicted] : job.data.predicted) {
     try {
-      const at::Tensor output = forward(executor, first_batch(predicted.samples, 1, context).inputs, precision)
-                                    .at(job.objective.seen().output);
-      const std::int64_t numbers = output.numel() + predicted.samples.target().numbers();
+      const at::Tensor output =
+          forward(executor, first_batch(predicted.samples, 1, context).inputs, hyperparameters.precision)
+              .at(job.objective.seen().output);
+      const std::int64_t numbers = output.numel() + predicted.target_numbers();
       if (output.dim() > 0 && output.size(0) == 1 && numbers <= kMostNumbers) continue;
       throw InputError("predict writes outputs [batch, …] in a line for each sample, of at most " +
                        with_commas(kMostNumbers) + " numbers with its target; the program returned " +

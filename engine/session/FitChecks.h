@@ -38,7 +38,8 @@ void run_as_trained(const Program& program, const std::vector<at::Tensor>& input
 
 /// Runs one sample of every channel whose outputs are asked for (`predict`), as check_channels does. Throws InputError
 /// when the program does not take them, or returns what no line of a table is.
-void check_predictions(const LoadedJob& job, const Program& rewritten, Precision precision, const RankContext& context);
+void check_predictions(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                       const RankContext& context);
 
 /// Throws InputError when one of the job's artifact formats cannot hold the program.
 void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameters, const std::vector<Probe>& probes);

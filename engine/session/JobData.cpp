@@ -131,6 +131,17 @@ ChannelOpening for_predictions(ChannelOpening opening, const SampleSpec& train, 
 
 }  // namespace
 
+PredictRequest predict_request(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return {.channel = text, .format = "csv"};
+  const std::string format = text.substr(colon + 1);
+  if (format != "csv" && format != "parquet") {
+    throw InputError("hyperparameter predict: expected CHANNEL, CHANNEL:csv or CHANNEL:parquet; found " +
+                     in_quotes(text));
+  }
+  return {.channel = text.substr(0, colon), .format = format};
+}
+
 JobData choose_channels(const JobConfig& config) {
   const auto has = [&](const std::string& name) { return config.channels.contains(name); };
   JobData data;
@@ -148,7 +159,8 @@ JobData choose_channels(const JobConfig& config) {
   if (config.hyperparameters.mixture.empty() && !has(data.train)) {
     throw InputError("no data to train on: a channel named train (or training) is needed; " + channel_names(config));
   }
-  const std::vector<std::string>& predict = config.hyperparameters.predict;
+  std::vector<std::string> predict;
+  for (const std::string& text : config.hyperparameters.predict) predict.push_back(predict_request(text).channel);
   for (const std::string& channel : predict) {
     if (std::ranges::count(predict, channel) > 1) {
       throw InputError("hyperparameter predict: expected each channel once; found " + in_quotes(channel) + " again");
@@ -200,7 +212,8 @@ Channels open_channels(const JobConfig& config, const JobData& chosen, const For
   for (const std::string& channel : {chosen.evaluation, chosen.test}) {
     if (!channel.empty()) channels[channel] = open(channel);
   }
-  for (const std::string& channel : options.predict) {
+  for (const std::string& text : options.predict) {
+    const std::string channel = predict_request(text).channel;
     if (channels.contains(channel) || !config.channels.contains(channel)) continue;  // what is held back comes later
     const ChannelOpening opening = opening_of(config, channel, formats, how, context.hosts);
     channels[channel] = share_channel(for_predictions(opening, *how.like, options), context);

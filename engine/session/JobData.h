@@ -17,10 +17,22 @@
 
 namespace lockstep {
 
+/// What the hyperparameter `predict` says of a channel.
+struct PredictRequest {
+  std::string channel;
+  std::string format;  ///< "csv" or "parquet": the file's ending
+};
+
+/// CHANNEL, which is CSV, CHANNEL:csv or CHANNEL:parquet. Throws InputError for another format.
+PredictRequest predict_request(const std::string& text);
+
 /// A channel for whose samples outputs are asked for.
 struct Predicted {
   ProgramSamples samples;
-  bool has_targets = true;  ///< else those of `samples` are made up
+  bool has_targets = true;  ///< else those of `samples`, if there are any, are made up
+
+  /// Of a sample's target; 0: it has none.
+  std::int64_t target_numbers() const { return has_targets && samples.has_targets() ? samples.target().numbers() : 0; }
 };
 
 /// What each channel is for, and its samples as the job's program takes them.

@@ -116,7 +116,10 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
     for (const std::string& name : {data.train, data.evaluation, data.test}) {
       if (!name.empty()) add_samples(data, name, channels.at(name), *program, columns);
     }
-    for (const std::string& name : options.predict) add_predicted(data, name, channels.at(name), *program, columns);
+    for (const std::string& text : options.predict) {
+      const std::string name = predict_request(text).channel;
+      add_predicted(data, name, channels.at(name), *program, columns);
+    }
     check_variation(data, options);
     weights = load_initial_weights(options, *program);
     freeze_parameters(*program, options.freeze);

@@ -4,11 +4,10 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,6 +16,8 @@
 #include "engine/collectives/Agreement.h"
 #include "engine/data/BatchPlan.h"
 #include "engine/data/Loader.h"
+#include "engine/data/columnar/ParquetOutput.h"
+#include "engine/data/table/CsvOutput.h"
 #include "engine/device/DeviceArray.h"
 #include "engine/program/Executor.h"
 #include "engine/program/Passes.h"
@@ -36,62 +37,64 @@ struct LineForm {
   std::int64_t targets = 0;
   std::int64_t outputs = 0;
   std::int64_t classes = 0;  ///< 0: outputs are no scores of classes
+  bool labels = false;       ///< targets are class labels
   bool doubles = false;      ///< outputs are float64
 
   std::int64_t numbers() const { return targets + outputs; }
 };
 
-void append_header(std::string& text, const std::string& name, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) text += "," + name + (count == 1 ? "" : "_" + std::to_string(i));
+// `count` columns: NAME, or NAME_0 and so on.
+void append_columns(std::vector<OutputColumn>& columns, const std::string& name, std::int64_t count, ElementType type) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    columns.push_back({.name = count == 1 ? name : name + "_" + std::to_string(i), .type = type});
+  }
 }
 
-// The shortest text that is read back as this number.
-template <typename Number>
-void append(std::string& text, Number number) {
-  std::array<char, 32> digits;
-  text += ',';
-  text.append(digits.data(), std::to_chars(digits.begin(), digits.end(), number).ptr);
+std::vector<OutputColumn> columns_of(const LineForm& form) {
+  std::vector<OutputColumn> columns = {{.name = "sample", .type = ElementType::kInt64}};
+  append_columns(columns, "target", form.targets, form.labels ? ElementType::kInt64 : ElementType::kDouble);
+  append_columns(columns, "output", form.outputs, form.doubles ? ElementType::kDouble : ElementType::kFloat);
+  if (form.classes > 0) append_columns(columns, "predicted", form.outputs / form.classes, ElementType::kInt64);
+  return columns;
+}
+
+MakeTableOutput table_output(const std::string& format) {
+  if (format == "parquet") return parquet_output();
+  return [](const std::filesystem::path& path, const std::vector<OutputColumn>& columns) {
+    return std::make_unique<CsvOutput>(path, columns);
+  };
 }
 
 /// The file, on rank 0.
 class PredictionFile {
  public:
-  PredictionFile(const std::filesystem::path& directory, const std::string& name, const LineForm& form)
-      : form_(form), staging_(directory), file_(staging_.path() / name) {
-    std::string header = "sample";
-    append_header(header, "target", form.targets);
-    append_header(header, "output", form.outputs);
-    if (form.classes > 0) append_header(header, "predicted", form.outputs / form.classes);
-    file_.write(header + "\n");
-  }
+  PredictionFile(const std::filesystem::path& directory, const std::string& name, const LineForm& form,
+                 const std::string& format)
+      : form_(form), staging_(directory), table_(table_output(format)(staging_.path() / name, columns_of(form))) {}
 
   /// The numbers of a line: targets, then outputs.
   void write_line(const double* numbers) {
-    line_ = std::to_string(sample_++);
-    for (std::int64_t i = 0; i < form_.numbers(); ++i) {
-      if (form_.doubles || i < form_.targets) {
-        append(line_, numbers[i]);
-      } else {
-        append(line_, static_cast<float>(numbers[i]));
-      }
-    }
+    line_.assign(1, static_cast<double>(sample_++));
+    line_.insert(line_.end(), numbers, numbers + form_.numbers());
     const double* outputs = numbers + form_.targets;
     for (std::int64_t first = 0; form_.classes > 0 && first < form_.outputs; first += form_.classes) {
-      append(line_, std::max_element(outputs + first, outputs + first + form_.classes) - (outputs + first));
+      const double* largest = std::max_element(outputs + first, outputs + first + form_.classes);
+      line_.push_back(static_cast<double>(largest - (outputs + first)));
     }
-    file_.write(line_ += '\n');
+    table_->write(line_);
   }
   void publish() {
-    file_.close();
+    table_->close();
+    table_.reset();
     staging_.publish();
   }
 
  private:
   LineForm form_;
   StagingDirectory staging_;
-  OutputFile file_;
+  std::unique_ptr<TableOutput> table_;
   std::int64_t sample_ = 0;
-  std::string line_;
+  std::vector<double> line_;
 };
 
 /// Runs the program over a channel, on all ranks.
@@ -108,9 +111,10 @@ class ChannelPredictions {
         context_(context) {
     const at::Tensor output =
         forward(executor, first_batch(channel.samples, 1, context).inputs, options.precision).at(output_);
-    form_ = {.targets = channel.has_targets ? channel.samples.target().numbers() : 0,
+    form_ = {.targets = channel.target_numbers(),
              .outputs = output.numel(),
              .classes = objective.loss().class_labels() && output.dim() > 1 ? output.size(-1) : 0,
+             .labels = channel.samples.class_labels(),
              .doubles = output.scalar_type() == at::kDouble};
   }
 
@@ -225,13 +229,14 @@ std::vector<std::filesystem::path> write_predictions(const JobConfig& config, co
   const Program rewritten = apply_passes(program, options.passes).on(context.device.place());
   Executor executor(rewritten);
   if (context.leads()) remove_abandoned_staging(config.output_data_dir);
-  for (const std::string& channel : options.predict) {
+  for (const std::string& text : options.predict) {
+    const auto [channel, format] = predict_request(text);
     ChannelPredictions predictions(job.data.predicted.at(channel), rewritten.graph(), executor, options, job.objective,
                                    context);
-    const std::string name = "predictions_" + channel + ".csv";
+    const std::string name = "predictions_" + channel + "." + format;
     std::optional<PredictionFile> file;
-    require_all_ok(context.host, [&] {
-      if (context.leads()) file.emplace(config.output_data_dir, name, predictions.form());
+    require_all_ok(context.host, [&, format = format] {
+      if (context.leads()) file.emplace(config.output_data_dir, name, predictions.form(), format);
     });
     if (!predictions.write(file ? &*file : nullptr, stop)) {
       events.note({.text = name + " is not written: stopped on request", .warning = true});

@@ -84,7 +84,7 @@ void TrainingSession::make_trainer() {
   const Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
   BucketPlan buckets = make_bucket_plan(options(), rewritten);
   check_channels(*job_, rewritten, options(), context_);
-  check_predictions(*job_, rewritten, options().precision, context_);
+  check_predictions(*job_, rewritten, options(), context_);
   check_artifacts(*job_, options(), probes);
   check_shares(*job_, rewritten, options(), context_);
   if (context_.leads()) check_directories(config_);

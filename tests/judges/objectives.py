@@ -1,10 +1,13 @@
 """Losses against PyTorch, metrics against scikit-learn, and predictions against the program, on 1, 2 and 3 ranks."""
 
 import csv
+import os
 import pathlib
+import subprocess
 import warnings
 
 import numpy as np
+import pandas as pd
 import sklearn.metrics as sk
 import torch
 from sklearn.preprocessing import label_binarize
@@ -341,8 +344,8 @@ def predictions_are_what_the_program_says():
     names = ["a", "b", "c", "kind"]
     table = lambda count: [[*map(repr, generator.normal(size=3).tolist()), "xyz"[generator.integers(3)]] for _ in range(count)]
     tables = {"train": table(50), "validation": table(31), "news": [row[:3] for row in table(7)]}
-    first = None
-    for ranks in (1, 3):
+    first, frames = None, {}
+    for ranks, form in ((1, "csv"), (3, "csv"), (3, "parquet")):
         with common.temporary_directory() as directory:
             directory = pathlib.Path(directory)
             for name, rows in tables.items():
@@ -350,11 +353,17 @@ def predictions_are_what_the_program_says():
                 with open(directory / name / "data.csv", "w", newline="") as file:
                     csv.writer(file).writerows([names[:len(rows[0])], *rows])
             output, _ = common.train(directory, {name: directory / name for name in tables}, ranks, model="mlp", model_hidden="5", epochs=2,
-                                     precision="fp64", columns="target=kind", predict="news,validation", eval_batch_size=4, model_dropout=0)
+                                     precision="fp64", columns="target=kind", predict=f"news:{form},validation{':parquet' if form == 'parquet' else ''}", eval_batch_size=4, model_dropout=0)
             module = torch.export.load(directory / "model" / "model.pt2").module()
-            found = {name: lines(directory / "output" / "data" / f"predictions_{name}.csv") for name in ("news", "validation")}
-            assert {path.name for path in (directory / "output" / "data").iterdir()} == {"metrics.jsonl", "predictions_news.csv", "predictions_validation.csv", "report.html", "tensorboard"}
-            assert "predictions_news.csv" in output, output
+            files = {name: directory / "output" / "data" / f"predictions_{name}.{form}" for name in ("news", "validation")}
+            assert {path.name for path in (directory / "output" / "data").iterdir()} == {"metrics.jsonl", *(path.name for path in files.values()), "report.html", "tensorboard"}
+            assert files["news"].name in output, output
+            if form == "parquet":
+                for name, path in files.items():
+                    pd.testing.assert_frame_equal(pd.read_parquet(path), frames[name], check_exact=True)
+                continue
+            frames = {name: pd.read_csv(path, float_precision="round_trip") for name, path in files.items()}
+            found = {name: lines(path) for name, path in files.items()}
         for name, rows in found.items():
             inputs = torch.tensor([[float(cell) for cell in row[:3]] for row in tables[name]], dtype=torch.float64)
             with torch.no_grad():
@@ -377,12 +386,51 @@ def numbers_have_their_targets_beside_them():
         directory = pathlib.Path(directory)
         models.export(Given(), directory / "model.pt2", torch.tensor(scores[:2]))
         channel(directory / "train", x=scores, targets=targets)
-        common.train(directory, {"train": directory / "train"}, 2, model=directory / "model.pt2", loss="mae", max_steps=1, learning_rate=1e-300,
-                     momentum=0, export="none", predict="train")
+        for form in ("csv", "parquet"):
+            common.train(directory, {"train": directory / "train"}, 2, model=directory / "model.pt2", loss="mae", max_steps=1, learning_rate=1e-300,
+                         momentum=0, export="none", predict=f"train:{form}")
         rows = lines(directory / "output" / "data" / "predictions_train.csv")
+        frame = pd.read_parquet(directory / "output" / "data" / "predictions_train.parquet")
     assert list(rows[0]) == ["sample", "target_0", "target_1", "output_0", "output_1"], rows[0]
     read = lambda name: np.array([[np.float32(row[f"{name}_{i}"]) for i in range(2)] for row in rows])
     assert (read("target") == targets).all() and (read("output") == scores).all()
+    assert [str(kind) for kind in frame.dtypes] == ["int64", *["float64"] * 2, *["float32"] * 2], frame.dtypes
+    assert (frame.to_numpy()[:, 1:] == np.concatenate((targets, scores), 1)).all() and list(frame) == list(rows[0])
+
+
+def predictions_are_whole_or_not_there():
+    """Of a job that is killed between changes of the disk while it writes them, and of the next."""
+    generator = np.random.default_rng(9)
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(Given(), directory / "model.pt2", torch.zeros(2, 3))
+        channel(directory / "train", x=generator.normal(size=(40, 3)), targets=np.arange(40) % 3)
+        folder = directory / "output" / "data"
+        command = [common.BIN / "lockstep", "train", "--channel", f"train={directory / 'train'}", "--model", directory / "model.pt2", "--model_dir", directory / "model",
+                   "--output_dir", directory / "output", "--threads_per_rank", "1", "--epochs", "1", "--export", "none", "--predict", "train:parquet"]
+
+        def run(**kill):
+            passed = directory / "passed"
+            passed.unlink(missing_ok=True)
+            result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120,
+                                    env={**os.environ, "LOCKSTEP_PASSED_POINTS": str(passed), **kill})
+            lines = [line.split() for line in passed.read_text().splitlines()]
+            writer = next((process for name, process in reversed(lines) if name == "staging.make"), None)
+            names = [name for name, process in lines if process == writer]
+            return result.returncode, {path.name: path.read_bytes() for path in folder.glob("predictions*")}, names
+
+        code, whole, names = run()
+        assert code == 0 and list(whole) == ["predictions_train.parquet"], whole.keys()
+        begin = len(names) - 1 - names[::-1].index("staging.make")
+        points = names[begin:begin + names[begin:].index("staging.published") + 1]
+        assert "file.write" in points and "file.complete" in points, names  # of Arrow's module, which counts by itself
+        for point in ("staging.made", "staging.sync", "staging.rename", "staging.renamed"):
+            (folder / "predictions_train.parquet").unlink(missing_ok=True)
+            hit = names[:begin + points.index(point) + 1].count(point)
+            code, found, _ = run(LOCKSTEP_KILL_AT=f"{point}:{hit}")
+            assert code != 0 and found == (whole if point == "staging.renamed" else {}), (point, hit, code, found.keys())
+        code, found, _ = run()
+        assert code == 0 and found == whole and not list(folder.glob(".partial-*")), list(folder.iterdir())
 
 
 def what_cannot_be_is_refused_at_the_start():
@@ -396,6 +444,8 @@ def what_cannot_be_is_refused_at_the_start():
                 ("train", ["--predict", "new"], ["hyperparameter predict: no channel is named \"new\"; there is train"]),
                 ("train", ["--metrics", "f1"], ["metrics=f1 needs two classes", "_macro"]),
                 ("train", ["--monitor", "confusion_matrix:max"], ["monitor=confusion_matrix is no number but a table"]),
+                ("train", ["--predict", "train:xlsx"], ["hyperparameter predict: expected CHANNEL, CHANNEL:csv or CHANNEL:parquet; found \"train:xlsx\""]),
+                ("train", ["--predict", "train,train:parquet"], ["expected each channel once; found \"train\" again"]),
                 ("train", ["--positive_weights", "2"], ["positive_weights does nothing in this job", "loss=cross_entropy does not use it"]),
                 ("train", ["--loss", "gaussian_nll"], ["gaussian_nll takes outputs [batch, …, 2]", "[1, 3]"]),
                 ("answers", ["--loss", "binary_cross_entropy"], ["the target of sample 0 is 2", "takes targets from 0 (no) to 1 (yes)"]),
@@ -410,4 +460,4 @@ def what_cannot_be_is_refused_at_the_start():
 if __name__ == "__main__":
     common.main(every_loss_is_pytorchs, metrics_of_classes_are_scikit_learns, metrics_of_answers_are_scikit_learns, metrics_of_masks_are_scikit_learns,
                 metrics_of_numbers_are_scikit_learns, random_jobs_are_scikit_learns, where_nothing_counts_nothing_is_measured,
-                predictions_are_what_the_program_says, numbers_have_their_targets_beside_them, what_cannot_be_is_refused_at_the_start)
+                predictions_are_what_the_program_says, numbers_have_their_targets_beside_them, predictions_are_whole_or_not_there, what_cannot_be_is_refused_at_the_start)

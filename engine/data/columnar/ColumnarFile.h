@@ -57,10 +57,9 @@ enum class ColumnarKind { kParquet, kArrow };
 
 using ColumnReadings = std::map<std::string, ColumnReading>;  ///< by column
 
-/// Loads lockstep-arrow.so, the one piece that links Apache Arrow, which stands beside the program or library that
-/// holds the engine: only those wait for it who have such files. Keeps `file`. Throws InputError, naming the column,
-/// for a type that is neither a number, a text nor an array of numbers, and for a file that is not intact or wants more
-/// than 512 MiB of memory at once.
+/// Loads lockstep-arrow.so (arrow_function). Keeps `file`. Throws InputError, naming the column, for a type that is
+/// neither a number, a text nor an array of numbers, and for a file that is not intact or wants more than 512 MiB of
+/// memory at once.
 std::unique_ptr<ColumnarFile> open_columnar_file(RandomAccessFile file, ColumnarKind kind,
                                                  const ColumnReadings& readings = {});
 
