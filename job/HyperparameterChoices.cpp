@@ -38,7 +38,8 @@ const std::vector<std::pair<Quantize, std::string>>& choices() {
 template <>
 const std::vector<std::pair<ServePreprocessing, std::string>>& choices() {
   static const std::vector<std::pair<ServePreprocessing, std::string>> all = {{ServePreprocessing::kNone, "none"},
-                                                                              {ServePreprocessing::kPixels, "pixels"}};
+                                                                              {ServePreprocessing::kPixels, "pixels"},
+                                                                              {ServePreprocessing::kImages, "images"}};
   return all;
 }
 template <>

@@ -311,7 +311,7 @@ std::vector<HyperparameterRow> evaluation_rows() {
           .changeable(),
       choice("serve_preprocessing", &H::serve_preprocessing,
              "pixels: saved_model and onnx take images as bytes [batch, height, width, channels], normalize them as in "
-             "training, and return probabilities.")
+             "training, and return probabilities. images: saved_model also decodes and resizes them.")
           .unless(without_served)
           .changeable(),
       choice("artifact_state", &H::artifact_state, "Whether artifacts hold the best or the last state.")

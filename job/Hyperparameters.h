@@ -20,7 +20,7 @@ enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Export { kPt2, kSafetensors, kSavedModel, kOnnx, kTorchscript };
 enum class Layout { kTfserving, kPytorch, kTriton };
 enum class Quantize { kNone, kInt8Weights };
-enum class ServePreprocessing { kNone, kPixels };
+enum class ServePreprocessing { kNone, kPixels, kImages };
 enum class Data { kFiles, kSynthetic };
 enum class ArtifactState { kBest, kLast };
 enum class ImageCrop { kCenter, kRandom, kStretch };

@@ -42,8 +42,11 @@ using ArtifactMetadata = std::map<std::string, std::string>;
 struct ArtifactOptions {
   std::string entry{};  ///< in the directory: `bert/1/model.onnx`; "": as the format usually calls it
   ArtifactMetadata metadata{};
-  std::vector<std::string> labels{};  ///< what classes are called, in their order; empty: nobody knows
-  bool int8_weights = false;          ///< SavedModel, ONNX: the program is one that with_rounded_weights made
+  std::vector<std::string> labels{};    ///< what classes are called, in their order; empty: nobody knows
+  bool int8_weights = false;            ///< SavedModel, ONNX: the program is one that with_rounded_weights made
+  std::optional<std::size_t> scores{};  ///< SavedModel: softmax makes probabilities of this output
+  bool pixels = false;                  ///< SavedModel: the program is one that served_program made for pixels
+  std::optional<ImageCrop> decoded{};   ///< SavedModel, with `pixels`: also takes encoded images, and cuts them so
   bool named_outputs = true;  ///< TorchScript: outputs that have names are a dictionary; Triton takes tuples alone
 };
 

@@ -58,6 +58,7 @@ ordered_json served_json(const std::optional<ModelCard::Served>& served) {
   if (!served) return nullptr;
   return {{"artifacts", served->artifacts},
           {"int8_weights", served->int8_weights},
+          {"decodes_images", served->decodes_images},
           {"inputs", tensors_json(served->inputs)},
           {"outputs", tensors_json(served->outputs)}};
 }
@@ -79,6 +80,7 @@ std::optional<ModelCard::Served> read_served(const json& document, const std::st
   if (found == document.end() || found->is_null()) return std::nullopt;
   return ModelCard::Served{.artifacts = text_list(found->at("artifacts"), origin),
                            .int8_weights = found->at("int8_weights").get<bool>(),
+                           .decodes_images = found->value("decodes_images", false),
                            .inputs = read_tensors(found->at("inputs")),
                            .outputs = read_tensors(found->at("outputs"))};
 }
@@ -135,12 +137,15 @@ std::string listed(const ordered_json& members, const std::string& indent, const
 }
 
 std::string markdown(const ModelCard& card) {
-  std::string text = "# " + card.program + "\n\nWritten by Lockstep " + kLockstepVersion + ": " + with_commas(card.parameters) +
-                     " parameters, digest " + card.digest + ".\n" + table("Inputs", card.inputs) +
-                     table("Outputs", card.outputs);
+  std::string text = "# " + card.program + "\n\nWritten by Lockstep " + kLockstepVersion + ": " +
+                     with_commas(card.parameters) + " parameters, digest " + card.digest + ".\n" +
+                     table("Inputs", card.inputs) + table("Outputs", card.outputs);
   if (card.served) {
     text += table("Inputs of " + join(card.served->artifacts, ", "), card.served->inputs) +
             table("Outputs of " + join(card.served->artifacts, ", "), card.served->outputs);
+    if (card.served->decodes_images) {
+      text += "\nThe signature `serving_default` takes `image_bytes`, encoded images; `pixels` takes what is above.\n";
+    }
     if (card.served->int8_weights) text += "\nTheir weights of products and convolutions have 8 bits.\n";
   }
   if (card.job.is_object()) text += "\n## Job\n\n" + listed(card.job, "", json::object());

@@ -18,7 +18,8 @@ namespace lockstep {
 ///   {"format": "lockstep model card", "version": 1, "written_by": "lockstep 0.2.0",
 ///    "program": {"name": "in", "digest": "…", "parameters": 1234},
 ///    "inputs": [{"name": "x", "type": "float32", "sizes": ["batch", 3, 32, 32]}, …], "outputs": […],
-///    "served": {"artifacts": ["1"], "int8_weights": true, "inputs": […], "outputs": […]},
+///    "served": {"artifacts": ["1"], "int8_weights": true, "decodes_images": false, "inputs": […],
+///               "outputs": […]},
 ///    "job": {…}, "artifacts": ["model.pt2", "saved_model"],
 ///    "files": {"model.pt2": {"bytes": 1234, "crc32c": "8 hexadecimal digits"}, …}, "crc32c": "of all that"}
 struct ModelCard {
@@ -35,6 +36,7 @@ struct ModelCard {
   struct Served {
     std::vector<std::string> artifacts{};
     bool int8_weights = false;
+    bool decodes_images = false;  ///< the default signature takes encoded images; `inputs` are what they become
     std::vector<Tensor> inputs{};
     std::vector<Tensor> outputs{};
   };

@@ -96,6 +96,10 @@ ArtifactOptions options_of(Export format, const ModelLayout& layout, const Besid
                           .labels = beside.labels,
                           .int8_weights = beside.form.int8_weights && ServedForm::served_in(format),
                           .named_outputs = layout.named_outputs()};
+  const ServedForm& form = beside.form;
+  options.pixels = form.pixels && ServedForm::served_in(format);
+  if (form.classifies && !form.pixels) options.scores = form.scores;
+  options.decoded = form.decoded;
   if (!digest.empty()) options.metadata["program_digest"] = digest;
   if (!beside.labels.empty()) options.metadata["labels"] = nlohmann::json(beside.labels).dump();
   return options;
@@ -138,6 +142,7 @@ void write_artifact(const Artifact& artifact, const Forms::Form& form, const fs:
 void check_artifacts(const Program& inference_program, const std::vector<Export>& formats,
                      const std::vector<Probe>& probes, const BesideArtifacts& beside) {
   const ModelLayout layout = layout_of(inference_program, formats, beside);
+  require_decoding(beside.form, formats, beside.layout);
   const Forms forms(inference_program, formats, probes, beside.form);
   for (const Export format : formats) {
     make_artifact(format, options_of(format, layout, beside, ""))
@@ -156,8 +161,10 @@ std::vector<fs::path> write_artifacts(const Program& inference_program, const st
   ModelCard card = ModelCard::of(inference_program);
   if (forms.served) {
     const ModelCard served = ModelCard::of(forms.served->program);
-    card.served =
-        ModelCard::Served{.int8_weights = beside.form.int8_weights, .inputs = served.inputs, .outputs = served.outputs};
+    card.served = ModelCard::Served{.int8_weights = beside.form.int8_weights,
+                                    .decodes_images = beside.form.decoded.has_value(),
+                                    .inputs = served.inputs,
+                                    .outputs = served.outputs};
   }
   for (const Export format : formats) {
     const auto artifact = make_artifact(format, options_of(format, layout, beside, card.digest));

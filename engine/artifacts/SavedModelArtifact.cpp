@@ -35,12 +35,39 @@ struct Served {
   }
 };
 
+// What classes are called: by their numbers where the data has fewer names than the program has scores.
+std::vector<std::string> names_of(std::int64_t classes, std::vector<std::string> labels) {
+  while (std::ssize(labels) < classes) labels.push_back(std::to_string(labels.size()));
+  return labels;
+}
+
+std::optional<TensorflowClasses> classes_of(const WrittenFunction& written, const ArtifactOptions& options) {
+  TensorflowClasses classes;
+  const auto name = [&](std::size_t output) {
+    const TensorflowTensor& scores = written.function.outputs.at(written.output_places.at(output));
+    if (!options.labels.empty() && scores.sizes.size() == 2) classes.labels = names_of(scores.sizes[1], options.labels);
+    return scores.name;
+  };
+  if (options.pixels) {
+    name(0);
+    if (options.decoded) {
+      const std::vector<std::int64_t>& sizes = written.function.inputs.at(0).sizes;
+      classes.decoding = {sizes.at(1), sizes.at(2), sizes.at(3), options.decoded == ImageCrop::kStretch};
+    }
+  } else if (options.scores) {
+    classes.scores = name(*options.scores);
+    if (classes.labels.empty()) return std::nullopt;
+  }
+  return classes == TensorflowClasses{} ? std::nullopt : std::optional(classes);
+}
+
 Served served(const Program& program, const ArtifactOptions& options) {
   try {
     PrimitiveProgram primitives = to_primitives(program);
     if (options.int8_weights) primitives = with_int8_weights(std::move(primitives));
     WrittenFunction written = TensorflowWriter::write(primitives.graph, program.graph());
     written.function.labels = !options.labels.empty();
+    written.function.classes = classes_of(written, options);
     return {std::move(primitives), std::move(written)};
   } catch (const InputError& error) {
     throw InputError(error.what() + std::string(kLeaveOut));

@@ -22,7 +22,8 @@ constexpr int kInt64Type = 5;
 // Adds nodes in front of a program's, and behind them, that have its state and its names.
 class ServedGraph {
  public:
-  explicit ServedGraph(const Program& program) : program_(program), graph_(program.graph()) {
+  ServedGraph(const Program& program, const ServedForm& form)
+      : program_(program), form_(form), graph_(program.graph()) {
     for (const GraphInput& input : graph_.inputs) names_.insert(input.value);
     for (const Node& node : graph_.nodes) {
       const std::vector<std::string> made = node.results();
@@ -36,12 +37,17 @@ class ServedGraph {
     for (const StateTensor& entry : program.state()) state_[entry.name] = entry.tensor;
   }
 
-  Program with_pixels(const PixelNormalization& normalization, std::size_t scores) {
+  Program with_pixels() {
+    const PixelNormalization& normalization = *form_.pixels;
+    const std::size_t scores = form_.scores;
     GraphInput& input = image_input();
     const std::string image = input.value;
     require_scores(scores);
     if (names_.contains(kPixels) && image != kPixels) refuse("it has a value that is called pixels already");
     const std::int64_t channels = std::get<std::int64_t>(graph_.sizes(image).at(1));
+    if (form_.decoded && channels != 1 && channels != 3) {
+      refuse("it has " + std::to_string(channels) + " channels, and encoded images become 3, or 1 of grey");
+    }
     const std::string inner = image == kPixels ? rename_input(image) : image;
     const int type = graph_.scalar_type(image);
     graph_.describe_as(kPixels, inner, kByteType, {0, 2, 3, 1});
@@ -75,7 +81,7 @@ class ServedGraph {
 
  private:
   [[noreturn]] void refuse(const std::string& why) const {
-    throw InputError("serve_preprocessing=pixels: the program " + program_.name() +
+    throw InputError(form_.preprocessing() + ": the program " + program_.name() +
                      " takes no image of known size and returns scores of classes: " + why);
   }
 
@@ -153,6 +159,7 @@ class ServedGraph {
   }
 
   const Program& program_;
+  const ServedForm& form_;
   Graph graph_;
   std::map<std::string, at::Tensor> state_;
   std::set<std::string> names_;
@@ -163,7 +170,22 @@ class ServedGraph {
 
 Program served_program(const Program& program, const ServedForm& form) {
   const Program rounded = form.int8_weights ? with_rounded_weights(program) : program;
-  return form.pixels ? ServedGraph(rounded).with_pixels(*form.pixels, form.scores) : rounded;
+  return form.pixels ? ServedGraph(rounded, form).with_pixels() : rounded;
+}
+
+void require_decoding(const ServedForm& form, const std::vector<Export>& formats, Layout layout) {
+  if (!form.decoded) return;
+  const auto refuse = [&](const std::string& why) { throw InputError(form.preprocessing() + ": " + why); };
+  const auto holds = [&](Export format) { return std::ranges::find(formats, format) != formats.end(); };
+  if (!holds(Export::kSavedModel)) refuse("saved_model is not in export, and no other format holds it");
+  if (holds(Export::kOnnx)) {
+    refuse(
+        "onnx cannot hold it: ONNX Runtime decodes no images without extensions. Leave onnx out of export, or take "
+        "serve_preprocessing=pixels");
+  }
+  if (layout == Layout::kTriton) {
+    refuse("layout=triton describes tensors of bytes to the server. Take serve_preprocessing=pixels");
+  }
 }
 
 Probe::Inputs served_inputs(const Program& served, const ServedForm& form, const Probe::Inputs& inputs) {

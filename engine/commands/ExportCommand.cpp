@@ -28,9 +28,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // The hyperparameters that this command reads.
-constexpr std::array<std::string_view, 9> kUsed = {
-    "export",   "initial_weights",     "input_mean",  "input_std",   "layout",
-    "quantize", "serve_preprocessing", "served_name", "weight_names"};
+constexpr std::array<std::string_view, 10> kUsed = {
+    "export", "image_crop", "initial_weights",     "input_mean",  "input_std",
+    "layout", "quantize",   "serve_preprocessing", "served_name", "weight_names"};
 
 // The newest whole checkpoint of a directory: its best state, where artifacts were to hold that.
 fs::path weights_of_checkpoint(const fs::path& path) {
@@ -57,9 +57,11 @@ ServedForm served_form(const Hyperparameters& options, const Graph& graph) {
   ServedForm form;
   if (options.serve_preprocessing == ServePreprocessing::kNone) return form;
   if (std::ranges::none_of(options.export_formats, ServedForm::served_in)) {
-    throw InputError("serve_preprocessing=pixels does nothing: neither saved_model nor onnx is in export");
+    throw InputError("serve_preprocessing=" + to_string(options.serve_preprocessing) +
+                     " does nothing: neither saved_model nor onnx is in export");
   }
   form.pixels = PixelNormalization{{options.input_mean}, {options.input_std}};
+  if (options.serve_preprocessing == ServePreprocessing::kImages) form.decoded = options.image_crop;
   form.scores = see_outputs(graph.output_names(), options.output, /*own_loss=*/false).output;
   return form;
 }

@@ -51,17 +51,19 @@ std::vector<std::string> class_labels(const LoadedJob& job) {
 
 ServedForm served_form(const Hyperparameters& hyperparameters, const LoadedJob& job) {
   ServedForm form{.int8_weights = hyperparameters.quantize == Quantize::kInt8Weights,
-                  .scores = job.objective.seen().output};
+                  .scores = job.objective.seen().output,
+                  .classifies = hyperparameters.loss == "cross_entropy"};
   if (hyperparameters.serve_preprocessing == ServePreprocessing::kNone) return form;
   const ProgramSamples& samples = *job.data.training().samples;
   const Transform& transform = samples.input(0).transform;
   const bool encoded = transform.from() == ElementType::kUint8 && samples.class_labels();
   if (hyperparameters.loss != "cross_entropy" || samples.inputs() != 1 || !encoded) {
-    throw InputError("serve_preprocessing=pixels serves what classifies images of bytes: the loss is " +
-                     hyperparameters.loss + ", and the input " + samples.input(0).name + " is made of " +
-                     to_string(transform.from()));
+    throw InputError("serve_preprocessing=" + to_string(hyperparameters.serve_preprocessing) +
+                     " serves what classifies images of bytes: the loss is " + hyperparameters.loss +
+                     ", and the input " + samples.input(0).name + " is made of " + to_string(transform.from()));
   }
   form.pixels = PixelNormalization{transform.normalization().mean, transform.normalization().std};
+  if (hyperparameters.serve_preprocessing == ServePreprocessing::kImages) form.decoded = hyperparameters.image_crop;
   return form;
 }
 

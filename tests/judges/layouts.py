@@ -1,5 +1,5 @@
 """What servers find in the model directory: layout=triton's configuration against what the runtimes say of the models, labels, images as bytes
-within the served graph, and weights of 8 bits, in the hands of ONNX Runtime and TensorFlow."""
+and as files within the served graph, and weights of 8 bits, in the hands of ONNX Runtime and TensorFlow."""
 
 import json
 import pathlib
@@ -151,12 +151,102 @@ def images_are_served_as_bytes():
             logits = torch.export.load(directory / "model" / "model.pt2").module()(x.permute(0, 3, 1, 2).contiguous())
         np.testing.assert_allclose(probabilities, logits.softmax(1).numpy(), rtol=1e-3, atol=1e-5)
         assert (label == logits.argmax(1).numpy()).all() and np.allclose(probabilities.sum(1), 1, atol=1e-5)
-        assert found["labels"] == ["ant", "bee", "cat"], found
+        assert found["labels"] == ["ant", "bee", "cat"] and found["signatures"] == ["serving_default"], found
+        texts = np.load(directory / "found.npz")["label_text"]
+        assert [text.decode() for text in texts] == [found["labels"][i] for i in label], (texts, label)
         import onnx
         properties = {entry.key: entry.value for entry in onnx.load(str(directory / "model" / "model.onnx")).metadata_props}
         assert json.loads(properties["labels"]) == ["ant", "bee", "cat"], properties
         refused = common.run(["export", "--export", "pt2", "--serve_preprocessing", "pixels", directory / "model" / "model.pt2", "-o", directory / "no"], expect=2)
         assert "neither saved_model nor onnx" in refused, refused
+
+
+def classes_have_a_signature():
+    """Where classes have names, beside the program's own outputs."""
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        _, pixels = pictures(directory, export="saved_model")
+        np.save(directory / "x.npy", (pixels[:7, None].astype(np.float32) / 255 - 0.4) / 0.3)
+        arrays = {}
+        for signature in ("serving_default", "classify"):
+            found = in_tensorflow("run", directory / "model" / "1", "x", directory / "x.npy", directory / "found.npz", signature)
+            arrays |= np.load(directory / "found.npz")
+        assert found == {"labels": ["ant", "bee", "cat"], "signatures": ["classify", "serving_default"]}, found
+        scores = torch.tensor(arrays["output_0"])
+        np.testing.assert_allclose(arrays["probabilities"], scores.softmax(1), rtol=1e-5, atol=1e-7)
+        assert (arrays["label"] == scores.argmax(1).numpy()).all()
+        assert [text.decode() for text in arrays["label_text"]] == [found["labels"][i] for i in arrays["label"]], arrays
+
+
+class Shown(torch.nn.Module):
+    """Its scores are the pixels: what a served graph makes of an image can be read off the probabilities."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return x.flatten(1) * self.scale
+
+
+def photographs(directory, height, width):
+    """Files of several kinds and sizes; returns those that training reads at a part of their size, being twice as large as a sample."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+    directory.mkdir(parents=True)
+    large = []
+    for i, photograph in enumerate(map(Image.fromarray, load_sample_images().images)):
+        for j, (box, kind, options) in enumerate((
+                ((100, 50, 160, 90), "jpg", {}), ((300, 200, 333, 247), "jpg", {"quality": 60, "progressive": True}),
+                ((200, 100, 212, 110), "jpg", {"subsampling": 0}), ((310, 210, 342, 234), "jpg", {}), ((50, 60, 90, 110), "png", {}),
+                ((400, 60, 440, 80), "png", {"mode": "P"}), ((220, 60, 300, 100), "jpg", {"mode": "L"}), ((20, 160, 51, 200), "png", {"mode": "LA"}),
+                ((20, 160, 63, 200), "png", {"mode": "RGBA"}), ((0, 0, 640, 427), "jpg", {}), ((0, 0, 640, 427), "png", {}))):
+            name = f"{i}{j:02}.{kind}"
+            mode = options.pop("mode", "RGB")
+            photograph.crop(box).convert(mode).save(directory / name, **options)
+            if kind == "jpg" and box[2] - box[0] >= 2 * width and box[3] - box[1] >= 2 * height:
+                large.append(name)
+    return large
+
+
+def images_are_served_as_files():
+    """Decoded, cut and scaled in the graph as the engine does: a byte differs by 1 at most; of JPEGs that training reads at a part of their
+    size, being large, by 20."""
+    for size, crop in (((3, 24, 32), "center"), ((1, 20, 20), "stretch")):
+        with common.temporary_directory() as directory:
+            directory = pathlib.Path(directory)
+            large = photographs(directory / "train" / "ant", *size[1:])
+            photographs(directory / "train" / "bee", *size[1:])
+            program = torch.export.export(Shown(), (torch.zeros(2, *size),), dynamic_shapes={"x": {0: torch.export.Dim("batch")}})
+            torch.export.save(program, directory / "in.pt2")
+            job = dict(model=directory / "in.pt2", max_steps=1, batch_size=4, optimizer="sgd", learning_rate=1e-30, image_crop=crop, input_mean=0,
+                       input_std=1, serve_preprocessing="images")
+            common.train(directory, {"train": directory / "train"}, export="saved_model,pt2", predict=["train"], **job)
+            common.run(["check", directory / "model"])
+            lines = (directory / "output" / "data" / "predictions_train.csv").read_text().splitlines()
+            first = lines[0].split(",").index("output_0")
+            pixels = np.array([line.split(",")[first:first + np.prod(size)] for line in lines[1:]], np.float32)
+            files = sorted((directory / "train" / "ant").iterdir())
+            pixels = pixels[:len(files)]
+            np.save(directory / "files.npy", np.array([path.read_bytes() for path in files]))
+            found = in_tensorflow("run", directory / "model" / "1", "image_bytes", directory / "files.npy", directory / "found.npz")
+            assert found == {"labels": ["ant", "bee"], "signatures": ["pixels", "serving_default"]}, found
+            arrays = np.load(directory / "found.npz")
+            distances = 255 * (np.log(arrays["probabilities"]) - torch.tensor(pixels).log_softmax(1).numpy())
+            distances = np.abs(distances - np.median(distances, axis=1, keepdims=True))
+            for path, distance in zip(files, distances):
+                print(f"    {path.name}: by {distance.max():.2f} of 255, {distance.mean():.2f} on average", flush=True)
+            names = [(["ant", "bee"] + [str(i) for i in range(2, pixels.shape[1])])[i] for i in arrays["label"]]
+            assert [text.decode() for text in arrays["label_text"]] == names, arrays["label_text"]
+            for path, distance in zip(files, distances):
+                assert distance.max() < (20 if path.name in large else 1) + 0.1, path.name
+                assert distance.mean() < (1 if path.name in large else 0.5), path.name
+            np.save(directory / "pixels.npy", np.round(pixels * 255).astype(np.uint8).reshape(-1, *size).transpose(0, 2, 3, 1))
+            in_tensorflow("run", directory / "model" / "1", "pixels", directory / "pixels.npy", directory / "found.npz", "pixels")
+            np.testing.assert_allclose(np.load(directory / "found.npz")["probabilities"], torch.tensor(pixels).softmax(1), rtol=1e-5)
+            refused = common.run(["export", directory / "model" / "model.pt2", "--export", "saved_model,onnx", "--serve_preprocessing", "images",
+                                  "-o", directory / "no"], expect=2)
+            assert "onnx cannot hold it: ONNX Runtime decodes no images" in refused, refused
 
 
 def weights_are_served_in_8_bits():
@@ -200,4 +290,5 @@ def weights_are_served_in_8_bits():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    common.main(triton_is_told_what_the_models_are, images_are_served_as_bytes, weights_are_served_in_8_bits)
+    common.main(triton_is_told_what_the_models_are, images_are_served_as_bytes, classes_have_a_signature, images_are_served_as_files,
+                weights_are_served_in_8_bits)

@@ -1,5 +1,5 @@
-// A TensorFlow SavedModel in TensorFlow 2's style: one function behind the signature `serving_default`, variables under
-// their dotted names, tag `serve`. `saved_model.pb` holds the graph, `variables/` the variables' values.
+// A TensorFlow SavedModel in TensorFlow 2's style: one function behind its signatures (TensorflowSignatures), variables
+// under their dotted names, tag `serve`. `saved_model.pb` holds the graph, `variables/` the variables' values.
 //
 // tf.saved_model.load reads the object graph and restores variables by its keys; TensorFlow Serving's C++ loader reads
 // the signature and runs the restore operator of the outer graph. Both are written.

@@ -14,7 +14,6 @@ namespace tf = tensorflow;
 namespace {
 
 constexpr const char* kTag = "serve";
-constexpr const char* kFunction = "__inference_serving_default";
 constexpr const char* kCall = "StatefulPartitionedCall";
 constexpr const char* kTensorflowVersion = "2.21.0";  // whose formats these are
 constexpr int kProducer = 1882;                       // the GraphDef version of that TensorFlow
@@ -22,35 +21,10 @@ constexpr int kMinConsumer = 12;
 // Nodes of the object graph that every model has.
 constexpr int kRoot = 0;
 constexpr int kSignatureMap = 1;
-constexpr int kConcreteFunction = 2;
 
 template <typename T>
 auto& entry(google::protobuf::Map<std::string, T>* map, const std::string& key) {
   return (*map)[key];
-}
-
-tf::AttrValue to_message(const TensorflowAttribute& attribute) {
-  tf::AttrValue message;
-  if (const auto* flag = std::get_if<bool>(&attribute)) {
-    message.set_b(*flag);
-  } else if (const auto* number = std::get_if<float>(&attribute)) {
-    message.set_f(*number);
-  } else if (const auto* integer = std::get_if<std::int64_t>(&attribute)) {
-    message.set_i(*integer);
-  } else if (const auto* text = std::get_if<std::string>(&attribute)) {
-    message.set_s(*text);
-  } else if (const auto* type = std::get_if<ElementType>(&attribute)) {
-    message.set_type(to_tensorflow(*type));
-  } else if (const auto* list = std::get_if<std::vector<std::int64_t>>(&attribute)) {
-    message.mutable_list()->mutable_i()->Add(list->begin(), list->end());
-  } else {
-    const auto& constant = std::get<TensorflowConstant>(attribute);
-    tf::TensorProto& tensor = *message.mutable_tensor();
-    tensor.set_dtype(to_tensorflow(constant.type));
-    *tensor.mutable_tensor_shape() = shape_to_tensorflow(constant.sizes);
-    tensor.set_tensor_content(constant.bytes);
-  }
-  return message;
 }
 
 }  // namespace
@@ -78,79 +52,48 @@ tf::SavedModel SavedModelBuilder::build() {
     entry(made.mutable_attr(), "shared_name").set_s(handle(variable));
     entry(made.mutable_attr(), "container").set_s("");
   }
-  add_function();
-  add_call();
+  add_calls();
   add_saver();
   add_objects();
   return std::move(model_);
 }
 
-void SavedModelBuilder::add_function() {
-  tf::FunctionDef& made = *graph_.mutable_graph_def()->mutable_library()->add_function();
-  tf::OpDef& signature = *made.mutable_signature();
-  signature.set_name(kFunction);
-  signature.set_is_stateful(true);
-  for (const TensorflowTensor& input : function_.inputs) {
-    tf::OpDef::ArgDef& argument = *signature.add_input_arg();
-    argument.set_name(input.reference);
-    argument.set_type(to_tensorflow(input.type));
-  }
-  for (const TensorflowVariable& variable : function_.variables) {
-    tf::OpDef::ArgDef& argument = *signature.add_input_arg();
-    argument.set_name(variable.argument);
-    argument.set_type(tf::DT_RESOURCE);
-    tf::ResourceHandleProto::DtypeAndShape& held = *argument.add_handle_data();
-    held.set_dtype(to_tensorflow(variable.type));
-    *held.mutable_shape() = shape_to_tensorflow(variable.sizes);
-  }
-  for (const TensorflowTensor& output : function_.outputs) {
-    tf::OpDef::ArgDef& argument = *signature.add_output_arg();
-    argument.set_name(output.name);
-    argument.set_type(to_tensorflow(output.type));
-    entry(made.mutable_ret(), output.name) = output.reference;
-  }
-  for (const TensorflowNode& step : function_.nodes) {
-    tf::NodeDef& node = *made.add_node_def();
-    node.set_name(step.name);
-    node.set_op(step.op);
-    for (const std::string& input : step.inputs) node.add_input(input);
-    for (const auto& [name, value] : step.attributes) entry(node.mutable_attr(), name) = to_message(value);
-  }
-}
-
-// The outer graph calls the function on placeholders: what a session that serves runs.
-void SavedModelBuilder::add_call() {
-  tf::SignatureDef& signature = entry(graph_.mutable_signature_def(), kSignature);
-  signature.set_method_name("tensorflow/serving/predict");
-  std::vector<std::string> arguments;
-  tf::AttrValue::ListValue types;
-  const auto describe = [](tf::TensorInfo& info, const TensorflowTensor& tensor, const std::string& name) {
-    info.set_name(name);
-    info.set_dtype(to_tensorflow(tensor.type));
-    *info.mutable_tensor_shape() = shape_to_tensorflow(tensor.sizes);
-  };
-  for (const TensorflowTensor& input : function_.inputs) {
-    const std::string name = std::string(kSignature) + "_" + input.reference;
-    tf::NodeDef& placeholder = node(name, "Placeholder");
-    entry(placeholder.mutable_attr(), "dtype").set_type(to_tensorflow(input.type));
-    *entry(placeholder.mutable_attr(), "shape").mutable_shape() = shape_to_tensorflow(input.sizes);
-    describe(entry(signature.mutable_inputs(), input.name), input, name + ":0");
-    arguments.push_back(name);
-    types.add_type(to_tensorflow(input.type));
-  }
-  for (const TensorflowVariable& variable : function_.variables) {
-    arguments.push_back(handle(variable));
-    types.add_type(tf::DT_RESOURCE);
-  }
-  tf::NodeDef& call = node(kCall, kCall, arguments);
-  *entry(call.mutable_attr(), "Tin").mutable_list() = types;
-  entry(call.mutable_attr(), "f").mutable_func()->set_name(kFunction);
-  tf::AttrValue::ListValue& returned = *entry(call.mutable_attr(), "Tout").mutable_list();
-  for (const char* empty : {"config", "config_proto", "executor_type"}) entry(call.mutable_attr(), empty).set_s("");
-  for (std::size_t i = 0; i < function_.outputs.size(); ++i) {
-    const TensorflowTensor& output = function_.outputs[i];
-    returned.add_type(to_tensorflow(output.type));
-    describe(entry(signature.mutable_outputs(), output.name), output, std::string(kCall) + ":" + std::to_string(i));
+// The outer graph calls the functions on placeholders: what a session that serves runs.
+void SavedModelBuilder::add_calls() {
+  for (const TensorflowSignature& each : signatures_.all()) {
+    tf::SignatureDef& signature = entry(graph_.mutable_signature_def(), each.name);
+    signature.set_method_name("tensorflow/serving/predict");
+    std::vector<std::string> arguments;
+    tf::AttrValue::ListValue types;
+    const auto describe = [](tf::TensorInfo& info, const SignatureTensor& tensor, const std::string& name) {
+      info.set_name(name);
+      info.set_dtype(tensor.type);
+      *info.mutable_tensor_shape() = shape_to_tensorflow(tensor.sizes);
+    };
+    for (const SignatureTensor& input : each.inputs) {
+      const std::string name = each.name + "_" + input.reference;
+      tf::NodeDef& placeholder = node(name, "Placeholder");
+      entry(placeholder.mutable_attr(), "dtype").set_type(input.type);
+      *entry(placeholder.mutable_attr(), "shape").mutable_shape() = shape_to_tensorflow(input.sizes);
+      describe(entry(signature.mutable_inputs(), input.name), input, name + ":0");
+      arguments.push_back(name);
+      types.add_type(input.type);
+    }
+    for (const TensorflowVariable& variable : function_.variables) {
+      arguments.push_back(handle(variable));
+      types.add_type(tf::DT_RESOURCE);
+    }
+    const std::string name = each.name == TensorflowSignatures::kDefault ? kCall : kCall + ("_" + each.name);
+    tf::NodeDef& call = node(name, kCall, arguments);
+    *entry(call.mutable_attr(), "Tin").mutable_list() = types;
+    entry(call.mutable_attr(), "f").mutable_func()->set_name(each.function);
+    tf::AttrValue::ListValue& returned = *entry(call.mutable_attr(), "Tout").mutable_list();
+    for (const char* empty : {"config", "config_proto", "executor_type"}) entry(call.mutable_attr(), empty).set_s("");
+    for (std::size_t i = 0; i < each.outputs.size(); ++i) {
+      const SignatureTensor& output = each.outputs[i];
+      returned.add_type(output.type);
+      describe(entry(signature.mutable_outputs(), output.name), output, name + ":" + std::to_string(i));
+    }
   }
 }
 
@@ -238,14 +181,14 @@ int SavedModelBuilder::module_object(const std::vector<std::string>& path) {
   return object;
 }
 
-tf::StructuredValue SavedModelBuilder::specifications(const std::vector<TensorflowTensor>& tensors, bool named) {
+tf::StructuredValue SavedModelBuilder::specifications(const std::vector<SignatureTensor>& tensors, bool named) {
   tf::StructuredValue value;
   auto& fields = *value.mutable_dict_value()->mutable_fields();
-  for (const TensorflowTensor& tensor : tensors) {
+  for (const SignatureTensor& tensor : tensors) {
     tf::TensorSpecProto& specification = *fields[tensor.name].mutable_tensor_spec_value();
     if (named) specification.set_name(tensor.name);
     *specification.mutable_shape() = shape_to_tensorflow(tensor.sizes);
-    specification.set_dtype(to_tensorflow(tensor.type));
+    specification.set_dtype(tensor.type);
   }
   return value;
 }
@@ -277,13 +220,15 @@ void SavedModelBuilder::add_objects() {
   tf::SavedObjectGraph& objects = *graph_.mutable_object_graph_def();
   user_object("_generic_user_object");
   user_object("signature_map");
-  tf::SavedBareConcreteFunction& bare = *objects.add_nodes()->mutable_bare_concrete_function();
-  bare.set_concrete_function_name(kFunction);
-  for (const TensorflowTensor& input : function_.inputs) bare.add_argument_keywords(input.name);
-  // As TensorFlow does: a lone input may come without its name, two have no order among themselves.
-  bare.set_allowed_positional_arguments(function_.inputs.size() == 1 ? 1 : 0);
   refer(kRoot, "signatures", kSignatureMap);
-  refer(kSignatureMap, kSignature, kConcreteFunction);
+  for (const TensorflowSignature& signature : signatures_.all()) {
+    tf::SavedBareConcreteFunction& bare = *objects.add_nodes()->mutable_bare_concrete_function();
+    bare.set_concrete_function_name(signature.function);
+    for (const SignatureTensor& input : signature.inputs) bare.add_argument_keywords(input.name);
+    // As TensorFlow does: a lone input may come without its name, two have no order among themselves.
+    bare.set_allowed_positional_arguments(signature.inputs.size() == 1 ? 1 : 0);
+    refer(kSignatureMap, signature.name, objects.nodes_size() - 1);
+  }
   if (function_.labels) add_labels();
 
   const auto refer_by_name = [&](const std::string& name, std::optional<int> object) {
@@ -297,7 +242,7 @@ void SavedModelBuilder::add_objects() {
   for (const TensorflowVariable& variable : function_.variables) {
     for (const std::string& name : variable.names) refer_by_name(name, std::nullopt);
   }
-  tf::SavedConcreteFunction& concrete = entry(objects.mutable_concrete_functions(), kFunction);
+  std::vector<int> bound;
   for (const TensorflowVariable& variable : function_.variables) {
     const int object = objects.nodes_size();
     tf::SavedVariable& saved = *objects.add_nodes()->mutable_variable();
@@ -306,12 +251,16 @@ void SavedModelBuilder::add_objects() {
     saved.set_trainable(variable.trainable);
     saved.set_name(variable.names.at(0));
     for (const std::string& name : variable.names) refer_by_name(name, object);
-    concrete.add_bound_inputs(object);
+    bound.push_back(object);
   }
-  tf::TupleValue& arguments = *concrete.mutable_canonicalized_input_signature()->mutable_tuple_value();
-  arguments.add_values()->mutable_tuple_value();
-  *arguments.add_values() = specifications(function_.inputs, true);
-  *concrete.mutable_output_signature() = specifications(function_.outputs, false);
+  for (const TensorflowSignature& signature : signatures_.all()) {
+    tf::SavedConcreteFunction& concrete = entry(objects.mutable_concrete_functions(), signature.function);
+    concrete.mutable_bound_inputs()->Add(bound.begin(), bound.end());
+    tf::TupleValue& arguments = *concrete.mutable_canonicalized_input_signature()->mutable_tuple_value();
+    arguments.add_values()->mutable_tuple_value();
+    *arguments.add_values() = specifications(signature.inputs, true);
+    *concrete.mutable_output_signature() = specifications(signature.outputs, false);
+  }
 }
 
 }  // namespace lockstep

@@ -6,16 +6,15 @@
 #include <vector>
 
 #include "engine/artifacts/tensorflow/TensorflowFunction.h"
+#include "engine/artifacts/tensorflow/TensorflowSignatures.h"
 #include "engine/artifacts/tensorflow/saved_model.pb.h"
 
 namespace lockstep {
 
-/// Builds the whole of `saved_model.pb` for one function: the function, the outer graph that calls it, saves and
-/// restores its variables, and the object graph. Used once.
+/// Builds the whole of `saved_model.pb` for one function: the function and its signatures, the outer graph that calls
+/// them, saves and restores the variables, and the object graph. Used once.
 class SavedModelBuilder {
  public:
-  /// The signature under which the function is served.
-  static constexpr const char* kSignature = "serving_default";
   /// The file of labels among the assets, and what it is called among the model's objects.
   static constexpr const char* kLabelsFile = "labels.txt";
   static constexpr const char* kLabels = "labels";
@@ -30,21 +29,21 @@ class SavedModelBuilder {
  private:
   tensorflow::NodeDef& node(const std::string& name, const std::string& op,
                             const std::vector<std::string>& inputs = {});
-  void add_function();
-  void add_call();
+  void add_calls();
   void add_saver();
   void add_objects();
   void add_labels();
   int user_object(const std::string& identifier);
   void refer(int from, const std::string& name, int to);
   int module_object(const std::vector<std::string>& path);
-  tensorflow::StructuredValue specifications(const std::vector<TensorflowTensor>& tensors, bool named);
+  tensorflow::StructuredValue specifications(const std::vector<SignatureTensor>& tensors, bool named);
 
   static std::string handle(const TensorflowVariable& variable) { return "variables/" + variable.argument; }
 
   const TensorflowFunction& function_;
   tensorflow::SavedModel model_;
   tensorflow::MetaGraphDef& graph_ = *model_.add_meta_graphs();
+  TensorflowSignatures signatures_{function_, *graph_.mutable_graph_def()->mutable_library()};
   std::map<std::vector<std::string>, int> modules_;
 };
 

@@ -11,6 +11,7 @@
 #include "common/Error.h"
 #include "engine/artifacts/tensorflow/ElementTypes.h"
 #include "engine/artifacts/tensorflow/SavedModelBuilder.h"
+#include "engine/artifacts/tensorflow/TensorflowSignatures.h"
 
 namespace lockstep {
 
@@ -108,9 +109,10 @@ tf::TrackableObjectGraph checkpoint_objects(const TensorflowFunction& function, 
 TensorflowFunction function_of_message(const tf::SavedModel& model) {
   if (model.meta_graphs_size() != 1) throw InputError("it does not hold one graph");
   const tf::MetaGraphDef& graph = model.meta_graphs(0);
-  const auto signature = graph.signature_def().find(SavedModelBuilder::kSignature);
-  if (signature == graph.signature_def().end() || graph.graph_def().library().function_size() != 1) {
-    throw InputError("it does not hold one function behind the signature serving_default");
+  auto signature = graph.signature_def().find(TensorflowSignatures::kPixels);
+  if (signature == graph.signature_def().end()) signature = graph.signature_def().find(TensorflowSignatures::kDefault);
+  if (signature == graph.signature_def().end() || graph.graph_def().library().function_size() == 0) {
+    throw InputError("it holds no function behind the signature serving_default");
   }
   const tf::FunctionDef& made = graph.graph_def().library().function(0);
   TensorflowFunction function;
@@ -139,6 +141,7 @@ TensorflowFunction function_of_message(const tf::SavedModel& model) {
   }
   add_variables(graph, function);
   function.labels = graph.asset_file_def_size() > 0;
+  function.classes = TensorflowSignatures::classes_of(graph.graph_def().library());
   return function;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,6 +52,26 @@ struct TensorflowVariable {
   bool operator==(const TensorflowVariable&) const = default;
 };
 
+/// What an encoded image becomes: bytes of [height, width, channels].
+struct TensorflowDecoding {
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  std::int64_t channels = 3;  ///< 3, or 1: grey
+  bool stretch = false;       ///< the whole image; else the largest part of these proportions, from its middle
+  bool operator==(const TensorflowDecoding&) const = default;
+};
+
+/// That a function says of what class its input is: what its SavedModel serves beside what the function returns.
+struct TensorflowClasses {
+  std::vector<std::string> labels{};  ///< what classes are called, one for each; empty: nobody knows
+  /// The output [batch, classes] that holds scores, of which a signature of its own makes probabilities and a label;
+  /// "": the function returns `probabilities` and `label`.
+  std::string scores{};
+  /// The function's only input is bytes of such images; the default signature takes encoded ones. Without `scores`.
+  std::optional<TensorflowDecoding> decoding{};
+  bool operator==(const TensorflowClasses&) const = default;
+};
+
 /// Arguments are the inputs, in the order of their names, and then the variables' handles.
 struct TensorflowFunction {
   std::vector<TensorflowTensor> inputs;
@@ -58,6 +79,7 @@ struct TensorflowFunction {
   std::vector<TensorflowNode> nodes;  ///< every node after those it reads
   std::vector<TensorflowTensor> outputs;
   bool labels = false;  ///< what classes are called lies beside it, in a file
+  std::optional<TensorflowClasses> classes{};
   bool operator==(const TensorflowFunction&) const = default;
 };
 

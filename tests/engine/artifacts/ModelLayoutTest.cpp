@@ -10,6 +10,7 @@
 #include "engine/artifacts/ServedProgram.h"
 #include "engine/artifacts/TritonConfig.h"
 #include "engine/artifacts/WeightQuantization.h"
+#include "engine/artifacts/tensorflow/SavedModel.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
 #include "tests/support/ExpectError.h"
@@ -109,6 +110,55 @@ TEST(ServedForm, IsWrittenComparedAndChecked) {
     EXPECT_EQ(card.of_artifact("model.onnx").outputs.size(), pixels ? 2 : 1);
     EXPECT_EQ(card.of_artifact("model.pt2").outputs.size(), 1);
   }
+}
+
+TEST(ServedForm, SaysInTheSavedModelWhatClassesAreCalled) {
+  const Program program = cnn();
+  const std::vector<Probe::Inputs> kept = {{at::randn({1, 1, 8, 8})}, {at::randn({5, 1, 8, 8})}};
+  const std::vector<std::string> labels = {"ant", "bee", "2"};  // the third has no name
+  BesideArtifacts beside{.probes = kept, .labels = {"ant", "bee"}, .form = {.classifies = true}};
+  const auto classes = [&] {
+    const TemporaryDirectory directory;
+    const std::vector<Export> formats = {Export::kPt2, Export::kSavedModel};
+    check_artifacts(program, formats, make_probes(program, kept), beside);
+    write_artifacts(program, formats, directory.path(), make_probes(program, kept), beside);
+    for (const std::string& line : check_model_directory(directory.path())) {
+      EXPECT_TRUE(line.find("computes the outputs") != std::string::npos) << line;
+    }
+    const ModelCard card = ModelCard::read(directory.path());
+    EXPECT_EQ(card.served && card.served->decodes_images, beside.form.decoded.has_value());
+    return SavedModel(directory.path() / "1").function().classes;
+  };
+  EXPECT_EQ(classes(), (TensorflowClasses{.labels = labels, .scores = "output_0"}));
+  beside.form.pixels = PixelNormalization{{0.4}, {0.2}};
+  EXPECT_EQ(classes(), (TensorflowClasses{.labels = labels}));
+  for (const ImageCrop crop : {ImageCrop::kCenter, ImageCrop::kRandom, ImageCrop::kStretch}) {
+    beside.form.decoded = crop;
+    EXPECT_EQ(classes(), (TensorflowClasses{.labels = labels,
+                                            .decoding = TensorflowDecoding{8, 8, 1, crop == ImageCrop::kStretch}}));
+  }
+  beside.labels = {};
+  EXPECT_EQ(classes(), (TensorflowClasses{.decoding = TensorflowDecoding{8, 8, 1, true}}));
+  beside.form = {.classifies = true};
+  EXPECT_EQ(classes(), std::nullopt);
+}
+
+TEST(ServedForm, RefusesEncodedImagesWhereNothingDecodes) {
+  const Program program = cnn();
+  const BesideArtifacts images{.form = {.pixels = PixelNormalization{{0.4}, {0.2}}, .decoded = ImageCrop::kCenter}};
+  EXPECT_ERROR(check_artifacts(program, {Export::kSavedModel, Export::kOnnx}, {}, images), InputError,
+               "serve_preprocessing=images", "ONNX Runtime decodes no images without extensions");
+  EXPECT_ERROR(check_artifacts(program, {Export::kPt2}, {}, images), InputError, "saved_model is not in export");
+  BesideArtifacts triton = images;
+  triton.layout = Layout::kTriton;
+  EXPECT_ERROR(check_artifacts(program, {Export::kSavedModel}, {}, triton), InputError, "layout=triton");
+  const Program four = [] {
+    const Program built =
+        build_builtin_program("cnn", {.input_shape = {4, 8, 8}, .classes = 3, .channels = {4}, .hidden = {5}});
+    return built.with_graph(eval_form(built.graph()));
+  }();
+  EXPECT_ERROR(check_artifacts(four, {Export::kSavedModel}, {}, images), InputError, "serve_preprocessing=images",
+               "it has 4 channels");
 }
 
 TEST(ServedForm, RoundsWeightsAlone) {
