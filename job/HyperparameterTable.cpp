@@ -430,6 +430,9 @@ std::vector<HyperparameterRow> host_rows() {
               "The exit code of a job that stopped on request and saved its state.")
           .changeable(),
       real("bucket_cap_mb", &H::bucket_cap_mb, kPositive, "MiB of gradients that are reduced at once.").changeable(),
+      boolean("shard_optimizer", &H::shard_optimizer,
+              "Each rank holds and updates its share of the optimizer's state, instead of all of it.")
+          .changeable(),
       real("log_every", &H::log_every, kPositive, "Seconds between two progress lines.").changeable(),
       list_row<ReportKind>("reports", "What is written of the job beside metrics.jsonl, while it runs.", &H::reports)
           .changeable(),

@@ -139,6 +139,7 @@ struct Hyperparameters {
   double clip_norm = 0;  ///< 0: gradients are not clipped
   double ema_decay = 0;  ///< 0: no average of the weights is kept
   bool sync_batch_norm = false;
+  bool shard_optimizer = false;       ///< each rank holds and updates a share of the optimizer's state
   std::string schedule = "constant";  ///< one of builtin_schedules(), which say what it reads of what follows
   std::int64_t warmup_steps = 0;
   std::int64_t schedule_step_size = 0;  ///< steps between two decays

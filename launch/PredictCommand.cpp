@@ -241,12 +241,14 @@ Workload read_run(const fs::path& path) {
   step.samples = run.start.at("batch_size").get<double>() / run.start.at("ranks").get<double>();
   const json& memory = run.start.at("memory");
   step.gradient_bytes = memory.at("gradients").get<double>();
-  step.bucket_bytes = kMebi * std::stod(run.start.at("hyperparameters").at("bucket_cap_mb").get<std::string>());
-  workload.optimizer_bytes = memory.at("optimizer").get<double>();
+  const json& options = run.start.at("hyperparameters");
+  step.bucket_bytes = kMebi * std::stod(options.at("bucket_cap_mb").get<std::string>());
+  const auto optimizer_here = memory.at("optimizer").get<double>();
+  const bool shared = options.value("shard_optimizer", "false") == "true";
+  workload.optimizer_bytes = optimizer_here * (shared ? run.start.at("ranks").get<double>() : 1);
   workload.held_bytes = memory.at("parameters").get<double>() + step.gradient_bytes;
   for (const json& rank : run.ranks) {
-    workload.held_bytes =
-        std::max(workload.held_bytes, rank.at("peak_memory").get<double>() - workload.optimizer_bytes);
+    workload.held_bytes = std::max(workload.held_bytes, rank.at("peak_memory").get<double>() - optimizer_here);
   }
   return workload;
 }

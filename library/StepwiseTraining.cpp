@@ -164,7 +164,7 @@ void StepwiseTraining::load_alone(const v1::Options& options, const Registries& 
 void StepwiseTraining::make_model(const v1::Options& options) {
   const Program& program = job_->program.program;
   Program rewritten = apply_passes(program, hyperparameters_.passes).on(context_.device.place());
-  BucketPlan buckets = make_bucket_plan(hyperparameters_, rewritten);
+  BucketPlan buckets = make_bucket_plan(hyperparameters_, rewritten, context_.host.size());
   check_fit(rewritten);
   std::vector<OptimizerKind> optimizers = built_in_optimizers();
   if (options.optimizer) optimizers.push_back(own_optimizer(options.optimizer, buckets));
@@ -466,7 +466,7 @@ Snapshot StepwiseTraining::take_snapshot() {
                         .statistics = {},
                         .best = {}};
   if (steps_->loss_scale()) checkpoint.state.loss_scale = steps_->loss_scale()->state();
-  model_->save(checkpoint);
+  model_->save(checkpoint, context_.leads());
   return Snapshot(std::move(checkpoint));
 }
 

@@ -27,6 +27,7 @@ struct Checkpoint {
   NamedTensors optimizer;
   NamedTensors statistics;
   NamedTensors best;
+  bool optimizer_is_apart = false;  ///< its tensors here are copies, which training does not change
 };
 
 /// Bytes of all of its tensors.

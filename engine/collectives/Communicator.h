@@ -39,11 +39,11 @@ class Communicator {
 
   /// buffer[i] becomes the reduction of all ranks' buffer[i], on all ranks.
   std::unique_ptr<Work> all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op);
-  /// Of all ranks' buffers of count × size elements, rank r receives the reduction of the r-th piece into
-  /// `output`.
+  /// Of all ranks' buffers of count × size elements, rank r receives the reduction of the r-th piece into `output`.
+  /// That may be the r-th piece of its own buffer; what the rest of the buffer holds afterwards means nothing then.
   std::unique_ptr<Work> reduce_scatter(const void* buffer, void* output, std::size_t count, DataType type, ReduceOp op);
-  /// output (count × size elements) becomes the ranks' `input`s (count elements each) in rank order, on all
-  /// ranks.
+  /// output (count × size elements) becomes the ranks' `input`s (count elements each) in rank order, on all ranks. The
+  /// input may be the rank's own piece of the output.
   std::unique_ptr<Work> all_gather(const void* input, void* output, std::size_t count, DataType type);
   /// buffer becomes root's, on all ranks.
   std::unique_ptr<Work> broadcast(void* buffer, std::size_t count, DataType type, int root);

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "common/Error.h"
@@ -33,11 +34,13 @@ c10::Device device_of(const std::vector<at::Tensor>& parameters) {
 
 }  // namespace
 
-FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters, std::int64_t riders)
+FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> parameters, std::int64_t riders, int rank)
     : plan_(std::move(plan)),
+      owned_(plan_.ranges_of(rank)),
       parameters_(std::move(parameters)),
       segments_(plan_.segments(), device_of(parameters_)),
-      pieces_(kernels::pieces_of(plan_.segments(), piece_length(device_of(parameters_))), device_of(parameters_)),
+      pieces_(kernels::pieces_of(plan_.segments(), piece_length(device_of(parameters_)), owned_),
+              device_of(parameters_)),
       workspace_(pieces_.size(), device_of(parameters_)) {
   if (parameters_.size() != plan_.segments().size()) throw InternalError("the plan is not of these parameters");
   const c10::NoGradGuard no_grad;
@@ -72,12 +75,13 @@ FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> paramete
   }
 }
 
-void FlatParameters::find_norm(const at::Tensor& flat, kernels::GradientNorm* norm) {
+void FlatParameters::find_norm(const at::Tensor& flat, const DeviceArray<kernels::Piece>& pieces,
+                               kernels::GradientNorm* norm) {
   const auto find = [&]<typename Real>(const Real* numbers) {
     with_kernel_form(device(), [&](auto... stream) {
       kernels::gradient_norm(
           kernels::GradientNormPass<Real>{numbers,
-                                          {segments_.data(), pieces_.data(), static_cast<std::int64_t>(pieces_.size())},
+                                          {segments_.data(), pieces.data(), static_cast<std::int64_t>(pieces.size())},
                                           workspace_.data(),
                                           norm},
           stream...);
@@ -88,9 +92,34 @@ void FlatParameters::find_norm(const at::Tensor& flat, kernels::GradientNorm* no
 
 std::optional<std::size_t> FlatParameters::first_not_finite(const at::Tensor& flat) {
   DeviceArray<kernels::GradientNorm> norm(1, device());
-  find_norm(flat, norm.data());
+  if (is_whole(flat)) {
+    find_norm(flat, pieces_, norm.data());
+  } else {
+    std::vector<kernels::Piece> pieces = kernels::pieces_of(plan_.segments(), piece_length(device()), owned_);
+    for (kernels::Piece& piece : pieces) piece.begin = piece.state;
+    find_norm(flat, DeviceArray<kernels::Piece>(pieces, device()), norm.data());
+  }
   const std::int64_t segment = norm.read().wait().front().segment;
   return segment < 0 ? std::nullopt : std::optional(static_cast<std::size_t>(segment));
+}
+
+void FlatParameters::take_owned(const at::Tensor& flat, const at::Tensor& state) const {
+  for (const kernels::FlatRange& range : owned_) {
+    state.narrow(0, range.state, range.length).copy_(flat.narrow(0, range.begin, range.length));
+  }
+}
+
+at::Tensor FlatParameters::owned_part(const at::Tensor& flat, std::size_t parameter) const {
+  const kernels::Segment& segment = plan_.segments()[parameter];
+  const at::Tensor part = at::zeros({segment.length}, flat.options());
+  for (const kernels::FlatRange& range : owned_) {
+    const std::int64_t begin = std::max(segment.offset, range.begin);
+    const std::int64_t length = std::min(segment.offset + segment.length, range.begin + range.length) - begin;
+    if (length <= 0) continue;
+    const std::int64_t from = is_whole(flat) ? begin : range.state + begin - range.begin;
+    part.narrow(0, begin - segment.offset, length).copy_(flat.narrow(0, from, length));
+  }
+  return part.as_strided(parameters_[parameter].sizes(), parameters_[parameter].strides());
 }
 
 }  // namespace lockstep

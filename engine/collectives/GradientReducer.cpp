@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include "common/Error.h"
 
@@ -14,6 +15,10 @@ GradientReducer::GradientReducer(FlatParameters& parameters, Communicator& commu
       communicator_(communicator),
       host_(host),
       bucket_of_(parameters.plan().bucket_of_segments()) {
+  if (parameters.plan().shares() > 1 && parameters.plan().shares() != communicator.size()) {
+    throw InternalError("the plan has " + std::to_string(parameters.plan().shares()) + " shares for " +
+                        std::to_string(communicator.size()) + " ranks");
+  }
   received_.assign(bucket_of_.size(), false);
   // The memory outlives the registration as far as the driver knows: PyTorch's allocator keeps what is freed.
   communicator_.register_buffer(parameters_.flat_gradients().mutable_data_ptr(),
@@ -54,10 +59,23 @@ void GradientReducer::start_bucket() {
   // than their few bytes.
   const bool last = next_bucket_ == pending_.size();
   const DataType type = parameters_.scalar_type() == at::kDouble ? DataType::kFloat64 : DataType::kFloat32;
-  auto* gradients = static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr());
-  works_.push_back(communicator_.all_reduce(
-      gradients + static_cast<std::size_t>(bucket.offset) * size_of(type),
-      static_cast<std::size_t>(bucket.length + (last ? parameters_.riders().numel() : 0)), type, ReduceOp::kSum));
+  const auto gradients_from = [&](std::int64_t element) {
+    return static_cast<std::byte*>(parameters_.flat_gradients().mutable_data_ptr()) +
+           static_cast<std::size_t>(element) * size_of(type);
+  };
+  const auto riders = static_cast<std::size_t>(last ? parameters_.riders().numel() : 0);
+  if (parameters_.plan().shares() == 1) {
+    works_.push_back(communicator_.all_reduce(gradients_from(bucket.offset),
+                                              static_cast<std::size_t>(bucket.length) + riders, type, ReduceOp::kSum));
+    return;
+  }
+  const kernels::FlatRange& own = parameters_.owned()[next_bucket_ - 1];
+  works_.push_back(communicator_.reduce_scatter(gradients_from(bucket.offset), gradients_from(own.begin),
+                                                static_cast<std::size_t>(own.length), type, ReduceOp::kSum));
+  // Of these each rank needs all.
+  if (last) {
+    works_.push_back(communicator_.all_reduce(parameters_.riders().mutable_data_ptr(), riders, type, ReduceOp::kSum));
+  }
 }
 
 void GradientReducer::finish() {

@@ -12,13 +12,14 @@ namespace lockstep {
 
 /// For each step: `begin_step`; `ready`, once for each parameter that receives a gradient on this rank, when that lies
 /// in its place; `finish`. After that every rank's flat gradients, and the riders behind them, hold the sum over all
-/// ranks. A rank without data in a step calls `begin_step` and `finish` only. Who computes the gradients, and how, the
-/// reducer does not know.
+/// ranks; where the plan has shares, the gradients do so only where this rank owns them, and what is elsewhere means
+/// nothing. A rank without data in a step calls `begin_step` and `finish` only. Who computes the gradients, and how,
+/// the reducer does not know.
 ///
-/// A bucket's all-reduce starts when the last of its gradients is ready and all buckets before it have started: every
-/// rank enqueues all buckets, in plan order. Which parameters receive a gradient is a property of the program, so the
-/// ranks agree on it once, in the first step in which any rank has data, and each checks that it stays so. A parameter
-/// that receives none has zeros. Alone, a rank makes no collective at all.
+/// A bucket's all-reduce, or with shares its reduce-scatter, starts when the last of its gradients is ready and all
+/// buckets before it have started: every rank enqueues all buckets, in plan order. Which parameters receive a gradient
+/// is a property of the program, so the ranks agree on it once, in the first step in which any rank has data, and each
+/// checks that it stays so. A parameter that receives none has zeros. Alone, a rank makes no collective at all.
 ///
 /// Errors come out of `ready` or of `finish`. Most are of one rank alone, which must then abort the job.
 class GradientReducer : public GradientSink {

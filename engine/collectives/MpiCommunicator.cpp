@@ -138,19 +138,25 @@ std::unique_ptr<Work> MpiCommunicator::do_reduce_scatter(const void* buffer, voi
                                                          DataType type, ReduceOp op) {
   return run(Collective::kReduceScatter, count * static_cast<std::size_t>(size_) * size_of(type), [=, this] {
     const auto ranks = static_cast<std::size_t>(size_);
+    const std::size_t bytes = count * size_of(type);
+    // MPI wants what is reduced apart from the result, and in place it would put that at the buffer's start.
+    const bool in_place = output == static_cast<const std::byte*>(buffer) + static_cast<std::size_t>(rank_) * bytes;
+    if (in_place && apart_.size() < bytes) apart_.resize(bytes);
+    auto* const result = in_place ? apart_.data() : static_cast<std::byte*>(output);
     if (count <= max_count_ / ranks) {
-      require(MPI_Reduce_scatter_block(buffer, output, static_cast<int>(count), mpi_type(type), mpi_op(op), comm_),
+      require(MPI_Reduce_scatter_block(buffer, result, static_cast<int>(count), mpi_type(type), mpi_op(op), comm_),
               "reduce_scatter", count);
-      return;
+    } else {
+      for (std::size_t owner = 0; owner < ranks; ++owner) {
+        in_parts(count, [&](std::size_t first, int part) {
+          require(MPI_Reduce(static_cast<const std::byte*>(buffer) + (owner * count + first) * size_of(type),
+                             result + first * size_of(type), part, mpi_type(type), mpi_op(op), static_cast<int>(owner),
+                             comm_),
+                  "reduce_scatter", count);
+        });
+      }
     }
-    for (std::size_t owner = 0; owner < ranks; ++owner) {
-      in_parts(count, [&](std::size_t first, int part) {
-        require(MPI_Reduce(static_cast<const std::byte*>(buffer) + (owner * count + first) * size_of(type),
-                           static_cast<std::byte*>(output) + first * size_of(type), part, mpi_type(type), mpi_op(op),
-                           static_cast<int>(owner), comm_),
-                "reduce_scatter", count);
-      });
-    }
+    if (in_place && bytes > 0) std::memcpy(output, result, bytes);
   });
 }
 
@@ -158,15 +164,17 @@ std::unique_ptr<Work> MpiCommunicator::do_all_gather(const void* input, void* ou
                                                      DataType type) {
   return run(Collective::kAllGather, count * static_cast<std::size_t>(size_) * size_of(type), [=, this] {
     const auto ranks = static_cast<std::size_t>(size_);
-    if (count <= max_count_ / ranks) {
-      const auto elements = static_cast<int>(count);
-      require(MPI_Allgather(input, elements, mpi_type(type), output, elements, mpi_type(type), comm_), "all_gather",
-              count);
-      return;
-    }
     const std::size_t bytes = count * size_of(type);
     auto* all = static_cast<std::byte*>(output);
-    std::memcpy(all + static_cast<std::size_t>(rank_) * bytes, input, bytes);
+    std::byte* const own = all + static_cast<std::size_t>(rank_) * bytes;
+    if (count <= max_count_ / ranks) {
+      const auto elements = static_cast<int>(count);
+      require(MPI_Allgather(input == own ? MPI_IN_PLACE : input, elements, mpi_type(type), output, elements,
+                            mpi_type(type), comm_),
+              "all_gather", count);
+      return;
+    }
+    if (input != own) std::memcpy(own, input, bytes);
     for (std::size_t owner = 0; owner < ranks; ++owner) {
       in_parts(count, [&](std::size_t first, int part) {
         require(MPI_Bcast(all + owner * bytes + first * size_of(type), part, mpi_type(type), static_cast<int>(owner),

@@ -10,6 +10,7 @@
 #include <future>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "engine/collectives/Communicator.h"
 #include "engine/collectives/MpiSession.h"
@@ -73,6 +74,7 @@ class MpiCommunicator : public Communicator {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Task> queue_;
+  std::vector<std::byte> apart_;  ///< where a piece is reduced that takes the place of what it came from
   bool closing_ = false;
   std::thread worker_;
 };

@@ -43,6 +43,9 @@ std::string advice(const MemoryHeld& held) {
     text += " or ";
   }
   text += "recompute=all lessens activations, precision=bf16 some of them; an optimizer with less state";
+  if (held.by_training && held.by_training->optimizer_shares == 1 && held.ranks_on_host > 1) {
+    text += ", or shard_optimizer=true";
+  }
   if (held.ranks_on_host > 1) text += "; fewer than " + std::to_string(held.ranks_on_host) + " ranks on this host";
   if (!held.on_gpu) text += "; fewer loader_threads";
   return text;
@@ -60,7 +63,8 @@ std::string memory_table(const MemoryHeld& held, const std::filesystem::path& ro
   if (held.by_training) {
     add("parameters", use.parameters);
     add("gradients", use.gradients);
-    add("optimizer", use.optimizer);
+    add("optimizer" + (use.optimizer_shares > 1 ? format(" (1 of %d shares)", use.optimizer_shares) : ""),
+        use.optimizer);
   }
   add("at most of all else: activations, data, libraries", std::max<std::int64_t>(held.most - kept, 0));
   if (const auto resident = kibibytes_in(root / "proc/self/status", "VmRSS"))

@@ -1,8 +1,6 @@
 // An optimizer that updates each element by itself.
 #pragma once
 
-#include <ATen/ops/zeros_like.h>
-
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,7 +19,7 @@ class FlatOptimizer : public Optimizer {
   FlatOptimizer(typename Formula::Options options, const std::vector<std::string>& names, const FlatStorage& storage,
                 std::vector<kernels::Segment> segments)
       : Optimizer(storage, std::move(segments)), options_(options) {
-    for (const std::string& name : names) states_.push_back({name, at::zeros_like(storage.parameters)});
+    for (const std::string& name : names) states_.push_back({name, storage.new_state()});
   }
 
   std::vector<OptimizerState> state() override { return states_; }

@@ -1,5 +1,8 @@
 #include "engine/optim/Optimizer.h"
 
+#include <ATen/Functions.h>
+
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -17,11 +20,19 @@ std::vector<kernels::Segment> at_step_zero(std::vector<kernels::Segment> segment
 
 }  // namespace
 
+std::int64_t FlatStorage::owned_length() const {
+  std::int64_t length = 0;
+  for (const kernels::FlatRange& range : owned) length += std::min(range.length, parameters.numel() - range.begin);
+  return length;
+}
+
+at::Tensor FlatStorage::new_state() const { return at::zeros({owned_length()}, parameters.options()); }
+
 Optimizer::Optimizer(FlatStorage storage, std::vector<kernels::Segment> segments)
     : storage_(std::move(storage)),
       received_(segments.size(), true),
       segments_(at_step_zero(segments), device()),
-      pieces_(kernels::pieces_of(segments, piece_length(device())), device()) {}
+      pieces_(kernels::pieces_of(segments, piece_length(device()), storage_.owned), device()) {}
 
 void Optimizer::step(const kernels::FlatStep* step, const std::vector<bool>& received) {
   if (received.size() != segments_.size()) throw InternalError("the flags are not of this optimizer's segments");

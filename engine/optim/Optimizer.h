@@ -21,15 +21,22 @@ struct FlatStorage {
   at::Tensor gradients;
   /// The parameters themselves, one for each segment, for those optimizers that treat matrices otherwise.
   std::vector<at::Tensor> by_segment{};
+  /// What of them this optimizer updates, as kernels::pieces_of takes it. Of it alone there is state.
+  std::vector<kernels::FlatRange> owned = {{}};
+
+  std::int64_t owned_length() const;
+  /// A storage for the state of what is owned: zeros.
+  at::Tensor new_state() const;
 };
 
-/// One of an optimizer's own flat storages, in the parameters' layout, type and device.
+/// One of an optimizer's own flat storages, in the parameters' type and device, of the ranges that it owns. Where it
+/// owns everything the layout is the parameters'.
 struct OptimizerState {
   std::string name;  ///< "momentum", "first_moment", "second_moment", …
   at::Tensor values;
 };
 
-/// Owns its state in flat storage of the parameters' layout, and how many updates each parameter has had.
+/// Owns its state in flat storage, and how many updates each parameter has had.
 /// These two are all that a checkpoint needs of it.
 class Optimizer {
  public:

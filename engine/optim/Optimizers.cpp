@@ -1,7 +1,6 @@
 #include "engine/optim/Optimizers.h"
 
-#include <ATen/ops/zeros_like.h>
-
+#include <algorithm>
 #include <utility>
 
 #include "common/Error.h"
@@ -29,7 +28,7 @@ class Sgd : public Optimizer {
  public:
   Sgd(const Hyperparameters& options, const FlatStorage& storage, Segments segments)
       : Optimizer(storage, std::move(segments)), nesterov_(options.nesterov), factor_(options.momentum) {
-    if (factor_ != 0) momentum_ = at::zeros_like(storage.parameters);
+    if (factor_ != 0) momentum_ = storage.new_state();
   }
 
   std::vector<OptimizerState> state() override {
@@ -65,8 +64,8 @@ class TwoMoments : public Optimizer {
   TwoMoments(const Hyperparameters& options, const FlatStorage& storage, Segments segments)
       : Optimizer(storage, std::move(segments)),
         options_(adam_options(options)),
-        first_moment_(at::zeros_like(storage.parameters)),
-        second_moment_(at::zeros_like(storage.parameters)) {}
+        first_moment_(storage.new_state()),
+        second_moment_(storage.new_state()) {}
 
   std::vector<OptimizerState> state() override {
     return {{"first_moment", first_moment_}, {"second_moment", second_moment_}};
@@ -123,7 +122,7 @@ class Lamb : public TwoMoments<Real> {
 
 /// The kind of optimizer that `Type<Real>` is, for the type of the parameters.
 template <template <typename> typename Type>
-OptimizerKind kind(std::string name) {
+OptimizerKind kind(std::string name, bool by_element) {
   return {.name = std::move(name),
           .make = [](const Hyperparameters& options, const FlatStorage& storage,
                      const Segments& segments) -> std::unique_ptr<Optimizer> {
@@ -131,7 +130,8 @@ OptimizerKind kind(std::string name) {
               return std::make_unique<Type<double>>(options, storage, segments);
             }
             return std::make_unique<Type<float>>(options, storage, segments);
-          }};
+          },
+          .by_element = by_element};
 }
 
 /// The kind of optimizer that a formula is. `options`: from hyperparameters to the formula's; `states`: their names.
@@ -144,7 +144,8 @@ OptimizerKind formula(std::string name, const Options& options, std::vector<std:
               return std::make_unique<FlatOptimizer<Formula<double>>>(options(job), states, storage, segments);
             }
             return std::make_unique<FlatOptimizer<Formula<float>>>(options(job), states, storage, segments);
-          }};
+          },
+          .by_element = true};
 }
 
 OptimizerKind rmsprop() {
@@ -153,25 +154,28 @@ OptimizerKind rmsprop() {
   };
   const char* square = "second_moment";
   const char* mean = "first_moment";
-  return {
-      .name = "rmsprop", .make = [=](const Hyperparameters& job, const FlatStorage& storage, const Segments& segments) {
-        const auto form = job.centered
-                              ? job.momentum == 0
-                                    ? formula<kernels::CenteredRmsProp>("", options, {square, mean})
-                                    : formula<kernels::CenteredMomentumRmsProp>("", options, {square, mean, "momentum"})
-                          : job.momentum == 0 ? formula<kernels::PlainRmsProp>("", options, {square})
-                                              : formula<kernels::MomentumRmsProp>("", options, {square, "momentum"});
-        return form.make(job, storage, segments);
-      }};
+  return {.name = "rmsprop",
+          .make =
+              [=](const Hyperparameters& job, const FlatStorage& storage, const Segments& segments) {
+                const auto form =
+                    job.centered
+                        ? job.momentum == 0
+                              ? formula<kernels::CenteredRmsProp>("", options, {square, mean})
+                              : formula<kernels::CenteredMomentumRmsProp>("", options, {square, mean, "momentum"})
+                    : job.momentum == 0 ? formula<kernels::PlainRmsProp>("", options, {square})
+                                        : formula<kernels::MomentumRmsProp>("", options, {square, "momentum"});
+                return form.make(job, storage, segments);
+              },
+          .by_element = true};
 }
 
 }  // namespace
 
 const std::vector<OptimizerKind>& built_in_optimizers() {
   static const std::vector<OptimizerKind> all = {
-      kind<Sgd>("sgd"),
-      kind<AdamW>("adamw"),
-      kind<Lamb>("lamb"),
+      kind<Sgd>("sgd", /*by_element=*/true),
+      kind<AdamW>("adamw", /*by_element=*/true),
+      kind<Lamb>("lamb", /*by_element=*/false),
       formula<kernels::Adam>("adam", adam_options, {"first_moment", "second_moment"}),
       rmsprop(),
       formula<kernels::Adagrad>(
@@ -181,7 +185,7 @@ const std::vector<OptimizerKind>& built_in_optimizers() {
           "lion",
           [](const Hyperparameters& job) { return kernels::LionOptions{.beta1 = job.beta1, .beta2 = job.beta2}; },
           {"momentum"}),
-      kind<Muon>("muon"),
+      kind<Muon>("muon", /*by_element=*/false),
   };
   return all;
 }
@@ -189,10 +193,13 @@ const std::vector<OptimizerKind>& built_in_optimizers() {
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, const FlatStorage& storage,
                                           const std::vector<kernels::Segment>& segments,
                                           const std::vector<OptimizerKind>& kinds) {
-  for (const OptimizerKind& kind : kinds) {
-    if (kind.name == hyperparameters.optimizer) return kind.make(hyperparameters, storage, segments);
+  const auto kind = std::ranges::find(kinds, hyperparameters.optimizer, &OptimizerKind::name);
+  if (kind == kinds.end()) throw InternalError("unknown optimizer " + hyperparameters.optimizer);
+  if (!kind->by_element && storage.owned_length() < storage.parameters.numel()) {
+    throw InputError("shard_optimizer cuts parameters where one rank's share ends, and optimizer=" + kind->name +
+                     " needs each whole; take another optimizer, such as adamw, or leave shard_optimizer out");
   }
-  throw InternalError("unknown optimizer " + hyperparameters.optimizer);
+  return kind->make(hyperparameters, storage, segments);
 }
 
 }  // namespace lockstep

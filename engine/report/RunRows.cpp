@@ -42,9 +42,10 @@ Rows rows_of(const RunStarted& event) {
                                     format(", learning rate %g (", event.learning_rate) + event.schedule + ")");
   rows.emplace_back(
       "memory",
-      format("parameters %.1f MiB, gradients %.1f MiB, optimizer %.1f MiB on each rank; activations",
-             in_mib(event.memory.parameters), in_mib(event.memory.gradients), in_mib(event.memory.optimizer)) +
-          " come on top" +
+      format("parameters %.1f MiB, gradients %.1f MiB, optimizer %.1f MiB", in_mib(event.memory.parameters),
+             in_mib(event.memory.gradients), in_mib(event.memory.optimizer)) +
+          (event.memory.optimizer_shares > 1 ? format(" (1 of %d shares)", event.memory.optimizer_shares) : "") +
+          " on each rank; activations come on top" +
           (event.memory.checkpoint > 0
                ? format("; %.1f MiB of the host on rank 0 for checkpoints", in_mib(event.memory.checkpoint))
                : ""));

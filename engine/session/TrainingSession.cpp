@@ -82,7 +82,7 @@ void TrainingSession::make_trainer() {
   }
   // Of the graph that will run: a pass may change the order in which parameters are used.
   const Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
-  BucketPlan buckets = make_bucket_plan(options(), rewritten);
+  BucketPlan buckets = make_bucket_plan(options(), rewritten, context_.host.size());
   check_channels(*job_, rewritten, options(), context_);
   check_predictions(*job_, rewritten, options(), context_);
   check_artifacts(*job_, options(), probes);
@@ -126,6 +126,9 @@ void TrainingSession::announce() {
   }
   if (options().sync_batch_norm && context_.host.size() == 1) {
     events_.note({.text = "sync_batch_norm changes nothing: there is one rank"});
+  }
+  if (options().shard_optimizer && context_.host.size() == 1) {
+    events_.note({.text = "shard_optimizer changes nothing: there is one rank"});
   }
   if (const std::string doubt = job_->objective.doubt(options().monitor); !doubt.empty()) {
     events_.note({.text = doubt, .warning = true});

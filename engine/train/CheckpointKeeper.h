@@ -39,6 +39,7 @@ class CheckpointKeeper {
                    const RankContext& context, EventSink& events);
 
   bool enabled() const { return writer_.has_value(); }
+  bool writes() const { return writes_; }  ///< this rank does, if any does
   /// Only with a directory: what a job that goes on from its checkpoints must have in common with this one.
   const JobItems& job() const { return writer_->directory().job(); }
   /// Makes room for copies of snapshots like this one, where this rank takes any while training goes on.

@@ -4,7 +4,6 @@
 
 #include "common/Error.h"
 #include "engine/collectives/Agreement.h"
-#include "engine/train/ParameterStorage.h"
 
 namespace lockstep {
 
@@ -41,9 +40,11 @@ std::string Diagnosis::cause_of(const NotFiniteError& error, const LoaderPositio
   }
   if (error.parameter()) {
     // A step that was enqueued meanwhile may have written over it.
-    const FlatParameters& parameters = model_.parameters();
-    const std::string found = find_not_finite(parameters.gradients()[*error.parameter()]);
-    if (!found.empty()) place = " (" + parameters.plan().names()[*error.parameter()] + found + ")";
+    FlatParameters& parameters = model_.parameters();
+    const at::Tensor gradient = parameters.owned_part(parameters.flat_gradients(), *error.parameter());
+    for (const std::string& found : host_.all_gather(find_not_finite(gradient))) {
+      if (place.empty() && !found.empty()) place = " (" + parameters.plan().names()[*error.parameter()] + found + ")";
+    }
   }
   const std::string maker = find_operator();
   return place + (maker.empty() ? "" : "; " + maker) + "; " + advice(error);
@@ -82,8 +83,8 @@ void check_state(TrainedModel& model, std::int64_t step) {
   for (const OptimizerState& state : model.optimizer().state()) {
     const auto bad = parameters.first_not_finite(state.values);
     if (!bad) continue;
-    const std::string name = state.name + "/" + parameters.plan().names()[*bad];
-    end("the optimizer's " + name + find_not_finite(optimizer_tensors(model.optimizer(), parameters).at(name)),
+    end("the optimizer's " + state.name + "/" + parameters.plan().names()[*bad] +
+            find_not_finite(parameters.owned_part(state.values, *bad)),
         "a gradient was too large for it. Try clip_norm, or make the loss smaller (targets of the order of 1)");
   }
   if (const std::string found = find_not_finite(model.program().running_statistics()); !found.empty()) {

@@ -27,7 +27,7 @@ std::vector<std::string> names_of_untrained(const Program& program) {
 
 }  // namespace
 
-BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program) {
+BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program, int ranks) {
   const std::vector<StateTensor> parameters = program.trained_parameters();
   if (parameters.empty()) {
     throw InputError(
@@ -47,7 +47,7 @@ BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Progra
                        .matrix = parameters[i].tensor.dim() == 2 && groups[i].optimizer.empty()});
   }
   return BucketPlan(layouts, static_cast<std::int64_t>(parameters[0].tensor.element_size()),
-                    hyperparameters.bucket_cap_mb * kMiB);
+                    hyperparameters.bucket_cap_mb * kMiB, hyperparameters.shard_optimizer ? ranks : 1);
 }
 
 std::vector<at::Tensor> trained_tensors(const Program& program) {
@@ -59,7 +59,10 @@ std::vector<at::Tensor> trained_tensors(const Program& program) {
 std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters, FlatParameters& parameters,
                                           const std::vector<OptimizerKind>& kinds) {
   return make_optimizer(hyperparameters,
-                        {parameters.flat_parameters(), parameters.flat_gradients(), parameters.parameters()},
+                        {.parameters = parameters.flat_parameters(),
+                         .gradients = parameters.flat_gradients(),
+                         .by_segment = parameters.parameters(),
+                         .owned = parameters.owned()},
                         parameters.plan().segments(), kinds);
 }
 
@@ -73,12 +76,10 @@ std::vector<at::Tensor> views_of(const at::Tensor& flat, const FlatParameters& p
   return views;
 }
 
-NamedTensors optimizer_tensors(Optimizer& optimizer, const FlatParameters& parameters) {
+NamedTensors state_tensors(const std::string& name, const at::Tensor& flat, const FlatParameters& parameters) {
   NamedTensors tensors;
-  for (const OptimizerState& state : optimizer.state()) {
-    const std::vector<at::Tensor> views = views_of(state.values, parameters);
-    for (std::size_t i = 0; i < views.size(); ++i) tensors[state.name + "/" + parameters.plan().names()[i]] = views[i];
-  }
+  const std::vector<at::Tensor> views = views_of(flat, parameters);
+  for (std::size_t i = 0; i < views.size(); ++i) tensors[name + "/" + parameters.plan().names()[i]] = views[i];
   return tensors;
 }
 

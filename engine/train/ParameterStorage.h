@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/artifacts/Safetensors.h"
@@ -15,9 +16,9 @@
 
 namespace lockstep {
 
-/// The trained parameters in the order in which backward meets them, with their groups. InputError when there is none,
-/// or when a parameter group matches none.
-BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program);
+/// The trained parameters in the order in which backward meets them, with their groups. With shard_optimizer there are
+/// as many shares as `ranks`. InputError when there is no such parameter, or when a parameter group matches none.
+BucketPlan make_bucket_plan(const Hyperparameters& hyperparameters, const Program& program, int ranks);
 
 /// The program's trained parameters, in the order of that plan.
 std::vector<at::Tensor> trained_tensors(const Program& program);
@@ -29,8 +30,7 @@ std::unique_ptr<Optimizer> make_optimizer(const Hyperparameters& hyperparameters
 /// Views of a flat storage of the parameters' layout, each in the parameter's own sizes and order of memory.
 std::vector<at::Tensor> views_of(const at::Tensor& flat, const FlatParameters& parameters);
 
-/// Views of the optimizer's storages, each parameter's part in the parameter's own sizes and order of memory, by
-/// storage and parameter: `momentum/fc.weight`. They mean the same in any bucket plan.
-NamedTensors optimizer_tensors(Optimizer& optimizer, const FlatParameters& parameters);
+/// Those views, by the storage's name and the parameter's: `momentum/fc.weight`. They mean the same in any bucket plan.
+NamedTensors state_tensors(const std::string& name, const at::Tensor& flat, const FlatParameters& parameters);
 
 }  // namespace lockstep

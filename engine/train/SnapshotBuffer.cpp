@@ -50,7 +50,7 @@ SnapshotBuffer::Ranges SnapshotBuffer::ranges_of(const Checkpoint& checkpoint, s
     }
   };
   add(checkpoint.model);
-  add(checkpoint.optimizer);
+  if (!checkpoint.optimizer_is_apart) add(checkpoint.optimizer);
   if (!device_.place().is_cpu()) add(checkpoint.best);
   bytes = 0;
   for (auto& [key, range] : ranges) {

@@ -20,7 +20,8 @@ namespace lockstep {
 /// Takes one copy at a time of the tensors of a snapshot that the next step changes, so that it can be written while
 /// training goes on. What lies in one storage is copied at once. Of a GPU the memory is pinned and copies run on a
 /// stream of their own, behind what the current stream has been given so far; on a CPU a copy is there when `copy`
-/// returns. Tensors that nobody changes are shared: those of the host beside a GPU, and the best state on a CPU.
+/// returns. Tensors that nobody changes are shared: those of the host beside a GPU, the best state on a CPU,
+/// and an optimizer's that are apart.
 class SnapshotBuffer {
  public:
   /// `device` must outlive this.

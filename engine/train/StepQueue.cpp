@@ -53,6 +53,7 @@ StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& ob
             {.clip_norm = hyperparameters.clip_norm,
              .loss_scale = initial_loss_scale(hyperparameters),
              .capture = captures(hyperparameters, context),
+             .shared = model.shared_update(),
              .average = model.average(),
              .position = context.position,
              .statistics = statistics_of(model.program()),

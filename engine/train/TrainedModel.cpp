@@ -1,5 +1,6 @@
 #include "engine/train/TrainedModel.h"
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,23 +16,33 @@
 
 namespace lockstep {
 
+namespace {
+
+constexpr const char* kAverage = "average";
+
+at::Tensor copy_on_host(const at::Tensor& tensor) {
+  return tensor.to(at::kCPU, tensor.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+}
+
+}  // namespace
+
 TrainedModel::TrainedModel(const Hyperparameters& hyperparameters, const Program& program, Program rewritten,
                            BucketPlan buckets, const RankContext& context, const std::vector<OptimizerKind>& optimizers)
     : program_(std::move(rewritten)),
       inference_(program_.with_graph(eval_form(program.graph()))),
       context_(context),
-      parameters_(std::move(buckets), trained_tensors(program_), kRiders),
+      parameters_(std::move(buckets), trained_tensors(program_), kRiders, context.host.rank()),
       optimizer_(make_optimizer(hyperparameters, parameters_, optimizers)),
-      average_(make_average(hyperparameters.ema_decay, parameters_, program_, inference_)) {}
+      average_(make_average(hyperparameters.ema_decay, parameters_, program_, inference_)) {
+  if (parameters_.plan().shares() > 1) shared_.emplace(parameters_, context_.communicator);
+}
 
 std::optional<TrainedModel::Average> TrainedModel::make_average(double decay, FlatParameters& parameters,
                                                                 const Program& program, const Program& inference) {
   if (decay == 0) return std::nullopt;
   WeightAverage weights(decay, parameters.flat_parameters(), parameters.plan().segments());
-  const std::vector<at::Tensor> views = views_of(weights.values(), parameters);
-  NamedTensors tensors;
-  for (std::size_t i = 0; i < views.size(); ++i) tensors["average/" + parameters.plan().names()[i]] = views[i];
-  Program averaged = program.with_tensors(parameters.parameters(), views);
+  NamedTensors tensors = state_tensors(kAverage, weights.values(), parameters);
+  Program averaged = program.with_tensors(parameters.parameters(), views_of(weights.values(), parameters));
   Program averaged_inference = averaged.with_graph(inference.graph());
   return Average{.weights = std::move(weights),
                  .tensors = std::move(tensors),
@@ -41,10 +52,18 @@ std::optional<TrainedModel::Average> TrainedModel::make_average(double decay, Fl
 
 MemoryUse TrainedModel::memory() {
   const auto bytes = [](const at::Tensor& tensor) { return static_cast<std::int64_t>(tensor.nbytes()); };
-  MemoryUse use{.parameters = bytes(parameters_.flat_parameters()), .gradients = bytes(parameters_.flat_gradients())};
+  MemoryUse use{.parameters = bytes(parameters_.flat_parameters()),
+                .gradients = bytes(parameters_.flat_gradients()),
+                .optimizer_shares = parameters_.plan().shares()};
   for (const OptimizerState& state : optimizer_->state()) use.optimizer += bytes(state.values);
   if (average_) use.optimizer += bytes(average_->weights.values());
   return use;
+}
+
+std::int64_t TrainedModel::bytes_made_whole() {
+  if (!shared_) return 0;
+  const std::size_t storages = optimizer_->state().size() + (average_ ? 1 : 0);
+  return static_cast<std::int64_t>(storages * parameters_.flat_parameters().nbytes());
 }
 
 void TrainedModel::average_statistics() {
@@ -52,10 +71,29 @@ void TrainedModel::average_statistics() {
   samples_since_average_ = 0;
 }
 
-// With the average of the weights, in the same form.
-NamedTensors TrainedModel::optimizer_state() {
-  NamedTensors tensors = optimizer_tensors(*optimizer_, parameters_);
+// As checkpoints name it, with the average of the weights in the same form. `whole`: from a storage of the optimizer's
+// to one of the parameters' layout.
+template <typename Whole>
+NamedTensors TrainedModel::optimizer_state(const Whole& whole) {
+  NamedTensors tensors;
+  for (const OptimizerState& state : optimizer_->state()) {
+    tensors.merge(state_tensors(state.name, whole(state.values), parameters_));
+  }
   if (average_) tensors.insert(average_->tensors.begin(), average_->tensors.end());
+  return tensors;
+}
+
+// A collective. The same, all of it in memory that nobody else has: only on ranks that write it, one storage after
+// another.
+NamedTensors TrainedModel::gathered_state(bool writes) {
+  NamedTensors tensors;
+  for (const OptimizerState& state : optimizer_->state()) {
+    const at::Tensor& whole = shared_->gather_state(state.values);
+    if (writes) tensors.merge(state_tensors(state.name, copy_on_host(whole), parameters_));
+  }
+  if (average_ && writes) {
+    tensors.merge(state_tensors(kAverage, copy_on_host(average_->weights.values()), parameters_));
+  }
   return tensors;
 }
 
@@ -80,7 +118,10 @@ void TrainedModel::check_statistics(const Checkpoint& checkpoint) const {
 
 void TrainedModel::check(const Checkpoint& checkpoint) {
   require_tensors(checkpoint.model, saved_tensors(inference_));
-  require_tensors(checkpoint.optimizer, optimizer_state());
+  // Of its names, types and sizes, whatever there is of its numbers here.
+  require_tensors(checkpoint.optimizer, optimizer_state([&](const at::Tensor& state) {
+                    return shared_ ? parameters_.flat_parameters() : state;
+                  }));
   for (const std::string& name : parameters_.plan().names()) {
     if (!checkpoint.state.optimizer_steps.contains(name)) {
       throw InputError("the checkpoint lacks the updates of " + name);
@@ -100,8 +141,16 @@ void TrainedModel::check(const Checkpoint& checkpoint) {
 
 void TrainedModel::restore(const Checkpoint& checkpoint) {
   restore_tensors(checkpoint.model, saved_tensors(inference_));
-  restore_tensors(checkpoint.optimizer, optimizer_state());
-  if (average_) average_->weights.set_updates(checkpoint.state.average_updates);
+  for (const OptimizerState& state : optimizer_->state()) {
+    // Between steps gradients mean nothing.
+    const at::Tensor whole = shared_ ? parameters_.flat_gradients() : state.values;
+    restore_tensors(checkpoint.optimizer, state_tensors(state.name, whole, parameters_));
+    if (shared_) parameters_.take_owned(whole, state.values);
+  }
+  if (average_) {
+    restore_tensors(checkpoint.optimizer, average_->tensors);
+    average_->weights.set_updates(checkpoint.state.average_updates);
+  }
   std::vector<std::int64_t> steps;
   for (const std::string& name : parameters_.plan().names()) {
     steps.push_back(checkpoint.state.optimizer_steps.at(name));
@@ -123,13 +172,15 @@ void TrainedModel::restore_statistics(const Checkpoint& checkpoint) {
 }
 
 Checkpoint TrainedModel::tensors() {
-  return {
-      .state = {}, .model = saved_tensors(inference_), .optimizer = optimizer_state(), .statistics = {}, .best = {}};
+  Checkpoint checkpoint{.state = {}, .model = saved_tensors(inference_), .optimizer = {}, .statistics = {}, .best = {}};
+  if (!shared_) checkpoint.optimizer = optimizer_state(std::identity());
+  return checkpoint;
 }
 
-void TrainedModel::save(Checkpoint& checkpoint) {
+void TrainedModel::save(Checkpoint& checkpoint, bool writes) {
   checkpoint.model = saved_tensors(inference_);
-  checkpoint.optimizer = optimizer_state();
+  checkpoint.optimizer_is_apart = shared_.has_value();
+  checkpoint.optimizer = shared_ ? gathered_state(writes) : optimizer_state(std::identity());
   if (average_) checkpoint.state.average_updates = average_->weights.updates();
   checkpoint.statistics = gather_running_statistics(program_, context_.host);
   std::vector<std::int64_t>& samples = checkpoint.state.samples_since_average;

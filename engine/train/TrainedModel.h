@@ -8,6 +8,7 @@
 
 #include "engine/checkpoint/Checkpoint.h"
 #include "engine/collectives/FlatParameters.h"
+#include "engine/collectives/SharedUpdate.h"
 #include "engine/optim/Optimizers.h"
 #include "engine/optim/WeightAverage.h"
 #include "engine/program/Program.h"
@@ -18,9 +19,9 @@
 namespace lockstep {
 
 /// The program's tensors on the device, its trained parameters in flat storage, and the optimizer's state. Parameters
-/// and optimizer are the same on all ranks after each step; running statistics are each rank's own until they are
-/// averaged. Steps are made by a StepQueue, which must have finished all of them before anything here reads or writes
-/// what they change.
+/// are the same on all ranks after each step, and so is the optimizer, of which each holds its share alone with
+/// shard_optimizer; running statistics are each rank's own until they are averaged. Steps are made by a StepQueue,
+/// which must have finished all of them before anything here reads or writes what they change.
 class TrainedModel {
  public:
   /// `program`: the job's; `rewritten`: the same after its passes, on the device; `buckets`: the plan of the latter;
@@ -37,8 +38,11 @@ class TrainedModel {
   const Program& judged_inference() const { return average_ ? average_->inference : inference_; }
   FlatParameters& parameters() { return parameters_; }
   Optimizer& optimizer() { return *optimizer_; }
+  SharedUpdate* shared_update() { return shared_ ? &*shared_ : nullptr; }       ///< nullptr where each rank updates all
   WeightAverage* average() { return average_ ? &average_->weights : nullptr; }  ///< nullptr without ema_decay
   MemoryUse memory();
+  /// Of the host's memory, for what `save` makes whole where ranks hold shares.
+  std::int64_t bytes_made_whole();
 
   /// This rank's running statistics have seen more samples.
   void trained_on(std::int64_t samples) { samples_since_average_ += samples; }
@@ -52,8 +56,9 @@ class TrainedModel {
   void restore(const Checkpoint& checkpoint);
   /// What `save` adds, but for what is gathered from the ranks and the numbers beside it.
   Checkpoint tensors();
-  /// A collective. Adds what `restore` takes. The tensors are those of training: they change with the next step.
-  void save(Checkpoint& checkpoint);
+  /// A collective. Adds what `restore` takes. The tensors are those of training: they change with the next step. Where
+  /// ranks hold shares of the optimizer's, it is made whole in the host's memory of those ranks that write it.
+  void save(Checkpoint& checkpoint, bool writes);
 
  private:
   struct Average {
@@ -65,7 +70,9 @@ class TrainedModel {
 
   static std::optional<Average> make_average(double decay, FlatParameters& parameters, const Program& program,
                                              const Program& inference);
-  NamedTensors optimizer_state();
+  template <typename Whole>
+  NamedTensors optimizer_state(const Whole& whole);
+  NamedTensors gathered_state(bool writes);
   bool has_statistics_of_ranks(const Checkpoint& checkpoint) const;
   void check_statistics(const Checkpoint& checkpoint) const;
   void restore_statistics(const Checkpoint& checkpoint);
@@ -75,6 +82,7 @@ class TrainedModel {
   RankContext context_;
   FlatParameters parameters_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<SharedUpdate> shared_;
   std::optional<Average> average_;
   std::int64_t samples_since_average_ = 0;  ///< on this rank
 };

@@ -38,6 +38,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, TrainingInput input, co
 MemoryUse Trainer::memory() {
   MemoryUse use = model_.memory();
   use.checkpoint = checkpoints_.bytes();
+  if (use.checkpoint > 0) use.checkpoint += model_.bytes_made_whole();
   return use;
 }
 
@@ -92,7 +93,7 @@ Snapshot Trainer::take_snapshot() {
                         .best = {}};
   if (steps_.loss_scale()) checkpoint.state.loss_scale = steps_.loss_scale()->state();
   checkpoint.state.plateau = schedule_.state();
-  model_.save(checkpoint);
+  model_.save(checkpoint, checkpoints_.writes());
   evaluation_.save(checkpoint.state);
   best_.save(checkpoint);
   return Snapshot(std::move(checkpoint));

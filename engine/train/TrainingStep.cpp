@@ -171,6 +171,7 @@ void TrainingStep::update() {
   State* state = state_.data();
   // Also without clipping: what is not finite must not reach parameters that a checkpoint will hold.
   parameters_.find_gradient_norm(&state->norm);
+  with_others([&](SharedUpdate& shared) { shared.sum_norm(&state->norm); });
   with_kernel_form(device_.place(), [&](auto... stream) {
     kernels::clip_gradients({.norm = &state->norm,
                              .unscale = &state->unscale,
@@ -181,11 +182,22 @@ void TrainingStep::update() {
                              .wrong = &state->riders.wrong_statistics},
                             stream...);
   });
-  // All ranks hold the same gradient by now, to the bit: what follows from it they decide alike.
+  // All ranks hold the same norm by now, to the bit: what follows from it they decide alike.
   await_held();
   optimizer_.step(&state->step, reducer_.received());
+  with_others([](SharedUpdate& shared) { shared.gather_parameters(); });
   if (options_.average != nullptr) options_.average->update(&state->step);
   clock_.ends(&StepSeconds::optimizer);
+}
+
+// Where ranks share out the update. Its time is theirs, not the optimizer's.
+template <typename Exchange>
+void TrainingStep::with_others(const Exchange& exchange) {
+  if (options_.shared == nullptr) return;
+  clock_.ends(&StepSeconds::optimizer);
+  const PhaseScope reduces(options_.position, Phase::kReduction);
+  exchange(*options_.shared);
+  clock_.ends(&StepSeconds::reduction_wait);
 }
 
 void TrainingStep::await_held() {

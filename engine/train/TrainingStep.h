@@ -13,6 +13,7 @@
 #include "engine/collectives/Communicator.h"
 #include "engine/collectives/FlatParameters.h"
 #include "engine/collectives/GradientReducer.h"
+#include "engine/collectives/SharedUpdate.h"
 #include "engine/device/Device.h"
 #include "engine/device/DeviceArray.h"
 #include "engine/optim/LossScale.h"
@@ -49,6 +50,7 @@ class TrainingStep {
     double clip_norm = 0;  ///< 0: no clipping
     std::optional<LossScale> loss_scale{};
     bool capture = false;
+    SharedUpdate* shared = nullptr;        ///< where ranks update shares; nullptr: each updates all
     WeightAverage* average = nullptr;      ///< of the parameters, updated behind the optimizer; nullptr: there is none
     RankPosition position{};               ///< where this rank says what it is doing
     std::vector<at::Tensor> statistics{};  ///< that forward updates: those of real numbers must stay finite
@@ -76,8 +78,9 @@ class TrainingStep {
     std::optional<NotFiniteError> not_finite{};  ///< what would be thrown: the step has changed nothing
   };
 
-  /// Keeps references, to the average too; `computation`, `reducer` and `optimizer` are of the `parameters`, which have
-  /// kRiders riders, and all are on the device. `communicator`: the reducer's; `host`: for the host's memory.
+  /// Keeps references, to what the options point to too; `computation`, `reducer` and `optimizer` are of the
+  /// `parameters`, which have kRiders riders, and all are on the device. `communicator`: the reducer's; `host`: for the
+  /// host's memory.
   TrainingStep(Device& device, StepComputation& computation, FlatParameters& parameters, GradientReducer& reducer,
                Optimizer& optimizer, Communicator& communicator, Communicator& host, Options options);
 
@@ -135,6 +138,8 @@ class TrainingStep {
   void accumulate(const Batch& batch, const Step& step);
   void add_weight(const StepComputation::Share& share);
   void update();
+  template <typename Exchange>
+  void with_others(const Exchange& exchange);
   void await_held();
   void count_wrong_statistics();
   void restore_statistics();

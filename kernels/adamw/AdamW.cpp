@@ -32,8 +32,8 @@ template <typename Real>
 void adamw(const AdamWUpdate<Real>& args) {
   if (args.step->skip) return;
   for_each_piece(args.work, [&](std::int64_t, const Piece& piece, const Segment& segment) {
-    update(args.parameters + piece.begin, args.gradients + piece.begin, args.first_moment + piece.begin,
-           args.second_moment + piece.begin, piece.length,
+    update(args.parameters + piece.begin, args.gradients + piece.begin, args.first_moment + piece.state,
+           args.second_moment + piece.state, piece.length,
            adam_factors<Real>(args.options, segment, args.step->learning_rate * segment.learning_rate_factor,
                               args.step->gradient_scale));
   });

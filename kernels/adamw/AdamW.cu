@@ -19,8 +19,8 @@ __global__ void __launch_bounds__(kFlatThreads) adamw_kernel(AdamWUpdate<Real> a
   const Real root_factor = 1 / f.root_correction;
   Real* const parameters = args.parameters + piece.begin;
   const Real* const gradients = args.gradients + piece.begin;
-  Real* const first = args.first_moment + piece.begin;
-  Real* const second = args.second_moment + piece.begin;
+  Real* const first = args.first_moment + piece.state;
+  Real* const second = args.second_moment + piece.state;
   for_each_vector<kVector>(
       piece.length, vector_head<kVector>(piece.length, parameters, gradients, first, second), [&]<int kLength>(int i) {
         auto p = load<kLength>(parameters + i);

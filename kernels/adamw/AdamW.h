@@ -13,7 +13,7 @@
 
 namespace lockstep::kernels {
 
-/// All storages have the same layout.
+/// Parameters and gradients have one layout; of the state a piece says where its own begins.
 template <typename Real>
 struct AdamWUpdate {
   Real* parameters;

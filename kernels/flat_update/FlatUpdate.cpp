@@ -35,7 +35,7 @@ template <typename Formula>
 void flat_update(const FlatUpdate<Formula>& args) {
   if (args.step->skip) return;
   const auto state = [&](int i, const Piece& piece) {
-    return i < Formula::kStates ? args.states[i] + piece.begin : nullptr;
+    return i < Formula::kStates ? args.states[i] + piece.state : nullptr;
   };
   for_each_piece(args.work, [&](std::int64_t, const Piece& piece, const Segment& segment) {
     update(args.parameters + piece.begin, args.gradients + piece.begin, state(0, piece), state(1, piece),

@@ -27,16 +27,16 @@ __device__ void update_piece(const FlatUpdate<Formula>& args, const Piece& piece
   constexpr int kVector = kVectorLength<Real>;
   Real* const parameters = args.parameters + piece.begin;
   const Real* const gradients = args.gradients + piece.begin;
-  const int head = vector_head<kVector>(piece.length, parameters, gradients, (args.states[kState] + piece.begin)...);
+  const int head = vector_head<kVector>(piece.length, parameters, gradients, (args.states[kState] + piece.state)...);
   for_each_vector<kVector>(piece.length, head, [&]<int kLength>(int i) {
     auto p = load<kLength>(parameters + i);
     const auto g = load<kLength>(gradients + i);
     // One more than there may be: an array has at least one element.
     [[maybe_unused]] Vector<Real, kLength> states[sizeof...(kState) + 1] = {
-        load<kLength>(args.states[kState] + piece.begin + i)...};
+        load<kLength>(args.states[kState] + piece.state + i)...};
     for (int k = 0; k < kLength; ++k) formula(p.values[k], g.values[k], states[kState].values[k]...);
     store(parameters + i, p);
-    (store(args.states[kState] + piece.begin + i, states[kState]), ...);
+    (store(args.states[kState] + piece.state + i, states[kState]), ...);
   });
 }
 

@@ -22,7 +22,7 @@ namespace lockstep::kernels {
 
 inline constexpr int kMostFlatStates = 3;
 
-/// All storages have the same layout.
+/// Parameters and gradients have one layout; of states a piece says where its own begin.
 template <typename Formula>
 struct FlatUpdate {
   using Real = typename Formula::Number;

@@ -32,6 +32,12 @@ void gradient_norm(const GradientNormPass<Real>& args) {
 template void gradient_norm(const GradientNormPass<float>&);
 template void gradient_norm(const GradientNormPass<double>&);
 
+void sum_norms(const NormSum& args) {
+  GradientNorm sum;
+  for (std::int64_t i = 0; i < args.count; ++i) add_norm(sum, args.parts[i]);
+  *args.norm = sum;
+}
+
 void clip_gradients(const GradientClip& args) {
   const StepWeight weight = args.weight == nullptr ? StepWeight() : *args.weight;
   const double factor = (args.unscale == nullptr ? 1 : *args.unscale) * weight_correction(weight);

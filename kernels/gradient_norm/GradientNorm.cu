@@ -49,6 +49,12 @@ __global__ void __launch_bounds__(kSumThreads)
   *norm = sums;
 }
 
+__global__ void sum_of_norms_kernel(NormSum args) {
+  GradientNorm sum;
+  for (std::int64_t i = 0; i < args.count; ++i) add_norm(sum, args.parts[i]);
+  *args.norm = sum;
+}
+
 __global__ void clip_gradients_kernel(GradientClip args) {
   const StepWeight weight = args.weight == nullptr ? StepWeight() : *args.weight;
   const double factor = (args.unscale == nullptr ? 1 : *args.unscale) * weight_correction(weight);
@@ -69,6 +75,8 @@ void gradient_norm(const GradientNormPass<Real>& args, Stream stream) {
 
 template void gradient_norm(const GradientNormPass<float>&, Stream);
 template void gradient_norm(const GradientNormPass<double>&, Stream);
+
+void sum_norms(const NormSum& args, Stream stream) { launch("sum_norms", sum_of_norms_kernel, 1, 1, stream, args); }
 
 void clip_gradients(const GradientClip& args, Stream stream) {
   launch("clip_gradients", clip_gradients_kernel, 1, 1, stream, args);

@@ -23,12 +23,30 @@ struct GradientNormPass {
   GradientNorm* norm;
 };
 
+/// A part of a gradient's norm joins what was found of the parts before it.
+constexpr void add_norm(GradientNorm& sum, const GradientNorm& part) {
+  sum.sum_of_squares += part.sum_of_squares;
+  sum.non_finite += part.non_finite;
+  if (part.segment >= 0 && (sum.segment < 0 || part.segment < sum.segment)) sum.segment = part.segment;
+}
+
 /// For Real in float, double. The order of additions depends on the pieces alone, so the result is the same to the bit
 /// for any number of threads or blocks, and the CPU form's on any x86-64 machine.
 template <typename Real>
 void gradient_norm(const GradientNormPass<Real>& args);
 template <typename Real>
 void gradient_norm(const GradientNormPass<Real>& args, Stream stream);
+
+/// The norms of parts of a gradient, which several ranks have found, each over a part of its own.
+struct NormSum {
+  const GradientNorm* parts;
+  std::int64_t count;
+  GradientNorm* norm;  ///< of the whole; none of the parts
+};
+
+/// In the order of the parts: the same bits wherever they are the same.
+void sum_norms(const NormSum& args);
+void sum_norms(const NormSum& args, Stream stream);
 
 /// What to multiply gradients of this norm by so that it is at most `clip_norm`: as torch.nn.utils.clip_grad_norm_
 /// (PyTorch 2.11).

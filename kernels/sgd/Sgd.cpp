@@ -52,7 +52,7 @@ void sgd(const SgdUpdate<Real>& args) {
         .weight_decay = static_cast<Real>(segment.weight_decay),
         .gradient_scale = static_cast<Real>(args.step->gradient_scale)};
     update(args.parameters + piece.begin, args.gradients + piece.begin,
-           args.momentum == 0 ? nullptr : args.velocity + piece.begin, piece.length, factors, args.nesterov);
+           args.momentum == 0 ? nullptr : args.velocity + piece.state, piece.length, factors, args.nesterov);
   });
 }
 

@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(kFlatThreads) sgd_kernel(SgdUpdate<Real> args)
   const auto scale = static_cast<Real>(args.step->gradient_scale);
   Real* const parameters = args.parameters + piece.begin;
   const Real* const gradients = args.gradients + piece.begin;
-  Real* const velocity = kMomentum == Momentum::kNone ? parameters : args.velocity + piece.begin;
+  Real* const velocity = kMomentum == Momentum::kNone ? parameters : args.velocity + piece.state;
   for_each_vector<kVector>(
       piece.length, vector_head<kVector>(piece.length, parameters, gradients, velocity), [&]<int kLength>(int i) {
         auto p = load<kLength>(parameters + i);

@@ -58,6 +58,7 @@ BESIDE_FREEZE = {
     "muon": (MUON, lambda model: muon(Trained(model)), 1),
     "parameter_groups": (dict(weight_decay=0.01, parameter_groups=[{"match": "norm2.*", "weight_decay": 0.0, "learning_rate_factor": 0.5}]), grouped, 1),
     "sync_batch_norm": (dict(sync_batch_norm="true"), sgd, 2),
+    "shard_optimizer, sync_batch_norm": (dict(shard_optimizer="true", sync_batch_norm="true"), sgd, 2),
     "recompute=auto": (dict(recompute="auto"), sgd, 1),
     "recompute=all": (dict(recompute="all"), sgd, 1),
     "recompute=all, sync_batch_norm": (dict(recompute="all", sync_batch_norm="true"), sgd, 2),

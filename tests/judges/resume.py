@@ -201,6 +201,24 @@ def other_ranks_buckets_and_passes_go_on_too(j):
 
 
 @job
+def shares_of_the_optimizer_go_on_on_any_ranks(j):
+    """Saved by 4 ranks with a quarter of AdamW's state each; then 3 with shares, 2 without, and one, each from the last."""
+    j.with_options(**EXACT, optimizer="adamw", learning_rate=0.001, epsilon=1e-4, epochs=4, artifact_state="last", bucket_cap_mb=0.01)
+    expected = j.undisturbed()
+    output = j.run(ranks_per_host=4, shard_optimizer="true", max_steps=STEPS + 2)
+    memory = common.metrics(j.directory, "start")[0]["memory"]
+    assert "(1 of 4 shares) on each rank" in output and 4 * memory["optimizer"] == 2 * memory["parameters"], output
+    for ranks, shared, steps in ((3, "true", 2 * STEPS), (2, "false", 3 * STEPS + 1), (1, "true", 4 * STEPS)):
+        before = j.steps()[-1]
+        output = j.run(ranks_per_host=ranks, shard_optimizer=shared, max_steps=steps)
+        assert f"{before} steps are done" in output and j.steps()[-1] == steps, output
+    difference = common.relative_difference(j.result(), expected)
+    assert difference <= common.tolerance(steps=4 * STEPS, **j.options), difference
+    output = j.run(expect=2, shard_optimizer="true", optimizer="lamb", resume="never", checkpoint_dir=j.directory / "other")
+    assert "optimizer=lamb needs each whole; take another optimizer" in output, output
+
+
+@job
 def batch_statistics_become_the_average_on_other_ranks(j):
     """What is loaded is what was saved, and training goes on to a sensible result."""
     j.with_options(model="cnn", epochs=20, artifact_state="last", learning_rate=0.05)
@@ -522,7 +540,7 @@ def a_second_signal_ends_at_once(j):
 if __name__ == "__main__":
     common.main(a_stopped_job_goes_on_as_if_it_had_not_been, the_loss_scale_goes_on_between_two_changes,
                 a_killed_job_goes_on_from_its_last_checkpoint,
-                other_ranks_buckets_and_passes_go_on_too, batch_statistics_become_the_average_on_other_ranks,
+                other_ranks_buckets_and_passes_go_on_too, shares_of_the_optimizer_go_on_on_any_ranks, batch_statistics_become_the_average_on_other_ranks,
                 a_damaged_checkpoint_is_passed_over, what_matters_must_stay, a_finished_job_can_be_extended,
                 ranks_that_do_not_see_rank_0s_directory_get_its_checkpoint, never_resuming_starts_anew, patience_and_the_best_state_are_remembered, minutes_are_a_measure_too,
                 a_place_for_checkpoints_is_needed, a_full_disk_ends_the_job_and_leaves_no_half_checkpoint,

@@ -51,16 +51,16 @@ template <typename Real>
 struct Buffers {
   Buffers(const Form& form, const Storages<Real>& values, const std::vector<Segment>& table,
           const FlatPlacement& placement, const FlatStep& flat_step)
-      : Buffers(form, values, table, placement, flat_step, piece_length(form)) {}
+      : Buffers(form, values, table, placement, flat_step, pieces_of(table, piece_length(form))) {}
   Buffers(const Form& form, const Storages<Real>& values, const std::vector<Segment>& table,
-          const FlatPlacement& placement, const FlatStep& flat_step, std::int32_t length)
+          const FlatPlacement& placement, const FlatStep& flat_step, const std::vector<Piece>& piece_list)
       : form(form),
         parameters(form, values.parameters, placement.first),
         gradients(form, values.gradients, placement.others),
         first(form, values.first, placement.first),
         second(form, values.second, placement.others),
         segments(form, table, tables(placement)),
-        pieces(form, pieces_of(table, length), tables(placement)),
+        pieces(form, piece_list, tables(placement)),
         norms(form, pieces.values().size(), tables(placement)),
         lamb_pieces(form, pieces.values().size(), tables(placement)),
         norm(form, 1, {.at_end = true}),
@@ -116,6 +116,19 @@ void expect_result(const FlatCase& flat, const std::vector<Real>& before, const 
   EXPECT_LE(relative_error(now, expected), sizeof(Real) == 4 ? 1e-6 : 1e-14);
   for_each_element(flat, [&](std::size_t i, const Segment&) { now[i] = before[i]; });
   EXPECT_EQ(now, before);
+}
+
+constexpr FlatRange kRanges[] = {{.begin = 64, .length = 3008, .state = 0},
+                                 {.begin = 5056, .length = 160, .state = 3008},
+                                 {.begin = 5280, .length = 64, .state = 3168}};
+
+template <typename Real>
+std::vector<Real> in_ranges(const std::vector<Real>& flat) {
+  std::vector<Real> values;
+  for (const FlatRange& range : kRanges) {
+    values.insert(values.end(), flat.begin() + range.begin, flat.begin() + range.begin + range.length);
+  }
+  return values;
 }
 
 template <typename Real>
@@ -253,12 +266,76 @@ TYPED_TEST(FlatKernels, ManyPieces) {
     const FlatCase flat{.name = "", .lengths = {2, 772, 5}, .gap = 1};
     const Storages<Real> storages(flat);
     const Buffers<Real> few(*form, storages, segments_of(flat), {}, kStep);
-    const Buffers<Real> many(*form, storages, segments_of(flat), {}, kStep, 3);
+    const Buffers<Real> many(*form, storages, segments_of(flat), {}, kStep, pieces_of(segments_of(flat), 3));
     const double expected = few.find_norm().sum_of_squares;
     EXPECT_NEAR(many.find_norm().sum_of_squares, expected, 1e-12 * expected) << form->name();
     few.update_lamb(kAdam);
     many.update_lamb(kAdam);
     expect_result(flat, storages.parameters, many.parameters, to_doubles(few.parameters.values()));
+  }
+}
+
+// As where ranks share out parameters.
+TYPED_TEST(FlatKernels, OfRangesAloneThereIsState) {
+  using Real = TypeParam;
+  const FlatCase flat{.name = "", .lengths = {5000, 39, 70}, .gap = 64};
+  for (const auto& form : forms()) {
+    const Storages<Real> before(flat);
+    const Buffers<Real> whole(*form, before, segments_of(flat), {}, kStep);
+    Storages<Real> parts = before;
+    parts.first = in_ranges(before.first);
+    parts.second = in_ranges(before.second);
+    const Buffers<Real> ranges(*form, parts, segments_of(flat), {}, kStep,
+                               pieces_of(segments_of(flat), piece_length(*form), kRanges));
+    double squares = 0;
+    for (const Real value : in_ranges(before.gradients)) squares += std::isnan(value) ? 0 : double{value} * value;
+    EXPECT_NEAR(ranges.find_norm().sum_of_squares, squares, 1e-12 * squares) << form->name();
+    for (const Buffers<Real>* buffers : {&whole, &ranges}) {
+      buffers->update_sgd(0.9, true);
+      buffers->update_adamw(kAdam);
+    }
+    const double tolerance = sizeof(Real) == 4 ? 1e-6 : 1e-14;
+    std::vector<Real> found = ranges.parameters.values();
+    EXPECT_LE(relative_error(in_ranges(found), to_doubles(in_ranges(whole.parameters.values()))), tolerance);
+    EXPECT_LE(relative_error(ranges.first.values(), to_doubles(in_ranges(whole.first.values()))), tolerance);
+    EXPECT_LE(relative_error(ranges.second.values(), to_doubles(in_ranges(whole.second.values()))), tolerance);
+    for (const FlatRange& range : kRanges) {
+      std::copy_n(before.parameters.begin() + range.begin, range.length, found.begin() + range.begin);
+    }
+    EXPECT_EQ(found, before.parameters) << form->name() << ": outside the ranges";
+  }
+}
+
+TEST(Pieces, AreOfWhatLiesInTheRanges) {
+  const std::vector<Segment> segments = {{.offset = 0, .length = 10}, {.offset = 16, .length = 3}};
+  constexpr FlatRange kTwo[] = {{.begin = 2, .length = 5, .state = 0}, {.begin = 8, .length = 10, .state = 5}};
+  std::vector<std::vector<std::int64_t>> found;
+  for (const Piece& piece : pieces_of(segments, 4, kTwo)) {
+    found.push_back({piece.begin, piece.length, piece.segment, piece.state});
+  }
+  EXPECT_EQ(found, (std::vector<std::vector<std::int64_t>>{{2, 4, 0, 0}, {6, 1, 0, 4}, {8, 2, 0, 5}, {16, 2, 1, 13}}));
+}
+
+TEST(SumNorms, FindsTheFirstSegmentOfAll) {
+  for (const auto& form : forms()) {
+    const auto sum = [&](const std::vector<GradientNorm>& parts) {
+      const Buffer<GradientNorm> list(*form, parts, {.at_end = true});
+      const Buffer<GradientNorm> norm(*form, {{.sum_of_squares = 7, .non_finite = 7, .segment = 7}}, {.at_end = true});
+      run(
+          *form, [](auto&&... args) { sum_norms(args...); },
+          NormSum{list.data(), static_cast<std::int64_t>(parts.size()), norm.data()});
+      return norm.values()[0];
+    };
+    const GradientNorm finite = sum({{.sum_of_squares = 1}, {.sum_of_squares = 2.5}});
+    EXPECT_EQ(finite.sum_of_squares, 3.5) << form->name();
+    EXPECT_EQ(finite.non_finite, 0) << form->name();
+    EXPECT_EQ(finite.segment, -1) << form->name();
+    const GradientNorm wrong = sum({{.sum_of_squares = 1},
+                                    {.sum_of_squares = NAN, .non_finite = 2, .segment = 9},
+                                    {.sum_of_squares = INFINITY, .non_finite = 1, .segment = 4}});
+    EXPECT_FALSE(std::isfinite(wrong.sum_of_squares)) << form->name();
+    EXPECT_EQ(wrong.non_finite, 3) << form->name();
+    EXPECT_EQ(wrong.segment, 4) << form->name();
   }
 }
 

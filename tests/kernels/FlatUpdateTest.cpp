@@ -185,13 +185,16 @@ template <template <typename> typename Formula, typename Real>
 struct Run {
   Run(const Form& form, const Storages<Real>& values, const std::vector<Segment>& table, const FlatPlacement& placement,
       const FlatStep& flat_step)
+      : Run(form, values, table, placement, flat_step, pieces_of(table, piece_length(form))) {}
+  Run(const Form& form, const Storages<Real>& values, const std::vector<Segment>& table, const FlatPlacement& placement,
+      const FlatStep& flat_step, const std::vector<Piece>& piece_list)
       : parameters(form, values.parameters, placement.first),
         gradients(form, values.gradients, placement.others),
         states{Buffer<Real>(form, values.states[0], placement.first),
                Buffer<Real>(form, values.states[1], placement.others),
                Buffer<Real>(form, values.states[2], placement.first)},
         segments(form, table, {.at_end = !placement.first.at_end}),
-        pieces(form, pieces_of(table, piece_length(form)), {.at_end = !placement.first.at_end}),
+        pieces(form, piece_list, {.at_end = !placement.first.at_end}),
         step(form, {flat_step}, {.at_end = true}) {
     FlatUpdate<Formula<Real>> args = {
         .parameters = parameters.data(),
@@ -259,6 +262,34 @@ TYPED_TEST(FlatUpdateTest, MatchesItsFormula) {
       EXPECT_EQ(others, was) << "outside segments, storage " << storage;
     }
   });
+}
+
+// As where ranks share out parameters: the second half of each of two segments.
+TYPED_TEST(FlatUpdateTest, OfRangesAloneThereIsState) {
+  using Real = typename TypeParam::Real;
+  constexpr FlatRange kHalves[] = {{.begin = 128, .length = 128, .state = 0},
+                                   {.begin = 384, .length = 128, .state = 128}};
+  const std::vector<Segment> segments = segments_of({.name = "", .lengths = {256, 250}});
+  const auto halves = [&](const std::vector<Real>& flat) {
+    std::vector<Real> values(flat.begin() + 128, flat.begin() + 256);
+    values.insert(values.end(), flat.begin() + 384, flat.begin() + 512);
+    return values;
+  };
+  for (const auto& form : forms()) {
+    const Storages<Real> before(segments, 512);
+    Storages<Real> parts = before;
+    for (std::vector<Real>& state : parts.states) state = halves(state);
+    const auto whole = typename TypeParam::Run(*form, before, segments, {}, kStep).results();
+    const auto found =
+        typename TypeParam::Run(*form, parts, segments, {}, kStep, pieces_of(segments, piece_length(*form), kHalves))
+            .results();
+    const double tolerance = sizeof(Real) == 4 ? 1e-6 : 1e-14;
+    EXPECT_LE(relative_error(halves(found[0]), to_doubles(halves(whole[0]))), tolerance) << form->name();
+    EXPECT_TRUE(std::equal(found[0].begin(), found[0].begin() + 128, before.parameters.begin())) << form->name();
+    for (std::size_t state = 1; state < found.size(); ++state) {
+      EXPECT_LE(relative_error(found[state], to_doubles(halves(whole[state]))), tolerance) << form->name();
+    }
+  }
 }
 
 TYPED_TEST(FlatUpdateTest, ASkippedStepChangesNothing) {

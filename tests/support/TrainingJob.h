@@ -104,7 +104,7 @@ class TrainingJob {
                                                .dropout = parts.dropout})
                      .to(options.precision == Precision::kFp64 ? at::kDouble : at::kFloat)
                      .on(parts.device.place())),
-        parameters_(make_bucket_plan(options, program_), trained_tensors(program_), kRiders),
+        parameters_(make_bucket_plan(options, program_, 1), trained_tensors(program_), kRiders),
         computation_(program_, objective, parameters_,
                      {.precision = options.precision, .seed = options.seed, .rank = parts.communicator.rank()}),
         reducer_(parameters_, parts.communicator, parts.communicator),

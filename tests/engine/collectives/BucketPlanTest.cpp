@@ -55,6 +55,35 @@ TEST(BucketPlan, KeepsNamesOrderAndGroups) {
   EXPECT_EQ(plan.segments()[1].learning_rate_factor, 1);
 }
 
+TEST(BucketPlan, PadsBucketsToSharesAndCutsParametersBetweenThem) {
+  for (const int shares : {2, 3, 4}) {
+    // Buckets of less than a boundary for each share, of one parameter, and of several.
+    const BucketPlan plan(layouts({1, 640, 64, 65}), kFloat, 1024, shares);
+    const std::int64_t unit = 64 * shares;
+    const auto padded = [&](std::int64_t length) { return (length + unit - 1) / unit * unit; };
+    EXPECT_EQ(lengths(plan), (Lengths{padded(64), padded(640), padded(192)}));
+    std::vector<std::int64_t> owners(static_cast<std::size_t>(plan.length()), 0);
+    for (int rank = 0; rank < shares; ++rank) {
+      std::int64_t state = 0;
+      for (const kernels::FlatRange& range : plan.ranges_of(rank)) {
+        EXPECT_EQ(range.begin % 64, 0);
+        EXPECT_EQ(range.state, state);
+        state += range.length;
+        for (std::int64_t i = range.begin; i < range.begin + range.length; ++i) ++owners[static_cast<std::size_t>(i)];
+      }
+      EXPECT_EQ(state, plan.length() / shares);
+    }
+    EXPECT_EQ(owners, std::vector<std::int64_t>(owners.size(), 1)) << "everything has one owner";
+    std::int64_t end = 0;
+    for (const kernels::Segment& segment : plan.segments()) {
+      EXPECT_GE(segment.offset, end);
+      end = segment.offset + segment.length;
+    }
+    EXPECT_LE(end, plan.length());
+  }
+  EXPECT_THROW(BucketPlan({}, kFloat, kMiB, 0), InternalError);
+}
+
 TEST(BucketPlan, FillsBucketsUpToTheCapAndNeverCutsAParameter) {
   // 64 floats are 256 bytes.
   EXPECT_EQ(lengths(BucketPlan(layouts({64, 64, 64}), kFloat, 512)), (Lengths{128, 64}));

@@ -84,6 +84,11 @@ class MpiCommunicatorTest : public testing::TestWithParam<Setting> {
       communicator_.reduce_scatter(input.data(), output.data(), count, kType<T>, op)->wait();
       const std::vector<T> all = reduced<T>(count * ranks, op);
       EXPECT_TRUE(std::equal(output.begin(), output.end(), all.begin() + static_cast<std::ptrdiff_t>(mine * count)));
+
+      std::vector<T> in_place = input;
+      T* const own = in_place.data() + mine * count;
+      communicator_.reduce_scatter(in_place.data(), own, count, kType<T>, op)->wait();
+      EXPECT_TRUE(std::equal(output.begin(), output.end(), own));
     }
     const std::vector<T> input = values<T>(rank_, count);
     std::vector<T> gathered(count * ranks);
@@ -94,6 +99,10 @@ class MpiCommunicatorTest : public testing::TestWithParam<Setting> {
       expected.insert(expected.end(), other.begin(), other.end());
     }
     EXPECT_EQ(gathered, expected);
+    std::vector<T> in_place(count * ranks);
+    T* const own = std::copy(input.begin(), input.end(), in_place.data() + mine * count) - count;
+    communicator_.all_gather(own, in_place.data(), count, kType<T>)->wait();
+    EXPECT_EQ(in_place, expected);
     for (int root = 0; root < size_; ++root) {
       std::vector<T> buffer = values<T>(rank_, count);
       communicator_.broadcast(buffer.data(), count, kType<T>, root)->wait();

@@ -89,6 +89,7 @@ class NcclGpuTest : public testing::Test {
   void check_all(std::size_t count, DataType type) {
     SCOPED_TRACE(std::to_string(count) + " elements of " + name_of(type));
     const auto ranks = static_cast<std::size_t>(size_);
+    T* const own = static_cast<T*>(buffer_) + count * static_cast<std::size_t>(rank_);
     for (const ReduceOp op : {ReduceOp::kSum, ReduceOp::kMax}) {
       write(values<T>(rank_, count));
       communicator_->all_reduce(buffer_, count, type, op)->wait();
@@ -99,6 +100,9 @@ class NcclGpuTest : public testing::Test {
       const std::vector<T> all = reduced<T>(count * ranks, op);
       const auto mine = all.begin() + static_cast<std::ptrdiff_t>(count) * rank_;
       EXPECT_EQ(read<T>(output_, count), std::vector<T>(mine, mine + static_cast<std::ptrdiff_t>(count)));
+      write(values<T>(rank_, count * ranks));
+      communicator_->reduce_scatter(buffer_, own, count, type, op)->wait();
+      EXPECT_EQ(read<T>(own, count), std::vector<T>(mine, mine + static_cast<std::ptrdiff_t>(count)));
     }
     write(values<T>(rank_, count));
     communicator_->all_gather(buffer_, output_, count, type)->wait();
@@ -108,6 +112,11 @@ class NcclGpuTest : public testing::Test {
       expected.insert(expected.end(), other.begin(), other.end());
     }
     EXPECT_EQ(read<T>(output_, count * ranks), expected);
+    std::vector<T> in_place(count * ranks);
+    std::ranges::copy(values<T>(rank_, count), in_place.begin() + static_cast<std::ptrdiff_t>(count) * rank_);
+    write(in_place);
+    communicator_->all_gather(own, buffer_, count, type)->wait();
+    EXPECT_EQ(read<T>(buffer_, count * ranks), expected);
     for (int root = 0; root < size_; ++root) {
       write(values<T>(rank_, count));
       communicator_->broadcast(buffer_, count, type, root)->wait();

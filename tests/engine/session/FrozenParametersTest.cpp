@@ -26,7 +26,7 @@ TEST(FrozenParameters, AreNotTrained) {
   freeze_parameters(program, {"fc1.*", "*.bias"});
   EXPECT_EQ(trained(program), std::vector<std::string>{"fc2.weight"});
   EXPECT_EQ(trained_share(program), "trains 8 of 26 parameters; the rest is frozen");
-  EXPECT_EQ(make_bucket_plan({}, program).names(), std::vector<std::string>{"fc2.weight"});
+  EXPECT_EQ(make_bucket_plan({}, program, 1).names(), std::vector<std::string>{"fc2.weight"});
   // So it stays in another type, on another device, with another order of memory.
   EXPECT_EQ(trained(program.to(at::kDouble)), std::vector<std::string>{"fc2.weight"});
   EXPECT_EQ(trained(program.clone()), std::vector<std::string>{"fc2.weight"});
@@ -44,7 +44,7 @@ TEST(FrozenParameters, ATiedOneIsKnownByAllItsNames) {
   EXPECT_EQ(program.names_of(tied), (std::vector<std::string>{"fc1.weight", "fc2.weight"}));
   const Hyperparameters options = {.parameter_groups = {{.match = "fc1.weight", .learning_rate_factor = 3},
                                                         {.match = "*", .learning_rate_factor = 5}}};
-  const BucketPlan plan = make_bucket_plan(options, program);
+  const BucketPlan plan = make_bucket_plan(options, program, 1);
   for (std::size_t i = 0; i < plan.names().size(); ++i) {
     EXPECT_EQ(plan.segments()[i].learning_rate_factor, plan.names()[i].ends_with("weight") ? 3 : 5);
   }
@@ -58,7 +58,7 @@ TEST(FrozenParameters, APatternMustMatchAndSomethingMustBeLeft) {
   const Program program = mlp();
   for (const StateTensor& entry : program.state()) entry.tensor.set_requires_grad(false);
   freeze_parameters(program, {});
-  EXPECT_ERROR(make_bucket_plan({}, program), InputError, "no parameter to train", "requires_grad=False");
+  EXPECT_ERROR(make_bucket_plan({}, program, 1), InputError, "no parameter to train", "requires_grad=False");
 }
 
 }  // namespace

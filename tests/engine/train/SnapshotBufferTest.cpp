@@ -44,6 +44,20 @@ struct Live {
   Checkpoint checkpoint{};
 };
 
+TEST(SnapshotBuffer, SharesAnOptimizerThatIsApart) {
+  const CpuDevice device{1};
+  SnapshotBuffer buffer(device);
+  Live live(device.place());
+  buffer.reserve(live.checkpoint);
+  const std::int64_t whole = buffer.bytes();
+  live.checkpoint.optimizer_is_apart = true;
+  SnapshotBuffer less(device);
+  const Snapshot copy = less.copy(Snapshot(live.checkpoint));
+  EXPECT_LT(less.bytes(), whole);
+  EXPECT_TRUE(copy.contents().optimizer.at("momentum/a").is_same(live.checkpoint.optimizer.at("momentum/a")));
+  EXPECT_FALSE(copy.contents().model.at("a").is_same(live.checkpoint.model.at("a")));
+}
+
 TEST(SnapshotBuffer, StaysAsItWasWhenTrainingGoesOn) {
   const CpuDevice device{1};
   SnapshotBuffer buffer(device);

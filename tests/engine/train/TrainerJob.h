@@ -77,7 +77,7 @@ class TrainerJob {
     return {.objective = make_objective(hyperparameters, context.device.place()),
             .program = program,
             .rewritten = rewritten,
-            .buckets = make_bucket_plan(hyperparameters, rewritten),
+            .buckets = make_bucket_plan(hyperparameters, rewritten, context.host.size()),
             .train = {"train", &train_},
             .evaluation = NamedDataset{"validation", &evaluation_}};
   }

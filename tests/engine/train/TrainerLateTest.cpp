@@ -100,6 +100,15 @@ TEST_P(TrainerLateTest, NormalizesOverRanksAsACpuDoes) {
   expect_alike(together);
 }
 
+TEST_P(TrainerLateTest, SharesTheOptimizerAsCpusDo) {
+  Hyperparameters shared = options();
+  shared.shard_optimizer = true;
+  shared.optimizer = "adamw";
+  shared.ema_decay = 0.75;
+  shared.bucket_cap_mb = 5e-4;
+  expect_alike(shared);
+}
+
 // Captured, what runs again in backward is replayed, too. What draws does not run again.
 TEST_P(TrainerLateTest, RunsAgainInBackwardWhatACpuDoes) {
   Hyperparameters again = options();
