@@ -9,9 +9,18 @@ namespace lockstep {
 /// The names of built_in_losses() and built_in_metrics() of the engine, in their order; a test compares them. More may
 /// be registered, so they decide nothing.
 inline std::vector<std::string> builtin_loss_names() {
-  return {"cross_entropy",        "mse",        "mae",          "huber",
-          "binary_cross_entropy", "next_token", "gaussian_nll", "poisson_nll",
-          "cosine_embedding",     "program"};
+  return {"cross_entropy",
+          "mse",
+          "mae",
+          "huber",
+          "binary_cross_entropy",
+          "next_token",
+          "gaussian_nll",
+          "poisson_nll",
+          "cosine_embedding",
+          "info_nce",
+          "symmetric_info_nce",
+          "program"};
 }
 inline std::vector<std::string> builtin_metric_names() {
   return {"loss",

@@ -238,6 +238,11 @@ TrainingStep::Step StepwiseTraining::agree(const MemoryBatches* batches, std::ex
     });
   }
   if (step.batch_size == 0) throw CollectiveError(kExitBadInput, "no rank has a sample for this step");
+  if (job_->objective.loss().of_whole_batch() && most > 1) {
+    throw CollectiveError(kExitBadInput, "loss=" + hyperparameters_.loss +
+                                             " compares each sample of a step with all others: leave out "
+                                             "micro_batch_size, or give a step fewer samples");
+  }
   step.idle = most - micro_batches;
   if (full_sizes_.empty() && step.full) full_sizes_ = sizes;
   step.full &= sizes == full_sizes_;

@@ -48,8 +48,13 @@ class Loss {
 
   /// Whether targets that are stored as integers are class labels (int64); all others are real numbers.
   virtual bool class_labels() const = 0;
-  /// Whether it compares an output with targets; else the program computes it (loss=program), and there are none.
+  /// Whether it compares an output with targets; else there are none, and no weights of samples.
   virtual bool takes_targets() const { return true; }
+  /// Whether the program itself computes it (loss=program): it sees that output, and as weights what the program says.
+  virtual bool of_program() const { return false; }
+  /// Whether what a sample adds depends on all others of the global batch: then `terms` takes the outputs of all ranks
+  /// at once, and each rank has to run its share of a step at once, too.
+  virtual bool of_whole_batch() const { return false; }
   /// Whether outputs are logits of yes or no, beside targets from 0 (no) to 1 (yes).
   virtual bool binary() const { return false; }
   /// What targets that are real numbers must be; nothing: any.

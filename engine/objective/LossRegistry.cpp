@@ -6,6 +6,7 @@
 #include "engine/objective/losses/CrossEntropy.h"
 #include "engine/objective/losses/GaussianLikelihood.h"
 #include "engine/objective/losses/Huber.h"
+#include "engine/objective/losses/InfoNce.h"
 #include "engine/objective/losses/MeanSquaredError.h"
 #include "engine/objective/losses/NextToken.h"
 #include "engine/objective/losses/PoissonLikelihood.h"
@@ -55,6 +56,8 @@ LossRegistry built_in_losses() {
        .make = [](const Hyperparameters& options,
                   const c10::Device&) { return make_cosine_embedding(options.cosine_margin); },
        .reads = {"cosine_margin"}},
+      without_options("info_nce", make_info_nce),
+      without_options("symmetric_info_nce", make_symmetric_info_nce),
       without_options("program", make_program_loss),
   });
 }

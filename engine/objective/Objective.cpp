@@ -25,13 +25,13 @@ void require_read(const LossKind& loss, const Hyperparameters& options) {
 }  // namespace
 
 void Objective::see(const std::vector<std::string>& outputs) {
-  seen_ = see_outputs(outputs, output_, /*own_loss=*/!loss_->takes_targets());
+  seen_ = see_outputs(outputs, output_, /*own_loss=*/loss_->of_program());
 }
 
 Objective::Seen Objective::seen_of(const std::vector<at::Tensor>& outputs, const at::Tensor& targets,
                                    const at::Tensor& sample_weights, std::int64_t samples) const {
   const at::Tensor& output = outputs.at(seen_.output);
-  if (loss_->takes_targets()) return {.output = output, .targets = targets, .weights = sample_weights};
+  if (!loss_->of_program()) return {.output = output, .targets = targets, .weights = sample_weights};
   if (!seen_.named && output.dim() != 0) {
     throw InputError("loss=program takes the program's first output for its loss, one number, and it has the sizes " +
                      sizes_text(output) +
@@ -73,7 +73,7 @@ void Objective::expect_weight(double of_position) {
 }
 
 std::string Objective::unfit(const Metric& metric, const MeasuredBatch& batch) const {
-  if (metric.takes_targets() && !loss_->takes_targets()) return "needs targets, and with loss=program there are none";
+  if (metric.takes_targets() && loss_->of_program()) return "needs targets, and with loss=program there are none";
   if (metric.takes_targets() && !batch.targets().defined()) return "needs one output that is compared with targets";
   return metric.unfit(batch);
 }

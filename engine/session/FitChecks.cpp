@@ -88,6 +88,23 @@ InputError too_small(const Share& share, const SingleValueError& error, std::opt
                             : ". Give a larger batch_size or micro_batch_size, or fewer ranks"));
 }
 
+// A loss over the whole batch needs all of a step at once.
+void require_one_micro_batch(const LoadedJob& job, const Hyperparameters& hyperparameters, int ranks) {
+  if (!job.objective.loss().of_whole_batch()) return;
+  const std::string loss = "loss=" + hyperparameters.loss + " compares each sample of a step with all others";
+  if (hyperparameters.eval_batch_size > 0) {
+    throw InputError("eval_batch_size does nothing in this job: " + loss +
+                     ", and evaluates batch_size samples of all ranks at once; leave it out");
+  }
+  const TrainingPlan plan(hyperparameters, job.data.training().samples->shards(ranks));
+  for (std::int64_t step = 0; step < std::min(plan.total_steps, plan.batches.steps()); ++step) {
+    if (plan.batches.most_micro_batches(step) <= 1) continue;
+    throw InputError(loss + ": a rank has to run its share of a step at once, and step " + std::to_string(step + 1) +
+                     " has more than micro_batch_size=" + std::to_string(hyperparameters.micro_batch_size) +
+                     " samples on one; leave it out, and save memory by recompute=all or more ranks");
+  }
+}
+
 }  // namespace
 
 std::vector<Probe> probe_program(const LoadedJob& job) {
@@ -167,6 +184,7 @@ void run_as_trained(const Program& program, const std::vector<at::Tensor>& input
 
 void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
                   const RankContext& context) {
+  require_one_micro_batch(job, hyperparameters, context.host.size());
   if (hyperparameters.sync_batch_norm) require_batch_norms(rewritten.graph());
   if (std::ranges::none_of(rewritten.graph().nodes,
                            [](const Node& node) { return batch_statistics(node).has_value(); }))

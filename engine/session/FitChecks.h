@@ -47,7 +47,8 @@ void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameter
 /// Runs the smallest share of any step forward as it will be trained: what normalizes by the statistics of its batch
 /// needs more than one number for each, and the last step of an epoch is no time to find out that it has not. Throws
 /// InputError, with the nearest batch_size that mends it. With sync_batch_norm it is the smallest share of all ranks
-/// together, and the program must have a batch norm of which that can be.
+/// together, and the program must have a batch norm of which that can be. With a loss over the whole batch
+/// (Loss::of_whole_batch) no rank may have more than one micro-batch in a step.
 void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
                   const RankContext& context);
 

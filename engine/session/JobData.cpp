@@ -270,7 +270,7 @@ void add_predicted(JobData& data, const std::string& channel, const OpenedChanne
   }
   const ColumnRoles roles = column_roles(data.samples.at(data.train).dataset()->spec(), options.names);
   const SampleSpec& own = opened.dataset->spec();
-  const bool has_targets = own.find(roles.target).has_value();
+  const bool has_targets = !options.targets || own.find(roles.target).has_value();
   OpenedChannel channel_of_samples = opened;
   ColumnOptions own_options = options;
   if (!has_targets) {

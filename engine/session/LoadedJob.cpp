@@ -48,7 +48,7 @@ void require_same_channels(const Hyperparameters& options, const JobData& data, 
 double weight_of_position(const Objective& objective, const Program& inference, const ProgramSamples& train) {
   constexpr std::int64_t kMost = 16;
   const std::int64_t count = std::min(kMost, train.dataset()->readable());
-  if (objective.loss().takes_targets() || count == 0) return 0;
+  if (!objective.loss().of_program() || count == 0) return 0;
   const c10::NoGradGuard no_grad;
   const std::vector<at::Tensor> outputs = Executor(inference).run(first_inputs(train, count));
   const auto [terms, weight_of_sample] = objective.loss_of(outputs, {}, {}, count);

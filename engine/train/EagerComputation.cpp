@@ -34,10 +34,24 @@ void EagerComputation::seed(std::int64_t global_step, std::int64_t micro_batch) 
   generator_.set_current_seed(mixed);
 }
 
+// What this rank's samples add. Of a loss over the whole batch that is their share of its value, and all of its
+// gradient by what they are.
+Objective::BatchLoss EagerComputation::loss_of(std::vector<at::Tensor> outputs, const Batch& batch) const {
+  if (!options_.whole_batch) return objective_.loss_of(outputs, batch.targets, batch.weights, batch.size);
+  at::Tensor& seen = outputs.at(objective_.seen().output);
+  const WholeBatch::Joined joined = options_.whole_batch->join(seen);
+  seen = joined.rows;
+  Objective::BatchLoss loss = objective_.loss_of(outputs, {}, {}, joined.samples);
+  const at::Tensor value = loss.terms.sum.detach();
+  const double share = static_cast<double>(batch.size) / static_cast<double>(joined.samples);
+  loss.terms.sum = loss.terms.sum.sub(value).add(value, share);
+  return loss;
+}
+
 StepComputation::Share EagerComputation::forward(const Batch& batch, std::int64_t global_batch_size) {
   if (sync_) sync_->begin();
   const std::vector<at::Tensor> outputs = lockstep::forward(executor_, batch.inputs, options_.precision);
-  const auto [terms, weight_of_sample] = objective_.loss_of(outputs, batch.targets, batch.weights, batch.size);
+  const auto [terms, weight_of_sample] = loss_of(outputs, batch);
   const double expected = static_cast<double>(global_batch_size) * weight_of_sample;
   loss_ = terms.sum.div(expected);
   if (sync_) loss_ = sync_->tie(loss_);
@@ -65,9 +79,12 @@ std::string EagerComputation::find_operator(const Batch& batch, std::int64_t glo
 }
 
 void EagerComputation::idle() {
+  if (sync_) {
+    sync_->begin();
+    executor_.normalize_nothing();
+  }
+  if (options_.whole_batch) options_.whole_batch->join({});
   if (!sync_) return;
-  sync_->begin();
-  executor_.normalize_nothing();
   gradients_.backward(sync_->tie(at::zeros({}, at::TensorOptions(at::kFloat).device(generator_.device()))), nullptr);
 }
 

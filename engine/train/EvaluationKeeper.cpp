@@ -13,8 +13,10 @@ namespace lockstep {
 
 Evaluator make_evaluator(const Hyperparameters& hyperparameters, const Objective& objective, const Program& program,
                          const RankContext& context) {
-  return Evaluator(context.device, program, objective, hyperparameters.precision,
-                   eval_batch_size(hyperparameters, context.host.size(), program.graph()),
+  const std::int64_t batch_size = objective.loss().of_whole_batch()
+                                      ? hyperparameters.batch_size
+                                      : eval_batch_size(hyperparameters, context.host.size(), program.graph());
+  return Evaluator(context.device, program, objective, hyperparameters.precision, batch_size,
                    static_cast<int>(hyperparameters.loader_threads), context.communicator, context.host);
 }
 

@@ -24,6 +24,12 @@ std::vector<at::Tensor> statistics_of(const Program& program) {
   return tensors;
 }
 
+// One rank has the whole batch anyway.
+std::optional<WholeBatch> whole_batch(const Objective& objective, const RankContext& context) {
+  if (!objective.loss().of_whole_batch() || context.host.size() == 1) return std::nullopt;
+  return WholeBatch(context.communicator, context.host, context.device.place());
+}
+
 bool captures(const Hyperparameters& hyperparameters, const RankContext& context) {
   return hyperparameters.cuda_graph && context.device.asynchronous();
 }
@@ -46,6 +52,7 @@ StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& ob
            .rank = context.host.rank(),
            .batch_norm =
                hyperparameters.sync_batch_norm && context.communicator.size() > 1 ? &context.communicator : nullptr,
+           .whole_batch = whole_batch(objective, context),
            .recomputation = recomputation_plan(hyperparameters, model.program(), context)}),
       reducer_(model.parameters(), context.communicator, context.host),
       step_(context.device, computation_, model.parameters(), reducer_, model.optimizer(), context.communicator,

@@ -149,6 +149,90 @@ def every_loss_is_pytorchs():
         train_beside_pytorch(name, (number + 1) % 3 + 1, weighted=number % 2 == 1, micro_batch_size=2)
 
 
+def tokens_accumulate_as_the_whole_batch():
+    """Texts of one to nine tokens that count, in micro-batches of one text, on ranks that have tokens unequally."""
+    generator = np.random.default_rng(11)
+    torch.manual_seed(11)
+    model = Words().double()
+    tokens = generator.integers(0, 7, (SAMPLES, 10))
+    counted = np.arange(10)[None] <= generator.integers(1, 10, (SAMPLES, 1))
+    targets = np.where(counted, tokens, -100)
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        models.export(model, directory / "model.pt2", torch.tensor(tokens[:4]))
+        channel(directory / "train", tokens=tokens, targets=targets)
+        trained = []
+        for ranks, micro_batch in ((1, 0), (1, 1), (3, 2)):
+            _, state = common.train(directory, {"train": directory / "train"}, ranks, model=directory / "model.pt2", precision="fp64", batch_size=BATCH,
+                                    max_steps=STEPS, learning_rate=0.1, momentum=0.9, shuffle="false", loss="next_token", micro_batch_size=micro_batch,
+                                    columns="tokens=tokens,target=targets", artifact_state="last", export="safetensors")
+            trained.append(state)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for step in range(STEPS):
+        at = slice(step % 3 * BATCH, (step % 3 + 1) * BATCH)
+        optimizer.zero_grad()
+        F.cross_entropy(model(torch.tensor(tokens[at]))[:, :-1].transpose(1, 2), torch.tensor(targets[at])[:, 1:]).backward()
+        optimizer.step()
+    for state in trained:
+        difference = common.relative_difference(state, {n: t.detach().numpy() for n, t in model.state_dict().items()})
+        assert difference <= 1e-12, difference
+
+
+class Towers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.scale = nn.Linear(6, 4), nn.Linear(6, 4), nn.Parameter(torch.tensor(5.0))  # 1 ÷ a temperature that is learnt
+
+    def forward(self, x):
+        return torch.stack((self.scale * F.normalize(self.first(x)), F.normalize(self.second(torch.tanh(x)))), 1)
+
+
+def info_nce(pairs, symmetric):
+    similarities, own = pairs[:, 0] @ pairs[:, 1].T, torch.arange(len(pairs))
+    rows = F.cross_entropy(similarities, own)
+    return (rows + F.cross_entropy(similarities.T, own)) / 2 if symmetric else rows
+
+
+def info_nce_is_pytorchs_over_the_whole_batch():
+    """Of batches of 17, 17 and 2 samples: ranks have them unequally, and of the last a rank of three has none."""
+    batch, samples, held = 17, 36, 19
+    generator = np.random.default_rng(12)
+    x = generator.normal(size=(samples, 6))
+    for ranks, symmetric in ((1, True), (2, False), (3, True), (3, False)):
+        torch.manual_seed(12)
+        model = Towers().double()
+        with common.temporary_directory() as directory:
+            directory = pathlib.Path(directory)
+            models.export(model, directory / "model.pt2", torch.tensor(x[:4]))
+            channel(directory / "train", x=x)
+            channel(directory / "validation", x=x[:held])
+            _, trained = common.train(directory, {name: directory / name for name in ("train", "validation")}, ranks, model=directory / "model.pt2",
+                                      precision="fp64", loss="symmetric_info_nce" if symmetric else "info_nce",
+                                      batch_size=batch, epochs=3, learning_rate=0.3, momentum=0.9, shuffle="false", artifact_state="last",
+                                      export="safetensors", check_collectives="true", predict="validation")
+            epochs, final = common.metrics(directory, "epoch"), common.metrics(directory, "final")[0]
+            predicted = pd.read_csv(directory / "output" / "data" / "predictions_validation.csv", float_precision="round_trip")
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+        for epoch in epochs:
+            mean = 0
+            for begin in range(0, samples, batch):
+                part = torch.tensor(x[begin:begin + batch])
+                optimizer.zero_grad()
+                loss = info_nce(model(part), symmetric)
+                loss.backward()
+                optimizer.step()
+                mean += loss.item() * len(part) / samples
+            assert abs(epoch["train_loss"] - mean) <= 1e-10, (ranks, epoch, mean)
+        difference = common.relative_difference(trained, {n: t.detach().numpy() for n, t in model.state_dict().items()})
+        assert difference <= 1e-10, f"{ranks} ranks, symmetric {symmetric}: parameters differ by {difference:.3g}"
+        with torch.no_grad():
+            pairs = model(torch.tensor(x[:held]))
+            wanted = sum(info_nce(part, symmetric).item() * len(part) / held for part in (pairs[:batch], pairs[batch:]))
+        assert abs(final["validation_loss"] - wanted) <= 1e-10, (ranks, final, wanted)
+        assert list(predicted) == ["sample", *(f"output_{i}" for i in range(8))], predicted.columns
+        assert np.allclose(predicted.to_numpy()[:, 1:], pairs.reshape(held, 8).numpy(), rtol=0, atol=1e-10)
+
+
 # Metrics: the program returns its input, so that the samples' scores are what the data says.
 
 class Given(nn.Module):
@@ -446,6 +530,7 @@ def what_cannot_be_is_refused_at_the_start():
                 ("train", ["--monitor", "confusion_matrix:max"], ["monitor=confusion_matrix is no number but a table"]),
                 ("train", ["--predict", "train:xlsx"], ["hyperparameter predict: expected CHANNEL, CHANNEL:csv or CHANNEL:parquet; found \"train:xlsx\""]),
                 ("train", ["--predict", "train,train:parquet"], ["expected each channel once; found \"train\" again"]),
+                ("train", ["--loss", "info_nce"], ["info_nce takes real outputs [batch, 2, width]", "[1, 3]", "torch.stack((a, b), 1)"]),
                 ("train", ["--positive_weights", "2"], ["positive_weights does nothing in this job", "loss=cross_entropy does not use it"]),
                 ("train", ["--loss", "gaussian_nll"], ["gaussian_nll takes outputs [batch, …, 2]", "[1, 3]"]),
                 ("answers", ["--loss", "binary_cross_entropy"], ["the target of sample 0 is 2", "takes targets from 0 (no) to 1 (yes)"]),
@@ -455,9 +540,17 @@ def what_cannot_be_is_refused_at_the_start():
                                  directory / "model", "--output_dir", directory / "output", *options], expect=2)
             for text in texts:
                 assert text in output, (options, output)
+        models.export(Towers(), directory / "towers.pt2", torch.zeros(2, 6))
+        channel(directory / "pairs", x=generator.normal(size=(9, 6)))
+        for options, text in ((["--micro_batch_size", 2], "loss=info_nce compares each sample of a step with all others: a rank has to run its share of a step at once, and step 1 has more than micro_batch_size=2"),
+                              (["--eval_batch_size", 2], "eval_batch_size does nothing in this job: loss=info_nce"),
+                              (["--metrics", "accuracy"], "metrics=accuracy needs one output that is compared with targets")):
+            output = common.run(["train", "--channel", f"train={directory / 'pairs'}", "--channel", f"validation={directory / 'pairs'}", "--model", directory / "towers.pt2",
+                                 "--loss", "info_nce", "--model_dir", directory / "model", "--output_dir", directory / "output", *options], expect=2)
+            assert text in output, (options, output)
 
 
 if __name__ == "__main__":
-    common.main(every_loss_is_pytorchs, metrics_of_classes_are_scikit_learns, metrics_of_answers_are_scikit_learns, metrics_of_masks_are_scikit_learns,
+    common.main(every_loss_is_pytorchs, tokens_accumulate_as_the_whole_batch, info_nce_is_pytorchs_over_the_whole_batch, metrics_of_classes_are_scikit_learns, metrics_of_answers_are_scikit_learns, metrics_of_masks_are_scikit_learns,
                 metrics_of_numbers_are_scikit_learns, random_jobs_are_scikit_learns, where_nothing_counts_nothing_is_measured,
                 predictions_are_what_the_program_says, numbers_have_their_targets_beside_them, predictions_are_whole_or_not_there, what_cannot_be_is_refused_at_the_start)

@@ -14,6 +14,7 @@ class ProgramLoss : public Loss {
  public:
   bool class_labels() const override { return false; }
   bool takes_targets() const override { return false; }
+  bool of_program() const override { return true; }
 
   std::int64_t positions(const at::Tensor& output) const override {
     return output.numel() == 0 || output.dim() == 0 ? 1 : output.numel() / output.size(0);

@@ -19,6 +19,7 @@
 #include "engine/objective/losses/CrossEntropy.h"
 #include "engine/objective/losses/GaussianLikelihood.h"
 #include "engine/objective/losses/Huber.h"
+#include "engine/objective/losses/InfoNce.h"
 #include "engine/objective/losses/MeanSquaredError.h"
 #include "engine/objective/losses/NextToken.h"
 #include "engine/objective/losses/PoissonLikelihood.h"
@@ -242,6 +243,22 @@ TEST(Loss, EachIsTheMeanOfPyTorchsValues) {
       EXPECT_NEAR(sum.item<float>(), in_float.item<float>(), 1e-4 * std::abs(in_float.item<float>()));
     }
   }
+}
+
+TEST(Loss, InfoNceIsTheCrossEntropyOfEachSampleAmongAll) {
+  const at::Tensor pairs = at::randn({7, 2, 5}, at::kDouble);
+  const at::Tensor similarities = at::matmul(pairs.select(1, 0), pairs.select(1, 1).t());
+  const at::Tensor own = at::arange(7, at::kLong);
+  const at::Tensor rows = at::cross_entropy_loss(similarities, own, {}, at::Reduction::Sum);
+  const at::Tensor columns = at::cross_entropy_loss(similarities.t(), own, {}, at::Reduction::Sum);
+  const auto one_way = make_info_nce();
+  EXPECT_NEAR(one_way->terms(pairs, {}, {}).sum.item<double>(), rows.item<double>(), 1e-13);
+  EXPECT_NEAR(make_symmetric_info_nce()->terms(pairs, {}, {}).sum.item<double>(), (rows + columns).item<double>() / 2,
+              1e-13);
+  EXPECT_EQ(one_way->terms(pairs.to(at::kBFloat16), {}, {}).sum.scalar_type(), at::kFloat);
+  EXPECT_TRUE(one_way->of_whole_batch());
+  EXPECT_ERROR(one_way->terms(at::zeros({2, 3}), {}, {}), InputError, "[batch, 2, width]", "[2, 3]");
+  EXPECT_ERROR(one_way->terms(at::zeros({2, 2, 3}, at::kLong), {}, {}), InputError, "real outputs", "Long");
 }
 
 TEST(Loss, WhatIsIgnoredCountsNothingAndHasNoGradient) {
