@@ -1,6 +1,5 @@
 #include "engine/checkpoint/ResumeChoice.h"
 
-#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,6 +9,7 @@
 #include "common/Text.h"
 #include "engine/checkpoint/CheckpointState.h"
 #include "engine/collectives/Agreement.h"
+#include "engine/collectives/FirstWord.h"
 #include "job/Json.h"
 
 namespace lockstep {
@@ -99,13 +99,12 @@ ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirec
     std::string reason = objection(listings, step);
     if (reason.empty() && listings[0].at(step).job != directory.job_digest()) reason = "it is another job's";
     if (reason.empty()) {
-      const std::vector<std::string> all = communicator.all_gather(problem_with(directory, step, check));
-      const auto damaged = std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); });
-      if (damaged == all.end()) {
+      const auto damaged = first_word(communicator.all_gather(problem_with(directory, step, check)));
+      if (!damaged) {
         choice.step = step;
         return choice;
       }
-      reason = *damaged;
+      reason = damaged->text;
     }
     choice.passed_over.push_back(checkpoint_name(step) + ": " + reason);
   }

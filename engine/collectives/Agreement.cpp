@@ -6,6 +6,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/collectives/FirstWord.h"
 
 namespace lockstep {
 
@@ -62,13 +63,13 @@ void require_agreement(Communicator& communicator, const std::vector<std::pair<s
 
 void require_all_ok(Communicator& communicator, const std::function<void()>& phase) {
   const std::vector<std::string> all = communicator.all_gather(outcome(phase));
-  const auto failed = std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); });
-  if (failed == all.end()) return;
-  const std::size_t space = failed->find(' ');
-  const auto code = static_cast<ExitCode>(std::stoi(failed->substr(0, space)));
-  std::string text = failed->substr(space + 1);
-  const bool alike = std::ranges::all_of(all, [&](const std::string& other) { return other == *failed; });
-  if (!alike) text = "rank " + std::to_string(failed - all.begin()) + " of " + std::to_string(all.size()) + ": " + text;
+  const auto failed = first_word(all);
+  if (!failed) return;
+  const std::size_t space = failed->text.find(' ');
+  const auto code = static_cast<ExitCode>(std::stoi(failed->text.substr(0, space)));
+  std::string text = failed->text.substr(space + 1);
+  const bool alike = std::ranges::all_of(all, [&](const std::string& other) { return other == failed->text; });
+  if (!alike) text = "rank " + std::to_string(failed->rank) + " of " + std::to_string(all.size()) + ": " + text;
   throw CollectiveError(code, text);
 }
 

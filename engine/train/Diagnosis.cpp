@@ -4,6 +4,7 @@
 
 #include "common/Error.h"
 #include "engine/collectives/Agreement.h"
+#include "engine/collectives/FirstWord.h"
 
 namespace lockstep {
 
@@ -18,12 +19,9 @@ std::string Diagnosis::find_bad_sample(const LoaderPosition& position) const {
 
 // Of the first rank that has one.
 std::string Diagnosis::bad_statistic() const {
-  const std::vector<std::string> all = host_.all_gather(find_not_finite(model_.program().running_statistics()));
-  for (std::size_t rank = 0; rank < all.size(); ++rank) {
-    if (all[rank].empty()) continue;
-    return all[rank] + (all.size() > 1 ? " on rank " + std::to_string(rank) : "");
-  }
-  return "";
+  const auto first = first_word(host_.all_gather(find_not_finite(model_.program().running_statistics())));
+  if (!first) return "";
+  return first->text + (host_.size() > 1 ? " on rank " + std::to_string(first->rank) : "");
 }
 
 std::string Diagnosis::cause_of(const NotFiniteError& error, const LoaderPosition& position,
@@ -42,8 +40,8 @@ std::string Diagnosis::cause_of(const NotFiniteError& error, const LoaderPositio
     // A step that was enqueued meanwhile may have written over it.
     FlatParameters& parameters = model_.parameters();
     const at::Tensor gradient = parameters.owned_part(parameters.flat_gradients(), *error.parameter());
-    for (const std::string& found : host_.all_gather(find_not_finite(gradient))) {
-      if (place.empty() && !found.empty()) place = " (" + parameters.plan().names()[*error.parameter()] + found + ")";
+    if (const auto found = first_word(host_.all_gather(find_not_finite(gradient)))) {
+      place = " (" + parameters.plan().names()[*error.parameter()] + found->text + ")";
     }
   }
   const std::string maker = find_operator();

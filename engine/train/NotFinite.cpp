@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "common/Text.h"
+#include "engine/collectives/FirstWord.h"
 
 namespace lockstep {
 
@@ -84,11 +85,10 @@ std::string find_not_finite(const ProgramSamples& data, std::span<const std::int
 }
 
 std::string find_not_finite(const ProgramSamples& data, std::span<const std::int64_t> samples, Communicator& host) {
-  const std::vector<std::string> all = host.all_gather(find_not_finite(data, samples));
-  const auto found = std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); });
-  if (found == all.end()) return "";
-  const std::string whose = "among the samples of rank " + std::to_string(found - all.begin()) + "'s host, ";
-  return (data.dataset()->shards() ? whose : "") + *found;
+  const auto found = first_word(host.all_gather(find_not_finite(data, samples)));
+  if (!found) return "";
+  const std::string whose = "among the samples of rank " + std::to_string(found->rank) + "'s host, ";
+  return (data.dataset()->shards() ? whose : "") + found->text;
 }
 
 std::string not_finite_data(const std::string& channel, const std::string& found) {

@@ -9,6 +9,7 @@
 #include "common/Error.h"
 #include "common/Seconds.h"
 #include "common/Text.h"
+#include "engine/collectives/FirstWord.h"
 #include "engine/data/Variation.h"
 
 namespace lockstep {
@@ -346,10 +347,9 @@ std::string Trainer::find_operator(const StepDone& step) {
   } catch (const std::exception&) {
     found.clear();  // what is known without it is said all the same
   }
-  const std::vector<std::string> all = context_.host.all_gather(found);
-  const auto first = std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); });
-  if (first == all.end()) return "";
-  return (all.size() > 1 ? "on rank " + std::to_string(first - all.begin()) + " " : "") + *first;
+  const auto first = first_word(context_.host.all_gather(found));
+  if (!first) return "";
+  return (context_.host.size() > 1 ? "on rank " + std::to_string(first->rank) + " " : "") + first->text;
 }
 
 ProgramSamples Trainer::samples_to_train() const {
