@@ -73,9 +73,6 @@ tf::FunctionDef& TensorflowSignatures::begin(const TensorflowSignature& signatur
     tf::OpDef::ArgDef& argument = *made.mutable_signature()->add_input_arg();
     argument.set_name(input.reference);
     argument.set_type(input.type);
-    // tf2onnx knows no other place for it.
-    const auto place = static_cast<std::uint32_t>(made.signature().input_arg_size() - 1);
-    (*(*made.mutable_arg_attr())[place].mutable_attr())["_output_shapes"] = FunctionNodes::shape(input.sizes);
   }
   for (const TensorflowVariable& variable : function_.variables) {
     tf::OpDef::ArgDef& argument = *made.mutable_signature()->add_input_arg();
