@@ -25,7 +25,9 @@ constexpr seconds kToEnd(5);               // for daemons, after mpirun
 constexpr milliseconds kToDescribe(1500);  // for hosts, where ranks stand still
 constexpr seconds kToEndDaemons(15);       // for members, before ranks are started again
 constexpr seconds kToLeave(2);             // for hosts, after the job
+constexpr seconds kForLateHosts(2);        // that are to hear of a job that has failed before they came
 constexpr seconds kBetweenNotes(30);
+constexpr int kSignalled = 128;  // exit codes from here on are signals'
 
 void say(const std::string& text) { std::cout << "lockstep: " << text << std::endl; }
 
@@ -323,8 +325,19 @@ std::string Leader::failure_of_a_host() const {
 
 void Leader::dismiss(const Outcome& outcome) noexcept {
   try {
-    for (const auto& member : members_) {
-      member->connection.send({{"type", "end"}, {"code", outcome.code}, {"reason", outcome.reason}});
+    std::size_t told = 0;
+    const auto tell = [&] {
+      for (; told < members_.size(); ++told) {
+        members_[told]->connection.send({{"type", "end"}, {"code", outcome.code}, {"reason", outcome.reason}});
+      }
+    };
+    tell();
+    // They would look for a leader that is gone until hosts_timeout. Of a signal they hear themselves.
+    const bool failed = outcome.code != kExitDone && outcome.code < kSignalled;
+    const auto end = Clock::now() + kForLateHosts;
+    while (failed && !check_in_.complete() && Clock::now() < end && wait().empty()) {
+      hear_newcomers();
+      tell();
     }
     const auto deadline = Clock::now() + kToLeave;
     for (const auto& member : members_) {

@@ -74,7 +74,8 @@ class Leader {
   /// What a rank on another host has left as the reason of its failure, or "". After `run`.
   std::string failure_of_a_host() const;
 
-  /// Tells all hosts how the job ended, and waits for them to leave.
+  /// Tells all hosts how the job ended, and waits for them to leave. Of a failure before all have come, those that come
+  /// within the next two seconds hear, too.
   void dismiss(const Outcome& outcome) noexcept;
 
  private:

@@ -11,7 +11,10 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # Roundings alone make another training of it. Two equally good models of nine right answers in ten disagree on at most a tenth of the
 # 10,000 images, each a coin: their accuracies differ by √1000 / 10000 (a third of a point) in one standard deviation. This is three.
 CHANCE = 0.01
-EPOCHS = 10 if "LOCKSTEP_SOAK" in os.environ else 1
+SOAK = "LOCKSTEP_SOAK" in os.environ
+EPOCHS = 10 if SOAK else 1
+# Convolutions in bf16 take minutes where the processor has no instructions for them.
+HAS_BF16 = bool({"avx512_bf16", "amx_bf16"} & set(pathlib.Path("/proc/cpuinfo").read_text().split()))
 
 
 def accuracy(precision, **hyperparameters):
@@ -25,8 +28,9 @@ def accuracy(precision, **hyperparameters):
 
 
 def bf16_reaches_the_accuracy_of_fp32():
-    lower, _ = accuracy("bf16")
-    full, _ = accuracy("fp32")
+    model = "cnn" if SOAK or HAS_BF16 else "mlp"
+    lower, _ = accuracy("bf16", model=model)
+    full, _ = accuracy("fp32", model=model)
     assert lower >= full - CHANCE, f"bf16 {lower}, fp32 {full}"
 
 

@@ -88,9 +88,12 @@ def every_program_of_the_zoo_has_the_same_bits():
     count = {"auto": 0, "all": 0}
     cases = zoo.cases(SAMPLES)
     jobs = [(1, dict(precision="fp32", passes="none", **SGD)), (2, dict(precision="bf16", micro_batch_size=2, **SGD))]
-    for i, case in enumerate(cases.values()):
+    for i, (name, case) in enumerate(cases.items()):
         torch.manual_seed(7)
-        for mode in same_bits(case, case.model(), jobs if SOAK else [jobs[i % 2]]):
+        chosen = jobs if SOAK else [jobs[i % 2]]
+        if name == "lstm" and not programs.pytorch_runs_lstm("bf16"):
+            chosen = jobs[:1]
+        for mode in same_bits(case, case.model(), chosen):
             count[mode] += 1
     print(f"of {len(cases)} programs something ran again in {count['auto']} with auto, in {count['all']} with all")
     assert count["all"] >= 0.8 * len(cases) and count["auto"] >= 0.5 * len(cases), count

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <future>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -89,6 +90,22 @@ TEST(Leader, HostsThatComeAllAtOnceAreAdmittedAtOnce) {
   ASSERT_EQ(come.size(), kHosts);
   for (std::size_t i = 0; i < come.size(); ++i) EXPECT_EQ(come[i].plan.name, hosts[i]);
   EXPECT_EQ(welcomed.get(), kHosts - 1);
+}
+
+// It would look for its leader until hosts_timeout.
+TEST(Leader, AHostThatComesWhenTheJobHasFailedHearsOfIt) {
+  const std::vector<std::string> hosts = {"127.0.0.1", "127.0.0.2", "127.0.0.3"};
+  const int port = free_port();
+  Supervisor supervisor;
+  Leader leader(supervisor, {.hosts = hosts, .port = port, .timeout = std::chrono::seconds(5), .interface_name = ""},
+                report(hosts.front()), [] { return nlohmann::json(); });
+  auto dismissed = std::async(std::launch::async, [&] { leader.dismiss({.code = kExitBadInput, .reason = "why"}); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  Connection late = connected(hosts[2], port);
+  late.send(report(hosts[2]).to_json());
+  const auto said = [&] { return late.wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(5)); };
+  EXPECT_EQ(said().value().at("type"), "welcome");
+  EXPECT_EQ(said().value(), (nlohmann::json{{"type", "end"}, {"code", kExitBadInput}, {"reason", "why"}}));
 }
 
 }  // namespace

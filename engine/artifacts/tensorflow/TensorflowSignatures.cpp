@@ -71,6 +71,7 @@ tf::FunctionDef& TensorflowSignatures::begin(const TensorflowSignature& signatur
   made.mutable_signature()->set_is_stateful(true);
   for (const SignatureTensor& input : signature.inputs) {
     tf::OpDef::ArgDef& argument = *made.mutable_signature()->add_input_arg();
+    // Without a shape: where Grappler knows it, x + 1 - 1 becomes x, by which log1p and expm1 lose their digits near 0.
     argument.set_name(input.reference);
     argument.set_type(input.type);
   }
