@@ -34,8 +34,9 @@ class RankWatchdog {
 
   /// For a PeerWatch, which this must outlive.
   PeerWatch::Beats beats();
-  /// SIGKILL for the ranks of this host that are stopped, which would not end otherwise. Waits `time` before it, if there
-  /// are any: what has started the ranks may end them by then. It would take the first rank that is killed for the cause.
+  /// SIGKILL for the ranks of this host that are stopped, which would not end otherwise. Waits `time` before it, if
+  /// there are any: what has started the ranks may end them by then. It would take the first rank that is killed for
+  /// the cause.
   void kill_stopped(std::chrono::seconds time) const;
 
  private:
