@@ -501,13 +501,12 @@ std::vector<std::filesystem::path> StepwiseTraining::export_model(const std::fil
     // The user's graph may ask for views that only the usual order of memory has.
     const Program program = model_->judged_inference().on(c10::Device(c10::kCPU)).row_major();
     std::vector<Probe::Inputs> probes = made_up_probes(program);
-    BesideArtifacts beside = {
-        .job = {{"step", global_step_},
-                {"hyperparameters", to_json(hyperparameters_)},
-                {"ranks", context_.host.size()},
-                {"versions", {{"lockstep", kLockstepVersion}, {"libtorch", TORCH_VERSION}}}},
-        .probes = probes,
-        .metadata = {{"step", std::to_string(global_step_)}}};
+    BesideArtifacts beside = {.job = {{"step", global_step_},
+                                      {"hyperparameters", to_json(hyperparameters_)},
+                                      {"ranks", context_.host.size()},
+                                      {"versions", {{"lockstep", kLockstepVersion}, {"libtorch", TORCH_VERSION}}}},
+                              .probes = probes,
+                              .metadata = {{"step", std::to_string(global_step_)}}};
     if (!probe_.empty()) probes = {probe_};
     if (probes.empty()) throw InputError("there is nothing to compare artifacts by: train a step before");
     artifacts =

@@ -43,8 +43,8 @@ struct Format {
 /// The data of a channel, and where it came from.
 struct OpenedChannel {
   std::shared_ptr<const Dataset> dataset;
-  std::string format{};   ///< its name; "" for data that is made up
-  std::size_t files = 0;  ///< of that format
+  std::string format{};        ///< its name; "" for data that is made up
+  std::size_t files = 0;       ///< of that format
   bool without_index = false;  ///< the format keeps none
   PassedOver passed_over{};
 };
