@@ -12,7 +12,6 @@
 #include "common/FailureFile.h"
 #include "common/Text.h"
 #include "engine/commands/MemoryTable.h"
-#include "engine/device/HostMemory.h"
 #include "engine/report/Console.h"
 #include "engine/report/MetricsFile.h"
 #include "engine/report/ReportFile.h"
@@ -188,7 +187,6 @@ int RankProcess::train() {
   }
   session_.emplace(config_, device_->context(position_), stop_.token(), events_);
   session_->prepare();
-  give_back_host_memory();
   training_began_ = true;
   const SessionOutcome outcome = session_->run();
   const int code = conclude(outcome);

@@ -55,6 +55,4 @@ void reuse_host_memory() {
   c10::SetCPUAllocator(&allocator, /*priority=*/1);
 }
 
-void give_back_host_memory() { ::malloc_trim(0); }
-
 }  // namespace lockstep

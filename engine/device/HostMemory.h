@@ -12,8 +12,4 @@ namespace lockstep {
 /// tensors.
 void reuse_host_memory();
 
-/// Gives the system back what malloc has kept until now. Between parts of a process that ask for other sizes, as
-/// getting ready to train and training.
-void give_back_host_memory();
-
 }  // namespace lockstep
