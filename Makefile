@@ -29,9 +29,10 @@ test: set-up-full  ## builds everything and runs all tests
 
 bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in benchmarks/results; half an hour
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null
-	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank kernels_benchmark all_reduce_benchmark data_benchmark
+	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank kernels_benchmark all_reduce_benchmark agreement_benchmark data_benchmark
 	$(PREFIX)/bin/python3 benchmarks/kernels/run.py
 	$(PREFIX)/bin/python3 benchmarks/collectives/run.py
+	$(PREFIX)/bin/python3 benchmarks/collectives/agreement.py
 	$(PREFIX)/bin/python3 benchmarks/data/tables.py
 	$(PREFIX)/bin/python3 benchmarks/data/samples.py
 	$(PREFIX)/bin/python3 benchmarks/data/formats.py

@@ -13,6 +13,9 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(os.environ.get("LOCKSTEP_BIN", ROOT / "build" / "bin"))
+# The options are those that `lockstep train` starts its ranks with (`lockstep plan` shows them).
+MPIRUN = ["mpirun", "--quiet", "--allow-run-as-root", "--bind-to", "none", "--map-by", "slot:OVERSUBSCRIBE",
+          "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "--mca", "mpi_yield_when_idle", "1"]
 
 
 def first_line(*command):

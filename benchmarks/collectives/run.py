@@ -12,11 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from children import none_left, started  # noqa: E402
-from report import BIN, ROOT, environment, gpu, print_table, write_json  # noqa: E402
-
-# The options are those that `lockstep train` starts its ranks with (`lockstep plan` shows them).
-MPIRUN = ["mpirun", "--quiet", "--allow-run-as-root", "--bind-to", "none", "--map-by", "slot:OVERSUBSCRIBE",
-          "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "--mca", "mpi_yield_when_idle", "1"]
+from report import BIN, MPIRUN, ROOT, environment, gpu, print_table, write_json  # noqa: E402
 
 
 def calls(sizes, most_bytes, most=2000):
