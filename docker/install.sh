@@ -34,6 +34,7 @@ debian_runtime=(
 debian_full=(
   libgtest-dev libbenchmark-dev
   clang-format clang-tidy clang libclang-rt-14-dev  # the last two for libFuzzer
+  doxygen                  # the library's interface as pages
   iproute2                 # hosts as network namespaces
   slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins  # a real Slurm, which the tests start themselves
   libpmix-dev              # Slurm's PMIx plugin opens libpmix.so by the link that this package has

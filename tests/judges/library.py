@@ -6,6 +6,7 @@ import functools
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import numpy as np
@@ -182,6 +183,24 @@ def nothing_but_the_interface_is_shown(place):
     assert {line.split()[-1] for line in shown.splitlines() if " lockstep_" in line} == declared, "a function is declared and not there, or there and not declared"
 
 
+def the_interface_is_documented(place):
+    """Doxygen makes pages of the headers and has nothing to say; of a function without a comment it has."""
+    def pages(headers):
+        settings = f"@INCLUDE={ROOT / 'docs' / 'Doxyfile'}\nINPUT={headers}\nOUTPUT_DIRECTORY={place.directory / 'pages'}\n"
+        return subprocess.run(["doxygen", "-"], input=settings, capture_output=True, text=True, timeout=120, cwd=ROOT)
+
+    made = pages(place.prefix / "include" / "lockstep")
+    assert made.returncode == 0 and not made.stderr, made.stderr
+    for page in ("classlockstep_1_1Trainer.html", "lockstep_8h.html"):
+        assert (place.directory / "pages" / "html" / page).exists(), page
+    silent = place.directory / "silent"
+    shutil.copytree(place.prefix / "include" / "lockstep", silent)
+    with (silent / "lockstep.h").open("a") as header:
+        header.write("int lockstep_silent(void);\n")
+    made = pages(silent)
+    assert made.returncode and "lockstep_silent" in made.stderr, made.stderr
+
+
 def examples_run(place):
     out = place.build(ROOT / "examples" / "library", place.directory / "examples")
     for launch in ([out / "pendulum_cpp"], [*MPIRUN, "-np", 2, out / "pendulum_c"], [*MPIRUN, "-np", 2, out / "pendulum_f"]):
@@ -199,5 +218,5 @@ if __name__ == "__main__":
     with common.temporary_directory() as name:
         place = Place(name)
         common.main(*(functools.update_wrapper(functools.partial(check, place), check) for check in (
-            nothing_but_the_interface_is_shown, parameters_are_pytorchs, the_rest_works_alone_and_on_two_ranks, errors_are_values,
+            nothing_but_the_interface_is_shown, the_interface_is_documented, parameters_are_pytorchs, the_rest_works_alone_and_on_two_ranks, errors_are_values,
             memory_does_not_grow, examples_run)))
