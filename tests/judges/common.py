@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 import tempfile
@@ -149,7 +150,14 @@ def compare_outputs(found, expected):
     return int(close.sum())
 
 
+def hear_signals():
+    """What a shell starts in the background ignores SIGINT and SIGQUIT, and so would all that is started from here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 def main(*checks):
+    hear_signals()
     for check in checks:
         start = time.monotonic()
         check()
