@@ -6,6 +6,7 @@
 
 #include "common/Digest.h"
 #include "common/Error.h"
+#include "common/Prefetch.h"
 #include "common/Text.h"
 
 namespace lockstep {
@@ -92,9 +93,12 @@ void ArrayDataset::read(std::span<const std::int64_t> samples, std::span<std::by
     std::byte* out = fields[i];
     if (out == nullptr) continue;
     const std::size_t bytes = spec_.fields[i].bytes();
-    for (const std::int64_t sample : samples) {
-      std::memcpy(out, bytes_[i].data() + static_cast<std::size_t>(sample) * bytes, bytes);
-      out += bytes;
+    const auto stored = [&](std::size_t at) {
+      return bytes_[i].data() + static_cast<std::size_t>(samples[at]) * bytes;
+    };
+    for (std::size_t at = 0; at < samples.size(); ++at) {
+      if (at + kSamplesAhead < samples.size()) prefetch(stored(at + kSamplesAhead), bytes);
+      std::memcpy(out + at * bytes, stored(at), bytes);
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include "common/Digest.h"
 #include "common/Error.h"
+#include "common/Prefetch.h"
 #include "engine/data/ArrayDataset.h"
 #include "engine/data/SampledDigest.h"
 
@@ -84,6 +85,10 @@ void FileDataset::read_field(std::size_t field, std::span<const std::int64_t> sa
   const std::size_t bytes = spec_.fields[field].bytes();
   for (std::size_t i = 0; i < samples.size();) {
     const Found found = find(field, samples[i]);
+    if (i + kSamplesAhead < samples.size()) {
+      const Found later = find(field, samples[i + kSamplesAhead]);
+      later.file->expect(later.offset, bytes);
+    }
     std::size_t count = 1;  // of neighbours, which one call reads
     if (fields_[field].stride == bytes) {
       const std::size_t most = std::min(samples.size() - i, static_cast<std::size_t>(found.left));

@@ -33,6 +33,10 @@ class RandomAccessFile {
   void map();
   /// Fills `bytes` with the content from `offset` on. Throws InputError when it ends before.
   void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
+  /// Says that these bytes will be read soon. What is not in memory stays where it is.
+  void expect(std::uint64_t offset, std::size_t size) const {
+    if (unpacked_) unpacked_->expect(begin_ + offset, size);
+  }
 
  private:
   explicit RandomAccessFile(PlainFile file);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/Error.h"
+#include "common/Prefetch.h"
 #include "common/RegularFile.h"
 
 namespace lockstep {
@@ -92,6 +93,12 @@ void ScratchBytes::read_at(std::uint64_t offset, std::span<std::byte> bytes) con
   } else if (read_bytes_at(file_, offset, bytes) != bytes.size()) {
     throw SystemError(with_errno("cannot read a temporary file"));
   }
+}
+
+void ScratchBytes::expect(std::uint64_t offset, std::size_t size) const {
+  if (file_ || offset >= size_) return;
+  const std::size_t at = offset % kPieceBytes;
+  prefetch(memory_[offset / kPieceBytes].get() + at, std::min(size, kPieceBytes - at));
 }
 
 }  // namespace lockstep

@@ -26,6 +26,8 @@ class ScratchBytes {
   void append(std::span<const std::byte> bytes, const std::string& what);
   /// Of bytes that were written. Throws SystemError when the system cannot read.
   void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
+  /// Says that these bytes will be read soon: those in memory begin to come.
+  void expect(std::uint64_t offset, std::size_t size) const;
 
  private:
   void write(std::span<const std::byte> bytes, const std::string& what);
