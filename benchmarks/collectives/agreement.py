@@ -1,8 +1,9 @@
 """What 1 to 64 ranks on this host spend on agreeing: a barrier, the comparison of a job's digests at its start, and "all ok" after a
-phase. A line, seconds = a + b × ranks, is fitted to each by least squares of the relative error: a host's ranks share its cores, so that
-their number and not its logarithm is what counts."""
+phase. A power of the number of ranks, seconds = a × ranks^b, is fitted by least squares of the logarithms: more ranks than cores take
+turns, so that neither a line nor a logarithm fits."""
 
 import argparse
+import math
 import pathlib
 import statistics
 import subprocess
@@ -26,11 +27,10 @@ def measure(ranks, calls):
 
 
 def fitted(seconds):
-    """(a, b) of a + b × ranks, beyond one rank: that one asks nobody."""
-    ranks = np.array(RANKS[1:], float)
-    found = np.array([seconds[n] for n in RANKS[1:]])
-    (a, b), *_ = np.linalg.lstsq(np.stack([1 / found, ranks / found], 1), np.ones(len(ranks)), rcond=None)
-    return float(a), float(b)
+    """(a, b) of a × ranks^b, from two ranks on: one asks nobody."""
+    ranks = RANKS[1:]
+    b, log_a = np.polyfit(np.log(ranks), np.log([seconds[n] for n in ranks]), 1)
+    return math.exp(log_a), float(b)
 
 
 def main():
@@ -43,7 +43,7 @@ def main():
     seconds = {name: {ranks: statistics.median(run[name] for run in runs[ranks]) for ranks in RANKS} for name in runs[1][0]}
     fits = {name: fitted(times) for name, times in seconds.items()}
     print_table([{"milliseconds": name, **{f"{ranks} ranks": f"{times[ranks] * 1e3:.3f}" for ranks in RANKS},
-                  "fitted": "{:.3f} + {:.4f} × ranks".format(*(value * 1e3 for value in fits[name]))} for name, times in seconds.items()])
+                  "fitted": f"{fits[name][0] * 1e3:.4f} × ranks^{fits[name][1]:.2f}"} for name, times in seconds.items()])
     write_json(options.output, environment=environment(), seconds=seconds, fitted=fits)
 
 

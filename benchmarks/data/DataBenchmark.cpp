@@ -92,11 +92,8 @@ int main(int argc, char** argv) {
   }
   const Order order(0, data->size(), options.shuffle);
   const double read = seconds_of([&] {
-    std::vector<std::int64_t> samples;
     for (std::int64_t first = 0; first < data->size(); first += kBatch) {
-      samples.clear();
-      for (std::int64_t i = first; i < std::min(first + kBatch, data->size()); ++i) samples.push_back(order(0, i));
-      data->read(samples, places);
+      data->read(order.samples(0, {first, std::min(first + kBatch, data->size())}), places);
     }
   });
   std::uint64_t content = 0;

@@ -1,7 +1,9 @@
 #include "engine/data/Order.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <numeric>
 
 #include "common/Error.h"
 #include "common/SplitMix.h"
@@ -12,16 +14,25 @@ namespace {
 
 constexpr int kRounds = 6;
 
-std::uint64_t feistel(std::uint64_t value, std::uint64_t key, int half_bits) {
+constexpr std::size_t kLanes = 8;  // a round waits for the one before: several values fill the time
+
+template <std::size_t Lanes>
+void feistel(std::uint64_t* values, std::uint64_t key, int half_bits) {
   const std::uint64_t mask = (std::uint64_t{1} << half_bits) - 1;
-  std::uint64_t left = value >> half_bits;
-  std::uint64_t right = value & mask;
-  for (std::uint64_t round = 0; round < kRounds; ++round) {
-    const std::uint64_t next = left ^ (splitmix(key ^ splitmix(right ^ (round << 48))) & mask);
-    left = right;
-    right = next;
+  std::array<std::uint64_t, Lanes> left;
+  std::array<std::uint64_t, Lanes> right;
+  for (std::size_t i = 0; i < Lanes; ++i) {
+    left[i] = values[i] >> half_bits;
+    right[i] = values[i] & mask;
   }
-  return (left << half_bits) | right;
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
+    for (std::size_t i = 0; i < Lanes; ++i) {
+      const std::uint64_t next = left[i] ^ (splitmix(key ^ splitmix(right[i] ^ (round << 48))) & mask);
+      left[i] = right[i];
+      right[i] = next;
+    }
+  }
+  for (std::size_t i = 0; i < Lanes; ++i) values[i] = (left[i] << half_bits) | right[i];
 }
 
 }  // namespace
@@ -33,14 +44,43 @@ Order::Order(std::uint64_t seed, std::int64_t size, bool shuffle)
   half_bits_ = std::max(1, (bits + 1) / 2);
 }
 
+std::uint64_t Order::key(std::int64_t epoch) const {
+  return splitmix(splitmix(seed_) ^ static_cast<std::uint64_t>(epoch));
+}
+
 std::int64_t Order::operator()(std::int64_t epoch, std::int64_t position) const {
   if (!shuffle_) return position;
-  const std::uint64_t key = splitmix(splitmix(seed_) ^ static_cast<std::uint64_t>(epoch));
   auto value = static_cast<std::uint64_t>(position);
   do {
-    value = feistel(value, key, half_bits_);
+    feistel<1>(&value, key(epoch), half_bits_);
   } while (value >= size_);
   return static_cast<std::int64_t>(value);
+}
+
+std::vector<std::int64_t> Order::samples(std::int64_t epoch, const Slice& slice) const {
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(slice.size()));
+  std::iota(samples.begin(), samples.end(), slice.begin);
+  if (!shuffle_) return samples;
+  std::vector<std::uint64_t> walking(samples.begin(), samples.end());
+  std::vector<std::size_t> places(samples.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  const std::uint64_t epoch_key = key(epoch);
+  while (!walking.empty()) {
+    walking.resize((walking.size() + kLanes - 1) / kLanes * kLanes);
+    for (std::size_t i = 0; i < walking.size(); i += kLanes) feistel<kLanes>(&walking[i], epoch_key, half_bits_);
+    std::size_t left = 0;  // outside, to be permuted again
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (walking[i] < size_) {
+        samples[places[i]] = static_cast<std::int64_t>(walking[i]);
+      } else {
+        walking[left] = walking[i];
+        places[left++] = places[i];
+      }
+    }
+    walking.resize(left);
+    places.resize(left);
+  }
+  return samples;
 }
 
 }  // namespace lockstep

@@ -28,11 +28,7 @@ RankSchedule::Task RankSchedule::next() {
 }
 
 std::vector<std::int64_t> RankSchedule::samples(const Task& task) const {
-  std::vector<std::int64_t> samples;
-  for (std::int64_t position = task.slice.begin; position < task.slice.end; ++position) {
-    samples.push_back(order_(task.position.epoch, position));
-  }
-  return samples;
+  return order_.samples(task.position.epoch, task.slice);
 }
 
 }  // namespace lockstep

@@ -10,9 +10,7 @@ namespace lockstep {
 
 std::string Diagnosis::find_bad_sample(const LoaderPosition& position) const {
   const Slice slice = plan_.batches.slice(position.step, host_.rank());
-  const Order order = plan_.order(host_.rank());
-  std::vector<std::int64_t> samples;
-  for (std::int64_t i = slice.begin; i < slice.end; ++i) samples.push_back(order(position.epoch, i));
+  const std::vector<std::int64_t> samples = plan_.order(host_.rank()).samples(position.epoch, slice);
   const std::string found = find_not_finite(*train_.samples, samples, host_);
   return found.empty() ? "" : not_finite_data(train_.channel, found);
 }

@@ -35,6 +35,19 @@ TEST(Order, IsAPermutationForEverySize) {
   }
 }
 
+TEST(Order, IsTheSameForSeveralAtATime) {
+  for (const std::int64_t size : {1, 2, 7, 8, 9, 64, 65, 1000, 4097}) {
+    for (const bool shuffle : {true, false}) {
+      const Order order(7, size, shuffle);
+      const std::vector<std::int64_t> one_by_one = epoch_of(order, 3, size);
+      for (const Slice slice : {Slice{0, size}, Slice{size / 3, size}, Slice{size / 2, size / 2}, Slice{0, size / 2}}) {
+        const std::vector<std::int64_t> expected(one_by_one.begin() + slice.begin, one_by_one.begin() + slice.end);
+        EXPECT_EQ(order.samples(3, slice), expected) << size;
+      }
+    }
+  }
+}
+
 TEST(Order, BoundsItsSize) {
   const std::int64_t most = std::int64_t{1} << 40;
   const std::int64_t sample = Order(1, most, true)(0, most - 1);
