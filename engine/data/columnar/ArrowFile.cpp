@@ -25,7 +25,7 @@ constexpr std::int64_t kMostMemory = std::int64_t{512} << 20;
 constexpr std::string_view kArrowMagic = "ARROW1";
 constexpr std::int64_t kArrowStart = 8;  ///< of the stream in a file: behind the magic number and two bytes
 constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  ///< of a column, or of an array
-constexpr std::int64_t kRowsBytes = 256 << 10;               ///< of the rows that are read at once
+constexpr std::int64_t kRowsBytes = 512 << 10;               ///< of the rows that are read at once
 constexpr const char* kNoValue = "has no value; fill it in, or leave the row out";
 
 std::optional<ElementType> element_type(const arrow::DataType& type) {
