@@ -96,8 +96,8 @@ def train(directory, name, steps):
         output, _ = process.communicate()
     if process.returncode != 0:
         sys.exit(output)
-    last = json.loads((directory / "output" / "data" / "metrics.jsonl").read_text().splitlines()[-1])
-    return cpu_seconds() - before, last
+    events = map(json.loads, (directory / "output" / "data" / "metrics.jsonl").read_text().splitlines())
+    return cpu_seconds() - before, next(event for event in events if event["event"] == "final")
 
 
 def main():

@@ -89,6 +89,14 @@ def running_with(text):
     return found
 
 
+def wait_until_gone(text, seconds=30):
+    """Until no process has `text` in its environment: what a killed launcher leaves ends by itself, and may write until then."""
+    end = time.monotonic() + seconds
+    while left := running_with(text):
+        assert time.monotonic() < end, f"still there after {seconds} s: {left}"
+        time.sleep(0.05)
+
+
 def in_directory(kind):
     """A decorator: the check is run on a new `kind(directory)`."""
 

@@ -166,12 +166,14 @@ def a_killed_run_has_a_report_up_to_then(directory):
     arguments = ["train", "--channel", f"train={directory / 'train'}", "--output_dir", directory / "output", "--model_dir", directory / "model"]
     for name, value in {**JOB, "epochs": 100000, "metrics": "[]"}.items():
         arguments += [f"--{name}", str(value)]
-    process = subprocess.Popen([common.BIN / "lockstep", *map(str, arguments)], stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen([common.BIN / "lockstep", *map(str, arguments)], stdout=subprocess.DEVNULL, start_new_session=True,
+                               env=os.environ | {"KILLED": str(directory)})
     report, end = output(directory) / "report.html", time.monotonic() + 60
     while not (report.exists() and len(common.metrics(directory, "epoch")) > 5) and time.monotonic() < end:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    common.wait_until_gone(directory)
     page = Page(report)
     assert page.data["runs"][0]["state"].startswith("was running"), page.data["runs"]
     line, = page.chart("losses")["lines"]
