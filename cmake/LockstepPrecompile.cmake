@@ -58,7 +58,7 @@ function(lockstep_precompile_headers)
     set(headers <algorithm> <array> <chrono> <cstdint> <filesystem> <functional> <map> <memory> <nlohmann/json.hpp> <optional> <span>
       <string> <vector>)
     foreach(library_and_header "Libtorch::openmp" "Libtorch::cpu <ATen/Functions.h>" "nlohmann_json::nlohmann_json"
-        "GTest::gtest <gtest/gtest.h>" "lockstep_test_options")
+        "GTest::gtest <gtest/gtest.h>" lockstep_test_options lockstep_plain_test_options)
       string(REGEX MATCH "[^ ]+" library "${library_and_header}")
       lockstep_links(has ${library} ${target})
       if(NOT has)

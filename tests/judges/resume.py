@@ -22,13 +22,13 @@ JOBS = {
     "adamw": dict(model="cnn", optimizer="adamw", learning_rate=0.002, weight_decay=0.05, schedule="linear",
                   micro_batch_size=5, artifact_state="last"),
     "fp16": dict(model="mlp", precision="fp16", loss_scale=2.0**26, loss_scale_growth_interval=9, model_dropout=0.1,
-                 epochs=150),
+                 epochs=60),
 }
 EXACT = dict(model="cnn", model_norm="none", model_dropout=0, precision="fp64")  # the same on any number of ranks
 
 
 class Job:
-    """A job of 2 ranks and 100 epochs that writes a checkpoint where it is told to."""
+    """A job of 2 ranks and 40 epochs that writes a checkpoint where it is told to."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -44,7 +44,7 @@ class Job:
 
     def command(self, **more):
         paths = {"model_dir": self.model, "checkpoint_dir": self.checkpoints, "output_dir": self.directory / "output"}
-        options = dict(ranks_per_host=2, threads_per_rank=1, batch_size=32, epochs=100, export="safetensors", log_every=1000)
+        options = dict(ranks_per_host=2, threads_per_rank=1, batch_size=32, epochs=40, export="safetensors", log_every=1000)
         words = ["train"]
         for channel in ("train", "test"):
             words += ["--channel", f"{channel}={self.directory / channel}"]
@@ -162,7 +162,7 @@ def the_loss_scale_goes_on_between_two_changes(j):
 @job
 def a_killed_job_goes_on_from_its_last_checkpoint(j):
     """SIGKILL to the launcher and to a rank, between checkpoints."""
-    j.with_options(**JOBS["sgd"], epochs=150, checkpoint_every=13)
+    j.with_options(**JOBS["sgd"], epochs=60, checkpoint_every=13)
     expected = j.undisturbed()
     generator = random.Random(4)
     for victim in (lambda process: process.pid, lambda process: launching.ranks_of(process)[1]):
