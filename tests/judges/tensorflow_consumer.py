@@ -109,6 +109,20 @@ def converts_to_tflite(path, inputs, logits):
         common.compare_outputs(found, logits[:batch])
 
 
+def converts_to_onnx(path, inputs, logits):
+    """tf2onnx takes it, and ONNX Runtime gives the same."""
+    import onnxruntime
+    import tf2onnx.convert
+    with tempfile.TemporaryDirectory() as directory:
+        file = os.path.join(directory, "model.onnx")
+        sys.argv[1:] = ["--saved-model", path, "--output", file]
+        tf2onnx.convert.main()
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (name,) = [each.name for each in session.get_inputs()]
+    for batch in (1, 7):
+        common.compare_outputs(session.run(["output_0"], {name: inputs[:batch]})[0], logits[:batch])
+
+
 if __name__ == "__main__":
     path, inputs, logits = sys.argv[1], np.load(sys.argv[2]), np.load(sys.argv[3])
     for check in sys.argv[4:]:

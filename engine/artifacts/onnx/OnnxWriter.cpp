@@ -4,7 +4,9 @@
 #include <cstring>
 
 #include "engine/artifacts/DimensionNames.h"
+#include "engine/artifacts/onnx/OnnxNames.h"
 #include "engine/artifacts/onnx/OnnxTypes.h"
+#include "engine/artifacts/primitives/PrimitiveDecompositions.h"
 
 namespace lockstep {
 
@@ -32,10 +34,16 @@ void set_attribute(onnx::AttributeProto& attribute, const OnnxAttribute& value) 
   }
 }
 
+bool has_no_operator(const PrimitiveNode& node) {
+  const auto* unary = std::get_if<primitive::Unary>(&node.operation);
+  return unary && !onnx_unaries().contains(unary->kind);
+}
+
 }  // namespace
 
-OnnxWriter::OnnxWriter(const PrimitiveGraph& graph) : graph_(graph), values_(graph.values.size()) {
-  for (const PrimitiveNode& node : graph.nodes) {
+OnnxWriter::OnnxWriter(const PrimitiveGraph& graph)
+    : graph_(decompose(graph, has_no_operator)), values_(graph_.values.size()) {
+  for (const PrimitiveNode& node : graph_.nodes) {
     for (const ValueId output : node.outputs) producers_[output] = &node;
   }
 }

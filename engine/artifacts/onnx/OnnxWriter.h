@@ -75,7 +75,7 @@ class OnnxWriter {
   void add_outputs();
   void remove_unused();
 
-  const PrimitiveGraph& graph_;
+  const PrimitiveGraph graph_;
   const PrimitiveNode* node_ = nullptr;
   int first_ = 0;  ///< the first of its nodes
   onnx::GraphProto result_;

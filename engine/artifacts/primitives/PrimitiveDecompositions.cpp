@@ -1,6 +1,7 @@
 #include "engine/artifacts/primitives/PrimitiveDecompositions.h"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "engine/artifacts/primitives/PrimitiveRewriting.h"
@@ -11,6 +12,22 @@ namespace {
 
 using Function = primitive::Unary::Kind;
 using Reduction = primitive::Reduce::Kind;
+
+// W. Kahan's: what 1 + x loses is lost in both factors. HP-15C Advanced Functions Handbook, appendix.
+Term log1p_of(const Term& x) {
+  const Term u = x + 1.0;
+  const Term log = unary(Function::kLog, u);
+  const Term infinite = equal(u, number_like(x, std::numeric_limits<double>::infinity()));
+  return select(equal(u, number_like(x, 1.0)), x, select(infinite, u, log * (x / (u - 1.0))));
+}
+
+Term expm1_of(const Term& x) {
+  const Term u = unary(Function::kExp, x);
+  const Term near = u - 1.0;
+  const Term far =
+      logical_or(equal(near, number_like(x, -1.0)), equal(u, number_like(x, std::numeric_limits<double>::infinity())));
+  return select(equal(u, number_like(x, 1.0)), x, select(far, near, near * (x / unary(Function::kLog, u))));
+}
 
 Term batch_norm_of(const primitive::BatchNorm& norm, const std::vector<Term>& in) {
   const Term factor = in.at(1) * unary(Function::kRsqrt, in.at(4) + norm.epsilon);
@@ -28,9 +45,9 @@ Term layer_norm_of(const primitive::LayerNorm& norm, const std::vector<Term>& in
 
 // Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
 Term gelu_of(const primitive::Gelu& gelu, const Term& x) {
-  if (!gelu.tanh) return x * 0.5 * (unary(Function::kErf, x * (1 / std::numbers::sqrt2)) + 1.0);
-  const Term inner = (x + x * x * x * 0.044715) * std::sqrt(2 / std::numbers::pi);
-  return x * 0.5 * (unary(Function::kTanh, inner) + 1.0);
+  const Term curve = gelu.tanh ? unary(Function::kTanh, (x + x * x * x * 0.044715) * std::sqrt(2 / std::numbers::pi))
+                               : unary(Function::kErf, x * (1 / std::numbers::sqrt2));
+  return (curve + 1.0) * 0.5 * x;  // in this order TensorFlow's own optimizer knows it
 }
 
 Term linear_of(const std::vector<Term>& in) {
@@ -103,6 +120,10 @@ Term by_channel(const Term& numbers, const Term& x) {
 }
 
 std::optional<std::vector<Term>> decomposed(const primitive::Operation& operation, const std::vector<Term>& inputs) {
+  if (const auto* function = std::get_if<primitive::Unary>(&operation)) {
+    if (function->kind == Function::kLog1p) return {{log1p_of(inputs.at(0))}};
+    if (function->kind == Function::kExpm1) return {{expm1_of(inputs.at(0))}};
+  }
   if (const auto* norm = std::get_if<primitive::BatchNorm>(&operation)) return {{batch_norm_of(*norm, inputs)}};
   if (const auto* norm = std::get_if<primitive::LayerNorm>(&operation)) return {{layer_norm_of(*norm, inputs)}};
   if (const auto* gelu = std::get_if<primitive::Gelu>(&operation)) return {{gelu_of(*gelu, inputs.at(0))}};

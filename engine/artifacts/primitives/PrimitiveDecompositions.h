@@ -12,8 +12,8 @@ namespace lockstep {
 /// Which nodes of a graph are meant.
 using PrimitiveChoice = std::function<bool(const PrimitiveNode& node)>;
 
-/// The graph with what BatchNorm, LayerNorm, Gelu, Linear and, where its length is known, Recurrent are made of in the
-/// place of those that are chosen. Other nodes stay.
+/// The graph with what BatchNorm, LayerNorm, Gelu, Linear, the unary functions log1p and expm1 and, where its length is
+/// known, Recurrent are made of in the place of those that are chosen. Other nodes stay.
 PrimitiveGraph decompose(const PrimitiveGraph& graph, const PrimitiveChoice& chosen);
 
 /// What one of these operations is made of; nothing for others.

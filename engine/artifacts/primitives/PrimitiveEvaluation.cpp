@@ -45,8 +45,12 @@ at::Tensor evaluate_unary(primitive::Unary::Kind kind, const at::Tensor& x) {
       return at::reciprocal(x);
     case Kind::kExp:
       return at::exp(x);
+    case Kind::kExpm1:
+      return at::expm1(x);
     case Kind::kLog:
       return at::log(x);
+    case Kind::kLog1p:
+      return at::log1p(x);
     case Kind::kSqrt:
       return at::sqrt(x);
     case Kind::kRsqrt:

@@ -43,7 +43,9 @@ struct Unary {
     kSign,
     kReciprocal,
     kExp,
+    kExpm1,  ///< exp(x) - 1
     kLog,
+    kLog1p,  ///< log(1 + x)
     kSqrt,
     kRsqrt,
     kSin,

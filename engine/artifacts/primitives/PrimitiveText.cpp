@@ -30,9 +30,9 @@ constexpr std::array kOperations = {"Unary",          "Binary",
                                     "Gelu",           "Recurrent"};
 static_assert(kOperations.size() == std::variant_size_v<primitive::Operation>);
 
-constexpr std::array kUnary = {"Negative", "Absolute", "Sign", "Reciprocal", "Exp",  "Log",     "Sqrt",
-                               "Rsqrt",    "Sin",      "Cos",  "Erf",        "Tanh", "Sigmoid", "Relu",
-                               "Softplus", "Floor",    "Ceil", "Round",      "Not",  "IsNan"};
+constexpr std::array kUnary = {"Negative", "Absolute", "Sign", "Reciprocal", "Exp", "Expm1", "Log",     "Log1p",
+                               "Sqrt",     "Rsqrt",    "Sin",  "Cos",        "Erf", "Tanh",  "Sigmoid", "Relu",
+                               "Softplus", "Floor",    "Ceil", "Round",      "Not", "IsNan"};
 static_assert(kUnary.size() == static_cast<std::size_t>(primitive::Unary::Kind::kIsNan) + 1);
 
 constexpr std::array kBinary = {"Add",     "Subtract", "Multiply", "Power", "Divide",    "FloorDivide", "Remainder",

@@ -1,6 +1,5 @@
 #include <cstring>
 #include <map>
-#include <numbers>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,6 +19,7 @@ std::string unary_operator(UnaryKind kind) {
       {UnaryKind::kNegative, "Neg"},      {UnaryKind::kAbsolute, "Abs"},
       {UnaryKind::kSign, "Sign"},         {UnaryKind::kReciprocal, "Reciprocal"},
       {UnaryKind::kExp, "Exp"},           {UnaryKind::kLog, "Log"},
+      {UnaryKind::kExpm1, "Expm1"},       {UnaryKind::kLog1p, "Log1p"},
       {UnaryKind::kSqrt, "Sqrt"},         {UnaryKind::kRsqrt, "Rsqrt"},
       {UnaryKind::kSin, "Sin"},           {UnaryKind::kCos, "Cos"},
       {UnaryKind::kErf, "Erf"},           {UnaryKind::kTanh, "Tanh"},
@@ -130,24 +130,6 @@ void write_primitive(PrimitiveCall& call, const primitive::Select&) {
 
 void write_primitive(PrimitiveCall& call, const primitive::Cast& operation) {
   call.bind(call.builder().cast(call.input(0), operation.type));
-}
-
-// x · ½ (1 + erf(x · √½)) in the form in which TensorFlow's own optimizer knows it.
-void write_primitive(PrimitiveCall& call, const primitive::Gelu& operation) {
-  TensorflowBuilder& builder = call.builder();
-  const TensorflowValue x = call.input(0);
-  const auto number = [&](double value) { return builder.constant(value, x.type); };
-  TensorflowValue inner;
-  if (operation.tanh) {
-    // √(2/π) (x + 0.044715 x³)
-    const TensorflowValue cube = builder.add("Mul", {builder.add("Mul", {x, x}), x});
-    const TensorflowValue sum = builder.add("AddV2", {x, builder.add("Mul", {cube, number(0.044715)})});
-    inner = builder.add("Tanh", {builder.add("Mul", {sum, number(std::numbers::sqrt2 * std::numbers::inv_sqrtpi)})});
-  } else {
-    inner = builder.add("Erf", {builder.add("Mul", {x, number(std::numbers::sqrt2 / 2)})});
-  }
-  const TensorflowValue half = builder.add("Mul", {builder.add("AddV2", {inner, number(1)}), number(0.5)});
-  call.bind(builder.add("Mul", {half, x}));
 }
 
 }  // namespace lockstep

@@ -19,10 +19,6 @@ std::string reduce_operator(ReduceKind kind) {
   return names.at(kind);
 }
 
-TensorflowValue mean_over(TensorflowBuilder& builder, const TensorflowValue& x, const TensorflowValue& dims) {
-  return builder.add("Mean", {x, dims}, {{"Tidx", dims.type}, {"keep_dims", true}});
-}
-
 }  // namespace
 
 void write_primitive(PrimitiveCall& call, const primitive::Reduce& operation) {
@@ -133,22 +129,6 @@ void write_primitive(PrimitiveCall& call, const primitive::BatchNorm& operation)
   factor = builder.reshaped(factor, sizes);
   shift = builder.reshaped(shift, sizes);
   call.bind(builder.add("AddV2", {builder.add("Mul", {x, factor}), shift}));
-}
-
-void write_primitive(PrimitiveCall& call, const primitive::LayerNorm& operation) {
-  TensorflowBuilder& builder = call.builder();
-  const TensorflowValue x = call.input(0);
-  Ints dims = in_order(x.rank());
-  dims.erase(dims.begin(), dims.end() - static_cast<std::ptrdiff_t>(operation.dims));
-  const TensorflowValue over = builder.constant(places(x.axes, dims));
-  const TensorflowValue mean = mean_over(builder, x, over);
-  const TensorflowValue variance = mean_over(builder, builder.add("SquaredDifference", {x, mean}), over);
-  const TensorflowValue epsilon = builder.constant(operation.epsilon, x.type);
-  const TensorflowValue factor = builder.add("Rsqrt", {builder.add("AddV2", {variance, epsilon})});
-  TensorflowValue y = builder.add("Mul", {builder.add("Sub", {x, mean}), factor});
-  if (call.inputs() > 1) y = builder.add("Mul", {y, aligned_to(builder, call.input(1), x.axes)});
-  if (call.inputs() > 2) y = builder.add("AddV2", {y, aligned_to(builder, call.input(2), x.axes)});
-  call.bind(std::move(y));
 }
 
 }  // namespace lockstep

@@ -65,8 +65,6 @@ void write_primitive(PrimitiveCall& call, const primitive::CumulativeSum& operat
 void write_primitive(PrimitiveCall& call, const primitive::TopK& operation);
 void write_primitive(PrimitiveCall& call, const primitive::Softmax& operation);
 void write_primitive(PrimitiveCall& call, const primitive::BatchNorm& operation);
-void write_primitive(PrimitiveCall& call, const primitive::LayerNorm& operation);
-void write_primitive(PrimitiveCall& call, const primitive::Gelu& operation);
 void write_primitive(PrimitiveCall& call, const primitive::Recurrent& operation);
 
 /// Whether TensorFlow has one operator for it; else its times are written one after another.

@@ -71,9 +71,12 @@ tf::FunctionDef& TensorflowSignatures::begin(const TensorflowSignature& signatur
   made.mutable_signature()->set_is_stateful(true);
   for (const SignatureTensor& input : signature.inputs) {
     tf::OpDef::ArgDef& argument = *made.mutable_signature()->add_input_arg();
-    // Without a shape: where Grappler knows it, x + 1 - 1 becomes x, by which log1p and expm1 lose their digits near 0.
     argument.set_name(input.reference);
     argument.set_type(input.type);
+    // tf2onnx knows no other place for it. With it TensorFlow's own optimizer knows the sizes of values, and makes
+    // (x + 1) - 1 into x: nothing that is written may need such a rounding.
+    const auto place = static_cast<std::uint32_t>(made.signature().input_arg_size() - 1);
+    (*(*made.mutable_arg_attr())[place].mutable_attr())["_output_shapes"] = FunctionNodes::shape(input.sizes);
   }
   for (const TensorflowVariable& variable : function_.variables) {
     tf::OpDef::ArgDef& argument = *made.mutable_signature()->add_input_arg();

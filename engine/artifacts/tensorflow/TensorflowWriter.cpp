@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -15,6 +16,11 @@
 namespace lockstep {
 
 namespace {
+
+// Compositions that TensorFlow has no operator for.
+template <typename Operation>
+constexpr bool kComposed =
+    std::is_same_v<Operation, primitive::LayerNorm> || std::is_same_v<Operation, primitive::Gelu>;
 
 // What TensorFlow takes as the name of an argument.
 std::string identifier(const std::string& name) {
@@ -67,14 +73,19 @@ void TensorflowWriter::remove_unused() {
 WrittenFunction TensorflowWriter::write(const PrimitiveGraph& given, const Graph& program) {
   const PrimitiveGraph graph = decompose(given, [&](const PrimitiveNode& node) {
     const auto* recurrent = std::get_if<primitive::Recurrent>(&node.operation);
-    return recurrent && !has_recurrent_operator(*recurrent, given.values.at(node.inputs.at(0).index).type);
+    if (recurrent) return !has_recurrent_operator(*recurrent, given.values.at(node.inputs.at(0).index).type);
+    return std::visit([]<typename Operation>(const Operation&) { return kComposed<Operation>; }, node.operation);
   });
   TensorflowWriter writer(graph, program);
   writer.write_inputs();
   for (const PrimitiveNode& node : graph.nodes) {
     PrimitiveCall call(writer, node);
     try {
-      std::visit([&](const auto& operation) { write_primitive(call, operation); }, node.operation);
+      std::visit(
+          [&]<typename Operation>(const Operation& operation) {
+            if constexpr (!kComposed<Operation>) write_primitive(call, operation);
+          },
+          node.operation);
     } catch (const TensorflowRefusal& refusal) {
       writer.refuse(node, refusal.what());
     } catch (const std::out_of_range&) {  // a dimension that a value does not have

@@ -18,22 +18,6 @@ Term function(const Term& x) {
 
 Term absolute(const Term& x) { return unary(Function::kAbsolute, x); }
 
-// W. Kahan's: what 1 + x loses is lost in both factors. HP-15C Advanced Functions Handbook, appendix.
-Term log1p(const Term& x) {
-  const Term u = x + 1.0;
-  const Term log = unary(Function::kLog, u);
-  const Term infinite = equal(u, number_like(x, std::numeric_limits<double>::infinity()));
-  return select(equal(u, number_like(x, 1.0)), x, select(infinite, u, log * (x / (u - 1.0))));
-}
-
-Term expm1(const Term& x) {
-  const Term u = unary(Function::kExp, x);
-  const Term near = u - 1.0;
-  const Term far =
-      logical_or(equal(near, number_like(x, -1.0)), equal(u, number_like(x, std::numeric_limits<double>::infinity())));
-  return select(equal(u, number_like(x, 1.0)), x, select(far, near, near * (x / unary(Function::kLog, u))));
-}
-
 Term truncated(const Term& x) {
   if (!is_real(x.type())) return x;
   return select(less(x, number_like(x, 0.0)), unary(Function::kCeil, x), unary(Function::kFloor, x));
@@ -163,7 +147,7 @@ PrimitiveRows arithmetic_rows() {
       {"erfc", [](const Term& x) { return 1.0 - unary(Function::kErf, x); }},
       {"exp", function<Function::kExp>},
       {"exp2", [](const Term& x) { return unary(Function::kExp, x * std::numbers::ln2); }},
-      {"expm1", expm1},
+      {"expm1", function<Function::kExpm1>},
       {"floor", [](const Term& x) { return is_real(x.type()) ? unary(Function::kFloor, x) : x; }},
       {"floor_divide", binary_row<primitive::Binary::Kind::kFloorDivide>},
       {"fmod", fmod_row},
@@ -171,7 +155,7 @@ PrimitiveRows arithmetic_rows() {
       {"lerp", lerp_row},
       {"log", function<Function::kLog>},
       {"log10", [](const Term& x) { return unary(Function::kLog, x) * (1 / std::numbers::ln10); }},
-      {"log1p", log1p},
+      {"log1p", function<Function::kLog1p>},
       {"log2", [](const Term& x) { return unary(Function::kLog, x) * (1 / std::numbers::ln2); }},
       {"max.other", binary_row<primitive::Binary::Kind::kMaximum>},
       {"maximum", binary_row<primitive::Binary::Kind::kMaximum>},

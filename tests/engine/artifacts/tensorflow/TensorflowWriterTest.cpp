@@ -173,6 +173,18 @@ TEST(TensorflowWriter, LayersOfOneInputShareItsRows) {
   }
 }
 
+// Spelled as 1 + x they would lose to TensorFlow's optimizer what makes them exact near 0.
+TEST(TensorflowWriter, LogarithmsAndPowersNear1AreOperators) {
+  using Function = p::Unary::Kind;
+  Writing w;
+  const Term x = unary(Function::kAbsolute, w.input("x", {"n", 2}));
+  const TensorflowFunction function =
+      w.expect_same({unary(Function::kLog1p, x), unary(Function::kExpm1, x * 1e-12)}, {{3, 2}});
+  EXPECT_EQ(count(function, "Log1p"), 1);
+  EXPECT_EQ(count(function, "Expm1"), 1);
+  EXPECT_EQ(count(function, "Sub") + count(function, "AddV2"), 0);
+}
+
 TEST(TensorflowWriter, AnInputIsReturnedThroughAnOperator) {
   Writing w;
   const Term x = w.input("x", {"n", 2});
