@@ -26,9 +26,9 @@ constexpr std::int64_t kMostNumbers = std::int64_t{1} << 32;  // of one sample
                    in_quotes(std::get<std::string>(*open)) + ": export the program with a fixed size there");
 }
 
-std::vector<std::int64_t> fixed_sizes(const Graph& graph, const std::string& value, OpenSizes open) {
+std::vector<std::int64_t> fixed_sizes(const Graph& graph, const std::string& value, Unsaid unsaid) {
   auto sizes = sample_sizes(graph, value);
-  if (!sizes && open == OpenSizes::kOfExample && !graph.sizes(value).empty()) {
+  if (!sizes && unsaid == Unsaid::kGuessed && !graph.sizes(value).empty()) {
     const std::vector<std::int64_t> example = graph.example_sizes(value);
     sizes.emplace(example.begin() + 1, example.end());
   }
@@ -58,10 +58,10 @@ std::optional<std::int64_t> count_of(const Graph& graph, const Node& node, const
 }
 
 // What an input may hold.
-Field input_field(const Graph& graph, const std::string& input, OpenSizes open) {
+Field input_field(const Graph& graph, const std::string& input, Unsaid unsaid) {
   Field field{.name = input,
               .type = static_cast<ElementType>(graph.scalar_type(input)),
-              .sizes = fixed_sizes(graph, input, open)};
+              .sizes = fixed_sizes(graph, input, unsaid)};
   switch (field.type) {
     case ElementType::kFloat:
     case ElementType::kDouble:
@@ -77,11 +77,11 @@ Field input_field(const Graph& graph, const std::string& input, OpenSizes open) 
                        to_string(field.type));
   }
   const auto vocabulary = find_safe_vocabulary(graph, input);
-  if (!vocabulary) {
+  if (!vocabulary && unsaid == Unsaid::kRefused) {
     throw InputError("synthetic data cannot know what integers to give the input " + input +
                      ": no embedding reads it. Look the tokens up in an embedding table, or make the input float32");
   }
-  field.bound = *vocabulary;
+  field.bound = vocabulary.value_or(2);
   return field;
 }
 
@@ -119,19 +119,19 @@ std::optional<std::int64_t> find_safe_vocabulary(const Graph& graph, const std::
   return smallest_count(graph, input, /*parts=*/true);
 }
 
-SampleSpec fitting_inputs(const Graph& graph, OpenSizes open) {
+SampleSpec fitting_inputs(const Graph& graph, Unsaid unsaid) {
   SampleSpec spec;
-  for (const GraphInput* input : graph.user_inputs()) spec.fields.push_back(input_field(graph, input->value, open));
+  for (const GraphInput* input : graph.user_inputs()) spec.fields.push_back(input_field(graph, input->value, unsaid));
   return spec;
 }
 
 SampleSpec fitting_samples(const Graph& graph, const std::string& output, bool class_labels) {
-  SampleSpec spec = fitting_inputs(graph, OpenSizes::kRefused);
+  SampleSpec spec = fitting_inputs(graph, Unsaid::kRefused);
   if (output.empty()) return spec;
   const bool doubles = static_cast<ElementType>(graph.scalar_type(output)) == ElementType::kDouble;
   Field target{.name = "targets",
                .type = doubles ? ElementType::kDouble : ElementType::kFloat,
-               .sizes = fixed_sizes(graph, output, OpenSizes::kRefused)};
+               .sizes = fixed_sizes(graph, output, Unsaid::kRefused)};
   if (class_labels) {
     if (target.sizes.empty()) {
       throw InputError("a loss of class labels takes outputs [batch, …, classes], and " + output + " is [batch]");

@@ -10,11 +10,12 @@
 
 namespace lockstep {
 
-/// What becomes of a size, other than the batch's, that is only known at run time.
-enum class OpenSizes { kRefused, kOfExample };
+/// What becomes of what a program does not say of its inputs. kGuessed: sizes other than the batch's are those of the
+/// exporter's example, and integers that nothing bounds are 0 or 1, as masks are.
+enum class Unsaid { kRefused, kGuessed };
 
 /// Samples that fit the inputs of a program, as fitting_samples has them.
-SampleSpec fitting_inputs(const Graph& graph, OpenSizes open);
+SampleSpec fitting_inputs(const Graph& graph, Unsaid unsaid);
 
 /// Samples that fit the inputs of a program, and its output `target`: a field for each input, by its name, and at last
 /// the field `targets`, or none of those where `target` is ""; sizes and types as the graph records them; with

@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -50,13 +51,21 @@ std::optional<SampleSpec> of_other_sizes(SampleSpec spec, const Graph& graph) {
   return changed ? std::optional(std::move(spec)) : std::nullopt;
 }
 
-bool takes(const Program& program, const Probe::Inputs& inputs) {
+// `finite`: and gives finite numbers.
+bool takes(const Program& program, const Probe::Inputs& inputs, bool finite) {
   try {
-    make_probes(program, {inputs}, /*check_sizes=*/true);
-    return true;
+    const std::vector<Probe> probes = make_probes(program, {inputs}, /*check_sizes=*/true);
+    return !finite || std::ranges::all_of(probes.at(0).outputs, [](const at::Tensor& output) {
+      return at::isfinite(output).all().item<bool>();
+    });
   } catch (const InputError&) {
     return false;
   }
+}
+
+// Whether an input's integers are a guess.
+bool is_guessed(const Field& field, const Graph& graph) {
+  return is_integer(field.type) && !find_safe_vocabulary(graph, field.name);
 }
 
 }  // namespace
@@ -65,7 +74,7 @@ std::vector<Probe::Inputs> made_up_probes(const Program& program) {
   const Graph& graph = program.graph();
   SampleSpec spec;
   try {
-    spec = fitting_inputs(graph, OpenSizes::kOfExample);
+    spec = fitting_inputs(graph, Unsaid::kGuessed);
   } catch (const InputError&) {
     return {};
   }
@@ -74,13 +83,15 @@ std::vector<Probe::Inputs> made_up_probes(const Program& program) {
   const auto* fixed = std::get_if<std::int64_t>(&batch);
   const std::int64_t count = fixed ? *fixed : 2;
   const std::optional<SampleSpec> other = of_other_sizes(spec, graph);
+  const bool guessed = std::ranges::any_of(spec.fields, [&](const Field& field) { return is_guessed(field, graph); });
   const SyntheticDataset data(std::move(spec), count, kSeed);
   std::vector<Probe::Inputs> probes;
   if (!fixed) probes.push_back(read(data, graph, 1));
   probes.push_back(read(data, graph, count));
+  if (guessed) std::erase_if(probes, [&](const Probe::Inputs& inputs) { return !takes(program, inputs, true); });
   if (!other) return probes;
   Probe::Inputs third = read(SyntheticDataset(*other, count, kSeed), graph, count);
-  if (takes(program, third)) probes.push_back(std::move(third));
+  if (takes(program, third, guessed)) probes.push_back(std::move(third));
   return probes;
 }
 

@@ -1,10 +1,14 @@
 #include "engine/session/FittingSamples.h"
 
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include "common/Error.h"
 #include "engine/program/BuiltinPrograms.h"
+#include "engine/session/MadeUpProbes.h"
 #include "tests/support/ExpectError.h"
+#include "tests/support/TestGraph.h"
 
 namespace lockstep {
 namespace {
@@ -126,6 +130,25 @@ TEST(FittingSamples, ColumnsOfATableHaveTheirOwnBounds) {
   values["rows"] = tensor({kOpen, size(5)}, 5);
   EXPECT_EQ(find_vocabulary(graph, "tokens"), std::nullopt);
   EXPECT_EQ(find_safe_vocabulary(graph, "tokens"), 7);
+}
+
+// The tokens' vectors times a mask of integers, or divided by it, which is not finite where that is 0.
+Program masked(const std::string& op) {
+  TestGraph graph;
+  graph.input("tokens", {"s7", 6}, 5).input("mask", {"s7", 6, 1}, 5).parameter("table", {11, 4});
+  graph.node("embedding.default", {TestGraph::tensor("weight", "table"), TestGraph::tensor("indices", "tokens")},
+             "vectors", {"s7", 6, 4});
+  graph.node(op, {TestGraph::tensor("self", "vectors"), TestGraph::tensor("other", "mask")}, "y", {"s7", 6, 4});
+  return Program("masked", graph.returns({"y"}), {{"table", at::rand({11, 4}) + 0.1}});
+}
+
+TEST(MadeUpProbes, IntegersThatNothingBoundsAreMasks) {
+  const std::vector<Probe::Inputs> probes = made_up_probes(masked("mul.Tensor"));
+  ASSERT_EQ(probes.size(), 2);
+  EXPECT_GT(probes[1].at(0).max().item<std::int64_t>(), 1);
+  EXPECT_EQ(probes[1].at(1).min().item<std::int64_t>(), 0);
+  EXPECT_EQ(probes[1].at(1).max().item<std::int64_t>(), 1);
+  EXPECT_TRUE(made_up_probes(masked("div.Tensor")).empty());
 }
 
 TEST(FittingSamples, RefusesWhatItCannotMake) {
