@@ -1,6 +1,6 @@
 """Models as people have them (published.py), written by `lockstep export` to every format and run by the consumers of each at batches of 1, 2
-and 7: TensorFlow with oneDNN and without, ONNX Runtime without optimisations and with, torch.export.load, and safetensors with the model's
-own class. All give what the model gives in PyTorch. The table of it is in docs/formats.md, and is true.
+and 7: TensorFlow with oneDNN and without, ONNX Runtime without optimisations and with, torch.export.load, torch.jit.load, and safetensors with
+the model's own class. All give what the model gives in PyTorch. The table of it is in docs/formats.md, and is true.
 
     formats.py [--write] [FAMILY...]
 
@@ -67,8 +67,18 @@ def in_onnx(artifacts, model, case, batches):
     return worst
 
 
+def in_torchscript(artifacts, model, case, batches):
+    module = torch.jit.load(artifacts / "model.pt")
+    worst = 0.0
+    for inputs, expected in batches:
+        for _ in range(3):  # the first two runs are watched, the third is of what was made of them
+            found = outputs(module, inputs, {})
+            worst = max(worst, compare([each.numpy() for each in found.values()], [each.numpy() for each in expected.values()], MOST))
+    return worst
+
+
 # What runs in this process; TensorFlow has one of its own (served_by_tensorflow).
-CONSUMERS = {"pt2": in_pt2, "safetensors": in_safetensors, "saved_model": None, "onnx": in_onnx}
+CONSUMERS = {"pt2": in_pt2, "safetensors": in_safetensors, "saved_model": None, "onnx": in_onnx, "torchscript": in_torchscript}
 
 
 def model_of(case):
