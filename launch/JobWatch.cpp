@@ -16,8 +16,6 @@ constexpr std::chrono::milliseconds kBetweenLooks(500);
 // What is heard of other hosts is as old as this at most.
 constexpr std::chrono::milliseconds kUntilAllHaveTold(1200);
 
-double seconds_from(std::chrono::steady_clock::duration time) { return std::chrono::duration<double>(time).count(); }
-
 }  // namespace
 
 JobWatch::JobWatch(std::string host, const RankPages& pages, Patience patience, std::filesystem::path report_file)
@@ -49,7 +47,7 @@ void JobWatch::start_again() {
 }
 
 void JobWatch::heard(const std::vector<RankState>& ranks) {
-  for (const RankState& rank : ranks) others_[rank.rank] = {.state = rank, .when = Clock::now()};
+  for (const RankState& rank : ranks) others_.hear(rank);
 }
 
 std::optional<Standstill> JobWatch::look() {
@@ -57,13 +55,7 @@ std::optional<Standstill> JobWatch::look() {
   if (now < next_look_) return std::nullopt;
   next_look_ = now + kBetweenLooks;
   all_ = own();
-  for (const auto& [number, heard] : others_) {
-    RankState state = heard.state;
-    const double since = seconds_from(now - heard.when);
-    state.phase_seconds += since;
-    if (state.collective) state.collective->seconds += since;
-    all_.push_back(std::move(state));
-  }
+  std::ranges::move(others_.states(now), std::back_inserter(all_));
   std::ranges::sort(all_, {}, &RankState::rank);
   name_slow_ranks();
   if (auto failed = find_failed_collective(all_)) {

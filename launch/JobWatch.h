@@ -3,13 +3,13 @@
 
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "watch/HangReport.h"
+#include "watch/HeardRanks.h"
 #include "watch/RankPage.h"
 #include "watch/RankState.h"
 #include "watch/Standstill.h"
@@ -48,10 +48,6 @@ class JobWatch {
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct Heard {
-    RankState state;
-    Clock::time_point when;
-  };
 
   void name_slow_ranks();
 
@@ -59,7 +55,7 @@ class JobWatch {
   const RankPages& pages_;
   Patience patience_;
   std::filesystem::path report_file_;
-  std::map<int, Heard> others_;
+  HeardRanks others_;
   std::vector<RankState> all_;
   Stragglers stragglers_;
   Clock::time_point next_look_{};

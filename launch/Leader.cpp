@@ -27,7 +27,6 @@ constexpr seconds kToEndDaemons(15);       // for members, before ranks are star
 constexpr seconds kToLeave(2);             // for hosts, after the job
 constexpr seconds kForLateHosts(2);        // that are to hear of a job that has failed before they came
 constexpr seconds kBetweenNotes(30);
-constexpr int kSignalled = 128;  // exit codes from here on are signals'
 
 void say(const std::string& text) { std::cout << "lockstep: " << text << std::endl; }
 
@@ -333,7 +332,7 @@ void Leader::dismiss(const Outcome& outcome) noexcept {
     };
     tell();
     // They would look for a leader that is gone until hosts_timeout. Of a signal they hear themselves.
-    const bool failed = outcome.code != kExitDone && outcome.code < kSignalled;
+    const bool failed = outcome.code != kExitDone && outcome.code < kExitSignal;
     const auto end = Clock::now() + kForLateHosts;
     while (failed && !check_in_.complete() && Clock::now() < end && wait().empty()) {
       hear_newcomers();

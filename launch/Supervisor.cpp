@@ -181,7 +181,7 @@ PipeReader::Sink by_line(std::function<void(const std::string&)> line) {
   ::_exit(127);
 }
 
-int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : kExitSignal + WTERMSIG(status); }
 
 // Everything that this process is the parent of, from the kernel's own list.
 std::vector<pid_t> children() {

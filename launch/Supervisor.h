@@ -45,7 +45,7 @@ class Supervisor {
   void start(const std::vector<std::string>& command, std::function<void(const std::string&)> error_line,
              const std::map<std::string, std::string>& variables = {}, bool shielded = false);
   bool running() const { return command_ > 0; }
-  /// Of the command that ended last: its own code, or 128 + the signal that ended it.
+  /// Of the command that ended last: its own code, or kExitSignal + the signal that ended it.
   int exit_code() const { return exit_code_; }
 
   /// Returns as soon as something has happened (the command wrote or ended, one of `files` can be read, a signal

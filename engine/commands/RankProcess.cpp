@@ -48,19 +48,6 @@ MpiMode mode_of(const JobConfig& config, const MpiSession& mpi) {
                                            static_cast<int>(config.threads));
 }
 
-RankPages pages_of(const JobConfig& config) {
-  auto launchers = RankPages::open(config.pages_file);
-  if (launchers && config.local_rank >= 0 && std::cmp_less(config.local_rank, launchers->size())) {
-    return std::move(*launchers);
-  }
-  return RankPages(1);
-}
-
-std::size_t page_index(const RankPages& pages, const JobConfig& config) {
-  const bool launchers = config.local_rank >= 0 && std::cmp_less(config.local_rank, pages.size());
-  return launchers ? static_cast<std::size_t>(config.local_rank) : 0;
-}
-
 /// The sinks of this program: a new one is added here.
 void add_sinks(const JobConfig& config, EventSinks& events) {
   const double seconds = config.hyperparameters.log_every;
@@ -87,11 +74,19 @@ void report_failure(const JobConfig& config, const std::string& message) {
   write_failure_file(config.output_dir, message);
 }
 
+RankProcess::Pages RankProcess::pages_of(const JobConfig& config) {
+  auto launchers = RankPages::open(config.pages_file);
+  if (launchers && config.local_rank >= 0 && std::cmp_less(config.local_rank, launchers->size())) {
+    return {.all = std::move(*launchers), .own = static_cast<std::size_t>(config.local_rank)};
+  }
+  return {.all = RankPages(1), .own = 0};
+}
+
 RankProcess::RankProcess(const JobConfig& config, const StopSignal& stop)
     : config_(config),
       stop_(stop),
       pages_(pages_of(config)),
-      page_(pages_[page_index(pages_, config)]),
+      page_(pages_.all[pages_.own]),
       answers_(page_),
       position_(&page_),
       alarm_(std::in_place, std::chrono::duration<double>(config.hyperparameters.hosts_timeout),
@@ -130,7 +125,7 @@ void RankProcess::meet() {
 
 void RankProcess::watch_each_other() {
   watchdog_.emplace(
-      communicator_, pages_, page_index(pages_, config_), config_.host,
+      communicator_, pages_.all, pages_.own, config_.host,
       Patience{.phase = config_.hyperparameters.phase_timeout, .rare = config_.hyperparameters.rare_phase_timeout},
       config_.output_data_dir / "hang.txt", [this](const std::string& reason) { end_standstill(reason); });
   watch_.emplace(

@@ -50,10 +50,17 @@ class RankProcess {
   std::string memory() const;
   void report(RankStatus status) const;
 
+  /// The launcher's pages for all ranks of this host, or a single one, and which of them is this rank's.
+  struct Pages {
+    RankPages all;
+    std::size_t own;
+  };
+  static Pages pages_of(const JobConfig& config);
+
   const JobConfig& config_;
   const StopSignal& stop_;
-  RankPages pages_;  ///< the launcher's for all ranks of this host, or a single one
-  RankPage& page_;   ///< this rank's
+  Pages pages_;
+  RankPage& page_;  ///< this rank's
   StackAnswers answers_;
   RankPosition position_;
   std::optional<Alarm> alarm_;  ///< until all ranks have met

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -32,7 +33,8 @@ RankWatchdog::RankWatchdog(Communicator& communicator, const RankPages& pages, s
       page_(pages[index]),
       patience_(patience),
       report_file_(std::move(report_file)),
-      ends_(std::move(ends)) {
+      ends_(std::move(ends)),
+      heard_(kSilent) {
   const std::vector<std::string> hosts = communicator.all_gather(host);
   const std::vector<std::string> paths = communicator.all_gather(pages.path());
   for (int rank = 0; rank < communicator.size(); ++rank) {
@@ -54,9 +56,8 @@ PeerWatch::Beats RankWatchdog::beats() {
           .heard =
               [this](int, const std::string& line) {
                 const nlohmann::json text = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-                if (const auto state = RankState::from_json(text)) {
-                  heard_[state->rank] = {.state = *state, .when = Clock::now()};
-                }
+                const auto state = RankState::from_json(text);
+                if (state && !siblings_.contains(state->rank)) heard_.hear(*state);
               },
           .turn = [this] { look(); }};
 }
@@ -64,18 +65,7 @@ PeerWatch::Beats RankWatchdog::beats() {
 std::vector<RankState> RankWatchdog::states() const {
   std::vector<RankState> ranks = {state_of(page_, host_)};
   for (const auto& [rank, sibling] : siblings_) ranks.push_back(state_of(sibling.page, host_));
-  for (const auto& [rank, heard] : heard_) {
-    if (siblings_.contains(rank)) continue;
-    RankState state = heard.state;
-    const auto since = Clock::now() - heard.when;
-    const double seconds = std::chrono::duration<double>(since).count();
-    const bool silent = since > kSilent && !is_still(state.process);
-    if (silent) state.process = ProcessState::kSilent;
-    // Of a silent one only the silence is known to be a standstill.
-    state.phase_seconds = seconds + (silent ? 0 : state.phase_seconds);
-    if (state.collective) state.collective->seconds = seconds + (silent ? 0 : state.collective->seconds);
-    ranks.push_back(std::move(state));
-  }
+  std::ranges::move(heard_.states(), std::back_inserter(ranks));
   std::ranges::sort(ranks, {}, &RankState::rank);
   return ranks;
 }

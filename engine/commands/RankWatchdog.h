@@ -12,6 +12,7 @@
 #include "engine/collectives/Communicator.h"
 #include "engine/collectives/PeerWatch.h"
 #include "watch/HangReport.h"
+#include "watch/HeardRanks.h"
 #include "watch/RankPage.h"
 #include "watch/RankState.h"
 #include "watch/Standstill.h"
@@ -45,10 +46,6 @@ class RankWatchdog {
     RankPages pages;
     RankPage& page;
   };
-  struct Heard {
-    RankState state;
-    Clock::time_point when;
-  };
 
   std::vector<RankState> states() const;
   void look();
@@ -61,7 +58,7 @@ class RankWatchdog {
   Patience patience_;
   std::filesystem::path report_file_;
   Ends ends_;
-  std::map<int, Heard> heard_;
+  HeardRanks heard_;  ///< ranks of other hosts
   Stragglers stragglers_;
   std::optional<Clock::time_point> found_since_;
 };

@@ -44,38 +44,39 @@ struct Live {
   Checkpoint checkpoint{};
 };
 
-TEST(SnapshotBuffer, SharesAnOptimizerThatIsApart) {
-  const CpuDevice device{1};
-  SnapshotBuffer buffer(device);
-  Live live(device.place());
-  buffer.reserve(live.checkpoint);
-  const std::int64_t whole = buffer.bytes();
-  live.checkpoint.optimizer_is_apart = true;
-  SnapshotBuffer less(device);
-  const Snapshot copy = less.copy(Snapshot(live.checkpoint));
-  EXPECT_LT(less.bytes(), whole);
-  EXPECT_TRUE(copy.contents().optimizer.at("momentum/a").is_same(live.checkpoint.optimizer.at("momentum/a")));
-  EXPECT_FALSE(copy.contents().model.at("a").is_same(live.checkpoint.model.at("a")));
+/// A buffer on the host, with room for a state.
+class SnapshotBufferTest : public testing::Test {
+ protected:
+  SnapshotBufferTest() { buffer_.reserve(live_.checkpoint); }
+
+  const CpuDevice device_{1};
+  SnapshotBuffer buffer_{device_};
+  Live live_{device_.place()};
+};
+
+TEST_F(SnapshotBufferTest, SharesAnOptimizerThatIsApart) {
+  live_.checkpoint.optimizer_is_apart = true;
+  SnapshotBuffer less(device_);
+  const Snapshot copy = less.copy(Snapshot(live_.checkpoint));
+  EXPECT_LT(less.bytes(), buffer_.bytes());
+  EXPECT_TRUE(copy.contents().optimizer.at("momentum/a").is_same(live_.checkpoint.optimizer.at("momentum/a")));
+  EXPECT_FALSE(copy.contents().model.at("a").is_same(live_.checkpoint.model.at("a")));
 }
 
-TEST(SnapshotBuffer, StaysAsItWasWhenTrainingGoesOn) {
-  const CpuDevice device{1};
-  SnapshotBuffer buffer(device);
-  Live live(device.place());
-  buffer.reserve(live.checkpoint);
-  const std::int64_t bytes = buffer.bytes();
+TEST_F(SnapshotBufferTest, StaysAsItWasWhenTrainingGoesOn) {
+  const std::int64_t bytes = buffer_.bytes();
   EXPECT_GT(bytes, 0);
-  const Snapshot snapshot(live.checkpoint);
-  const Snapshot copy = buffer.copy(snapshot);
-  EXPECT_FALSE(buffer.copied());
-  live.change();
+  const Snapshot snapshot(live_.checkpoint);
+  const Snapshot copy = buffer_.copy(snapshot);
+  EXPECT_FALSE(buffer_.copied());
+  live_.change();
   Live::expect_unchanged(copy.contents());
   EXPECT_EQ(copy.contents().model.at("a").strides(), (std::vector<std::int64_t>{1, 2}));
-  EXPECT_EQ(buffer.bytes(), bytes) << "what was reserved is enough";
-  EXPECT_EQ(copy.contents().best.at("a").const_data_ptr(), live.checkpoint.best.at("a").const_data_ptr())
+  EXPECT_EQ(buffer_.bytes(), bytes) << "what was reserved is enough";
+  EXPECT_EQ(copy.contents().best.at("a").const_data_ptr(), live_.checkpoint.best.at("a").const_data_ptr())
       << "nobody changes it";
-  Live again(device.place());
-  Live::expect_unchanged(buffer.copy(Snapshot(again.checkpoint)).contents());
+  Live again(device_.place());
+  Live::expect_unchanged(buffer_.copy(Snapshot(again.checkpoint)).contents());
 }
 
 // On a stream of its own: what changes must wait for the event, and nothing else does.
@@ -95,47 +96,51 @@ TEST(SnapshotBuffer, IsCopiedWhileADeviceGoesOn) {
   Live::expect_unchanged(copy.contents());
 }
 
+/// What a save of a state on a device takes.
+struct Saving {
+  explicit Saving(Device& device)
+      : save(writer, {.device = device, .communicator = alone, .host = alone}), live(device.place()) {}
+
+  void expect_written() {
+    const auto written = save.finish();
+    ASSERT_TRUE(written);
+    EXPECT_FALSE(written->failure);
+    EXPECT_FALSE(save.busy());
+    Live::expect_unchanged(read_checkpoint(checkpoints.path_of(7)));
+  }
+
+  TemporaryDirectory directory;
+  CheckpointDirectory checkpoints{directory / "checkpoints", {}};
+  CheckpointWriter writer{checkpoints, 2};
+  RankAlone alone;
+  BackgroundSave save;
+  Live live;
+};
+
 // The step counter of the next step beside the weights of this one, and so on: training changes what it likes while the
 // writer is at it.
 TEST(BackgroundSave, WritesOneStepWhileTrainingChangesEverything) {
-  const TemporaryDirectory directory;
-  const CheckpointDirectory checkpoints(directory / "checkpoints", {});
-  const CheckpointWriter writer(checkpoints, 2);
   CpuDevice device{1};
-  RankAlone alone;
-  BackgroundSave save(writer, {.device = device, .communicator = alone, .host = alone});
-  Live live(device.place());
-  EXPECT_FALSE(save.busy());
-  EXPECT_FALSE(save.finish());
-  EXPECT_EQ(save.begin(Snapshot(live.checkpoint)), nullptr);
-  live.change();
-  live.checkpoint.state.step = 8;
-  EXPECT_TRUE(save.busy());
-  const auto written = save.finish();
-  ASSERT_TRUE(written);
-  EXPECT_FALSE(written->failure);
-  EXPECT_FALSE(save.busy());
-  Live::expect_unchanged(read_checkpoint(checkpoints.path_of(7)));
+  Saving saving(device);
+  EXPECT_FALSE(saving.save.busy());
+  EXPECT_FALSE(saving.save.finish());
+  EXPECT_EQ(saving.save.begin(Snapshot(saving.live.checkpoint)), nullptr);
+  saving.live.change();
+  saving.live.checkpoint.state.step = 8;
+  EXPECT_TRUE(saving.save.busy());
+  saving.expect_written();
 }
 
 // The thread does not begin before the copy is there.
 TEST(BackgroundSave, WaitsForADevicesCopyWithoutHoldingItUp) {
-  const TemporaryDirectory directory;
-  const CheckpointDirectory checkpoints(directory / "checkpoints", {});
-  const CheckpointWriter writer(checkpoints, 2);
   LateDevice device;
-  RankAlone alone;
-  BackgroundSave save(writer, {.device = device, .communicator = alone, .host = alone});
-  Live live(device.place());
-  c10::Event* const copied = save.begin(Snapshot(live.checkpoint));
+  Saving saving(device);
+  c10::Event* const copied = saving.save.begin(Snapshot(saving.live.checkpoint));
   ASSERT_NE(copied, nullptr);
-  EXPECT_TRUE(checkpoints.list().empty());
+  EXPECT_TRUE(saving.checkpoints.list().empty());
   copied->block(c10::Stream(c10::Stream::UNSAFE, device.place(), 0));
-  live.change();
-  const auto written = save.finish();
-  ASSERT_TRUE(written);
-  EXPECT_FALSE(written->failure);
-  Live::expect_unchanged(read_checkpoint(checkpoints.path_of(7)));
+  saving.live.change();
+  saving.expect_written();
 }
 
 }  // namespace
