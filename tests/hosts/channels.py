@@ -2,6 +2,7 @@
 learns whose table has the samples in the order in which the hosts' steps take them."""
 
 import contextlib
+import io
 import os
 import random
 import struct
@@ -10,6 +11,8 @@ import time
 
 import cluster
 import common
+import pyarrow
+import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
 JOB = {"model": "mlp", "model_hidden": [16], "model_dropout": 0, "precision": "fp64", "epochs": 2, "batch_size": 10, "momentum": 0.9,
@@ -211,21 +214,32 @@ def feed(host, channel, stream, pieces=1, pause=0.0):
 
 
 def piped_to_all_hosts():
-    """Tables without a header, label first, as SageMaker has them, one behind the other; slowly on one host, at once on the other."""
+    """Tables without a header, label first, as SageMaker has them, one behind the other, and the same as three Parquet files; slowly on one host, at
+    once on the other."""
     with cluster.cluster() as made:
         made.configure({}, {**JOB, "shuffle": True})
-        channels(made, train={"TrainingInputMode": "Pipe"}, validation={"TrainingInputMode": "Pipe"})
+        channels(made, train={"TrainingInputMode": "Pipe"}, validation={"TrainingInputMode": "Pipe", "ContentType": "application/x-parquet"})
         table = rows(47, seed=3)
         numbered = ["none low high".split().index(row.split(",")[0]) for row in table]
         table = [f"{number},{row.split(',', 1)[1]}" for number, row in zip(numbered, table)]
         parameters = alone_without_header(made.directory / "alone", table)
+        streams = {"train": "".join(table).encode(), "validation": b"".join(map(parquet, (table[:20], table[20:20], table[20:])))}
         for number, host in enumerate(made.hosts):
-            for channel in ("train", "validation"):
-                feed(host, channel, "".join(table).encode(), pieces=(12, 1)[number], pause=0.1)
+            for channel, stream in streams.items():
+                feed(host, channel, stream, pieces=(12, 1)[number], pause=0.1)
         made.start().finish()
         for host in made.hosts:
             assert "channel train is streamed (Pipe)" in host.output() and "bytes in" in host.output(), made.outputs()
         check(made, *parameters, samples=47)
+
+
+def parquet(table):
+    """Of rows without a header, with the names that Lockstep gives their columns."""
+    cells = list(zip(*(row.strip().split(",") for row in table))) or [()] * 4
+    columns = {"target": pyarrow.array(map(int, cells[0]), "int64")} | {str(i): pyarrow.array(map(float, cells[i]), "float64") for i in (1, 2, 3)}
+    stream = io.BytesIO()
+    pq.write_table(pyarrow.table(columns), stream)
+    return stream.getvalue()
 
 
 def alone_without_header(directory, table):

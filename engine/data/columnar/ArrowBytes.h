@@ -16,10 +16,11 @@
 
 namespace lockstep {
 
-/// As Arrow wants to see a file.
+/// As Arrow wants to see a file, or a part of it: `size` bytes from `begin` on, which it has.
 class ArrowBytes : public arrow::io::RandomAccessFile {
  public:
-  ArrowBytes(const lockstep::RandomAccessFile& file, arrow::MemoryPool* pool) : file_(file), pool_(pool) {}
+  ArrowBytes(const lockstep::RandomAccessFile& file, std::uint64_t begin, std::uint64_t size, arrow::MemoryPool* pool)
+      : file_(file), begin_(begin), size_(static_cast<std::int64_t>(size)), pool_(pool) {}
 
   arrow::Status Close() override { return arrow::Status::OK(); }
   bool closed() const override { return false; }
@@ -28,7 +29,7 @@ class ArrowBytes : public arrow::io::RandomAccessFile {
     at_ = position;
     return arrow::Status::OK();
   }
-  arrow::Result<std::int64_t> GetSize() override { return static_cast<std::int64_t>(file_.size()); }
+  arrow::Result<std::int64_t> GetSize() override { return size_; }
   arrow::Result<std::int64_t> Read(std::int64_t count, void* out) override {
     ARROW_ASSIGN_OR_RAISE(const std::int64_t done, ReadAt(at_, count, out));
     at_ += done;
@@ -43,7 +44,7 @@ class ArrowBytes : public arrow::io::RandomAccessFile {
     const std::int64_t there = available(position, count);
     try {
       if (there > 0) {
-        file_.read_at(static_cast<std::uint64_t>(position),
+        file_.read_at(begin_ + static_cast<std::uint64_t>(position),
                       {static_cast<std::byte*>(out), static_cast<std::size_t>(there)});
       }
     } catch (const Error& error) {
@@ -60,11 +61,12 @@ class ArrowBytes : public arrow::io::RandomAccessFile {
 
  private:
   std::int64_t available(std::int64_t position, std::int64_t count) const {
-    const auto size = static_cast<std::int64_t>(file_.size());
-    return position < 0 || position > size || count < 0 ? 0 : std::min(count, size - position);
+    return position < 0 || position > size_ || count < 0 ? 0 : std::min(count, size_ - position);
   }
 
   const lockstep::RandomAccessFile& file_;
+  std::uint64_t begin_;
+  std::int64_t size_;
   arrow::MemoryPool* pool_;
   std::int64_t at_ = 0;
 };

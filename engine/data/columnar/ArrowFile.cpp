@@ -16,14 +16,13 @@
 #include "engine/data/columnar/ArrowBytes.h"
 #include "engine/data/columnar/ColumnarFile.h"
 #include "engine/data/columnar/FlatColumn.h"
+#include "engine/data/columnar/TablesWithin.h"
 
 namespace lockstep {
 
 namespace {
 
 constexpr std::int64_t kMostMemory = std::int64_t{512} << 20;
-constexpr std::string_view kArrowMagic = "ARROW1";
-constexpr std::int64_t kArrowStart = 8;  ///< of the stream in a file: behind the magic number and two bytes
 constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  ///< of a column, or of an array
 constexpr std::int64_t kRowsBytes = 512 << 10;               ///< of the rows that are read at once
 constexpr const char* kNoValue = "has no value; fill it in, or leave the row out";
@@ -167,11 +166,18 @@ std::shared_ptr<arrow::Array> flatten(const List& lists, std::int64_t& size, std
   return *flat;
 }
 
-/// One file. What Arrow finds wrong becomes an InputError that names it.
+/// One table, which is a file, or the bytes of it from `begin` to `end`. What Arrow finds wrong becomes an InputError
+/// that names it.
 class ArrowFile : public ColumnarFile {
  public:
-  ArrowFile(lockstep::RandomAccessFile&& file, ColumnarKind kind, const ColumnReadings& readings)
-      : file_(std::move(file)), kind_(kind), pool_(arrow::system_memory_pool(), kMostMemory) {
+  ArrowFile(const lockstep::RandomAccessFile& file, std::string name, std::uint64_t begin, std::uint64_t end,
+            ColumnarKind kind, const ColumnReadings& readings)
+      : file_(file),
+        name_(std::move(name)),
+        begin_(begin),
+        size_(end - begin),
+        kind_(kind),
+        pool_(arrow::system_memory_pool(), kMostMemory) {
     guarded([&] { kind_ == ColumnarKind::kParquet ? open_parquet() : open_arrow(); });
     for (const auto& column : schema_->fields()) {
       try {
@@ -179,12 +185,13 @@ class ArrowFile : public ColumnarFile {
         fields_.back().reading = reading_of(readings, column->name());
         check_list(fields_.back());
       } catch (const InputError& error) {
-        throw InputError(file_.name() + ": " + error.what());
+        throw InputError(name_ + ": " + error.what());
       }
     }
     find_sizes();
   }
 
+  const std::string& name() const override { return name_; }
   const std::vector<ColumnarField>& fields() const override { return fields_; }
 
   void read(const std::vector<bool>& wanted, const std::function<void(const ColumnarRows&)>& visit) const override {
@@ -230,20 +237,19 @@ class ArrowFile : public ColumnarFile {
     } catch (const BadRow&) {
       throw;
     } catch (const std::bad_alloc&) {
-      throw InputError(file_.name() + " does not fit in memory");
+      throw InputError(name_ + " does not fit in memory");
     } catch (const std::exception& error) {
       refuse(error.what());
     }
   }
   [[noreturn]] void refuse(const std::string& cause) const {
-    throw InputError(file_.name() + " cannot be read as " +
-                     (kind_ == ColumnarKind::kParquet ? "Parquet" : "Arrow IPC") + ": " + cause +
-                     "; copy or write it again");
+    throw InputError(name_ + " cannot be read as " + (kind_ == ColumnarKind::kParquet ? "Parquet" : "Arrow IPC") +
+                     ": " + cause + "; copy or write it again");
   }
   void check(const arrow::Status& status) const {
     if (status.ok()) return;
     if (status.IsOutOfMemory()) {
-      throw InputError(file_.name() + " wants more than " + std::to_string(kMostMemory >> 20) +
+      throw InputError(name_ + " wants more than " + std::to_string(kMostMemory >> 20) +
                        " MiB of memory at once: write it with smaller " +
                        (kind_ == ColumnarKind::kParquet ? "pages" : "record batches"));
     }
@@ -294,12 +300,11 @@ class ArrowFile : public ColumnarFile {
   void open_arrow() {
     std::byte magic[kArrowMagic.size()]{};
     const auto is_magic = [&](std::uint64_t at) {
-      file_.read_at(at, magic);
+      file_.read_at(begin_ + at, magic);
       return std::string_view(reinterpret_cast<const char*>(magic), sizeof magic) == kArrowMagic;
     };
-    const std::uint64_t size = file_.size();
-    if (size >= kArrowStart && is_magic(0)) {
-      if (size < 2 * kArrowStart || !is_magic(size - sizeof magic))
+    if (size_ >= kArrowStart && is_magic(0)) {
+      if (size_ < 2 * kArrowStart || !is_magic(size_ - sizeof magic))
         refuse("it is truncated: it does not end with ARROW1");
       stream_ = kArrowStart;
     }
@@ -312,7 +317,7 @@ class ArrowFile : public ColumnarFile {
     return checked(arrow::ipc::RecordBatchStreamReader::Open(content, options(wanted)));
   }
 
-  std::shared_ptr<ArrowBytes> bytes() const { return std::make_shared<ArrowBytes>(file_, &pool_); }
+  std::shared_ptr<ArrowBytes> bytes() const { return std::make_shared<ArrowBytes>(file_, begin_, size_, &pool_); }
 
   arrow::ipc::IpcReadOptions options(const std::vector<bool>& wanted) const {
     arrow::ipc::IpcReadOptions options;
@@ -501,13 +506,16 @@ class ArrowFile : public ColumnarFile {
   }
 
   std::string place(std::int64_t row) const {
-    std::string text = file_.name() + ", row " + std::to_string(row + 1);
+    std::string text = name_ + ", row " + std::to_string(row + 1);
     if (kind_ == ColumnarKind::kArrow) return text;
     const auto group = std::ranges::upper_bound(group_ends_, row) - group_ends_.begin();
     return text + ", in row group " + std::to_string(group + 1);
   }
 
   lockstep::RandomAccessFile file_;
+  std::string name_;
+  std::uint64_t begin_;
+  std::uint64_t size_;
   ColumnarKind kind_;
   mutable arrow::CappedMemoryPool pool_;
   std::int64_t stream_ = 0;  ///< where Arrow's stream begins
@@ -522,8 +530,14 @@ class ArrowFile : public ColumnarFile {
 
 }  // namespace lockstep
 
-void lockstep_open_columnar_file(lockstep::RandomAccessFile&& file, lockstep::ColumnarKind kind,
+void lockstep_open_columnar_file(const lockstep::RandomAccessFile& file, lockstep::ColumnarKind kind,
                                  const lockstep::ColumnReadings& readings,
-                                 std::unique_ptr<lockstep::ColumnarFile>& opened) {
-  opened = std::make_unique<lockstep::ArrowFile>(std::move(file), kind, readings);
+                                 std::vector<std::unique_ptr<lockstep::ColumnarFile>>& opened) {
+  const std::vector<std::uint64_t> ends = lockstep::table_ends(file, kind, arrow::system_memory_pool());
+  std::uint64_t begin = 0;
+  for (const std::uint64_t end : ends) {
+    const std::string which = ends.size() == 1 ? "" : ", table " + std::to_string(opened.size() + 1);
+    opened.push_back(std::make_unique<lockstep::ArrowFile>(file, file.name() + which, begin, end, kind, readings));
+    begin = end;
+  }
 }

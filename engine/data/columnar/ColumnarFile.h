@@ -45,6 +45,8 @@ class ColumnarFile {
  public:
   virtual ~ColumnarFile() = default;
 
+  /// Of the file; and which table of it this is, where it holds several.
+  virtual const std::string& name() const = 0;
   /// Columns in the file's order.
   virtual const std::vector<ColumnarField>& fields() const = 0;
   /// Calls `visit` with all rows, a few thousand at a time. Throws InputError, naming file, row and column, for a row
@@ -57,15 +59,15 @@ enum class ColumnarKind { kParquet, kArrow };
 
 using ColumnReadings = std::map<std::string, ColumnReading>;  ///< by column
 
-/// Loads lockstep-arrow.so (arrow_function). Keeps `file`. Throws InputError, naming the column, for a type that is
-/// neither a number, a text nor an array of numbers, and for a file that is not intact or wants more than 512 MiB of
-/// memory at once.
-std::unique_ptr<ColumnarFile> open_columnar_file(RandomAccessFile file, ColumnarKind kind,
-                                                 const ColumnReadings& readings = {});
+/// Loads lockstep-arrow.so (arrow_function). Keeps `file`. Of several tables behind each other in one file each is one.
+/// Throws InputError, naming the column, for a type that is neither a number, a text nor an array of numbers, and for a
+/// file that is not intact or wants more than 512 MiB of memory at once.
+std::vector<std::unique_ptr<ColumnarFile>> open_columnar_file(const RandomAccessFile& file, ColumnarKind kind,
+                                                              const ColumnReadings& readings = {});
 
 }  // namespace lockstep
 
 /// What lockstep-arrow.so offers.
-extern "C" void lockstep_open_columnar_file(lockstep::RandomAccessFile&& file, lockstep::ColumnarKind kind,
+extern "C" void lockstep_open_columnar_file(const lockstep::RandomAccessFile& file, lockstep::ColumnarKind kind,
                                             const lockstep::ColumnReadings& readings,
-                                            std::unique_ptr<lockstep::ColumnarFile>& opened);
+                                            std::vector<std::unique_ptr<lockstep::ColumnarFile>>& opened);

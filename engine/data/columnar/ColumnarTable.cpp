@@ -18,7 +18,7 @@ namespace lockstep {
 
 namespace {
 
-/// One file, and which of its columns is which of the table's.
+/// One file, or a table of it, and which of its columns is which of the whole table's.
 struct Source {
   std::string name;
   std::unique_ptr<ColumnarFile> file;
@@ -63,9 +63,10 @@ class ColumnarTable {
   static std::vector<Source> open_sources(const ChannelFiles& channel, ColumnarKind kind) {
     std::vector<Source> sources;
     const ColumnReadings readings = column_readings(channel.options.fields);
-    for (RandomAccessFile& file : open_random_access(channel.files)) {
-      const std::string name = file.name();
-      sources.push_back({.name = name, .file = open_columnar_file(std::move(file), kind, readings)});
+    for (const RandomAccessFile& file : open_random_access(channel.files)) {
+      for (std::unique_ptr<ColumnarFile>& table : open_columnar_file(file, kind, readings)) {
+        sources.push_back({.name = table->name(), .file = std::move(table)});
+      }
     }
     return sources;
   }

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/Error.h"
@@ -122,6 +124,56 @@ TEST_F(Columnar, FilesFollowOneAnother) {
   EXPECT_ERROR(open(), InputError, "day=2.parquet: column x holds another type than in ");
   write("day=2.parquet", parquet_file(*arrow_table({texts("z", {"1"})}), 2));
   EXPECT_ERROR(open(), InputError, "day=2.parquet has the column \"z\"");
+}
+
+// As a stream makes one of several files. Of Parquet also with what a footer tells of besides columns (an index of
+// pages), and with bytes that it does not tell of.
+TEST_F(Columnar, TablesFollowOneAnotherInOneFile) {
+  const auto table = some_table();
+  const auto written = [&](const std::function<std::string(const arrow::Table&)>& write_one) {
+    return write_one(*table->Slice(0, 2)) + write_one(*table->Slice(0, 0)) + write_one(*table->Slice(2, 3));
+  };
+  const auto with_pages = [](const arrow::Table& rows) {
+    const auto sink = must(arrow::io::BufferOutputStream::Create());
+    must(parquet::arrow::WriteTable(rows, arrow::default_memory_pool(), sink, 2,
+                                    parquet::WriterProperties::Builder().enable_write_page_index()->build()));
+    return must(sink->Finish())->ToString();
+  };
+  const auto with_gap = [](const arrow::Table& rows) {
+    const std::string file = parquet_file(rows, 2);
+    std::uint32_t footer = 0;
+    std::memcpy(&footer, &file[file.size() - 8], sizeof footer);
+    const std::size_t at = file.size() - 8 - footer;
+    return file.substr(0, at) + std::string(100'000, 'g') + file.substr(at);
+  };
+  const std::vector<std::pair<std::string, std::string>> files = {
+      {"data.parquet", written([](const arrow::Table& rows) { return parquet_file(rows, 2); })},
+      {"data.parquet", written(with_pages)},
+      {"data.parquet", written(with_gap)},
+      {"data.arrow", written([](const arrow::Table& rows) { return arrow_file(rows, 2, false); })},
+      {"data.arrow", written([](const arrow::Table& rows) { return arrow_file(rows, 2, true); })},
+      {"data.arrow", arrow_file(*table->Slice(0, 2), 2, false) + arrow_file(*table->Slice(2, 3), 2, true)},
+  };
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    SCOPED_TRACE(i);
+    const auto& [name, bytes] = files[i];
+    write(name, bytes);
+    expect_some_table(*open());
+    const std::string which = i == 5 ? "2" : "3";
+    EXPECT_EQ(open()->place(0, 3), (directory_ / name).string() + ", table " + which + ", row 2");
+    // What is damaged is refused, wherever it stands.
+    write(name, bytes.substr(0, bytes.size() - 1));
+    EXPECT_THROW(open(), InputError);
+    write(name, bytes.substr(1));
+    EXPECT_THROW(open(), InputError);
+    write(name, bytes + "and more");
+    EXPECT_THROW(open(), InputError);
+    std::filesystem::remove(directory_ / name);
+  }
+  // One that was cut before the other came.
+  const std::string one = parquet_file(*table, 2);
+  write("data.parquet", one.substr(0, one.size() - 1) + one);
+  EXPECT_ERROR(open(), InputError, "data.parquet, table 1 cannot be read as Parquet");
 }
 
 TEST_F(Columnar, EveryTypeOfNumber) {

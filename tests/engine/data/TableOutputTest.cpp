@@ -47,7 +47,7 @@ TEST(ParquetOutput, IsReadBackAsItWasWritten) {
   for (std::int64_t i = 0; i < kRows; ++i) table->write(row(i));
   table->close();
 
-  const auto file = open_columnar_file(RandomAccessFile(path), ColumnarKind::kParquet);
+  const auto file = std::move(open_columnar_file(RandomAccessFile(path), ColumnarKind::kParquet).at(0));
   ASSERT_EQ(file->fields().size(), kColumns.size());
   for (std::size_t i = 0; i < kColumns.size(); ++i) {
     EXPECT_EQ(file->fields()[i].name, kColumns[i].name);
@@ -73,7 +73,7 @@ TEST(ParquetOutput, ATableWithoutRowsHasItsColumns) {
   const TemporaryDirectory directory;
   const std::filesystem::path path = directory.path() / "table.parquet";
   parquet_output()(path, kColumns)->close();
-  const auto file = open_columnar_file(RandomAccessFile(path), ColumnarKind::kParquet);
+  const auto file = std::move(open_columnar_file(RandomAccessFile(path), ColumnarKind::kParquet).at(0));
   EXPECT_EQ(file->fields().size(), kColumns.size());
   file->read({true, true, true}, [](const ColumnarRows& rows) { EXPECT_EQ(rows.count, 0); });
 }
