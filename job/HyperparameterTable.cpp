@@ -143,7 +143,11 @@ std::vector<HyperparameterRow> loss_rows() {
       real("cosine_margin", &H::cosine_margin, kCosine,
            "cosine_embedding: the cosine that vectors which do not belong together may have.")
           .for_losses()
-          .unnamed_means(0.0)};
+          .unnamed_means(0.0),
+      real("info_nce_temperature", &H::info_nce_temperature, kPositive,
+           "info_nce, symmetric_info_nce: what similarities are divided by.")
+          .for_losses()
+          .unnamed_means(1.0)};
 }
 
 HyperparameterRow of_optimizers(HyperparameterRow row) {

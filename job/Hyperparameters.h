@@ -125,6 +125,7 @@ struct Hyperparameters {
   std::vector<double> positive_weights{};  ///< binary_cross_entropy: what a yes counts, by label or for all; empty: 1
   double huber_delta = 1;                  ///< huber
   double cosine_margin = 0;                ///< cosine_embedding
+  double info_nce_temperature = 1;         ///< info_nce, symmetric_info_nce
   std::string optimizer = "sgd";           ///< one of builtin_optimizers(), which say what it reads of what follows
   double learning_rate = 0.01;
   double momentum = 0.9;

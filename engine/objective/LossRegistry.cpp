@@ -23,6 +23,14 @@ std::shared_ptr<const Loss> cross_entropy(const Hyperparameters& options, const 
                             device);
 }
 
+// For a loss whose one option is a number.
+LossKind with_number(const std::string& name, std::shared_ptr<const Loss> (*make)(double),
+                     double Hyperparameters::*option, const std::string& option_name) {
+  return {.name = name,
+          .make = [=](const Hyperparameters& options, const c10::Device&) { return make(options.*option); },
+          .reads = {option_name}};
+}
+
 LossKind without_options(const std::string& name, std::shared_ptr<const Loss> (*make)()) {
   return {.name = name, .make = [make](const Hyperparameters&, const c10::Device&) { return make(); }};
 }
@@ -34,9 +42,7 @@ LossRegistry built_in_losses() {
       {.name = "cross_entropy", .make = cross_entropy, .reads = {"label_smoothing", "ignore_index", "class_weights"}},
       without_options("mse", make_mean_squared_error),
       without_options("mae", make_absolute_error),
-      {.name = "huber",
-       .make = [](const Hyperparameters& options, const c10::Device&) { return make_huber(options.huber_delta); },
-       .reads = {"huber_delta"}},
+      with_number("huber", make_huber, &Hyperparameters::huber_delta, "huber_delta"),
       {.name = "binary_cross_entropy",
        .make =
            [](const Hyperparameters& options, const c10::Device& device) {
@@ -52,12 +58,10 @@ LossRegistry built_in_losses() {
        .reads = {"label_smoothing", "ignore_index", "class_weights"}},
       without_options("gaussian_nll", make_gaussian_likelihood),
       without_options("poisson_nll", make_poisson_likelihood),
-      {.name = "cosine_embedding",
-       .make = [](const Hyperparameters& options,
-                  const c10::Device&) { return make_cosine_embedding(options.cosine_margin); },
-       .reads = {"cosine_margin"}},
-      without_options("info_nce", make_info_nce),
-      without_options("symmetric_info_nce", make_symmetric_info_nce),
+      with_number("cosine_embedding", make_cosine_embedding, &Hyperparameters::cosine_margin, "cosine_margin"),
+      with_number("info_nce", make_info_nce, &Hyperparameters::info_nce_temperature, "info_nce_temperature"),
+      with_number("symmetric_info_nce", make_symmetric_info_nce, &Hyperparameters::info_nce_temperature,
+                  "info_nce_temperature"),
       without_options("program", make_program_loss),
   });
 }

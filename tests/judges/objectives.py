@@ -187,8 +187,8 @@ class Towers(nn.Module):
         return torch.stack((self.scale * F.normalize(self.first(x)), F.normalize(self.second(torch.tanh(x)))), 1)
 
 
-def info_nce(pairs, symmetric):
-    similarities, own = pairs[:, 0] @ pairs[:, 1].T, torch.arange(len(pairs))
+def info_nce(pairs, symmetric, temperature):
+    similarities, own = pairs[:, 0] @ pairs[:, 1].T / temperature, torch.arange(len(pairs))
     rows = F.cross_entropy(similarities, own)
     return (rows + F.cross_entropy(similarities.T, own)) / 2 if symmetric else rows
 
@@ -198,7 +198,7 @@ def info_nce_is_pytorchs_over_the_whole_batch():
     batch, samples, held = 17, 36, 19
     generator = np.random.default_rng(12)
     x = generator.normal(size=(samples, 6))
-    for ranks, symmetric in ((1, True), (2, False), (3, True), (3, False)):
+    for ranks, symmetric, temperature in ((1, True, 1), (2, False, 0.25), (3, True, 0.25), (3, False, 1)):
         torch.manual_seed(12)
         model = Towers().double()
         with common.temporary_directory() as directory:
@@ -208,7 +208,7 @@ def info_nce_is_pytorchs_over_the_whole_batch():
             channel(directory / "validation", x=x[:held])
             _, trained = common.train(directory, {name: directory / name for name in ("train", "validation")}, ranks, model=directory / "model.pt2",
                                       precision="fp64", loss="symmetric_info_nce" if symmetric else "info_nce",
-                                      batch_size=batch, epochs=3, learning_rate=0.3, momentum=0.9, shuffle="false", artifact_state="last",
+                                      info_nce_temperature=temperature, batch_size=batch, epochs=3, learning_rate=0.3, momentum=0.9, shuffle="false", artifact_state="last",
                                       export="safetensors", check_collectives="true", predict="validation")
             epochs, final = common.metrics(directory, "epoch"), common.metrics(directory, "final")[0]
             predicted = pd.read_csv(directory / "output" / "data" / "predictions_validation.csv", float_precision="round_trip")
@@ -218,7 +218,7 @@ def info_nce_is_pytorchs_over_the_whole_batch():
             for begin in range(0, samples, batch):
                 part = torch.tensor(x[begin:begin + batch])
                 optimizer.zero_grad()
-                loss = info_nce(model(part), symmetric)
+                loss = info_nce(model(part), symmetric, temperature)
                 loss.backward()
                 optimizer.step()
                 mean += loss.item() * len(part) / samples
@@ -227,7 +227,7 @@ def info_nce_is_pytorchs_over_the_whole_batch():
         assert difference <= 1e-10, f"{ranks} ranks, symmetric {symmetric}: parameters differ by {difference:.3g}"
         with torch.no_grad():
             pairs = model(torch.tensor(x[:held]))
-            wanted = sum(info_nce(part, symmetric).item() * len(part) / held for part in (pairs[:batch], pairs[batch:]))
+            wanted = sum(info_nce(part, symmetric, temperature).item() * len(part) / held for part in (pairs[:batch], pairs[batch:]))
         assert abs(final["validation_loss"] - wanted) <= 1e-10, (ranks, final, wanted)
         assert list(predicted) == ["sample", *(f"output_{i}" for i in range(8))], predicted.columns
         assert np.allclose(predicted.to_numpy()[:, 1:], pairs.reshape(held, 8).numpy(), rtol=0, atol=1e-10)

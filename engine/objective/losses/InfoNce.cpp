@@ -10,7 +10,7 @@ namespace {
 
 class InfoNce : public Loss {
  public:
-  explicit InfoNce(bool symmetric) : symmetric_(symmetric) {}
+  InfoNce(double temperature, bool symmetric) : temperature_(temperature), symmetric_(symmetric) {}
 
   bool class_labels() const override { return false; }
   bool takes_targets() const override { return false; }
@@ -25,19 +25,24 @@ class InfoNce : public Loss {
                        ": return torch.stack((a, b), 1)");
     }
     const at::Tensor vectors = widened(output);
-    const at::Tensor similarities = at::matmul(vectors.select(1, 0), vectors.select(1, 1).t());
+    const at::Tensor similarities = at::matmul(vectors.select(1, 0).div(temperature_), vectors.select(1, 1).t());
     at::Tensor others = similarities.logsumexp(/*dim=*/1);
     if (symmetric_) others = others.add(similarities.logsumexp(/*dim=*/0)).div(2);
     return {.sum = others.sub(similarities.diagonal()).sum()};
   }
 
  private:
+  double temperature_;
   bool symmetric_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Loss> make_info_nce() { return std::make_shared<InfoNce>(/*symmetric=*/false); }
-std::shared_ptr<const Loss> make_symmetric_info_nce() { return std::make_shared<InfoNce>(/*symmetric=*/true); }
+std::shared_ptr<const Loss> make_info_nce(double temperature) {
+  return std::make_shared<InfoNce>(temperature, /*symmetric=*/false);
+}
+std::shared_ptr<const Loss> make_symmetric_info_nce(double temperature) {
+  return std::make_shared<InfoNce>(temperature, /*symmetric=*/true);
+}
 
 }  // namespace lockstep

@@ -246,15 +246,23 @@ TEST(Loss, EachIsTheMeanOfPyTorchsValues) {
 }
 
 TEST(Loss, InfoNceIsTheCrossEntropyOfEachSampleAmongAll) {
-  const at::Tensor pairs = at::randn({7, 2, 5}, at::kDouble);
-  const at::Tensor similarities = at::matmul(pairs.select(1, 0), pairs.select(1, 1).t());
+  const at::Tensor pairs = at::randn({7, 2, 5}, at::kDouble).requires_grad_();
   const at::Tensor own = at::arange(7, at::kLong);
-  const at::Tensor rows = at::cross_entropy_loss(similarities, own, {}, at::Reduction::Sum);
-  const at::Tensor columns = at::cross_entropy_loss(similarities.t(), own, {}, at::Reduction::Sum);
-  const auto one_way = make_info_nce();
-  EXPECT_NEAR(one_way->terms(pairs, {}, {}).sum.item<double>(), rows.item<double>(), 1e-13);
-  EXPECT_NEAR(make_symmetric_info_nce()->terms(pairs, {}, {}).sum.item<double>(), (rows + columns).item<double>() / 2,
-              1e-13);
+  const auto expect_same = [&](const at::Tensor& found, const at::Tensor& wanted) {
+    const auto gradient = [&](const at::Tensor& of) { return torch::autograd::grad({of}, {pairs}, {}, true).at(0); };
+    EXPECT_NEAR(found.item<double>(), wanted.item<double>(), 1e-14 * std::abs(wanted.item<double>()));
+    const at::Tensor one = gradient(found);
+    const at::Tensor other = gradient(wanted);
+    EXPECT_LT((one - other).abs().max().item<double>(), 1e-13 * other.abs().max().item<double>());
+  };
+  for (const double temperature : {1.0, 0.07}) {
+    const at::Tensor similarities = at::matmul(pairs.select(1, 0), pairs.select(1, 1).t()) / temperature;
+    const at::Tensor rows = at::cross_entropy_loss(similarities, own, {}, at::Reduction::Sum);
+    const at::Tensor columns = at::cross_entropy_loss(similarities.t(), own, {}, at::Reduction::Sum);
+    expect_same(make_info_nce(temperature)->terms(pairs, {}, {}).sum, rows);
+    expect_same(make_symmetric_info_nce(temperature)->terms(pairs, {}, {}).sum, (rows + columns) / 2);
+  }
+  const auto one_way = make_info_nce(1);
   EXPECT_EQ(one_way->terms(pairs.to(at::kBFloat16), {}, {}).sum.scalar_type(), at::kFloat);
   EXPECT_TRUE(one_way->of_whole_batch());
   EXPECT_ERROR(one_way->terms(at::zeros({2, 3}), {}, {}), InputError, "[batch, 2, width]", "[2, 3]");

@@ -68,6 +68,28 @@ TEST(Objective, RefusesWhatOnlyOtherLossesRead) {
   }
 }
 
+TEST(Objective, LossesTakeTheirOptions) {
+  const at::Tensor pairs = at::randn({5, 2, 3}, at::kDouble);
+  const at::Tensor targets = at::randn({5, 2, 3}, at::kDouble);
+  const at::Tensor together = at::full({5}, -1, at::kDouble);
+  const auto sum = [&](const Hyperparameters& options) {
+    const at::Tensor& wanted = options.loss == "cosine_embedding" ? together : targets;
+    return make_objective(options, kCpu).loss().terms(pairs, wanted, {}).sum.item<double>();
+  };
+  for (const std::string name : {"info_nce", "symmetric_info_nce"}) {
+    const at::Tensor hotter = pairs.clone();
+    hotter.select(1, 1).div_(0.25);
+    const double wanted = make_objective({.loss = name}, kCpu).loss().terms(hotter, {}, {}).sum.item<double>();
+    EXPECT_NEAR(sum({.loss = name, .info_nce_temperature = 0.25}), wanted, 1e-12) << name;
+  }
+  EXPECT_NEAR(sum({.loss = "huber", .huber_delta = 0.1}),
+              at::huber_loss(pairs, targets, at::Reduction::Sum, 0.1).item<double>(), 1e-12);
+  EXPECT_NEAR(sum({.loss = "cosine_embedding", .cosine_margin = -0.9}),
+              at::cosine_embedding_loss(pairs.select(1, 0), pairs.select(1, 1), together, -0.9, at::Reduction::Sum)
+                  .item<double>(),
+              1e-12);
+}
+
 // Help, which links no engine, names them.
 TEST(Objective, WhatIsBuiltInIsWhatHelpLists) {
   EXPECT_EQ(built_in_losses().names(), builtin_loss_names());

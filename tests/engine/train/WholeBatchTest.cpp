@@ -40,7 +40,7 @@ class WholeBatchTest : public testing::Test {
 // Each rank has the value of the whole, and of its gradient what is its own.
 TEST_F(WholeBatchTest, GradientsAreThoseOfTheWhole) {
   const auto [first, count] = share(communicator_);
-  const auto loss = make_symmetric_info_nce();
+  const auto loss = make_symmetric_info_nce(1);
   const at::Tensor all = pairs().set_requires_grad(true);
   const at::Tensor expected = loss->terms(all, {}, {}).sum;
   expected.backward();
