@@ -103,6 +103,8 @@ inline std::vector<HostileFile> hostile_files() {
           {"data.parquet", parquet_file(*table, 2)},
           {"data.arrow", arrow_file(*table, 2, false)},
           {"data.arrows", arrow_file(*table, 2, true)},
+          {"tables.parquet", parquet_file(*table, 2) + parquet_file(*table, 3)},
+          {"tables.arrow", arrow_file(*table, 2, false) + arrow_file(*table, 3, true)},
           {"data.tfrecord", tf_record(example(features)) + tf_record(example(features))},
           {"a/sequential", jpeg_of(test_pixels(20, 17))},
           {"a/progressive", jpeg_of(test_pixels(20, 17), TJFLAG_PROGRESSIVE)},
