@@ -75,10 +75,12 @@ ZipFile::ZipFile(const std::filesystem::path& path, ZipNames names) : file_(path
   std::uint64_t bytes = number_at<std::uint32_t>(record, 12);
   std::uint64_t at = number_at<std::uint32_t>(record, 16);
   const std::uint64_t end_at = tail_at + *end;
+  std::uint64_t directory_end = end_at;
   if (end_at >= kEnd64PlaceBytes) {
     const std::vector<std::byte> place = bytes_at(end_at - kEnd64PlaceBytes, kEnd64PlaceBytes);
     if (number_at<std::uint32_t>(place, 0) == kEnd64Place) {
-      const std::vector<std::byte> wide = bytes_at(number_at<std::uint64_t>(place, 8), kEnd64Bytes);
+      directory_end = number_at<std::uint64_t>(place, 8);
+      const std::vector<std::byte> wide = bytes_at(directory_end, kEnd64Bytes);
       if (number_at<std::uint32_t>(wide, 0) != kEnd64) damaged("its end is not where it says");
       count = number_at<std::uint64_t>(wide, 32);
       bytes = number_at<std::uint64_t>(wide, 40);
@@ -86,6 +88,11 @@ ZipFile::ZipFile(const std::filesystem::path& path, ZipNames names) : file_(path
     }
   }
   if (bytes > kMostDirectory || count > bytes / kEntryBytes) damaged("its directory is of impossible size");
+  if (at > directory_end || directory_end - at != bytes) {
+    damaged("its directory of " + std::to_string(bytes) + " bytes at byte " + std::to_string(at) +
+            " does not end at byte " + std::to_string(directory_end) +
+            ", where its end begins; is it several files behind each other?");
+  }
   const std::vector<std::byte> directory = bytes_at(at, bytes);
   std::span<const std::byte> rest = directory;
   for (std::uint64_t i = 0; i < count; ++i) {

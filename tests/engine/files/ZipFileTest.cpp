@@ -102,6 +102,11 @@ TEST_F(ZipFileTest, RefusesNamesThatAreThereTwice) {
   EXPECT_ERROR(open(zip_file({{"name/a", "1"}, {"name/a", "2"}})), InputError, "\"name/a\" twice");
 }
 
+TEST_F(ZipFileTest, RefusesSeveralBehindEachOther) {
+  const std::string one = zip_file({{"name/a", "1"}});
+  EXPECT_ERROR(open(one + one), InputError, "damaged", "is it several files behind each other?");
+}
+
 TEST_F(ZipFileTest, NoByteOfItCanCrash) {
   const std::string whole = zip_file({{"name/a", std::string(500, 'a'), true}, {"name/b", "hello", false}});
   for (std::size_t at = 0; at < whole.size(); ++at) {
