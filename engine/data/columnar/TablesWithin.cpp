@@ -6,11 +6,12 @@
 #include <parquet/properties.h>
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "engine/files/NumberAt.h"
 
 namespace lockstep {
 
@@ -19,22 +20,12 @@ namespace {
 constexpr std::string_view kParquetMagic = "PAR1";
 constexpr std::uint32_t kContinuation = 0xFFFFFFFF;
 constexpr std::uint64_t kBlock = 64 << 10;
-constexpr std::uint64_t kMostFooter = 64 << 20;  ///< of Arrow's, that is two million record batches
+constexpr std::uint64_t kMostMetadata = 64 << 20;  ///< behind a table, or before a record batch
 
 std::string bytes_at(const RandomAccessFile& file, std::uint64_t at, std::uint64_t count) {
   std::string bytes(count, '\0');
   file.read_at(at, std::as_writable_bytes(std::span(bytes)));
   return bytes;
-}
-
-std::uint32_t word_in(const char* bytes) {
-  std::uint32_t word = 0;
-  std::memcpy(&word, bytes, sizeof word);
-  return word;
-}
-
-std::uint32_t word_at(const RandomAccessFile& file, std::uint64_t at) {
-  return word_in(bytes_at(file, at, sizeof(std::uint32_t)).data());
 }
 
 // Of what a Parquet file's footer tells of, from the file's begin; none where it tells of more than `most`.
@@ -67,8 +58,8 @@ std::uint64_t parquet_begin(const RandomAccessFile& file, std::uint64_t end) {
   constexpr std::uint64_t kTail = 8;
   if (end < kParquetMagic.size() + kTail) return 0;
   const std::string tail = bytes_at(file, end - kTail, kTail);
-  const std::uint32_t length = word_in(tail.data());
-  const std::uint64_t most = std::min(end - kTail - kParquetMagic.size(), kMostFooter);
+  const std::uint32_t length = number_at<std::uint32_t>(tail.data());
+  const std::uint64_t most = std::min(end - kTail - kParquetMagic.size(), kMostMetadata);
   if (!tail.ends_with(kParquetMagic) || length > most) return 0;
   const std::uint64_t footer = end - kTail - length;
   const auto metadata = parquet::FileMetaData::Make(bytes_at(file, footer, length).data(), std::int64_t{length});
@@ -93,11 +84,11 @@ std::optional<std::uint64_t> stream_end(const RandomAccessFile& file, std::uint6
     std::uint32_t length = kContinuation;
     for (int word = 0; word < 2 && length == kContinuation; ++word) {
       if (!has(sizeof length)) return std::nullopt;
-      length = word_at(file, at);
+      length = number_at<std::uint32_t>(bytes_at(file, at, sizeof length).data());
       at += sizeof length;
     }
     if (length == 0) return empty ? std::nullopt : std::optional(at);
-    if (!has(length)) return std::nullopt;
+    if (!has(length) || length > kMostMetadata) return std::nullopt;
     auto metadata = arrow::AllocateBuffer(length, pool);
     if (!metadata.ok()) return std::nullopt;
     file.read_at(at, {reinterpret_cast<std::byte*>((*metadata)->mutable_data()), length});
@@ -116,13 +107,13 @@ std::uint64_t arrow_end(const RandomAccessFile& file, std::uint64_t begin, arrow
   const bool framed = bytes_at(file, begin, kArrowMagic.size()) == kArrowMagic;
   const std::optional<std::uint64_t> stream = stream_end(file, framed ? begin + kArrowStart : begin, pool);
   if (!stream || !framed) return stream.value_or(size);
-  const std::uint64_t rest = std::min(size - *stream, kMostFooter);
+  const std::uint64_t rest = std::min(size - *stream, kMostMetadata);
   for (std::uint64_t count = std::min(kBlock, rest);; count = std::min(2 * count, rest)) {
     const std::string bytes = bytes_at(file, *stream, count);
     for (std::size_t at = bytes.find(kArrowMagic, sizeof(std::uint32_t)); at != std::string::npos;
          at = bytes.find(kArrowMagic, at + 1)) {
       const std::size_t length = at - sizeof(std::uint32_t);
-      if (word_in(&bytes[length]) == length) return *stream + at + kArrowMagic.size();
+      if (number_at<std::uint32_t>(&bytes[length]) == length) return *stream + at + kArrowMagic.size();
     }
     if (count == rest) return size;
   }
