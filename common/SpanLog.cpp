@@ -1,8 +1,15 @@
 #include "common/SpanLog.h"
 
+#include <ctime>
 #include <utility>
 
 namespace lockstep {
+
+double thread_cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 std::vector<Span> SpanLog::stop() {
   on_ = false;

@@ -11,7 +11,7 @@
 namespace lockstep {
 
 /// What kind of work a span is.
-enum class SpanKind : std::uint8_t { kStep, kCompute, kCommunication, kData };
+enum class SpanKind : std::uint8_t { kStep, kCompute, kCommunication, kData, kOperator };
 
 /// Something that took from one moment to another, by this host's monotonic clock.
 struct Span {
@@ -19,8 +19,12 @@ struct Span {
   SpanKind kind = SpanKind::kCompute;
   std::chrono::steady_clock::time_point begin{};
   std::chrono::steady_clock::time_point end{};
-  std::int64_t bytes = 0;  ///< that were moved; 0: it moves none
+  std::int64_t bytes = 0;     ///< that were moved; 0: it moves none
+  double thread_seconds = 0;  ///< that its thread was on a core meanwhile; 0: nobody has measured it
 };
+
+/// Seconds that this thread has been on a core since it began.
+double thread_cpu_seconds();
 
 /// Keeps spans between `start` and `stop`, and forgets them otherwise. Any thread may add. Whoever measures asks `on`
 /// first, which costs next to nothing.

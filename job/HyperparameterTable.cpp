@@ -27,6 +27,7 @@ std::string only_with_fp16(const H& h) {
 std::string without_tensorboard(const H& h) {
   return std::ranges::count(h.reports, ReportKind::kTensorboard) > 0 ? "" : "reports has no tensorboard in it";
 }
+std::string without_trace(const H& h) { return h.trace_steps.first == 0 ? "there are no trace_steps" : ""; }
 std::string only_with_files(const H& h) { return h.data == Data::kSynthetic ? "data=synthetic does not use it" : ""; }
 
 // Of a learning rate that does not depend on the last step.
@@ -444,7 +445,12 @@ std::vector<HyperparameterRow> host_rows() {
                "Where TensorBoard's events go; without it, to `tensorboard` in the directory for output data.")
           .unless(without_tensorboard)
           .changeable(),
-      trace_steps_row().changeable()};
+      trace_steps_row().changeable(),
+      boolean("trace_operators", &H::trace_operators,
+              "Traced steps have a span for each of PyTorch's operators, too, which costs a step some microseconds for "
+              "each.")
+          .unless(without_trace)
+          .changeable()};
 }
 
 }  // namespace

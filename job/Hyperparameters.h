@@ -222,6 +222,7 @@ struct Hyperparameters {
   std::vector<ReportKind> reports{ReportKind::kHtml, ReportKind::kTensorboard};
   std::string tensorboard_dir{};  ///< "": `tensorboard` in the output data directory
   TraceSteps trace_steps{};
+  bool trace_operators = false;  ///< with trace_steps
 };
 
 /// Raw hyperparameters as they arrive: name → the text or JSON value given. SageMaker hands every value over as text in

@@ -109,7 +109,8 @@ struct TracedSpan {
   SpanKind kind = SpanKind::kCompute;
   double begin = 0;  ///< seconds since the first traced step began on rank 0, by its clock
   double seconds = 0;
-  std::int64_t bytes = 0;  ///< that were moved; 0: it moves none
+  std::int64_t bytes = 0;     ///< that were moved; 0: it moves none
+  double thread_seconds = 0;  ///< that its thread was on a core meanwhile; 0: nobody has measured it
 };
 
 /// What one rank has traced.

@@ -27,6 +27,8 @@ const char* row_name(SpanKind kind) {
       return "compute";
     case SpanKind::kCommunication:
       return "communication";
+    case SpanKind::kOperator:
+      return "operators";
     case SpanKind::kData:
       break;
   }
@@ -60,7 +62,7 @@ void add_rank(json& events, int rank, int host, const RankTrace& trace) {
   events.push_back(metadata("process_sort_index", rank, 0, {{"sort_index", rank}}));
   std::vector<TracedSpan> spans = trace.spans;
   std::ranges::stable_sort(spans, {}, &TracedSpan::begin);
-  std::array<TraceRows, 4> rows;
+  std::array<TraceRows, 5> rows;
   for (const TracedSpan& span : spans) {
     const auto kind = static_cast<std::size_t>(span.kind);
     const auto row = static_cast<int>(kind * kRowsOfAKind + rows.at(kind).row_for(span));
@@ -71,6 +73,7 @@ void add_rank(json& events, int rank, int host, const RankTrace& trace) {
                   {"tid", row},
                   {"ts", span.begin * kMicroseconds},
                   {"dur", span.seconds * kMicroseconds}};
+    if (span.thread_seconds > 0) event["tdur"] = span.thread_seconds * kMicroseconds;
     if (span.bytes > 0) event["args"] = {{"bytes", span.bytes}};
     events.push_back(std::move(event));
   }

@@ -8,8 +8,8 @@
 namespace lockstep {
 
 /// `trace.json` in a directory, once the steps that trace_steps names are done. A process of it is a rank; its rows are
-/// the steps, what the rank computes, what it communicates, and what its loader reads, with a row more for what
-/// happens at once. Times are microseconds since the first traced step began on rank 0.
+/// the steps, what the rank computes, what it communicates, what its loader reads, and its operators, with a row more
+/// for what happens at once or within another. Times are microseconds since the first traced step began on rank 0.
 ///
 /// Source: "Trace Event Format" of the Chromium project, complete events (X) and metadata (M).
 ///

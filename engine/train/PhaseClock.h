@@ -18,30 +18,42 @@ class PhaseClock {
   void start() {
     seconds_ = {};
     last_ = Clock::now();
+    if (writes()) thread_last_ = thread_cpu_seconds();
   }
   void ends(double StepSeconds::*phase) {
     const auto now = Clock::now();
     seconds_.*phase += std::chrono::duration<double>(now - last_).count();
-    if (spans_ != nullptr && spans_->on()) write_down(phase, now);
+    if (writes()) write_down(phase, now);
     last_ = now;
   }
-  void skip() { last_ = Clock::now(); }
+  void skip() {
+    last_ = Clock::now();
+    if (writes()) thread_last_ = thread_cpu_seconds();
+  }
   const StepSeconds& seconds() const { return seconds_; }
 
  private:
   using Clock = std::chrono::steady_clock;
 
+  bool writes() const { return spans_ != nullptr && spans_->on(); }
   void write_down(double StepSeconds::*phase, Clock::time_point now) {
+    const double thread = thread_cpu_seconds();
     for (const StepPhase& known : kStepPhases) {
       if (known.seconds == phase) {
-        spans_->add({.name = known.name, .kind = SpanKind::kCompute, .begin = last_, .end = now});
+        spans_->add({.name = known.name,
+                     .kind = SpanKind::kCompute,
+                     .begin = last_,
+                     .end = now,
+                     .thread_seconds = thread - thread_last_});
       }
     }
+    thread_last_ = thread;
   }
 
   SpanLog* spans_;
   StepSeconds seconds_;
   Clock::time_point last_;
+  double thread_last_ = 0;  ///< of thread_cpu_seconds, while phases are written down
 };
 
 }  // namespace lockstep

@@ -44,7 +44,7 @@ RecomputationPlan recomputation_plan(const Hyperparameters& hyperparameters, con
 StepQueue::StepQueue(const Hyperparameters& hyperparameters, const Objective& objective, TrainedModel& model,
                      const RankContext& context)
     : context_(context),
-      trace_(hyperparameters.trace_steps, context),
+      trace_(hyperparameters, context),
       computation_(
           model.program(), objective, model.parameters(),
           {.precision = hyperparameters.precision,

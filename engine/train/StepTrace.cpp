@@ -24,7 +24,8 @@ double seconds_of(SpanLog::Clock::time_point when) {
 
 }  // namespace
 
-StepTrace::StepTrace(const TraceSteps& steps, const RankContext& context) : steps_(steps), context_(context) {
+StepTrace::StepTrace(const Hyperparameters& hyperparameters, const RankContext& context)
+    : steps_(hyperparameters.trace_steps), traces_operators_(hyperparameters.trace_operators), context_(context) {
   context_.communicator.record_in(&log_);
 }
 
@@ -33,6 +34,7 @@ void StepTrace::starts(std::int64_t step) {
   if (!log_.on()) {
     compare_clocks();
     log_.start();
+    if (traces_operators_) operators_.emplace(log_);
   }
   end_step();
   begun_ = Clock::now();
@@ -70,11 +72,12 @@ void StepTrace::compare_clocks() {
 }
 
 Traced StepTrace::gather() {
+  operators_.reset();
   json spans = json::array();
   for (const Span& span : log_.stop()) {
     const double begin = seconds_of(span.begin) - offset_ - origin_;
     spans.push_back({span.name, static_cast<int>(span.kind), begin,
-                     std::chrono::duration<double>(span.end - span.begin).count(), span.bytes});
+                     std::chrono::duration<double>(span.end - span.begin).count(), span.bytes, span.thread_seconds});
   }
   Traced traced = {.first_step = steps_.first, .last_step = steps_.last};
   const std::vector<std::string> texts =
@@ -88,7 +91,8 @@ Traced StepTrace::gather() {
                                            .kind = static_cast<SpanKind>(span.at(1).get<int>()),
                                            .begin = span.at(2),
                                            .seconds = span.at(3),
-                                           .bytes = span.at(4)});
+                                           .bytes = span.at(4),
+                                           .thread_seconds = span.at(5)});
     }
   }
   return traced;

@@ -7,21 +7,22 @@
 
 #include "common/SpanLog.h"
 #include "engine/report/Events.h"
+#include "engine/train/OperatorSpans.h"
 #include "engine/train/RankContext.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
 
-/// The hyperparameter `trace_steps`. Tell it when each step starts and when it has ended: it turns its log on with the
-/// first of the chosen steps, and gathers what all ranks have logged when the last has ended. Whoever measures adds to
-/// the log.
+/// The hyperparameters `trace_steps` and `trace_operators`. Tell it when each step starts and when it has ended: it
+/// turns its log on with the first of the chosen steps, and gathers what all ranks have logged when the last has ended.
+/// Whoever measures adds to the log.
 ///
 /// Hosts' clocks are told apart by barriers, which ranks leave at nearly the same time: of several, the median
 /// difference to rank 0 counts. Ranks on rank 0's host have its clock.
 class StepTrace {
  public:
   /// Keeps what `context` refers to. From here to its end the communicator for the device's memory logs here.
-  StepTrace(const TraceSteps& steps, const RankContext& context);
+  StepTrace(const Hyperparameters& hyperparameters, const RankContext& context);
   StepTrace(const StepTrace&) = delete;
   StepTrace& operator=(const StepTrace&) = delete;
   ~StepTrace() { context_.communicator.record_in(nullptr); }
@@ -41,8 +42,10 @@ class StepTrace {
   Traced gather();
 
   TraceSteps steps_;
+  bool traces_operators_;
   RankContext context_;
   SpanLog log_;
+  std::optional<OperatorSpans> operators_{};  ///< while steps are traced
   std::optional<Clock::time_point> begun_{};  ///< the step that is under way; on a GPU until the next starts
   std::int64_t step_ = 0;                     ///< its number
   double offset_ = 0;                         ///< this rank's clock less that of rank 0, seconds

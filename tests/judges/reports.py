@@ -241,15 +241,22 @@ def tensorboard_reads_the_events(directory):
 def a_trace_adds_up(directory):
     common.write_channel(directory / "train", *common.images(400, size=16))
     common.train(directory, {"train": directory / "train"}, ranks=2, model="cnn", batch_size=100, epochs=3, export="none", reports="none",
-                 trace_steps="6-9", bucket_cap_mb=0.05)
+                 trace_steps="6-9", trace_operators="true", bucket_cap_mb=0.05)
     ranks, names = trace_reader.read(output(directory) / "trace.json")
     assert names == {0: "rank 0 on host 0", 1: "rank 1 on host 0"}
     parameters = common.metrics(directory, "start")[0]["parameters"]
     trace_reader.check(ranks, [6, 7, 8, 9], 4 * parameters)
     assert all(rows["data"] for rows in ranks.values())
+    for rows in ranks.values():
+        for operator, phase in {"aten::conv2d": "forward", "ConvolutionBackward0": "backward"}.items():
+            spans = [span for row, spans in rows.items() if row.startswith("operators") for span in spans if span[2] == operator]
+            assert len(spans) == 2 * 4, f"{len(spans)} times {operator}, of two convolutions in four steps"
+            for begin, end, _, _ in spans:
+                assert any(first <= begin + 1 and end <= last + 1 for first, last, name, _ in rows["compute"] if name == phase), operator
     assert sum(span[2] == "all_reduce" for span in ranks[0]["communication"]) > 4, "the buckets are not there"
     assert {path.name for path in output(directory).iterdir()} == {"metrics.jsonl", "trace.json", "images.png"}
     common.run(["plan", "--channel", f"train={directory}", "--trace_steps", "9-6"], expect=2)
+    common.run(["plan", "--channel", f"train={directory}", "--trace_operators", "true"], expect=2)
     common.run(["plan", "--channel", f"train={directory}", "--reports", "html", "--tensorboard_dir", "x"], expect=2)
 
 

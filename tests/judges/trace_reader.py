@@ -3,7 +3,7 @@
 import collections
 import json
 
-ROWS = ["steps", "compute", "communication", "data"]
+ROWS = ["steps", "compute", "communication", "data", "operators"]
 
 
 def read(path):

@@ -17,7 +17,12 @@ TEST(TraceFile, HasARowForWhatHappensAtOnce) {
       .traced({.first_step = 3,
                .last_step = 3,
                .ranks = {{.spans = {{.name = "b", .kind = SpanKind::kData, .begin = 0.5, .seconds = 1},
-                                    {.name = "a", .kind = SpanKind::kData, .begin = 0, .seconds = 1, .bytes = 7},
+                                    {.name = "a",
+                                     .kind = SpanKind::kData,
+                                     .begin = 0,
+                                     .seconds = 1,
+                                     .bytes = 7,
+                                     .thread_seconds = 0.5},
                                     {.name = "c", .kind = SpanKind::kData, .begin = 1 - 1e-12, .seconds = 1}}},
                          {.host = 1, .spans = {{.name = "step 3", .kind = SpanKind::kStep, .begin = 0.25}}}}});
   std::ifstream file(directory / "trace.json");
@@ -29,6 +34,7 @@ TEST(TraceFile, HasARowForWhatHappensAtOnce) {
     if (event.at("name") == "thread_name") names[{event.at("pid"), event.at("tid")}] = event.at("args").at("name");
     if (event.at("name") == "a") {
       EXPECT_EQ(event.at("dur"), 1e6);
+      EXPECT_EQ(event.at("tdur"), 0.5e6);
       EXPECT_EQ(event.at("args").at("bytes"), 7);
     }
     if (event.at("name") == "step 3") {
