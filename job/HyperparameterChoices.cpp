@@ -4,8 +4,11 @@ namespace lockstep {
 
 template <>
 const std::vector<std::pair<Precision, std::string>>& choices() {
-  static const std::vector<std::pair<Precision, std::string>> all = {
-      {Precision::kFp32, "fp32"}, {Precision::kBf16, "bf16"}, {Precision::kFp16, "fp16"}, {Precision::kFp64, "fp64"}};
+  static const std::vector<std::pair<Precision, std::string>> all = {{Precision::kFp32, "fp32"},
+                                                                     {Precision::kBf16, "bf16"},
+                                                                     {Precision::kFp16, "fp16"},
+                                                                     {Precision::kFp64, "fp64"},
+                                                                     {Precision::kAuto, "auto"}};
   return all;
 }
 template <>

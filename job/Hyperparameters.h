@@ -15,7 +15,8 @@
 
 namespace lockstep {
 
-enum class Precision { kFp32, kBf16, kFp16, kFp64 };
+/// kAuto: until a session knows which of kFp32 and kBf16 is faster.
+enum class Precision { kFp32, kBf16, kFp16, kFp64, kAuto };
 enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Export { kPt2, kSafetensors, kSavedModel, kOnnx, kTorchscript };
 enum class Layout { kTfserving, kPytorch, kTriton };

@@ -32,6 +32,8 @@ double peak(const Card& card, Precision precision, bool tf32) {
       return tf32 && card.tf32 > 0 ? card.tf32 : card.fp32;
     case Precision::kFp64:
       return card.fp64;
+    case Precision::kAuto:
+      break;
   }
   return 0;
 }

@@ -53,6 +53,9 @@ Hyperparameters hyperparameters_of(const v1::Options& options) {
   refuse_those_of_jobs(raw, channels);
   if (!raw.contains("model")) throw InputError("give the hyperparameter model: a .pt2 file, or a built-in program");
   Hyperparameters parsed = parse_hyperparameters(raw);
+  if (parsed.precision == Precision::kAuto) {
+    throw InputError("precision=auto measures steps of a job: give fp32 or bf16");
+  }
   if (!raw.contains("export")) parsed.export_formats = {Export::kPt2, Export::kSafetensors};
   if (parsed.schedule == "plateau") {
     throw InputError("schedule=plateau follows a job's evaluations: call set_learning_rate in its place");

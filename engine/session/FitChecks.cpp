@@ -20,6 +20,7 @@
 #include "engine/program/Recomputation.h"
 #include "engine/session/FirstSamples.h"
 #include "engine/session/JobFacts.h"
+#include "engine/session/KeptBuffers.h"
 #include "engine/train/Forward.h"
 #include "engine/train/TrainingPlan.h"
 
@@ -38,24 +39,6 @@ void check_channel(ProgramSamples& samples, std::int64_t measured_samples, Execu
   if (!output.requires_grad()) throw InputError("no gradient flows from its output to any parameter");
   objective.require_measurable(measured, measured_samples);
 }
-
-/// A program's buffers are at the end of this what they were at its beginning.
-class KeptBuffers {
- public:
-  explicit KeptBuffers(const Program& program) {
-    for (const StateTensor& entry : program.state()) {
-      if (entry.kind == InputKind::kBuffer) buffers_.emplace_back(entry.tensor, entry.tensor.clone());
-    }
-  }
-  KeptBuffers(const KeptBuffers&) = delete;
-  KeptBuffers& operator=(const KeptBuffers&) = delete;
-  ~KeptBuffers() {
-    for (const auto& [buffer, before] : buffers_) buffer.copy_(before);
-  }
-
- private:
-  std::vector<std::pair<at::Tensor, at::Tensor>> buffers_;
-};
 
 Share smallest_share(const Hyperparameters& hyperparameters, const ProgramSamples& train, int ranks) {
   const TrainingPlan plan(hyperparameters, train.shards(ranks));

@@ -38,7 +38,7 @@ void require_same_channels(const Hyperparameters& options, const JobData& data, 
       {"the hyperparameter sharded", join(sharded, ",")},
       {"the program", is_builtin_program(options.model) ? options.model : "of a file"}};
   const nlohmann::json values = to_json(options);
-  for (const char* name : {"fields", "mixture", "predict", "skip_bad_records", "validation_share"}) {
+  for (const char* name : {"fields", "mixture", "precision", "predict", "skip_bad_records", "validation_share"}) {
     items.emplace_back(std::string("the hyperparameter ") + name, values.at(name).dump());
   }
   require_agreement(ranks, items);

@@ -17,6 +17,7 @@
 #include "engine/session/FitChecks.h"
 #include "engine/session/FrozenParameters.h"
 #include "engine/session/JobIdentity.h"
+#include "engine/session/PrecisionChoice.h"
 #include "engine/session/Predictions.h"
 #include "engine/session/Resume.h"
 #include "engine/session/RunFacts.h"
@@ -57,7 +58,10 @@ SessionOutcome TrainingSession::run() {
 
 void TrainingSession::set_up() {
   job_ = load_job(config_, registries_, context_);
-  set_up_phase(context_.host, [this] { make_trainer(); });
+  std::optional<Program> rewritten;
+  set_up_phase(context_.host, [&] { rewritten = checked_program(); });
+  precision_ = choose_precision(config_, *job_, *rewritten, context_);
+  set_up_phase(context_.host, [&] { make_trainer(*rewritten); });
   require_agreement(context_.host, rank_identity(options(), *job_, trainer_->buckets()));
   announce();
   if (!checkpoints_) return;
@@ -65,7 +69,8 @@ void TrainingSession::set_up() {
   resume(config_, *checkpoints_, *trainer_, context_, events_);
 }
 
-void TrainingSession::make_trainer() {
+// As it will run, where the job can.
+Program TrainingSession::checked_program() {
   const Program& program = job_->program.program;
   // Before anything relies on what the graph says of its values.
   const std::vector<Probe> probes = probe_program(*job_);
@@ -81,27 +86,31 @@ void TrainingSession::make_trainer() {
     throw InputError("schedule=plateau follows the monitored metric: there is no channel named validation or test");
   }
   // Of the graph that will run: a pass may change the order in which parameters are used.
-  const Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
-  BucketPlan buckets = make_bucket_plan(options(), rewritten, context_.host.size());
+  Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
   check_channels(*job_, rewritten, options(), context_);
   check_predictions(*job_, rewritten, options(), context_);
   check_artifacts(*job_, options(), probes);
   check_shares(*job_, rewritten, options(), context_);
   if (context_.leads()) check_directories(config_);
+  return rewritten;
+}
+
+void TrainingSession::make_trainer(const Program& rewritten) {
   if (!config_.checkpoint_dir.empty()) {
     checkpoints_.emplace(config_.checkpoint_dir, checkpoint_identity(options(), *job_));
   }
-  trainer_ = std::make_unique<Trainer>(options(),
-                                       TrainingInput{.objective = job_->objective,
-                                                     .program = program,
-                                                     .rewritten = rewritten,
-                                                     .buckets = std::move(buckets),
-                                                     .train = job_->data.training(),
-                                                     .evaluation = job_->data.evaluated()},
-                                       context_,
-                                       TrainingSurroundings{.events = events_,
-                                                            .checkpoints = checkpoints_ ? &*checkpoints_ : nullptr,
-                                                            .stop_requested = stop_.requested});
+  trainer_ =
+      std::make_unique<Trainer>(options(),
+                                TrainingInput{.objective = job_->objective,
+                                              .program = job_->program.program,
+                                              .rewritten = rewritten,
+                                              .buckets = make_bucket_plan(options(), rewritten, context_.host.size()),
+                                              .train = job_->data.training(),
+                                              .evaluation = job_->data.evaluated()},
+                                context_,
+                                TrainingSurroundings{.events = events_,
+                                                     .checkpoints = checkpoints_ ? &*checkpoints_ : nullptr,
+                                                     .stop_requested = stop_.requested});
   job_->program.share_tensors(trainer_->program());
 }
 
@@ -119,6 +128,7 @@ void TrainingSession::announce() {
       events_.note({.text = "channel " + channel + ": " + note});
     }
   }
+  if (precision_) events_.note(*precision_);
   if (options().recompute != Recompute::kNone) {
     const Program& trained = trainer_->program();
     events_.note({.text = "recompute=" + to_string(options().recompute) + ": " +

@@ -54,7 +54,8 @@ class TrainingSession {
   template <typename Work>
   auto telling_failure(const Work& work);
   void set_up();
-  void make_trainer();
+  Program checked_program();
+  void make_trainer(const Program& rewritten);
   void announce();
   SessionOutcome train();
   void tell_stop(const TrainingResult& result, bool kept);
@@ -67,6 +68,7 @@ class TrainingSession {
   Registries registries_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::optional<LoadedJob> job_;
+  std::optional<Note> precision_;  ///< what there is to tell of it
   std::optional<CheckpointDirectory> checkpoints_;
   std::unique_ptr<Trainer> trainer_;
 };

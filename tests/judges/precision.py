@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import common
@@ -42,5 +43,38 @@ def fp16_reaches_the_accuracy_of_fp32():
     assert lower >= full - CHANCE, f"fp16 {lower}, fp32 {full}"
 
 
+@common.in_directory(pathlib.Path)
+def auto_takes_what_is_faster_and_stays_with_it(directory):
+    common.write_channel(directory / "train", *common.images(128))
+    job = dict(model="mlp", model_hidden="600,600", batch_size=32, export="safetensors")
+
+    def trained(place, precision, steps, **more):
+        """What auto says of its choice, the precision that the job tells, and the parameters."""
+        output, state = common.train(directory / place, {"train": directory / "train"}, ranks=2, precision=precision, max_steps=steps, **job, **more)
+        return re.findall(r"precision=auto: (\w+)(; .*|, in which .*)", output), common.metrics(directory / place, "start")[0]["precision"], state
+
+    said, precision, state = trained("auto", "auto", 6)
+    (chosen, why), = said
+    assert chosen == precision and chosen in ("fp32", "bf16"), said
+    if times := re.search(r"16 samples take (\S+) ms in bf16 and (\S+) ms in fp32", why):
+        bf16, fp32 = map(float, times.groups())
+        assert 0 < bf16 and 0 < fp32 and (chosen == "bf16") == (bf16 < 0.95 * fp32), why
+    else:
+        assert chosen == "fp32" and "no fast bf16" in why, why
+    said, precision, same = trained("given", chosen, 6)
+    assert not said and precision == chosen
+    assert all((state[name] == same[name]).all() for name in same), "what is measured has changed what is trained"
+    # What goes on from a checkpoint is computed as it was, whatever is faster now.
+    for other in ("fp32", "bf16") if HAS_BF16 else ("fp32",):
+        _, _, whole = trained(f"{other}-whole", other, 8)
+        place = dict(checkpoint_dir=directory / f"{other}-checkpoints")
+        trained(f"{other}-first", other, 8, checkpoint_every=4, checkpoint_keep=9, **place)
+        for path in (directory / f"{other}-checkpoints").glob("step-000000008"):
+            shutil.rmtree(path)
+        said, precision, state = trained(f"{other}-then", "auto", 8, **place)
+        assert said == [(other, ", in which step-000000004 was written")] and precision == other, said
+        assert all((state[name] == whole[name]).all() for name in whole), f"{other}: not the same as without a pause"
+
+
 if __name__ == "__main__":
-    common.main(bf16_reaches_the_accuracy_of_fp32, fp16_reaches_the_accuracy_of_fp32)
+    common.main(bf16_reaches_the_accuracy_of_fp32, fp16_reaches_the_accuracy_of_fp32, auto_takes_what_is_faster_and_stays_with_it)

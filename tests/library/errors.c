@@ -77,6 +77,8 @@ static void before_there_is_a_trainer(const char* model) {
   REFUSED("max_steps");
   options = options_with(model, "loss", "best");
   REFUSED("mse");
+  options = options_with(model, "precision", "auto");
+  REFUSED("give fp32 or bf16");
   options = options_with("mlp", NULL, NULL);
   REFUSED("input_shape");
   options = options_with(model, "loss", "mse");
