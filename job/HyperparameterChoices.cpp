@@ -62,7 +62,8 @@ const std::vector<std::pair<Pass, std::string>>& choices() {
   static const std::vector<std::pair<Pass, std::string>> all = {
       {Pass::kChannelsLast, "channels_last"},         {Pass::kReluAfterMaxPool, "relu_after_max_pool"},
       {Pass::kFuseMaxPoolRelu, "fuse_max_pool_relu"}, {Pass::kFuseBiasGelu, "fuse_bias_gelu"},
-      {Pass::kFuseLayerNorm, "fuse_layer_norm"},      {Pass::kFuseEmbedding, "fuse_embedding"}};
+      {Pass::kFuseLayerNorm, "fuse_layer_norm"},      {Pass::kFuseEmbedding, "fuse_embedding"},
+      {Pass::kOnednnLinear, "onednn_linear"}};
   return all;
 }
 template <>

@@ -37,6 +37,7 @@ enum class Pass {
   kFuseBiasGelu,
   kFuseLayerNorm,
   kFuseEmbedding,
+  kOnednnLinear,
 };
 
 /// What "best" means: the name of an evaluation metric and whether more of it is better.
@@ -201,8 +202,8 @@ struct Hyperparameters {
   bool cuda_graph = true;   ///< GPU: a full step is captured once and replayed
   bool tf32 = false;        ///< GPU: float32 products in TensorFloat-32
   bool share_gpus = false;  ///< several ranks may compute on one GPU
-  std::vector<Pass> passes{Pass::kChannelsLast, Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu,
-                           Pass::kFuseBiasGelu, Pass::kFuseLayerNorm,    Pass::kFuseEmbedding};
+  std::vector<Pass> passes{Pass::kChannelsLast,  Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu, Pass::kFuseBiasGelu,
+                           Pass::kFuseLayerNorm, Pass::kFuseEmbedding,    Pass::kOnednnLinear};
   Recompute recompute = Recompute::kNone;  ///< which activations backward computes again
   std::int64_t ranks_per_host = 0;         ///< 0: 1
   std::int64_t threads_per_rank = 0;       ///< 0: the host's cores divided by its ranks

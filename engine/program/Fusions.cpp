@@ -177,6 +177,29 @@ Graph fuse_embedding(Graph graph, std::vector<std::string>& changes) {
   return graph;
 }
 
+bool multiplies_faster_by_onednn() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f");
+#else
+  return false;
+#endif
+}
+
+Graph use_onednn_linear(Graph graph, std::vector<std::string>& changes) {
+  for (Node& node : graph.nodes) {
+    if (node.target != "torch.ops.aten.linear.default") continue;
+    const auto sizes = graph.find_sizes(node.tensor("weight"));
+    const bool large = sizes && std::ranges::all_of(*sizes, [](const Dimension& size) {
+                         const auto* known = std::get_if<std::int64_t>(&size);
+                         return known != nullptr && *known >= kLargeProduct;
+                       });
+    if (!large) continue;
+    node.target = "torch.ops.lockstep.linear.default";
+    changes.push_back(describe_change(node, {node.name}));
+  }
+  return graph;
+}
+
 Graph slice_before_strided_pointwise(Graph graph, std::vector<std::string>& changes) {
   constexpr std::int64_t kChannels = 16;  // oneDNN counts in vectors of 8; 16 where a processor has longer ones
   for (Node& node : graph.nodes) {

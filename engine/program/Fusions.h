@@ -4,6 +4,7 @@
 // Each adds one line to `changes` for each place it changed, for people.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,14 @@ Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes);
 
 /// embedding becomes lockstep::embedding, whose gradient has one order of additions.
 Graph fuse_embedding(Graph graph, std::vector<std::string>& changes);
+
+/// Rows and columns from which on oneDNN multiplies faster than MKL where it does (multiplies_faster_by_onednn).
+constexpr std::int64_t kLargeProduct = 256;
+/// Whether oneDNN 3.10 multiplies large matrices of float32 faster than MKL 2024.2 on this processor: on AMD's with
+/// AVX-512, where a product takes 0.85 to 0.9 of the time.
+bool multiplies_faster_by_onednn();
+/// linear of a large weight becomes lockstep::linear, which leaves large products to oneDNN.
+Graph use_onednn_linear(Graph graph, std::vector<std::string>& changes);
 
 /// conv2d with a stride and a kernel of 1×1 over fewer than 16 channels becomes lockstep::strided_pointwise_conv2d. On
 /// processors with AVX2 and without AVX-512, oneDNN 3.10 (PyTorch 2.11) writes beyond its buffer in the gradient of

@@ -25,7 +25,7 @@ class Pools(torch.nn.Module):
         return self.head(x.view(x.size(0), -1))
 
 
-PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bias_gelu", "fuse_layer_norm", "fuse_embedding")
+PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bias_gelu", "fuse_layer_norm", "fuse_embedding", "onednn_linear")
 # Model → how many places each pass changes.
 MODELS = {models.Transformer: {"channels_last": 3, "fuse_bias_gelu": 2, "fuse_layer_norm": 5, "fuse_embedding": 1},
           Pools: {"channels_last": 4, "relu_after_max_pool": 1, "fuse_max_pool_relu": 3}}

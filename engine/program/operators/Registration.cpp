@@ -8,6 +8,7 @@ void register_operators() {
     register_bias_gelu(defined);
     register_embedding(defined);
     register_layer_norm(defined);
+    register_linear(defined);
     register_max_pool_relu(defined);
     register_strided_pointwise_conv2d(defined);
     return defined;

@@ -14,6 +14,7 @@ void register_operators();
 void register_bias_gelu(torch::Library& library);
 void register_embedding(torch::Library& library);
 void register_layer_norm(torch::Library& library);
+void register_linear(torch::Library& library);
 void register_max_pool_relu(torch::Library& library);
 void register_strided_pointwise_conv2d(torch::Library& library);
 

@@ -47,6 +47,23 @@ TEST(FuseBiasGelu, ComputesTheSame) {
   }
 }
 
+TEST(UseOnednnLinear, TakesLargeWeights) {
+  const Program mlp = build_builtin_program(
+      "mlp", {.input_shape = {256}, .classes = 3, .channels = {}, .hidden = {256, 300, 255}, .dropout = 0});
+  std::vector<std::string> changes;
+  const Graph changed = use_onednn_linear(mlp.graph(), changes);
+  EXPECT_EQ(changes.size(), 2U);
+  EXPECT_EQ(changes[0], "linear → lockstep.linear.default");
+  const Program faster = mlp.with_graph(changed);
+  for (const std::int64_t samples : {1, 300}) {
+    const at::Tensor x = at::randn({samples, 256});
+    const Tensors expected = results(mlp, x);
+    const Tensors found = results(faster, x);
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-4)) << i;
+  }
+}
+
 TEST(FuseBiasGelu, LeavesALinearThatOthersRead) {
   Graph graph = gelu_program("").graph();
   graph.outputs.push_back("linear");

@@ -157,6 +157,33 @@ struct PoolCase {
   bool ceil_mode = false;
 };
 
+TEST(LinearOperator, EqualsPyTorchs) {
+  const auto linear = [](const Tensors& inputs, bool own, bool transposed) -> Tensors {
+    const at::Tensor weight = transposed ? inputs[1].t() : inputs[1];
+    const Optional bias = inputs[2].defined() ? Optional(inputs[2]) : std::nullopt;
+    if (!own) return {at::linear(inputs[0], weight, bias)};
+    return {call<at::Tensor(const at::Tensor&, const at::Tensor&, const Optional&)>("linear").call(inputs[0], weight,
+                                                                                                   bias)};
+  };
+  // Large and small, contiguous and not, of one row of samples and of more, of types that oneDNN is not asked for.
+  const Tensors xs = {at::randn({300, 256}), at::randn({5, 64, 256}), at::randn({256, 300}).t(),
+                      at::randn({7, 256}),   at::randn({0, 256}),     at::randn({300, 256}, at::kDouble)};
+  for (const at::Tensor& x : xs) {
+    for (const bool transposed : {false, true}) {
+      for (const bool biased : {false, true}) {
+        const at::Tensor weight = transposed ? at::randn({256, 400}) : at::randn({400, 256});
+        const Tensors inputs = {x, weight.to(x.scalar_type()),
+                                biased ? at::randn({400}).to(x.scalar_type()) : at::Tensor()};
+        const auto results = [&](bool own) {
+          return with_gradients([&](const Tensors& given) { return linear(given, own, transposed); }, inputs);
+        };
+        expect_close(results(true), results(false), x.scalar_type() == at::kDouble ? 1e-12 : 1e-5);
+      }
+    }
+  }
+  EXPECT_THROW(linear({at::randn({300, 256}), at::randn({400, 300}), {}}, true, false), c10::Error);
+}
+
 TEST(MaxPoolReluOperator, IsExactlyPyTorchs) {
   const auto channels_last = [](const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); };
   at::Tensor special = at::randint(-2, 3, {2, 4, 6, 6}).to(at::kDouble);  // ties
