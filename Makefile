@@ -6,7 +6,7 @@ TESTS  := $(shell echo $$(($$(nproc) + 1)))
 UNITS   = $(if $(SINCE),git diff --name-only --diff-filter=d $(SINCE) --,git ls-files)
 SET    := $(if $(wildcard /dev/nvidiactl),gpu,build)
 
-.PHONY: demo test bench bench-gpu build wheel deb sanitize docs lint format soak clean set-up-build set-up-gpu set-up-full
+.PHONY: demo test bench bench-quick bench-gpu build wheel deb sanitize docs lint format soak clean set-up-build set-up-gpu set-up-full
 
 demo: build  ## trains the built-in cnn on Fashion-MNIST with 2 ranks and writes its artifacts to demo/model
 	examples/fashion-mnist/demo.sh demo
@@ -37,6 +37,11 @@ bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in b
 	$(PREFIX)/bin/python3 benchmarks/data/samples.py
 	$(PREFIX)/bin/python3 benchmarks/data/formats.py
 	$(PREFIX)/bin/python3 benchmarks/training/run.py
+
+bench-quick: set-up-full  ## in less than five minutes: has training become slower, beside PyTorch DDP and the figures committed for such a processor?
+	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) >/dev/null
+	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank
+	$(PREFIX)/bin/python3 benchmarks/quick/run.py
 
 bench-gpu: set-up-full  ## the same on this machine's GPU; a quarter of an hour
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) -DLOCKSTEP_TESTS=ON >/dev/null

@@ -1,4 +1,4 @@
-"""The benchmark of training steps, in its small form on the CPU: every row is there and is a speed; what never ends is ended."""
+"""Benchmarks in their small forms on the CPU: every row is there and is a speed, and what is said of them follows from them; what never ends is ended."""
 
 import json
 import math
@@ -12,7 +12,8 @@ import time
 
 import common
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "gpu" / "training.py"
+BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
+SCRIPT = BENCHMARKS / "gpu" / "training.py"
 
 
 def training_steps():
@@ -57,5 +58,50 @@ def its_own_end_ends_the_training():
         assert run.returncode == 128 + signal.SIGTERM and not common.running_with(directory), output
 
 
+def run(script, *arguments):
+    result = subprocess.run([sys.executable, BENCHMARKS / script, *map(str, arguments)], capture_output=True, text=True, timeout=300,
+                            env={**os.environ, "LOCKSTEP_BIN": str(common.BIN)})
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@common.in_directory(pathlib.Path)
+def where_a_step_goes(directory):
+    """The kinds make up the steps; products are of the program's layers, forward and backward, and of nothing else."""
+    path = directory / "where.json"
+    run("where.py", "--models", "mlp", "cnn", "--steps", 3, "--warm_up", 2, "--output", path)
+    result = json.loads(path.read_text())
+    assert result["flops_per_second"] > 1e8 and result["bytes_per_second"] > 1e8
+    rows = {row["model"]: row for row in result["results"]}
+    # 2 × (128 × 128 × 8 + 128 × 10) × 64 samples forward, and twice that backward but for the first layer's input.
+    assert rows["mlp"]["flops"] == 2 * 64 * (3 * (128 * 128 * 8 + 128 * 10) - 128 * 128), rows["mlp"]["flops"]
+    for row in rows.values():
+        assert abs(sum(row["kinds_ms"].values()) - row["step_ms"]) < 1e-6 and row["untraced_step_ms"] > 0
+        assert 0.5 < row["step_ms"] / row["traced_step_ms"] < 2, row
+        for kind, time in row["kinds_ms"].items():
+            assert time >= 0 or kind == "no core" and time > -0.2 * row["step_ms"], (kind, time)
+        assert row["kinds_ms"]["products"] > 0.02 * row["step_ms"] and row["kinds_ms"]["dispatch"] > 0, row["kinds_ms"]
+        by_kind = {kind: sum(each["ms"] for each in row["operators_ms"] if each["kind"] == kind) for kind in ("products", "operators")}
+        assert all(abs(row["kinds_ms"][kind] - time) < 1e-6 for kind, time in by_kind.items()), (row["kinds_ms"], by_kind)
+    products = {each["name"] for each in rows["cnn"]["operators_ms"] if each["kind"] == "products"}
+    assert any("convolution_backward" in name for name in products), products
+
+
+@common.in_directory(pathlib.Path)
+def what_has_become_slower_is_named(directory):
+    path = directory / "quick.json"
+    arguments = ("quick/run.py", "--models", "mlp", "--turns", 2, "--windows", 1, "--seconds", 0.3, "--figures", path)
+    assert "there are no figures of such a processor" in run(*arguments, "--write")
+    figures = json.loads(path.read_text())
+    (kind, known), = figures.items()
+    for figure in known["models"]["mlp"].values():
+        assert 0 < figure["least"] <= figure["median"] <= figure["most"], figures
+    for factor, expected in ((100, "slower beside DDP by more than the spread: mlp"), (0.01, "nothing is slower beside DDP")):
+        of = {figure: {key: value * factor for key, value in values.items()} for figure, values in known["models"]["mlp"].items()}
+        path.write_text(json.dumps({kind: {**known, "models": {"mlp": of}}}))
+        said = run(*arguments)
+        assert expected in said and ("SLOWER" in said) == (factor > 1) and (", faster" in said) == (factor < 1), said
+
+
 if __name__ == "__main__":
-    common.main(training_steps, a_turn_that_never_ends_is_over_in_time, its_own_end_ends_the_training)
+    common.main(training_steps, where_a_step_goes, what_has_become_slower_is_named, a_turn_that_never_ends_is_over_in_time, its_own_end_ends_the_training)
