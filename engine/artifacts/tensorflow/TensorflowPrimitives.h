@@ -1,4 +1,5 @@
-// What TensorFlow runs in place of each primitive operation: one function for each.
+// What TensorFlow runs in place of each primitive operation: one function for each but those that it has no operator
+// for, which TensorflowWriter takes apart beforehand.
 #pragma once
 
 #include <optional>
