@@ -379,6 +379,11 @@ std::vector<HyperparameterRow> arithmetic_rows() {
           boolean("share_gpus", &H::share_gpus, "GPU: lets several ranks use one GPU, for tests.")
               .unless(on_cpu)
               .changeable(),
+          boolean("deterministic", &H::deterministic,
+                  "The same bits from run to run, as torch.use_deterministic_algorithms has them; on CPUs ranks add in "
+                  "their order, so that neither bucket_cap_mb nor shard_optimizer changes one. On CPUs steps take up "
+                  "to an eighth longer.")
+              .changeable(),
           list_row<Pass>("passes", "Rewritings of the program for speed; what it computes stays the same.",
                          &Hyperparameters::passes)
               .changeable(),

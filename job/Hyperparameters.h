@@ -199,9 +199,10 @@ struct Hyperparameters {
   std::uint64_t seed = 1;
   std::vector<std::string> instance_groups{};  ///< of a SageMaker job: whose hosts train; empty: all hosts
   DeviceKind device = DeviceKind::kAuto;
-  bool cuda_graph = true;   ///< GPU: a full step is captured once and replayed
-  bool tf32 = false;        ///< GPU: float32 products in TensorFloat-32
-  bool share_gpus = false;  ///< several ranks may compute on one GPU
+  bool cuda_graph = true;      ///< GPU: a full step is captured once and replayed
+  bool tf32 = false;           ///< GPU: float32 products in TensorFloat-32
+  bool share_gpus = false;     ///< several ranks may compute on one GPU
+  bool deterministic = false;  ///< the same bits from run to run
   std::vector<Pass> passes{Pass::kChannelsLast,  Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu, Pass::kFuseBiasGelu,
                            Pass::kFuseLayerNorm, Pass::kFuseEmbedding,    Pass::kOnednnLinear};
   Recompute recompute = Recompute::kNone;  ///< which activations backward computes again

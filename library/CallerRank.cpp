@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "common/Error.h"
 #include "engine/collectives/Agreement.h"
@@ -69,7 +70,9 @@ CallerRank::CallerRank(std::optional<int> communicator, const Hyperparameters& o
   const int threads = choose_threads(options, place);
   if (threads != at::get_num_threads()) at::set_num_threads(threads);
   if (session_) {
-    communicator_ = std::make_unique<MpiCommunicator>(*session_, mode_of(threads, place));
+    auto ranks = std::make_unique<MpiCommunicator>(*session_, mode_of(threads, place));
+    if (options.deterministic) ranks->sum_in_rank_order();
+    communicator_ = std::move(ranks);
   } else {
     communicator_ = std::make_unique<LoneCommunicator>();
   }

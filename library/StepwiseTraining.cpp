@@ -191,6 +191,7 @@ void StepwiseTraining::check_fit(const Program& rewritten) {
   }
   check_artifacts(*job_, hyperparameters_, probe_program(*job_));
   check_channels(*job_, rewritten, hyperparameters_, context_);
+  check_deterministic(*job_, rewritten, hyperparameters_, context_);
   check_shares(*job_, rewritten, hyperparameters_, context_);
   const ProgramSamples& samples = *job_->data.training().samples;
   if (samples.size() > 0) probe_ = first_inputs(samples, kProbeSamples);

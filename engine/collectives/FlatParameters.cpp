@@ -41,7 +41,8 @@ FlatParameters::FlatParameters(BucketPlan plan, std::vector<at::Tensor> paramete
       segments_(plan_.segments(), device_of(parameters_)),
       pieces_(kernels::pieces_of(plan_.segments(), piece_length(device_of(parameters_)), owned_),
               device_of(parameters_)),
-      workspace_(pieces_.size(), device_of(parameters_)) {
+      whole_pieces_(kernels::pieces_of(plan_.segments(), piece_length(device_of(parameters_))), device_of(parameters_)),
+      workspace_(whole_pieces_.size(), device_of(parameters_)) {
   if (parameters_.size() != plan_.segments().size()) throw InternalError("the plan is not of these parameters");
   const c10::NoGradGuard no_grad;
   const at::TensorOptions options = parameters_.empty() ? at::TensorOptions(at::kFloat) : parameters_[0].options();

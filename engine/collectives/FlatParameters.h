@@ -39,6 +39,8 @@ class FlatParameters {
 
   /// Enqueues finding the norm of all gradients that are owned; `norm` is in the device's memory.
   void find_gradient_norm(kernels::GradientNorm* norm) { find_norm(flat_gradients_, pieces_, norm); }
+  /// The same of all gradients, owned or not.
+  void find_whole_norm(kernels::GradientNorm* norm) { find_norm(flat_gradients_, whole_pieces_, norm); }
   /// The first parameter whose owned numbers in `flat` are not all finite; nothing when all are. `flat`: a storage of
   /// the parameters' layout and type, or of state. Waits for what is enqueued.
   std::optional<std::size_t> first_not_finite(const at::Tensor& flat);
@@ -59,8 +61,9 @@ class FlatParameters {
   at::Tensor flat_parameters_;
   at::Tensor flat_gradients_;
   at::Tensor riders_;
-  DeviceArray<kernels::Segment> segments_;  ///< these three for the norm
+  DeviceArray<kernels::Segment> segments_;  ///< these four for the norm
   DeviceArray<kernels::Piece> pieces_;      ///< of what is owned
+  DeviceArray<kernels::Piece> whole_pieces_;
   DeviceArray<kernels::GradientNorm> workspace_;
 };
 

@@ -124,8 +124,14 @@ void MpiCommunicator::in_parts(std::size_t count, const Part& part) const {
   }
 }
 
+// The order of other reductions does not show.
+bool MpiCommunicator::is_ordered(DataType type, ReduceOp op) const {
+  return ordered_ && op == ReduceOp::kSum && (type == DataType::kFloat32 || type == DataType::kFloat64);
+}
+
 std::unique_ptr<Work> MpiCommunicator::do_all_reduce(void* buffer, std::size_t count, DataType type, ReduceOp op) {
   return run(Collective::kAllReduce, count * size_of(type), [=, this] {
+    if (is_ordered(type, op)) return require(ordered_->all_reduce(buffer, count, type), "all_reduce", count);
     in_parts(count, [&](std::size_t first, int part) {
       require(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(buffer) + first * size_of(type), part, mpi_type(type),
                             mpi_op(op), comm_),
@@ -137,6 +143,9 @@ std::unique_ptr<Work> MpiCommunicator::do_all_reduce(void* buffer, std::size_t c
 std::unique_ptr<Work> MpiCommunicator::do_reduce_scatter(const void* buffer, void* output, std::size_t count,
                                                          DataType type, ReduceOp op) {
   return run(Collective::kReduceScatter, count * static_cast<std::size_t>(size_) * size_of(type), [=, this] {
+    if (is_ordered(type, op)) {
+      return require(ordered_->reduce_scatter(buffer, output, count, type), "reduce_scatter", count);
+    }
     const auto ranks = static_cast<std::size_t>(size_);
     const std::size_t bytes = count * size_of(type);
     // MPI wants what is reduced apart from the result, and in place it would put that at the buffer's start.

@@ -9,11 +9,13 @@
 #include <functional>
 #include <future>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "engine/collectives/Communicator.h"
 #include "engine/collectives/MpiSession.h"
+#include "engine/collectives/RankOrderedSum.h"
 
 namespace lockstep {
 
@@ -45,6 +47,9 @@ class MpiCommunicator : public Communicator {
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
   ~MpiCommunicator() override;
 
+  /// From now on sums of float32 and float64 are RankOrderedSum's. Before any collective, on all ranks or on none.
+  void sum_in_rank_order() { ordered_.emplace(comm_); }
+
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   [[noreturn]] void abort(int exit_code) override;
@@ -63,6 +68,7 @@ class MpiCommunicator : public Communicator {
   std::unique_ptr<Work> run(Collective operation, std::size_t bytes, std::function<void()> collective);
   template <typename Part>
   void in_parts(std::size_t count, const Part& part) const;
+  bool is_ordered(DataType type, ReduceOp op) const;
   void require(int code, const char* operation, std::size_t count) const;
   void work();
 
@@ -74,7 +80,8 @@ class MpiCommunicator : public Communicator {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Task> queue_;
-  std::vector<std::byte> apart_;  ///< where a piece is reduced that takes the place of what it came from
+  std::optional<RankOrderedSum> ordered_;  ///< none: MPI chooses the order
+  std::vector<std::byte> apart_;           ///< where a piece is reduced that takes the place of what it came from
   bool closing_ = false;
   std::thread worker_;
 };

@@ -9,9 +9,10 @@
 
 namespace lockstep {
 
-SharedUpdate::SharedUpdate(FlatParameters& parameters, Communicator& communicator)
+SharedUpdate::SharedUpdate(FlatParameters& parameters, Communicator& communicator, bool whole_norm)
     : parameters_(parameters),
       communicator_(communicator),
+      whole_norm_(whole_norm),
       norms_(static_cast<std::size_t>(communicator.size()), parameters.device()) {
   // As the reducer registers gradients.
   communicator_.register_buffer(parameters_.flat_parameters().mutable_data_ptr(),
@@ -19,6 +20,10 @@ SharedUpdate::SharedUpdate(FlatParameters& parameters, Communicator& communicato
 }
 
 void SharedUpdate::sum_norm(kernels::GradientNorm* norm) {
+  if (whole_norm_) {
+    gather(parameters_.flat_gradients(), &kernels::FlatRange::begin, parameters_.flat_gradients());
+    return parameters_.find_whole_norm(norm);
+  }
   communicator_.all_gather(norm, norms_.data(), sizeof *norm, DataType::kByte)->wait();
   with_kernel_form(parameters_.device(), [&](auto... stream) {
     kernels::sum_norms({norms_.data(), static_cast<std::int64_t>(norms_.size()), norm}, stream...);

@@ -17,8 +17,10 @@ namespace lockstep {
 /// what the current stream has been given; on a GPU the host does not wait.
 class SharedUpdate {
  public:
-  /// Keeps references. The plan has as many shares as there are ranks.
-  SharedUpdate(FlatParameters& parameters, Communicator& communicator);
+  /// Keeps references. The plan has as many shares as there are ranks. `whole_norm`: the norm is found over all
+  /// gradients on each rank, so that its bits are those without shares, wherever these begin; for that gradients are
+  /// gathered too.
+  SharedUpdate(FlatParameters& parameters, Communicator& communicator, bool whole_norm = false);
 
   /// The norm of the gradients that are owned here, in the device's memory, becomes that of all: the same bits on all
   /// ranks.
@@ -34,6 +36,7 @@ class SharedUpdate {
 
   FlatParameters& parameters_;
   Communicator& communicator_;
+  bool whole_norm_;
   DeviceArray<kernels::GradientNorm> norms_;  ///< by rank
 };
 

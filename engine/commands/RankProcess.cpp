@@ -92,6 +92,7 @@ RankProcess::RankProcess(const JobConfig& config, const StopSignal& stop)
       alarm_(std::in_place, std::chrono::duration<double>(config.hyperparameters.hosts_timeout),
              [&config] { give_up(config); }),
       communicator_(mpi_, mode_of(config, mpi_)) {
+  if (config.hyperparameters.deterministic) communicator_.sum_in_rank_order();
   communicator_.keep_log_in(page_.host);
   position_.enter(Phase::kStart);
   page_.rank = communicator_.rank();

@@ -97,7 +97,9 @@ class CudaGraph : public CapturedWork {
 class CudaDevice : public Device {
  public:
   explicit CudaDevice(const CudaOptions& options)
-      : place_(c10::kCUDA, static_cast<c10::DeviceIndex>(options.index)), tf32_(options.tf32) {
+      : place_(c10::kCUDA, static_cast<c10::DeviceIndex>(options.index)),
+        tf32_(options.tf32),
+        deterministic_(options.deterministic) {
     int count = 0;
     check_cuda("CUDA cannot be used", cudaGetDeviceCount(&count));
     if (options.index >= count) {
@@ -112,7 +114,9 @@ class CudaDevice : public Device {
     snapshot_stream_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, place_.index());
     context.setAllowTF32CuBLAS(tf32_);
     context.setAllowTF32CuDNN(tf32_);
-    context.setBenchmarkCuDNN(true);
+    // Which algorithm is the fastest is not the same in every run.
+    context.setBenchmarkCuDNN(!deterministic_);
+    context.setDeterministicCuDNN(deterministic_);
   }
 
   c10::Device place() const override { return place_; }
@@ -128,7 +132,7 @@ class CudaDevice : public Device {
     const auto version = [](int number) { return format("%d.%d", number / 1000, number % 1000 / 10); };
     return std::string(found.name) + format(", %.1f GiB", static_cast<double>(found.totalGlobalMem) / kGiB) +
            ", CUDA " + version(runtime) + " on a driver for " + version(driver) + ", TF32 " + (tf32_ ? "on" : "off") +
-           ", cuDNN autotuning on";
+           (deterministic_ ? ", deterministic" : ", cuDNN autotuning on");
   }
 
   std::string pci_bus_id() const override {
@@ -173,6 +177,7 @@ class CudaDevice : public Device {
 
   c10::Device place_;
   bool tf32_;
+  bool deterministic_;
   std::optional<c10::Stream> copy_stream_;
   std::optional<c10::Stream> snapshot_stream_;
 };

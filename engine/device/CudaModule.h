@@ -9,8 +9,9 @@
 namespace lockstep {
 
 struct CudaOptions {
-  int index = 0;      ///< among the devices that this process sees
-  bool tf32 = false;  ///< float32 products in TensorFloat-32
+  int index = 0;               ///< among the devices that this process sees
+  bool tf32 = false;           ///< float32 products in TensorFloat-32
+  bool deterministic = false;  ///< of cuDNN's algorithms no tried one, but one that always gives the same bits
 };
 
 /// Loads lockstep-cuda.so, which stands beside the program or library that holds the engine. The device makes a stream

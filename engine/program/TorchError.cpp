@@ -16,6 +16,13 @@ void rethrow(const c10::Error& error, const std::string& context) {
       says("CUDNN_STATUS") || says("cuDNN error")) {
     throw SystemError(context + ": " + text);
   }
+  // What PyTorch advises is for its own users.
+  const char* const kRefusal = "does not have a deterministic implementation";
+  if (const std::size_t refused = text.find(kRefusal); refused != std::string::npos) {
+    throw InputError(context + ": " + text.substr(0, refused) + kRefusal +
+                     ": deterministic=true takes only operators that have one here; leave it out, or write the model "
+                     "without this operator");
+  }
   throw InputError(context + ": " + text);
 }
 

@@ -1,6 +1,7 @@
 #include "engine/session/FitChecks.h"
 
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -18,10 +19,12 @@
 #include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
 #include "engine/program/Recomputation.h"
+#include "engine/program/TorchError.h"
 #include "engine/session/FirstSamples.h"
 #include "engine/session/JobFacts.h"
 #include "engine/session/KeptBuffers.h"
 #include "engine/train/Forward.h"
+#include "engine/train/ParameterStorage.h"
 #include "engine/train/TrainingPlan.h"
 
 namespace lockstep {
@@ -125,6 +128,21 @@ void check_channels(LoadedJob& job, const Program& rewritten, const Hyperparamet
     } catch (const InputError& error) {
       throw does_not_fit(channel, job.program.program, error);
     }
+  }
+}
+
+void check_deterministic(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                         const RankContext& context) {
+  if (!hyperparameters.deterministic) return;
+  Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
+  const Batch batch = first_batch(*job.data.training().samples, 1, context);
+  const std::vector<at::Tensor> outputs = forward(executor, batch.inputs, hyperparameters.precision);
+  const Objective::BatchLoss loss = job.objective.loss_of(outputs, batch.targets, batch.weights, batch.size);
+  try {
+    torch::autograd::grad({loss.terms.sum}, trained_tensors(rewritten), {}, /*retain_graph=*/false,
+                          /*create_graph=*/false, /*allow_unused=*/true);
+  } catch (const c10::Error& error) {
+    rethrow(error, "backward of the program " + job.program.program.name() + " failed");
   }
 }
 

@@ -25,6 +25,11 @@ std::vector<Probe> probe_program(const LoadedJob& job);
 void check_channels(LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
                     const RankContext& context);
 
+/// With deterministic: runs one training sample forward and backward. Throws InputError naming an operator that gives
+/// other bits from run to run: PyTorch knows of one when it runs.
+void check_deterministic(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
+                         const RankContext& context);
+
 /// How many classes an output tells apart; nothing where the loss takes no class labels, or not of a score for each.
 std::optional<std::int64_t> classes_of(const at::Tensor& output, const at::Tensor& targets, const Loss& loss);
 

@@ -1,5 +1,7 @@
 #include "engine/session/RankDevice.h"
 
+#include <ATen/Context.h>
+
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -18,9 +20,23 @@
 
 namespace lockstep {
 
+namespace {
+
+// Read when cuBLAS and NCCL are first used. What the environment says already stays: PyTorch refuses a workspace that
+// is not deterministic. The ring is the one algorithm of NCCL that is there for every collective and does not add in a
+// switch, whose order differs from call to call.
+void be_deterministic() {
+  at::globalContext().setDeterministicAlgorithms(/*b=*/true, /*warn_only=*/false);
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  ::setenv("NCCL_ALGO", "Ring", 0);
+}
+
+}  // namespace
+
 RankDevice::RankDevice(const JobConfig& config, const RankPlace& place, Communicator& host,
                        [[maybe_unused]] CollectiveTrack& track, [[maybe_unused]] EventSink& events)
     : host_(host), hosts_(place.hosts), host_number_(place.first_rank_on_host) {
+  if (config.hyperparameters.deterministic) be_deterministic();
   if (config.gpus == 0) {
     device_ = std::make_unique<CpuDevice>(static_cast<int>(config.threads));
     return;
@@ -36,7 +52,8 @@ RankDevice::RankDevice(const JobConfig& config, const RankPlace& place, Communic
          .announced = config.local_rank < 0 ? std::nullopt : std::optional(static_cast<int>(config.local_rank)),
          .visible_devices = static_cast<int>(config.gpus)},
         shared);
-    device_ = load_cuda_device({.index = index, .tf32 = config.hyperparameters.tf32});
+    device_ = load_cuda_device(
+        {.index = index, .tf32 = config.hyperparameters.tf32, .deterministic = config.hyperparameters.deterministic});
   });
   const std::string host_id = require_distinct_devices(host, config.host, device_->pci_bus_id(), shared);
   if (!host_id.empty()) ::setenv("NCCL_HOSTID", host_id.c_str(), 1);

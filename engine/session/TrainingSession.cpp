@@ -88,6 +88,7 @@ Program TrainingSession::checked_program() {
   // Of the graph that will run: a pass may change the order in which parameters are used.
   Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
   check_channels(*job_, rewritten, options(), context_);
+  check_deterministic(*job_, rewritten, options(), context_);
   check_predictions(*job_, rewritten, options(), context_);
   check_artifacts(*job_, options(), probes);
   check_shares(*job_, rewritten, options(), context_);

@@ -34,7 +34,8 @@ TrainedModel::TrainedModel(const Hyperparameters& hyperparameters, const Program
       parameters_(std::move(buckets), trained_tensors(program_), kRiders, context.host.rank()),
       optimizer_(make_optimizer(hyperparameters, parameters_, optimizers)),
       average_(make_average(hyperparameters.ema_decay, parameters_, program_, inference_)) {
-  if (parameters_.plan().shares() > 1) shared_.emplace(parameters_, context_.communicator);
+  const bool same_clipping = hyperparameters.deterministic && hyperparameters.clip_norm > 0;
+  if (parameters_.plan().shares() > 1) shared_.emplace(parameters_, context_.communicator, same_clipping);
 }
 
 std::optional<TrainedModel::Average> TrainedModel::make_average(double decay, FlatParameters& parameters,

@@ -101,6 +101,7 @@ TEST_F(SharedUpdateTest, MakesWholeWhatEachRankOwns) {
   FlatParameters whole(BucketPlan(layouts, 8, 1024), tensors[0], 0);
   FlatParameters shared(BucketPlan(layouts, 8, 1024, communicator_.size()), tensors[1], 0, communicator_.rank());
   SharedUpdate update(shared, communicator_);
+  SharedUpdate of_all(shared, communicator_, /*whole_norm=*/true);
   for (const std::int64_t bad : {-1, 0, 1, 3}) {
     for (std::size_t i = 0; i < lengths.size(); ++i) {
       const at::Tensor values = at::arange(lengths[i], at::kDouble).sin();
@@ -119,6 +120,10 @@ TEST_F(SharedUpdateTest, MakesWholeWhatEachRankOwns) {
     if (bad < 0) {
       EXPECT_NEAR(found.sum_of_squares, expected.sum_of_squares, 1e-12 * expected.sum_of_squares);
     }
+    of_all.sum_norm(norm.data());
+    const kernels::GradientNorm whole_norm = norm.read().wait().front();
+    EXPECT_EQ(whole_norm.segment, bad);
+    EXPECT_TRUE(bad >= 0 || whole_norm.sum_of_squares == expected.sum_of_squares) << "another order of additions";
     const std::string bits(reinterpret_cast<const char*>(&found.sum_of_squares), sizeof(double));
     for (const std::string& other : communicator_.all_gather(bits)) EXPECT_EQ(other == bits, true);
   }
