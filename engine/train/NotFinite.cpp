@@ -26,6 +26,16 @@ double computed(double exact, ElementType type) {
   return type == ElementType::kDouble ? exact : static_cast<double>(static_cast<float>(exact));
 }
 
+// One pass over memory, where isfinite takes several: the least and the largest of numbers among which one is NaN are
+// NaN.
+at::Tensor all_finite(const at::Tensor& tensor) {
+  const at::ScalarType type = tensor.scalar_type();
+  const bool plain = type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
+  if (!plain || tensor.numel() == 0) return at::isfinite(tensor).all();
+  const auto [least, largest] = at::aminmax(tensor);
+  return at::isfinite(least).logical_and(at::isfinite(largest));
+}
+
 std::string describe(const ProgramSamples& data, const Column& column, std::int64_t at, std::int64_t sample) {
   const bool input = !data.has_targets() || &column != &data.target();
   const std::string whole = "the " + std::string(input ? "input" : "target") +
@@ -52,7 +62,7 @@ std::string find_not_finite(const at::Tensor& tensor) {
 std::string find_not_finite(const std::vector<StateTensor>& entries) {
   // One wait for the device in the usual case.
   std::vector<at::Tensor> finite;
-  for (const StateTensor& entry : entries) finite.push_back(at::isfinite(entry.tensor.detach()).all());
+  for (const StateTensor& entry : entries) finite.push_back(all_finite(entry.tensor.detach()));
   if (finite.empty() || at::stack(finite).all().item<bool>()) return "";
   for (const StateTensor& entry : entries) {
     if (const std::string found = find_not_finite(entry.tensor); !found.empty()) return entry.name + found;
