@@ -108,7 +108,7 @@ def train(model, directory, options):
 
 
 def own_times(operators):
-    """(name, own µs on a core, whether it called another) of each; those that were called by none have their whole time in the sum."""
+    """(name, own µs on a core, whether it called one that does work) of each; those that were called by none have their whole time in the sum."""
     found, open_ones, outer = [], [], 0
 
     def close():
@@ -121,7 +121,7 @@ def own_times(operators):
             close()
         if open_ones:
             open_ones[-1][2] -= time
-            open_ones[-1][3] = True
+            open_ones[-1][3] |= not VIEW.search(event["name"])
         else:
             outer += time
         open_ones.append([event["name"], end, time, False])

@@ -7,10 +7,12 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "common/Seconds.h"
 #include "common/Text.h"
+#include "engine/checkpoint/CheckpointDirectory.h"
 #include "engine/checkpoint/ResumeChoice.h"
 #include "engine/collectives/DeviceWait.h"
 #include "engine/session/FirstSamples.h"
@@ -89,8 +91,8 @@ PrecisionTimes times_of_rank(MeasuredSteps& steps) {
       times.fp32 = std::min(times.fp32, steps.seconds(Precision::kFp32));
       times.bf16 = std::min(times.bf16, steps.seconds(Precision::kBf16));
     }
-  } catch (const c10::Error&) {
-  } catch (const InputError&) {  // an operator that there is in float32 only
+  } catch (const c10::Error&) {  // an operator that there is in float32 only
+  } catch (const InputError&) {  // the same, where the program runs it
   }
   return times;
 }

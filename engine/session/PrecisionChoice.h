@@ -2,9 +2,7 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
-#include "engine/checkpoint/CheckpointDirectory.h"
 #include "engine/program/Program.h"
 #include "engine/report/Events.h"
 #include "engine/session/LoadedJob.h"

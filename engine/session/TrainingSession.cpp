@@ -62,6 +62,7 @@ void TrainingSession::set_up() {
   set_up_phase(context_.host, [&] { rewritten = checked_program(); });
   precision_ = choose_precision(config_, *job_, *rewritten, context_);
   set_up_phase(context_.host, [&] { make_trainer(*rewritten); });
+  rewritten.reset();  // its memory, which the trainer's has replaced
   require_agreement(context_.host, rank_identity(options(), *job_, trainer_->buckets()));
   announce();
   if (!checkpoints_) return;
