@@ -6,9 +6,6 @@
 
 namespace lockstep {
 
-/// How many samples ahead of the one that is copied a random reader asks: as many cache lines as a core has under way.
-inline constexpr std::size_t kSamplesAhead = 8;
-
 /// Begins to load the first of these bytes into the cache, without waiting and without a fault; the processor itself
 /// loads those behind them once they are read in a row.
 inline void prefetch(const void* bytes, std::size_t count) {

@@ -39,11 +39,11 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s CALLS\n", argv[0]);
     communicator.abort(2);
   }
-  // As many items as a job compares at its start, a digest each.
-  const std::vector<std::pair<std::string, std::string>> digests(8, {"digest", std::string(64, 'a')});
+  // As a job compares them at its start: each hyperparameter, and digests.
+  const std::vector<std::pair<std::string, std::string>> values(125, {"a hyperparameter", std::string(24, 'a')});
   const std::pair<const char*, std::function<void()>> ways[] = {
       {"barrier", [&] { communicator.barrier(); }},
-      {"digests", [&] { lockstep::require_agreement(communicator, digests); }},
+      {"values", [&] { lockstep::require_agreement(communicator, values); }},
       {"all ok", [&] { lockstep::require_all_ok(communicator, [] {}); }},
   };
   for (const auto& [name, call] : ways) {

@@ -1,4 +1,4 @@
-"""What 1 to 64 ranks on this host spend on agreeing: a barrier, the comparison of a job's digests at its start, and "all ok" after a
+"""What 1 to 64 ranks on this host spend on agreeing: a barrier, the comparison of 125 values, as of hyperparameters at a job's start, and "all ok" after a
 phase. A power of the number of ranks, seconds = a × ranks^b, is fitted by least squares of the logarithms: more ranks than cores take
 turns, so that neither a line nor a logarithm fits."""
 

@@ -35,6 +35,10 @@ void make_bools(std::span<std::uint8_t> bytes);
 /// Reverses the bytes of every element of `width` bytes.
 void swap_bytes(std::span<std::uint8_t> bytes, std::size_t width);
 
+/// Whoever copies samples in a random order asks for one while as many others are copied (common/Prefetch.h): memory
+/// takes as long to answer as these take.
+inline constexpr std::size_t kSamplesAhead = 8;
+
 class ArrayDataset : public Dataset {
  public:
   /// Throws InputError as spec_of_arrays does. `digest`: of the arrays' content where there is one already; "": it is

@@ -51,8 +51,9 @@ std::uint64_t Order::key(std::int64_t epoch) const {
 std::int64_t Order::operator()(std::int64_t epoch, std::int64_t position) const {
   if (!shuffle_) return position;
   auto value = static_cast<std::uint64_t>(position);
+  const std::uint64_t epoch_key = key(epoch);
   do {
-    feistel<1>(&value, key(epoch), half_bits_);
+    feistel<1>(&value, epoch_key, half_bits_);
   } while (value >= size_);
   return static_cast<std::int64_t>(value);
 }

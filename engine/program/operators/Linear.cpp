@@ -9,7 +9,9 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <tuple>
+#include <vector>
 
 #include "engine/program/Fusions.h"
 #include "engine/program/MultiplyAdds.h"
@@ -42,9 +44,10 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b, const OptionalTenso
 struct Linear : public torch::autograd::Function<Linear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight,
                             const OptionalTensor& bias) {
-    context->save_for_backward({input, weight});
-    context->saved_data["input_trained"] = input.requires_grad();
-    context->saved_data["weight_trained"] = weight.requires_grad();
+    const at::Tensor nothing;  // an input without a trained weight need not stay until backward
+    context->save_for_backward({weight.requires_grad() ? input : nothing, input.requires_grad() ? weight : nothing});
+    context->saved_data["features"] = input.size(-1);
+    context->saved_data["contiguous"] = weight.is_contiguous();
     context->saved_data["bias_trained"] = is_trained(bias);
     return product(input, weight, bias);
   }
@@ -55,10 +58,15 @@ struct Linear : public torch::autograd::Function<Linear> {
     const auto& [input, weight] = std::tie(saved[0], saved[1]);
     const at::Tensor dy = rows(gradients[0]);
     variable_list results(3);
-    if (context->saved_data["input_trained"].toBool()) results[0] = product(dy, weight.t()).view(input.sizes());
-    if (context->saved_data["weight_trained"].toBool()) {
+    if (weight.defined()) {
+      std::vector<std::int64_t> sizes = gradients[0].sizes().vec();
+      sizes.back() = context->saved_data["features"].toInt();
+      results[0] = product(dy, weight.t()).view(sizes);
+    }
+    if (input.defined()) {
       // Of a weight that is stored transposed the gradient comes out so, too. Of another oneDNN is no faster.
-      results[1] = weight.is_contiguous() ? at::mm(dy.t(), rows(input)) : product(rows(input).t(), dy.t()).t();
+      const bool contiguous = context->saved_data["contiguous"].toBool();
+      results[1] = contiguous ? at::mm(dy.t(), rows(input)) : product(rows(input).t(), dy.t()).t();
     }
     if (context->saved_data["bias_trained"].toBool()) results[2] = dy.sum(0);
     return results;

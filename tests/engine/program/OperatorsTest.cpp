@@ -181,7 +181,31 @@ TEST(LinearOperator, EqualsPyTorchs) {
       }
     }
   }
+  const at::Tensor large_weight = at::randn({400, 256});
+  for (const std::size_t frozen : {0U, 1U}) {
+    const auto results = [&](bool own) {
+      return with_gradients(
+          [&](Tensors given) {
+            given[frozen] = given[frozen].detach();
+            return linear(given, own, false);
+          },
+          {xs[1], large_weight, at::zeros({400})});
+    };
+    expect_close(results(true), results(false), 1e-5);
+  }
   EXPECT_THROW(linear({at::randn({300, 256}), at::randn({400, 300}), {}}, true, false), c10::Error);
+}
+
+TEST(LinearOperator, KeepsTheInputOnlyForATrainedWeight) {
+  for (const bool trained : {false, true}) {
+    const at::Tensor x = at::randn({300, 256}).requires_grad_() * 2;
+    const at::Tensor weight = at::randn({400, 256}).set_requires_grad(trained);
+    const std::size_t uses = x.use_count();
+    const at::Tensor y =
+        call<at::Tensor(const at::Tensor&, const at::Tensor&, const Optional&)>("linear").call(x, weight, std::nullopt);
+    EXPECT_EQ(x.use_count() > uses, trained);
+    EXPECT_TRUE(y.requires_grad());
+  }
 }
 
 TEST(MaxPoolReluOperator, IsExactlyPyTorchs) {
