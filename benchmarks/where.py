@@ -6,7 +6,7 @@ that of the operators it called, so that a machine which others use tells the sa
   products    matrix products, convolutions and attention
   kernels     Lockstep's own, and the optimizer's pass
   operators   PyTorch's other operators
-  dispatch    the rest of forward and backward: the program, autograd, operators that only call others or make views
+  dispatch    the rest of forward and backward: the program, autograd, operators that mostly call others or make views
   reduction   gradients laid into their places and all-reduces begun while backward runs, and by the clock the wait for their end
   data        waiting for it, by the clock
   no core     the rest of the clock: other programs had the core, or nothing was to do
@@ -108,12 +108,12 @@ def train(model, directory, options):
 
 
 def own_times(operators):
-    """(name, own µs on a core, whether it called one that does work) of each; those that were called by none have their whole time in the sum."""
+    """(name, own µs on a core, whether those that it called took longer) of each; and all µs of those that were called by none."""
     found, open_ones, outer = [], [], 0
 
     def close():
-        name, _, own, called = open_ones.pop()
-        found.append((name, own, called))
+        name, _, own, inner = open_ones.pop()
+        found.append((name, own, inner > own))
 
     for event in sorted(operators, key=lambda event: (event["ts"], -event["dur"])):
         time, end = event.get("tdur", 0), event["ts"] + event["dur"]
@@ -121,10 +121,10 @@ def own_times(operators):
             close()
         if open_ones:
             open_ones[-1][2] -= time
-            open_ones[-1][3] |= not VIEW.search(event["name"])
+            open_ones[-1][3] += time
         else:
             outer += time
-        open_ones.append([event["name"], end, time, False])
+        open_ones.append([event["name"], end, time, 0])
     while open_ones:
         close()
     return found, outer
