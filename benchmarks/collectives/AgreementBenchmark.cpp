@@ -1,7 +1,5 @@
 // What ranks spend on agreeing, by MpiCommunicator: `agreement_benchmark CALLS` under mpirun. Rank 0 prints a line
 // `NAME SECONDS` for each way, the median over so many calls.
-#include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -10,26 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "benchmarks/collectives/MedianSeconds.h"
 #include "engine/collectives/Agreement.h"
 #include "engine/collectives/MpiCommunicator.h"
-
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double median_seconds(lockstep::Communicator& communicator, std::size_t calls, const std::function<void()>& call) {
-  std::vector<double> seconds;
-  for (std::size_t i = 0; i < calls; ++i) {
-    communicator.barrier();
-    const auto start = Clock::now();
-    call();
-    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  std::ranges::nth_element(seconds, seconds.begin() + static_cast<std::ptrdiff_t>(calls / 2));
-  return seconds[calls / 2];
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   const lockstep::MpiSession session;
@@ -47,7 +28,7 @@ int main(int argc, char** argv) {
       {"all ok", [&] { lockstep::require_all_ok(communicator, [] {}); }},
   };
   for (const auto& [name, call] : ways) {
-    const double seconds = median_seconds(communicator, calls, call);
+    const double seconds = lockstep::median_seconds(communicator, calls, call);
     if (communicator.rank() == 0) std::printf("%s\t%.9f\n", name, seconds);
   }
 }

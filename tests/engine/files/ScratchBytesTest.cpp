@@ -46,7 +46,8 @@ TEST_F(Scratch, BytesAreTheSameWhereverTheyLie) {
     EXPECT_EQ(text_at(bytes, 3, 5), " two ") << most;
     EXPECT_EQ(text_at(bytes, 11, 0), "") << most;
     EXPECT_ERROR(text_at(bytes, 8, 4), InternalError, "nobody wrote");
-    for (const std::uint64_t offset : {0U, 10U, 11U, 100U}) bytes.expect(offset, 1000);  // of bytes that are not there, too
+    for (const std::uint64_t offset : {0U, 10U, 11U, 100U})
+      bytes.expect(offset, 1000);  // of bytes that are not there, too
     EXPECT_TRUE(std::filesystem::is_empty(directory_.path())) << most;
   }
 }
