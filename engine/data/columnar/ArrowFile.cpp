@@ -268,6 +268,7 @@ class ArrowFile : public ColumnarFile {
     arrow_properties.set_pre_buffer(false);
     parquet::arrow::FileReaderBuilder builder;
     check(builder.Open(bytes(), properties));
+    if (!has_at(0, kParquetMagic)) refuse("it does not begin with PAR1");
     const auto metadata = builder.raw_reader()->metadata();
     std::int64_t row = 1;  // bytes, in memory or as they are stored
     for (int i = 0; i < metadata->num_row_groups(); ++i) {
@@ -275,14 +276,29 @@ class ArrowFile : public ColumnarFile {
       if (group->num_rows() < 0 || group->num_rows() > kMostValues) {
         refuse("a row group says that it has " + std::to_string(group->num_rows()) + " rows");
       }
+      check_rows(*group);
       group_ends_.push_back((group_ends_.empty() ? 0 : group_ends_.back()) + group->num_rows());
       if (group->num_rows() > 0) row = std::max(row, bytes_of(*group) / group->num_rows());
+    }
+    if (metadata->num_rows() != (group_ends_.empty() ? 0 : group_ends_.back())) {
+      refuse("it says that it has " + std::to_string(metadata->num_rows()) + " rows, and its row groups have others");
     }
     batch_rows_ = std::clamp<std::int64_t>(kRowsBytes / row, 1, 8192);
     arrow_properties.set_batch_size(batch_rows_);
     builder.memory_pool(&pool_)->properties(arrow_properties);
     parquet_ = checked(builder.Build());
     check(parquet_->GetSchema(&schema_));
+  }
+
+  // Of a row group that says fewer rows than it has, the others would be left out.
+  void check_rows(const parquet::RowGroupMetaData& group) const {
+    for (int i = 0; i < group.num_columns(); ++i) {
+      const std::int64_t values = group.ColumnChunk(i)->num_values();
+      if (group.schema()->Column(i)->max_repetition_level() == 0 && values != group.num_rows()) {
+        refuse("a row group says that it has " + std::to_string(group.num_rows()) + " rows, and a column of it " +
+               std::to_string(values));
+      }
+    }
   }
 
   // What a row group says of itself, which only decides how many rows are read at once.
@@ -298,23 +314,40 @@ class ArrowFile : public ColumnarFile {
   // A file is a stream between two magic numbers, with a list of its parts behind it. It is read as the stream that it
   // holds: Arrow's reader of files leaves work to threads, which outlive it.
   void open_arrow() {
-    std::byte magic[kArrowMagic.size()]{};
-    const auto is_magic = [&](std::uint64_t at) {
-      file_.read_at(begin_ + at, magic);
-      return std::string_view(reinterpret_cast<const char*>(magic), sizeof magic) == kArrowMagic;
-    };
-    if (size_ >= kArrowStart && is_magic(0)) {
-      if (size_ < 2 * kArrowStart || !is_magic(size_ - sizeof magic))
+    if (size_ >= kArrowStart && has_at(0, kArrowMagic)) {
+      if (size_ < 2 * kArrowStart || !has_at(size_ - kArrowMagic.size(), kArrowMagic))
         refuse("it is truncated: it does not end with ARROW1");
       stream_ = kArrowStart;
     }
-    schema_ = open_stream({})->schema();
+    schema_ = open_stream(bytes(), {})->schema();
   }
 
-  std::shared_ptr<arrow::ipc::RecordBatchStreamReader> open_stream(const std::vector<bool>& wanted) const {
-    const auto content = bytes();
+  bool has_at(std::uint64_t at, std::string_view magic) const {
+    std::string bytes(magic.size(), '\0');
+    file_.read_at(begin_ + at, std::as_writable_bytes(std::span(bytes)));
+    return bytes == magic;
+  }
+
+  std::shared_ptr<arrow::ipc::RecordBatchStreamReader> open_stream(const std::shared_ptr<ArrowBytes>& content,
+                                                                   const std::vector<bool>& wanted) const {
     check(content->Seek(stream_));
     return checked(arrow::ipc::RecordBatchStreamReader::Open(content, options(wanted)));
+  }
+
+  // Arrow reads a stream up to the mark of its end, which a changed byte can make or hide. Rows behind that would be
+  // left out.
+  void check_end(const ArrowBytes& content) const {
+    std::uint64_t end = static_cast<std::uint64_t>(checked(content.Tell()));
+    if (stream_ > 0) {
+      std::uint32_t footer = 0;
+      constexpr std::uint64_t kTail = sizeof footer + kArrowMagic.size();
+      file_.read_at(begin_ + size_ - kTail, std::as_writable_bytes(std::span(&footer, 1)));
+      end += footer + kTail;
+    }
+    if (end != size_) {
+      refuse("its record batches end at byte " + std::to_string(checked(content.Tell())) + " of " +
+             std::to_string(size_) + ", and more than a footer is behind them");
+    }
   }
 
   std::shared_ptr<ArrowBytes> bytes() const { return std::make_shared<ArrowBytes>(file_, begin_, size_, &pool_); }
@@ -373,10 +406,11 @@ class ArrowFile : public ColumnarFile {
         return batch;
       };
     }
-    return [this, reader = open_stream(wanted)] {
+    const auto content = bytes();
+    return [this, content, reader = open_stream(content, wanted)] {
       std::shared_ptr<arrow::RecordBatch> batch;
       check(reader->ReadNext(&batch));
-      if (batch) check(batch->ValidateFull());
+      batch ? check(batch->ValidateFull()) : check_end(*content);
       return batch;
     };
   }

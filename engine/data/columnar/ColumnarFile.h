@@ -61,7 +61,7 @@ using ColumnReadings = std::map<std::string, ColumnReading>;  ///< by column
 
 /// Loads lockstep-arrow.so (arrow_function). Keeps `file`. Of several tables behind each other in one file each is one.
 /// Throws InputError, naming the column, for a type that is neither a number, a text nor an array of numbers, and for a
-/// file that is not intact or wants more than 512 MiB of memory at once.
+/// file that is not intact, wants more than 512 MiB of memory at once, or holds more than 65,536 tables.
 std::vector<std::unique_ptr<ColumnarFile>> open_columnar_file(const RandomAccessFile& file, ColumnarKind kind,
                                                               const ColumnReadings& readings = {});
 
