@@ -177,6 +177,12 @@ TEST_F(Columnar, TablesFollowOneAnotherInOneFile) {
   const std::string one = parquet_file(*table, 2);
   write("data.parquet", one.substr(0, one.size() - 1) + one);
   EXPECT_ERROR(open(), InputError, "data.parquet, table 1 cannot be read as Parquet");
+  for (std::size_t at = one.size(); at < one.size() + 4; ++at) {
+    std::string changed = one + one;
+    changed[at] = '?';
+    write("data.parquet", changed);
+    EXPECT_ERROR(open(), InputError, "data.parquet, table 2 cannot be read as Parquet: it does not begin with PAR1");
+  }
 }
 
 // Tables that lie alike, so that one could be read in another's place. Whichever bit changes, no row is left out, and
