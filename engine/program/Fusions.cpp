@@ -13,9 +13,9 @@ namespace {
 
 using Pair = std::vector<std::int64_t>;
 
-Argument argument_or(const Node& node, const char* name, Argument otherwise) {
+Argument argument_or(const Node& node, const char* name, const Argument& otherwise) {
   const Argument* found = node.find(name);
-  return found == nullptr ? std::move(otherwise) : *found;
+  return found == nullptr ? otherwise : *found;
 }
 
 // An argument that is one integer or two, as two; nothing when it is something else.
