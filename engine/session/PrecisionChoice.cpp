@@ -6,10 +6,12 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "common/Error.h"
 #include "common/Seconds.h"
 #include "common/Text.h"
 #include "engine/checkpoint/CheckpointDirectory.h"
@@ -31,20 +33,23 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kRounds = 4;            // in the first memory is allocated and code is loaded
 constexpr double kEnoughSeconds = 2;  // after which no other round begins
+constexpr std::int64_t kFew = 2;      // samples that are tried before many are: with one there are no batch statistics
 constexpr double kMilliseconds = 1e3;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-// Whether a step in bfloat16 is worth trying: on x86 without AVX-512 PyTorch's convolutions in it take minutes.
+// Whether a step in bfloat16 is worth trying: PyTorch asks the same of an x86 processor before it leaves bfloat16 to
+// oneDNN, and has slow code besides (docs/limits.md).
 bool has_bf16(const c10::Device& place) {
 #if defined(__x86_64__)
-  return !place.is_cpu() || __builtin_cpu_supports("avx512bw");
+  return !place.is_cpu() || (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                             __builtin_cpu_supports("avx512dq"));
 #else
   static_cast<void>(place);
   return true;
 #endif
 }
 
-/// Times forward and backward of a micro-batch.
+/// Times forward and backward of some samples.
 class MeasuredSteps {
  public:
   MeasuredSteps(const Hyperparameters& options, const LoadedJob& job, const Program& program,
@@ -75,45 +80,43 @@ class MeasuredSteps {
   RankContext context_;
 };
 
-// Of a full step; fewer where this host has no more.
-std::int64_t samples_at_once(const Hyperparameters& options, const LoadedJob& job, const RankContext& context) {
-  std::int64_t samples = std::max<std::int64_t>(1, options.batch_size / context.host.size());
-  if (options.micro_batch_size > 0) samples = std::min(samples, options.micro_batch_size);
-  return std::min(samples, job.data.training().samples->dataset()->readable());
-}
-
-// Of this rank; the least of some rounds, in which the two take turns.
-PrecisionTimes times_of_rank(MeasuredSteps& steps) {
-  const Clock::time_point start = Clock::now();
-  PrecisionTimes times{.fp32 = kNever, .bf16 = kNever};
+// Infinite where the program has an operator that there is not in this precision, or there is no memory for it.
+double seconds_or_never(const std::function<double(Precision)>& seconds, Precision precision) {
   try {
-    for (int round = 0; round < kRounds && (round == 0 || seconds_since(start) < kEnoughSeconds); ++round) {
-      times.fp32 = std::min(times.fp32, steps.seconds(Precision::kFp32));
-      times.bf16 = std::min(times.bf16, steps.seconds(Precision::kBf16));
-    }
-  } catch (const c10::Error&) {  // an operator that there is in float32 only
-  } catch (const InputError&) {  // the same, where the program runs it
+    return seconds(precision);
+  } catch (const c10::Error&) {
+  } catch (const InputError&) {
+  } catch (const OutOfMemoryError&) {
   }
-  return times;
+  return kNever;
 }
 
 PrecisionTimes measure(const Hyperparameters& options, const LoadedJob& job, const Program& rewritten,
                        const RankContext& context) {
-  std::array<double, 2> seconds{};
+  std::array<double, 2> times{kNever, kNever};
   set_up_phase(context.host, [&] {
-    const std::int64_t samples = samples_at_once(options, job, context);
-    if (samples == 0) return;
+    const auto times_of = [&](std::int64_t samples, int rounds) {
+      const KeptBuffers kept(rewritten);
+      MeasuredSteps steps(options, job, rewritten, context, samples);
+      const PrecisionTimes found = least_times(rounds, [&](Precision precision) { return steps.seconds(precision); });
+      const auto count = static_cast<double>(samples);
+      times = {found.fp32 / count, found.bf16 / count};
+      return found;
+    };
     if (!has_bf16(context.device.place())) {
-      seconds[1] = kNever;
+      times[0] = 0;  // nothing is measured
       return;
     }
-    const KeptBuffers kept(rewritten);
-    MeasuredSteps steps(options, job, rewritten, context, samples);
-    const PrecisionTimes times = times_of_rank(steps);
-    seconds = {times.fp32, times.bf16};
+    const std::int64_t samples =
+        measured_samples(options, context.host.size(), job.data.training().samples->dataset()->readable());
+    // On a GPU a first round loads and tunes what the others run. On a CPU that is very slow in bfloat16 a few samples
+    // say so in time.
+    const bool cpu = context.device.place().is_cpu();
+    const PrecisionTimes first = times_of(cpu ? std::min(kFew, samples) : samples, 1);
+    if (!cpu || first.bf16 <= kEnoughSeconds) times_of(samples, kRounds);
   });
-  context.host.all_reduce(seconds.data(), seconds.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
-  return {.fp32 = seconds[0], .bf16 = seconds[1]};
+  context.host.all_reduce(times.data(), times.size(), DataType::kFloat64, ReduceOp::kSum)->wait();
+  return {.fp32 = times[0], .bf16 = times[1]};
 }
 
 /// A checkpoint of this job, and what it was computed in.
@@ -141,16 +144,34 @@ std::optional<Written> written(const JobConfig& config, const LoadedJob& job, co
   return newest.step < 0 ? std::nullopt : std::optional(newest);
 }
 
-std::string describe(const PrecisionTimes& times, const Hyperparameters& options, const LoadedJob& job,
-                     const RankContext& context) {
+std::string describe(const PrecisionTimes& times, const RankContext& context) {
+  if (times.bf16 == kNever && times.fp32 == kNever) return "a rank could measure neither bf16 nor fp32";
+  if (times.bf16 == kNever) return "a rank's processor has no fast bf16, or a measured step in bf16 failed";
+  if (times.fp32 == kNever) return "a measured step in fp32 failed";
   const double share = kMilliseconds / context.host.size();
-  const std::string samples = std::to_string(samples_at_once(options, job, context));
-  if (times.bf16 == kNever) return "a rank's processor has no fast bf16, or the program cannot be computed in it";
-  return "forward and backward of " + samples + (samples == "1" ? " sample take " : " samples take ") +
-         format("%.3g ms in bf16 and %.3g ms in fp32", times.bf16 * share, times.fp32 * share);
+  return format("forward and backward of a sample take %.3g ms in bf16 and %.3g ms in fp32", times.bf16 * share,
+                times.fp32 * share);
 }
 
 }  // namespace
+
+std::int64_t measured_samples(const Hyperparameters& options, int ranks, std::int64_t readable) {
+  std::int64_t samples = options.batch_size / ranks;
+  if (options.micro_batch_size > 0) samples = std::min(samples, options.micro_batch_size);
+  if (options.precision != Precision::kAuto) samples /= 2;
+  return std::min(std::max<std::int64_t>(options.sync_batch_norm ? 2 : 1, samples), readable);
+}
+
+PrecisionTimes least_times(int rounds, const std::function<double(Precision)>& seconds) {
+  const Clock::time_point start = Clock::now();
+  PrecisionTimes times{.fp32 = kNever, .bf16 = kNever};
+  for (int round = 0; round < rounds && (round == 0 || seconds_since(start) < kEnoughSeconds); ++round) {
+    times.fp32 = std::min(times.fp32, seconds_or_never(seconds, Precision::kFp32));
+    times.bf16 = std::min(times.bf16, seconds_or_never(seconds, Precision::kBf16));
+    if (times.fp32 == kNever || times.bf16 == kNever) break;
+  }
+  return times;
+}
 
 std::optional<Note> choose_precision(JobConfig& config, const LoadedJob& job, const Program& rewritten,
                                      const RankContext& context) {
@@ -163,14 +184,13 @@ std::optional<Note> choose_precision(JobConfig& config, const LoadedJob& job, co
     }
     const PrecisionTimes times = measure(options, job, rewritten, context);
     options.precision = times.faster();
-    return Note{.text =
-                    "precision=auto: " + to_string(options.precision) + "; " + describe(times, options, job, context)};
+    return Note{.text = "precision=auto: " + to_string(options.precision) + "; " + describe(times, context)};
   }
   if (options.precision != Precision::kBf16 || !context.device.place().is_cpu()) return std::nullopt;
   const PrecisionTimes times = measure(options, job, rewritten, context);
   if (!times.bf16_is_slower()) return std::nullopt;
-  return Note{.text = "precision=bf16 is slower here than fp32, which is more exact: " +
-                      describe(times, options, job, context) + "; precision=auto takes what is faster",
+  return Note{.text = "precision=bf16 is slower here than fp32, which is more exact: " + describe(times, context) +
+                      "; precision=auto takes what is faster",
               .warning = true};
 }
 
