@@ -352,8 +352,7 @@ std::vector<HyperparameterRow> checkpoint_rows() {
 std::vector<HyperparameterRow> arithmetic_rows() {
   return {choice("precision", &H::precision,
                  "Of arithmetic. bf16, fp16: as PyTorch's autocast, parameters and gradients stay fp32; auto: bf16 "
-                 "where a step "
-                 "that is measured at the start is faster in it, else fp32."),
+                 "where a step that is measured at the start is faster in it, else fp32."),
           real("loss_scale", &H::loss_scale, kPositive, "fp16: what multiplies the loss in the first step.")
               .unless(only_with_fp16),
           integer("loss_scale_growth_interval", &H::loss_scale_growth_interval, 1, kMany,
@@ -493,6 +492,11 @@ void check_together(const Hyperparameters& h) {
   if (h.loss == "program" && !h.predict.empty()) {
     throw InputError(
         "predict writes what a loss compares with targets, and loss=program compares nothing: leave it out");
+  }
+  if (h.deterministic && h.precision == Precision::kAuto) {
+    throw InputError(
+        "precision=auto takes what is faster in a step that is measured, which may differ from run to run; beside "
+        "deterministic=true give the precision, as in precision=bf16");
   }
   if (h.schedule == "step" && h.schedule_step_size == 0) {
     throw InputError("schedule=step needs schedule_step_size: the steps between two decays");

@@ -174,6 +174,16 @@ TEST(Hyperparameters, AValueThatDoesNothingIsRefused) {
   EXPECT_ERROR(parse({{"schedule", "step"}}), InputError, "schedule_step_size");
 }
 
+// What is faster is not the same in every run.
+TEST(Hyperparameters, DeterministicNeedsAGivenPrecision) {
+  const auto parsed = [](const char* precision, bool deterministic) {
+    return parse({{"precision", precision}, {"deterministic", deterministic}});
+  };
+  EXPECT_ERROR(parsed("auto", true), InputError, "precision=auto", "deterministic=true", "as in precision=bf16");
+  EXPECT_EQ(parsed("auto", false).precision, Precision::kAuto);
+  EXPECT_TRUE(parsed("bf16", true).deterministic);
+}
+
 // One name, and what is usual for each: as PyTorch has it.
 TEST(Hyperparameters, OptimizersHaveDefaultsOfTheirOwn) {
   const auto with = [](const RawHyperparameters& raw) { return parse(raw); };
