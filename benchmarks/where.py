@@ -143,10 +143,13 @@ def kind_of(name, called):
 
 
 def account(spans, steps):
-    """ms of a step of one rank by kind, and by kind and operator: means over ranks and steps."""
-    kinds, names, ranks = collections.Counter(), collections.Counter(), {span["pid"] for span in spans}
+    """ms of a step of one rank by kind, by kind and operator, and of the whole step: means over ranks and steps."""
+    kinds, names, ranks, all_steps = collections.Counter(), collections.Counter(), {span["pid"] for span in spans}, 0
     for rank in ranks:
         mine = [span for span in spans if span["pid"] == rank]
+        traced = sum(span["cat"] == "steps" for span in mine)
+        if traced != steps:
+            raise SystemExit(f"the trace of rank {rank} is full: it holds {traced} of {steps} steps; give fewer --steps")
         phases = collections.Counter()
         busy = collections.Counter()
         for span in mine:
@@ -164,9 +167,10 @@ def account(spans, steps):
         kinds["reduction"] += phases["reduction_wait"]
         kinds["data"] += phases["data_wait"]
         whole = sum(span["dur"] for span in mine if span["cat"] == "steps")
+        all_steps += whole
         kinds["no core"] += whole - phases["reduction_wait"] - phases["data_wait"] - busy["forward"] - busy["backward"] - busy["optimizer"]
     share = 1e-3 / (len(ranks) * steps)
-    return {kind: kinds[kind] * share for kind in KINDS}, {key: time * share for key, time in names.most_common()}
+    return {kind: kinds[kind] * share for kind in KINDS}, {key: time * share for key, time in names.most_common()}, all_steps * share
 
 
 def needed(program, model):
@@ -235,13 +239,13 @@ def measure(name, directory, options, flops_per_second, bytes_per_second):
     model, directory = MODELS[name], directory / name
     prepare(model, directory, options.ranks)
     spans, metrics = train(model, directory, options)
-    kinds, names = account(spans, options.steps)
+    kinds, names, step = account(spans, options.steps)
     lines = [line for line in metrics if line["event"] == "progress" and line["step"] > options.warm_up + options.steps]
     untraced = statistics.median(sum(line["seconds_per_step"].values()) for line in lines) * 1e3
     traced = statistics.median(span["dur"] for span in spans if span["cat"] == "steps") * 1e-3
     work = needed(directory / "model.pt2", model)
     floor = {"products": work["flops"] / flops_per_second * 1e3, "bytes": work["bytes"] / bytes_per_second * 1e3}
-    return {"model": name, "batch_of_a_rank": model.batch, "kinds_ms": kinds, "step_ms": sum(kinds.values()),
+    return {"model": name, "batch_of_a_rank": model.batch, "kinds_ms": kinds, "step_ms": step,
             "untraced_step_ms": untraced, "traced_step_ms": traced, **work, "floor_ms": floor,
             "operators_ms": [{"kind": kind, "name": operator, "ms": time} for (kind, operator), time in names.items() if time > 0]}
 

@@ -31,20 +31,23 @@ double thread_cpu_seconds();
 class SpanLog {
  public:
   using Clock = std::chrono::steady_clock;
-  /// More are not kept.
+  /// More are not kept, but counted.
   static constexpr std::size_t kMost = 50'000;
 
-  void start() { on_ = true; }
+  void start();
   /// Ends it, and returns what was added, in the order of their ends.
   std::vector<Span> stop();
+  /// How many were added since the last start and not kept.
+  std::int64_t dropped() const;
   bool on() const { return on_.load(std::memory_order_relaxed); }
   /// Does nothing when it is not on.
   void add(Span span);
 
  private:
   std::atomic<bool> on_ = false;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::vector<Span> spans_;
+  std::int64_t dropped_ = 0;
 };
 
 }  // namespace lockstep

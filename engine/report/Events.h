@@ -117,6 +117,7 @@ struct TracedSpan {
 struct RankTrace {
   int host = 0;  ///< the same for the ranks of a host, and only for these
   std::vector<TracedSpan> spans{};
+  std::int64_t dropped = 0;  ///< later ones, for which there was no room
 };
 
 /// The steps that trace_steps names are done.

@@ -80,12 +80,12 @@ Traced StepTrace::gather() {
                      std::chrono::duration<double>(span.end - span.begin).count(), span.bytes, span.thread_seconds});
   }
   Traced traced = {.first_step = steps_.first, .last_step = steps_.last};
-  const std::vector<std::string> texts =
-      context_.host.all_gather(json{{"host", context_.host_number}, {"spans", spans}}.dump());
+  const std::vector<std::string> texts = context_.host.all_gather(
+      json{{"host", context_.host_number}, {"spans", spans}, {"dropped", log_.dropped()}}.dump());
   if (!context_.leads()) return traced;
   for (const std::string& text : texts) {
     const json rank = parse_json(text, "what a rank has traced");
-    traced.ranks.push_back({.host = rank.at("host").get<int>()});
+    traced.ranks.push_back({.host = rank.at("host").get<int>(), .dropped = rank.at("dropped").get<std::int64_t>()});
     for (const json& span : rank.at("spans")) {
       traced.ranks.back().spans.push_back({.name = span.at(0),
                                            .kind = static_cast<SpanKind>(span.at(1).get<int>()),

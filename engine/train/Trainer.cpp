@@ -301,10 +301,21 @@ void Trainer::finish_step() {
   done.when = Clock::now();
   const std::optional<Traced> traced = steps_.traced(done.global_step);
   surroundings_.events.step_done(done);
-  if (traced) surroundings_.events.traced(*traced);
+  if (traced) tell(*traced);
   if (const auto slow = context_.position.slow_rank()) {
     surroundings_.events.straggler(
         {.rank = slow->rank, .host = slow->host, .factor = slow->factor, .global_step = done.global_step});
+  }
+}
+
+void Trainer::tell(const Traced& traced) {
+  surroundings_.events.traced(traced);
+  for (std::size_t rank = 0; rank < traced.ranks.size(); ++rank) {
+    const std::int64_t dropped = traced.ranks[rank].dropped;
+    if (dropped == 0) continue;
+    surroundings_.events.note({.text = "the trace of rank " + std::to_string(rank) + " is full: it lacks its last " +
+                                       with_commas(dropped) + " spans; trace fewer steps",
+                               .warning = true});
   }
 }
 

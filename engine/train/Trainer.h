@@ -99,6 +99,7 @@ class Trainer : public Resumable {
   void train_epoch(Prefetcher& inputs);
   void start_step(Prefetcher& inputs);
   void finish_step();
+  void tell(const Traced& traced);
   void pass_over(const std::string& why);
   std::string explained(const NotFiniteError& error, const StepDone& step);
   std::string find_operator(const StepDone& step);

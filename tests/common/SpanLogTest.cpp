@@ -36,11 +36,16 @@ TEST(SpanLog, TakesSpansOfSeveralThreads) {
   EXPECT_EQ(log.stop().size(), 4000);
 }
 
-TEST(SpanLog, HasAnEnd) {
+TEST(SpanLog, HasAnEndAndCountsWhatComesBehindIt) {
   SpanLog log;
   log.start();
   for (std::size_t i = 0; i < SpanLog::kMost + 5; ++i) log.add({});
   EXPECT_EQ(log.stop().size(), SpanLog::kMost);
+  EXPECT_EQ(log.dropped(), 5);
+  log.start();
+  log.add({});
+  EXPECT_EQ(log.stop().size(), 1);
+  EXPECT_EQ(log.dropped(), 0);
 }
 
 }  // namespace

@@ -260,6 +260,19 @@ def a_trace_adds_up(directory):
     common.run(["plan", "--channel", f"train={directory}", "--reports", "html", "--tensorboard_dir", "x"], expect=2)
 
 
+@common.in_directory(pathlib.Path)
+def a_full_trace_says_what_it_lacks(directory):
+    common.write_channel(directory / "train", *common.images(64))
+    steps = 1000
+    text, _ = common.train(directory, {"train": directory / "train"}, ranks=2, model="mlp", model_hidden=",".join(["8"] * 12), batch_size=4,
+                           epochs=steps, max_steps=steps, export="none", reports="none", trace_steps=f"1-{steps}", trace_operators="true")
+    lacks = dict(re.findall(r"WARNING: the trace of rank (\d) is full: it lacks its last ([\d,]+) spans; trace fewer steps", text))
+    events = json.loads((output(directory) / "trace.json").read_text())["traceEvents"]
+    for rank in range(2):
+        kept = sum(event["ph"] == "X" and event["pid"] == rank for event in events)
+        assert kept == 50_000 and int(lacks[str(rank)].replace(",", "")) > 0, (kept, lacks)
+
+
 if __name__ == "__main__":
     common.main(a_report_says_what_the_metrics_say, a_killed_run_has_a_report_up_to_then, a_long_history_makes_a_small_page,
-                tensorboard_reads_the_events, a_trace_adds_up)
+                tensorboard_reads_the_events, a_trace_adds_up, a_full_trace_says_what_it_lacks)
