@@ -38,7 +38,7 @@ bench: set-up-full  ## Lockstep beside its peers; tables on stdout, figures in b
 	$(PREFIX)/bin/python3 benchmarks/data/formats.py
 	$(PREFIX)/bin/python3 benchmarks/training/run.py
 
-bench-quick: set-up-full  ## in less than five minutes: has training become slower, beside PyTorch DDP and the figures committed for such a processor?
+bench-quick: set-up-full  ## in less than five minutes: has training become slower, beside PyTorch DDP and the figures kept of such a processor?
 	cmake --preset release -DLOCKSTEP_PREFIX_PATH=$(PREFIX) >/dev/null
 	cmake --build --preset release -j $(JOBS) --target lockstep lockstep-rank
 	$(PREFIX)/bin/python3 benchmarks/quick/run.py

@@ -1,8 +1,8 @@
 """Has something become slower? Built-in programs on 2 ranks of one thread, Lockstep beside PyTorch DDP, in less than five minutes.
 
 Contenders take turns, each a process of its own, on the same program and batch. A ratio is that of the medians of a turn's windows; its spread is
-that of the turns, and a rate's that of all windows. Figures are compared with those in benchmarks/results/quick.json of the same kind of processor:
-one has moved when all that was measured now lies outside of all that was measured then. --write puts the new ones in their place.
+that of the turns, and a rate's that of all windows. Figures are compared with those that --write kept, in benchmarks/results/quick.json, of the same
+kind of processor: one has moved when all that was measured now lies outside of all that was measured then. --write puts the new ones in their place.
 """
 
 import argparse
@@ -109,8 +109,16 @@ def row(name, now, then):
         change = f"{100 * (now[figure]['median'] / then[figure]['median'] - 1):+.0f} %"
         return change + {1: ", faster", 0: "", -1: ", SLOWER"}[moved(now[figure], then[figure])]
 
-    return {"model": name, "samples/s": text_of(now["rate"], 1), "to the committed": verdict("rate"),
-            "÷ PyTorch DDP": text_of(now["ratio"], 2), "ratio to the committed": verdict("ratio")}
+    return {"model": name, "samples/s": text_of(now["rate"], 1), "to the kept": verdict("rate"),
+            "÷ PyTorch DDP": text_of(now["ratio"], 2), "ratio to the kept": verdict("ratio"), "kept on": then["date"] if then else ""}
+
+
+def conclusion(now, then):
+    compared = now.keys() & then.keys()
+    if not compared:
+        return "nothing was compared: --write keeps these"
+    slower = [name for name in now if name in compared and moved(now[name]["ratio"], then[name]["ratio"]) < 0]
+    return f"slower beside DDP by more than the spread: {', '.join(slower)}" if slower else "nothing is slower beside DDP by more than its spread"
 
 
 def main():
@@ -120,20 +128,19 @@ def main():
     parser.add_argument("--windows", type=int, default=2, help="measured in each turn")
     parser.add_argument("--seconds", type=float, default=1.5, help="of a window, at least")
     parser.add_argument("--figures", type=pathlib.Path, default=FIGURES)
-    parser.add_argument("--write", action="store_true", help="these become the committed figures of this kind of processor")
+    parser.add_argument("--write", action="store_true", help="keep these as the figures of this kind of processor")
     options = parser.parse_args()
     start, kind = time.monotonic(), processor()
     known = json.loads(options.figures.read_text()) if options.figures.exists() else {}
-    then = known.get(kind, {}).get("models", {})
+    then = known.get(kind, {})
     with tempfile.TemporaryDirectory(prefix="lockstep-quick-") as directory:
         now = {name: measure(name, pathlib.Path(directory), options) for name in options.models}
-    print(f"{kind}: {'compared with figures of ' + known[kind]['environment']['date'] if then else 'there are no figures of such a processor'}\n")
+    print(f"{kind}\n")
     print_table([row(name, figures, then.get(name)) for name, figures in now.items()])
-    slower = [name for name, figures in now.items() if name in then and moved(figures["ratio"], then[name]["ratio"]) < 0]
-    print(f"\n{time.monotonic() - start:.0f} s; " + (f"slower beside DDP by more than the spread: {', '.join(slower)}" if slower else
-                                                    "nothing is slower beside DDP by more than its spread"))
+    print(f"\n{time.monotonic() - start:.0f} s; {conclusion(now, then)}")
     if options.write:
-        write_json(options.figures, **known | {kind: {"environment": environment("torch"), "models": then | now}})
+        here = environment("torch")
+        write_json(options.figures, **known | {kind: then | {name: here | figures for name, figures in now.items()}})
 
 
 if __name__ == "__main__":

@@ -58,16 +58,17 @@ def its_own_end_ends_the_training():
         assert run.returncode == 128 + signal.SIGTERM and not common.running_with(directory), output
 
 
-def run(script, *arguments):
+def run(script, *arguments, expect=0):
+    """What it prints; where it is to fail, what it says of that."""
     result = subprocess.run([sys.executable, BENCHMARKS / script, *map(str, arguments)], capture_output=True, text=True, timeout=300,
                             env={**os.environ, "LOCKSTEP_BIN": str(common.BIN)})
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+    assert result.returncode == expect, result.stdout + result.stderr
+    return result.stderr if expect else result.stdout
 
 
 @common.in_directory(pathlib.Path)
 def where_a_step_goes(directory):
-    """The kinds make up the steps; products are of the program's layers, forward and backward, and of nothing else."""
+    """The kinds make up the steps, as their own spans have them; products are of the program's layers, forward and backward, and of nothing else."""
     path = directory / "where.json"
     run("where.py", "--models", "mlp", "cnn", "--steps", 3, "--warm_up", 2, "--output", path)
     result = json.loads(path.read_text())
@@ -85,22 +86,28 @@ def where_a_step_goes(directory):
         assert all(abs(row["kinds_ms"][kind] - time) < 1e-6 for kind, time in by_kind.items()), (row["kinds_ms"], by_kind)
     products = {each["name"] for each in rows["cnn"]["operators_ms"] if each["kind"] == "products"}
     assert any("convolution_backward" in name for name in products), products
+    said = run("where.py", "--models", "mlp", "--ranks", 1, "--steps", 600, "--warm_up", 2, "--output", path, expect=1)
+    assert re.search(r"the trace of rank 0 is full: it holds \d+ of 600 steps; give fewer --steps", said), said
 
 
 @common.in_directory(pathlib.Path)
 def what_has_become_slower_is_named(directory):
     path = directory / "quick.json"
     arguments = ("quick/run.py", "--models", "mlp", "--turns", 2, "--windows", 1, "--seconds", 0.3, "--figures", path)
-    assert "there are no figures of such a processor" in run(*arguments, "--write")
-    figures = json.loads(path.read_text())
-    (kind, known), = figures.items()
-    for figure in known["models"]["mlp"].values():
-        assert 0 < figure["least"] <= figure["median"] <= figure["most"], figures
+    said = run(*arguments)
+    assert "nothing was compared: --write keeps these" in said and "slower" not in said and not path.exists(), said
+    run(*arguments, "--write")
+    (kind, known), = json.loads(path.read_text()).items()
+    measured = {name: known["mlp"][name] for name in ("ratio", "rate", "ddp_rate")}
+    for figure in measured.values():
+        assert 0 < figure["least"] <= figure["median"] <= figure["most"], known
     for factor, expected in ((100, "slower beside DDP by more than the spread: mlp"), (0.01, "nothing is slower beside DDP")):
-        of = {figure: {key: value * factor for key, value in values.items()} for figure, values in known["models"]["mlp"].items()}
-        path.write_text(json.dumps({kind: {**known, "models": {"mlp": of}}}))
-        said = run(*arguments)
+        of = {name: {key: value * factor for key, value in figure.items()} for name, figure in measured.items()}
+        path.write_text(json.dumps({kind: {"mlp": known["mlp"] | of, "cnn": known["mlp"] | {"date": "long ago"}}}))
+        said = run(*arguments, *(["--write"] if factor < 1 else []))
         assert expected in said and ("SLOWER" in said) == (factor > 1) and (", faster" in said) == (factor < 1), said
+    kept = json.loads(path.read_text())[kind]
+    assert kept["cnn"]["date"] == "long ago" and kept["mlp"]["date"] > known["mlp"]["date"], kept
 
 
 if __name__ == "__main__":
