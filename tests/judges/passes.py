@@ -1,5 +1,6 @@
 """Programs trained with every pass, with each alone, and with none: the same parameters. And what `inspect --passes` says of them."""
 
+import json
 import pathlib
 
 import torch
@@ -25,10 +26,24 @@ class Pools(torch.nn.Module):
         return self.head(x.view(x.size(0), -1))
 
 
+class Wide(torch.nn.Module):
+    """A product that is large in a batch of as many samples, between two that are not."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.large, self.head = torch.nn.Linear(64, 256), torch.nn.Linear(256, 256), torch.nn.Linear(256, 10)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.large(torch.tanh(self.first(x.flatten(1))))))
+
+
+# The processors on which onednn_linear changes programs.
+ONEDNN_IS_FASTER = {"AuthenticAMD", "avx512f"} <= set(pathlib.Path("/proc/cpuinfo").read_text().split())
 PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bias_gelu", "fuse_layer_norm", "fuse_embedding", "onednn_linear")
 # Model → how many places each pass changes.
 MODELS = {models.Transformer: {"channels_last": 3, "fuse_bias_gelu": 2, "fuse_layer_norm": 5, "fuse_embedding": 1},
-          Pools: {"channels_last": 4, "relu_after_max_pool": 1, "fuse_max_pool_relu": 3}}
+          Pools: {"channels_last": 4, "relu_after_max_pool": 1, "fuse_max_pool_relu": 3},
+          Wide: {"onednn_linear": 1} if ONEDNN_IS_FASTER else {}}
 
 
 def every_pass_computes_the_same():
@@ -64,6 +79,24 @@ def every_pass_computes_the_same():
             lines = [line for line in common.run(["inspect", directory / "model.pt2", "--passes"]).splitlines() if line.startswith("pass ")]
             found = {name: sum(f" {name}: " in line for line in lines) for name in PASSES}
             assert {name: count for name, count in found.items() if count} == places, "\n".join(lines)
+
+
+def large_products_of_float32_are_onednns():
+    """One step, so long that parameters are their gradients."""
+    torch.manual_seed(6)
+    with common.temporary_directory() as name:
+        directory = pathlib.Path(name)
+        models.export(Wide(), directory / "model.pt2")
+        common.write_channel(directory / "train", *common.images(256, seed=7))
+        states = {}
+        for passes in ("none", "onednn_linear"):
+            _, states[passes] = common.train(directory / passes, {"train": directory / "train"}, model=directory / "model.pt2", batch_size=256, epochs=1,
+                                             learning_rate=1e4, passes=passes, trace_steps="1-1", trace_operators="true")
+            events = json.loads((directory / passes / "output" / "data" / "trace.json").read_text())["traceEvents"]
+            products = [event["name"] for event in events if event["name"].endswith("::_linear_pointwise")]
+            assert bool(products) == (passes == "onednn_linear" and ONEDNN_IS_FASTER), products
+    difference = common.relative_difference(states["onednn_linear"], states["none"])
+    assert difference <= common.tolerance("fp32"), f"parameters differ by {difference:.3g}"
 
 
 class Reordered(torch.nn.Module):
@@ -107,4 +140,4 @@ def inspect_says_when_nothing_changes():
 
 
 if __name__ == "__main__":
-    common.main(every_pass_computes_the_same, parameter_groups_follow_their_parameters, inspect_says_when_nothing_changes)
+    common.main(every_pass_computes_the_same, large_products_of_float32_are_onednns, parameter_groups_follow_their_parameters, inspect_says_when_nothing_changes)
