@@ -263,8 +263,8 @@ def a_trace_adds_up(directory):
 @common.in_directory(pathlib.Path)
 def a_full_trace_says_what_it_lacks(directory):
     common.write_channel(directory / "train", *common.images(64))
-    steps = 1000
-    text, _ = common.train(directory, {"train": directory / "train"}, ranks=2, model="mlp", model_hidden=",".join(["8"] * 12), batch_size=4,
+    steps = 100
+    text, _ = common.train(directory, {"train": directory / "train"}, ranks=2, model="mlp", model_hidden=",".join(["8"] * 60), batch_size=4,
                            epochs=steps, max_steps=steps, export="none", reports="none", trace_steps=f"1-{steps}", trace_operators="true")
     lacks = dict(re.findall(r"WARNING: the trace of rank (\d) is full: it lacks its last ([\d,]+) spans; trace fewer steps", text))
     events = json.loads((output(directory) / "trace.json").read_text())["traceEvents"]
