@@ -24,6 +24,15 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// Of the parts of a name: "lr" of "learning_rate".
+std::string initials(std::string_view name) {
+  std::string letters;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (i == 0 || name[i - 1] == '_') letters += name[i];
+  }
+  return letters;
+}
+
 }  // namespace
 
 std::string join(std::span<const std::string> parts, std::string_view separator) {
@@ -60,7 +69,11 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
       best_distance = distance;
     }
   }
-  return best;
+  if (!best.empty()) return best;
+  const auto shortened = std::ranges::find_if(candidates, [&](const std::string& candidate) {
+    return candidate.starts_with(std::string(word) + "_") || (word.size() > 1 && initials(candidate) == word);
+  });
+  return shortened == candidates.end() ? "" : *shortened;
 }
 
 std::string in_quotes(std::string_view text) {

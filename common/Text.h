@@ -16,7 +16,8 @@ std::string join(std::span<const std::int64_t> numbers, std::string_view separat
 /// The parts between separators: one more than there are separators.
 std::vector<std::string> split(std::string_view text, char separator);
 
-/// The candidate nearest to `word` by edit distance, or "" when none is near enough to be what was meant.
+/// The candidate nearest to `word` by edit distance; where none is near enough to be what was meant, the first that
+/// `word` shortens ("lr" and "learning" learning_rate), or "".
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 /// Quoted, with control characters and quotes escaped, and cut after about 120 bytes: for showing outside bytes.

@@ -178,6 +178,23 @@ JobData choose_channels(const JobConfig& config) {
   return data;
 }
 
+std::string describe_unused_channels(const JobConfig& config, const JobData& data) {
+  const Hyperparameters& options = config.hyperparameters;
+  std::vector<std::string> unused;
+  for (const auto& [channel, directory] : config.channels) {
+    const auto holds = [&directory](const std::string& path) { return path.starts_with(directory.string() + "/"); };
+    const bool used = channel == data.train || channel == data.evaluation || channel == data.test ||
+                      options.mixture.contains(channel) || data.predicted.contains(channel) || holds(options.model) ||
+                      holds(options.initial_weights);
+    if (!used) unused.push_back(channel);
+  }
+  if (unused.empty()) return "";
+  const bool one = unused.size() == 1;
+  return (one ? "channel " : "channels ") + join(unused, ", ") + (one ? " is" : " are") +
+         " not used: train (or training) is trained on, validation and test are evaluated, and others are read where "
+         "mixture or predict names them";
+}
+
 Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
                        const RankContext& context) {
   const Hyperparameters& options = config.hyperparameters;

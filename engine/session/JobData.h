@@ -62,6 +62,10 @@ inline constexpr const char* kHeldBackChannel = "validation";
 /// on, and when outputs are asked for of one that is not there.
 JobData choose_channels(const JobConfig& config);
 
+/// Which of the channels that are given have no use in the job, in words; "" when each has one. `data`: with its
+/// samples and what is predicted. A channel may also hold the program or its initial weights.
+std::string describe_unused_channels(const JobConfig& config, const JobData& data);
+
 /// Opens the chosen channels, and those that `predict` names, on all ranks (share_channel), of any of the formats; for
 /// the program of `graph`, unless it is null: one that is built for them. Throws CollectiveError for what cannot be
 /// used. A collective.

@@ -120,6 +120,9 @@ void TrainingSession::announce() {
   if (!context_.leads()) return;
   events_.run_started(run_started(config_, *job_, *trainer_, context_));
   if (const auto shown = images_to_show(job_->data)) events_.images_shown(*shown);
+  if (const std::string unused = describe_unused_channels(config_, job_->data); !unused.empty()) {
+    events_.note({.text = unused, .warning = true});
+  }
   for (const std::string& text : {job_->weights, job_->index}) {
     if (!text.empty()) events_.note({.text = text});
   }

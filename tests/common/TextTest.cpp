@@ -14,7 +14,10 @@ TEST(Nearest, FindsTheLikelyWordAndNoOther) {
   EXPECT_EQ(nearest("batchsize", names), "batch_size");
   EXPECT_EQ(nearest("learning-rate", names), "learning_rate");
   EXPECT_EQ(nearest("epoch", names), "epochs");
+  EXPECT_EQ(nearest("batch", names), "batch_size");
+  EXPECT_EQ(nearest("lr", names), "learning_rate");
   EXPECT_EQ(nearest("frobnicate_everything", names), "");
+  EXPECT_EQ(nearest("", names), "");
 }
 
 TEST(Quoted, EscapesAndCuts) {

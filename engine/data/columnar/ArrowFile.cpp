@@ -25,7 +25,7 @@ namespace {
 constexpr std::int64_t kMostMemory = std::int64_t{512} << 20;
 constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  ///< of a column, or of an array
 constexpr std::int64_t kRowsBytes = 512 << 10;               ///< of the rows that are read at once
-constexpr const char* kNoValue = "has no value; fill it in, or leave the row out";
+constexpr const char* kNoValue = "has no value; fill it (fields: \"fill\"), or leave the row out";
 
 std::optional<ElementType> element_type(const arrow::DataType& type) {
   switch (type.id()) {

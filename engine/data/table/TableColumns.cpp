@@ -224,7 +224,8 @@ void TableColumns::text(std::size_t column, std::string_view value) {
 void TableColumns::missing(std::size_t column) {
   columns_[column].there = true;
   if (columns_[column].reading.may_lack()) return;
-  throw InputError("column " + columns_[column].name + " has no value; fill it in, or leave the row out");
+  throw InputError("column " + columns_[column].name +
+                   " has no value; fill it (fields: \"fill\"), or leave the row out");
 }
 
 json TableColumns::findings() const {

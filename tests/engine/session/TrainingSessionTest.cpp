@@ -12,6 +12,7 @@
 #include "common/Error.h"
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/device/CpuDevice.h"
+#include "engine/session/JobData.h"
 #include "tests/support/EventRecorder.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/MpiTest.h"
@@ -94,6 +95,22 @@ TEST_F(TrainingSessionTest, TellsRankZeroWhatHappensInItsOrder) {
   ASSERT_EQ(events.ended[0].artifacts.size(), 1);
   EXPECT_GT(events.ended[0].artifacts[0].bytes, 0);
   EXPECT_TRUE(std::filesystem::exists(events.ended[0].artifacts[0].path));
+}
+
+TEST_F(TrainingSessionTest, TellsOfChannelsThatHaveNoUse) {
+  EventRecorder events;
+  JobConfig job = config("job");
+  job.channels = {{"val", directory_ / "val"}, {"weights", directory_ / "weights"}};
+  job.hyperparameters.epochs = 1;
+  TrainingSession session(job, context(), {}, events);
+  session.prepare();
+  EXPECT_EQ(events.noted("channels val, weights are not used: train (or training) is trained on"),
+            communicator_.rank() == 0);
+  job.channels.erase("val");
+  const std::filesystem::path file = directory_ / "weights" / "in.safetensors";
+  EXPECT_TRUE(describe_unused_channels(job, {}).starts_with("channel weights is not used"));
+  job.hyperparameters.initial_weights = file.string();
+  EXPECT_EQ(describe_unused_channels(job, {}), "");
 }
 
 TEST_F(TrainingSessionTest, RanksTogetherLearnWhatOneLearnsAlone) {
