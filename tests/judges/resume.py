@@ -181,7 +181,7 @@ def a_killed_job_goes_on_from_its_last_checkpoint(j):
     assert "resumed from" in output, output
     same(j.result(), expected)
     j.clean()
-    assert len(j.steps()) == 2 and j.steps()[-1] == 150 * STEPS, j.steps()
+    assert len(j.steps()) == 2 and j.steps()[-1] == j.options["epochs"] * STEPS, j.steps()
 
 
 @job
