@@ -96,7 +96,7 @@ def a_trace_that_lacks_steps_is_refused():
 @common.in_directory(pathlib.Path)
 def what_has_become_slower_is_named(directory):
     path = directory / "quick.json"
-    arguments = ("quick/run.py", "--models", "mlp", "--turns", 2, "--windows", 1, "--seconds", 0.3, "--figures", path)
+    arguments = ("quick/run.py", "--models", "mlp", "--turns", 1, "--windows", 1, "--seconds", 0.3, "--figures", path)
     said = run(*arguments)
     assert "nothing was compared: --write keeps these" in said and "slower" not in said and not path.exists(), said
     run(*arguments, "--write")
