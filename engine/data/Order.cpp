@@ -16,23 +16,22 @@ constexpr int kRounds = 6;
 
 constexpr std::size_t kLanes = 8;  // a round waits for the one before: several values fill the time
 
-template <std::size_t Lanes>
 void feistel(std::uint64_t* values, std::uint64_t key, int half_bits) {
   const std::uint64_t mask = (std::uint64_t{1} << half_bits) - 1;
-  std::array<std::uint64_t, Lanes> left;
-  std::array<std::uint64_t, Lanes> right;
-  for (std::size_t i = 0; i < Lanes; ++i) {
+  std::array<std::uint64_t, kLanes> left;
+  std::array<std::uint64_t, kLanes> right;
+  for (std::size_t i = 0; i < kLanes; ++i) {
     left[i] = values[i] >> half_bits;
     right[i] = values[i] & mask;
   }
   for (std::uint64_t round = 0; round < kRounds; ++round) {
-    for (std::size_t i = 0; i < Lanes; ++i) {
+    for (std::size_t i = 0; i < kLanes; ++i) {
       const std::uint64_t next = left[i] ^ (splitmix(key ^ splitmix(right[i] ^ (round << 48))) & mask);
       left[i] = right[i];
       right[i] = next;
     }
   }
-  for (std::size_t i = 0; i < Lanes; ++i) values[i] = (left[i] << half_bits) | right[i];
+  for (std::size_t i = 0; i < kLanes; ++i) values[i] = (left[i] << half_bits) | right[i];
 }
 
 }  // namespace
@@ -44,18 +43,8 @@ Order::Order(std::uint64_t seed, std::int64_t size, bool shuffle)
   half_bits_ = std::max(1, (bits + 1) / 2);
 }
 
-std::uint64_t Order::key(std::int64_t epoch) const {
-  return splitmix(splitmix(seed_) ^ static_cast<std::uint64_t>(epoch));
-}
-
 std::int64_t Order::operator()(std::int64_t epoch, std::int64_t position) const {
-  if (!shuffle_) return position;
-  auto value = static_cast<std::uint64_t>(position);
-  const std::uint64_t epoch_key = key(epoch);
-  do {
-    feistel<1>(&value, epoch_key, half_bits_);
-  } while (value >= size_);
-  return static_cast<std::int64_t>(value);
+  return samples(epoch, {position, position + 1}).front();
 }
 
 std::vector<std::int64_t> Order::samples(std::int64_t epoch, const Slice& slice) const {
@@ -65,10 +54,10 @@ std::vector<std::int64_t> Order::samples(std::int64_t epoch, const Slice& slice)
   std::vector<std::uint64_t> walking(samples.begin(), samples.end());
   std::vector<std::size_t> places(samples.size());
   std::iota(places.begin(), places.end(), std::size_t{0});
-  const std::uint64_t epoch_key = key(epoch);
+  const std::uint64_t key = splitmix(splitmix(seed_) ^ static_cast<std::uint64_t>(epoch));
   while (!walking.empty()) {
     walking.resize((walking.size() + kLanes - 1) / kLanes * kLanes);
-    for (std::size_t i = 0; i < walking.size(); i += kLanes) feistel<kLanes>(&walking[i], epoch_key, half_bits_);
+    for (std::size_t i = 0; i < walking.size(); i += kLanes) feistel(&walking[i], key, half_bits_);
     std::size_t left = 0;  // outside, to be permuted again
     for (std::size_t i = 0; i < places.size(); ++i) {
       if (walking[i] < size_) {

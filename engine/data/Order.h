@@ -28,8 +28,6 @@ class Order {
   std::vector<std::int64_t> samples(std::int64_t epoch, const Slice& slice) const;
 
  private:
-  std::uint64_t key(std::int64_t epoch) const;
-
   std::uint64_t seed_;
   std::uint64_t size_;
   int half_bits_;
