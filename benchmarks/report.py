@@ -16,6 +16,8 @@ BIN = pathlib.Path(os.environ.get("LOCKSTEP_BIN", ROOT / "build" / "bin"))
 # The options are those that `lockstep train` starts its ranks with (`lockstep plan` shows them).
 MPIRUN = ["mpirun", "--quiet", "--allow-run-as-root", "--bind-to", "none", "--map-by", "slot:OVERSUBSCRIBE",
           "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "--mca", "mpi_yield_when_idle", "1"]
+# Of PyTorch and TensorFlow: glibc keeps what is freed instead of asking for zeroed pages again and again, up to a fifth faster with torch.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "536870912", "MALLOC_TRIM_THRESHOLD_": "536870912", "MALLOC_TOP_PAD_": "268435456"}
 
 
 def first_line(*command):

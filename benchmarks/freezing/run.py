@@ -20,13 +20,11 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from children import none_left, started  # noqa: E402
-from report import BIN, ROOT, environment, print_table, write_json  # noqa: E402
+from report import BIN, KEEP_MEMORY, ROOT, environment, print_table, write_json  # noqa: E402
 
 CLASSES = 10
 BACKBONE = ["conv1.", "bn1.", "layer"]  # how the names of all parameters but the head's begin
 TOLERANCE = 1e-3                        # between the second steps' losses of Lockstep and PyTorch; then rounding drives them apart
-# As in training/run.py: glibc keeps what is freed, which makes torch faster.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "536870912", "MALLOC_TRIM_THRESHOLD_": "536870912", "MALLOC_TOP_PAD_": "268435456"}
 
 
 def output_of(command, **options):

@@ -25,7 +25,7 @@ import task
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from children import none_left, started  # noqa: E402
-from report import BIN, ROOT, environment, print_table, write_json  # noqa: E402
+from report import BIN, KEEP_MEMORY, ROOT, environment, print_table, write_json  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
@@ -60,13 +60,10 @@ def lockstep(*flags):
         "--log_every", 1e-9, *flags]
 
 
-# glibc keeps what is freed instead of asking for zeroed pages again and again: up to a fifth faster with torch.
-KEEP_MEMORY = ["MALLOC_MMAP_THRESHOLD_=536870912", "MALLOC_TRIM_THRESHOLD_=536870912", "MALLOC_TOP_PAD_=268435456"]
-
-
 def peer(script, *launcher):
     return lambda job: [
-        "env", *KEEP_MEMORY, sys.executable, *launcher, HERE / script, "--weights", job.path(job.model + ".npz"),
+        "env", *(f"{name}={value}" for name, value in KEEP_MEMORY.items()), sys.executable, *launcher, HERE / script,
+        "--weights", job.path(job.model + ".npz"),
         "--data", job.path("train"), "--micro_batch", job.micro_batch, "--steps", job.steps]
 
 
