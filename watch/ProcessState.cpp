@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 namespace lockstep {
 
@@ -32,7 +31,10 @@ bool is_still(ProcessState state) {
 
 ProcessState process_state(const std::string& directory) {
   std::ifstream file(directory + "/stat");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  // A process that ends between the open and the read makes the read fail: getline sets a flag then, where a stream's
+  // own iterators throw.
+  std::string text;
+  std::getline(file, text, '\0');
   // "812 (name) S …": a name may hold parentheses itself.
   const std::size_t end = text.rfind(") ");
   switch (end == std::string::npos || end + 2 >= text.size() ? 'X' : text[end + 2]) {
