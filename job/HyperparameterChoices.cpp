@@ -63,7 +63,7 @@ const std::vector<std::pair<Pass, std::string>>& choices() {
       {Pass::kChannelsLast, "channels_last"},         {Pass::kReluAfterMaxPool, "relu_after_max_pool"},
       {Pass::kFuseMaxPoolRelu, "fuse_max_pool_relu"}, {Pass::kFuseBiasGelu, "fuse_bias_gelu"},
       {Pass::kFuseLayerNorm, "fuse_layer_norm"},      {Pass::kFuseEmbedding, "fuse_embedding"},
-      {Pass::kOnednnLinear, "onednn_linear"}};
+      {Pass::kOnednnLinear, "onednn_linear"},         {Pass::kFuseBatchNorm, "fuse_batch_norm"}};
   return all;
 }
 template <>

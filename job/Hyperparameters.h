@@ -38,6 +38,7 @@ enum class Pass {
   kFuseLayerNorm,
   kFuseEmbedding,
   kOnednnLinear,
+  kFuseBatchNorm,
 };
 
 /// What "best" means: the name of an evaluation metric and whether more of it is better.
@@ -204,7 +205,7 @@ struct Hyperparameters {
   bool share_gpus = false;     ///< several ranks may compute on one GPU
   bool deterministic = false;  ///< the same bits from run to run
   std::vector<Pass> passes{Pass::kChannelsLast,  Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu, Pass::kFuseBiasGelu,
-                           Pass::kFuseLayerNorm, Pass::kFuseEmbedding,    Pass::kOnednnLinear};
+                           Pass::kFuseLayerNorm, Pass::kFuseEmbedding,    Pass::kOnednnLinear,    Pass::kFuseBatchNorm};
   Recompute recompute = Recompute::kNone;  ///< which activations backward computes again
   std::int64_t ranks_per_host = 0;         ///< 0: 1
   std::int64_t threads_per_rank = 0;       ///< 0: the host's cores divided by its ranks

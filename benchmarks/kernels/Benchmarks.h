@@ -78,6 +78,7 @@ class Cases {
 std::unique_ptr<Cases> gpu_cases();
 std::unique_ptr<Cases> cpu_cases();
 
+void add_batch_norm(Cases& cases);
 void add_bias_gelu(Cases& cases);
 void add_embedding_gradient(Cases& cases);
 void add_flat_kernels(Cases& cases);

@@ -14,8 +14,8 @@ int main(int argc, char** argv) {
     std::puts("skipped: no CUDA device");
     return 77;
   }
-  for (const auto add : {add_bias_gelu, add_embedding_gradient, add_flat_kernels, add_image_augment, add_layer_norm,
-                         add_max_pool_relu, add_softmax_cross_entropy}) {
+  for (const auto add : {add_batch_norm, add_bias_gelu, add_embedding_gradient, add_flat_kernels, add_image_augment,
+                         add_layer_norm, add_max_pool_relu, add_softmax_cross_entropy}) {
     add(*cases);
   }
   if (gpu) argv[1] = argv[0];

@@ -49,7 +49,7 @@ void require_batch_norms(const Graph& graph) {
     const std::optional<BatchStatistics> statistics = batch_statistics(node);
     if (!statistics || !statistics->over_batch) continue;
     any = true;
-    if (node.aten_name() != "batch_norm") {
+    if (node.aten_name() != "batch_norm" && node.target != "torch.ops.lockstep.batch_norm.default") {
       throw InputError("sync_batch_norm: " + describe_with_layer(node, graph) +
                        " is not aten.batch_norm, the one operator whose statistics can be taken over all ranks; export "
                        "the program without run_decompositions");

@@ -50,6 +50,79 @@ void erase(Graph& graph, const std::set<const Node*>& gone) {
   graph.nodes = std::move(kept);
 }
 
+// What is there before any node runs.
+std::set<std::string> state_of(const Graph& graph) {
+  std::set<std::string> state;
+  for (const GraphInput& input : graph.inputs) {
+    if (input.kind != InputKind::kUserInput) state.insert(input.value);
+  }
+  return state;
+}
+
+constexpr const char* kRelu = "torch.ops.aten.relu.default";
+constexpr const char* kReluInPlace = "torch.ops.aten.relu_.default";
+constexpr const char* kAdd = "torch.ops.aten.add.Tensor";
+constexpr const char* kAddInPlace = "torch.ops.aten.add_.Tensor";
+constexpr const char* kBatchNorm = "torch.ops.aten.batch_norm.default";
+
+// Whether it normalizes samples of channels, or images, by numbers that are known.
+bool is_fusible(const Graph& graph, const Node& norm) {
+  const auto sizes = graph.find_sizes(norm.tensor("input"));
+  const auto holds_number = [&](const char* name) {
+    const Argument* found = norm.find(name);
+    return found != nullptr && std::holds_alternative<double>(*found);
+  };
+  const Argument* training = norm.find("training");
+  return sizes && (sizes->size() == 2 || sizes->size() == 4) && holds_number("momentum") && holds_number("eps") &&
+         training != nullptr && std::holds_alternative<bool>(*training) && !norm.output().empty();
+}
+
+// Whether `norm` computes the same right before `last`, of one graph and behind it: nothing between the two writes but
+// into state that is not norm's, as into counters of batches, and nothing reads the statistics that it updates.
+bool can_move(const Node& norm, const Node& last, const std::set<std::string>& state) {
+  return std::all_of(&norm + 1, &last, [&](const Node& node) {
+    const std::vector<std::string> read = node.tensors();
+    const auto reads = [&](const char* name) {
+      return !norm.tensor(name).empty() && std::ranges::count(read, norm.tensor(name)) > 0;
+    };
+    if (reads("running_mean") || reads("running_var")) return false;
+    return !node.in_place() || (state.contains(node.tensor("self")) && !reads("weight") && !reads("bias")) ||
+           (node.target == kAddInPlace && node.tensor("self") == norm.output());
+  });
+}
+
+Node* maker_of_sum(Graph& graph, const GraphUses& uses, const std::string& value) {
+  Node* sum = uses.maker(graph, value, kAdd);
+  return sum != nullptr ? sum : uses.maker(graph, value, kAddInPlace);
+}
+
+struct NormalisedSum {
+  const Node* norm;
+  std::string residual;  ///< the other summand
+};
+
+// Of a sum of two tensors of the same sizes, the one that nothing else reads and a batch norm makes, which could as
+// well be computed right before `last`.
+std::optional<NormalisedSum> find_normalised(Graph& graph, const GraphUses& uses, const Node& sum, const Node& last,
+                                             const std::set<std::string>& state) {
+  if (sum.find("alpha") != nullptr) return std::nullopt;
+  const std::string self = sum.tensor("self");
+  const std::string other = sum.tensor("other");
+  if (self.empty() || other.empty() || self == other || graph.find_sizes(self) != graph.find_sizes(other)) {
+    return std::nullopt;
+  }
+  const auto normalised = [&](const std::string& value) -> const Node* {
+    const Node* norm = uses.maker(graph, value, kBatchNorm);
+    const bool fits =
+        norm != nullptr && uses.readers(value) == 1 && is_fusible(graph, *norm) && can_move(*norm, last, state);
+    return fits ? norm : nullptr;
+  };
+  if (const Node* norm = normalised(self)) return NormalisedSum{norm, other};
+  if (sum.in_place()) return std::nullopt;  // another may read what it has written
+  if (const Node* norm = normalised(other)) return NormalisedSum{norm, self};
+  return std::nullopt;
+}
+
 }  // namespace
 
 Graph fuse_bias_gelu(Graph graph, std::vector<std::string>& changes) {
@@ -73,10 +146,7 @@ Graph fuse_bias_gelu(Graph graph, std::vector<std::string>& changes) {
 
 Graph fuse_layer_norm(Graph graph, std::vector<std::string>& changes) {
   const GraphUses uses(graph);
-  std::set<std::string> state;  // there before any node runs
-  for (const GraphInput& input : graph.inputs) {
-    if (input.kind != InputKind::kUserInput) state.insert(input.value);
-  }
+  const std::set<std::string> state = state_of(graph);
   std::set<const Node*> gone;
   for (Node& norm : graph.nodes) {
     if (norm.target != "torch.ops.aten.layer_norm.default") continue;
@@ -121,7 +191,6 @@ Graph fuse_layer_norm(Graph graph, std::vector<std::string>& changes) {
 }
 
 Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes) {
-  constexpr const char* kRelu = "torch.ops.aten.relu.default";
   const GraphUses uses(graph);
   std::set<const Node*> gone;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -159,6 +228,55 @@ Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes) {
                    {"relu", relu, true}};
     pool.outputs = {TensorName{y}};
     changes.push_back(describe_change(pool, replaced));
+  }
+  erase(graph, gone);
+  return graph;
+}
+
+Graph fuse_batch_norm(Graph graph, std::vector<std::string>& changes) {
+  const GraphUses uses(graph);
+  const std::set<std::string> state = state_of(graph);
+  std::set<const Node*> gone;
+  // Puts `norm`, and what follows it, in the place of `last`.
+  const auto fuse = [&](const Node& norm, Node& last, const std::string& residual, bool relu,
+                        const std::vector<std::string>& replaced) {
+    std::vector<NamedArgument> inputs;
+    for (const char* name : {"input", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps"}) {
+      inputs.push_back({name, argument_or(norm, name, NoneArgument{})});
+    }
+    inputs.push_back({"residual", residual.empty() ? Argument(NoneArgument{}) : Argument(TensorName{residual})});
+    inputs.push_back({"relu", relu});
+    last.target = "torch.ops.lockstep.batch_norm.default";
+    last.metadata = nlohmann::json(norm.metadata);
+    last.inputs = std::move(inputs);
+    if (&norm != &last) gone.insert(&norm);
+    changes.push_back(describe_change(last, replaced));
+  };
+  for (Node& relu : graph.nodes) {
+    if (relu.target != kRelu && relu.target != kReluInPlace) continue;
+    const std::string x = relu.tensor("self");
+    if (uses.readers(x) != 1) continue;
+    if (const Node* norm = uses.maker(graph, x, kBatchNorm)) {
+      if (is_fusible(graph, *norm) && can_move(*norm, relu, state))
+        fuse(*norm, relu, "", true, {norm->name, relu.name});
+      continue;
+    }
+    const Node* sum = maker_of_sum(graph, uses, x);
+    const auto found = sum == nullptr ? std::nullopt : find_normalised(graph, uses, *sum, relu, state);
+    if (!found) continue;
+    const std::vector<std::string> replaced = {found->norm->name, sum->name, relu.name};
+    gone.insert(sum);
+    fuse(*found->norm, relu, found->residual, true, replaced);
+  }
+  for (Node& sum : graph.nodes) {
+    if ((sum.target != kAdd && sum.target != kAddInPlace) || gone.contains(&sum)) continue;
+    const auto found = find_normalised(graph, uses, sum, sum, state);
+    if (!found) continue;
+    fuse(*found->norm, sum, found->residual, false, {found->norm->name, sum.name});
+  }
+  for (Node& norm : graph.nodes) {
+    if (norm.target != kBatchNorm || gone.contains(&norm) || !is_fusible(graph, norm)) continue;
+    fuse(norm, norm, "", false, {norm.name});
   }
   erase(graph, gone);
   return graph;

@@ -24,6 +24,11 @@ Graph fuse_layer_norm(Graph graph, std::vector<std::string>& changes);
 /// lockstep::max_pool2d_relu. Exact, also in the gradients.
 Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes);
 
+/// batch_norm of [N, C] and [N, C, H, W], with the residual added behind it and the ReLU behind that, each if nothing
+/// else reads what is in between, becomes lockstep::batch_norm: on CPUs and channels last one pass over the activations
+/// in place of three, and sums that lose no digits over many pixels.
+Graph fuse_batch_norm(Graph graph, std::vector<std::string>& changes);
+
 /// embedding becomes lockstep::embedding, whose gradient has one order of additions.
 Graph fuse_embedding(Graph graph, std::vector<std::string>& changes);
 

@@ -1,6 +1,8 @@
 #include "engine/program/Interpreter.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/relu.h>
 #include <c10/core/DispatchKeySet.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -17,9 +19,9 @@ namespace lockstep {
 
 namespace {
 
-// Of the arguments of aten::batch_norm.
 at::Tensor tensor_in(const c10::IValue& value) { return value.isTensor() ? value.toTensor() : at::Tensor(); }
 
+// Of the arguments of aten::batch_norm, with which those of lockstep::batch_norm begin.
 BatchNormCall batch_norm_call(const std::vector<c10::IValue>& arguments) {
   return {.x = tensor_in(arguments.at(0)),
           .weight = tensor_in(arguments.at(1)),
@@ -28,6 +30,15 @@ BatchNormCall batch_norm_call(const std::vector<c10::IValue>& arguments) {
           .running_var = tensor_in(arguments.at(4)),
           .momentum = arguments.at(6).toDouble(),
           .epsilon = arguments.at(7).toDouble()};
+}
+
+// What lockstep::batch_norm does behind the normalization: it adds its argument 8 and is ReLU if argument 9 says so.
+at::Tensor behind_batch_norm(at::Tensor y, const std::vector<c10::IValue>& arguments) {
+  constexpr std::size_t kResidual = 8;
+  constexpr std::size_t kRelu = 9;
+  if (arguments.size() <= kRelu) return y;
+  if (const at::Tensor residual = tensor_in(arguments[kResidual]); residual.defined()) y = y + residual;
+  return arguments[kRelu].toBool() ? at::relu(y) : y;
 }
 
 c10::IValue load(const ArgumentSource& source, const Values& values) {
@@ -98,7 +109,7 @@ void Interpreter::execute(const Instruction& instruction, Values& values, SizeCh
                           BatchNormStatistics* found) const {
   run(instruction, values, check, [&](std::vector<c10::IValue>& stack) {
     if (normalizes(instruction)) {
-      stack = {normalizer_->normalize(batch_norm_call(stack), found)};
+      stack = {behind_batch_norm(normalizer_->normalize(batch_norm_call(stack), found), stack)};
     } else {
       call(instruction, stack, check);
     }
@@ -108,7 +119,7 @@ void Interpreter::execute(const Instruction& instruction, Values& values, SizeCh
 void Interpreter::repeat(const Instruction& instruction, Values& values, const BatchNormStatistics& found) const {
   run(instruction, values, nullptr, [&](std::vector<c10::IValue>& stack) {
     if (normalizes(instruction)) {
-      stack = {normalizer_->normalize_again(batch_norm_call(stack), found)};
+      stack = {behind_batch_norm(normalizer_->normalize_again(batch_norm_call(stack), found), stack)};
       return;
     }
     for (const std::size_t i : instruction.updated) {

@@ -51,6 +51,8 @@ Program apply_passes(const Program& program, const std::vector<Pass>& passes, st
         return from.with_graph(fuse_embedding(from.graph(), made));
       case Pass::kOnednnLinear:
         return multiplies_faster_by_onednn() ? from.with_graph(use_onednn_linear(from.graph(), made)) : from;
+      case Pass::kFuseBatchNorm:
+        return from.with_graph(fuse_batch_norm(from.graph(), made));
     }
     throw InternalError("unknown pass");
   };

@@ -127,7 +127,7 @@ def statistics_of_a_single_value_are_refused_at_start(j):
             raise AssertionError("PyTorch takes statistics of a single value")
         j.export(model)
         j.inputs, j.targets = (array[:samples] for array in whole)
-        j.refused(where, "layer norm, operator torch.ops.aten.batch_norm", "finite.py", "is given [1, 6", change, expect=2, **options)
+        j.refused(where, "layer norm, operator torch.ops.lockstep.batch_norm", "finite.py", "is given [1, 6", change, expect=2, **options)
     j.run(batch_size=5, model_dir=j.directory / "better")
     j.forget()
     j.run(max_steps=2, model_dir=j.directory / "short")  # the step that lacks samples does not come

@@ -26,6 +26,28 @@ class Pools(torch.nn.Module):
         return self.head(x.view(x.size(0), -1))
 
 
+class Norms(torch.nn.Module):
+    """Batch norms with a residual and ReLU behind them, with one of the two, with none; of images, of features, and of sequences; in place and not."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = torch.nn.ModuleList([torch.nn.Conv2d(1, 6, 3, stride=3)] + [torch.nn.Conv2d(6, 6, 3, padding=1) for _ in range(4)])
+        self.norms = torch.nn.ModuleList([torch.nn.BatchNorm2d(6) for _ in range(5)])
+        self.features, self.sequence = torch.nn.BatchNorm1d(24), torch.nn.BatchNorm1d(6, affine=False)
+        self.reduce, self.head = torch.nn.Linear(24, 24), torch.nn.Linear(24, 10)
+
+    def forward(self, x):
+        relu = torch.nn.functional.relu
+        stem = relu(self.norms[0](self.convs[0](x)), inplace=True)
+        block = self.norms[1](self.convs[1](stem))
+        block += self.norms[2](self.convs[2](stem))
+        block = relu(block)
+        last = block + self.norms[3](self.convs[3](block))
+        last = last * torch.sigmoid(self.norms[4](self.convs[4](last)))
+        rows = self.sequence(last.flatten(2))
+        return self.head(relu(self.features(self.reduce(rows.flatten(1)))))
+
+
 class Wide(torch.nn.Module):
     """A product that is large in a batch of as many samples, between two that are not."""
 
@@ -39,10 +61,12 @@ class Wide(torch.nn.Module):
 
 # The processors on which onednn_linear changes programs.
 ONEDNN_IS_FASTER = {"AuthenticAMD", "avx512f"} <= set(pathlib.Path("/proc/cpuinfo").read_text().split())
-PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bias_gelu", "fuse_layer_norm", "fuse_embedding", "onednn_linear")
+PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bias_gelu", "fuse_layer_norm", "fuse_embedding", "onednn_linear",
+          "fuse_batch_norm")
 # Model → how many places each pass changes.
 MODELS = {models.Transformer: {"channels_last": 3, "fuse_bias_gelu": 2, "fuse_layer_norm": 5, "fuse_embedding": 1},
           Pools: {"channels_last": 4, "relu_after_max_pool": 1, "fuse_max_pool_relu": 3},
+          Norms: {"channels_last": 5, "fuse_batch_norm": 6},
           Wide: {"onednn_linear": 1} if ONEDNN_IS_FASTER else {}}
 
 

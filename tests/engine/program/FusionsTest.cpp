@@ -2,9 +2,13 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "engine/program/BuiltinPrograms.h"
+#include "engine/program/EvalForm.h"
 #include "engine/program/Executor.h"
 #include "engine/program/GraphBuilder.h"
 #include "engine/program/Layers.h"
@@ -95,6 +99,116 @@ TEST(FuseBiasGelu, LeavesABiasThatIsNotOneNumberAColumn) {
   std::vector<std::string> changes;
   fuse_bias_gelu(graph, changes);
   EXPECT_EQ(changes.size(), 1U);
+}
+
+// Two residual blocks as torchvision has them, in the first of which what is added is made behind the norm it is added
+// to.
+Program residual_program(bool in_place) {
+  using Value = GraphBuilder::Value;
+  GraphBuilder builder(5);
+  const auto norm = [&](const Value& x, const std::string& name, std::int64_t kernel) {
+    const Value maps =
+        layers::conv2d(builder, x, name + ".conv", {.channels = 6, .kernel = kernel, .padding = kernel / 2});
+    return layers::batch_norm(builder, maps, name + ".norm");
+  };
+  const Value stem = layers::relu(builder, norm(builder.input("x", {3, 7, 8}), "stem", 3));
+  const Value first = norm(stem, "first", 3);
+  const Value block = layers::relu(builder, layers::add(builder, first, norm(stem, "down", 1)));
+  const Value last = layers::add(builder, norm(block, "last", 3), block);
+  const Program program =
+      builder.build("blocks", layers::linear(builder, layers::flatten(builder, last), "fc", {.features = 4}))
+          .to(at::kDouble);
+  Graph graph = program.graph();
+  for (Node& node : graph.nodes) {
+    if (!in_place) break;
+    if (node.target == "torch.ops.aten.relu.default") node.target = "torch.ops.aten.relu_.default";
+    if (node.target == "torch.ops.aten.add.Tensor") node.target = "torch.ops.aten.add_.Tensor";
+  }
+  return program.with_graph(graph);
+}
+
+// The output, gradients of x and of parameters, and statistics after a step.
+Tensors step(const Program& program, const at::Tensor& given) {
+  const at::Tensor x = given.clone(at::MemoryFormat::Preserve).requires_grad_();
+  Executor executor(program);
+  const at::Tensor output = executor.run({x}).at(0);
+  output.square().sum().backward();
+  Tensors all = {output.detach(), x.grad()};
+  for (const StateTensor& entry : program.state()) {
+    all.push_back(entry.tensor.requires_grad() ? entry.tensor.grad() : entry.tensor);
+  }
+  return all;
+}
+
+void expect_close(const Tensors& found, const Tensors& expected, double tolerance) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_TRUE(at::allclose(found[i], expected[i], tolerance, tolerance)) << i;
+  }
+}
+
+TEST(FuseBatchNorm, ComputesTheSame) {
+  for (const bool in_place : {false, true}) {
+    for (const at::MemoryFormat order : {at::MemoryFormat::ChannelsLast, at::MemoryFormat::Contiguous}) {
+      const Program program = residual_program(in_place);
+      std::vector<std::string> changes;
+      const Program fused = residual_program(in_place).with_graph(fuse_batch_norm(program.graph(), changes));
+      EXPECT_EQ(changes, (std::vector<std::string>{"batch_norm, relu → lockstep.batch_norm.default",
+                                                   "batch_norm_1, add, relu_1 → lockstep.batch_norm.default",
+                                                   "batch_norm_3, add_1 → lockstep.batch_norm.default",
+                                                   "batch_norm_2 → lockstep.batch_norm.default"}));
+      const at::Tensor x = at::randn({5, 3, 7, 8}, at::kDouble).contiguous(order);
+      expect_close(step(fused, x), step(program, x), 1e-11);
+      const at::InferenceMode inference;
+      Executor found(fused.with_graph(eval_form(fused.graph())));
+      Executor expected(program.with_graph(eval_form(program.graph())));
+      EXPECT_TRUE(at::allclose(found.run({x}).at(0), expected.run({x}).at(0), 1e-11, 1e-11));
+    }
+  }
+}
+
+TEST(FuseBatchNorm, LeavesWhatOthersRead) {
+  Graph graph = residual_program(false).graph();
+  graph.outputs.push_back("batch_norm");    // read besides by who called
+  graph.outputs.push_back("batch_norm_1");  // the sum has to be made of it
+  std::vector<std::string> changes;
+  EXPECT_EQ(fuse_batch_norm(graph, changes).nodes.size(), graph.nodes.size() - 3);
+  EXPECT_EQ(changes.front(), "batch_norm_2, add, relu_1 → lockstep.batch_norm.default");
+}
+
+TEST(FuseBatchNorm, LeavesASumThatIsWrittenIntoWhatIsAdded) {
+  Graph graph = residual_program(true).graph();
+  for (Node& node : graph.nodes) {
+    if (node.name == "add_1") std::swap(node.inputs[0].value, node.inputs[1].value);
+  }
+  std::vector<std::string> changes;
+  fuse_batch_norm(graph, changes);
+  EXPECT_EQ(std::ranges::count_if(changes,
+                                  [](const std::string& change) { return change.find("add_1") != std::string::npos; }),
+            0);
+}
+
+TEST(FuseBatchNorm, LeavesANormWhoseStatisticsAreReadBefore) {
+  Graph graph = residual_program(false).graph();
+  const auto first = std::ranges::find(graph.nodes, "batch_norm_1", &Node::name);
+  for (Node& node : graph.nodes) {
+    if (node.name == "batch_norm_2") node.set("running_mean", *first->find("running_mean"));
+  }
+  std::vector<std::string> changes;
+  fuse_batch_norm(graph, changes);
+  EXPECT_EQ(changes.at(1), "batch_norm_2, add, relu_1 → lockstep.batch_norm.default");
+}
+
+// PyTorch 2.11 adds pixel to pixel when images lie channels last.
+TEST(FuseBatchNorm, LosesNoDigitsOverManyPixels) {
+  GraphBuilder builder(1);
+  const Program program = builder.build("norm", layers::batch_norm(builder, builder.input("x", {4, 64, 64}), "norm"));
+  std::vector<std::string> changes;
+  const Program fused = program.with_graph(fuse_batch_norm(program.graph(), changes));
+  const at::Tensor x = (at::randn({16, 4, 64, 64}, at::kDouble) + 3).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor expected = Executor(program.to(at::kDouble)).run({x.to(at::kFloat).to(at::kDouble)}).at(0);
+  const at::Tensor found = Executor(fused).run({x.to(at::kFloat)}).at(0).to(at::kDouble);
+  EXPECT_LE((found - expected).abs().max().item<double>(), 2e-6);
 }
 
 // Convolutions of images of `channels`, with and without a bias; two have a stride and a kernel of 1×1.
