@@ -48,19 +48,21 @@ void write_safetensors(const NamedTensors& tensors, const std::map<std::string, 
   file.close();
 }
 
-NamedTensors read_safetensors(const fs::path& path) {
+SafetensorsContent read_safetensors_content(const fs::path& path) {
   const SafetensorsFile file(path);
-  NamedTensors tensors;
-  for (const auto& [name, entry] : file.entries()) {
+  SafetensorsContent content{.tensors = {}, .metadata = file.metadata()};
+  content.crc32c = file.read_all([&](const std::string& name, const SafetensorsFile::Entry& entry) {
     if (is_integer(entry.type) && entry.type != ElementType::kUint8 && limits_of(entry.type).least == 0) {
       throw InputError(path.string() + ": the tensor " + in_quotes(name) + " is " + to_string(entry.type) +
                        ", which is no type of a program's tensors: store it as signed integers");
     }
     const at::Tensor tensor = at::empty(entry.sizes, scalar_type_from_archive(static_cast<int>(entry.type)));
-    file.read(name, std::span(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()));
-    tensors[name] = tensor;
-  }
-  return tensors;
+    content.tensors[name] = tensor;
+    return std::span(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes());
+  });
+  return content;
 }
+
+NamedTensors read_safetensors(const fs::path& path) { return read_safetensors_content(path).tensors; }
 
 }  // namespace lockstep

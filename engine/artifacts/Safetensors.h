@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -15,7 +16,15 @@ using NamedTensors = std::map<std::string, at::Tensor>;
 void write_safetensors(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata,
                        const std::filesystem::path& path);
 
-/// Throws InputError for a file that is truncated or whose header does not describe it.
+struct SafetensorsContent {
+  NamedTensors tensors;
+  std::map<std::string, std::string> metadata;
+  std::uint32_t crc32c = 0;  ///< of the file (common/Crc32c.h), of the bytes that these were made of
+};
+
+/// Reads each byte once. Throws InputError for a file that is truncated or whose header does not describe it.
+SafetensorsContent read_safetensors_content(const std::filesystem::path& path);
+/// Its tensors.
 NamedTensors read_safetensors(const std::filesystem::path& path);
 
 }  // namespace lockstep

@@ -3,13 +3,16 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+#include <span>
 #include <sstream>
+#include <utility>
 
+#include "common/Crc32c.h"
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/FreeSpace.h"
 #include "common/Text.h"
-#include "engine/files/SafetensorsFile.h"
 
 namespace lockstep {
 
@@ -23,18 +26,57 @@ std::string description(const at::Tensor& tensor) {
   return text.str();
 }
 
+constexpr const char* kModelFile = "model.safetensors";
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kStatisticsFile = "statistics.safetensors";
+constexpr const char* kBestFile = "best.safetensors";
 constexpr const char* kStep = "step";
 
-// Older ones do not say of which step they are.
-NamedTensors read_tensors(const fs::path& path, std::int64_t step) {
-  const SafetensorsFile file(path);
-  const auto tag = file.metadata().find(kStep);
-  if (tag != file.metadata().end() && tag->second != std::to_string(step)) {
-    throw InputError(path.string() + " is of step " + in_quotes(tag->second) + ", the state beside it of step " +
-                     std::to_string(step));
+/// The files of a checkpoint, of which each is read once.
+class FileReader {
+ public:
+  FileReader(const fs::path& directory, const std::vector<ListedFile>& written)
+      : directory_(directory), left_(written) {
+    check_sizes(directory, written);
   }
-  return read_safetensors(path);
-}
+
+  bool has(const char* name) const { return std::ranges::find(left_, name, &ListedFile::name) != left_.end(); }
+
+  CheckpointState state() {
+    const fs::path path = directory_ / kStateFile;
+    const std::string text = read_file(path, kMaxStateFile);
+    require_written(kStateFile, crc32c(std::as_bytes(std::span(text))));
+    return read_state(text, path.string());
+  }
+
+  // Older ones do not say of which step they are.
+  NamedTensors tensors(const char* name, std::int64_t step) {
+    const fs::path path = directory_ / name;
+    auto [tensors, metadata, checksum] = read_safetensors_content(path);
+    require_written(name, checksum);
+    const auto tag = metadata.find(kStep);
+    if (tag != metadata.end() && tag->second != std::to_string(step)) {
+      throw InputError(path.string() + " is of step " + in_quotes(tag->second) + ", the state beside it of step " +
+                       std::to_string(step));
+    }
+    return std::move(tensors);
+  }
+
+  // Of which nothing has been taken.
+  void check_others() const { check_contents(directory_, left_); }
+
+ private:
+  void require_written(const char* name, std::uint32_t checksum) {
+    const auto file = std::ranges::find(left_, name, &ListedFile::name);
+    const std::string path = (directory_ / name).string();
+    if (file == left_.end()) throw InputError(path + " is not in the checkpoint's manifest");
+    if (format("%08x", checksum) != file->crc32c) throw InputError(path + " was not read as it was written");
+    left_.erase(file);
+  }
+
+  fs::path directory_;
+  std::vector<ListedFile> left_;
+};
 
 }  // namespace
 
@@ -55,28 +97,30 @@ void write_checkpoint(const Checkpoint& checkpoint, const fs::path& directory) {
   const auto write = [&](const NamedTensors& tensors, const char* name) {
     write_safetensors(tensors, {{kStep, std::to_string(checkpoint.state.step)}}, directory / name);
   };
-  write(checkpoint.model, "model.safetensors");
-  write(checkpoint.optimizer, "optimizer.safetensors");
-  if (!checkpoint.statistics.empty()) write(checkpoint.statistics, "statistics.safetensors");
-  if (!checkpoint.best.empty()) write(checkpoint.best, "best.safetensors");
+  write(checkpoint.model, kModelFile);
+  write(checkpoint.optimizer, kOptimizerFile);
+  if (!checkpoint.statistics.empty()) write(checkpoint.statistics, kStatisticsFile);
+  if (!checkpoint.best.empty()) write(checkpoint.best, kBestFile);
 }
 
-Checkpoint read_checkpoint(const fs::path& directory) {
-  Checkpoint read{
-      .state = read_state(read_file(directory / kStateFile, kMaxStateFile), (directory / kStateFile).string()),
-      .model = {},
-      .optimizer = {},
-      .statistics = {},
-      .best = {}};
-  const std::int64_t step = read.state.step;
-  const auto optional = [&](const char* name) {
-    return fs::exists(directory / name) ? read_tensors(directory / name, step) : NamedTensors();
-  };
-  read.model = read_tensors(directory / "model.safetensors", step);
-  read.optimizer = read_tensors(directory / "optimizer.safetensors", step);
-  read.statistics = optional("statistics.safetensors");
-  read.best = optional("best.safetensors");
-  return read;
+Checkpoint read_checkpoint(const fs::path& directory, const std::vector<ListedFile>& written) {
+  FileReader files(directory, written);
+  try {
+    Checkpoint read{.state = files.state(), .model = {}, .optimizer = {}, .statistics = {}, .best = {}};
+    const std::int64_t step = read.state.step;
+    const auto optional = [&](const char* name) {
+      return files.has(name) ? files.tensors(name, step) : NamedTensors();
+    };
+    read.model = files.tensors(kModelFile, step);
+    read.optimizer = files.tensors(kOptimizerFile, step);
+    read.statistics = optional(kStatisticsFile);
+    read.best = optional(kBestFile);
+    files.check_others();
+    return read;
+  } catch (const InputError&) {
+    files.check_others();  // what is damaged can look like anything else
+    throw;
+  }
 }
 
 void require_tensors(const NamedTensors& saved, const NamedTensors& like) {

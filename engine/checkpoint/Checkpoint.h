@@ -36,8 +36,10 @@ std::uintmax_t bytes_of(const Checkpoint& checkpoint);
 /// Throws SystemError, before anything is written where there is no room for all.
 void write_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& directory);
 
-/// Throws InputError for files that write_checkpoint did not write, and for some that are of another step than others.
-Checkpoint read_checkpoint(const std::filesystem::path& directory);
+/// Reads each file once. `written`: all that there were (CheckpointDirectory::files). Throws InputError, naming the
+/// file, when one of them is missing or has other bytes now, when write_checkpoint did not write it, and when some are
+/// of another step than others.
+Checkpoint read_checkpoint(const std::filesystem::path& directory, const std::vector<ListedFile>& written);
 
 /// Throws InputError, naming the tensor, unless there is one of the same name, type and size for each of `like`.
 void require_tensors(const NamedTensors& saved, const NamedTensors& like);

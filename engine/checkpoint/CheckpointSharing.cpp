@@ -80,9 +80,8 @@ std::set<int> first_of_each_place(const std::vector<bool>& without, const std::v
 }
 
 // Whether all ranks that have it can use it.
-bool usable(Communicator& communicator, const CheckpointDirectory& directory, std::int64_t step,
-            const CheckpointCheck& check, bool here) {
-  const std::vector<std::string> all = communicator.all_gather(here ? problem_with(directory, step, check) : "");
+bool usable(Communicator& communicator, std::int64_t step, const CheckpointCheck& check, bool here) {
+  const std::vector<std::string> all = communicator.all_gather(here ? problem_with(step, check) : "");
   return std::ranges::all_of(all, [](const std::string& text) { return text.empty(); });
 }
 
@@ -213,7 +212,7 @@ std::optional<BroughtCheckpoint> bring_checkpoint(Communicator& communicator, co
   for (const Candidate& candidate : found) {
     const std::int64_t step = candidate.checkpoint.step;
     const std::vector<bool> without = ranks_without(listings, step);
-    if (!usable(communicator, directory, step, check, !without[static_cast<std::size_t>(rank)])) continue;
+    if (!usable(communicator, step, check, !without[static_cast<std::size_t>(rank)])) continue;
     const std::set<int> writers = first_of_each_place(without, places);
     if (writers.empty()) return {};
     // Before any rank begins to write: the directory may be another writer's too.

@@ -67,9 +67,8 @@ std::vector<Listing> list_on_all_ranks(Communicator& communicator, const Checkpo
   return all;
 }
 
-std::string problem_with(const CheckpointDirectory& directory, std::int64_t step, const CheckpointCheck& check) {
+std::string problem_with(std::int64_t step, const CheckpointCheck& check) {
   try {
-    directory.verify(step);
     check(step);
   } catch (const InputError& error) {
     return error.what();
@@ -99,7 +98,7 @@ ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirec
     std::string reason = objection(listings, step);
     if (reason.empty() && listings[0].at(step).job != directory.job_digest()) reason = "it is another job's";
     if (reason.empty()) {
-      const auto damaged = first_word(communicator.all_gather(problem_with(directory, step, check)));
+      const auto damaged = first_word(communicator.all_gather(problem_with(step, check)));
       if (!damaged) {
         choice.step = step;
         return choice;

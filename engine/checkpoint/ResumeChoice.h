@@ -24,16 +24,15 @@ struct ResumeChoice {
   std::vector<std::string> passed_over;  ///< newer ones, each with the reason why it is not used
 };
 
-/// Looks into a checkpoint whose files are as they were written. Throws InputError when the job cannot go on from what
-/// they hold.
+/// Reads all files of a checkpoint, and may keep what it reads. Throws InputError when one is not as it was written,
+/// and when the job cannot go on from what they hold.
 using CheckpointCheck = std::function<void(std::int64_t step)>;
 
-/// Why this rank cannot use the checkpoint, which it finds in its directory; "" when it can: every file is as it was
-/// written, and `check` has nothing against it.
-std::string problem_with(const CheckpointDirectory& directory, std::int64_t step, const CheckpointCheck& check);
+/// Why this rank cannot use the checkpoint, which it finds in its directory, as `check` says; "" when it can.
+std::string problem_with(std::int64_t step, const CheckpointCheck& check);
 
-/// The newest checkpoint of this job that every rank finds whole and with the same manifest, and that passes `check` on
-/// every rank: the last it is called with is the one chosen. Each rank looks into its own host's directory. Throws
+/// The newest checkpoint of this job that every rank finds with the same manifest, and that passes `check` on every
+/// rank: the last it is called with is the one chosen. Each rank looks into its own host's directory. Throws
 /// CollectiveError on all ranks when there are only those of other jobs: the message names what differs from this one.
 /// A collective.
 ResumeChoice choose_checkpoint(Communicator& communicator, const CheckpointDirectory& directory,

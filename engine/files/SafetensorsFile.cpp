@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/Crc32c.h"
 #include "common/Error.h"
 #include "common/Text.h"
 #include "job/Json.h"
@@ -16,6 +17,9 @@ using nlohmann::json;
 static_assert(std::endian::native == std::endian::little);
 
 namespace {
+
+// Still in the processor's cache when its checksum is computed.
+constexpr std::size_t kSummedAtOnce = 128 << 10;
 
 constexpr std::pair<const char*, ElementType> kTypes[] = {
     {"BOOL", ElementType::kBool},  {"U8", ElementType::kUint8},      {"I8", ElementType::kInt8},
@@ -49,6 +53,10 @@ SafetensorsFile::Entry read_entry(const json& entry, std::uint64_t data_size) {
   return result;
 }
 
+void require_size(const SafetensorsFile::Entry& entry, std::span<const std::byte> bytes) {
+  if (bytes.size() != entry.end - entry.begin) throw InternalError("a tensor is not read into memory of its size");
+}
+
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
@@ -64,6 +72,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   }
   std::string text(length, '\0');
   file_.read_at(sizeof length, std::as_writable_bytes(std::span(text)));
+  header_crc32c_ = crc32c(std::as_bytes(std::span(text)), crc32c(std::as_bytes(std::span(&length, 1))));
   data_start_ = sizeof length + length;
   const std::uint64_t data_size = size - data_start_;
   try {
@@ -99,8 +108,26 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
 
 void SafetensorsFile::read(const std::string& name, std::span<std::byte> bytes) const {
   const Entry& entry = entries_.at(name);
-  if (bytes.size() != entry.end - entry.begin) throw InternalError("a tensor is not read into memory of its size");
+  require_size(entry, bytes);
   file_.read_at(data_start_ + entry.begin, bytes);
+}
+
+std::uint32_t SafetensorsFile::read_all(const Place& place) const {
+  std::vector<std::pair<std::uint64_t, const std::string*>> order;  // one of no bytes may be anywhere
+  for (const auto& [name, entry] : entries_) order.emplace_back(entry.begin, &name);
+  std::ranges::sort(order, {}, &std::pair<std::uint64_t, const std::string*>::first);
+  std::uint32_t checksum = header_crc32c_;
+  for (const auto& [begin, name] : order) {
+    const Entry& entry = entries_.at(*name);
+    const std::span<std::byte> bytes = place(*name, entry);
+    require_size(entry, bytes);
+    for (std::size_t at = 0; at < bytes.size(); at += kSummedAtOnce) {
+      const auto piece = bytes.subspan(at, std::min(kSummedAtOnce, bytes.size() - at));
+      file_.read_at(data_start_ + begin + at, piece);
+      checksum = crc32c(piece, checksum);
+    }
+  }
+  return checksum;
 }
 
 std::string SafetensorsFile::type_name(ElementType type) {

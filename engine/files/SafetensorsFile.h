@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -40,12 +41,18 @@ class SafetensorsFile {
   std::uint64_t data_start() const { return data_start_; }
   /// Reads the bytes of an entry into `bytes`, of its size. Throws InputError.
   void read(const std::string& name, std::span<std::byte> bytes) const;
+  /// Where the bytes of an entry go; of its size.
+  using Place = std::function<std::span<std::byte>(const std::string& name, const Entry& entry)>;
+  /// Reads all entries, in the order of the file. Returns the checksum (common/Crc32c.h) of the whole file, of the
+  /// bytes that came. Throws InputError.
+  std::uint32_t read_all(const Place& place) const;
 
   /// "F32": what a header calls the type.
   static std::string type_name(ElementType type);
 
  private:
   PlainFile file_;
+  std::uint32_t header_crc32c_ = 0;  ///< of all that is before the first entry
   std::uint64_t data_start_ = 0;
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::string> metadata_;

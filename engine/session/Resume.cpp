@@ -1,8 +1,11 @@
 #include "engine/session/Resume.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "common/Error.h"
@@ -16,10 +19,24 @@ namespace lockstep {
 
 namespace {
 
-// Throws InputError when the job cannot go on from what the step's checkpoint holds.
-Checkpoint read_checked(const CheckpointDirectory& checkpoints, std::int64_t step, Resumable& trainer) {
+/// What a rank has read of the checkpoints that the ranks try, newest first: the last one, for a large one need not be
+/// there twice.
+struct Found {
+  std::vector<ListedFile> files{};
+  std::optional<Checkpoint> checkpoint{};
+
+  // Whether it is what files of this manifest hold: their checksums are equal.
+  bool is(std::int64_t step, const std::vector<ListedFile>& others) const {
+    const auto key = [](const ListedFile& file) { return std::tie(file.name, file.bytes, file.crc32c); };
+    return checkpoint && checkpoint->state.step == step && std::ranges::equal(files, others, {}, key, key);
+  }
+};
+
+// Throws InputError when the files are not as they were written, or the job cannot go on from what they hold.
+Checkpoint read_checked(const CheckpointDirectory& checkpoints, std::int64_t step, const std::vector<ListedFile>& files,
+                        Resumable& trainer) {
   const std::string path = checkpoints.path_of(step).string();
-  Checkpoint read = read_checkpoint(path);
+  Checkpoint read = read_checkpoint(path, files);
   try {
     if (read.state.step != step) {
       throw InputError("it was written after step " + std::to_string(read.state.step) + " and renamed since");
@@ -65,11 +82,14 @@ void restore(const JobConfig& config, const CheckpointDirectory& checkpoints, co
 std::optional<std::int64_t> resume(const JobConfig& config, const CheckpointDirectory& checkpoints, Resumable& trainer,
                                    const RankContext& context, EventSink& events) {
   const bool wanted = config.hyperparameters.resume == Resume::kAuto;
-  std::optional<Checkpoint> found;
+  Found found;
   const auto check = [&](std::int64_t step) {
-    if (!wanted) return;
-    found.reset();  // a large one need not be there twice
-    found = read_checked(checkpoints, step, trainer);
+    if (!wanted) return checkpoints.verify(step);
+    std::vector<ListedFile> files = checkpoints.files(step);
+    if (found.is(step, files)) return;  // it has been brought to other hosts
+    found = {};
+    found.checkpoint = read_checked(checkpoints, step, files, trainer);
+    found.files = std::move(files);
   };
   std::optional<BroughtCheckpoint> brought;
   if (wanted) brought = bring_checkpoint(context.host, checkpoints, check, context.host_number);
@@ -82,7 +102,7 @@ std::optional<std::int64_t> resume(const JobConfig& config, const CheckpointDire
     return std::nullopt;
   }
   for (const std::string& passed : choice.passed_over) events.note({.text = "checkpoint passed over: " + passed});
-  if (choice.step) restore(config, checkpoints, *found, brought && brought->here, trainer, context, events);
+  if (choice.step) restore(config, checkpoints, *found.checkpoint, brought && brought->here, trainer, context, events);
   return choice.step;
 }
 

@@ -105,7 +105,7 @@ class CheckpointSharingTest : public testing::Test {
   }
   std::string shared_path() { return communicator_.all_gather(path_.string()).at(0); }
 
-  CheckpointCheck check_ = [](std::int64_t) {};
+  CheckpointCheck check_ = [this](std::int64_t step) { directory().verify(step); };
   JobItems job_ = {{"data", "1"}, {"hyperparameter seed", "1"}};
   WatchedCommunicator communicator_;
   TemporaryDirectory place_;

@@ -33,6 +33,7 @@ class ResumeChoiceTest : public testing::Test {
   }
   int rank() const { return communicator_.rank(); }
   void check(std::int64_t step) const {
+    directory(job_).verify(step);
     if (step == unusable_) throw InputError("nobody can go on from " + std::to_string(step));
   }
 

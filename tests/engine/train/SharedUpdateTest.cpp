@@ -254,7 +254,7 @@ TEST_F(SharedUpdateTest, CheckpointsAreThoseOfOneThatHoldsAll) {
   SharedDirectory directory(communicator_);
   const CheckpointDirectory checkpoints(directory / "checkpoints", {});
   const TrainingResult expected = trained(true, &checkpoints);
-  const Checkpoint checkpoint = read_checkpoint(checkpoints.path_of(4));
+  const Checkpoint checkpoint = read_checkpoint(checkpoints.path_of(4), checkpoints.files(4));
   EXPECT_TRUE(checkpoint.optimizer.contains("second_moment/fc2.weight"));
   double sum = 0;
   for (const auto& [name, tensor] : checkpoint.optimizer) sum += tensor.abs().sum().item<double>();

@@ -106,7 +106,7 @@ struct Saving {
     ASSERT_TRUE(written);
     EXPECT_FALSE(written->failure);
     EXPECT_FALSE(save.busy());
-    Live::expect_unchanged(read_checkpoint(checkpoints.path_of(7)));
+    Live::expect_unchanged(read_checkpoint(checkpoints.path_of(7), checkpoints.files(7)));
   }
 
   TemporaryDirectory directory;

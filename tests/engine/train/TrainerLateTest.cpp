@@ -67,8 +67,11 @@ void TrainerLateTest::expect_alike(const Hyperparameters& options, int depth) {
   EXPECT_EQ(found.state_step, wanted.state_step);
   ASSERT_EQ(job.events.checkpoints.size(), expected.events.checkpoints.size());
   for (const CheckpointSaved& saved : expected.events.checkpoints) {
-    const Checkpoint left = read_checkpoint(cpu_checkpoints.path_of(saved.global_step));
-    const Checkpoint right = read_checkpoint(late_checkpoints.path_of(saved.global_step));
+    const auto read = [&](const CheckpointDirectory& checkpoints) {
+      return read_checkpoint(checkpoints.path_of(saved.global_step), checkpoints.files(saved.global_step));
+    };
+    const Checkpoint left = read(cpu_checkpoints);
+    const Checkpoint right = read(late_checkpoints);
     SCOPED_TRACE(saved.global_step);
     expect_same(left.model, right.model);
     expect_same(left.optimizer, right.optimizer);
