@@ -1,7 +1,6 @@
 #include "engine/session/FitChecks.h"
 
 #include <c10/core/GradMode.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -23,8 +22,8 @@
 #include "engine/session/FirstSamples.h"
 #include "engine/session/JobFacts.h"
 #include "engine/session/KeptBuffers.h"
+#include "engine/session/TrialStep.h"
 #include "engine/train/Forward.h"
-#include "engine/train/ParameterStorage.h"
 #include "engine/train/TrainingPlan.h"
 
 namespace lockstep {
@@ -136,11 +135,8 @@ void check_deterministic(const LoadedJob& job, const Program& rewritten, const H
   if (!hyperparameters.deterministic) return;
   Executor executor(rewritten.with_graph(eval_form(rewritten.graph())));
   const Batch batch = first_batch(*job.data.training().samples, 1, context);
-  const std::vector<at::Tensor> outputs = forward(executor, batch.inputs, hyperparameters.precision);
-  const Objective::BatchLoss loss = job.objective.loss_of(outputs, batch.targets, batch.weights, batch.size);
   try {
-    torch::autograd::grad({loss.terms.sum}, trained_tensors(rewritten), {}, /*retain_graph=*/false,
-                          /*create_graph=*/false, /*allow_unused=*/true);
+    try_step(rewritten, executor, job.objective, batch, hyperparameters.precision);
   } catch (const c10::Error& error) {
     rethrow(error, "backward of the program " + job.program.program.name() + " failed");
   }

@@ -1,7 +1,5 @@
 #include "engine/session/PrecisionChoice.h"
 
-#include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -21,8 +19,7 @@
 #include "engine/session/JobIdentity.h"
 #include "engine/session/KeptBuffers.h"
 #include "engine/session/SetUpPhase.h"
-#include "engine/train/Forward.h"
-#include "engine/train/ParameterStorage.h"
+#include "engine/session/TrialStep.h"
 #include "engine/train/StepQueue.h"
 
 namespace lockstep {
@@ -54,18 +51,16 @@ class MeasuredSteps {
  public:
   MeasuredSteps(const Hyperparameters& options, const LoadedJob& job, const Program& program,
                 const RankContext& context, std::int64_t samples)
-      : objective_(job.objective),
+      : program_(program),
+        objective_(job.objective),
         executor_(program, /*trains=*/true, nullptr, recomputation_plan(options, program, context)),
-        parameters_(trained_tensors(program)),
         batch_(first_batch(*job.data.training().samples, samples, context)),
         context_(context) {}
 
   double seconds(Precision precision) {
     wait();
     const Clock::time_point start = Clock::now();
-    const std::vector<at::Tensor> outputs = forward(executor_, batch_.inputs, precision);
-    const at::Tensor loss = objective_.loss_of(outputs, batch_.targets, batch_.weights, batch_.size).terms.sum;
-    torch::autograd::grad({loss}, parameters_, {}, std::nullopt, false, /*allow_unused=*/true);
+    try_step(program_, executor_, objective_, batch_, precision);
     wait();
     return seconds_since(start);
   }
@@ -73,9 +68,9 @@ class MeasuredSteps {
  private:
   void wait() { await_device(context_.communicator, context_.device.place()); }
 
+  const Program& program_;
   const Objective& objective_;
   Executor executor_;
-  std::vector<at::Tensor> parameters_;
   Batch batch_;
   RankContext context_;
 };
