@@ -170,15 +170,15 @@ std::shared_ptr<arrow::Array> flatten(const List& lists, std::int64_t& size, std
 /// that names it.
 class ArrowFile : public ColumnarFile {
  public:
-  ArrowFile(const lockstep::RandomAccessFile& file, std::string name, std::uint64_t begin, std::uint64_t end,
+  ArrowFile(const lockstep::RandomAccessFile& file, std::string name, std::uint64_t begin, const TableWithin& table,
             ColumnarKind kind, const ColumnReadings& readings)
       : file_(file),
         name_(std::move(name)),
         begin_(begin),
-        size_(end - begin),
+        size_(table.end - begin),
         kind_(kind),
         pool_(arrow::system_memory_pool(), kMostMemory) {
-    guarded([&] { kind_ == ColumnarKind::kParquet ? open_parquet() : open_arrow(); });
+    guarded([&] { kind_ == ColumnarKind::kParquet ? open_parquet(table.footer) : open_arrow(); });
     for (const auto& column : schema_->fields()) {
       try {
         fields_.push_back(field_of(*column));
@@ -261,13 +261,13 @@ class ArrowFile : public ColumnarFile {
     return std::move(result).ValueUnsafe();
   }
 
-  void open_parquet() {
+  void open_parquet(const std::shared_ptr<parquet::FileMetaData>& footer) {
     parquet::ReaderProperties properties(&pool_);
     properties.enable_buffered_stream();
     parquet::ArrowReaderProperties arrow_properties(/*use_threads=*/false);
     arrow_properties.set_pre_buffer(false);
     parquet::arrow::FileReaderBuilder builder;
-    check(builder.Open(bytes(), properties));
+    check(builder.Open(bytes(), properties, footer));
     if (!has_at(0, kParquetMagic)) refuse("it does not begin with PAR1");
     const auto metadata = builder.raw_reader()->metadata();
     std::int64_t row = 1;  // bytes, in memory or as they are stored
@@ -567,11 +567,11 @@ class ArrowFile : public ColumnarFile {
 void lockstep_open_columnar_file(const lockstep::RandomAccessFile& file, lockstep::ColumnarKind kind,
                                  const lockstep::ColumnReadings& readings,
                                  std::vector<std::unique_ptr<lockstep::ColumnarFile>>& opened) {
-  const std::vector<std::uint64_t> ends = lockstep::table_ends(file, kind, arrow::system_memory_pool());
+  const auto tables = lockstep::tables_within(file, kind, arrow::system_memory_pool());
   std::uint64_t begin = 0;
-  for (const std::uint64_t end : ends) {
-    const std::string which = ends.size() == 1 ? "" : ", table " + std::to_string(opened.size() + 1);
-    opened.push_back(std::make_unique<lockstep::ArrowFile>(file, file.name() + which, begin, end, kind, readings));
-    begin = end;
+  for (const lockstep::TableWithin& table : tables) {
+    const std::string which = tables.size() == 1 ? "" : ", table " + std::to_string(opened.size() + 1);
+    opened.push_back(std::make_unique<lockstep::ArrowFile>(file, file.name() + which, begin, table, kind, readings));
+    begin = table.end;
   }
 }

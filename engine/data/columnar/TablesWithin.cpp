@@ -2,7 +2,6 @@
 
 #include <arrow/buffer.h>
 #include <arrow/ipc/message.h>
-#include <parquet/metadata.h>
 #include <parquet/properties.h>
 
 #include <algorithm>
@@ -77,7 +76,8 @@ std::optional<std::uint64_t> last_place(const RandomAccessFile& file, std::strin
 // A Parquet file says at its end where its parts lie, counted from its begin, and not how long it is. It begins so far
 // before its footer as these reach; or before that, where it holds something that its footer does not tell of. A table
 // that was taken to begin elsewhere would be read with the numbers of another one: what does not fit is refused.
-std::uint64_t parquet_begin(const RandomAccessFile& file, std::uint64_t end) {
+std::uint64_t parquet_begin(const RandomAccessFile& file, TableWithin& table) {
+  const std::uint64_t end = table.end;
   constexpr std::uint64_t kMagic = kParquetMagic.size();
   constexpr std::uint64_t kTail = sizeof(std::uint32_t) + kMagic;
   if (end < kMagic + kTail) return 0;
@@ -88,7 +88,8 @@ std::uint64_t parquet_begin(const RandomAccessFile& file, std::uint64_t end) {
   const std::optional<std::uint64_t> told = [&] {
     try {
       const std::string bytes = bytes_at(file, footer, length);
-      return told_end(*parquet::FileMetaData::Make(bytes.data(), std::int64_t{length}), footer);
+      table.footer = parquet::FileMetaData::Make(bytes.data(), std::int64_t{length});
+      return told_end(*table.footer, footer);
     } catch (const Error&) {
       throw;
     } catch (const std::exception& error) {  // Parquet's
@@ -194,28 +195,27 @@ std::uint64_t arrow_end(const RandomAccessFile& file, std::uint64_t begin, arrow
 
 }  // namespace
 
-std::vector<std::uint64_t> table_ends(const RandomAccessFile& file, ColumnarKind kind, arrow::MemoryPool* pool) {
-  std::vector<std::uint64_t> ends;
-  const auto add = [&](std::uint64_t end) {
-    if (ends.size() == kMostTables) {
+std::vector<TableWithin> tables_within(const RandomAccessFile& file, ColumnarKind kind, arrow::MemoryPool* pool) {
+  std::vector<TableWithin> tables;
+  const auto add = [&](std::uint64_t end) -> TableWithin& {
+    if (tables.size() == kMostTables) {
       throw InputError(file.name() + " holds more than " + std::to_string(kMostTables) +
                        " tables behind each other: write it as one table");
     }
-    ends.push_back(end);
+    return tables.emplace_back(TableWithin{.end = end});
   };
   if (kind == ColumnarKind::kArrow) {
     do {
-      add(arrow_end(file, ends.empty() ? 0 : ends.back(), pool));
-    } while (ends.back() < file.size());
-    return ends;
+      add(arrow_end(file, tables.empty() ? 0 : tables.back().end, pool));
+    } while (tables.back().end < file.size());
+    return tables;
   }
   std::uint64_t end = file.size();
   do {
-    add(end);
-    end = parquet_begin(file, end);
+    end = parquet_begin(file, add(end));
   } while (end > 0);
-  std::ranges::reverse(ends);
-  return ends;
+  std::ranges::reverse(tables);
+  return tables;
 }
 
 }  // namespace lockstep
