@@ -1,7 +1,8 @@
 // checkpoint_benchmark MIB DIRECTORY REPEATS: a model with so much state, half of it parameters and half momentum, on
-// one thread. Three lines, each a name, the bytes of the state, and two medians in seconds of turns: `stall`, copying
-// the state for a save beside training, and a memcpy of as many bytes; `resume`, going on from a checkpoint of it, and
-// reading its files into memory; `cold`, the same when the system has them no longer in memory.
+// one thread. Three lines, each a name, the bytes of the state, and two medians in seconds of turns, then the same in
+// seconds of CPU time: `stall`, copying the state for a save beside training, and a memcpy of as many bytes; `resume`,
+// going on from a checkpoint of it, and reading its files into memory; `cold`, the same when the system has them no
+// longer in memory.
 #include <ATen/Parallel.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -33,11 +35,18 @@ using namespace lockstep;
 
 constexpr std::int64_t kWidth = 2048;  // of layers: 16 MiB of parameters each
 
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+struct Times {
+  std::vector<double> seconds;
+  std::vector<double> cpu_seconds;
+
+  void add(const std::function<void()>& work) {
+    const std::clock_t cpu_start = std::clock();
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    cpu_seconds.push_back(static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC);
+  }
+};
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
@@ -47,14 +56,15 @@ double median(std::vector<double> values) {
 /// Both by turns, each after `before`.
 void compare(const char* name, std::size_t bytes, int repeats, const std::function<void()>& before,
              const std::function<void()>& ours, const std::function<void()>& plain) {
-  std::vector<double> times[2];
+  Times times[2];
   for (int i = 0; i < repeats; ++i) {
     before();
-    times[0].push_back(seconds_of(ours));
+    times[0].add(ours);
     before();
-    times[1].push_back(seconds_of(plain));
+    times[1].add(plain);
   }
-  std::printf("%s %zu %.6f %.6f\n", name, bytes, median(times[0]), median(times[1]));
+  std::printf("%s %zu %.6f %.6f %.6f %.6f\n", name, bytes, median(times[0].seconds), median(times[1].seconds),
+              median(times[0].cpu_seconds), median(times[1].cpu_seconds));
   std::fflush(stdout);
 }
 
