@@ -34,8 +34,10 @@ void set(Hyperparameters& hyperparameters, const HyperparameterRow& row, const j
   try {
     row.set(hyperparameters, RawValue(value));
   } catch (const InputError& error) {
-    throw InputError("hyperparameter " + row.name + ": " + error.what() + "; found " +
-                     (value.is_string() ? in_quotes(value.get<std::string>()) : excerpt(value)));
+    const std::string why = error.what();
+    const std::string all = value.is_string() ? in_quotes(value.get<std::string>()) : excerpt(value);
+    const bool says_it = why.find("; found ") != std::string::npos;  // of a part of the value
+    throw InputError("hyperparameter " + row.name + ": " + why + (says_it ? "" : "; found " + all));
   }
 }
 

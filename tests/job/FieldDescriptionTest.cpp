@@ -44,7 +44,15 @@ TEST(FieldDescription, IsAHyperparameter) {
   EXPECT_EQ(parsed.fields, read(text));
   EXPECT_EQ(parse_hyperparameters({{"fields", parse_json(text, "")}}).fields, parsed.fields);
   EXPECT_EQ(hyperparameters_from_json(to_json(parsed)).fields, parsed.fields);
-  EXPECT_ERROR(parse_hyperparameters({{"fields", "a=b"}}), InputError, "hyperparameter fields", "an object");
+  EXPECT_ERROR(parse_hyperparameters({{"fields", "a=b"}}), InputError, "hyperparameter fields", "an object",
+               "; found \"a=b\"");
+  try {
+    parse_hyperparameters({{"fields", R"({"x": {"encode": "onehot"}})"}});
+    ADD_FAILURE();
+  } catch (const InputError& error) {
+    EXPECT_STREQ(error.what(),
+                 "hyperparameter fields: field \"x\": \"encode\": expected \"one_hot\"; found \"onehot\"");
+  }
   EXPECT_ERROR(parse_hyperparameters({{"fields", text}, {"columns", "x=b"}}), InputError, "columns and fields", "x");
   EXPECT_ERROR(parse_hyperparameters({{"fields", text}, {"data", "synthetic"}}), InputError, "does nothing");
 }
