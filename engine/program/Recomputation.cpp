@@ -246,9 +246,11 @@ std::string describe(const RecomputationPlan& plan, const Graph& graph) {
     return "nothing runs again in backward: that would spare less than a twentieth of the activations";
   }
   return format(
-      "%zu of %zu operators run again in backward, in %zu stretches: about %.1f of %.1f MiB of activations of "
-      "a sample are held at once",
-      plan.nodes_again(), graph.nodes.size(), plan.stretches.size(), plan.bytes_held / kMib, plan.bytes / kMib);
+      "%zu of %zu operators run again in backward, in %zu %s of the program: of %.1f MiB of activations for each "
+      "sample, "
+      "about %.1f are held at once",
+      plan.nodes_again(), graph.nodes.size(), plan.stretches.size(), plan.stretches.size() == 1 ? "part" : "parts",
+      plan.bytes / kMib, plan.bytes_held / kMib);
 }
 
 }  // namespace lockstep

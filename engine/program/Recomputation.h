@@ -41,8 +41,8 @@ struct RecomputationPlan {
 /// that lowers it by a twentieth the plan is empty.
 RecomputationPlan plan_recomputation(const Graph& graph, Recompute mode, bool random = true);
 
-/// "141 of 175 operators run again in backward, in 9 stretches: about 21.3 of 97.0 MiB of activations of a sample are
-/// held at once"; for an empty plan why it is.
+/// "141 of 175 operators run again in backward, in 9 parts of the program: of 97.0 MiB of activations for each sample,
+/// about 21.3 are held at once"; for an empty plan why it is.
 std::string describe(const RecomputationPlan& plan, const Graph& graph);
 
 }  // namespace lockstep
