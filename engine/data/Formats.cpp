@@ -89,16 +89,12 @@ OpenedChannel Formats::open(const fs::path& directory, const ChannelOptions& opt
   }
   std::ranges::sort(channel.passed_over.names);
   if (recognised.empty()) {
-    std::vector<std::string> absent;
-    std::vector<std::string> wants;
-    for (const Format& format : formats_) {
-      absent.push_back("no " + format.name + " file");
-      wants.push_back(format.wants);
-    }
-    // What there is comes first: a job's `failure` ends after 1,024 bytes.
-    throw InputError(channel.origin() + " holds " + join(absent, ", ") +
-                     (channel.passed_over.none() ? "" : ", and " + channel.passed_over.text()) +
-                     ". It must hold, plain, gzip or zstd, " + join(wants, "; or "));
+    std::vector<std::string> known;
+    for (const Format& format : formats_) known.push_back(format.name);
+    throw InputError(
+        channel.origin() + " holds no data" +
+        (channel.passed_over.none() ? ": it is empty" : ", but " + channel.passed_over.text()) +
+        ". It must hold files of one of these formats, which docs/data.md describes: " + join(known, ", "));
   }
   if (recognised.size() > 1) {
     std::vector<std::string> parts;

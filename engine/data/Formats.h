@@ -31,8 +31,7 @@ struct FileHead {
 
 /// One format of data.
 struct Format {
-  std::string name;   ///< "IDX"
-  std::string wants;  ///< what a directory must hold, for messages: "arrays by name, as x.npy and y.npy"
+  std::string name;  ///< "IDX"
   /// Whether a file is of this format, intact or not.
   std::function<bool(const FileHead& head)> recognises;
   /// Opens what it recognised: at least one file. Throws InputError.

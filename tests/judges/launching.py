@@ -119,7 +119,7 @@ def ranks_that_nobody_watches_leave_a_reason(j):
     output = mpirun("-np", 1, *command, "--output_dir", places[0], ":", "-np", 1, *command, "--output_dir", places[1], expect=2)
     assert output.count("lockstep: error:") == 1, output
     for place in places:
-        assert "no IDX file" in (place / "failure").read_text()
+        assert "holds no data" in (place / "failure").read_text()
 
 
 @job
@@ -175,7 +175,7 @@ def one_ranks_missing_file_is_everyones_error(j):
     empty.mkdir()
     there = [f"train={empty}" if str(word).startswith("train=") else word for word in command]
     output = mpirun("-np", 2, *command, ":", "-np", 1, *there, expect=2)
-    assert "rank 2 of 3: " in output and "no IDX file" in output
+    assert "rank 2 of 3: " in output and "holds no data" in output
     assert output.count("lockstep: error:") == 1
 
 

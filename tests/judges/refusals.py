@@ -79,7 +79,7 @@ def empty_channel_directory(c):
     shutil.rmtree(c.train)
     c.train.mkdir()
     (c.train / "readme.txt").write_text("no data here")
-    c.refused(str(c.train), "no IDX file", "readme.txt")
+    c.refused(str(c.train), "holds no data, but other files: readme.txt", "docs/data.md")
 
 
 @case

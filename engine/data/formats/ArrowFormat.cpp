@@ -12,7 +12,6 @@ namespace lockstep {
 Format arrow_format() {
   const std::vector<std::string> ends = {".arrow", ".arrows", ".feather", ".ipc"};
   return {.name = "Arrow",
-          .wants = "tables as Arrow IPC files or streams (.arrow, .arrows, .feather)",
           .recognises =
               [=](const FileHead& head) {
                 const std::string end = std::filesystem::path(head.name).extension();

@@ -88,8 +88,6 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 
 Format cifar_format() {
   return {.name = "CIFAR",
-          .wants = std::string("CIFAR's batches in their binary version: data_batch_1.bin …, or train.bin beside ") +
-                   kFineNames,
           .recognises =
               [](const FileHead& head) {
                 const std::string name = fs::path(head.name).filename().string();

@@ -197,7 +197,6 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 
 Format csv_format() {
   return {.name = "CSV",
-          .wants = "tables as .csv or .tsv files",
           .recognises =
               [](const FileHead& head) {
                 return head.name.ends_with(".csv") || head.name.ends_with(".tsv") ||

@@ -111,10 +111,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 }  // namespace
 
 Format idx_format() {
-  return {.name = "IDX",
-          .wants = kWants,
-          .recognises = [](const FileHead& head) { return begins_idx(head.bytes); },
-          .open = open};
+  return {.name = "IDX", .recognises = [](const FileHead& head) { return begins_idx(head.bytes); }, .open = open};
 }
 
 }  // namespace lockstep

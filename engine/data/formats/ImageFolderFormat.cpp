@@ -166,20 +166,17 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 }  // namespace
 
 Format image_folder_format() {
-  return {
-      .name = "images",
-      .wants =
-          "JPEG, PNG or WebP images, in a directory for each class or with a .lst file or a manifest that lists them",
-      .recognises =
-          [](const FileHead& head) {
-            if (lists_images(head)) return true;
-            const std::string_view beginning(reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size());
-            if (is_image_manifest(head.name, beginning)) return true;
-            // A packed one would be unpacked whenever it is read.
-            return EncodedImage::begins({reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size()}) &&
-                   head.path.string().ends_with(head.name);
-          },
-      .open = open};
+  return {.name = "images",
+          .recognises =
+              [](const FileHead& head) {
+                if (lists_images(head)) return true;
+                const std::string_view beginning(reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size());
+                if (is_image_manifest(head.name, beginning)) return true;
+                // A packed one would be unpacked whenever it is read.
+                return EncodedImage::begins({reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size()}) &&
+                       head.path.string().ends_with(head.name);
+              },
+          .open = open};
 }
 
 }  // namespace lockstep

@@ -92,7 +92,6 @@ class RecordIoImages : public ImageSource {
 
 Format image_recordio_format() {
   return {.name = "image RecordIO",
-          .wants = "RecordIO files of images, as MXNet's im2rec packs them",
           .recognises =
               [](const FileHead& head) {
                 const auto header = recordio_header(std::as_bytes(head.bytes));

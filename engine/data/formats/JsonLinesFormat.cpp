@@ -283,7 +283,6 @@ bool is_json_lines(std::string_view content_type) {
 
 Format json_lines_format() {
   return {.name = "JSON lines",
-          .wants = "tables as .jsonl or .ndjson files",
           .recognises =
               [](const FileHead& head) {
                 const std::string_view beginning(reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size());

@@ -50,7 +50,6 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 
 Format npy_format() {
   return {.name = "npy",
-          .wants = "arrays by name as .npy files, such as x.npy and y.npy",
           .recognises = [](const FileHead& head) { return fs::path(head.name).extension() == kEnd; },
           .open = open};
 }

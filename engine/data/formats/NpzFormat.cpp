@@ -44,7 +44,6 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 
 Format npz_format() {
   return {.name = "npz",
-          .wants = "an .npz file of such arrays",
           .recognises = [](const FileHead& head) { return fs::path(head.name).extension() == ".npz"; },
           .open = open};
 }

@@ -7,7 +7,6 @@ namespace lockstep {
 Format parquet_format() {
   return {
       .name = "Parquet",
-      .wants = "tables as Parquet files",
       .recognises = [](const FileHead& head) { return head.starts_with("PAR1") || head.name.ends_with(".parquet"); },
       .open = [](const ChannelFiles& channel) { return open_columnar(channel, ColumnarKind::kParquet); }};
 }

@@ -10,7 +10,6 @@ namespace lockstep {
 
 Format recordio_format() {
   return {.name = "RecordIO",
-          .wants = "RecordIO files of SageMaker's protobuf records",
           .recognises =
               [](const FileHead& head) {
                 return head.starts_with(kRecordIoMagic) ||

@@ -62,7 +62,6 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 
 Format safetensors_format() {
   return {.name = "safetensors",
-          .wants = "arrays by name in a .safetensors file",
           .recognises = [](const FileHead& head) { return fs::path(head.name).extension() == ".safetensors"; },
           .open = open};
 }

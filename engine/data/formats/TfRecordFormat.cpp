@@ -26,7 +26,6 @@ bool is_named_so(const std::string& name) {
 
 Format tf_record_format() {
   return {.name = "TFRecord",
-          .wants = "TFRecord files of tf.train.Example",
           .recognises =
               [](const FileHead& head) {
                 return tf_record_length(std::as_bytes(head.bytes)) ||

@@ -55,7 +55,6 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
 Format token_format() {
   return {
       .name = "tokens",
-      .wants = "tokens as .bin files: of llm.c, of Megatron-LM with their .idx, or of uint16 alone",
       .recognises =
           [](const FileHead& head) { return begins_token_file(head.bytes) || fs::path(head.name).extension() == kEnd; },
       .open = open};

@@ -131,7 +131,6 @@ class TarImages : public ImageSource {
 
 Format webdataset_format() {
   return {.name = "WebDataset",
-          .wants = "tar files of images and their labels, as 1.jpg and 1.cls",
           .recognises =
               [](const FileHead& head) {
                 return TarReader::begins({reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size()});

@@ -241,9 +241,10 @@ TEST(Formats, CountsMustBeTheSame) {
 TEST(Formats, SayWhatAChannelMayHold) {
   const TemporaryDirectory directory;
   write(directory / "table.text", "1,2");
-  EXPECT_ERROR(open_channel(directory), InputError, "must hold, plain, gzip or zstd, ", "one IDX file",
-               "x.npy and y.npy", "an .npz file", "a .safetensors file", "no IDX file, no npy file",
-               "other files: table.text");
+  EXPECT_ERROR(open_channel(directory), InputError, "holds no data, but other files: table.text. It must",
+               "docs/data.md describes: CIFAR, CSV, ", "IDX, npy, ");
+  std::filesystem::create_directory(directory / "empty");
+  EXPECT_ERROR(open_channel(directory / "empty"), InputError, "holds no data: it is empty. It must");
   write(directory / "x.npy", "");
   write(directory / "_SUCCESS", "");
   EXPECT_ERROR(open_channel(directory), InputError, "1 hidden file and other files: table.text, x.npy (empty)");
@@ -312,7 +313,6 @@ TEST(Formats, SeeAFilesNameItsFirstBytesAndTheChannelsOptions) {
   Formats formats;
   std::map<std::string, std::string> seen;
   formats.add({.name = "records",
-               .wants = "records",
                .recognises =
                    [&](const FileHead& head) {
                      seen[head.name] = std::string(head.bytes.begin(), head.bytes.end());

@@ -329,7 +329,7 @@ TEST(IdxFormat, ClassLabelsCanBeNumbersToRegressOn) {
 TEST(IdxFormat, RefusesWhatIsNotOneArrayOfEach) {
   const TemporaryDirectory directory;
   const auto open = [&] { open_channel(directory.path()); };
-  EXPECT_ERROR(open(), InputError, directory.path().string(), "no IDX file");
+  EXPECT_ERROR(open(), InputError, directory.path().string(), "holds no data");
   write(directory / "images", kImages);
   write(directory / "checksums", "none");
   EXPECT_ERROR(open(), InputError, "images (3 × 2 × 2)", "targets", "other files: checksums");

@@ -84,7 +84,7 @@ TEST_F(JsonLines, AreKnownByTheirContentType) {
   for (const char* type : {"application/jsonlines", "application/x-ndjson; charset=utf-8"}) {
     EXPECT_EQ(reals(*open({.content_type = type}), "y"), (Reals{2})) << type;
   }
-  EXPECT_ERROR(open(), InputError, "no JSON lines file");
+  EXPECT_ERROR(take_all(*open()), InputError, "holds no data", "JSON lines");
 }
 
 TEST_F(JsonLines, ValidationDataFollowsTheTrainingData) {

@@ -46,10 +46,8 @@ Format pairs_format() {
     }
     return std::make_unique<ArrayDataset>(channel.origin(), std::move(arrays));
   };
-  return {.name = "pairs",
-          .wants = "texts of numbers with a line of names",
-          .recognises = [](const FileHead& head) { return head.name.ends_with(".pairs"); },
-          .open = open};
+  return {
+      .name = "pairs", .recognises = [](const FileHead& head) { return head.name.ends_with(".pairs"); }, .open = open};
 }
 
 TEST(Formats, AnotherIsAddedByItsRegistration) {
