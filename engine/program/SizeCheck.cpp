@@ -42,7 +42,7 @@ std::string text(const std::vector<Dimension>& sizes) {
   std::vector<std::string> parts;
   for (const Dimension& size : sizes) {
     const auto* number = std::get_if<std::int64_t>(&size);
-    parts.push_back(number ? std::to_string(*number) : std::get<std::string>(size));
+    parts.push_back(number ? std::to_string(*number) : "any");
   }
   return "[" + join(parts, ", ") + "]";
 }
@@ -76,8 +76,10 @@ void SizeCheck::found(const std::string& value, const at::Tensor& tensor) {
     same = size == (number ? *number : symbols_.try_emplace(std::get<std::string>((*stated)[i]), size).first->second);
   }
   if (same) return;
-  throw InputError("its value " + in_quotes(value) + " has the sizes [" + join(tensor.sizes(), ", ") +
-                   "]; the program says " + text(*stated));
+  const auto inputs = graph_.user_inputs();
+  const bool is_input = std::ranges::any_of(inputs, [&](const GraphInput* input) { return input->value == value; });
+  throw InputError((is_input ? "its input " : "its value ") + in_quotes(value) + " has the sizes [" +
+                   join(tensor.sizes(), ", ") + "]; the program says " + text(*stated));
 }
 
 std::optional<std::int64_t> SizeCheck::most_elements(const std::string& value) const {

@@ -264,6 +264,22 @@ void check_variation(const JobData& data, const Hyperparameters& hyperparameters
   }
 }
 
+namespace {
+
+// What the program says of one sample, where it says all.
+void check_sizes(const ProgramSamples& samples, const std::vector<ProgramInput>& inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const std::vector<std::int64_t>& sizes = samples.input(i).sizes;
+    if (!inputs[i].sizes || *inputs[i].sizes == sizes) continue;
+    throw InputError("its input " + inputs[i].name + " takes [" + join(*inputs[i].sizes, ", ") +
+                     "] of each sample, and the column " +
+                     samples.dataset()->spec().fields[samples.input(i).field].name + " has [" + join(sizes, ", ") +
+                     "]");
+  }
+}
+
+}  // namespace
+
 InputError does_not_fit(const std::string& channel, const Program& program, const InputError& error) {
   return InputError("channel " + channel + " does not fit the program " + program.name() + ": " + error.what());
 }
@@ -296,7 +312,9 @@ void add_predicted(JobData& data, const std::string& channel, const OpenedChanne
   }
   if (!own.find(roles.weight)) own_options.names.erase(kWeightColumn);
   try {
-    ProgramSamples samples = join_columns(channel_of_samples, program_inputs(program.graph()), own_options);
+    const std::vector<ProgramInput> inputs = program_inputs(program.graph());
+    ProgramSamples samples = join_columns(channel_of_samples, inputs, own_options);
+    check_sizes(samples, inputs);
     check_tokens(samples, program.graph());
     data.predicted.emplace(channel, Predicted{.samples = std::move(samples), .has_targets = has_targets});
   } catch (const InputError& error) {
@@ -308,7 +326,9 @@ void add_samples(JobData& data, const std::string& channel, const OpenedChannel&
                  const ColumnOptions& options) {
   const Graph& graph = program.graph();
   try {
-    ProgramSamples samples = join_columns(opened, program_inputs(graph), options);
+    const std::vector<ProgramInput> inputs = program_inputs(graph);
+    ProgramSamples samples = join_columns(opened, inputs, options);
+    check_sizes(samples, inputs);
     check_tokens(samples, graph);
     data.samples.emplace(channel, std::move(samples));
   } catch (const InputError& error) {
