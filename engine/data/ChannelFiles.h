@@ -35,8 +35,10 @@ struct ImageOptions {
 struct ChannelOptions {
   std::string content_type{};                    ///< the channel's ContentType: "text/csv"; "" when nobody said one
   std::map<std::string, std::string> columns{};  ///< input, or `target` or `weight` → column, where their names differ
-  FieldDescriptions fields{};                    ///< what becomes of columns: here, how they are to be read
-  std::optional<std::int64_t> window{};          ///< tokens of a sample that is cut out of a text; nothing: not known
+  /// The names of the program's inputs; nothing: not known.
+  std::optional<std::vector<std::string>> inputs{};
+  FieldDescriptions fields{};            ///< what becomes of columns: here, how they are to be read
+  std::optional<std::int64_t> window{};  ///< tokens of a sample that is cut out of a text; nothing: not known
   ImageOptions image{};
   /// Records that may be bad: opening goes on when it meets so many that cannot be read (Dataset::bad_records).
   std::int64_t most_bad = 0;

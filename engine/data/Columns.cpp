@@ -89,7 +89,7 @@ class Choice {
   std::optional<std::size_t> only_one_left() const {
     std::optional<std::size_t> only;
     for (std::size_t field = 0; field < spec_.fields.size(); ++field) {
-      if (taken(field)) continue;
+      if (taken(field) || spec_.fields[field].row_index) continue;
       if (only) return std::nullopt;
       only = field;
     }
@@ -105,6 +105,13 @@ class Choice {
   std::optional<std::size_t> weight_;
 };
 
+// The field, of which something can be made.
+const Field& taken_field(const SampleSpec& spec, std::size_t field) {
+  const Field& stored = spec.fields[field];
+  if (stored.fault) throw InputError(stored.fault->why);
+  return stored;
+}
+
 std::vector<std::int64_t> fitted(const std::vector<std::int64_t>& stored, const ProgramInput& input) {
   const auto without_ones = [](std::vector<std::int64_t> all) {
     std::erase(all, 1);
@@ -115,7 +122,7 @@ std::vector<std::int64_t> fitted(const std::vector<std::int64_t>& stored, const 
 
 Column input_column(const SampleSpec& spec, std::size_t field, const ProgramInput& input, bool only,
                     const ColumnOptions& options) {
-  const Field& stored = spec.fields[field];
+  const Field& stored = taken_field(spec, field);
   ElementType type = input.type;
   if (is_real(type)) type = type == ElementType::kDouble ? type : options.real;
   if (!Transform::possible(stored.type, type)) {
@@ -134,7 +141,7 @@ Column input_column(const SampleSpec& spec, std::size_t field, const ProgramInpu
 }
 
 Column target_column(const SampleSpec& spec, std::size_t field, const ColumnOptions& options) {
-  const Field& stored = spec.fields[field];
+  const Field& stored = taken_field(spec, field);
   const bool labels = !is_real(stored.type) && !options.real_targets;
   const bool normalized = stored.normalization && !stored.normalization->changes_nothing();
   if (labels && normalized) throw InputError("fields says that target is normalized, and class labels are no numbers");
@@ -146,7 +153,7 @@ Column target_column(const SampleSpec& spec, std::size_t field, const ColumnOpti
 }
 
 Column weight_column(const SampleSpec& spec, std::size_t field, const Field& target, const ColumnOptions& options) {
-  const Field& stored = spec.fields[field];
+  const Field& stored = taken_field(spec, field);
   const bool of_sample = stored.numbers() == 1;
   if (!of_sample && stored.sizes != target.sizes) {
     throw InputError("a weight is one number for each sample, or one for each number of its target; the column " +
@@ -184,8 +191,8 @@ std::optional<std::size_t> target_field(const SampleSpec& spec) {
 std::string describe(const SampleSpec& spec) {
   std::vector<std::string> parts;
   for (const Field& field : spec.fields) {
-    parts.push_back(field.name + " (" + to_string(field.type) +
-                    (field.sizes.empty() ? "" : " [" + join(field.sizes, ", ") + "]") + ")");
+    const std::string sizes = field.sizes.empty() ? "" : " [" + join(field.sizes, ", ") + "]";
+    parts.push_back(field.name + " (" + (field.fault ? field.fault->what : to_string(field.type) + sizes) + ")");
   }
   return join(parts, ", ");
 }

@@ -62,7 +62,8 @@ inline constexpr const char* kInputsField = "inputs";
 /// The rules:
 ///
 /// - An input takes the field that `names` gives it, else the field of its own name. The only input of a program may
-///   also take the field `features` or `inputs`, or the only one that is left when target and weight are taken.
+///   also take the field `features` or `inputs`, or the only one that is left when target and weight are taken and
+///   none numbers the rows.
 /// - Without ColumnOptions::targets inputs are all there is; else:
 /// - The target is the field that `names` gives, else the first that is there of targets, labels, target, label and y.
 /// - The weight is the field that `names` gives, else the one named weight, if there is one: one number a sample, or
@@ -76,8 +77,9 @@ inline constexpr const char* kInputsField = "inputs";
 /// - A sample's sizes become those of the program's input where the two differ in sizes of 1 only: pictures of 28×28
 ///   serve a program of 1×28×28 and one of 28×28.
 ///
-/// Fields that nothing takes are passed over. Throws InputError, listing the fields there are, when an input or the
-/// target has none, when `names` names what is not there, and when an input cannot be made of its field's type.
+/// Fields that nothing takes are passed over, also those with a fault. Throws InputError for one that is taken and has
+/// a fault, and, listing the fields there are, when an input or the target has none, when `names` names what is not
+/// there, and when an input cannot be made of its field's type.
 Columns choose_columns(const SampleSpec& spec, const std::vector<ProgramInput>& inputs, const ColumnOptions& options);
 
 /// Fields by what they are for; "" where there is none.

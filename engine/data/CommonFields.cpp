@@ -19,7 +19,6 @@ ElementType wider(ElementType a, ElementType b) {
 }
 
 void add(Field& common, Field field) {
-  common.absent = common.absent && field.absent;
   common.type = wider(common.type, field.type);
   common.bound = common.bound == 0 || field.bound == 0 ? 0 : std::max(common.bound, field.bound);
   if (common.categories == field.categories) return;
@@ -44,6 +43,7 @@ SampleSpec common_fields(const std::vector<HostFields>& hosts) {
   for (Field& field : common.fields) {
     field.large = false;
     field.origin.clear();
+    if (field.fault) field.refuse(*field.fault);
   }
   for (const HostFields& host : hosts) {
     if (!std::ranges::equal(host.spec.fields, common.fields, {}, &Field::name, &Field::name)) {
@@ -51,6 +51,12 @@ SampleSpec common_fields(const std::vector<HostFields>& hosts) {
     }
     for (std::size_t i = 0; i < common.fields.size(); ++i) {
       const Field& field = host.spec.fields[i];
+      if (field.fault && !common.fields[i].fault) {
+        common.fields[i].refuse(*field.fault);
+        common.fields[i].fault->why = host.host + ": " + field.fault->why;
+      }
+      common.fields[i].absent = common.fields[i].absent && field.absent;
+      if (common.fields[i].fault) continue;
       if (field.sizes != common.fields[i].sizes) refuse(first, host, "sizes of " + field.name);
       if (field.categories.empty() != common.fields[i].categories.empty()) {
         throw InputError("the field " + field.name + " holds texts on " +

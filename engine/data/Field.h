@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/ElementType.h"
@@ -24,6 +25,13 @@ inline std::int64_t count_of(const std::vector<std::int64_t>& sizes) {
 
 /// More bytes than any array has: a header that says so is damaged.
 inline constexpr std::int64_t kMostArrayBytes = std::int64_t{1} << 48;
+
+/// Why nothing can be made of a column. That ends a job that takes it, and no other.
+struct ColumnFault {
+  std::string why{};     ///< for whoever takes it: "a.csv, line 7: column age has no value; …"
+  std::string what{};    ///< in short: "no value in 3 rows", "date32[day]"
+  bool numbers = false;  ///< they would be numbers
+};
 
 /// One named array of numbers that every sample of a data set has.
 struct Field {
@@ -41,7 +49,18 @@ struct Field {
   std::optional<Normalization> normalization{};
   /// How it was read. Where a value may be missing, numbers are float64 and NaN stands for it.
   ColumnReading reading{};
+  /// Where there is one, its numbers mean nothing, and `Dataset::read` need not write them.
+  std::optional<ColumnFault> fault{};
+  bool row_index = false;  ///< it numbers or names the rows, as pandas' index does: for whoever asks for it by name
 
+  /// What is known of its numbers is forgotten: those of all columns with a fault are alike.
+  void refuse(ColumnFault why) {
+    fault = std::move(why);
+    type = ElementType::kInt64;
+    sizes.clear();
+    bound = 0;
+    categories.clear();
+  }
   std::int64_t numbers() const { return count_of(sizes); }                                   ///< of one sample
   std::size_t bytes() const { return static_cast<std::size_t>(numbers()) * size_of(type); }  ///< of one sample
 };

@@ -26,8 +26,8 @@ std::int64_t count_parts(FileField& field) {
 }  // namespace
 
 FileDataset::FileDataset(const std::string& origin, std::vector<RandomAccessFile> files, std::vector<FileField> fields,
-                         std::string note)
-    : files_(std::move(files)), fields_(std::move(fields)), note_(std::move(note)) {
+                         std::string note, std::vector<BadRecord> bad)
+    : files_(std::move(files)), fields_(std::move(fields)), note_(std::move(note)), bad_(std::move(bad)) {
   std::vector<std::pair<Field, std::int64_t>> arrays;
   for (FileField& field : fields_) {
     size_ = count_parts(field);

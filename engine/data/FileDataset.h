@@ -34,15 +34,17 @@ struct FileField {
 /// the fields and of a part of the files' bytes (update_sampled).
 class FileDataset : public Dataset {
  public:
-  /// Throws InputError as ArrayDataset does, and for a file that does not end where its last sample does.
+  /// `bad`: samples that are none, where they may be left out. Throws InputError as ArrayDataset does, and for a file
+  /// that does not end where its last sample does.
   FileDataset(const std::string& origin, std::vector<RandomAccessFile> files, std::vector<FileField> fields,
-              std::string note = "");
+              std::string note = "", std::vector<BadRecord> bad = {});
 
   std::int64_t size() const override { return size_; }
   const SampleSpec& spec() const override { return spec_; }
   std::string digest() const override { return digest_; }
   std::string place(std::size_t field, std::int64_t sample) const override;
   std::string note() const override { return note_; }
+  std::optional<std::vector<BadRecord>> bad_records() const override { return bad_; }
   /// Throws InputError, naming file and byte, for a file that has become shorter.
   void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override;
 
@@ -63,6 +65,7 @@ class FileDataset : public Dataset {
   std::int64_t size_ = 0;
   std::string digest_;
   std::string note_;
+  std::vector<BadRecord> bad_;
 };
 
 /// Whether a channel's files are too large to be read into memory: above kMostInMemory bytes in all.

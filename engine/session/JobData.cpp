@@ -198,8 +198,14 @@ std::string describe_unused_channels(const JobConfig& config, const JobData& dat
 Channels open_channels(const JobConfig& config, const JobData& chosen, const Formats& formats, const Graph* graph,
                        const RankContext& context) {
   const Hyperparameters& options = config.hyperparameters;
+  std::optional<std::vector<std::string>> inputs;
+  if (graph != nullptr) {
+    inputs.emplace();
+    for (const ProgramInput& input : program_inputs(*graph)) inputs->push_back(input.name);
+  }
   ChannelOptions how = {
       .columns = named_columns(options),
+      .inputs = std::move(inputs),
       .fields = options.fields,
       .window = graph != nullptr ? window_of(*graph) : window_of(options),
       .image = {.shape = graph == nullptr ? std::nullopt : image_shape_of(*graph), .crop = options.image_crop},

@@ -39,8 +39,9 @@ struct Report {
 std::string encode(const Report& report) {
   json fields = json::array();
   for (const Field& field : report.fields.spec.fields) {
-    fields.push_back(
-        {field.name, static_cast<int>(field.type), field.sizes, field.bound, field.categories, field.absent});
+    fields.push_back({field.name, static_cast<int>(field.type), field.sizes, field.bound, field.categories,
+                      field.absent, field.row_index});
+    if (field.fault) fields.back().push_back({field.fault->why, field.fault->what, field.fault->numbers});
   }
   const auto bytes = json::to_cbor({report.fields.host, report.holding.host, report.holding.samples, report.digest,
                                     report.crops, std::move(fields)});
@@ -59,7 +60,12 @@ Report decode(const std::string& text) {
                                          .sizes = field.at(2),
                                          .bound = field.at(3),
                                          .categories = field.at(4),
-                                         .absent = field.at(5)});
+                                         .absent = field.at(5),
+                                         .row_index = field.at(6)});
+    if (field.size() < 8) continue;
+    const json& fault = field.at(7);
+    report.fields.spec.fields.back().fault =
+        ColumnFault{.why = fault.at(0), .what = fault.at(1), .numbers = fault.at(2)};
   }
   return report;
 }

@@ -160,6 +160,75 @@ def goes_on_from_the_middle(directory):
         assert all((found[tensor] == results["arrays"][tensor]).all() for tensor in found), name
 
 
+def with_what_nothing_takes(table):
+    """An index that pandas writes, and columns that are no numbers or lack values."""
+    more = frame(table)
+    more.insert(1, "day", pandas.date_range("2024-01-01", periods=len(more)))
+    more["note"] = ["seen twice" if i % 5 == 3 else None for i in range(len(more))]
+    more.index = [f"row {i}" if i % 2 else str(i) for i in range(len(more))]
+    return more
+
+
+@common.in_directory(pathlib.Path)
+def what_nothing_takes_is_left_alone(directory):
+    job = program(directory)
+    wanted, _ = expected(directory, 2, **job)
+    with_what_nothing_takes(rows()).to_parquet(made(directory / "Parquet/data.parquet"), row_group_size=40)
+    with_what_nothing_takes(rows()).to_csv(made(directory / "CSV/data.csv"))
+    for name, day in (("Parquet", "day (timestamp["), ("CSV", "day (categories)")):
+        output, found = common.train(directory / "found", {"train": directory / name, "validation": directory / name}, 2, columns="target=kind", **job)
+        for column in ("__index_level_0__ (index)", day, "note (no value in 120 rows)"):
+            assert column in output.split("not among the features: ")[1], (column, output)
+        assert all((found[tensor] == wanted[tensor]).all() for tensor in wanted), name
+        output = common.run(["inspect", directory / name, "--statistics", "--columns", "target=kind"])
+        assert "the rows' index: no feature unless it is named" in output and "input      features, float32 [4]" in output, output
+        assert "targets    kind, class labels 0 … 3" in output, output
+        assert "column note has no value (120 rows have none); fill it, as in fields: " in output and '"fill": "unknown"' in output, output
+
+
+@common.in_directory(pathlib.Path)
+def rows_without_a_value_are_left_out(directory):
+    """Those that lack what is trained on, from every format, on any number of ranks."""
+    job = program(directory)
+    whole = with_what_nothing_takes(rows())
+    for row, column in ((0, "depth"), (77, "width"), (149, "kind")):
+        whole[column] = whole[column].astype(object)
+        whole.loc[whole.index[row], column] = None
+    whole["width"] = whole["width"].astype("Int64")
+    whole["depth"] = whole["depth"].astype(float)
+    whole.to_parquet(made(directory / "Parquet/data.parquet"), row_group_size=40)
+    whole.to_csv(made(directory / "CSV/data.csv"))
+    kept = [row for i, row in enumerate(rows()) if i not in (0, 77, 149)]
+    np.savez(made(directory / "arrays/data.npz"), **arrays(kept))
+    _, wanted = common.train(directory / "found", {"train": directory / "arrays"}, **job)
+    for name, ranks in (("Parquet", 1), ("Parquet", 3), ("CSV", 2)):
+        output, found = common.train(directory / "found", {"train": directory / name}, ranks, columns="target=kind", skip_bad_records=3, **job)
+        assert "3 records left out, as skip_bad_records says" in output and "column width has no value" in output, output
+        assert all((found[tensor] == wanted[tensor]).all() for tensor in wanted), f"{name}, {ranks} ranks"
+    output = common.run(["train", "--channel", f"train={directory / 'Parquet'}", "--output_dir", directory / "output", "--model_dir", directory / "model",
+                         "--model", "mlp", "--columns", "target=kind", "--skip_bad_records", 2], expect=2)
+    assert "column kind has no value; skip_bad_records=2 leaves out as many before it" in output, output
+
+
+@common.in_directory(pathlib.Path)
+def widths_that_differ_are_named(directory):
+    job = program(directory)
+    write(directory / "train/data.csv", rows())
+    np.savez(made(directory / "narrow/data.npz"), x=np.zeros((20, 3)), kind=np.zeros(20, np.int64))
+    np.savez(made(directory / "wide/data.npz"), x=np.zeros((20, 4)), kind=np.zeros(20, np.int64))
+
+    def refused(train, validation):
+        return common.run(["train", "--channel", f"train={directory / train}", "--channel", f"validation={directory / validation}", "--output_dir",
+                           directory / "output", "--model_dir", directory / "model", "--model", job["model"], "--columns", "target=kind"], expect=2)
+
+    for train, validation, channel in (("narrow", "wide", "train"), ("wide", "narrow", "validation"), ("narrow", "narrow", "train")):
+        output = refused(train, validation)
+        assert f"channel {channel} does not fit the program in: its input x takes [4] of each sample, and the column x has [3]" in output, output
+    write(directory / "other/data.csv", [row[:4] for row in rows()], header=HEADER[:4])
+    assert ("must have the columns of the training channel, in the same order: expected height, width, kind, petals, depth; "
+            "found height, width, kind, petals") in refused("train", "other")
+
+
 @common.in_directory(pathlib.Path)
 def as_sagemaker_writes_it(directory):
     """No header, the label first; a built-in program."""
@@ -193,4 +262,5 @@ def what_is_wrong_is_named(directory):
 
 
 if __name__ == "__main__":
-    common.main(however_it_is_written, goes_on_from_the_middle, as_sagemaker_writes_it, what_is_wrong_is_named)
+    common.main(however_it_is_written, goes_on_from_the_middle, what_nothing_takes_is_left_alone, rows_without_a_value_are_left_out, widths_that_differ_are_named,
+                as_sagemaker_writes_it, what_is_wrong_is_named)

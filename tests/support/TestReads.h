@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/Error.h"
 #include "engine/data/Dataset.h"
 
 namespace lockstep {
@@ -20,6 +21,13 @@ std::vector<Number> read_field(const Dataset& dataset, const std::string& name,
   fields[field] = reinterpret_cast<std::byte*>(values.data());
   dataset.read(samples, fields);
   return values;
+}
+
+/// Throws InputError as whoever takes all its fields would.
+inline void take_all(const Dataset& dataset) {
+  for (const Field& field : dataset.spec().fields) {
+    if (field.fault) throw InputError(field.fault->why);
+  }
 }
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 #include <parquet/arrow/schema.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
@@ -25,7 +26,6 @@ namespace {
 constexpr std::int64_t kMostMemory = std::int64_t{512} << 20;
 constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  ///< of a column, or of an array
 constexpr std::int64_t kRowsBytes = 512 << 10;               ///< of the rows that are read at once
-constexpr const char* kNoValue = "has no value; fill it (fields: \"fill\"), or leave the row out";
 
 std::optional<ElementType> element_type(const arrow::DataType& type) {
   switch (type.id()) {
@@ -95,21 +95,23 @@ std::string advice(const arrow::DataType& type) {
 ColumnarField field_of(const arrow::Field& column) {
   ColumnarField field{.name = column.name(), .text = is_text(*column.type())};
   if (field.text) return field;
+  const auto refuse = [&](const std::string& why) {
+    field.sizes.clear();
+    field.fault = ColumnFault{.why = "column " + column.name() + " " + why, .what = column.type()->ToString()};
+    return field;
+  };
   const arrow::DataType* type = column.type().get();
   std::int64_t values = 1;  // of an array
   while (is_list(*type)) {
     const bool fixed = type->id() == arrow::Type::FIXED_SIZE_LIST;
     field.sizes.push_back(fixed ? static_cast<const arrow::FixedSizeListType*>(type)->list_size() : -1);
     const std::int64_t size = std::max<std::int64_t>(field.sizes.back(), 1);
-    if (size > kMostValues / values) throw InputError("column " + column.name() + " has arrays too large to be read");
+    if (size > kMostValues / values) return refuse("has arrays too large to be read");
     values *= size;
     type = type->field(0)->type().get();
   }
   const auto element = element_type(*type);
-  if (!element) {
-    throw InputError("column " + column.name() + " holds " + column.type()->ToString() + ": " + advice(*type) +
-                     ", or leave it out");
-  }
+  if (!element) return refuse("holds " + column.type()->ToString() + ": " + advice(*type) + ", or leave it out");
   field.type = *element;
   return field;
 }
@@ -118,6 +120,20 @@ const ColumnReading& reading_of(const ColumnReadings& readings, const std::strin
   static const ColumnReading usual;
   const auto found = readings.find(column);
   return found == readings.end() ? usual : found->second;
+}
+
+// The columns that pandas wrote a frame's index to.
+std::vector<std::string> index_columns(const arrow::Schema& schema) {
+  const auto metadata = schema.metadata();
+  const int pandas = metadata ? metadata->FindKey("pandas") : -1;
+  std::vector<std::string> names;
+  if (pandas < 0) return names;
+  const auto about = nlohmann::json::parse(metadata->value(pandas), nullptr, /*allow_exceptions=*/false);
+  if (!about.is_object() || !about.contains("index_columns")) return names;
+  for (const auto& column : about.at("index_columns")) {
+    if (column.is_string()) names.push_back(column.get<std::string>());  // others are ranges that are no columns
+  }
+  return names;
 }
 
 /// What is wrong with a row of a block; where it lies is said by who knows.
@@ -137,8 +153,8 @@ void check_values(const arrow::Array& array, std::int64_t values_of_a_row) {
   if (array.null_count() == 0) return;
   for (std::int64_t i = 0; i < array.length(); ++i) {
     if (array.IsNull(i)) {
-      throw BadRow{i / values_of_a_row,
-                   values_of_a_row == 1 ? kNoValue : "holds an array with no value at one of its places"};
+      throw BadRow{i / values_of_a_row, values_of_a_row == 1 ? "has no value; leave the row out"
+                                                             : "holds an array with no value at one of its places"};
     }
   }
 }
@@ -179,20 +195,26 @@ class ArrowFile : public ColumnarFile {
         kind_(kind),
         pool_(arrow::system_memory_pool(), kMostMemory) {
     guarded([&] { kind_ == ColumnarKind::kParquet ? open_parquet(table.footer) : open_arrow(); });
+    const std::vector<std::string> indexes = index_columns(*schema_);
     for (const auto& column : schema_->fields()) {
-      try {
-        fields_.push_back(field_of(*column));
-        fields_.back().reading = reading_of(readings, column->name());
-        check_list(fields_.back());
-      } catch (const InputError& error) {
-        throw InputError(name_ + ": " + error.what());
-      }
+      fields_.push_back(field_of(*column));
+      ColumnarField& field = fields_.back();
+      field.reading = reading_of(readings, column->name());
+      field.row_index = std::ranges::find(indexes, column->name()) != indexes.end();
+      if (field.fault) field.fault->why = name_ + ": " + field.fault->why;
+      if (!field.fault) check_list(field);
     }
     find_sizes();
   }
 
   const std::string& name() const override { return name_; }
   const std::vector<ColumnarField>& fields() const override { return fields_; }
+  std::string place(std::int64_t row) const override {
+    std::string text = name_ + ", row " + std::to_string(row + 1);
+    if (kind_ == ColumnarKind::kArrow) return text;
+    const auto group = std::ranges::upper_bound(group_ends_, row) - group_ends_.begin();
+    return text + ", in row group " + std::to_string(group + 1);
+  }
 
   void read(const std::vector<bool>& wanted, const std::function<void(const ColumnarRows&)>& visit) const override {
     const std::vector<std::unique_ptr<FlatColumn>> flat = guarded([&] { return flat_columns(wanted); });
@@ -200,6 +222,7 @@ class ArrowFile : public ColumnarFile {
     for (std::size_t i = 0; i < flat.size(); ++i) others[i] = wanted[i] && flat[i] == nullptr;
     const auto next = guarded([&] { return batches(others); });
     std::vector<ColumnarField> fields = fields_;  // whose sizes may become known
+    std::vector<std::string> faults(fields.size());
     ColumnarRows rows;
     while (const std::shared_ptr<arrow::RecordBatch> batch = guarded(next)) {
       rows.count = batch->num_rows();
@@ -210,14 +233,16 @@ class ArrowFile : public ColumnarFile {
         if (!wanted[i]) continue;
         try {
           guarded([&] {
-            if (flat[i]) return take_flat(*flat[i], rows.count, fields[i], rows.columns[i]);
+            if (flat[i]) return take_flat(*flat[i], rows.count, rows.columns[i]);
             const auto array = batch->column(column++);
-            fields[i].text ? take_texts(*array, fields[i].reading.fill.has_value(), rows.columns[i])
+            if (!faults[i].empty()) return;
+            fields[i].text ? take_texts(*array, rows.columns[i])
                            : take_numbers(array, fields[i], rows.columns[i], kept);
           });
         } catch (const BadRow& bad) {
-          throw InputError(place(rows.first + bad.row) + ": column " + fields[i].name + " " + bad.what);
+          faults[i] = place(rows.first + bad.row) + ": column " + fields[i].name + " " + bad.what;
         }
+        if (!faults[i].empty()) rows.columns[i] = {.fault = faults[i]};
       }
       if (rows.count > 0) visit(rows);
       rows.first += rows.count;
@@ -415,10 +440,12 @@ class ArrowFile : public ColumnarFile {
     };
   }
 
-  static void check_list(ColumnarField& field) {
+  void check_list(ColumnarField& field) const {
     const std::int64_t length = field.reading.pad.length;
     if (length == 0) return;
-    if (field.sizes.size() != 1) throw InputError("column " + field.name + " is to be padded, and holds no lists");
+    if (field.sizes.size() != 1) {
+      throw InputError(name_ + ": column " + field.name + " is to be padded, and holds no lists");
+    }
     field.sizes = {length};
   }
 
@@ -439,18 +466,17 @@ class ArrowFile : public ColumnarFile {
       try {
         guarded([&] { take_numbers(batch->column(column++)->Slice(0, 1), fields_[i], ignored, kept); });
       } catch (const BadRow& bad) {
-        throw InputError(place(bad.row) + ": column " + fields_[i].name + " " + bad.what);
+        fields_[i].sizes.clear();
+        fields_[i].fault = ColumnFault{.why = place(bad.row) + ": column " + fields_[i].name + " " + bad.what,
+                                       .what = schema_->field(static_cast<int>(i))->type()->ToString()};
       }
     }
   }
 
-  static void take_flat(FlatColumn& flat, std::int64_t rows, const ColumnarField& field, ColumnarRows::Column& column) {
+  static void take_flat(FlatColumn& flat, std::int64_t rows, ColumnarRows::Column& column) {
     flat.read(rows);
     column.numbers = flat.numbers();
     column.missing = flat.missing();
-    const auto missing = std::ranges::find(column.missing, true);
-    if (missing == column.missing.end() || field.reading.fill) return;
-    throw BadRow{missing - column.missing.begin(), kNoValue};
   }
 
   void take_numbers(std::shared_ptr<arrow::Array> array, ColumnarField& field, ColumnarRows::Column& column,
@@ -467,7 +493,7 @@ class ArrowFile : public ColumnarFile {
       check_elements(*array, column.lengths);
     } else {
       array = arrays(array, field, each);
-      if (!field.reading.fill || !field.sizes.empty()) check_values(*array, each);
+      if (!field.sizes.empty()) check_values(*array, each);
       column.missing = missing_values(*array);
     }
     if (field.type == ElementType::kBool) array = expanded(static_cast<const arrow::BooleanArray&>(*array));
@@ -518,14 +544,13 @@ class ArrowFile : public ColumnarFile {
     return checked(bytes.Finish());
   }
 
-  void take_texts(const arrow::Array& array, bool may_lack, ColumnarRows::Column& column) const {
-    if (!may_lack) check_values(array, 1);
+  void take_texts(const arrow::Array& array, ColumnarRows::Column& column) const {
     column.missing = missing_values(array);
     if (array.type_id() == arrow::Type::DICTIONARY) {
       const auto& encoded = static_cast<const arrow::DictionaryArray&>(array);
       ColumnarRows::Column entries;
       if (encoded.dictionary()->null_count() > 0) refuse("a dictionary has entries without a value");
-      take_texts(*encoded.dictionary(), /*may_lack=*/false, entries);
+      take_texts(*encoded.dictionary(), entries);
       for (std::int64_t i = 0; i < array.length(); ++i) {
         column.texts.push_back(array.IsNull(i) ? std::string_view()
                                                : entries.texts.at(static_cast<std::size_t>(encoded.GetValueIndex(i))));
@@ -537,13 +562,6 @@ class ArrowFile : public ColumnarFile {
       const auto& texts = static_cast<const arrow::LargeStringArray&>(array);
       for (std::int64_t i = 0; i < array.length(); ++i) column.texts.push_back(texts.GetView(i));
     }
-  }
-
-  std::string place(std::int64_t row) const {
-    std::string text = name_ + ", row " + std::to_string(row + 1);
-    if (kind_ == ColumnarKind::kArrow) return text;
-    const auto group = std::ranges::upper_bound(group_ends_, row) - group_ends_.begin();
-    return text + ", in row group " + std::to_string(group + 1);
   }
 
   lockstep::RandomAccessFile file_;

@@ -23,6 +23,9 @@ struct Source {
   std::string name;
   std::unique_ptr<ColumnarFile> file;
   std::vector<std::size_t> columns{};  ///< of the file → of the table
+  std::vector<std::int64_t> bad{};     ///< rows that are left out, in ascending order
+
+  bool is_bad(std::int64_t row) const { return std::ranges::binary_search(bad, row); }
 };
 
 class ColumnarTable {
@@ -32,6 +35,7 @@ class ColumnarTable {
         sources_(open_sources(channel, kind)),
         columns_(names(), channel.options.like, channel.options.fields) {
     for (Source& source : sources_) join(source);
+    if (channel.options.most_bad > 0) find_bad_rows();
     read_texts();
     fields_ = fields();
     features_ = features_of(fields_, channel.options);
@@ -49,12 +53,17 @@ class ColumnarTable {
           {.file = files.size(), .samples = static_cast<std::int64_t>((scratch_->size() - begin) / stride_)});
       files.emplace_back(source.name, scratch_, begin);
     }
-    const std::vector<Field> known = fields();  // with their bounds
+    std::vector<Field> known = fields();  // with their bounds and faults
+    for (std::size_t i = 0; i < known.size(); ++i) {
+      known[i].type = fields_[i].type;  // as they were laid out
+      known[i].sizes = fields_[i].sizes;
+    }
+    if (features_) take_faults(known, *features_);
     std::vector<FileField> stored;
     for (std::size_t i = 0; i < known.size(); ++i) stored.push_back(field_at(known[i], places_[i], parts));
     if (features_) stored.push_back(field_at(features_->field, 0, parts));
     return std::make_unique<FileDataset>(channel_.origin(), std::move(files), std::move(stored),
-                                         left_out(known, features_));
+                                         left_out(known, features_), std::move(bad_));
   }
 
  private:
@@ -95,18 +104,10 @@ class ColumnarTable {
       }
       source.columns.push_back(column);
       if (&source == &sources_[0]) stored_[column] = field;
-      if (stored_[column].text != field.text || (!field.sizes.empty() && stored_[column].type != field.type)) {
-        throw InputError(source.name + ": column " + field.name + " holds another type than in " + sources_[0].name +
-                         "; write both alike");
-      }
-      guarded(source, [&] {
-        if (std::ranges::find(field.sizes, -1) == field.sizes.end()) columns_.sizes(column, field.sizes);
-        if (!field.text && is_real(field.type)) {
-          columns_.reals(column, {});
-        } else if (!field.text) {
-          columns_.integers(column, {});
-        }
-      });
+      if (field.row_index) columns_.set_index(column);
+      if (field.fault && !columns_.has_fault(column)) columns_.set_fault(column, *field.fault);
+      columns_.set_place([&source] { return source.name; });
+      columns_.show(column, [&] { join(column, field); });
     }
     if (fields.size() < columns_.size()) {
       throw InputError(source.name + " has " + std::to_string(fields.size()) + " columns, and " + sources_[0].name +
@@ -114,36 +115,75 @@ class ColumnarTable {
     }
   }
 
-  [[noreturn]] static void refuse(const Source& source, const ColumnarRows& rows, std::size_t row,
-                                  const InputError& error) {
-    throw InputError(source.name + ", row " + std::to_string(rows.first + static_cast<std::int64_t>(row) + 1) + ": " +
-                     error.what());
-  }
-
-  // Calls `show` with the numbers of a block; where it refuses them, once more row by row, to say which.
-  template <typename Number, typename Show>
-  static void show(const Source& source, const ColumnarRows& rows, std::span<const Number> numbers, const Show& show) {
-    try {
-      show(numbers);
-    } catch (const InputError&) {
-      const std::size_t each = numbers.size() / static_cast<std::size_t>(rows.count);
-      for (std::size_t row = 0; row < static_cast<std::size_t>(rows.count); ++row) {
-        try {
-          show(numbers.subspan(row * each, each));
-        } catch (const InputError& error) {
-          refuse(source, rows, row, error);
-        }
-      }
-      throw;
+  void join(std::size_t column, const ColumnarField& field) {
+    if (stored_[column].text != field.text || (!field.sizes.empty() && stored_[column].type != field.type)) {
+      throw InputError("column " + field.name + " holds another type than in " + sources_[0].name +
+                       "; write both alike");
     }
+    if (std::ranges::find(field.sizes, -1) == field.sizes.end()) columns_.sizes(column, field.sizes);
+    if (field.text) return columns_.expect_texts(column);
+    is_real(field.type) ? columns_.reals(column, {}) : columns_.integers(column, {});
   }
 
+  // Calls `work` with each row of a block that is not left out, by its number in the block. It shows a column.
   template <typename Work>
-  static void guarded(const Source& source, const Work& work) {
+  void each_row(const Source& source, const ColumnarRows& rows, std::size_t column, const Work& work) {
+    std::int64_t row = 0;
+    columns_.set_place([&] { return source.file->place(rows.first + row); });
+    for (; row < rows.count && !columns_.has_fault(column); ++row) {
+      if (!source.is_bad(rows.first + row)) columns_.show(column, [&] { work(static_cast<std::size_t>(row)); });
+    }
+    columns_.set_place({});
+  }
+
+  // Calls `show` with the numbers of a block; where that is refused, or where some are missing, row by row.
+  template <typename Number, typename Show>
+  void show(const Source& source, const ColumnarRows& rows, std::size_t index, std::span<const Number> numbers,
+            const Show& show) {
+    const std::size_t column = source.columns[index];
+    const ColumnarRows::Column& read = rows.columns[index];
+    if (columns_.has_fault(column)) return;
     try {
-      work();
-    } catch (const InputError& error) {
-      throw InputError(source.name + ": " + error.what());
+      if (read.missing.empty() && source.bad.empty()) return show(numbers);
+    } catch (const InputError&) {  // a row is found that says so
+    }
+    const std::size_t each = numbers.size() / static_cast<std::size_t>(rows.count);
+    each_row(source, rows, column, [&](std::size_t row) {
+      const auto own = numbers.subspan(row * each, each);
+      lacks(read, row) || (each == 1 && std::isnan(static_cast<double>(own[0]))) ? columns_.missing(column) : show(own);
+    });
+  }
+
+  // Rows that have no value in a column that the job takes, of those of which rows can be told apart.
+  void find_bad_rows() {
+    std::vector<std::string> names;
+    for (std::size_t column = 0; column < columns_.size(); ++column) names.push_back(columns_.name(column));
+    const std::vector<ColumnUse> uses = column_uses(names, channel_.options);
+    std::int64_t before = 0;
+    for (Source& source : sources_) {
+      const std::vector<ColumnarField>& stored = source.file->fields();
+      std::vector<bool> wanted;
+      for (std::size_t i = 0; i < stored.size(); ++i) {
+        const ColumnUse use = uses[source.columns[i]];
+        const bool taken = use == ColumnUse::kNamed ||
+                           (use == ColumnUse::kFeature && !stored[i].text && !columns_.is_index(source.columns[i]));
+        wanted.push_back(taken && stored[i].sizes.empty() && !stored[i].reading.may_lack() &&
+                         !columns_.has_fault(source.columns[i]));
+      }
+      source.file->read(wanted, [&](const ColumnarRows& rows) {
+        before += rows.count;
+        for (std::int64_t row = 0; row < rows.count; ++row) {
+          for (std::size_t i = 0; i < stored.size(); ++i) {
+            if (!wanted[i] || !lacks(stored[i], rows.columns[i], static_cast<std::size_t>(row))) continue;
+            const std::string why =
+                source.file->place(rows.first + row) + ": column " + stored[i].name + " has no value";
+            if (std::ssize(bad_) == channel_.options.most_bad) throw InputError(why + more_than(std::ssize(bad_)));
+            bad_.push_back({.sample = before - rows.count + row, .why = why});
+            source.bad.push_back(rows.first + row);
+            break;
+          }
+        }
+      });
     }
   }
 
@@ -151,20 +191,20 @@ class ColumnarTable {
     for (const Source& source : sources_) {
       const std::vector<ColumnarField>& stored = source.file->fields();
       std::vector<bool> wanted;
-      for (const ColumnarField& field : stored) wanted.push_back(field.text || is_counted(field));
+      for (std::size_t i = 0; i < stored.size(); ++i) {
+        wanted.push_back((stored[i].text || is_counted(stored[i])) && !columns_.has_fault(source.columns[i]));
+      }
       if (std::ranges::find(wanted, true) == wanted.end()) continue;
       source.file->read(wanted, [&](const ColumnarRows& rows) {
         for (std::size_t i = 0; i < stored.size(); ++i) {
-          if (is_counted(stored[i])) columns_.integers(source.columns[i], whole(stored[i], rows.columns[i]));
+          if (!wanted[i]) continue;
+          const std::size_t column = source.columns[i];
           const std::vector<std::string_view>& texts = rows.columns[i].texts;
-          for (std::size_t row = 0; row < texts.size(); ++row) {
-            if (lacks(rows.columns[i], row)) continue;
-            try {
-              columns_.text(source.columns[i], texts[row]);
-            } catch (const InputError& error) {
-              refuse(source, rows, row, error);
-            }
-          }
+          const auto numbers = stored[i].text ? std::span<const std::int64_t>() : whole(stored[i], rows.columns[i]);
+          each_row(source, rows, column, [&](std::size_t row) {
+            if (lacks(rows.columns[i], row)) return columns_.missing(column);
+            stored[i].text ? columns_.text(column, texts[row]) : columns_.integer(column, numbers[row]);
+          });
         }
       });
     }
@@ -177,6 +217,13 @@ class ColumnarTable {
   static bool lacks(const ColumnarRows::Column& column, std::size_t row) {
     return !column.missing.empty() && column.missing[row];
   }
+  // NaN is no value either.
+  bool lacks(const ColumnarField& stored, const ColumnarRows::Column& column, std::size_t row) {
+    if (lacks(column, row)) return true;
+    if (stored.text || !is_real(stored.type)) return false;
+    const std::size_t width = size_of(stored.type);
+    return std::isnan(as<double>(stored.type, column.numbers.subspan(row * width, width), reals_)[0]);
+  }
   std::span<const std::int64_t> whole(const ColumnarField& stored, const ColumnarRows::Column& read) {
     if (stored.reading.fill) throw InputError("column " + stored.name + " holds integers as texts: leave fill out");
     return as<std::int64_t>(stored.type, read.numbers, integers_);
@@ -186,7 +233,7 @@ class ColumnarTable {
   std::vector<Field> fields() const {
     std::vector<Field> fields = columns_.fields(channel_.origin());
     for (std::size_t i = 0; i < stored_.size(); ++i) {
-      if (!fields[i].sizes.empty()) fields[i].type = stored_[i].type;
+      if (!fields[i].fault && !fields[i].sizes.empty()) fields[i].type = stored_[i].type;
     }
     return fields;
   }
@@ -213,9 +260,15 @@ class ColumnarTable {
 
   void read_rows(const Source& source) {
     std::vector<std::byte> rows;
-    source.file->read(std::vector<bool>(source.columns.size(), true), [&](const ColumnarRows& read) {
+    std::vector<bool> wanted;
+    for (const std::size_t column : source.columns) wanted.push_back(!fields_[column].fault);
+    const bool all = std::ranges::find(wanted, false) == wanted.end();
+    source.file->read(wanted, [&](const ColumnarRows& read) {
       rows.resize(static_cast<std::size_t>(read.count) * stride_);
-      for (std::size_t i = 0; i < source.columns.size(); ++i) take(source, read, i, rows);
+      if (!all) std::ranges::fill(rows, std::byte{0});
+      for (std::size_t i = 0; i < source.columns.size(); ++i) {
+        if (wanted[i]) take(source, read, i, rows);
+      }
       scratch_->append(rows, source.name);
     });
   }
@@ -227,8 +280,12 @@ class ColumnarTable {
     const std::size_t column = source.columns[index];
     const Field& field = fields_[column];
     if (field.bytes() * (rows.size() / stride_) == 0) return;
+    if (!read.fault.empty() && !columns_.has_fault(column)) {
+      columns_.set_fault(column, {.why = read.fault, .what = "arrays that cannot be used"});
+    }
+    if (!read.fault.empty()) return place(std::vector<std::byte>(rows.size()), field.bytes(), places_[column], rows);
     if (stored.text || is_counted(stored)) {
-      take_texts(stored, read, field);
+      take_texts(source, block, index);
       place(std::as_bytes(std::span(integers_)), field.bytes(), places_[column], rows);
       return;
     }
@@ -237,24 +294,25 @@ class ColumnarTable {
       take_filled(source, block, index);
       return place(std::as_bytes(std::span(reals_)), sizeof(double), places_[column], rows);
     }
-    const std::size_t count = read.numbers.size() / size_of(stored.type);
+    const std::span<const std::byte> values = without_missing(stored, block, read);
+    const std::size_t count = values.size() / size_of(stored.type);
     if (count != static_cast<std::size_t>(field.numbers()) * (rows.size() / stride_)) {
       throw InputError(source.name + ": column " + field.name + " has other numbers than its rows say");
     }
     if (is_real(stored.type)) {
-      const auto numbers = as<double>(stored.type, read.numbers, reals_);
-      show(source, block, numbers, [&](std::span<const double> some) { columns_.reals(column, some); });
-      place(field.sizes.empty() ? std::as_bytes(numbers) : read.numbers, field.bytes(), places_[column], rows);
+      const auto numbers = as<double>(stored.type, values, reals_);
+      show(source, block, index, numbers, [&](std::span<const double> some) { columns_.reals(column, some); });
+      place(field.sizes.empty() ? std::as_bytes(numbers) : values, field.bytes(), places_[column], rows);
       return;
     }
-    const auto numbers = as<std::int64_t>(stored.type, read.numbers, integers_);
-    show(source, block, numbers, [&](std::span<const std::int64_t> some) {
+    const auto numbers = as<std::int64_t>(stored.type, values, integers_);
+    show(source, block, index, numbers, [&](std::span<const std::int64_t> some) {
       if (stored.type == ElementType::kUint64 && std::ranges::min(some) < 0) {
         throw InputError("column " + field.name + " holds an integer above 2^63 - 1");
       }
       columns_.integers(column, some);
     });
-    if (!field.sizes.empty()) return place(read.numbers, field.bytes(), places_[column], rows);
+    if (!field.sizes.empty()) return place(values, field.bytes(), places_[column], rows);
     // Where the training channel has real numbers, and among real features.
     reals_.assign(numbers.begin(), numbers.end());
     const auto real = std::as_bytes(std::span(reals_));
@@ -263,20 +321,37 @@ class ColumnarTable {
     place(real, sizeof(double), feature_places_[column], rows);
   }
 
-  // Numbers of texts, to `integers_`.
-  void take_texts(const ColumnarField& stored, const ColumnarRows::Column& read, const Field& field) {
+  // Numbers of a column, with 0 where there is none.
+  std::span<const std::byte> without_missing(const ColumnarField& stored, const ColumnarRows& block,
+                                             const ColumnarRows::Column& read) {
+    if (read.missing.empty()) return read.numbers;
+    const std::size_t width = size_of(stored.type);
+    present_.assign(static_cast<std::size_t>(block.count) * width, std::byte{0});
+    for (std::size_t row = 0; row < read.missing.size() && !read.numbers.empty(); ++row) {
+      if (!read.missing[row]) std::memcpy(&present_[row * width], &read.numbers[row * width], width);
+    }
+    return present_;
+  }
+
+  // Numbers of texts, to `integers_`; 0 in rows that are left out.
+  void take_texts(const Source& source, const ColumnarRows& block, std::size_t index) {
+    const ColumnarField& stored = source.file->fields()[index];
+    const ColumnarRows::Column& read = block.columns[index];
+    const Field& field = fields_[source.columns[index]];
     if (is_counted(stored)) {
       const auto numbers = whole(stored, read);
-      integers_.assign(numbers.begin(), numbers.end());
-      for (std::int64_t& number : integers_) {
-        write_text(field, std::to_string(number), reinterpret_cast<std::byte*>(&number));
-      }
-      return;
+      if (numbers.data() != integers_.data()) integers_.assign(numbers.begin(), numbers.end());
     }
-    integers_.resize(read.texts.size());
+    integers_.resize(static_cast<std::size_t>(block.count));
     for (std::size_t row = 0; row < integers_.size(); ++row) {
       auto* out = reinterpret_cast<std::byte*>(&integers_[row]);
-      lacks(read, row) ? write_missing(field, out) : write_text(field, read.texts[row], out);
+      if (source.is_bad(block.first + static_cast<std::int64_t>(row))) {
+        integers_[row] = 0;
+      } else if (lacks(read, row)) {
+        write_missing(field, out);
+      } else {
+        write_text(field, stored.text ? read.texts[row] : std::to_string(integers_[row]), out);
+      }
     }
   }
 
@@ -287,16 +362,11 @@ class ColumnarTable {
     const auto numbers = as<double>(stored.type, read.numbers, reals_);
     std::vector<double> filled(numbers.begin(), numbers.end());
     for (std::size_t row = 0; row < filled.size(); ++row) {
-      if (lacks(read, row) || std::isnan(filled[row])) {
-        filled[row] = std::numeric_limits<double>::quiet_NaN();
-        continue;
-      }
-      try {
-        columns_.real(source.columns[index], filled[row]);
-      } catch (const InputError& error) {
-        refuse(source, block, row, error);
-      }
+      if (lacks(read, row)) filled[row] = std::numeric_limits<double>::quiet_NaN();
     }
+    each_row(source, block, source.columns[index], [&](std::size_t row) {
+      if (!std::isnan(filled[row])) columns_.real(source.columns[index], filled[row]);
+    });
     reals_ = std::move(filled);
   }
 
@@ -307,20 +377,17 @@ class ColumnarTable {
     const Field& field = fields_[source.columns[index]];
     const auto mask = std::ranges::find(fields_, field.reading.pad.mask, &Field::name);
     const bool masked = !field.reading.pad.mask.empty();
-    const std::byte* from = read.numbers.data();
-    for (std::size_t row = 0; row < read.lengths.size(); ++row) {
-      const std::span<const std::byte> numbers(from,
-                                               static_cast<std::size_t>(read.lengths[row]) * size_of(stored.type));
-      std::byte* const out = rows.data() + row * stride_;
-      try {
-        show_list(source.columns[index], stored.type, numbers);
-        write_padded(field, from, read.lengths[row], out + places_[source.columns[index]],
-                     masked ? out + places_[static_cast<std::size_t>(mask - fields_.begin())] : nullptr);
-      } catch (const InputError& error) {
-        refuse(source, block, row, error);
-      }
-      from += numbers.size();
+    std::vector<std::size_t> begins = {0};
+    for (const std::int64_t length : read.lengths) {
+      begins.push_back(begins.back() + static_cast<std::size_t>(length) * size_of(stored.type));
     }
+    each_row(source, block, source.columns[index], [&](std::size_t row) {
+      const auto numbers = read.numbers.subspan(begins[row], begins[row + 1] - begins[row]);
+      std::byte* const out = rows.data() + row * stride_;
+      show_list(source.columns[index], stored.type, numbers);
+      write_padded(field, numbers.data(), read.lengths[row], out + places_[source.columns[index]],
+                   masked ? out + places_[static_cast<std::size_t>(mask - fields_.begin())] : nullptr);
+    });
   }
 
   void show_list(std::size_t column, ElementType type, std::span<const std::byte> numbers) {
@@ -370,6 +437,8 @@ class ColumnarTable {
   std::shared_ptr<ScratchBytes> scratch_ = std::make_shared<ScratchBytes>();
   std::vector<std::int64_t> integers_{};  ///< of a block
   std::vector<double> reals_{};
+  std::vector<std::byte> present_{};
+  std::vector<BadRecord> bad_{};
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "common/Text.h"
 #include "engine/data/Columns.h"
 #include "engine/data/Padding.h"
+#include "engine/data/table/TableColumns.h"
 
 namespace lockstep {
 
@@ -25,7 +26,10 @@ constexpr const char* kFormat = "lockstep fields";
 constexpr int kVersion = 1;
 
 std::size_t source_of(const SampleSpec& spec, const std::string& column) {
-  if (const auto source = spec.find(column)) return *source;
+  if (const auto source = spec.find(column)) {
+    if (const auto& fault = spec.fields[*source].fault) throw InputError(fault->why);
+    return *source;
+  }
   throw InputError("there is no column " + in_quotes(column) + ": there is " + describe(spec));
 }
 
@@ -128,9 +132,7 @@ class RecipeMaker {
     if (part.pad.length > 0) check_padding(stored);
     if (!part.fill) return;
     const bool texts = hashed || has_texts(stored);
-    if (texts != (part.fill->text() != nullptr)) {
-      refuse(texts ? "holds texts, which are filled by a text" : "holds numbers, which are filled by a number");
-    }
+    check_fill(stored.name, *part.fill, texts);
     if (!texts && !is_real(stored.type)) refuse("holds integers, of which none is missing: leave fill out");
   }
 

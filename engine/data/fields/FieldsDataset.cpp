@@ -27,6 +27,7 @@ std::size_t find_column(const SampleSpec& spec, const Field& trained) {
   const auto found = spec.find(trained.name);
   if (!found) throw InputError("there is no column " + in_quotes(trained.name) + ": there is " + describe(spec));
   const Field& field = spec.fields[*found];
+  if (field.fault) throw InputError(field.fault->why);
   if (field.type == trained.type && field.sizes == trained.sizes && field.categories == trained.categories)
     return *found;
   throw InputError("column " + trained.name + " is not like the training channel's: there is " + describe(spec) +

@@ -30,6 +30,7 @@ class CsvDecoder : public RecordDecoder {
       : delimiter_(delimiter), columns_(columns.size()), spec_{std::move(columns)} {
     if (!features) return;
     spec_.fields.push_back(features->field);
+    if (features->field.fault) return;
     features_ = std::move(features->columns);
     as_feature_ = {.name = kFeaturesField, .type = features->field.type};
   }
@@ -54,7 +55,7 @@ class CsvDecoder : public RecordDecoder {
     std::byte* feature = features_.empty() ? nullptr : fields[columns_];
     auto next_feature = features_.begin();
     for (std::size_t i = 0; i < columns_; ++i) {
-      Places places{.own = fields[i]};
+      Places places{.own = spec_.fields[i].fault ? nullptr : fields[i]};
       if (next_feature != features_.end() && *next_feature == i) {
         ++next_feature;
         if (feature != nullptr) places.feature = std::exchange(feature, feature + size_of(as_feature_.type));
@@ -106,7 +107,7 @@ class CsvDecoder : public RecordDecoder {
     split_csv(record, delimiter_, cells, unquoted);
     if (cells.size() != columns_) throw InputError("the file has changed since its records were counted");
     for (std::size_t i = 0; i < columns_; ++i) {
-      if (fields[i] != nullptr) write_cell(spec_.fields[i], cells[i], fields[i]);
+      if (fields[i] != nullptr && !spec_.fields[i].fault) write_cell(spec_.fields[i], cells[i], fields[i]);
     }
     if (features_.empty() || fields[columns_] == nullptr) return;
     std::byte* out = fields[columns_];
@@ -176,7 +177,10 @@ class CsvTable : public TextTable {
     split_csv(record, delimiter_, cells, unquoted);
     if (std::ranges::none_of(cells, [](std::string_view cell) { return real_of(cell).has_value(); })) {
       header_ = record;
-      names_.assign(cells.begin(), cells.end());
+      std::size_t without = 0;
+      for (const std::string_view cell : cells) {
+        names_.push_back(cell.empty() ? unnamed_column(without++) : std::string(cell));
+      }
       return;
     }
     for (std::size_t i = 0; i < cells.size(); ++i) names_.push_back(std::to_string(i));
@@ -190,7 +194,7 @@ class CsvTable : public TextTable {
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   const CsvTable table(channel);
-  return open_text_table(channel, table, TableColumns(table.names(), channel.options.like, channel.options.fields));
+  return open_text_table(channel, table, table.names());
 }
 
 }  // namespace

@@ -101,9 +101,10 @@ class JsonDecoder : public RecordDecoder {
     const std::size_t masks = count_masks(spec_.fields);
     for (const Field& column : std::span(spec_.fields).first(spec_.fields.size() - masks))
       names_.push_back(column.name);
-    has_features_ = features.has_value();
     if (!features) return;
     spec_.fields.push_back(features->field);
+    if (features->field.fault) return;
+    has_features_ = true;
     as_feature_ = {.name = kFeaturesField, .type = features->field.type};
     for (std::size_t i = 0; i < features->columns.size(); ++i)
       places_[features->columns[i]] = i * size_of(as_feature_.type);
@@ -114,6 +115,7 @@ class JsonDecoder : public RecordDecoder {
     std::byte* const features = has_features_ ? fields.back() : nullptr;
     const auto take = [&](std::size_t column, dom::element value) {
       const Field& field = spec_.fields[column];
+      if (field.fault) return;
       if (field.reading.pad.length > 0) {
         pad(field, value, fields[column], mask_place(field, fields));
       } else if (std::byte* out = fields[column]; out != nullptr) {
@@ -126,6 +128,7 @@ class JsonDecoder : public RecordDecoder {
     };
     visit_row(record, names_, take, [&](std::size_t column, bool /*null*/) {
       const Field& field = spec_.fields[column];
+      if (field.fault) return;
       if (!field.reading.may_lack()) refuse_lack(field.name);
       if (field.reading.pad.length > 0) {
         write_padded(field, nullptr, 0, fields[column], mask_place(field, fields));
@@ -190,20 +193,9 @@ class JsonTable : public TextTable {
   std::size_t end_of_record(std::string_view text) const override { return text.find('\n'); }
   void look_at(std::string_view record, TableColumns& columns) const override {
     const auto take = [&](std::size_t column, dom::element value) {
-      if (columns.reading(column).pad.length > 0) return look_at_list(column, value, columns);
-      const std::vector<std::int64_t> sizes = sizes_of(value);
-      if (!sizes.empty() && (sizes.size() > kMostDimensions || sizes.back() == 0)) {
-        throw InputError("column " + names_[column] + " holds an array " +
-                         (sizes.back() == 0 ? "of nothing" : "of too many dimensions"));
-      }
-      columns.sizes(column, sizes);
-      visit_array(value, sizes, names_[column],
-                  [&](dom::element each) { look_at(column, each, !sizes.empty(), columns); });
+      columns.show(column, [&] { look_at_value(column, value, columns); });
     };
-    visit_row(record, names_, take, [&](std::size_t column, bool null) {
-      if (null) return columns.missing(column);
-      if (!columns.reading(column).may_lack()) refuse_lack(names_[column]);
-    });
+    visit_row(record, names_, take, [&](std::size_t column, bool null) { columns.missing(column, /*absent=*/!null); });
   }
   std::unique_ptr<const RecordDecoder> decoder(std::vector<Field> columns,
                                                std::optional<TableFeatures> features) const override {
@@ -211,6 +203,18 @@ class JsonTable : public TextTable {
   }
 
  private:
+  void look_at_value(std::size_t column, dom::element value, TableColumns& columns) const {
+    if (columns.reading(column).pad.length > 0) return look_at_list(column, value, columns);
+    const std::vector<std::int64_t> sizes = sizes_of(value);
+    if (!sizes.empty() && (sizes.size() > kMostDimensions || sizes.back() == 0)) {
+      throw InputError("column " + names_[column] + " holds an array " +
+                       (sizes.back() == 0 ? "of nothing" : "of too many dimensions"));
+    }
+    columns.sizes(column, sizes);
+    visit_array(value, sizes, names_[column],
+                [&](dom::element each) { look_at(column, each, !sizes.empty(), columns); });
+  }
+
   void look_at_list(std::size_t column, dom::element value, TableColumns& columns) const {
     dom::array list;
     if (value.get(list) != simdjson::SUCCESS) {
@@ -272,7 +276,7 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
       return channel.options.like->find(name).value_or(std::numeric_limits<std::size_t>::max());
     });
   }
-  return open_text_table(channel, JsonTable(names), TableColumns(names, channel.options.like, channel.options.fields));
+  return open_text_table(channel, JsonTable(names), names);
 }
 
 bool is_json_lines(std::string_view content_type) {

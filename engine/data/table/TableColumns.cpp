@@ -44,7 +44,10 @@ std::string shown_text(std::string_view cell) {
   return in_quotes(std::string(cell.substr(0, kMost)) + (cell.size() > kMost ? "…" : ""));
 }
 
-[[noreturn]] void refuse_number(const std::string& column, bool given, const std::string& number) {
+// Among texts. Without any text it was what fills the column that made it one of texts.
+[[noreturn]] void refuse_number(const std::string& column, const ColumnReading& reading, bool given, bool seen,
+                                const std::string& number) {
+  if (reading.fill && !seen) check_fill(column, *reading.fill, /*texts=*/false);
   throw InputError("column " + column + " holds " + in_quotes(number) + ", a number, and texts " +
                    (given ? "in the training channel" : "before"));
 }
@@ -59,18 +62,20 @@ bool holds_texts(const ColumnReading& reading) {
   return reading.as_text() || (reading.fill && reading.fill->text() != nullptr);
 }
 
-void check_fill(const Field& field, bool texts) {
-  if (!field.reading.fill || texts == (field.reading.fill->text() != nullptr)) return;
-  throw InputError("column " + field.name + " holds " +
-                   (texts ? R"(texts: what fills it is a text, as in "fill": "unknown")"
-                          : R"(numbers: what fills it is a number or "mean")"));
-}
-
 std::string of_sizes(std::span<const std::int64_t> sizes) {
   return sizes.empty() ? "a single value" : "an array of [" + join(std::vector(sizes.begin(), sizes.end()), ", ") + "]";
 }
 
 }  // namespace
+
+void check_fill(const std::string& column, const Fill& fill, bool texts) {
+  if (texts == (fill.text() != nullptr)) return;
+  const auto* number = std::get_if<double>(&fill.value);
+  throw InputError("column " + column + " holds " +
+                   (texts ? R"(texts: expected a text to fill it, as in "fill": "unknown"; found )"
+                          : R"(numbers: expected "fill" to be a number or "mean"; found )") +
+                   (number ? format("%.17g", *number) : in_quotes(std::get<std::string>(fill.value))));
+}
 
 std::optional<std::int64_t> integer_of(std::string_view cell) { return number_of<std::int64_t>(cell); }
 
@@ -84,6 +89,18 @@ bool is_missing(std::string_view cell) {
   return lower.empty() || lower == "na" || lower == "n/a" || lower == "nan" || lower == "null";
 }
 
+std::string unnamed_column(std::size_t number) { return "__index_level_" + std::to_string(number) + "__"; }
+
+bool is_index_name(const std::string& name) {
+  const auto is = [&](std::string_view before, std::string_view after) {
+    if (name.size() <= before.size() + after.size() || !name.starts_with(before) || !name.ends_with(after))
+      return false;
+    const std::string number = name.substr(before.size(), name.size() - before.size() - after.size());
+    return number.find_first_not_of("0123456789") == std::string::npos;
+  };
+  return is("Unnamed: ", "") || is("__index_level_", "__");
+}
+
 TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* like, const FieldDescriptions& described) {
   const std::map<std::string, ColumnReading> readings = column_readings(described);
   for (std::string& name : names) {
@@ -93,6 +110,7 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
     }
     Column column;
     column.name = std::move(name);
+    column.row_index = is_index_name(column.name);
     if (const auto found = readings.find(column.name); found != readings.end()) column.reading = found->second;
     if (holds_texts(column.reading)) column.kind = Kind::kText;
     if (column.reading.pad.length > 0) column.sizes = {column.reading.pad.length};
@@ -101,6 +119,8 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
       if (!field) throw InputError("the training channel has no column " + in_quotes(column.name));
       const Field& given = like->fields[*field];
       column.given = given;
+      column.fault = given.fault;
+      column.row_index = given.row_index;
       column.sizes = given.sizes;
       column.kind = !given.categories.empty() || holds_texts(column.reading) ? Kind::kText
                     : is_real(given.type)                                    ? Kind::kReal
@@ -118,9 +138,56 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
         std::ranges::any_of(readings, [&](const auto& reading) { return reading.second.pad.mask == field.name; });
     if (!joined && !mask) given.push_back(field.name);
   }
-  if (!std::ranges::equal(columns_, given, {}, &Column::name)) {
-    throw InputError("expected the training channel's columns in its order: " + join(given, ", "));
+  if (std::ranges::equal(columns_, given, {}, &Column::name)) return;
+  std::vector<std::string> own;
+  for (const Column& column : columns_) own.push_back(column.name);
+  throw InputError("a channel must have the columns of the training channel, in the same order: expected " +
+                   join(given, ", ") + "; found " + join(own, ", "));
+}
+
+void TableColumns::take_texts(const TableColumns& other) {
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (!columns_[i].given && other.columns_[i].kind == Kind::kText) columns_[i].kind = Kind::kText;
   }
+}
+
+bool TableColumns::all_seen() const {
+  return std::ranges::all_of(columns_, [](const Column& column) { return column.seen || column.fault; });
+}
+
+void TableColumns::expect_texts(std::size_t column) {
+  if (!columns_[column].given) columns_[column].kind = Kind::kText;
+}
+
+bool TableColumns::is_bad_row(std::size_t column) const {
+  if (!new_texts_) return false;
+  const ColumnUse use = uses_.empty() ? ColumnUse::kNamed : uses_[column];
+  const Column& shown = columns_[column];
+  return use == ColumnUse::kNamed || (use == ColumnUse::kFeature && shown.kind != Kind::kText && !shown.row_index);
+}
+
+void TableColumns::note_fault(std::size_t column, const std::string& why) {
+  const bool numbers = columns_[column].kind != Kind::kText && columns_[column].sizes.empty();
+  columns_[column].fault = ColumnFault{.why = (place_ ? place_() + ": " : "") + why,
+                                       .what = numbers ? "numbers that cannot be used" : "values that cannot be used",
+                                       .numbers = numbers};
+}
+
+// What was found wrong where it lay, or else that values are missing.
+std::optional<ColumnFault> TableColumns::fault_of(const Column& column) {
+  if (column.fault || column.lacking == 0) return column.fault;
+  const std::string rows = with_commas(column.lacking) + (column.lacking == 1 ? " row" : " rows");
+  const std::string more = column.lacking == 1 ? "" : " (" + rows + " have none)";
+  const bool texts = column.kind == Kind::kText;
+  const std::string fill = "fill it, as in fields: {\"column\": " + in_quotes(column.name) +
+                           ", \"fill\": " + (texts ? "\"unknown\"" : "\"mean\"") + "}";
+  const bool alone = column.sizes.empty();
+  const std::string out = column.lacking == 1 ? "leave the row out" : "leave the rows out";
+  const std::string what_to_do = !alone        ? out
+                                 : column.seen ? fill + ", or " + out
+                                               : "no row has one: leave the column out";
+  return ColumnFault{
+      .why = column.lacks + more + "; " + what_to_do, .what = "no value in " + rows, .numbers = !texts && alone};
 }
 
 void TableColumns::begin_row() {
@@ -136,17 +203,22 @@ void TableColumns::undo_row() {
 
 void TableColumns::look_at(std::span<const std::string_view> cells) {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
-    if (!columns_[i].sizes.empty()) sizes(i, {});
-    const bool number = columns_[i].kind != Kind::kReal && !columns_[i].reading.as_text();
-    if (const auto whole = number ? integer_of(cells[i]) : std::nullopt) {
-      integer(i, *whole);
-    } else if (is_missing(cells[i])) {
-      missing(i);
-    } else if (const auto real_number = columns_[i].reading.as_text() ? std::nullopt : real_of(cells[i])) {
-      real(i, *real_number);
-    } else {
-      text(i, cells[i]);
-    }
+    show(i, [&] { look_at(i, cells[i]); });
+  }
+}
+
+void TableColumns::look_at(std::size_t column, std::string_view cell) {
+  const Column& shown = columns_[column];
+  if (!shown.sizes.empty()) sizes(column, {});
+  const bool number = shown.kind != Kind::kReal && !shown.reading.as_text();
+  if (const auto whole = number ? integer_of(cell) : std::nullopt) {
+    integer(column, *whole);
+  } else if (is_missing(cell)) {
+    missing(column);
+  } else if (const auto real_number = shown.reading.as_text() ? std::nullopt : real_of(cell)) {
+    real(column, *real_number);
+  } else {
+    text(column, cell);
   }
 }
 
@@ -170,9 +242,11 @@ void TableColumns::integers(std::size_t column, std::span<const std::int64_t> va
     for (const std::int64_t value : values) text(column, std::to_string(value));
     return;
   }
-  shown.seen = true;
+  const bool seen = std::exchange(shown.seen, true);
   if (values.empty()) return;
-  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), std::to_string(values[0]));
+  if (shown.kind == Kind::kText) {
+    refuse_number(shown.name, shown.reading, shown.given.has_value(), seen, std::to_string(values[0]));
+  }
   const auto [least, most] = std::ranges::minmax(values);
   shown.least = std::min(shown.least, least);
   shown.most = std::max(shown.most, most);
@@ -180,7 +254,7 @@ void TableColumns::integers(std::size_t column, std::span<const std::int64_t> va
 
 void TableColumns::reals(std::size_t column, std::span<const double> values) {
   Column& shown = columns_[column];
-  shown.seen = true;
+  const bool seen = std::exchange(shown.seen, true);
   bool all_finite = true;
   for (const double value : values) all_finite &= is_finite(value);
   if (!all_finite) {
@@ -189,7 +263,7 @@ void TableColumns::reals(std::size_t column, std::span<const double> values) {
                      ", which is no finite number");
   }
   const auto first = [&] { return values.empty() ? "real numbers" : format("%.17g", values[0]); };
-  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.given.has_value(), first());
+  if (shown.kind == Kind::kText) refuse_number(shown.name, shown.reading, shown.given.has_value(), seen, first());
   if (shown.kind == Kind::kInteger && shown.given) {
     throw InputError("column " + shown.name + " holds " + in_quotes(first()) +
                      ", which is no integer as the training channel's are");
@@ -221,11 +295,16 @@ void TableColumns::text(std::size_t column, std::string_view value) {
   if (new_texts_) new_texts_->emplace_back(column, value);
 }
 
-void TableColumns::missing(std::size_t column) {
-  columns_[column].there = true;
-  if (columns_[column].reading.may_lack()) return;
-  throw InputError("column " + columns_[column].name +
-                   " has no value; fill it (fields: \"fill\"), or leave the row out");
+void TableColumns::missing(std::size_t column, bool absent) {
+  Column& shown = columns_[column];
+  shown.there = shown.there || !absent;
+  if (shown.reading.may_lack() || shown.fault) return;
+  const auto what = [&] {
+    return absent ? "it has no " + in_quotes(shown.name) + ", which the channel's first row has"
+                  : "column " + shown.name + " has no value";
+  };
+  if (is_bad_row(column)) throw InputError(what());
+  if (shown.lacking++ == 0) shown.lacks = (place_ ? place_() + ": " : "") + what();
 }
 
 json TableColumns::findings() const {
@@ -237,7 +316,10 @@ json TableColumns::findings() const {
                    {"least", column.least},
                    {"most", column.most},
                    {"sizes", column.sizes},
+                   {"lacking", column.lacking},
+                   {"lacks", column.lacks},
                    {"texts", std::vector(column.texts.begin(), column.texts.end())}});
+    if (const auto& fault = column.fault) all.back()["fault"] = {fault->why, fault->what, fault->numbers};
   }
   return all;
 }
@@ -254,7 +336,12 @@ void TableColumns::restore(const json& findings) {
     column.most = read_int(found.at("most"));
     column.sizes.clear();
     for (const json& size : found.at("sizes")) column.sizes.push_back(read_int(size, 0));
+    column.lacking = read_int(found.at("lacking"), 0);
+    column.lacks = found.at("lacks").get<std::string>();
     for (const json& text : found.at("texts")) column.texts.insert(text.get<std::string>());
+    if (!found.contains("fault")) continue;
+    const json& fault = found.at("fault");
+    column.fault = ColumnFault{.why = fault.at(0), .what = fault.at(1), .numbers = fault.at(2)};
   }
 }
 
@@ -270,8 +357,14 @@ std::vector<Field> TableColumns::fields(const std::string& origin) const {
                 .sizes = column.sizes,
                 .origin = origin,
                 .absent = column.absent(),
-                .reading = column.reading};
-    check_fill(field, column.kind == Kind::kText);
+                .reading = column.reading,
+                .row_index = column.row_index};
+    if (auto fault = fault_of(column)) {
+      field.refuse(*std::move(fault));
+      fields.push_back(std::move(field));
+      continue;
+    }
+    if (field.reading.fill) check_fill(field.name, *field.reading.fill, column.kind == Kind::kText);
     if (column.reading.hash_buckets > 0) {
       field.bound = column.reading.hash_buckets;
     } else if (column.kind == Kind::kText) {
@@ -292,6 +385,7 @@ std::vector<Field> TableColumns::fields(const std::string& origin) const {
     if (fields[i].reading.pad.mask.empty()) continue;
     Field mask = mask_of(fields[i]);
     mask.absent = fields[i].absent;
+    if (fields[i].fault) mask.refuse(*fields[i].fault);
     if (std::ranges::find(fields, mask.name, &Field::name) != fields.end()) {
       throw InputError("the mask of column " + fields[i].name + " cannot be named " + in_quotes(mask.name) +
                        ", as another column is");

@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/Error.h"
 #include "engine/data/Field.h"
+#include "engine/data/table/ColumnUse.h"
 
 namespace lockstep {
 
@@ -24,12 +26,23 @@ std::optional<double> real_of(std::string_view cell);
 /// Whether a cell says that there is no value: it is empty, or NA, N/A, NaN or null in any case.
 bool is_missing(std::string_view cell);
 
+/// The name of the so-manieth column that has none, as pandas calls an index without a name: `__index_level_0__`.
+std::string unnamed_column(std::size_t number);
+
+/// Whether a column has that name, or `Unnamed: 0`, which pandas gives what it reads from CSV without a name: it
+/// numbers or names the rows.
+bool is_index_name(const std::string& name);
+
 /// Finds out what the columns of a table hold, from all its values: integers, real numbers, or else categories, which
 /// are named by their text and numbered in the order of their names. Arrays of numbers are as long in each row. Show it
-/// all values, by `look_at` the cells of a row or one by one, then ask for `fields`. What is shown throws InputError,
-/// naming the column, for what is not as `like` says, for an array of another size than before, and for a text among
-/// numbers or a number among texts: that is a slip, not a category. What is said of a column beforehand (ColumnReading)
-/// comes first: it holds texts, its texts are hashed, values may be missing, lists are padded.
+/// all values, by `look_at` the cells of a row or one by one within `show`, then ask for `fields`. What is said of a
+/// column beforehand (ColumnReading) comes first: it holds texts, its texts are hashed, values may be missing, lists
+/// are padded.
+///
+/// What a column cannot hold is its fault (Field::fault), which says where it lies: what is not as `like` says, an
+/// array of another size than before, a text among numbers or a number among texts, which is a slip and no category,
+/// and a missing value. Where rows may be left out (begin_row), a row is bad that has one in a column that the job
+/// takes: it throws InputError, naming the column.
 class TableColumns {
  public:
   static constexpr std::size_t kMostCategories = 65536;        ///< of a column
@@ -38,12 +51,39 @@ class TableColumns {
   /// `names`: of the columns, in order. `like`: the fields of data that these must be like, such as the training
   /// channel's: their types and categories are taken over. `described`: fields that say how columns are to be read.
   /// Throws InputError for a name that is empty or there twice, and when `like` has not the same columns in the same
-  /// order.
+  /// order. A column that has a fault in `like` has it here.
   TableColumns(std::vector<std::string> names, const SampleSpec* like, const FieldDescriptions& described = {});
 
   std::size_t size() const { return columns_.size(); }
   const std::string& name(std::size_t column) const { return columns_[column].name; }
   const ColumnReading& reading(std::size_t column) const { return columns_[column].reading; }
+  bool has_fault(std::size_t column) const { return columns_[column].fault.has_value(); }
+  /// Where what is shown next lies, for faults.
+  void set_place(std::function<std::string()> place) { place_ = std::move(place); }
+  /// What the job takes of the columns. Without it: all of them.
+  void set_uses(std::vector<ColumnUse> uses) { uses_ = std::move(uses); }
+  /// The columns hold texts of which texts were shown to `other`, which was made alike.
+  void take_texts(const TableColumns& other);
+  /// Whether a value of each column was shown.
+  bool all_seen() const;
+  /// The column holds texts, which will be shown.
+  void expect_texts(std::size_t column);
+  /// The column numbers or names the rows, unless the training channel has it otherwise.
+  void set_index(std::size_t column) { columns_[column].row_index |= !columns_[column].given; }
+  bool is_index(std::size_t column) const { return columns_[column].row_index; }
+  void set_fault(std::size_t column, ColumnFault fault) { columns_[column].fault = std::move(fault); }
+  /// Calls `work`, which shows values of a column; what it throws, InputError, is a fault of the column, or, of a bad
+  /// row, goes on. Of a column with a fault nothing more is shown.
+  template <typename Work>
+  void show(std::size_t column, const Work& work) {
+    if (has_fault(column)) return;
+    try {
+      work();
+    } catch (const InputError& error) {
+      if (is_bad_row(column)) throw;
+      note_fault(column, error.what());
+    }
+  }
   /// What is shown next is a row that may turn out to be bad.
   void begin_row();
   /// Forgets what was shown since begin_row.
@@ -60,8 +100,9 @@ class TableColumns {
   void reals(std::size_t column, std::span<const double> values);
   /// Throws InputError for more than kMostCategories, too.
   void text(std::size_t column, std::string_view value);
-  /// Throws InputError unless values of the column may be missing.
-  void missing(std::size_t column);
+  /// Counted as a fault unless values of the column may be missing, or thrown as `show` does. `absent`: the row does
+  /// not even speak of the column.
+  void missing(std::size_t column, bool absent = false);
   /// All that was shown, for `restore` of columns that were made alike.
   nlohmann::json findings() const;
   /// Throws nlohmann::json::exception or InputError for what `findings` does not give for such columns.
@@ -69,7 +110,7 @@ class TableColumns {
   /// Leaves out the columns that need not have values and of which nothing was shown, not even that one is missing.
   void drop_absent();
   /// int64 and float64, in the columns' order, and behind them the masks of those that have one. Throws InputError for
-  /// a column that is filled with what its values are not.
+  /// a column that is filled with what its values are not, unless it has a fault.
   std::vector<Field> fields(const std::string& origin) const;
 
  private:
@@ -86,6 +127,7 @@ class TableColumns {
     std::int64_t most = 0;
     std::vector<std::int64_t> sizes{};
     std::size_t text_bytes = 0;
+    std::int64_t lacking = 0;  ///< rows without a value, where it may not be missing
   };
   struct Column : Found {
     std::string name{};
@@ -93,17 +135,30 @@ class TableColumns {
     std::optional<Field> given{};  ///< by `like`
     ColumnReading reading{};
     Found before_row{};
+    std::string lacks{};  ///< of the first of the rows without a value: where it lies, and what it lacks
+    std::optional<ColumnFault> fault{};
+    bool row_index = false;
 
     /// It need not have values, and nothing was shown of it.
     bool absent() const { return reading.may_lack() && !seen && !there && !given; }
   };
 
   static std::vector<std::string> categories(const Column& column);
+  static std::optional<ColumnFault> fault_of(const Column& column);
+  bool is_bad_row(std::size_t column) const;
+  void note_fault(std::size_t column, const std::string& why);
+  void look_at(std::size_t column, std::string_view cell);
 
   std::vector<Column> columns_;
+  std::vector<ColumnUse> uses_{};  ///< by column, or none
+  std::function<std::string()> place_{};
   /// The row's new texts, by column; nothing before begin_row.
   std::optional<std::vector<std::pair<std::size_t, std::string>>> new_texts_{};
 };
+
+/// Throws InputError, naming the column, unless what is to fill it is of its kind: a text among texts, else a number or
+/// the mean.
+void check_fill(const std::string& column, const Fill& fill, bool texts);
 
 /// The number of a text of a field of categories. Throws InputError, naming the column, for one that is none of them.
 std::int64_t category_of(const Field& field, std::string_view text);

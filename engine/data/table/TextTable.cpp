@@ -41,6 +41,7 @@ void index_file(const std::filesystem::path& path, const TextTable& table, std::
                 Indexed& indexed) {
   const auto file = open_input_file(path);
   TextRecords records(*file, [&](std::string_view text) { return table.end_of_record(text); });
+  columns.set_place([&records] { return records.place(); });
   if (const std::string header = table.header(); !header.empty() && records.next() && records.text() != header) {
     throw InputError(records.place() + ": expected the header of the channel's first file, " + in_quotes(header));
   }
@@ -59,16 +60,37 @@ void index_file(const std::filesystem::path& path, const TextTable& table, std::
       table.look_at(records.text(), columns);
     } catch (const InputError& error) {
       const std::string why = records.place() + ": " + error.what();
-      if (begin != records.offset() || std::ssize(indexed.bad) == most_bad) throw InputError(why);
+      if (begin != records.offset() || std::ssize(indexed.bad) == most_bad) {
+        throw InputError(why + more_than(most_bad));
+      }
       columns.undo_row();
       indexed.bad.push_back({.sample = indexed.records.size(), .why = why});
     }
   }
   first ? indexed.records.begin_file(0) : indexed.records.add(length_between(begin, records.end()));
+  columns.set_place({});
+}
+
+// Whether a row may lack a value says only what the column holds, and that a later row may say.
+void find_texts(const ChannelFiles& channel, const TextTable& table, TableColumns& columns) {
+  TableColumns ahead = columns;
+  for (const std::filesystem::path& path : channel.files) {
+    const auto file = open_input_file(path);
+    TextRecords records(*file, [&](std::string_view text) { return table.end_of_record(text); });
+    if (!table.header().empty()) records.next();
+    while (!ahead.all_seen() && records.next()) {
+      try {
+        table.look_at(records.text(), ahead);
+      } catch (const InputError&) {  // it is found again, and left out
+      }
+    }
+  }
+  columns.take_texts(ahead);
 }
 
 Indexed index_files(const ChannelFiles& channel, const TextTable& table, TableColumns& columns) {
   Indexed indexed;
+  if (channel.options.most_bad > 0) find_texts(channel, table, columns);
   for (const std::filesystem::path& path : channel.files) {
     index_file(path, table, channel.options.most_bad, columns, indexed);
   }
@@ -77,8 +99,12 @@ Indexed index_files(const ChannelFiles& channel, const TextTable& table, TableCo
 
 // What an index follows from, beside the files.
 std::string describe(const ChannelOptions& options, const TextTable& table) {
-  std::string text = "rows, as of version 1; " + table.note() + "; bad: " + std::to_string(options.most_bad) +
+  std::string text = "rows, as of version 2; " + table.note() + "; bad: " + std::to_string(options.most_bad) +
                      "; fields: " + write_field_descriptions(options.fields).dump();
+  if (options.most_bad > 0) {  // which rows are bad follows from what is taken of them
+    for (const std::string& input : options.inputs.value_or(std::vector<std::string>())) text += "; input " + input;
+    for (const auto& [input, column] : options.columns) text += "; " + input + " is " + column;
+  }
   if (options.like != nullptr) {
     Digest layout;
     update_layout(layout, options.like->fields);
@@ -132,7 +158,10 @@ Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, Table
 
 }  // namespace
 
-std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table, TableColumns columns) {
+std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table,
+                                         const std::vector<std::string>& names) {
+  TableColumns columns(names, channel.options.like, channel.options.fields);
+  columns.set_uses(column_uses(names, channel.options));
   Indexed indexed = find_or_index(channel, table, columns);
   if (indexed.records.size() > 0 && !channel.options.shard) columns.drop_absent();
   std::vector<Field> fields = columns.fields(channel.origin());

@@ -32,8 +32,9 @@ class TextTable {
                                                        std::optional<TableFeatures> features) const = 0;
 };
 
-/// Reads all rows, which say what the columns hold. The digest is of all their bytes. Throws InputError, naming file
-/// and line.
-std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table, TableColumns columns);
+/// Reads all rows, which say what the columns, of these names, hold. The digest is of all their bytes. Throws
+/// InputError, naming file and line.
+std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table,
+                                         const std::vector<std::string>& names);
 
 }  // namespace lockstep

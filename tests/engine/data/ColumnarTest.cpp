@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "tests/support/Soak.h"
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestColumnar.h"
+#include "tests/support/TestReads.h"
 
 namespace lockstep {
 namespace {
@@ -152,11 +154,14 @@ TEST_F(Columnar, FilesFollowOneAnother) {
   const std::string digest = open()->digest();
   EXPECT_EQ(open()->digest(), digest);
   write("day=2.parquet", parquet_file(*arrow_table({reals("x", {1})}), 2));
-  EXPECT_ERROR(open(), InputError, "day=2.parquet has 1 columns, and ", "has 6");
-  write("day=2.parquet", parquet_file(*arrow_table({texts("x", {"1"})}), 2));
-  EXPECT_ERROR(open(), InputError, "day=2.parquet: column x holds another type than in ");
+  EXPECT_ERROR(take_all(*open()), InputError, "day=2.parquet has 1 columns, and ", "has 6");
+  const auto other = std::make_shared<arrow::ChunkedArray>(texts("x", {"1", "2", "3"}).values);
+  const auto changed = must(table->Slice(2, 3)->SetColumn(0, arrow::field("x", arrow::utf8()), other));
+  write("day=2.parquet", parquet_file(*changed, 2));
+  EXPECT_EQ(read(*open(), "n"), (Reals{5, -4, 3, 2, 1}));
+  EXPECT_ERROR(take_all(*open()), InputError, "day=2.parquet: column x holds another type than in ");
   write("day=2.parquet", parquet_file(*arrow_table({texts("z", {"1"})}), 2));
-  EXPECT_ERROR(open(), InputError, "day=2.parquet has the column \"z\"");
+  EXPECT_ERROR(take_all(*open()), InputError, "day=2.parquet has the column \"z\"");
 }
 
 // As a stream makes one of several files. Of Parquet also with what a footer tells of besides columns (an index of
@@ -200,12 +205,13 @@ TEST_F(Columnar, TablesFollowOneAnotherInOneFile) {
   // One that was cut before the other came.
   const std::string one = parquet_file(*table, 2);
   write("data.parquet", one.substr(0, one.size() - 1) + one);
-  EXPECT_ERROR(open(), InputError, "data.parquet, table 1 cannot be read as Parquet");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.parquet, table 1 cannot be read as Parquet");
   for (std::size_t at = one.size(); at < one.size() + 4; ++at) {
     std::string changed = one + one;
     changed[at] = '?';
     write("data.parquet", changed);
-    EXPECT_ERROR(open(), InputError, "data.parquet, table 2 cannot be read as Parquet: it does not begin with PAR1");
+    EXPECT_ERROR(take_all(*open()), InputError,
+                 "data.parquet, table 2 cannot be read as Parquet: it does not begin with PAR1");
   }
 }
 
@@ -269,7 +275,8 @@ TEST_F(Columnar, TablesInAFileAreBounded) {
     std::string bytes;
     for (int i = 0; i < 65'537; ++i) bytes += one;
     write(name, bytes);
-    EXPECT_ERROR(open(), InputError, name + " holds more than 65536 tables behind each other: write it as one table");
+    EXPECT_ERROR(take_all(*open()), InputError,
+                 name + " holds more than 65536 tables behind each other: write it as one table");
     std::filesystem::remove(directory_ / name);
   }
 }
@@ -331,7 +338,7 @@ TEST_F(Columnar, ValidationDataFollowsTheTrainingData) {
     const auto table = must(other->SetColumn(column, arrow::field(changed.name, changed.values->type()),
                                              std::make_shared<arrow::ChunkedArray>(changed.values)));
     write("data.parquet", parquet_file(*table, 2));
-    EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.parquet", why);
+    EXPECT_ERROR(take_all(*open({.like = &train->spec()})), InputError, "data.parquet", why);
   };
   refuse(1, texts("kind", {"c"}), "column kind holds \"c\", which is none of its 3 categories");
   refuse(0, reals("y", {0.5}), "column y holds \"real numbers\", which is no integer");
@@ -339,13 +346,14 @@ TEST_F(Columnar, ValidationDataFollowsTheTrainingData) {
 }
 
 TEST_F(Columnar, SaysWhatCannotBeRead) {
-  const auto refuse = [&](const ArrowColumn& column, const std::string& why) {
+  const auto refuse = [&](const ArrowColumn& column, const std::string& why, const std::string& where = "data.arrow") {
     const auto table = arrow_table(
         {integers("y", std::vector<std::int32_t>(static_cast<std::size_t>(column.values->length()))), column});
-    write("data.arrow", arrow_file(*table, 100, false));
-    EXPECT_ERROR(open(), InputError, "data.arrow", why);
-    write("data.arrow", parquet_file(*table, 2));
-    EXPECT_ERROR(open(), InputError, "data.arrow", why);
+    for (const std::string& bytes : {arrow_file(*table, 100, false), parquet_file(*table, 2)}) {
+      write("data.arrow", bytes);
+      EXPECT_ERROR(take_all(*open()), InputError, where, why);
+      EXPECT_EQ(std::ssize(read(*open(), "y")), column.values->length());  // what does not take it is not hindered
+    }
   };
   const auto null_of = [](const std::shared_ptr<arrow::DataType>& type) {
     return must(arrow::MakeArrayOfNull(type, 1));
@@ -361,17 +369,78 @@ TEST_F(Columnar, SaysWhatCannotBeRead) {
   refuse({"t", null_of(arrow::list(arrow::int32()))}, "column t has no value");
   refuse({"t", arrow_lists({{1, 2}, {3, 4}, {5}})}, "column t holds an array of 1, and of 2 before: pad or cut");
   refuse({"t", arrow_lists({{}, {}})}, "column t holds an array of nothing");
-  refuse({"t", arrow_values<arrow::UInt64Builder, std::uint64_t>({~0ULL})},
-         "row 1: column t holds an integer above 2^63 - 1");
-  refuse(reals("t", {1, std::numeric_limits<double>::quiet_NaN()}),
-         "row 2: column t holds \"nan\", which is no finite number");
+  refuse({"t", arrow_values<arrow::UInt64Builder, std::uint64_t>({~0ULL})}, "column t holds an integer above 2^63 - 1",
+         "data.arrow, row 1");
+  refuse(reals("t", {1, std::numeric_limits<double>::quiet_NaN()}), "column t has no value", "data.arrow, row 2");
+  refuse(reals("t", {1, std::numeric_limits<double>::infinity()}), "column t holds \"inf\", which is no finite number",
+         "data.arrow, row 2");
   arrow::Int32Builder builder;
   must(builder.AppendValues({1, 2, 3}));
   must(builder.AppendNull());
   write("data.arrow", parquet_file(*arrow_table({{"t", must(builder.Finish())}}), 3));
-  EXPECT_ERROR(open(), InputError, "data.arrow, row 4, in row group 2: column t has no value");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.arrow, row 4, in row group 2: column t has no value");
   write("data.arrow", parquet_file(*arrow_table({integers("t", {})}), 3));
-  EXPECT_ERROR(open(), InputError, "no data");
+  EXPECT_ERROR(take_all(*open()), InputError, "no data");
+}
+
+// As pandas writes it.
+TEST_F(Columnar, AnIndexIsNoFeature) {
+  auto table = arrow_table(
+      {reals("x", {1, 2}), integers("id", {7, 8}), integers("__index_level_0__", {3, 4}), integers("y", {0, 1})});
+  table = table->ReplaceSchemaMetadata(arrow::key_value_metadata(
+      {{"pandas", R"({"index_columns": ["id", {"kind": "range", "name": null, "start": 0}], "columns": []})"}}));
+  const auto sink = must(arrow::io::BufferOutputStream::Create());
+  must(parquet::arrow::WriteTable(*table, arrow::default_memory_pool(), sink, 1, parquet::default_writer_properties(),
+                                  parquet::ArrowWriterProperties::Builder().store_schema()->build()));
+  for (const std::string& bytes :
+       {must(sink->Finish())->ToString(), arrow_file(*table, 1, false), arrow_file(*table, 1, true)}) {
+    write("data.arrow", bytes);
+    const auto data = open();
+    EXPECT_EQ(read(*data, "features"), (Reals{2, 1}));
+    EXPECT_EQ(data->note(), "not among the features: id (index), __index_level_0__ (index), y");
+    EXPECT_EQ(read(*data, "id"), (Reals{8, 7}));
+    EXPECT_TRUE(data->spec().fields[*data->spec().find("id")].row_index);
+  }
+  table = table->ReplaceSchemaMetadata(arrow::key_value_metadata({{"pandas", "no JSON"}}));
+  write("data.arrow", arrow_file(*table, 1, false));
+  EXPECT_EQ(read(*open(), "features"), (Reals{2, 8, 1, 7}));
+}
+
+TEST_F(Columnar, RowsWithoutAValueAreLeftOut) {
+  const auto nulls = [](auto builder, const auto& values) {
+    for (const auto& value : values) must(value ? builder.Append(*value) : builder.AppendNull());
+    return must(builder.Finish());
+  };
+  using Numbers = std::vector<std::optional<double>>;
+  using Texts = std::vector<std::optional<std::string>>;
+  const auto table = arrow_table(
+      {{"x", nulls(arrow::DoubleBuilder(), Numbers{1, {}, 3, std::numeric_limits<double>::quiet_NaN(), 5, 6})},
+       {"kind", nulls(arrow::StringBuilder(), Texts{"b", "only here", "a", "b", "a", {}})},
+       {"y", arrow_values<arrow::Int64Builder>(std::vector<std::int64_t>{0, 9, 1, 0, 1, 0})}});
+  const auto samples = [](const Dataset& data) {
+    Sizes bad;
+    const auto records = data.bad_records();
+    for (const BadRecord& record : records.value()) bad.push_back(record.sample);
+    return bad;
+  };
+  for (const std::int64_t rows : {1, 4, 100}) {
+    write("a.parquet", parquet_file(*table->Slice(0, 3), rows));
+    write("b.parquet", parquet_file(*table->Slice(3, 3), rows));
+    const auto features = open({.inputs = {{"in"}}, .most_bad = 2});
+    EXPECT_EQ(samples(*features), (Sizes{1, 3}));
+    EXPECT_NE(features->bad_records()->at(1).why.find("b.parquet, row 1, in row group 1: column x has no value"),
+              std::string::npos);
+    EXPECT_EQ(features->size(), 6);
+    EXPECT_FALSE(features->spec().fields[*features->spec().find("features")].fault);
+    // What is left out says nothing of the columns.
+    const auto texts = open({.columns = {{"in", "kind"}}, .inputs = {{"in", "x"}}, .most_bad = 3});
+    EXPECT_EQ(samples(*texts), (Sizes{1, 3, 5}));
+    EXPECT_EQ(texts->spec().fields[1].categories, (Strings{"a", "b"}));
+    EXPECT_EQ(texts->spec().fields[2].bound, 2);
+    EXPECT_EQ(read(*texts, "kind"), (Reals{0, 0, 0, 0, 0, 1}));
+    EXPECT_EQ(samples(*open({.inputs = {{"y"}}, .most_bad = 1})), Sizes{});
+    EXPECT_ERROR(open({.inputs = {{"in"}}, .most_bad = 1}), InputError, "column x has no value; skip_bad_records=1");
+  }
 }
 
 TEST_F(Columnar, EveryTruncationIsRefused) {
@@ -379,12 +448,12 @@ TEST_F(Columnar, EveryTruncationIsRefused) {
   const std::string arrow = arrow_file(*some_table(), 2, false);
   for (std::size_t size = 1; size < parquet.size(); size += 29) {
     write("data.parquet", parquet.substr(0, size));
-    EXPECT_ERROR(open(), InputError, "data.parquet cannot be read as Parquet");
+    EXPECT_ERROR(take_all(*open()), InputError, "data.parquet cannot be read as Parquet");
   }
   std::filesystem::remove(directory_ / "data.parquet");
   for (std::size_t size = 1; size < arrow.size(); size += 29) {
     write("data.arrow", arrow.substr(0, size));
-    EXPECT_ERROR(open(), InputError, "data.arrow cannot be read as Arrow IPC");
+    EXPECT_ERROR(take_all(*open()), InputError, "data.arrow cannot be read as Arrow IPC");
   }
 }
 
@@ -427,7 +496,7 @@ TEST_F(Columnar, NumbersStayBesideTheirTexts) {
       ASSERT_EQ(columns[3][at], -row);
       ASSERT_EQ(columns[4][at], 4'000'000'000.0 + row % 5);
     }
-    EXPECT_ERROR(open(), InputError, "data.parquet, row 4, in row group 1: column x has no value");
+    EXPECT_ERROR(take_all(*open()), InputError, "data.parquet, row 4, in row group 1: column x has no value");
   }
 }
 

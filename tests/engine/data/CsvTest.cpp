@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/Error.h"
+#include "engine/data/Columns.h"
 #include "engine/data/Formats.h"
 #include "engine/data/table/CsvRecord.h"
 #include "engine/data/table/TableColumns.h"
@@ -160,7 +161,7 @@ TEST_F(Csv, EachFileHasTheHeader) {
   write("b.tsv", "x\ty\n3\t4\n");
   EXPECT_EQ(reals(*open(), "x"), (Reals{1, 3}));
   write("c.tsv", "x\tz\n5\t6\n");
-  EXPECT_ERROR(open(), InputError, "c.tsv, line 1", "expected the header of the channel's first file");
+  EXPECT_ERROR(take_all(*open()), InputError, "c.tsv, line 1", "expected the header of the channel's first file");
 }
 
 TEST_F(Csv, ValidationDataFollowsTheTrainingData) {
@@ -171,42 +172,96 @@ TEST_F(Csv, ValidationDataFollowsTheTrainingData) {
   EXPECT_EQ(reals(*validation, "kind"), (Reals{1}));
   EXPECT_EQ(reals(*validation, "x"), (Reals{1}));
   write("data.csv", "x,kind,label\n1,a,0\n");
-  EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.csv, line 2", "kind", "none of its 2 categories");
+  EXPECT_ERROR(take_all(*open({.like = &train->spec()})), InputError, "data.csv, line 2", "kind",
+               "none of its 2 categories");
   write("data.csv", "x,kind,label\n1,b,0.5\n");
-  EXPECT_ERROR(open({.like = &train->spec()}), InputError, "data.csv, line 2", "label", "no integer");
+  EXPECT_ERROR(take_all(*open({.like = &train->spec()})), InputError, "data.csv, line 2", "label", "no integer");
   write("data.csv", "x,sort,label\n1,b,0\n");
-  EXPECT_ERROR(open({.like = &train->spec()}), InputError, "no column", "sort");
+  EXPECT_ERROR(take_all(*open({.like = &train->spec()})), InputError, "no column", "sort");
   for (const char* other : {"label,x,kind\n0,1,b\n", "x,kind\n1,b\n"}) {  // features would stand in another order
     write("data.csv", other);
-    EXPECT_ERROR(open({.like = &train->spec()}), InputError, "columns in its order: x, kind, label");
+    EXPECT_ERROR(take_all(*open({.like = &train->spec()})), InputError, "expected x, kind, label; found ");
   }
 }
 
 TEST_F(Csv, SaysWhereAFileIsBroken) {
   write("data.csv", "x,label\nb,2\n\"3\n\",4\n5\n");
-  EXPECT_ERROR(open(), InputError, "data.csv, line 5", "cells", "2", "found 1");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.csv, line 5", "cells", "2", "found 1");
   write("data.csv", "x,label\n1,2\n,4\n");
-  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x has no value");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.csv, line 3", "column x has no value");
   write("data.csv", "x,label\n1,2\nNA,4\n");
-  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x has no value");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.csv, line 3", "column x has no value");
   write("data.csv", "x,label\n1,2\n3,\"4\n");
-  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "nothing closes the quote");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.csv, line 3", "nothing closes the quote");
   write("data.csv", "x,label\n1,2\n0.5,4\ntall,5\n");
-  EXPECT_ERROR(open(), InputError, "data.csv, line 4", "column x holds \"tall\", which is no number");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.csv, line 4", "column x holds \"tall\", which is no number");
   write("data.csv", "x,label\na,2\n3,4\n");
-  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x holds \"3\", a number, and texts before");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.csv, line 3", "column x holds \"3\", a number, and texts before");
   write("data.csv", "x,label\n0.5,2\n-nan,4\n");
-  EXPECT_ERROR(open(), InputError, "data.csv, line 3", "column x holds \"-nan\", which is no finite number");
-  write("data.csv", ",x,label\n0,1,2\n");
-  EXPECT_ERROR(open(), InputError, "a column has no name");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.csv, line 3", "column x holds \"-nan\", which is no finite number");
   write("data.csv", "features,label\n1,2\n");
-  EXPECT_ERROR(open(), InputError, "a column has the name features");
+  EXPECT_ERROR(take_all(*open()), InputError, "a column has the name features");
   write("data.csv", "x,x\n1,2\n");
-  EXPECT_ERROR(open(), InputError, "two columns have the name");
+  EXPECT_ERROR(take_all(*open()), InputError, "two columns have the name");
   write("data.csv", "x,label\n");
-  EXPECT_ERROR(open(), InputError, "data.csv holds no record");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.csv holds no record");
   write("data.csv", "\r\n\n");
-  EXPECT_ERROR(open(), InputError, "blank");
+  EXPECT_ERROR(take_all(*open()), InputError, "blank");
+}
+
+// As pandas writes its index, and writes it again when it has read it.
+TEST_F(Csv, AColumnWithoutANameIsNoFeature) {
+  write("data.csv", ",Unnamed: 0,x,label\n7,8,1,2\n9,10,3,4\n");
+  const auto data = open();
+  EXPECT_EQ(reals(*data, "features"), (Reals{1, 3}));
+  EXPECT_NE(data->note().find("not among the features: __index_level_0__ (index), Unnamed: 0 (index), label"),
+            std::string::npos)
+      << data->note();
+  EXPECT_EQ(reals(*open({.columns = {{"x", "__index_level_0__"}}}), "__index_level_0__"), (Reals{7, 9}));
+  const Columns chosen = choose_columns(data->spec(), {{.name = "in"}}, {});
+  EXPECT_EQ(data->spec().fields[chosen.inputs[0].field].name, "features");
+}
+
+TEST_F(Csv, AColumnThatNothingTakesMayHoldAnything) {
+  write("data.csv", "x,size,cabin,ticket,label\n1,,,7,0\n2,5,C1,A/5,1\n3,,3,8,0\n4,,,9,1\n");
+  const auto data = open();
+  const auto take = [&](const std::string& name) {
+    return choose_columns(data->spec(), {{.name = name}}, {}).inputs.at(0).field;
+  };
+  EXPECT_EQ(take("x"), 0);
+  EXPECT_EQ(reals(*data, "x"), (Reals{1, 2, 3, 4}));
+  EXPECT_ERROR(take("size"), InputError,
+               "data.csv, line 2: column size has no value (3 rows have none); fill it, as in fields: "
+               "{\"column\": \"size\", \"fill\": \"mean\"}, or leave the rows out");
+  EXPECT_ERROR(take("cabin"), InputError, "data.csv, line 4: column cabin holds \"3\", a number, and texts before");
+  EXPECT_ERROR(take("ticket"), InputError, "data.csv, line 3: column ticket holds \"A/5\", which is no number");
+  // Its numbers would be features; its texts would not.
+  EXPECT_ERROR(take("in"), InputError, "data.csv, line 2: column size has no value");
+  EXPECT_EQ(describe(data->spec()).find("x (int64), size (no value in 3 rows), cabin (values that cannot be used)"), 0);
+  write("data.csv", "x,cabin,label\n1,,0\n2,C1,1\n3,,0\n");
+  EXPECT_EQ(reals(*open(), "features"), (Reals{1, 2, 3}));
+  EXPECT_NE(open()->note().find("cabin (no value in 2 rows)"), std::string::npos);
+  EXPECT_ERROR(take_all(*open()), InputError, "{\"column\": \"cabin\", \"fill\": \"unknown\"}");
+}
+
+// Rows are bad for what the job takes of them, wherever it says first what a column holds.
+TEST_F(Csv, RowsAreLeftOutForWhatIsTaken) {
+  write("data.csv", "x,n,cabin,label\n1,1,,0\n2,,C1,1\n3,3,,0\n4,4,C2,\n5,,C3,1\n");
+  const auto bad = [&](const ChannelOptions& options) {
+    std::vector<std::int64_t> samples;
+    const auto records = open(options)->bad_records();
+    for (const BadRecord& record : records.value()) samples.push_back(record.sample);
+    return samples;
+  };
+  using Samples = std::vector<std::int64_t>;
+  EXPECT_EQ(bad({.inputs = {{"x"}}, .most_bad = 3}), (Samples{3}));
+  EXPECT_EQ(bad({.inputs = {{"in"}}, .most_bad = 3}), (Samples{1, 3, 4}));
+  EXPECT_EQ(bad({.inputs = {{"cabin"}}, .most_bad = 3}), (Samples{0, 2, 3}));
+  EXPECT_EQ(bad({.columns = {{"target", "x"}}, .inputs = {{"n", "x"}}, .most_bad = 3}), (Samples{1, 4}));
+  EXPECT_ERROR(bad({.inputs = {{"in"}}, .most_bad = 2}), InputError, "data.csv, line 6: column n has no value",
+               "; skip_bad_records=2 leaves out as many before it");
+  const auto data = open({.inputs = {{"in"}}, .most_bad = 3});
+  EXPECT_FALSE(data->spec().fields[*data->spec().find("features")].fault);
 }
 
 TEST_F(Csv, AFileThatShrinksWhileItIsReadIsNamed) {
@@ -303,7 +358,7 @@ TEST_F(Csv, AsManyClassesAsAColumnMayHave) {
   EXPECT_EQ(data->spec().fields[1].bound, most);
   EXPECT_EQ(reals(*data, "label").back(), most - 1);
   write("data.csv", text + "one more,0\n");
-  EXPECT_ERROR(open(), InputError, "line 65538", "more than 65536 different texts");
+  EXPECT_ERROR(take_all(*open()), InputError, "line 65538", "more than 65536 different texts");
 }
 
 }  // namespace

@@ -205,7 +205,11 @@ TEST_F(Fields, LabelsAreGivenOrFound) {
 
 TEST_F(Fields, MissingValuesAreAnErrorUnlessTheyAreFilled) {
   write("a.csv", "a,b,city,y\n1,,rome,0\n,2.5,,1\n5,NA,bern,0\n");
-  EXPECT_ERROR(open(R"({"target": "y"})"), InputError, "a.csv, line 2", "column b has no value");
+  EXPECT_EQ(field(*open(R"({"target": "y"})"), "b").fault.value().why,
+            (directory_ / "a.csv").string() +
+                R"(, line 2: column b has no value (2 rows have none); fill it, as in fields: {"column": "b", "fill": )"
+                R"("mean"}, or leave the rows out)");
+  EXPECT_ERROR(open(R"({"x": "b"})"), InputError, "field \"x\"", "a.csv, line 2: column b has no value");
   const auto dataset = open(R"({"a": {"column": "a", "fill": "mean"}, "b": {"column": "b", "fill": -1},
                                 "n": {"column": "a", "fill": "mean", "normalize": "standard"},
                                 "city": {"column": "city", "fill": "nowhere"}})");
@@ -216,10 +220,10 @@ TEST_F(Fields, MissingValuesAreAnErrorUnlessTheyAreFilled) {
   EXPECT_EQ(all<std::int64_t>(*dataset, "city"), (Integers{2, 1, 0}));
   EXPECT_ERROR(open(R"({"a": {"column": "a", "fill": "none"}, "b": {"column": "b", "fill": 0},
                         "city": {"column": "city", "fill": "x"}})"),
-               InputError, "column a holds", "number");
+               InputError, "column a holds numbers: expected \"fill\" to be a number or \"mean\"; found \"none\"");
   EXPECT_ERROR(open(R"({"a": {"column": "a", "fill": 0}, "b": {"column": "b", "fill": 0},
                         "city": {"column": "city", "fill": 0}})"),
-               InputError, "column city holds texts", "is a text");
+               InputError, "column city holds texts: expected a text to fill it", "found 0");
 }
 
 TEST_F(Fields, AColumnWithoutAnyValueHasNoMean) {
@@ -477,7 +481,8 @@ TEST_F(Fields, ColumnsOfParquetMayLackValues) {
                                                 {"i", must(integers.Finish())},
                                                 {"y", arrow_values<arrow::Int64Builder>(Integers{0, 1, 1})}}),
                                   2));
-  EXPECT_ERROR(open(R"({"target": "y"})"), InputError, "a.parquet, row 1", "column t has no value");
+  EXPECT_ERROR(open(R"({"x": "t"})"), InputError, "a.parquet, row 1, in row group 1: column t has no value; fill it",
+               R"({"column": "t", "fill": "unknown"}, or leave the row out)");
   const auto dataset = open(R"({"n": {"fill": "mean"}, "t": {"fill": "?"}, "i": {"fill": 0},
                                 "code": {"column": "y", "type": "text"}})");
   EXPECT_EQ(taken(dataset, "n"), (Reals{1, 2, 3}));
@@ -500,7 +505,7 @@ TEST_F(Fields, ArraysAreNotReadAnew) {
   refuse(R"("type": "text")", "not as texts");
   refuse(R"("pad": 5)", "cannot be padded");
   refuse(R"("fill": 5)", "none is missing");
-  refuse(R"("fill": "x")", "filled by a number");
+  refuse(R"("fill": "x")", "expected \"fill\" to be a number or \"mean\"; found \"x\"");
 }
 
 TEST_F(Fields, DescribedColumnsAreNotAmongTheFeatures) {

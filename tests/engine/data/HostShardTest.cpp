@@ -73,6 +73,20 @@ TEST(CommonFields, RefuseHostsThatDoNotFit) {
                "numbers on b");
 }
 
+// Whatever the other hosts have: who does not take it is not hindered.
+TEST(CommonFields, HaveAFaultThatOneHostHas) {
+  const Field x{.name = "x", .sizes = {3}};
+  const Field y{.name = "y", .type = ElementType::kInt64, .categories = {"a"}};
+  Field faulty = y;
+  faulty.refuse({.why = "a.csv, line 2: column y has no value", .what = "no value in 1 row"});
+  for (const SampleSpec& common : {common_fields({host("a", {x, y}), host("b", {x, faulty})}),
+                                   common_fields({host("b", {x, faulty}), host("a", {x, y})})}) {
+    EXPECT_TRUE(same_fields(common, {{x, faulty}}));
+    EXPECT_NE(common.fields[1].fault.value().why.find("a.csv, line 2: column y has no value"), std::string::npos);
+    EXPECT_FALSE(common.fields[0].fault);
+  }
+}
+
 SampleSpec spec() {
   return {{{.name = "x", .sizes = {2}, .origin = "here"}, {.name = "y", .type = ElementType::kInt64, .bound = 5}}};
 }

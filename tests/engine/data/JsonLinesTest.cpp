@@ -10,6 +10,7 @@
 #include "engine/data/Formats.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
+#include "tests/support/TestReads.h"
 
 namespace lockstep {
 namespace {
@@ -44,7 +45,7 @@ class JsonLines : public testing::Test {
   }
   void expect_refused(const std::string& text, const std::string& line, const std::string& why) {
     write("data.jsonl", text);
-    EXPECT_ERROR(open(), InputError, "data.jsonl, line " + line, why);
+    EXPECT_ERROR(take_all(*open()), InputError, "data.jsonl, line " + line, why);
   }
 
   TemporaryDirectory directory_;
@@ -97,14 +98,14 @@ TEST_F(JsonLines, ValidationDataFollowsTheTrainingData) {
   EXPECT_EQ(validation->spec().fields[0].type, ElementType::kDouble);
   const auto refuse = [&](const std::string& text, const std::string& why) {
     write("data.jsonl", text);
-    EXPECT_ERROR(open({.like = &train->spec()}), InputError, why);
+    EXPECT_ERROR(take_all(*open({.like = &train->spec()})), InputError, why);
   };
   refuse("{\"v\": [3, 4], \"kind\": \"a\", \"x\": 1}\n", "column kind holds \"a\", which is none of its 2 categories");
   refuse("{\"v\": [3, 4], \"kind\": 1, \"x\": 1}\n",
          "column kind holds \"1\", a number, and texts in the training channel");
   refuse("{\"v\": [0.5, 4], \"kind\": \"c\", \"x\": 1}\n", "column v holds \"0.5\", which is no integer");
   refuse("{\"v\": [3], \"kind\": \"c\", \"x\": 1}\n", "an array of [1], and an array of [2] in the training channel");
-  refuse("{\"v\": [3, 4], \"kind\": \"c\"}\n", "the training channel's columns in its order: x, kind, v");
+  refuse("{\"v\": [3, 4], \"kind\": \"c\"}\n", "in the same order: expected x, kind, v; found ");
 }
 
 TEST_F(JsonLines, SaysWhereAFileIsBroken) {
@@ -131,7 +132,7 @@ TEST_F(JsonLines, SaysWhereAFileIsBroken) {
   expect_refused("{\"x\": [1, 2]}\n{\"x\": 1}\n", "2", "a single value, and an array of [2] before");
   expect_refused("{\"source-ref\": \"s3://b/k\", \"label\": 1}\n", "1", "augmented manifest");
   write("data.jsonl", "\n\r\n");
-  EXPECT_ERROR(open(), InputError, "holds no record");
+  EXPECT_ERROR(take_all(*open()), InputError, "holds no record");
 }
 
 TEST_F(JsonLines, AFileThatChangesWhileItIsReadIsNamed) {

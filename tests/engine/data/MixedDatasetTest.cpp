@@ -56,6 +56,32 @@ class Numbers : public Dataset {
   SampleSpec spec_;
 };
 
+/// The same with a second field, which one may have a fault.
+class WithNote : public Numbers {
+ public:
+  explicit WithNote(bool fault) : Numbers(0, 4), spec_(Numbers::spec()) {
+    spec_.fields.push_back({.name = "note", .type = ElementType::kDouble});
+    if (fault) spec_.fields.back().refuse({.why = "it lacks values", .what = "no value in 1 row"});
+  }
+  const SampleSpec& spec() const override { return spec_; }
+
+ private:
+  SampleSpec spec_;
+};
+
+TEST(MixedDataset, AFaultOfOnePartIsTheMixtures) {
+  const auto fine = std::make_shared<WithNote>(false);
+  const auto faulty = std::make_shared<WithNote>(true);
+  for (const auto& parts : {std::vector<MixturePart>{{.channel = "a", .share = 1, .dataset = fine},
+                                                     {.channel = "b", .share = 1, .dataset = faulty}},
+                            std::vector<MixturePart>{{.channel = "b", .share = 1, .dataset = faulty},
+                                                     {.channel = "a", .share = 1, .dataset = fine}}}) {
+    const MixedDataset mixed(parts);
+    EXPECT_EQ(mixed.spec().fields[1].fault.value().why, "it lacks values");
+    EXPECT_EQ(read_field<std::int64_t>(mixed, "x", {0, 1, 2, 3}).size(), 4);
+  }
+}
+
 std::shared_ptr<const Dataset> numbers(std::int64_t first, std::int64_t size) {
   return std::make_shared<Numbers>(first, size);
 }
