@@ -70,9 +70,11 @@ int run(std::vector<std::string> arguments) {
   if (command == "inspect") {
     const bool help = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h");
     if (help || arguments.empty()) {
-      std::cout << "usage: lockstep inspect FILE.pt2 [--passes] | FILE.safetensors | CHANNEL_DIRECTORY [flags]\n"
+      std::cout << "usage: lockstep inspect FILE.pt2 [--passes] | FILE.safetensors | MODEL_DIRECTORY |\n"
+                   "                        CHANNEL_DIRECTORY [flags]\n"
                    "  --passes       also what the rewritings for speed (hyperparameter passes) change in the program\n"
                    "  --statistics   reads all samples: ranges, means and deviations, class counts, missing values\n"
+                   "  --columns LIST what the hyperparameter columns says, as in target=digit\n"
                    "  --fields JSON  also what the hyperparameter fields would make of the columns\n"
                    "  --sheet FILE   also writes a PNG of up to 64 of the channel's images\n";
       return help ? kExitDone : kExitBadInput;

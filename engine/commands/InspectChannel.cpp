@@ -32,21 +32,34 @@ std::string some(const std::vector<Item>& items, const Text& text) {
   return join(parts, ", ") + (items.size() > kMostShown ? ", …" : "");
 }
 
-ColumnOptions usual(const FieldDescriptions& fields) {
-  ColumnOptions options = {.ignored_label = Hyperparameters().ignore_index};
-  for (const char* role : {kTargetColumn, kWeightColumn}) {
-    if (fields.contains(role)) options.names.emplace(role, role);
+std::string refusal(const InputError& error) { return std::string("training would end: ") + error.what(); }
+
+bool is_role(const std::string& name) { return name == kTargetColumn || name == kWeightColumn; }
+
+/// What a job would be told of columns that says nothing else.
+struct Wanted {
+  std::vector<ProgramInput> inputs{};  ///< of a program that is not known
+  ColumnOptions all{.ignored_label = Hyperparameters().ignore_index};
+  ColumnOptions roles = all;  ///< target and weight alone
+};
+
+Wanted wanted_by(const ChannelInspection& what) {
+  Wanted wanted;
+  wanted.all.names = what.columns;
+  for (const auto& [name, parts] : what.fields) wanted.all.names.emplace(name, name);
+  for (const auto& [name, column] : wanted.all.names) {
+    is_role(name) ? void(wanted.roles.names.emplace(name, column)) : wanted.inputs.push_back({.name = name});
   }
-  return options;
+  if (wanted.inputs.empty()) wanted.inputs.push_back({.name = "x"});  // as built-in programs have
+  return wanted;
 }
 
-// What a job would make of them that says nothing else.
 std::string targets_text(const std::shared_ptr<const Dataset>& dataset, const ColumnOptions& options) {
   std::string name;
   try {
     name = dataset->spec().fields[choose_columns(dataset->spec(), {}, options).target.value().field].name;
   } catch (const InputError& error) {
-    return std::string("unknown: ") + error.what();
+    return refusal(error);
   }
   const ProgramSamples samples(dataset, {}, options);
   if (samples.class_labels() && samples.classes() == 0) return name + ", class labels, too many to look at";
@@ -55,19 +68,19 @@ std::string targets_text(const std::shared_ptr<const Dataset>& dataset, const Co
                      : ", numbers");
 }
 
-// Of a program of one input that is named x, as built-in ones are.
-std::string input_text(const Dataset& dataset, const ColumnOptions& options) {
+void print_inputs(const Dataset& dataset, const Wanted& wanted) {
   try {
-    const Column input = choose_columns(dataset.spec(), {{.name = "x"}}, options).inputs.at(0);
-    const Field& field = dataset.spec().fields[input.field];
-    const Normalization& by = input.transform.normalization();
-    return field.name + ", " + to_string(input.transform.to()) + " [" + join(input.sizes, ", ") + "]" +
-           (input.transform.scales_bytes() ? ", bytes divided by 255" : "") +
-           (by.changes_nothing()
-                ? ""
-                : ", less " + some(by.mean, number_text) + ", divided by " + some(by.std, number_text));
+    for (const Column& input : choose_columns(dataset.spec(), wanted.inputs, wanted.all).inputs) {
+      const Field& field = dataset.spec().fields[input.field];
+      const Normalization& by = input.transform.normalization();
+      std::printf("input      %s, %s [%s]%s%s\n", field.name.c_str(), to_string(input.transform.to()).c_str(),
+                  join(input.sizes, ", ").c_str(), input.transform.scales_bytes() ? ", bytes divided by 255" : "",
+                  by.changes_nothing()
+                      ? ""
+                      : (", less " + some(by.mean, number_text) + ", divided by " + some(by.std, number_text)).c_str());
+    }
   } catch (const InputError& error) {
-    return std::string("unknown: ") + error.what();
+    std::printf("input      %s\n", refusal(error).c_str());
   }
 }
 
@@ -76,6 +89,20 @@ std::string categories_text(const Field& field) {
   if (field.categories.empty()) return "";
   return " " + with_commas(static_cast<long long>(field.categories.size())) +
          " categories: " + some(field.categories, [](const std::string& name) { return name; });
+}
+
+void print_columns(const std::vector<Field>& fields) {
+  for (const Field& field : fields) {
+    const std::string holds =
+        format("%-8s [%s]", to_string(field.type).c_str(), join(field.sizes, ", ").c_str()) + categories_text(field);
+    std::printf("column     %-40s %s%s\n", field.name.c_str(), (field.fault ? field.fault->what : holds).c_str(),
+                field.row_index ? ", the rows' index: no feature unless it is named" : "");
+  }
+  for (const Field& field : fields) {
+    if (field.fault && field.name != kFeaturesField) {
+      std::printf("fault      %-40s if it is used, training ends: %s\n", field.name.c_str(), field.fault->why.c_str());
+    }
+  }
 }
 
 std::string value_text(const Field& field, double number) {
@@ -90,6 +117,7 @@ void print_samples(const Dataset& dataset) {
   for (std::int64_t sample = 0; sample < std::min(kSamples, dataset.size()); ++sample) {
     std::vector<std::string> parts;
     for (std::size_t i = 0; i < fields.size(); ++i) {
+      if (fields[i].fault) continue;
       std::vector<double> raw(fields[i].bytes() / sizeof(double) + 1);
       std::vector<std::byte*> places(fields.size());
       places[i] = reinterpret_cast<std::byte*>(raw.data());
@@ -120,18 +148,22 @@ void print_counts(const Dataset& dataset, const Field& field, StatisticsRequest 
   }
 }
 
-bool is_target(const Field& field, const Dataset& dataset, const FieldDescriptions& fields) {
-  if (const auto described = fields.find(kTargetColumn); described != fields.end()) {
+bool is_target(const Field& field, const Dataset& dataset, const ChannelInspection& what) {
+  if (const auto described = what.fields.find(kTargetColumn); described != what.fields.end()) {
     return described->second[0].columns[0] == field.name;
+  }
+  if (const auto named = what.columns.find(kTargetColumn); named != what.columns.end()) {
+    return named->second == field.name;
   }
   const auto target = target_field(dataset.spec());
   return target && dataset.spec().fields[*target].name == field.name;
 }
 
-void print_statistics(const Dataset& dataset, const FieldDescriptions& described) {
+void print_statistics(const Dataset& dataset, const ChannelInspection& what) {
   const std::vector<Field>& fields = dataset.spec().fields;
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Field& field = fields[i];
+    if (field.fault) continue;
     const bool few = std::ssize(ColumnStatistics(field, {}).parts()) <= ColumnStatistics::kMostParts;
     const StatisticsRequest request = {.field = i, .moments = few, .may_lack = true, .may_be_infinite = true};
     const std::vector<ColumnStatistics> found = statistics_of(dataset, request);
@@ -161,7 +193,7 @@ void print_statistics(const Dataset& dataset, const FieldDescriptions& described
     }
     if (missing > 0) std::printf("missing    %-40s %s\n", field.name.c_str(), with_commas(missing).c_str());
     if (infinite > 0) std::printf("infinite   %-40s %s\n", field.name.c_str(), with_commas(infinite).c_str());
-    const bool classes = (!field.categories.empty() || is_target(field, dataset, described)) && !is_real(field.type) &&
+    const bool classes = (!field.categories.empty() || is_target(field, dataset, what)) && !is_real(field.type) &&
                          field.sizes.empty() && parts[0].least >= 0 &&
                          parts[0].most < static_cast<double>(kMostClasses);
     if (classes) print_counts(dataset, field, request);
@@ -199,21 +231,24 @@ void write_sheet(const Dataset& dataset, const std::filesystem::path& path) {
 
 void inspect_channel(const std::filesystem::path& directory, const ChannelInspection& what) {
   // There is no program that says how long its samples are; windows of 1 show all tokens there are.
-  const OpenedChannel channel = Registries().formats.open(directory, {.fields = what.fields, .window = 1});
+  const OpenedChannel channel =
+      Registries().formats.open(directory, {.columns = what.columns, .fields = what.fields, .window = 1});
   const Dataset& dataset = *channel.dataset;
   std::printf("channel    %s samples, of %zu %s of %s\n", with_commas(dataset.size()).c_str(), channel.files,
               channel.files == 1 ? "file" : "files", channel.format.c_str());
   if (!channel.passed_over.none()) std::printf("besides    %s\n", channel.passed_over.text().c_str());
   if (const std::string note = dataset.note(); !note.empty()) std::printf("read as    %s\n", note.c_str());
-  for (const Field& field : dataset.spec().fields) {
-    std::printf("column     %-40s %-8s [%s]%s\n", field.name.c_str(), to_string(field.type).c_str(),
-                join(field.sizes, ", ").c_str(), categories_text(field).c_str());
-  }
-  if (what.statistics) print_statistics(dataset, what.fields);
+  print_columns(dataset.spec().fields);
+  if (what.statistics) print_statistics(dataset, what);
   print_samples(dataset);
-  const std::shared_ptr<const Dataset> made = with_fields(channel.dataset, what.fields);
-  std::printf("input      %s\n", input_text(*made, usual(what.fields)).c_str());
-  std::printf("targets    %s\n", targets_text(made, usual(what.fields)).c_str());
+  try {
+    const std::shared_ptr<const Dataset> made = with_fields(channel.dataset, what.fields);
+    const Wanted wanted = wanted_by(what);
+    print_inputs(*made, wanted);
+    std::printf("targets    %s\n", targets_text(made, wanted.roles).c_str());
+  } catch (const InputError& error) {
+    std::printf("fields     %s\n", refusal(error).c_str());
+  }
   std::printf("digest     %s\n", dataset.digest().c_str());
   if (!what.sheet.empty()) write_sheet(dataset, what.sheet);
 }

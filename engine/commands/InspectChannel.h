@@ -2,15 +2,18 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "job/FieldDescription.h"
 
 namespace lockstep {
 
 struct ChannelInspection {
-  bool statistics = false;        ///< reads all samples: ranges, means, deviations, missing values, class counts
-  FieldDescriptions fields{};     ///< as the hyperparameter `fields`
-  std::filesystem::path sheet{};  ///< where an image of the channel's first images goes; "": nowhere
+  bool statistics = false;     ///< reads all samples: ranges, means, deviations, missing values, class counts
+  FieldDescriptions fields{};  ///< as the hyperparameter `fields`
+  std::map<std::string, std::string> columns{};  ///< as the hyperparameter `columns`
+  std::filesystem::path sheet{};                 ///< where an image of the channel's first images goes; "": nowhere
 };
 
 /// Throws InputError for what cannot be opened, and when there are no images for the sheet.

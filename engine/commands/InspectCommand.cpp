@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "common/Text.h"
 #include "engine/artifacts/Artifact.h"
 #include "engine/artifacts/FormatSupport.h"
+#include "engine/artifacts/ModelCard.h"
 #include "engine/artifacts/Safetensors.h"
 #include "engine/commands/InspectChannel.h"
 #include "engine/program/Archive.h"
@@ -20,6 +22,7 @@
 #include "engine/program/Flops.h"
 #include "engine/program/Passes.h"
 #include "engine/program/Recomputation.h"
+#include "engine/report/MetricsFile.h"
 #include "engine/session/MadeUpProbes.h"
 #include "job/HyperparameterChoices.h"
 #include "job/Hyperparameters.h"
@@ -33,14 +36,18 @@ namespace {
 
 std::string shape_text(const std::vector<std::int64_t>& sizes) { return "[" + join(sizes, ", ") + "]"; }
 
-std::string dimensions_text(const Graph& graph, const std::string& value) {
+std::string dimensions_text(const std::vector<Dimension>& sizes) {
   std::vector<std::string> parts;
-  for (const Dimension& size : graph.sizes(value)) {
+  for (const Dimension& size : sizes) {
     parts.push_back(std::holds_alternative<std::string>(size) ? std::get<std::string>(size)
                                                               : std::to_string(std::get<std::int64_t>(size)));
   }
-  return std::string(c10::toString(scalar_type_from_archive(graph.scalar_type(value)))) + " [" + join(parts, ", ") +
-         "]";
+  return join(parts, ", ");
+}
+
+std::string dimensions_text(const Graph& graph, const std::string& value) {
+  return std::string(c10::toString(scalar_type_from_archive(graph.scalar_type(value)))) + " [" +
+         dimensions_text(graph.sizes(value)) + "]";
 }
 
 void print_tensor(const std::string& kind, const std::string& name, const at::Tensor& tensor) {
@@ -130,6 +137,38 @@ void inspect_program(const fs::path& path, bool passes) {
   if (changes.empty()) std::printf("pass       none changes this program\n");
 }
 
+bool is_archive(const fs::path& path) {
+  std::string magic(4, '\0');
+  std::ifstream(path, std::ios::binary).read(magic.data(), std::ssize(magic));
+  return magic == "PK\3\4";
+}
+
+void print_card_tensors(const char* kind, const std::vector<ModelCard::Tensor>& tensors) {
+  for (const ModelCard::Tensor& tensor : tensors) {
+    std::printf("%-10s %-40s %s [%s]\n", kind, tensor.name.c_str(), tensor.type.c_str(),
+                dimensions_text(tensor.sizes).c_str());
+  }
+}
+
+// What training wrote, as its model card says.
+void inspect_artifacts(const fs::path& directory) {
+  const ModelCard card = ModelCard::read(directory);
+  std::printf("artifacts  %s\n", join(card.artifacts, ", ").c_str());
+  std::printf("program    %s, %s parameters\n", card.program.c_str(), with_commas(card.parameters).c_str());
+  print_card_tensors("input", card.inputs);
+  print_card_tensors("output", card.outputs);
+  for (const auto& [name, value] : card.job.items()) {
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (!value.is_structured()) std::printf("job        %-40s %s\n", name.c_str(), text.c_str());
+  }
+  for (const ListedFile& file : card.files) {
+    std::printf("file       %-40s %s bytes\n", file.name.c_str(),
+                with_commas(static_cast<long long>(file.bytes)).c_str());
+  }
+  std::printf("besides    %s says more; `lockstep check %s` compares files and outputs with it\n", ModelCard::kText,
+              directory.c_str());
+}
+
 /// What the command line says.
 struct Inspection {
   fs::path path;
@@ -153,11 +192,17 @@ Inspection read_arguments(const std::vector<std::string>& arguments) {
     } else if (argument == "--sheet") {
       inspection.channel = true;
       inspection.of_channel.sheet = value();
+    } else if (argument == "--columns") {
+      inspection.channel = true;
+      inspection.of_channel.columns = hyperparameters_from_json({{"columns", value()}}).columns;
     } else if (argument == "--fields") {
       inspection.channel = true;
       inspection.of_channel.fields = read_field_descriptions(parse_json(value(), argument));
-    } else if (argument.starts_with("--") || !inspection.path.empty()) {
-      throw InputError("inspect takes one file or directory, and was given " + in_quotes(argument) + ", too");
+    } else if (argument.starts_with("--")) {
+      throw InputError("inspect takes no " + argument + ": `lockstep inspect --help` lists what it takes");
+    } else if (!inspection.path.empty()) {
+      throw InputError("inspect takes one file or directory; it was given two, " + in_quotes(inspection.path.string()) +
+                       " and " + in_quotes(argument));
     } else {
       inspection.path = argument;
     }
@@ -171,19 +216,33 @@ Inspection read_arguments(const std::vector<std::string>& arguments) {
 int inspect_command(const std::vector<std::string>& arguments) {
   const Inspection inspection = read_arguments(arguments);
   const fs::path& path = inspection.path;
+  if (!fs::exists(path)) throw InputError("there is no file and no directory " + path.string());
   if (inspection.passes && path.extension() != ".pt2")
     throw InputError("--passes is for programs (.pt2), not for " + path.string());
   if (fs::is_directory(path)) {
+    if (!inspection.channel && fs::exists(path / ModelCard::kFile)) {
+      inspect_artifacts(path);
+      return kExitDone;
+    }
+    if (fs::exists(path / MetricsFile::kName) || fs::exists(path / "data" / MetricsFile::kName)) {
+      throw InputError(path.string() + " is no channel, but the output directory of a job: `lockstep report " +
+                       path.string() + "` makes a page of its metrics.jsonl");
+    }
     inspect_channel(path, inspection.of_channel);
     return kExitDone;
   }
   if (inspection.channel) {
-    throw InputError("--statistics, --fields and --sheet are for a channel's directory, not for " + path.string());
+    throw InputError("--statistics, --columns, --fields and --sheet are for a channel's directory, not for " +
+                     path.string());
   }
   if (path.extension() == ".safetensors") {
     for (const auto& [name, tensor] : read_safetensors(path)) print_tensor("tensor", name, tensor);
-  } else {
+  } else if (path.extension() == ".pt2" || is_archive(path)) {
     inspect_program(path, inspection.passes);
+  } else {
+    throw InputError(path.string() +
+                     " is no program: inspect takes a program that torch.export.save wrote (.pt2), a .safetensors "
+                     "file, a directory of artifacts, or a channel's directory. Of a file of data give its directory");
   }
   return kExitDone;
 }

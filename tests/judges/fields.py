@@ -160,7 +160,14 @@ def inspect_says_what_there_is(directory):
     assert any(line.split() == ["missing", "income", str(table.income.isna().sum())] for line in output.splitlines()), output
     for kind in CLASSES:
         assert any(line.split()[:4] == ["class", "kind", kind, str((table.kind == kind).sum())] for line in output.splitlines()), output
-    assert "column income has no value" in common.run(["inspect", channel], expect=2)
+    # Without a word on what is missing, too.
+    output = common.run(["inspect", channel])
+    missing = int(table.income.isna().sum())
+    assert f"no value in {missing} rows" in output, output
+    first = int(table.income.isna().to_numpy().argmax()) + 2  # behind the header
+    assert f"line {first}: column income has no value ({missing} rows have none); fill it, as in fields: " in output, output
+    assert '{"column": "income", "fill": "mean"}' in output, output
+    assert any(line.startswith("input      training would end: ") for line in output.splitlines()), output
 
 
 if __name__ == "__main__":

@@ -387,8 +387,26 @@ def a_driver_that_cannot_compute(c):
     common.run([*c.arguments, "--ranks_per_host", 2, "--device", "cpu"], environment=c.environment)
 
 
+@case
+def inspect_says_what_things_are(c):
+    def refused(*arguments):
+        return common.run(["inspect", *arguments], expect=2)
+
+    table = c.directory / "data.csv"
+    table.write_text("x,y\n1,2\n")
+    assert f"{table} is no program: inspect takes a program" in refused(table) and "Of a file of data give its directory" in refused(table)
+    assert f'it was given two, "model" and "{table}"' in refused("model", table)
+    assert f"there is no file and no directory {c.directory}/nothing" in refused(c.directory / "nothing")
+    assert "inspect takes no --statistic:" in refused(c.train, "--statistic")
+    common.run(c.arguments)
+    output = common.run(["inspect", c.directory / "model"])
+    for line in ("artifacts  model.pt2", "program    mlp, ", "input      x ", "output     ", "`lockstep check "):
+        assert any(found.startswith(line) or line[0] == "`" and line in found for found in output.splitlines()), (line, output)
+    assert "is no channel, but the output directory of a job: `lockstep report" in refused(c.directory / "output")
+
+
 if __name__ == "__main__":
-    common.main(a_good_job_runs, no_channel, wrong_channel_name, missing_channel_directory, empty_channel_directory,
+    common.main(a_good_job_runs, inspect_says_what_things_are, no_channel, wrong_channel_name, missing_channel_directory, empty_channel_directory,
                 truncated_gzip, corrupted_gzip, truncated_file, bytes_after_the_end, bytes_after_a_gzip_stream, wrong_magic, different_counts,
                 label_out_of_range, a_label_beyond_all_classes, real_targets_for_cross_entropy, a_layer_larger_than_memory,
                 a_program_without_gradient, a_program_that_changes_a_buffer_in_inference, unknown_hyperparameter, value_out_of_range, value_of_the_wrong_type,
