@@ -7,9 +7,10 @@
 
 namespace lockstep {
 
-/// Floating-point operations of one forward pass over `batch_size` samples, two per multiply-add: of matrix products
-/// (linear, matmul, mm, bmm, addmm, baddbmm), convolutions and attention, in which most of a program's time goes. All
-/// else is not counted, nor is the half that a causal mask saves; torch.utils.flop_counter counts in the same way.
+/// Floating-point operations of one forward pass over `batch_size` samples, two per multiply-add: of products of
+/// matrices and vectors (linear, matmul, addmm, einsum and the like), convolutions, attention and recurrent layers, in
+/// which most of a program's time goes. All else is not counted, nor is the half that a causal mask saves;
+/// torch.utils.flop_counter counts in the same way.
 ///
 /// From the sizes that the graph records for its example inputs, in proportion to the batch. Throws InputError for a
 /// graph without inputs or sizes.

@@ -45,19 +45,19 @@ std::vector<OperatorRow> aten_operator_rows() {
        "scalar_tensor sign stack sub subtract tile trunc ceil zeros zeros_like",
        {.sharing = Sharing::kNever, .again = Again::kCheap, .saves = Saves::kNothing}},
       // New tensors.
-      {"acos acosh adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d addbmm addmv addr all allclose amax "
+      {"acos acosh adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d addr all allclose amax "
        "amin aminmax any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin "
-       "asinh atan atan2 atanh avg_pool1d avg_pool2d avg_pool3d bilinear binary_cross_entropy "
+       "asinh atan atan2 atanh avg_pool1d avg_pool2d avg_pool3d binary_cross_entropy "
        "binary_cross_entropy_with_logits bucketize cdist col2im complex cosine_similarity count_nonzero "
-       "cross cross_entropy_loss cummax cummin cumprod diag_embed diff digamma dot erfinv fft_fft fft_fft2 "
+       "cross cross_entropy_loss cummax cummin cumprod diag_embed diff digamma erfinv fft_fft fft_fft2 "
        "fft_fftn fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ihfft fft_irfft fft_irfft2 fft_irfftn fft_rfft "
        "fft_rfft2 fft_rfftn gather grid_sampler grid_sampler_2d grid_sampler_3d huber_loss hypot im2col index "
-       "index_copy index_fill index_select inner kl_div kron l1_loss linalg_norm "
-       "linalg_vector_norm linspace logaddexp logaddexp2 logcumsumexp logsumexp lstm_cell masked_scatter "
-       "masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d median min mse_loss mv nll_loss "
+       "index_copy index_fill index_select kl_div kron l1_loss linalg_norm "
+       "linalg_vector_norm linspace logaddexp logaddexp2 logcumsumexp logsumexp masked_scatter "
+       "masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d median min mse_loss nll_loss "
        "nll_loss_nd nonzero norm outer prod reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
        "replication_pad2d replication_pad3d rot90 scatter searchsorted select_scatter "
-       "size slice_scatter smooth_l1_loss sort std std_mean sym_numel sym_size tensordot topk trace tril_indices "
+       "size slice_scatter smooth_l1_loss sort std std_mean sym_numel sym_size topk trace tril_indices "
        "triu_indices upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d "
        "upsample_nearest2d upsample_nearest3d upsample_trilinear3d var var_mean",
        {.sharing = Sharing::kNever, .again = Again::kDear}},
@@ -95,9 +95,15 @@ std::vector<OperatorRow> aten_operator_rows() {
        {.again = Again::kDear, .checks_arguments = true}},
       // Products.
       {"linear", {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_linear}},
-      {"bmm matmul mm", {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_product}},
-      {"addmm baddbmm",
+      {"bmm dot inner matmul mm mv",
+       {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_product}},
+      {"vdot", {.multiply_adds = multiply_adds_of_product}},
+      {"addmm addmv baddbmm",
        {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_added_product}},
+      {"addbmm", {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_added_batch}},
+      {"tensordot", {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_tensordot}},
+      {"einsum", {.multiply_adds = multiply_adds_of_einsum}},
+      {"bilinear", {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_bilinear}},
       {"conv1d conv2d conv3d convolution",
        {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_convolution}},
       {"conv_transpose1d conv_transpose2d conv_transpose3d",
@@ -127,8 +133,20 @@ std::vector<OperatorRow> aten_operator_rows() {
        {.sharing = Sharing::kNever, .random = true, .again = Again::kCheap, .inference = off("train")}},
       {"rrelu rrelu_", {.random = true, .again = Again::kCheap, .inference = off("training")}},
       // Recurrent layers, which drop between their layers.
-      {"gru rnn_relu rnn_tanh", {.sharing = Sharing::kNever, .random = true, .inference = off("train")}},
-      {"lstm", {.sharing = Sharing::kNever, .random = true, .inference = off("train"), .misstated_results = 1}},
+      {"gru rnn_relu rnn_tanh",
+       {.sharing = Sharing::kNever,
+        .random = true,
+        .inference = off("train"),
+        .multiply_adds = multiply_adds_of_recurrent_layers}},
+      {"lstm",
+       {.sharing = Sharing::kNever,
+        .random = true,
+        .inference = off("train"),
+        .multiply_adds = multiply_adds_of_recurrent_layers,
+        .misstated_results = 1}},
+      {"lstm_cell",
+       {.sharing = Sharing::kNever, .again = Again::kDear, .multiply_adds = multiply_adds_of_recurrent_cell}},
+      {"gru_cell rnn_relu_cell rnn_tanh_cell", {.multiply_adds = multiply_adds_of_recurrent_cell}},
       // Normalization by the statistics of a batch.
       {"batch_norm",
        {.sharing = Sharing::kNever,

@@ -15,7 +15,8 @@ import models
 
 def counted_by_torch(model, example):
     # It does not know the CPU's fused attention; as two products of matrices it does.
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+    # Nor the one operator that oneDNN has for recurrent layers.
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False):
         model(example)
     return counter.get_total_flops()
 
@@ -52,10 +53,36 @@ class Everything(nn.Module):
         return sum(part.flatten(1).sum(1) for part in parts)
 
 
+class Recurrent(nn.Module):
+    """Recurrent layers, and products that are written as something else than a product of matrices."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(5, 7, 2, batch_first=True, bidirectional=True)
+        self.projected = nn.LSTM(5, 7, proj_size=3, batch_first=True)
+        self.gru = nn.GRU(5, 6, batch_first=True)
+        self.rnn = nn.RNN(5, 6, batch_first=True)
+        self.cells = nn.ModuleList((nn.LSTMCell(5, 4), nn.GRUCell(5, 4), nn.RNNCell(5, 4)))
+        self.matrix = nn.Parameter(torch.randn(5, 8))
+        self.vector = nn.Parameter(torch.randn(5))
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):  # [batch, 15]
+        x = x.view(-1, 3, 5)
+        parts = [layer(x)[0] for layer in (self.lstm, self.projected, self.gru, self.rnn)]
+        first = x[:, 0]
+        parts += [self.cells[0](first)[0], self.cells[1](first), self.cells[2](first)]
+        wide = torch.einsum("bld,dk->blk", x, self.matrix)
+        parts += [wide, torch.einsum("...ld,...md->...lm", x, x), torch.einsum("bld,dk,mk->blm", x, self.matrix, self.matrix)]
+        parts += [torch.tensordot(x, self.matrix, dims=1), torch.mv(first, self.vector)[:, None], torch.inner(x, self.matrix.t())]
+        parts += [self.attention(wide, wide, wide, need_weights=False)[0]]
+        return sum(part.flatten(1).sum(1) for part in parts)
+
+
 def every_operator():
     with common.temporary_directory() as name:
         directory = pathlib.Path(name)
-        for number, (model, example) in enumerate(((Everything(), torch.randn(4, 240)), (models.Transformer(), torch.rand(4, 1, 8, 8)),
+        for number, (model, example) in enumerate(((Everything(), torch.randn(4, 240)), (Recurrent(), torch.randn(4, 15)), (models.Transformer(), torch.rand(4, 1, 8, 8)),
                                                    (models.Residual(), torch.rand(4, 1, 8, 8)), (models.Tied(), torch.rand(4, 1, 8, 8)))):
             path = directory / f"{number}.pt2"
             models.export(model, path, example)
