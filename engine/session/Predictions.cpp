@@ -22,6 +22,7 @@
 #include "engine/program/Executor.h"
 #include "engine/program/Passes.h"
 #include "engine/session/FirstSamples.h"
+#include "engine/session/JobFacts.h"
 #include "engine/train/Forward.h"
 #include "engine/train/Prefetcher.h"
 #include "engine/train/TrainingPlan.h"
@@ -36,17 +37,22 @@ constexpr std::int64_t kMostNumbersAtOnce = std::int64_t{1} << 22;  // of a rank
 struct LineForm {
   std::int64_t targets = 0;
   std::int64_t outputs = 0;
-  std::int64_t classes = 0;  ///< 0: outputs are no scores of classes
-  bool labels = false;       ///< targets are class labels
-  bool doubles = false;      ///< outputs are float64
+  std::int64_t classes = 0;          ///< 0: outputs are no scores of classes
+  bool labels = false;               ///< targets are class labels
+  bool doubles = false;              ///< outputs are float64
+  std::vector<std::string> names{};  ///< of classes
 
   std::int64_t numbers() const { return targets + outputs; }
+  std::int64_t predicted() const { return classes > 0 ? outputs / classes : 0; }
+  bool names_targets() const { return labels && !names.empty(); }
+  bool names_predicted() const { return classes > 0 && !names.empty(); }
 };
 
 // `count` columns: NAME, or NAME_0 and so on.
-void append_columns(std::vector<OutputColumn>& columns, const std::string& name, std::int64_t count, ElementType type) {
+void append_columns(std::vector<OutputColumn>& columns, const std::string& name, std::int64_t count, ElementType type,
+                    const std::vector<std::string>& texts = {}) {
   for (std::int64_t i = 0; i < count; ++i) {
-    columns.push_back({.name = count == 1 ? name : name + "_" + std::to_string(i), .type = type});
+    columns.push_back({.name = count == 1 ? name : name + "_" + std::to_string(i), .type = type, .texts = texts});
   }
 }
 
@@ -54,7 +60,11 @@ std::vector<OutputColumn> columns_of(const LineForm& form) {
   std::vector<OutputColumn> columns = {{.name = "sample", .type = ElementType::kInt64}};
   append_columns(columns, "target", form.targets, form.labels ? ElementType::kInt64 : ElementType::kDouble);
   append_columns(columns, "output", form.outputs, form.doubles ? ElementType::kDouble : ElementType::kFloat);
-  if (form.classes > 0) append_columns(columns, "predicted", form.outputs / form.classes, ElementType::kInt64);
+  append_columns(columns, "predicted", form.predicted(), ElementType::kInt64);
+  if (form.names_targets()) append_columns(columns, "target_label", form.targets, ElementType::kInt64, form.names);
+  if (form.names_predicted()) {
+    append_columns(columns, "predicted_label", form.predicted(), ElementType::kInt64, form.names);
+  }
   return columns;
 }
 
@@ -77,10 +87,13 @@ class PredictionFile {
     line_.assign(1, static_cast<double>(sample_++));
     line_.insert(line_.end(), numbers, numbers + form_.numbers());
     const double* outputs = numbers + form_.targets;
-    for (std::int64_t first = 0; form_.classes > 0 && first < form_.outputs; first += form_.classes) {
-      const double* largest = std::max_element(outputs + first, outputs + first + form_.classes);
-      line_.push_back(static_cast<double>(largest - (outputs + first)));
+    std::vector<double> predicted;
+    for (std::int64_t i = 0; i < form_.predicted(); ++i, outputs += form_.classes) {
+      predicted.push_back(static_cast<double>(std::max_element(outputs, outputs + form_.classes) - outputs));
     }
+    line_.insert(line_.end(), predicted.begin(), predicted.end());
+    if (form_.names_targets()) line_.insert(line_.end(), numbers, numbers + form_.targets);
+    if (form_.names_predicted()) line_.insert(line_.end(), predicted.begin(), predicted.end());
     table_->write(line_);
   }
   void publish() {
@@ -102,7 +115,7 @@ class ChannelPredictions {
  public:
   /// Keeps references.
   ChannelPredictions(const Predicted& channel, const Graph& graph, Executor& executor, const Hyperparameters& options,
-                     const Objective& objective, const RankContext& context)
+                     const Objective& objective, const std::vector<std::string>& names, const RankContext& context)
       : samples_(Prefetcher::samples_for(context.device, channel.samples)),
         graph_(graph),
         executor_(executor),
@@ -115,7 +128,8 @@ class ChannelPredictions {
              .outputs = output.numel(),
              .classes = objective.loss().class_labels() && output.dim() > 1 ? output.size(-1) : 0,
              .labels = channel.samples.class_labels(),
-             .doubles = output.scalar_type() == at::kDouble};
+             .doubles = output.scalar_type() == at::kDouble,
+             .names = names};
   }
 
   const LineForm& form() const { return form_; }
@@ -232,7 +246,7 @@ std::vector<std::filesystem::path> write_predictions(const JobConfig& config, co
   for (const std::string& text : options.predict) {
     const auto [channel, format] = predict_request(text);
     ChannelPredictions predictions(job.data.predicted.at(channel), rewritten.graph(), executor, options, job.objective,
-                                   context);
+                                   class_labels(job), context);
     const std::string name = "predictions_" + channel + "." + format;
     std::optional<PredictionFile> file;
     require_all_ok(context.host, [&, format = format] {

@@ -20,7 +20,8 @@ namespace lockstep {
 /// collective; throws CollectiveError when a file cannot be written.
 ///
 /// Columns: `sample`, counted from 0; `target`, where the channel has targets; `output`; and for a loss of class labels
-/// `predicted`, the class with the largest output. What has several numbers has them as `target_0` and so on.
+/// `predicted`, the class with the largest output. What has several numbers has them as `target_0` and so on. Where the
+/// training data names its classes, `target_label` and `predicted_label` are these names.
 std::vector<std::filesystem::path> write_predictions(const JobConfig& config, const LoadedJob& job,
                                                      const Program& program, const RankContext& context,
                                                      const StopRequested& stop, EventSink& events);

@@ -458,6 +458,8 @@ def predictions_are_what_the_program_says():
             assert [int(row["predicted"]) for row in rows] == wanted.argmax(1).tolist()
             targets = ["xyz".index(row[3]) for row in tables[name]] if name == "validation" else None
             assert ([int(row["target"]) for row in rows] if targets else "target" in rows[0]) == (targets or False), name
+            assert [row["predicted_label"] for row in rows] == ["xyz"[i] for i in wanted.argmax(1)], name
+            assert [row.get("target_label") for row in rows] == ["xyz"[i] for i in targets] if targets else "target_label" not in rows[0], name
         outputs = [[float(row["output_0"]) for row in rows] for rows in found.values()]
         first = first or outputs
         assert all(np.allclose(a, b, rtol=1e-9) for a, b in zip(first, outputs)), "other ranks, other predictions"

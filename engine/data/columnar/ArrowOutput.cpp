@@ -89,6 +89,7 @@ class ArrowOutput : public TableOutput {
 
  private:
   static std::shared_ptr<arrow::DataType> type_of(const OutputColumn& column) {
+    if (!column.texts.empty()) return arrow::utf8();
     if (column.type == ElementType::kInt64) return arrow::int64();
     if (column.type == ElementType::kFloat) return arrow::float32();
     if (column.type == ElementType::kDouble) return arrow::float64();
@@ -99,7 +100,9 @@ class ArrowOutput : public TableOutput {
     const std::size_t rows = rows_.size() / columns_.size();
     arrow::ArrayVector arrays;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      if (columns_[i].type == ElementType::kInt64) {
+      if (!columns_[i].texts.empty()) {
+        arrays.push_back(text_array(i, rows));
+      } else if (columns_[i].type == ElementType::kInt64) {
         arrays.push_back(array<arrow::Int64Builder>(i, rows));
       } else if (columns_[i].type == ElementType::kFloat) {
         arrays.push_back(array<arrow::FloatBuilder>(i, rows));
@@ -118,6 +121,14 @@ class ArrowOutput : public TableOutput {
     check(builder.Reserve(static_cast<std::int64_t>(rows)));
     for (std::size_t row = 0; row < rows; ++row) {
       builder.UnsafeAppend(static_cast<typename Builder::value_type>(rows_[row * columns_.size() + column]));
+    }
+    return checked(builder.Finish());
+  }
+
+  std::shared_ptr<arrow::Array> text_array(std::size_t column, std::size_t rows) const {
+    arrow::StringBuilder builder;
+    for (std::size_t row = 0; row < rows; ++row) {
+      check(builder.Append(columns_[column].text_of(rows_[row * columns_.size() + column])));
     }
     return checked(builder.Finish());
   }

@@ -24,6 +24,16 @@ void append_as(std::string& text, ElementType type, double number) {
   append_shortest(text, number);
 }
 
+void append_quoted(std::string& line, const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) {
+    line += text;
+    return;
+  }
+  line += '"';
+  for (const char c : text) line.append(c == '"' ? 2 : 1, c);
+  line += '"';
+}
+
 }  // namespace
 
 CsvOutput::CsvOutput(std::filesystem::path path, std::vector<OutputColumn> columns)
@@ -35,7 +45,11 @@ CsvOutput::CsvOutput(std::filesystem::path path, std::vector<OutputColumn> colum
 void CsvOutput::write(std::span<const double> row) {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (i > 0) lines_ += ',';
-    append_as(lines_, columns_[i].type, row[i]);
+    if (columns_[i].texts.empty()) {
+      append_as(lines_, columns_[i].type, row[i]);
+    } else {
+      append_quoted(lines_, columns_[i].text_of(row[i]));
+    }
   }
   lines_ += '\n';
   if (lines_.size() >= kLinesBytes) write_lines();

@@ -12,7 +12,7 @@
 namespace lockstep {
 
 /// A line of names, then one for each row. Each number is the shortest text that is read back as the same number of its
-/// column's type.
+/// column's type. A text is quoted where it has to be (RFC 4180).
 class CsvOutput : public TableOutput {
  public:
   CsvOutput(std::filesystem::path path, std::vector<OutputColumn> columns);

@@ -1,8 +1,11 @@
 // A table that is written row by row.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/ElementType.h"
@@ -13,6 +16,15 @@ namespace lockstep {
 struct OutputColumn {
   std::string name;
   ElementType type;
+  /// Of kInt64: the texts that are written in place of 0, 1, …; a number beyond them is written as its digits. Empty:
+  /// the numbers are.
+  std::vector<std::string> texts{};
+
+  std::string text_of(double number) const {
+    const auto place = static_cast<std::int64_t>(number);
+    return place >= 0 && std::cmp_less(place, texts.size()) ? texts[static_cast<std::size_t>(place)]
+                                                            : std::to_string(place);
+  }
 };
 
 /// A file of named columns that is being written. Call `write` for each row, then `close`: a file that is destroyed

@@ -88,6 +88,35 @@ TEST(CsvOutput, WritesTheShortestTextOfEachColumnsType) {
   EXPECT_EQ(read_file(path, 1 << 10), "sample,output_0,output_1\n100000,0.1,0.1\n-1,1e+10,nan\n");
 }
 
+const std::vector<OutputColumn> kNamed = {
+    {"predicted", ElementType::kInt64},
+    {"predicted_label", ElementType::kInt64, {"cat", "a \"good\", old\ndog", "ox"}}};
+
+TEST(CsvOutput, QuotesTextsThatNeedIt) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory.path() / "table.csv";
+  CsvOutput table(path, kNamed);
+  for (const double number : {0, 1, 3, -100}) table.write(std::vector<double>{number, number});
+  table.close();
+  EXPECT_EQ(read_file(path, 1 << 10),
+            "predicted,predicted_label\n0,cat\n1,\"a \"\"good\"\", old\ndog\"\n3,3\n-100,-100\n");
+}
+
+TEST(ParquetOutput, HoldsTexts) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory.path() / "table.parquet";
+  const auto table = parquet_output()(path, kNamed);
+  for (const double number : {2, 0, 3}) table->write(std::vector<double>{number, number});
+  table->close();
+  const auto file = std::move(open_columnar_file(RandomAccessFile(path), ColumnarKind::kParquet).at(0));
+  std::vector<std::string> texts;
+  file->read({true, true}, [&](const ColumnarRows& found) {
+    for (std::int64_t i = 0; i < found.count; ++i)
+      texts.emplace_back(found.columns[1].texts[static_cast<std::size_t>(i)]);
+  });
+  EXPECT_EQ(texts, (std::vector<std::string>{"ox", "cat", "3"}));
+}
+
 TEST(TableOutput, SaysThatTheDiskIsFull) {
   const auto fill = [](std::unique_ptr<TableOutput> table) {
     table->write(row(0));
