@@ -352,7 +352,8 @@ std::vector<HyperparameterRow> checkpoint_rows() {
 std::vector<HyperparameterRow> arithmetic_rows() {
   return {choice("precision", &H::precision,
                  "Of arithmetic. bf16, fp16: as PyTorch's autocast, parameters and gradients stay fp32; auto: bf16 "
-                 "where a step that is measured at the start is faster in it, else fp32."),
+                 "where a step that is measured at the start is faster in it, else fp32. A program that is exported in "
+                 "float64 trains in fp64: it needs no precision, and takes no other."),
           real("loss_scale", &H::loss_scale, kPositive, "fp16: what multiplies the loss in the first step.")
               .unless(only_with_fp16),
           integer("loss_scale_growth_interval", &H::loss_scale_growth_interval, 1, kMany,

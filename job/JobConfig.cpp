@@ -29,6 +29,7 @@ std::string write_job_config(const JobConfig& config) {
                          {"pages_file", config.pages_file.string()},
                          {"efa", config.efa},
                          {"terminal", config.terminal},
+                         {"given", config.given},
                          {"hyperparameters", to_json(config.hyperparameters)}};
   try {
     return document.dump();
@@ -58,6 +59,7 @@ JobConfig read_job_config(const std::string& text) {
     config.pages_file = document.at("pages_file").get<std::string>();
     config.efa = document.at("efa");
     config.terminal = document.at("terminal");
+    config.given = document.at("given").get<std::set<std::string>>();
     config.hyperparameters = hyperparameters_from_json(document.at("hyperparameters"));
     return config;
   } catch (const json::exception& error) {

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 
 #include "job/Hyperparameters.h"
@@ -30,6 +31,7 @@ struct JobConfig {
   std::filesystem::path pages_file;   ///< of the launcher (RankPages); "" when there is none of ours
   bool efa = false;                   ///< this host has EFA, and NCCL is to use it
   bool terminal = false;              ///< a person watches: progress lines may be redrawn
+  std::set<std::string> given;        ///< hyperparameters that somebody gave a value; the others have their defaults
   Hyperparameters hyperparameters;
 };
 

@@ -135,8 +135,7 @@ void check_checkpoint_dir(const Job& job) {
   }
   for (const HyperparameterRow& row : hyperparameter_table()) {
     if (!row.needs_checkpoints(job.config.hyperparameters)) continue;
-    const auto given = job.hyperparameters.find(row.name);
-    if (given == job.hyperparameters.end() || RawValue(given->second).is_null()) continue;
+    if (!job.config.given.contains(row.name)) continue;
     throw InputError("hyperparameter " + row.name +
                      " does nothing without a place for checkpoints: give --checkpoint_dir DIR, or checkpoint_dir in "
                      "the job file; in SageMaker, a checkpoint configuration (checkpoint_s3_uri)");
@@ -312,6 +311,9 @@ void check_job(Job& job) {
     }
   }
   job.config.hyperparameters = parse_hyperparameters(job.hyperparameters, others);
+  for (const auto& [name, value] : job.hyperparameters) {
+    if (!RawValue(value).is_null()) job.config.given.insert(name);
+  }
   check_checkpoint_dir(job);
   choose_hosts(job);
   if (!job.takes_part) return;

@@ -184,7 +184,7 @@ Workload read_figures(const json& figures) {
   return workload;
 }
 
-/// What the lines of a metrics.jsonl say of a run's steps.
+/// What the lines of a metrics.jsonl say of a run's steps since its last start: before, it may have had other ranks.
 struct RunSteps {
   json start{};
   json ranks{};                            ///< the last that was said of them
@@ -201,7 +201,7 @@ RunSteps read_steps(const fs::path& path) {
     if (text.find("\"event\":\"progress\"") != std::string::npos) continue;
     json line = parse_json(text, path.string() + ", line " + std::to_string(number));
     const std::string event = line.value("event", "");
-    if (event == "start") run.start = std::move(line);
+    if (event == "start") run = RunSteps{.start = std::move(line)};
     if (event != "ranks") continue;
     run.ranks = std::move(line.at("ranks"));
     const json& first = run.ranks.at(0);

@@ -166,6 +166,7 @@ void StepwiseTraining::load_alone(const v1::Options& options, const Registries& 
 
 void StepwiseTraining::make_model(const v1::Options& options) {
   const Program& program = job_->program.program;
+  hyperparameters_.precision = precision_for(program, hyperparameters_, options.hyperparameters.contains("precision"));
   Program rewritten = apply_passes(program, hyperparameters_.passes).on(context_.device.place());
   BucketPlan buckets = make_bucket_plan(hyperparameters_, rewritten, context_.host.size());
   check_fit(rewritten);

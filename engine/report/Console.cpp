@@ -127,7 +127,7 @@ void Console::straggler(const Straggler& event) {
 void Console::note(const Note& event) { print_line((event.warning ? "WARNING: " : "") + event.text); }
 
 void Console::run_ended(const RunEnded& event) {
-  print_metrics(event.epochs, event.state_step, metrics_of(event));
+  print_metrics(event.state_epoch, event.state_step, metrics_of(event));
   print_rows(rows_of(event));
 }
 

@@ -54,6 +54,9 @@ struct RunStarted {
   MemoryUse memory{};                      ///< of each rank
   std::string evaluation_channel{};        ///< "" when nothing is evaluated while training
   std::string monitor{};                   ///< the metric by which the best state is chosen
+  std::vector<std::string> labels{};       ///< what classes are called, in their order; empty where they are numbers
+  std::string identity{};                  ///< of jobs that can go on from each other's checkpoints; "": unknown
+  std::int64_t resumed_step = 0;           ///< steps that were done before, by the checkpoint; 0: the run begins anew
   std::filesystem::path model_dir{};       ///< "" when no artifact is written
   std::filesystem::path checkpoint_dir{};  ///< "" when the job has no checkpoints
 };
@@ -166,16 +169,17 @@ struct ArtifactFacts {
 
 /// Training is at its end, or was stopped on request, and what there is to write is written.
 struct RunEnded {
-  std::int64_t epochs = 0;
   std::int64_t steps = 0;                  ///< of training
   bool stopped = false;                    ///< on request, before the job's end
   std::int64_t state_step = 0;             ///< the step after which the state in the artifacts was taken
+  std::int64_t state_epoch = 0;            ///< the epoch of that step
   Metrics metrics{};                       ///< of that state, under names such as `test_accuracy`
   Tables tables{};                         ///< the same of metrics that are tables
+  std::vector<std::string> labels{};       ///< as in RunStarted
   double seconds = 0;                      ///< of the whole run
   double training_seconds = 0;             ///< of steps only
   double samples_per_second = 0;           ///< over all ranks, while training
-  double data_wait_share = 0;              ///< of training_seconds, on the rank that waited longest for data
+  double data_wait_share = 0;              ///< of a rank's training time, on the rank whose share is largest
   std::optional<Arithmetic> arithmetic{};  ///< nothing when the program's graph does not say its sizes
   std::optional<bool> captured{};          ///< on a GPU: steps were replayed from a CUDA graph
   std::optional<double> loss_scale{};      ///< fp16

@@ -1,7 +1,12 @@
 #include "engine/report/MetricsFile.h"
 
+#include <simdjson.h>
+
+#include <cstddef>
 #include <ctime>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -53,6 +58,47 @@ json object_of(const RankUse& rank, int host) {
           {"peak_memory", rank.peak_memory}};
 }
 
+/// What the file of an earlier start says of the steps that need not be done again.
+class EarlierLines {
+ public:
+  explicit EarlierLines(const RunStarted& run) : run_(run) {}
+
+  /// Nothing of another job's file.
+  void copy(const std::filesystem::path& path, OutputFile& to) {
+    constexpr std::size_t kAtOnce = std::size_t{1} << 20;
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error)) return;  // a pipe would wait for a writer
+    std::ifstream file(path, std::ios::binary);
+    std::string text;
+    for (std::string line; std::getline(file, line) && !file.eof();) {  // the last may not be whole
+      if (!keeps(line)) continue;
+      text += line + '\n';
+      if (text.size() >= kAtOnce) to.write(std::exchange(text, {}));
+    }
+    to.write(text);
+  }
+
+ private:
+  bool keeps(const std::string& line) {
+    simdjson::dom::element object;
+    std::string_view event;
+    if (parser_.parse(line).get(object) != simdjson::SUCCESS || object["event"].get(event) != simdjson::SUCCESS) {
+      return false;
+    }
+    if (event == "start") {
+      std::string_view identity;
+      same_job_ = object["identity"].get(identity) == simdjson::SUCCESS && identity == run_.identity;
+    }
+    std::int64_t step = 0;
+    const bool known = object[event == "start" ? "resumed_step" : "step"].get(step) == simdjson::SUCCESS;
+    return same_job_ && known && step <= run_.resumed_step && event != "final";
+  }
+
+  const RunStarted& run_;
+  simdjson::dom::parser parser_;
+  bool same_job_ = false;
+};
+
 // When the run started, for whoever compares runs.
 std::string time_now() {
   const std::time_t now = std::time(nullptr);
@@ -70,14 +116,28 @@ MetricsFile::MetricsFile(std::filesystem::path directory, double seconds_between
 
 void MetricsFile::write(const json& line) {
   if (!file_) throw InternalError("an event came to " + path().string() + " before the run started");
-  file_->write(line.dump() + "\n");
+  // Names of classes are bytes of whatever encoding.
+  file_->write(line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+void MetricsFile::open(const RunStarted& event) {
+  if (event.resumed_step == 0 || event.identity.empty()) {
+    file_.emplace(path());
+    return;
+  }
+  const std::filesystem::path aside = directory_ / (std::string(".") + kName);
+  file_.emplace(aside);
+  EarlierLines(event).copy(path(), *file_);
+  std::error_code error;
+  std::filesystem::rename(aside, path(), error);
+  if (error) throw SystemError("cannot replace " + path().string() + ": " + error.message());
 }
 
 void MetricsFile::run_started(const RunStarted& event) {
   std::error_code error;
   std::filesystem::create_directories(directory_, error);
   if (error) throw InputError("cannot make the output directory " + directory_.string() + ": " + error.message());
-  file_.emplace(path());
+  open(event);
   Rows rows = rows_of(event);
   rows.emplace_back("metrics", path().string());
   write({{"event", "start"},
@@ -90,6 +150,9 @@ void MetricsFile::run_started(const RunStarted& event) {
          {"batch_size", event.batch_size},
          {"total_steps", event.total_steps},
          {"monitor", event.monitor},
+         {"labels", event.labels},
+         {"identity", event.identity},
+         {"resumed_step", event.resumed_step},
          {"memory",
           {{"parameters", event.memory.parameters},
            {"gradients", event.memory.gradients},
@@ -147,7 +210,7 @@ void MetricsFile::straggler(const Straggler& event) {
 }
 
 void MetricsFile::run_ended(const RunEnded& event) {
-  json line = metrics_line("final", event.epochs, event.state_step, metrics_of(event), event.tables);
+  json line = metrics_line("final", event.state_epoch, event.state_step, metrics_of(event), event.tables);
   line["step_seconds"] = object_of(step_seconds_);
   write(line);
   write({{"event", "end"}, {"job", row_object(rows_of(event))}, {"stopped", event.stopped}});

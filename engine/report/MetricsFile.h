@@ -15,14 +15,14 @@
 namespace lockstep {
 
 /// `metrics.jsonl` in a directory: one JSON object per line, in the order of events. Nothing is touched before the run
-/// starts; then the directory is made if it is missing, and the file is started anew. Every line is in the file when
-/// the function that is told the event returns. A metric that is a table is an array of its rows, or of the numbers of
-/// its only row. The event `progress` has `seconds`, since the first step was done, and `seconds_per_step`: of each
-/// phase on rank 0, on the mean of the steps since the line before. `ranks` has the same of each rank, since the line
-/// before of its kind. `final` has `step_seconds`: the seconds of each phase on rank 0, summed over the steps. `images`
-/// names a picture that is written beside.
-/// `run_started` throws InputError when the directory cannot be made; all throw SystemError when the file cannot be
-/// written.
+/// starts; then the directory is made if it is missing, and the file is started anew. Of a run that goes on from a
+/// checkpoint it keeps what the file there says of the same job up to that step: what was done after it is done again.
+/// Every line is in the file when the function that is told the event returns. A metric that is a table is an array of
+/// its rows, or of the numbers of its only row. The event `progress` has `seconds`, since the first step was done, and
+/// `seconds_per_step`: of each phase on rank 0, on the mean of the steps since the line before. `ranks` has the same of
+/// each rank, since the line before of its kind. `final` has `step_seconds`: the seconds of each phase on rank 0,
+/// summed over the steps. `images` names a picture that is written beside. `run_started` throws InputError when the
+/// directory cannot be made; all throw SystemError when the file cannot be written.
 class MetricsFile : public EventSink {
  public:
   /// Progress is written every so many seconds, and at least ProgressMeter::kFewestLines times in a job of as many
@@ -45,6 +45,7 @@ class MetricsFile : public EventSink {
   void run_failed(const RunFailed& event) override;
 
  private:
+  void open(const RunStarted& event);
   void write(const nlohmann::json& line);
 
   std::filesystem::path directory_;

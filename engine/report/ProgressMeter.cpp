@@ -35,7 +35,8 @@ std::optional<Speed> ProgressMeter::step_done(const StepDone& event) {
   timed_seconds_ += took;
   seconds_since_line_ += took;
   samples_since_line_ += event.batch_size;
-  data_wait_since_line_ += event.seconds.data_wait;
+  // What counts of a step is what is left of it: on a GPU its wait was in the time of an earlier one.
+  data_wait_since_line_ += std::min(event.seconds.data_wait, took);
   if (!due(event)) return std::nullopt;
   last_line_ = event.when;
   const double training = std::max(std::exchange(seconds_since_line_, 0), 1e-9);

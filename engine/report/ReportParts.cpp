@@ -16,6 +16,7 @@
 #include "common/Text.h"
 #include "engine/report/Base64.h"
 #include "engine/report/Chart.h"
+#include "engine/report/RunRows.h"
 #include "job/Hyperparameters.h"
 
 namespace lockstep {
@@ -205,7 +206,8 @@ std::string straggler_text(const std::vector<RankUse>& ranks) {
          format("%.0f %%", 100 * more) + " more than the median, and the others wait for it.";
 }
 
-std::string matrix_card(const std::string& name, const std::vector<std::vector<double>>& rows) {
+std::string matrix_card(const std::string& name, const std::vector<std::vector<double>>& rows,
+                        const std::vector<std::string>& labels) {
   const std::size_t classes = rows.size();
   std::string html = "<div class=\"card\"><h3>" + html_text(name) +
                      "<span>rows: true class, columns: predicted; colour: share of the row</span></h3>";
@@ -214,11 +216,11 @@ std::string matrix_card(const std::string& name, const std::vector<std::vector<d
            " classes: the numbers are in metrics.jsonl.</p></div>\n";
   }
   html += "<div class=\"wide\"><table class=\"matrix\"><tr><th></th>";
-  for (std::size_t i = 0; i < classes; ++i) html += "<th>" + std::to_string(i) + "</th>";
+  for (std::size_t i = 0; i < classes; ++i) html += "<th>" + html_text(class_name(labels, i)) + "</th>";
   html += "</tr>\n";
   for (std::size_t i = 0; i < classes; ++i) {
     const double sum = std::accumulate(rows[i].begin(), rows[i].end(), 0.0);
-    html += "<tr><th>" + std::to_string(i) + "</th>";
+    html += "<tr><th>" + html_text(class_name(labels, i)) + "</th>";
     for (std::size_t j = 0; j < rows[i].size(); ++j) {
       const double share = sum > 0 ? rows[i][j] / sum : 0;
       html +=
@@ -300,6 +302,7 @@ std::size_t phase_colour(std::size_t phase) {
 std::string run_header(const RunHistory& run) {
   std::string html = "<header><h1>" + html_text(names_of({run}).front()) + "</h1><p>" + state_text(run);
   if (!run.started.empty()) html += ", started " + html_text(run.started);
+  if (!run.resumed.empty()) html += ", resumed after step " + join(run.resumed, ", ");
   for (const char* name : {"program", "ranks"}) {
     if (const std::string value = value_of(run.job, name); !value.empty()) {
       html += " · " + html_text((std::string(name) == "ranks" ? "ranks: " : "") + value);
@@ -406,7 +409,7 @@ std::string memory_card(const RunHistory& run) {
 std::string matrix_cards(const RunHistory& run) {
   std::string html;
   for (const auto& [name, rows] : run.tables) {
-    if (name.find("confusion_matrix") != std::string::npos) html += matrix_card(name, rows);
+    if (name.find("confusion_matrix") != std::string::npos) html += matrix_card(name, rows, run.labels);
   }
   return html;
 }

@@ -34,30 +34,6 @@ double number_of(const simdjson::dom::element& object, const char* name) {
   return object[name].get(number) == simdjson::SUCCESS ? number : kNothing;
 }
 
-// Lines of progress are as many as steps, and all others few: they have a reader that takes 0.5 µs for one.
-bool add_progress(std::string_view line, ProgressSeries& progress) {
-  thread_local simdjson::dom::parser parser;
-  simdjson::dom::element object;
-  std::string_view event;
-  std::int64_t step = 0;
-  if (parser.parse(line.data(), line.size()).get(object) != simdjson::SUCCESS ||
-      object["event"].get(event) != simdjson::SUCCESS || event != "progress" ||
-      object["step"].get(step) != simdjson::SUCCESS) {
-    return false;
-  }
-  std::array<double, ProgressSeries::kColumns> numbers{};
-  for (std::size_t i = 0; i < ProgressSeries::kNumbers.size(); ++i) {
-    numbers[i] = number_of(object, ProgressSeries::kNumbers[i]);
-  }
-  simdjson::dom::element phases;
-  const bool timed = object["seconds_per_step"].get(phases) == simdjson::SUCCESS;
-  for (std::size_t i = 0; i < kStepPhases.size(); ++i) {
-    numbers[ProgressSeries::kNumbers.size() + i] = timed ? number_of(phases, kStepPhases[i].name) : kNothing;
-  }
-  progress.add(step, numbers);
-  return true;
-}
-
 RankUse rank_use(const json& object) {
   RankUse rank = {.host = static_cast<int>(read_int(object.at("host"), 0, std::numeric_limits<int>::max())),
                   .steps = read_int(object.at("steps")),
@@ -129,8 +105,35 @@ void RunHistory::read_on() {
   }
 }
 
+// Lines of progress are as many as steps, and all others few: they have a reader that takes 0.5 µs for one.
+bool RunHistory::add_progress(std::string_view line) {
+  thread_local simdjson::dom::parser parser;
+  simdjson::dom::element object;
+  std::string_view event;
+  std::int64_t step = 0;
+  if (parser.parse(line.data(), line.size()).get(object) != simdjson::SUCCESS ||
+      object["event"].get(event) != simdjson::SUCCESS || event != "progress" ||
+      object["step"].get(step) != simdjson::SUCCESS) {
+    return false;
+  }
+  std::array<double, ProgressSeries::kColumns> numbers{};
+  for (std::size_t i = 0; i < ProgressSeries::kNumbers.size(); ++i) {
+    numbers[i] = number_of(object, ProgressSeries::kNumbers[i]);
+  }
+  double& seconds = numbers[ProgressSeries::kSeconds];
+  seconds += seconds_before_;
+  if (std::isfinite(seconds)) seconds_ = seconds;
+  simdjson::dom::element phases;
+  const bool timed = object["seconds_per_step"].get(phases) == simdjson::SUCCESS;
+  for (std::size_t i = 0; i < kStepPhases.size(); ++i) {
+    numbers[ProgressSeries::kNumbers.size() + i] = timed ? number_of(phases, kStepPhases[i].name) : kNothing;
+  }
+  progress.add(step, numbers);
+  return true;
+}
+
 void RunHistory::add(std::string_view line) {
-  if (add_progress(line, progress)) return;
+  if (add_progress(line)) return;
   add(parse_json(line, path_.string() + ", line " + std::to_string(lines_)));
 }
 
@@ -163,6 +166,9 @@ void RunHistory::add_start(const json& line) {
   started = line.value("time", "");
   monitor = line.value("monitor", "");
   total_steps = line.value("total_steps", std::int64_t{0});
+  labels = line.value("labels", std::vector<std::string>());
+  if (const std::int64_t step = line.value("resumed_step", std::int64_t{0}); step > 0) resumed.push_back(step);
+  seconds_before_ = seconds_;
   if (line.contains("hyperparameters")) hyperparameters = rows_in(line.at("hyperparameters"));
   if (!line.contains("memory")) return;
   const json& held = line.at("memory");

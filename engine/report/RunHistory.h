@@ -20,6 +20,7 @@ class ProgressSeries {
  public:
   /// Columns: these, and then one for each of kStepPhases.
   static constexpr std::array<const char*, 4> kNumbers{"train_loss", "learning_rate", "samples_per_second", "seconds"};
+  static constexpr std::size_t kSeconds = 3;  ///< of kNumbers
   static constexpr std::size_t kColumns = kNumbers.size() + kStepPhases.size();
   static constexpr std::size_t kMost = 1024;
 
@@ -55,8 +56,8 @@ struct EvaluationLine {
   Metrics metrics{};
 };
 
-/// A run as its metrics.jsonl tells of it, up to the last whole line. What is missing, as in files of earlier versions,
-/// is empty.
+/// A run as its metrics.jsonl tells of it, up to the last whole line, with all starts of a job that was resumed. What
+/// is missing, as in files of earlier versions, is empty.
 class RunHistory {
  public:
   enum class State { kRunning, kEnded, kStopped, kFailed };
@@ -71,9 +72,11 @@ class RunHistory {
   const std::filesystem::path& path() const { return path_; }
 
   State state = State::kRunning;
-  std::string error{};    ///< why it failed
-  std::string started{};  ///< 2026-01-31T12:00:00Z
-  Rows job{};             ///< of the lines start and end
+  std::string error{};                  ///< why it failed
+  std::string started{};                ///< 2026-01-31T12:00:00Z; the last time
+  std::vector<std::int64_t> resumed{};  ///< after which steps
+  std::vector<std::string> labels{};    ///< what classes are called, in their order
+  Rows job{};                           ///< of the lines start and end
   Rows result{};
   Rows hyperparameters{};
   std::string monitor{};
@@ -89,6 +92,7 @@ class RunHistory {
 
  private:
   void add(std::string_view line);
+  bool add_progress(std::string_view line);
   void add(const nlohmann::json& line);
   void add_start(const nlohmann::json& line);
   void add_metrics(const nlohmann::json& line, Metrics& metrics);
@@ -96,6 +100,8 @@ class RunHistory {
   std::filesystem::path path_;
   std::uintmax_t read_ = 0;  ///< bytes
   std::int64_t lines_ = 0;
+  double seconds_ = 0;         ///< of the last line of progress
+  double seconds_before_ = 0;  ///< of the starts before the last
 };
 
 }  // namespace lockstep

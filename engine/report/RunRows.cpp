@@ -26,6 +26,10 @@ std::string text_of(const Arithmetic& arithmetic) {
 
 }  // namespace
 
+std::string class_name(const std::vector<std::string>& labels, std::size_t number) {
+  return number < labels.size() ? labels[number] : std::to_string(number);
+}
+
 Rows rows_of(const RunStarted& event) {
   Rows rows = {
       {"lockstep", std::string(kLockstepVersion) + (event.job_name.empty() ? "" : ", job " + event.job_name)},
@@ -64,7 +68,7 @@ Rows rows_of(const RunEnded& event) {
     for (std::size_t row = 0; row < table.size() && table[row].size() <= kMostShown; ++row) {
       std::string text;
       for (const double number : table[row]) text += (text.empty() ? "" : " ") + format("%.6g", number);
-      rows.emplace_back(table.size() == 1 ? name : name + " " + std::to_string(row), text);
+      rows.emplace_back(table.size() == 1 ? name : name + " " + class_name(event.labels, row), text);
     }
   }
   rows.emplace_back("state", "after step " + with_commas(event.state_step) + " of " + with_commas(event.steps));

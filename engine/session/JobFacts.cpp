@@ -81,6 +81,7 @@ ordered_json job_facts(const JobConfig& config, const LoadedJob& job, const Trai
                         {"metrics", std::move(measured)},
                         {"inputs", preprocessing(samples)},
                         {"channels", std::move(channels)}};
+  if (result.stopped) facts["stopped"] = true;  // before its end
   if (const std::vector<std::string> labels = class_labels(job); !labels.empty()) facts["labels"] = labels;
   facts["hyperparameters"] = to_json(config.hyperparameters);
   facts["ranks"] = context.host.size();

@@ -30,13 +30,16 @@ namespace lockstep {
 namespace {
 
 // What must be alike for ranks to open the same channels one after another.
-void require_same_channels(const Hyperparameters& options, const JobData& data, Communicator& ranks) {
+void require_same_channels(const Hyperparameters& options, const JobData& data, const std::optional<Program>& program,
+                           Communicator& ranks) {
   std::vector<std::string> sharded = options.sharded;
   std::ranges::sort(sharded);
   std::vector<std::pair<std::string, std::string>> items = {
       {"the channels", data.train + " " + data.evaluation + " " + data.test},
       {"the hyperparameter sharded", join(sharded, ",")},
-      {"the program", is_builtin_program(options.model) ? options.model : "of a file"}};
+      {"the program", is_builtin_program(options.model) ? options.model
+                      : program && in_float64(*program) ? "of a file, in float64"
+                                                        : "of a file"}};
   const nlohmann::json values = to_json(options);
   for (const char* name : {"fields", "mixture", "precision", "predict", "skip_bad_records", "validation_share"}) {
     items.emplace_back(std::string("the hyperparameter ") + name, values.at(name).dump());
@@ -81,7 +84,7 @@ LoadedJob load_job(const JobConfig& config, const Registries& registries, const 
     if (!builtin) program = read_program(options);
     if (builtin && synthetic) program = sized_builtin_program(options);
   });
-  require_same_channels(options, data, context.host);
+  require_same_channels(options, data, program, context.host);
   const Loss& loss = objective->loss();
   std::string index;
   ColumnOptions columns = column_options(options, loss);

@@ -1,6 +1,8 @@
 #include "engine/session/LoadedProgram.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "common/Error.h"
 #include "engine/program/Archive.h"
@@ -19,6 +21,21 @@ Program trainable(Program program) {
 }
 
 }  // namespace
+
+bool in_float64(const Program& program) {
+  const std::vector<StateTensor> trained = program.trained_parameters();
+  return !trained.empty() && std::ranges::all_of(trained, [](const StateTensor& parameter) {
+    return parameter.tensor.scalar_type() == at::kDouble;
+  });
+}
+
+Precision precision_for(const Program& program, const Hyperparameters& hyperparameters, bool asked) {
+  const Precision precision = hyperparameters.precision;
+  if (precision == Precision::kFp64 || !in_float64(program)) return precision;
+  if (precision == Precision::kAuto || (precision == Precision::kFp32 && !asked)) return Precision::kFp64;
+  throw InputError("precision=" + to_string(precision) + " does nothing for the program " + program.name() +
+                   ", which is exported in float64: export it in float32 (model.float()), or give precision=fp64");
+}
 
 at::ScalarType type_of_program(const Hyperparameters& hyperparameters) {
   return hyperparameters.precision == Precision::kFp64 ? at::kDouble : at::kFloat;

@@ -20,6 +20,13 @@ struct LoadedProgram {
   Program inference;   ///< the same tensors in its inference form
 };
 
+/// Whether it was exported in float64: all of its trained parameters are.
+bool in_float64(const Program& program);
+
+/// What a job computes in: as `hyperparameters` says, but fp64 with a program that is exported in float64. Throws
+/// InputError for such a one when another precision was `asked` for.
+Precision precision_for(const Program& program, const Hyperparameters& hyperparameters, bool asked);
+
 /// In which a job's program computes.
 at::ScalarType type_of_program(const Hyperparameters& hyperparameters);
 

@@ -8,6 +8,7 @@
 #include "common/File.h"
 #include "common/Text.h"
 #include "engine/program/Flops.h"
+#include "engine/session/JobFacts.h"
 #include "job/PeakFlops.h"
 
 namespace lockstep {
@@ -67,6 +68,7 @@ RunStarted run_started(const JobConfig& config, const LoadedJob& job, Trainer& t
                       .memory = trainer.memory(),
                       .evaluation_channel = job.data.evaluation,
                       .monitor = options.monitor.metric,
+                      .labels = class_labels(job),
                       .model_dir = options.export_formats.empty() ? std::filesystem::path() : config.model_dir,
                       .checkpoint_dir = config.checkpoint_dir};
   const nlohmann::json hyperparameters = to_json(options);
@@ -83,11 +85,12 @@ RunStarted run_started(const JobConfig& config, const LoadedJob& job, Trainer& t
 
 RunEnded run_ended(const JobConfig& config, const LoadedJob& job, const TrainingResult& result, Metrics metrics,
                    const std::vector<std::filesystem::path>& artifacts, double seconds, const RankContext& context) {
-  RunEnded event = {.epochs = result.epochs,
-                    .steps = result.steps,
+  RunEnded event = {.steps = result.steps,
                     .stopped = result.stopped,
                     .state_step = result.state_step,
+                    .state_epoch = result.state_epoch,
                     .metrics = std::move(metrics),
+                    .labels = class_labels(job),
                     .seconds = seconds,
                     .training_seconds = result.training_seconds,
                     .samples_per_second = result.samples_per_second,

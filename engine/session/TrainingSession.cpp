@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,22 @@
 #include "engine/train/ParameterStorage.h"
 
 namespace lockstep {
+
+namespace {
+
+/// Notes that wait for the run to have started.
+class KeptNotes : public EventSink {
+ public:
+  void note(const Note& event) override { notes_.push_back(event); }
+  void tell(EventSink& events) const {
+    for (const Note& note : notes_) events.note(note);
+  }
+
+ private:
+  std::vector<Note> notes_;
+};
+
+}  // namespace
 
 TrainingSession::TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events,
                                  Registries registries)
@@ -59,25 +76,36 @@ SessionOutcome TrainingSession::run() {
 void TrainingSession::set_up() {
   job_ = load_job(config_, registries_, context_);
   std::optional<Program> rewritten;
+  const Precision asked = options().precision;
   set_up_phase(context_.host, [&] { rewritten = checked_program(); });
   precision_ = choose_precision(config_, *job_, *rewritten, context_);
+  if (!precision_ && options().precision != asked) {
+    precision_ = Note{.text = "precision=" + to_string(options().precision) + ": the program is exported in float64"};
+  }
   set_up_phase(context_.host, [&] { make_trainer(*rewritten); });
   rewritten.reset();  // its memory, which the trainer's has replaced
   require_agreement(context_.host, rank_identity(options(), *job_, trainer_->buckets()));
-  announce();
-  if (!checkpoints_) return;
-  if (context_.leads()) checkpoints_->remove_leftovers();
-  resume(config_, *checkpoints_, *trainer_, context_, events_);
+  std::int64_t resumed_step = 0;
+  KeptNotes notes;
+  if (checkpoints_) {
+    if (context_.leads()) checkpoints_->remove_leftovers();
+    try {
+      resumed_step = resume(config_, *checkpoints_, *trainer_, context_, notes).value_or(0);
+    } catch (const std::exception&) {
+      notes.tell(events_);
+      throw;
+    }
+  }
+  announce(resumed_step);
+  notes.tell(events_);
 }
 
 // As it will run, where the job can.
 Program TrainingSession::checked_program() {
   const Program& program = job_->program.program;
+  config_.hyperparameters.precision = precision_for(program, options(), config_.given.contains("precision"));
   // Before anything relies on what the graph says of its values.
   const std::vector<Probe> probes = probe_program(*job_);
-  if (job_->data.evaluation.empty() && options().patience > 0) {
-    throw InputError("hyperparameter patience does nothing in this job: there is no channel named validation or test");
-  }
   if (job_->data.evaluation.empty() && options().quantize != Quantize::kNone) {
     throw InputError("quantize=" + to_string(options().quantize) +
                      " measures what it does to the metrics on a channel named validation or test, and there is none: "
@@ -89,12 +117,27 @@ Program TrainingSession::checked_program() {
   // Of the graph that will run: a pass may change the order in which parameters are used.
   Program rewritten = apply_passes(program, options().passes).on(context_.device.place());
   check_channels(*job_, rewritten, options(), context_);
+  require_evaluation();
   check_deterministic(*job_, rewritten, options(), context_);
   check_predictions(*job_, rewritten, options(), context_);
   check_artifacts(*job_, options(), probes);
   check_shares(*job_, rewritten, options(), context_);
   if (context_.leads()) check_directories(config_);
   return rewritten;
+}
+
+// For what is read by evaluations alone.
+void TrainingSession::require_evaluation() const {
+  if (!job_->data.evaluation.empty()) return;
+  const nlohmann::json values = to_json(options());
+  const nlohmann::json defaults = to_json(Hyperparameters());
+  for (const char* name : {"patience", "monitor", "metrics"}) {
+    if (values.at(name) == defaults.at(name)) continue;
+    throw InputError(std::string("hyperparameter ") + name +
+                     " does nothing in this job: there is no channel named validation or test; add one, hold a part of "
+                     "the training channel back by validation_share, or leave " +
+                     name + " out");
+  }
 }
 
 void TrainingSession::make_trainer(const Program& rewritten) {
@@ -116,9 +159,12 @@ void TrainingSession::make_trainer(const Program& rewritten) {
   job_->program.share_tensors(trainer_->program());
 }
 
-void TrainingSession::announce() {
+void TrainingSession::announce(std::int64_t resumed_step) {
   if (!context_.leads()) return;
-  events_.run_started(run_started(config_, *job_, *trainer_, context_));
+  RunStarted started = run_started(config_, *job_, *trainer_, context_);
+  if (checkpoints_) started.identity = checkpoints_->job_digest();
+  started.resumed_step = resumed_step;
+  events_.run_started(started);
   if (const auto shown = images_to_show(job_->data)) events_.images_shown(*shown);
   if (const std::string unused = describe_unused_channels(config_, job_->data); !unused.empty()) {
     events_.note({.text = unused, .warning = true});
@@ -175,24 +221,29 @@ SessionOutcome TrainingSession::train() {
     tables = result.evaluation->tables(result.evaluated_channel);
   }
   std::vector<std::filesystem::path> predictions;
-  // When time is short after a request to stop, artifacts are left to the next run.
-  const bool late = result.stopped && result.saved && stop_.half_over();
   const auto quantized = evaluate_quantized(options(), *job_, result, *trainer_, context_, stop_.requested, events_);
-  const std::vector<std::filesystem::path> artifacts =
-      export_artifacts(config_, *job_, result, metrics, late, context_, quantized);
   if (!result.stopped) {
     const auto test = evaluate_test(options(), *job_, result.program, *trainer_, context_, next_batch, events_);
     if (test) std::ranges::copy(test->metrics(job_->data.test), std::back_inserter(metrics));
     if (test) std::ranges::copy(test->tables(job_->data.test), std::back_inserter(tables));
+  }
+  ArtifactPlace place;
+  // When time is short after a request to stop, artifacts are left to the next run.
+  const bool late = result.stopped && result.saved && stop_.half_over();
+  if (context_.leads() && !late) place = place_of_artifacts(config_, result);
+  const std::vector<std::filesystem::path> artifacts =
+      export_artifacts(config_, *job_, result, metrics, place.directory, context_, quantized);
+  if (!result.stopped) {
     trainer_->beside(
         [&] { predictions = write_predictions(config_, *job_, result.program, context_, next_batch, events_); });
   }
   trainer_->require_saved();
-  const SessionOutcome outcome = {.stopped = result.stopped,
-                                  .kept = !result.stopped || result.saved || !options().export_formats.empty(),
-                                  .steps = result.steps};
+  const SessionOutcome outcome = {
+      .stopped = result.stopped,
+      .kept = !result.stopped || result.saved || (result.steps > 0 && !options().export_formats.empty()),
+      .steps = result.steps};
   if (!context_.leads()) return outcome;
-  if (result.stopped) tell_stop(result, outcome.kept);
+  if (result.stopped) tell_stop(result, outcome.kept, place.note);
   RunEnded ended = run_ended(config_, *job_, result, std::move(metrics), artifacts, seconds_since(start_), context_);
   ended.tables = std::move(tables);
   ended.predictions = std::move(predictions);
@@ -200,11 +251,17 @@ SessionOutcome TrainingSession::train() {
   return outcome;
 }
 
-void TrainingSession::tell_stop(const TrainingResult& result, bool kept) {
-  events_.note({.text = "stopped on request after step " + with_commas(result.steps) +
-                        (result.saved ? "; the checkpoint is complete"
-                         : kept       ? "; there is no checkpoint directory: only artifacts are kept"
-                                      : "; nothing is kept: there is no checkpoint directory, and export=none")});
+void TrainingSession::tell_stop(const TrainingResult& result, bool kept, const std::string& note) {
+  std::string text = "stopped on request ";
+  if (result.steps == 0) {
+    text += "before the first step: nothing is kept";
+  } else {
+    text += "after step " + with_commas(result.steps) +
+            (result.saved ? "; the checkpoint is complete"
+             : kept       ? "; there is no checkpoint directory: only artifacts are kept"
+                          : "; nothing is kept: there is no checkpoint directory, and export=none");
+  }
+  events_.note({.text = text + (note.empty() || options().export_formats.empty() ? "" : "; " + note)});
 }
 
 }  // namespace lockstep

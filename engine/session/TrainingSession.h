@@ -37,8 +37,8 @@ class TrainingSession {
   TrainingSession(JobConfig config, const RankContext& context, StopToken stop, EventSink& events,
                   Registries registries = {});
 
-  /// A collective. Reads all inputs, checks that the job can run and that all ranks mean the same one, says that the
-  /// run has started, and goes on from a checkpoint if there is one. Nothing of an earlier job is touched before all
+  /// A collective. Reads all inputs, checks that the job can run and that all ranks mean the same one, goes on from a
+  /// checkpoint if there is one, and says that the run has started. Nothing of an earlier job is touched before all
   /// ranks agree. Throws InputError or CollectiveError for a job that cannot run as it is given. Events say of any
   /// error that the run has failed.
   void prepare();
@@ -56,9 +56,10 @@ class TrainingSession {
   void set_up();
   Program checked_program();
   void make_trainer(const Program& rewritten);
-  void announce();
+  void announce(std::int64_t resumed_step);
+  void require_evaluation() const;
   SessionOutcome train();
-  void tell_stop(const TrainingResult& result, bool kept);
+  void tell_stop(const TrainingResult& result, bool kept, const std::string& note);
 
   JobConfig config_;
   RankContext context_;

@@ -126,6 +126,7 @@ TrainingResult Trainer::run() {
 TrainingResult Trainer::train() {
   context_.position.enter(Phase::kBetweenSteps);
   checkpoints_.begin();
+  if (!is_over()) progress_.stopped = asked_to_stop();
   const LoaderPosition& position = progress_.position;
   const LoaderPosition start = position.step < plan_.batches.steps() ? position : LoaderPosition{position.epoch + 1, 0};
   const ProgramSamples samples = samples_to_train();
@@ -142,13 +143,21 @@ TrainingResult Trainer::train() {
     if (!progress_.stopped) end_epoch(seconds, progress_.trained_samples - samples_before);
   }
   require_finite_state();
-  if (checkpoints_.enabled()) save_checkpoint(CheckpointKeeper::Training::kWaits);
+  if (checkpoints_.enabled() && progress_.global_step > 0) save_checkpoint(CheckpointKeeper::Training::kWaits);
   if (progress_.stopped) model_.average_statistics();
-  double wait = loader.seconds_waited();
-  context_.host.all_reduce(&wait, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
+  // Of the rank's own time: ranks wait while others are at something else.
+  double share = progress_.training_seconds > 0 ? loader.seconds_waited() / progress_.training_seconds : 0;
+  context_.host.all_reduce(&share, 1, DataType::kFloat64, ReduceOp::kMax)->wait();
   steps_.drain();
   require_something_trained();
-  return result(wait);
+  return result(share);
+}
+
+// A collective. Before the first step there is nothing that the request could travel with.
+bool Trainer::asked_to_stop() {
+  std::int64_t asked = surroundings_.stop_requested() ? 1 : 0;
+  context_.host.all_reduce(&asked, 1, DataType::kInt64, ReduceOp::kSum)->wait();
+  return asked > 0;
 }
 
 // An evaluation when it is its time, the next epoch, and a checkpoint when one is due.
@@ -187,26 +196,27 @@ void Trainer::require_something_trained() {
                                              train_.channel + " has");
 }
 
-TrainingResult Trainer::result(double data_wait) {
+TrainingResult Trainer::result(double data_wait_share) {
   const bool best = best_.copy().has_value();
-  const LoaderPosition& position = progress_.position;
+  const std::int64_t state_step = best ? best_.step() : progress_.global_step;
+  const std::int64_t epoch_steps = plan_.batches.steps();
   // The user's graph may ask for views that only the usual order of memory has.
   TrainingResult result{
       .program = (best ? *best_.copy() : model_.judged_inference()).on(c10::Device(c10::kCPU)).row_major(),
-      .epochs = position.epoch + (position.step > 0 ? 1 : 0),
       .steps = progress_.global_step,
-      .state_step = best ? best_.step() : progress_.global_step,
+      .state_step = state_step,
+      .state_epoch = (state_step + epoch_steps - 1) / epoch_steps,
       .evaluated_channel = evaluation_.channel(),
       .evaluation = best ? best_.evaluation() : evaluation_.last(),
       .training_seconds = progress_.training_seconds,
+      .data_wait_share = data_wait_share,
       .loss_scale = steps_.loss_scale(),
       .not_finite_steps = progress_.not_finite_steps,
       .captured = steps_.captured(),
       .stopped = progress_.stopped,
-      .saved = checkpoints_.enabled() && checkpoints_.saved()};
+      .saved = checkpoints_.enabled() && progress_.global_step > 0 && checkpoints_.saved()};
   if (result.training_seconds > 0) {
     result.samples_per_second = static_cast<double>(progress_.trained_samples) / result.training_seconds;
-    result.data_wait_share = data_wait / result.training_seconds;
   }
   return result;
 }

@@ -50,14 +50,14 @@ struct TrainingSurroundings {
 /// What a finished job is judged by.
 struct TrainingResult {
   Program program;  ///< the job's own in its inference form, with the state that `artifact_state` names; on the host
-  std::int64_t epochs = 0;  ///< of training until the job ended
-  std::int64_t steps = 0;
+  std::int64_t steps = 0;                ///< of training until the job ended
   std::int64_t state_step = 0;           ///< the step after which that state was taken
+  std::int64_t state_epoch = 0;          ///< the epoch of that step
   std::string evaluated_channel;         ///< "" when there was nothing to evaluate on
   std::optional<Evaluation> evaluation;  ///< of that state
   double training_seconds = 0;           ///< steps only, without evaluations
   double samples_per_second = 0;         ///< over all ranks
-  double data_wait_share = 0;            ///< of training_seconds, on the rank that waited longest
+  double data_wait_share = 0;            ///< of a rank's training_seconds: the rank's whose share is largest
   std::optional<LossScale> loss_scale;   ///< fp16
   std::int64_t not_finite_steps = 0;     ///< that were passed over
   bool captured = false;                 ///< steps were replayed from a CUDA graph
@@ -68,7 +68,8 @@ struct TrainingResult {
 /// Trains a program. All ranks make one with the same arguments, call `restore` to go on from a checkpoint, and `run`
 /// once. Checkpoints are written after steps, as `checkpoint_every` says; at the end of training; and when a rank was
 /// asked to stop. That request travels with the gradients: all ranks stop after the same step, on a GPU a few steps
-/// later, those that were enqueued meanwhile.
+/// later, those that were enqueued meanwhile. One that has come before training begins is agreed on then: no step is
+/// made.
 ///
 /// This class is the loop: which step comes next, and what comes after it. What training changes is a TrainedModel,
 /// steps are made by a StepQueue, and three keepers remember evaluations, the best state and checkpoints.
@@ -96,6 +97,7 @@ class Trainer : public Resumable {
 
  private:
   TrainingResult train();
+  bool asked_to_stop();
   void train_epoch(Prefetcher& inputs);
   void start_step(Prefetcher& inputs);
   void finish_step();
@@ -113,7 +115,7 @@ class Trainer : public Resumable {
   void require_something_trained();
   Snapshot take_snapshot();
   void save_checkpoint(CheckpointKeeper::Training training);
-  TrainingResult result(double data_wait);
+  TrainingResult result(double data_wait_share);
   Diagnosis diagnosis() { return {hyperparameters_, train_, plan_, model_, context_.host}; }
 
   Hyperparameters hyperparameters_;

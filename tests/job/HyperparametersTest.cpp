@@ -316,6 +316,7 @@ TEST(JobConfig, RoundTripKeepsHostileTexts) {
   config.output_data_dir = "/o/data";
   config.threads = 3;
   config.terminal = true;
+  config.given = {"seed"};
   config.hyperparameters.seed = 7;
   const JobConfig again = read_job_config(write_job_config(config));
   EXPECT_EQ(again.job_name, config.job_name);
@@ -324,6 +325,7 @@ TEST(JobConfig, RoundTripKeepsHostileTexts) {
   EXPECT_EQ(again.threads, 3);
   EXPECT_TRUE(again.terminal);
   EXPECT_EQ(again.hyperparameters.seed, 7);
+  EXPECT_EQ(again.given, config.given);
   EXPECT_EQ(write_job_config(again), write_job_config(config));
 }
 

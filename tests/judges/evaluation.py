@@ -1,10 +1,12 @@
 """Evaluation, best and last state, and early stopping, against PyTorch on the artifact."""
 
+import json
 import pathlib
 import warnings
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch.nn import functional as F
 
 import common
@@ -109,6 +111,26 @@ class PerQuarter(torch.nn.Module):
         return self.head(x.view(-1, 4, 16))
 
 
+def a_channel_for_tests_is_measured_once():
+    """The metrics of the state in the artifacts are on the card, and in what the artifacts say of themselves."""
+    with common.temporary_directory() as directory:
+        directory = pathlib.Path(directory)
+        channels = {}
+        for seed, name in enumerate(("train", "validation", "test")):
+            channels[name] = directory / name
+            common.write_channel(channels[name], *common.images(60, seed=seed))
+        common.train(directory, channels, 2, model="mlp", model_hidden="8", epochs=2, batch_size=16, export="pt2,safetensors")
+        final, = common.metrics(directory, "final")
+        card = json.loads((directory / "model" / "model_card.json").read_text())["job"]
+        with safe_open(directory / "model" / "model.safetensors", "pt") as file:
+            metadata = file.metadata()
+        for name in ("validation_loss", "validation_accuracy", "test_loss", "test_accuracy"):
+            assert card["metrics"][name] == final[name], (name, card, final)
+            assert abs(float(metadata[name]) - final[name]) <= 1e-8 * abs(final[name]), (name, metadata)
+        assert "- test_accuracy: " in (directory / "model" / "model_card.md").read_text()
+        assert (final["epoch"], final["step"]) in {(line["epoch"], line["step"]) for line in common.metrics(directory, "epoch")}, final
+
+
 def every_position_counts_alike():
     """Rows of labels, on ranks that have samples of a channel unequally."""
     generator = np.random.default_rng(3)
@@ -132,4 +154,5 @@ def every_position_counts_alike():
 
 if __name__ == "__main__":
     common.main(the_artifact_is_the_best_state, the_artifact_is_the_last_state_when_asked, more_is_better_when_it_says_so,
-                patience_ends_the_job, the_number_of_ranks_does_not_matter, every_position_counts_alike)
+                patience_ends_the_job, the_number_of_ranks_does_not_matter, a_channel_for_tests_is_measured_once,
+                every_position_counts_alike)

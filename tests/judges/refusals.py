@@ -57,6 +57,25 @@ def a_good_job_runs(c):
 
 
 @case
+def a_metric_that_nobody_measures(c):
+    for option in (["--monitor", "accuracy:max"], ["--metrics", "top5"]):
+        c.refused(f"hyperparameter {option[0][2:]} does nothing in this job", "validation or test", "validation_share", extra=option)
+
+
+@case
+def a_program_in_another_type_than_is_asked_for(c):
+    models.export(models.Mlp().double(), c.model)
+    with_program(c, c.model)
+    for precision in ("fp32", "bf16"):
+        c.refused(f"precision={precision} does nothing for the program", "exported in float64", "model.float()", "precision=fp64",
+                  extra=["--precision", precision])
+    output = common.run(c.arguments)
+    assert "parameters, fp64" in output and "precision=fp64: the program is exported in float64" in output, output
+    start, = common.metrics(c.directory, "start")
+    assert start["precision"] == "fp64" and start["hyperparameters"]["precision"] == "fp64", start
+
+
+@case
 def no_channel(c):
     del c.arguments[1:3]
     c.refused("no data to train on", "channel", "train")

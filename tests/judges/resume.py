@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -85,13 +86,19 @@ class Job:
         assert not list(self.directory.rglob(".partial-*")), list(self.directory.rglob(".partial-*"))
 
     def metrics_are_the_undisturbed_ones(self):
+        """Each epoch is there once, whenever the job was resumed, and in the report."""
         def epochs(output):
             lines = map(json.loads, (self.directory / output / "data" / "metrics.jsonl").read_text().splitlines())
-            return {line["epoch"]: {name: value for name, value in line.items() if "per_second" not in name}
-                    for line in lines if line["event"] == "epoch"}
+            return [{name: value for name, value in line.items() if "per_second" not in name} for line in lines if line["event"] == "epoch"]
 
-        for epoch, metrics in epochs("output").items():
-            assert metrics == epochs("undisturbed-output")[epoch], f"{metrics} is not {epochs('undisturbed-output')[epoch]}"
+        found, expected = epochs("output"), epochs("undisturbed-output")
+        assert len(found) == len(expected), ([line["epoch"] for line in found], len(expected))
+        for one, other in zip(found, expected):
+            assert one == other, f"{one} is not {other}"
+        page = (self.directory / "output" / "data" / "report.html").read_text()
+        data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL).group(1))
+        losses = next(chart for chart in data["charts"] if chart["id"] == "losses")["lines"]
+        assert all(line["x"] == [epoch["step"] for epoch in expected] for line in losses) and "resumed after step" in page, losses
 
 
 job = common.in_directory(Job)

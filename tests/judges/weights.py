@@ -154,7 +154,8 @@ def a_job_or_a_channel_without_labels_that_count_is_told():
                              "--channel", f"validation={directory / 'three'}"])
         for channel in ("test", "validation"):
             assert f"WARNING: nothing is measured on channel {channel}: all of its labels are ignored" in output, output
-        output = common.run([*run, "--channel", f"train={directory / 'train'}", "--monitor", "accuracy:min"])
+        output = common.run([*run, "--channel", f"train={directory / 'train'}", "--channel", f"test={directory / 'train'}",
+                             "--monitor", "accuracy:min"])
         assert "WARNING: monitor=accuracy:min looks for the worst state: more of it is better" in output, output
 
 

@@ -88,6 +88,14 @@ TEST(Console, TablesAreShownAtTheEndWhereTheyAreSmall) {
   EXPECT_EQ(text.find("test_large"), std::string::npos) << text;
 }
 
+TEST(Console, RowsOfATableAreCalledAsTheClassesAre) {
+  Printed printed(false, 1000);
+  printed.console.run_ended({.tables = {{"test_confusion_matrix", {{3, 1}, {0, 0.5}}}}, .labels = {"cat"}});
+  const std::string text = printed.text();
+  EXPECT_NE(text.find("  test_confusion_matrix cat  3 1\n  test_confusion_matrix 1    0 0.5\n"), std::string::npos)
+      << text;
+}
+
 TEST(Console, NumbersHaveNoExponent) {
   Printed printed(false, 1000);
   printed.console.evaluated(evaluated({{"a", 9.5e-5}, {"b", 1234567.4}, {"c", 0}, {"d", -2}, {"e", 2.0 / 3}}));
@@ -191,10 +199,10 @@ TEST(Console, CheckpointsAndWhatCouldNotBeRemoved) {
 TEST(Console, HeaderAndSummaryAreAligned) {
   Printed printed(false, 1);
   printed.console.run_started({.host = "algo-1", .device = "2 cores", .program = "cnn"});
-  printed.console.run_ended({.steps = 10, .state_step = 5, .metrics = {{"test_loss", 0.5}}});
+  printed.console.run_ended({.steps = 10, .state_step = 5, .state_epoch = 2, .metrics = {{"test_loss", 0.5}}});
   const std::string text = printed.text();
   EXPECT_NE(text.find("\n  ranks        1 on algo-1, 2 cores\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("\n  metrics      metrics.jsonl\nepoch=0 step=5 test_loss=0.5 "), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  metrics      metrics.jsonl\nepoch=2 step=5 test_loss=0.5 "), std::string::npos) << text;
   EXPECT_NE(text.find("\n  test_loss   0.5000\n  state       after step 5 of 10\n"), std::string::npos) << text;
 }
 

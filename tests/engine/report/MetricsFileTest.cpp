@@ -45,7 +45,7 @@ TEST(MetricsFile, HasALineForEachEvent) {
   metrics.step_done(step(2));
   metrics.evaluated({.epoch = 1, .global_step = 2, .metrics = {{"test_accuracy", 0.9125}}});
   metrics.note({.text = "for people"});
-  metrics.run_ended({.epochs = 1, .steps = 2, .state_step = 2, .metrics = {{"test_loss", 0.25}}});
+  metrics.run_ended({.steps = 2, .state_step = 2, .state_epoch = 1, .metrics = {{"test_loss", 0.25}}});
   const std::vector<nlohmann::json> lines = lines_of(metrics);
   ASSERT_EQ(lines.size(), 5);
   EXPECT_EQ(lines[0]["event"], "start");
@@ -68,6 +68,7 @@ TEST(MetricsFile, HasALineForEachEvent) {
   EXPECT_EQ(lines[2]["event"], "epoch");
   EXPECT_EQ(lines[2]["test_accuracy"], 0.9125);
   EXPECT_EQ(lines[3]["event"], "final");
+  EXPECT_EQ(lines[3]["epoch"], 1);
   EXPECT_EQ(lines[3]["test_loss"], 0.25);
   EXPECT_EQ(lines[3]["step_seconds"]["forward"], 0.5);  // of both steps
   EXPECT_EQ(lines[3]["step_seconds"]["backward"], 1.0);
@@ -132,6 +133,42 @@ TEST(MetricsFile, TouchesNothingBeforeTheRunStarts) {
   metrics.run_started({});
   ASSERT_EQ(lines_of(metrics).size(), 1);
   EXPECT_EQ(lines_of(metrics)[0]["event"], "start");
+}
+
+TEST(MetricsFile, AResumedRunKeepsWhatIsNotDoneAgain) {
+  const TemporaryDirectory directory;
+  {
+    MetricsFile killed(directory.path(), 1);
+    killed.run_started({.identity = "job"});
+    for (const int number : {1, 2, 3}) killed.step_done(step(number));
+    killed.evaluated({.epoch = 1, .global_step = 3});
+    killed.run_ended({.state_step = 2});
+    std::ofstream(killed.path(), std::ios::app) << "{\"event\": \"epo";
+  }
+  const auto events = [&](const RunStarted& start) {
+    MetricsFile metrics(directory.path(), 1);
+    metrics.run_started(start);
+    std::vector<std::string> found;
+    for (const nlohmann::json& line : lines_of(metrics)) {
+      const std::string event = line["event"];
+      found.push_back(event + " " + line[event == "start" ? "resumed_step" : "step"].dump());
+    }
+    return found;
+  };
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(events({.identity = "job", .resumed_step = 3}),
+            (Lines{"start 0", "progress 2", "progress 3", "epoch 3", "start 3"}));
+  EXPECT_EQ(events({.identity = "job", .resumed_step = 2}), (Lines{"start 0", "progress 2", "start 2"}));
+  EXPECT_EQ(events({.identity = "job", .resumed_step = 1}), (Lines{"start 0", "start 1"}));
+  EXPECT_EQ(events({.identity = "another", .resumed_step = 2}), (Lines{"start 2"}));
+  EXPECT_EQ(events({.identity = "another"}), (Lines{"start 0"}));
+}
+
+TEST(MetricsFile, NamesOfClassesMayBeAnyBytes) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), 1);
+  metrics.run_started({.labels = {"caf\xe9", "tea"}});
+  EXPECT_EQ(lines_of(metrics)[0]["labels"], nlohmann::json({"caf\uFFFD", "tea"}));
 }
 
 TEST(MetricsFile, SaysWhatEachRankTook) {

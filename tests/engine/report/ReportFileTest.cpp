@@ -62,6 +62,20 @@ TEST(Base64, IsThatOfTheStandard) {
   EXPECT_EQ(base64("\xff\xfe"), "//4=");
 }
 
+TEST(ReportPage, NamesTheClassesOfAConfusionMatrix) {
+  const TemporaryDirectory directory;
+  MetricsFile metrics(directory.path(), 1);
+  metrics.run_started({.labels = {"cat", "<dog>"}, .identity = "job", .resumed_step = 7});
+  metrics.evaluated(
+      {.epoch = 1, .global_step = 8, .tables = {{"test_confusion_matrix", {{1, 2, 0}, {3, 4, 0}, {0, 0, 1}}}}});
+  std::vector<RunHistory> runs{RunHistory(directory.path())};
+  runs[0].read_on();
+  const std::string page = report_page(runs);
+  EXPECT_TRUE(has(page, "<tr><th></th><th>cat</th><th>&lt;dog&gt;</th><th>2</th></tr>"));
+  EXPECT_TRUE(has(page, "<tr><th>&lt;dog&gt;</th>"));
+  EXPECT_TRUE(has(page, "resumed after step 7"));
+}
+
 TEST(ReportPage, LeavesOutAPictureThatIsNone) {
   const TemporaryDirectory directory;
   MetricsFile metrics(directory.path(), 1);

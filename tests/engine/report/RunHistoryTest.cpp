@@ -92,6 +92,25 @@ TEST(RunHistory, ReadsWhatMetricsFileWrites) {
   EXPECT_EQ(run.state, RunHistory::State::kEnded);
 }
 
+TEST(RunHistory, GoesOnWhereAJobWasResumed) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "metrics.jsonl") << R"({"event": "start", "job": {}, "total_steps": 4}
+{"event": "progress", "step": 2, "train_loss": 0.5, "seconds": 10}
+{"event": "start", "job": {}, "total_steps": 8, "resumed_step": 2, "labels": ["cat", "dog"]}
+{"event": "progress", "step": 4, "train_loss": 0.25, "seconds": 3}
+)";
+  RunHistory run(directory.path());
+  run.read_on();
+  ASSERT_EQ(run.progress.points().size(), 2);
+  EXPECT_EQ(run.progress.points()[0].cells[ProgressSeries::kSeconds].mean(), 10);
+  EXPECT_EQ(run.progress.points()[1].cells[ProgressSeries::kSeconds].mean(), 13);
+  EXPECT_EQ(run.progress.points()[1].step, 4);
+  EXPECT_EQ(run.total_steps, 8);
+  EXPECT_EQ(run.resumed, std::vector<std::int64_t>{2});
+  EXPECT_EQ(run.labels, (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(run.state, RunHistory::State::kRunning);
+}
+
 TEST(RunHistory, LeavesALineThatIsNotWhole) {
   const TemporaryDirectory directory;
   std::ofstream(directory / "metrics.jsonl") << "{\"event\": \"failed\", \"error\": \"why\"}\n{\"event\": \"e";

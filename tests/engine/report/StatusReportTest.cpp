@@ -52,5 +52,15 @@ TEST(StatusReport, CheckpointsBesideTrainingHideNothing) {
   EXPECT_NEAR(progress["samples_per_second"].get<double>(), 32 / 0.5, 1e-9);
 }
 
+// Steps that a checkpoint has held up are told of later; on a GPU the data of a step is waited for in an earlier one.
+TEST(StatusReport, DataWaitIsAtMostAllOfTheTime) {
+  const RankStatusFile file;
+  StatusReport report(file.path());
+  report.step_done(step(1));
+  report.checkpoint_saved({.global_step = 1, .seconds = 0.98, .stall = 0.98});
+  report.step_done(step(2));
+  EXPECT_NEAR(nlohmann::json::parse(file.progress())["data_wait_share"].get<double>(), 1, 1e-9);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -79,9 +79,9 @@ class DescribedFieldsTest : public testing::Test {
     session.prepare();
     session.run();
   }
-  /// Asks to stop at the `step`-th step, on the last rank only.
+  /// Asks to stop at the `step`-th step, on the last rank only; 0: before there is one.
   StopToken stop_at(int step) {
-    return {.requested = [this, asked = 0, step]() mutable {
+    return {.requested = [this, asked = -1, step]() mutable {
       return ++asked >= step && communicator_.rank() == communicator_.size() - 1;
     }};
   }

@@ -78,9 +78,9 @@ class SharedChannelTest : public testing::Test {
             .host_number = communicator_.rank()};
   }
   bool last() const { return communicator_.rank() == communicator_.size() - 1; }
-  /// Asks to stop at the `step`-th step, on the last rank only.
+  /// Asks to stop at the `step`-th step, on the last rank only; 0: before there is one.
   StopToken stop_at(int step) {
-    return {.requested = [this, asked = 0, step]() mutable { return ++asked >= step && last(); }};
+    return {.requested = [this, asked = -1, step]() mutable { return ++asked >= step && last(); }};
   }
   JobConfig config(const std::string& name) const {
     JobConfig config = small_job(directory_ / name);

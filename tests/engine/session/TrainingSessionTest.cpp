@@ -6,12 +6,17 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/Error.h"
+#include "engine/artifacts/ModelCard.h"
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/device/CpuDevice.h"
+#include "engine/session/Ending.h"
 #include "engine/session/JobData.h"
 #include "tests/support/EventRecorder.h"
 #include "tests/support/ExpectError.h"
@@ -55,9 +60,9 @@ class TrainingSessionTest : public testing::Test {
     EXPECT_NE(events.failed.at(0).text.find(text), std::string::npos) << events.failed.at(0).text;
   }
 
-  /// Asks to stop at the `step`-th step, on the last rank only.
+  /// Asks to stop at the `step`-th step, on the last rank only; 0: before there is one.
   StopToken stop_at(int step) {
-    return {.requested = [this, asked = 0, step]() mutable { return ++asked >= step && last(); }};
+    return {.requested = [this, asked = -1, step]() mutable { return ++asked >= step && last(); }};
   }
 
   CpuDevice device_{1};
@@ -177,6 +182,106 @@ TEST_F(TrainingSessionTest, AStoppedJobThatKeepsNothingSaysSo) {
   EXPECT_FALSE(outcome.kept);
   if (communicator_.rank() == 0) {
     EXPECT_TRUE(events.noted("nothing is kept"));
+  }
+}
+
+// What a job leaves that is stopped at so many steps: where its artifacts are, and what is said.
+TEST_F(TrainingSessionTest, AStoppedJobLosesNoModelThatIsThere) {
+  const JobConfig job = config("job");
+  const auto stopped_at = [&](int step, EventRecorder& events) {
+    TrainingSession session(job, context(), stop_at(step), events);
+    session.prepare();
+    return session.run();
+  };
+  const auto place = [&](const EventRecorder& events) {
+    return events.ended.at(0).artifacts.empty() ? std::filesystem::path()
+                                                : events.ended[0].artifacts[0].path.parent_path();
+  };
+  const auto card = [](const std::filesystem::path& directory) { return ModelCard::read(directory).job; };
+  EventRecorder none;
+  EventRecorder two;
+  EventRecorder four;
+  EventRecorder three;
+  EventRecorder whole;
+  EventRecorder again;
+  EXPECT_FALSE(stopped_at(0, none).kept);
+  for (const auto& [step, events] :
+       std::vector<std::pair<int, EventRecorder*>>{{2, &two}, {4, &four}, {3, &three}, {1000, &whole}, {5, &again}}) {
+    EXPECT_TRUE(stopped_at(step, *events).kept);
+  }
+  if (communicator_.rank() > 0) return;
+  EXPECT_EQ(place(none), "");
+  EXPECT_TRUE(none.steps.empty());
+  EXPECT_TRUE(none.noted("stopped on request before the first step: nothing is kept; no artifact is written"));
+  EXPECT_EQ(place(two), job.model_dir);
+  EXPECT_EQ(place(four), job.model_dir);
+  EXPECT_TRUE(four.noted("replace those of step 2 of a job that was stopped"));
+  const std::filesystem::path other = job.output_data_dir / kStoppedModel;
+  EXPECT_EQ(place(three), other);
+  EXPECT_TRUE(three.noted("holds the model of a job that was stopped after step 4, which stays"));
+  EXPECT_EQ(place(whole), job.model_dir);
+  EXPECT_EQ(place(again), other);
+  EXPECT_TRUE(again.noted("holds the model of a job that finished, which stays"));
+  EXPECT_EQ(card(job.model_dir)["step"], whole.ended[0].state_step);
+  EXPECT_FALSE(card(job.model_dir).contains("stopped"));
+  EXPECT_EQ(card(other)["step"], 5);
+  EXPECT_EQ(card(other)["stopped"], true);
+}
+
+TEST_F(TrainingSessionTest, AJobWithoutAStepLeavesNoCheckpoint) {
+  JobConfig job = config("job");
+  job.checkpoint_dir = directory_ / "checkpoints";
+  EventRecorder events;
+  TrainingSession session(job, context(), stop_at(0), events);
+  session.prepare();
+  const SessionOutcome outcome = session.run();
+  EXPECT_TRUE(outcome.stopped);
+  EXPECT_FALSE(outcome.kept);
+  EXPECT_TRUE(events.checkpoints.empty());
+}
+
+// The default precision is that of the program.
+TEST_F(TrainingSessionTest, AProgramInFloat64TrainsInFp64) {
+  const std::filesystem::path program = directory_ / "in";
+  JobConfig writes = config("writes");  // in fp64
+  writes.hyperparameters.export_formats = {Export::kPt2};
+  writes.model_dir = program;
+  EventRecorder events;
+  TrainingSession writer(writes, context(), {}, events);
+  writer.prepare();
+  writer.run();
+
+  JobConfig job = config("job");
+  job.hyperparameters.model = (program / "model.pt2").string();
+  for (const Precision precision : {Precision::kFp32, Precision::kAuto}) {
+    job.hyperparameters.precision = precision;
+    EventRecorder told;
+    TrainingSession session(job, context(), {}, told);
+    session.prepare();
+    if (communicator_.rank() > 0) continue;
+    EXPECT_EQ(told.started.at(0).precision, Precision::kFp64);
+    EXPECT_TRUE(told.noted("precision=fp64: the program is exported in float64"));
+  }
+  job.given = {"precision"};
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    job.hyperparameters.precision = precision;
+    EventRecorder told;
+    TrainingSession session(job, context(), {}, told);
+    EXPECT_ERROR(session.prepare(), CollectiveError, "precision=" + to_string(precision), "exported in float64",
+                 "export it in float32 (model.float()), or give precision=fp64");
+  }
+}
+
+TEST_F(TrainingSessionTest, WhatOnlyAnEvaluationReadsIsRefusedWithoutOne) {
+  for (const auto& [name, set] : std::vector<std::pair<std::string, std::function<void(Hyperparameters&)>>>{
+           {"monitor", [](Hyperparameters& h) { h.monitor = {.metric = "accuracy", .maximize = true}; }},
+           {"metrics", [](Hyperparameters& h) { h.metrics = {"top5"}; }}}) {
+    JobConfig job = config("job");
+    set(job.hyperparameters);
+    EventRecorder events;
+    TrainingSession session(job, context(), {}, events);
+    EXPECT_ERROR(session.prepare(), CollectiveError, "hyperparameter " + name + " does nothing in this job",
+                 "validation_share");
   }
 }
 

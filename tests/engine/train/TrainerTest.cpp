@@ -44,7 +44,7 @@ TEST_F(TrainerTest, EvaluatesAfterEachEpochAndCountsItsSteps) {
   TrainerJob job(TrainerJob::hyperparameters(), context());
   const TrainingResult result = job.run();
   EXPECT_EQ(result.steps, 3 * kStepsPerEpoch);
-  EXPECT_EQ(result.epochs, 3);
+  EXPECT_EQ(result.state_epoch, result.state_step / kStepsPerEpoch);
   EXPECT_FALSE(result.stopped);
   EXPECT_FALSE(result.saved);
   ASSERT_EQ(job.events.steps.size(), 3 * kStepsPerEpoch);
@@ -135,7 +135,7 @@ TEST_F(TrainerTest, ALimitOfStepsEndsWithinAnEpochAndIsEvaluated) {
   TrainerJob job(options, context());
   const TrainingResult result = job.run();
   EXPECT_EQ(result.steps, kStepsPerEpoch + 2);
-  EXPECT_EQ(result.epochs, 2);
+  EXPECT_EQ(result.state_epoch, 2);
   ASSERT_EQ(job.events.evaluations.size(), 1);
   EXPECT_EQ(job.events.evaluations[0].global_step, kStepsPerEpoch + 2);
 }
@@ -165,6 +165,7 @@ TEST_F(TrainerTest, KeepsTheBestStateAsItWas) {
   const auto loss = [&](std::size_t i) { return job.events.evaluations.at(i).metrics.front().second; };
   for (std::size_t i = 1; i < 3; ++i) best = loss(i) > loss(best) ? i : best;
   ASSERT_LT(best, 2) << "the last state is the best: this test tests nothing";
+  EXPECT_EQ(result.state_epoch, static_cast<std::int64_t>(best + 1));
   EXPECT_EQ(result.state_step, static_cast<std::int64_t>(best + 1) * kStepsPerEpoch);
   EXPECT_EQ(result.evaluation->metric("loss"), loss(best));
 
@@ -181,8 +182,8 @@ TEST_F(TrainerTest, StopsEarlyWhenNothingImproves) {
   options.patience = 2;
   TrainerJob job(options, context());
   const TrainingResult result = job.run();
-  EXPECT_EQ(result.epochs, 3);
   EXPECT_EQ(job.events.evaluations.size(), 3);
+  EXPECT_EQ(result.state_epoch, 1);
   EXPECT_EQ(result.state_step, kStepsPerEpoch);
   EXPECT_TRUE(job.events.noted("stopping early: loss has not improved in 2 evaluations (patience)"));
 }
@@ -241,6 +242,26 @@ TEST_F(TrainerTest, AllRanksStopAfterTheSameStep) {
   std::vector<std::int64_t> all(static_cast<std::size_t>(communicator_.size()));
   communicator_.all_gather(&result.steps, all.data(), 1, DataType::kInt64)->wait();
   EXPECT_EQ(all, std::vector<std::int64_t>(all.size(), all.front()));
+}
+
+TEST_F(TrainerTest, ARequestBeforeTheFirstStepMakesNone) {
+  TrainerJob job(TrainerJob::hyperparameters(), context(), nullptr, [&] { return last(); });
+  const TrainingResult result = job.run();
+  EXPECT_TRUE(result.stopped);
+  EXPECT_FALSE(result.saved);
+  EXPECT_EQ(result.steps, 0);
+  EXPECT_TRUE(job.events.steps.empty());
+}
+
+// Of the rank whose share is largest, not of all ranks' times: these differ.
+TEST_F(TrainerTest, DataWaitIsAShareOfARanksOwnTime) {
+  TrainerJob job(TrainerJob::hyperparameters(), context());
+  const TrainingResult result = job.run();
+  EXPECT_GT(result.data_wait_share, 0);
+  EXPECT_LE(result.data_wait_share, 1);
+  std::vector<double> all(static_cast<std::size_t>(communicator_.size()));
+  communicator_.all_gather(&result.data_wait_share, all.data(), 1, DataType::kFloat64)->wait();
+  EXPECT_EQ(all, std::vector<double>(all.size(), all.front()));
 }
 
 }  // namespace
