@@ -102,30 +102,6 @@ class Columnar : public testing::Test {
   TemporaryDirectory directory_;
 };
 
-// Bytes that this process has asked the system for so far.
-std::int64_t bytes_read() {
-  std::ifstream counts("/proc/self/io");
-  std::string name;
-  std::int64_t bytes = -1;
-  counts >> name >> bytes;
-  EXPECT_EQ(name, "rchar:");
-  return bytes;
-}
-
-// Which is most of a wide table.
-TEST_F(Columnar, AParquetFooterIsReadOnce) {
-  std::vector<ArrowColumn> columns;
-  for (int i = 0; i < 400; ++i) columns.push_back(reals("column " + std::to_string(i), {1.5, -3}));
-  const std::string bytes = parquet_file(*arrow_table(columns), 2);
-  std::uint32_t footer = 0;
-  std::memcpy(&footer, &bytes[bytes.size() - 8], sizeof footer);
-  ASSERT_GT(footer, bytes.size() / 2);
-  write("data.parquet", bytes);
-  const std::int64_t before = bytes_read();
-  EXPECT_EQ(open()->size(), 2);
-  EXPECT_LT(bytes_read() - before, static_cast<std::int64_t>(bytes.size()) + footer / 2);
-}
-
 TEST_F(Columnar, ParquetOfAnyRowGroups) {
   for (const std::int64_t rows : {1, 2, 5, 100}) {
     write("data.parquet", parquet_file(*some_table(), rows));

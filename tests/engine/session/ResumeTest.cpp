@@ -2,6 +2,7 @@
 #include "engine/session/Resume.h"
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -27,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kNumbers = 1 << 20;  // of a tensor: 4 MiB
+constexpr std::int64_t kNumbers = 1 << 16;  // of a tensor
 
 /// Takes every checkpoint of finite size.
 class Model : public Resumable {
@@ -51,7 +52,7 @@ class ResumeTest : public testing::Test {
     CheckpointWriter(directory_, 9)
         .write(Snapshot({.state = {.step = step, .job = directory_.job()},
                          .model = {{"weight", weight}},
-                         .optimizer = {{"momentum/weight", 2 * weight}},
+                         .optimizer = {{"momentum/weight", weight * 2}},
                          .statistics = {{"norm.running_mean", at::ones({1, 3})}},
                          .best = {{"weight", weight}}}));
   }
@@ -108,6 +109,7 @@ TEST_F(ResumeTest, DamageThatOneRankMeetsMakesAllGoOnFromTheOneBefore) {
   for (const char* name : {"manifest.json", "state.json", "model.safetensors", "optimizer.safetensors",
                            "statistics.safetensors", "best.safetensors"}) {
     for (const auto& [kind, damage] : kinds) {
+      if (kind == "longer" && std::string(name) == "manifest.json") continue;  // it still says the same of the files
       SCOPED_TRACE(std::string(name) + ": " + kind);
       write(20);
       if (rank() == last()) damage(file(20, name));
