@@ -18,7 +18,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from children import none_left, started  # noqa: E402
-from report import ROOT, environment, print_table, write_json  # noqa: E402
+from report import KEEP_MEMORY, ROOT, environment, print_table, write_json  # noqa: E402
 from where import MODELS, command, prepare  # noqa: E402
 
 PEER = pathlib.Path(__file__).resolve().parent / "ddp.py"
@@ -70,7 +70,8 @@ def lockstep(model, directory, options):
 def ddp(model, directory, options):
     job = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", RANKS, PEER, directory, "--batch", model.batch, "--inputs",
            *model.inputs, "--optimizer", "adamw" if "adamw" in model.optimizer else "sgd", "--windows", options.windows, "--seconds", options.seconds]
-    with started(list(map(str, job)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment_of_a_rank()) as process:
+    with started(list(map(str, job)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                 env=environment_of_a_rank() | KEEP_MEMORY) as process:
         output, _ = process.communicate(timeout=TIME_LIMIT)
     if process.returncode != 0:
         failed(job, process, output)
