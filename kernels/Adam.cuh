@@ -6,7 +6,7 @@
 
 namespace lockstep::kernels::device {
 
-/// adam_factors in every thread of a block. One computes them: powers in float64 are slow. All must call it, once.
+/// adam_factors in every thread of a block. One computes them: float64 is slow. All must call it, once.
 template <typename Real>
 __device__ inline AdamFactors<Real> block_adam_factors(const AdamOptions& options, const Segment& segment, double rate,
                                                        double gradient_scale) {

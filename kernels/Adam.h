@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/Segment.h"
 #include "kernels/flat_step/FlatStep.h"
@@ -15,6 +16,17 @@ struct AdamOptions {
   double epsilon = 1e-8;
 };
 
+/// base^exponent by squaring: a GPU takes long for std::pow in float64, and no library's last bit differs from
+/// another's.
+constexpr double power(double base, std::int64_t exponent) {
+  double result = 1;
+  for (; exponent > 0; exponent /= 2) {
+    if (exponent % 2 == 1) result *= base;
+    base *= base;
+  }
+  return result;
+}
+
 /// With t = segment.step: decay = 1 - rate · weight_decay, step_size = rate / (1 - β₁ᵗ), root_correction = √(1 - β₂ᵗ).
 template <typename Real>
 struct AdamFactors {
@@ -24,14 +36,13 @@ struct AdamFactors {
 template <typename Real>
 constexpr AdamFactors<Real> adam_factors(const AdamOptions& options, const Segment& segment, double rate,
                                          double gradient_scale) {
-  const auto steps = static_cast<double>(segment.step);
   return {.decay = static_cast<Real>(1 - rate * segment.weight_decay),
           .gradient_scale = static_cast<Real>(gradient_scale),
           .one_minus_beta1 = static_cast<Real>(1 - options.beta1),
           .beta2 = static_cast<Real>(options.beta2),
           .one_minus_beta2 = static_cast<Real>(1 - options.beta2),
-          .step_size = static_cast<Real>(rate / (1 - std::pow(options.beta1, steps))),
-          .root_correction = static_cast<Real>(std::sqrt(1 - std::pow(options.beta2, steps))),
+          .step_size = static_cast<Real>(rate / (1 - power(options.beta1, segment.step))),
+          .root_correction = static_cast<Real>(std::sqrt(1 - power(options.beta2, segment.step))),
           .epsilon = static_cast<Real>(options.epsilon)};
 }
 

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 
 #include "common/Error.h"
 #include "kernels/CudaError.h"
@@ -100,6 +101,20 @@ __device__ inline void store(Element* to, const Vector<Element, kLength>& vector
     __stwb(reinterpret_cast<uint4*>(to), bits);
   } else {
     *reinterpret_cast<Vector<Element, kLength>*>(to) = vector;
+  }
+}
+
+/// Between the loads of `vectors` and what is computed of them: all loads before this have begun by then. To save
+/// registers the compiler else waits for each before it begins the next.
+template <int kCount, typename Bytes>
+__device__ inline void all_begun(Bytes (&vectors)[kCount]) {
+  for (Bytes& vector : vectors) {
+    if constexpr (sizeof vector == sizeof(uint4)) {
+      uint4 bits;
+      memcpy(&bits, &vector, sizeof bits);
+      asm volatile("" : "+r"(bits.x), "+r"(bits.y), "+r"(bits.z), "+r"(bits.w) : : "memory");
+      memcpy(&vector, &bits, sizeof bits);
+    }
   }
 }
 

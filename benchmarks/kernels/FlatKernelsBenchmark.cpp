@@ -27,6 +27,7 @@ struct Storages {
         second(cases.filled(length, Real(0))),
         norms(cases.buffer<GradientNorm>(piece_list.size())),
         lamb_pieces(cases.buffer<LambPiece>(piece_list.size())),
+        lamb_segments(cases.buffer<LambSegment>(segment_list.size())),
         norm(cases.buffer<GradientNorm>(1)),
         step(cases.filled(1, FlatStep{.learning_rate = 1e-3})) {}
   FlatWork work() const { return {segments.data(), pieces.data(), static_cast<std::int64_t>(piece_list.size())}; }
@@ -39,6 +40,7 @@ struct Storages {
   Buffer<Real> parameters, gradients, first, second;
   Buffer<GradientNorm> norms;
   Buffer<LambPiece> lamb_pieces;
+  Buffer<LambSegment> lamb_segments;
   Buffer<GradientNorm> norm;
   Buffer<FlatStep> step;
 };
@@ -104,6 +106,8 @@ void add_cases(Cases& cases, const FlatCase& flat) {
                                                                   s.second.data(),
                                                                   s.work(),
                                                                   s.lamb_pieces.data(),
+                                                                  s.lamb_segments.data(),
+                                                                  static_cast<std::int64_t>(s.segment_list.size()),
                                                                   s.step.data(),
                                                                   {}});
   });

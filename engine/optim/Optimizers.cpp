@@ -99,7 +99,9 @@ template <typename Real>
 class Lamb : public TwoMoments<Real> {
  public:
   Lamb(const Hyperparameters& options, const FlatStorage& storage, Segments segments)
-      : TwoMoments<Real>(options, storage, std::move(segments)), workspace_(this->piece_count(), this->device()) {}
+      : TwoMoments<Real>(options, storage, std::move(segments)),
+        workspace_(this->piece_count(), this->device()),
+        segment_workspace_(this->received().size(), this->device()) {}
 
  private:
   void update(const kernels::FlatWork& work, const kernels::FlatStep* step) override {
@@ -111,6 +113,8 @@ class Lamb : public TwoMoments<Real> {
                                     .second_moment = this->second_moment_.template mutable_data_ptr<Real>(),
                                     .work = work,
                                     .workspace = workspace_.data(),
+                                    .segment_workspace = segment_workspace_.data(),
+                                    .segment_count = static_cast<std::int64_t>(segment_workspace_.size()),
                                     .step = step,
                                     .options = this->options_},
           stream...);
@@ -118,6 +122,7 @@ class Lamb : public TwoMoments<Real> {
   }
 
   DeviceArray<kernels::LambPiece> workspace_;
+  DeviceArray<kernels::LambSegment> segment_workspace_;
 };
 
 /// The kind of optimizer that `Type<Real>` is, for the type of the parameters.

@@ -6,6 +6,7 @@
 //   p = p · (1 - lr · weight_decay)
 //   m = m + (1 - β₁)(g - m),  v = β₂ v + (1 - β₂) g²
 //   p = p - lr / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + ε)
+// It reads four numbers of an element and writes three: 28 bytes in float32, and no kernel can do with fewer.
 #pragma once
 
 #include "kernels/Adam.h"

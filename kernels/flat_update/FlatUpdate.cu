@@ -11,7 +11,7 @@ namespace {
 
 using namespace device;
 
-// The formula of a block's segment. One thread makes it: it may take powers in float64.
+// The formula of a block's segment. One thread makes it, of numbers in float64.
 template <typename Formula>
 __device__ Formula block_formula(const FlatUpdate<Formula>& args, const Segment& segment) {
   LOCKSTEP_SHARED(Formula, shared, 1);
@@ -23,21 +23,8 @@ __device__ Formula block_formula(const FlatUpdate<Formula>& args, const Segment&
 template <typename Formula, std::size_t... kState>
 __device__ void update_piece(const FlatUpdate<Formula>& args, const Piece& piece, const Formula& formula,
                              std::index_sequence<kState...>) {
-  using Real = typename Formula::Number;
-  constexpr int kVector = kVectorLength<Real>;
-  Real* const parameters = args.parameters + piece.begin;
-  const Real* const gradients = args.gradients + piece.begin;
-  const int head = vector_head<kVector>(piece.length, parameters, gradients, (args.states[kState] + piece.state)...);
-  for_each_vector<kVector>(piece.length, head, [&]<int kLength>(int i) {
-    auto p = load<kLength>(parameters + i);
-    const auto g = load<kLength>(gradients + i);
-    // One more than there may be: an array has at least one element.
-    [[maybe_unused]] Vector<Real, kLength> states[sizeof...(kState) + 1] = {
-        load<kLength>(args.states[kState] + piece.state + i)...};
-    for (int k = 0; k < kLength; ++k) formula(p.values[k], g.values[k], states[kState].values[k]...);
-    store(parameters + i, p);
-    (store(args.states[kState] + piece.state + i, states[kState]), ...);
-  });
+  for_each_element(piece.length, formula, args.parameters + piece.begin, args.gradients + piece.begin,
+                   (args.states[kState] + piece.state)...);
 }
 
 // The bound on blocks keeps nvcc from spilling to stay below 64 registers.

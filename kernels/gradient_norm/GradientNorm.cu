@@ -12,19 +12,17 @@ constexpr int kSumThreads = 256;
 
 template <typename Real>
 __global__ void __launch_bounds__(kFlatThreads) gradient_norm_kernel(GradientNormPass<Real> args) {
-  constexpr int kVector = kVectorLength<Real>;
   const Piece piece = args.work.pieces[blockIdx.x];
   GradientNorm sums;
   if (!args.work.segments[piece.segment].skip) {
-    const Real* const gradients = args.gradients + piece.begin;
-    for_each_vector<kVector>(piece.length, vector_head<kVector>(piece.length, gradients), [&]<int kLength>(int i) {
-      const auto g = load<kLength>(gradients + i);
-      for (int k = 0; k < kLength; ++k) {
-        const double value = g.values[k];
-        sums.sum_of_squares += value * value;
-        sums.non_finite += isfinite(g.values[k]) ? 0 : 1;
-      }
-    });
+    for_each_element(
+        piece.length,
+        [&](Real g) {
+          const double value = g;
+          sums.sum_of_squares += value * value;
+          sums.non_finite += isfinite(g) ? 0 : 1;
+        },
+        args.gradients + piece.begin);
   }
   sums.sum_of_squares = block_sum<kFlatThreads>(sums.sum_of_squares);
   sums.non_finite = block_sum<kFlatThreads>(sums.non_finite);

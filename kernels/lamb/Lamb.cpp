@@ -53,7 +53,7 @@ LOCKSTEP_PASSES(float)
 LOCKSTEP_PASSES(double)
 #undef LOCKSTEP_PASSES
 
-void set_trust_ratios(const FlatWork& work, LambPiece* parts) {
+void set_trust_ratios(const FlatWork& work, const LambPiece* parts, LambSegment* segments) {
   for (std::int64_t first = 0, end = 0; first < work.piece_count; first = end) {
     LambPiece sums{};
     const std::int32_t segment = work.pieces[first].segment;
@@ -61,7 +61,7 @@ void set_trust_ratios(const FlatWork& work, LambPiece* parts) {
       sums.parameters += parts[end].parameters;
       sums.update += parts[end].update;
     }
-    for (std::int64_t i = first; i < end; ++i) parts[i].trust_ratio = trust_ratio(sums.parameters, sums.update);
+    segments[segment].trust_ratio = trust_ratio(sums.parameters, sums.update);
   }
 }
 
@@ -77,9 +77,10 @@ void lamb(const LambUpdate<Real>& args) {
                                    adam_factors<Real>(args.options, segment, 1, step.gradient_scale),
                                    static_cast<Real>(segment.weight_decay));
   });
-  set_trust_ratios(args.work, args.workspace);
-  for_each_piece(args.work, [&](std::int64_t i, const Piece& piece, const Segment& segment) {
-    const double rate = step.learning_rate * segment.learning_rate_factor * args.workspace[i].trust_ratio;
+  set_trust_ratios(args.work, args.workspace, args.segment_workspace);
+  for_each_piece(args.work, [&](std::int64_t, const Piece& piece, const Segment& segment) {
+    const double rate =
+        step.learning_rate * segment.learning_rate_factor * args.segment_workspace[piece.segment].trust_ratio;
     second_pass(args.parameters + piece.begin, args.first_moment + piece.begin, args.second_moment + piece.begin,
                 piece.length, adam_factors<Real>(args.options, segment, 1, step.gradient_scale),
                 static_cast<Real>(segment.weight_decay), static_cast<Real>(rate));

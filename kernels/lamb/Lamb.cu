@@ -17,64 +17,52 @@ __device__ Real direction(Real p, Real m, Real v, const AdamFactors<Real>& f, Re
 // Moments, and sums of squares of one piece. The bound on blocks keeps nvcc from spilling to stay below 64 registers.
 template <typename Real>
 __global__ void __launch_bounds__(kFlatThreads, 2) first_pass_kernel(LambUpdate<Real> args) {
-  constexpr int kVector = kVectorLength<Real>;
   const Piece piece = args.work.pieces[blockIdx.x];
   const Segment& segment = args.work.segments[piece.segment];
   if (args.step->skip || segment.skip) return;
   const auto f = block_adam_factors<Real>(args.options, segment, 1, args.step->gradient_scale);
   const Real root_factor = 1 / f.root_correction;
   const auto weight_decay = static_cast<Real>(segment.weight_decay);
-  const Real* const parameters = args.parameters + piece.begin;
-  const Real* const gradients = args.gradients + piece.begin;
-  Real* const first = args.first_moment + piece.begin;
-  Real* const second = args.second_moment + piece.begin;
   LambPiece sums{};
-  for_each_vector<kVector>(
-      piece.length, vector_head<kVector>(piece.length, parameters, gradients, first, second), [&]<int kLength>(int i) {
-        const auto p = load<kLength>(parameters + i);
-        const auto g = load<kLength>(gradients + i);
-        auto m = load<kLength>(first + i);
-        auto v = load<kLength>(second + i);
-        for (int k = 0; k < kLength; ++k) {
-          update_moments(g.values[k], m.values[k], v.values[k], f);
-          const double update = direction(p.values[k], m.values[k], v.values[k], f, root_factor, weight_decay);
-          sums.parameters += static_cast<double>(p.values[k]) * p.values[k];
-          sums.update += update * update;
-        }
-        store(first + i, m);
-        store(second + i, v);
-      });
+  for_each_element(
+      piece.length,
+      [&](Real p, Real g, Real& m, Real& v) {
+        update_moments(g, m, v, f);
+        const double update = direction(p, m, v, f, root_factor, weight_decay);
+        sums.parameters += static_cast<double>(p) * p;
+        sums.update += update * update;
+      },
+      static_cast<const Real*>(args.parameters) + piece.begin, args.gradients + piece.begin,
+      args.first_moment + piece.begin, args.second_moment + piece.begin);
   sums.parameters = block_sum<kFlatThreads>(sums.parameters);
   sums.update = block_sum<kFlatThreads>(sums.update);
-  if (threadIdx.x == 0) args.workspace[blockIdx.x] = sums;
+  if (threadIdx.x != 0) return;
+  const std::int64_t i = blockIdx.x;
+  args.workspace[i] = sums;
+  LambSegment& whole = args.segment_workspace[piece.segment];
+  if (i == 0 || args.work.pieces[i - 1].segment != piece.segment) whole.first_piece = i;
+  if (i + 1 == args.work.piece_count || args.work.pieces[i + 1].segment != piece.segment) whole.last_piece = i;
 }
 
-// The block of a segment's first piece sums over all of them; the other blocks have nothing to do.
+// A block for each segment sums over its pieces, several of them on their way.
 __global__ void __launch_bounds__(kFlatThreads)
-    trust_ratio_kernel(FlatWork work, const FlatStep* step, LambPiece* parts) {
-  const std::int64_t first = blockIdx.x;
-  const std::int32_t segment = work.pieces[first].segment;
-  if (step->skip || work.segments[segment].skip) return;
-  if (first > 0 && work.pieces[first - 1].segment == segment) return;
-  const auto for_each = [&](const auto& visit) {
-    for (std::int64_t i = first + threadIdx.x; i < work.piece_count && work.pieces[i].segment == segment;
-         i += kFlatThreads) {
-      visit(parts[i]);
-    }
-  };
-  double parameters = 0;
-  double update = 0;
-  for_each([&](const LambPiece& part) {
-    parameters += part.parameters;
-    update += part.update;
-  });
-  const double ratio = trust_ratio(block_sum<kFlatThreads>(parameters), block_sum<kFlatThreads>(update));
-  for_each([&](LambPiece& part) { part.trust_ratio = ratio; });
+    trust_ratio_kernel(FlatWork work, const FlatStep* step, const LambPiece* parts, LambSegment* segments) {
+  const Segment& segment = work.segments[blockIdx.x];
+  if (step->skip || segment.skip || segment.length == 0) return;
+  LambSegment& whole = segments[blockIdx.x];
+  const std::int64_t last = whole.last_piece;
+  LambPiece sums{};
+#pragma unroll 8
+  for (std::int64_t i = whole.first_piece + threadIdx.x; i <= last; i += kFlatThreads) {
+    sums.parameters += parts[i].parameters;
+    sums.update += parts[i].update;
+  }
+  const double ratio = trust_ratio(block_sum<kFlatThreads>(sums.parameters), block_sum<kFlatThreads>(sums.update));
+  if (threadIdx.x == 0) whole.trust_ratio = ratio;
 }
 
 template <typename Real>
 __global__ void __launch_bounds__(kFlatThreads) second_pass_kernel(LambUpdate<Real> args) {
-  constexpr int kVector = kVectorLength<Real>;
   const Piece piece = args.work.pieces[blockIdx.x];
   const Segment& segment = args.work.segments[piece.segment];
   if (args.step->skip || segment.skip) return;
@@ -82,20 +70,11 @@ __global__ void __launch_bounds__(kFlatThreads) second_pass_kernel(LambUpdate<Re
   const Real root_factor = 1 / f.root_correction;
   const auto weight_decay = static_cast<Real>(segment.weight_decay);
   const auto rate = static_cast<Real>(args.step->learning_rate * segment.learning_rate_factor *
-                                      args.workspace[blockIdx.x].trust_ratio);
-  Real* const parameters = args.parameters + piece.begin;
-  const Real* const first = args.first_moment + piece.begin;
-  const Real* const second = args.second_moment + piece.begin;
-  for_each_vector<kVector>(
-      piece.length, vector_head<kVector>(piece.length, parameters, first, second), [&]<int kLength>(int i) {
-        auto p = load<kLength>(parameters + i);
-        const auto m = load<kLength>(first + i);
-        const auto v = load<kLength>(second + i);
-        for (int k = 0; k < kLength; ++k) {
-          p.values[k] -= rate * direction(p.values[k], m.values[k], v.values[k], f, root_factor, weight_decay);
-        }
-        store(parameters + i, p);
-      });
+                                      args.segment_workspace[piece.segment].trust_ratio);
+  for_each_element(
+      piece.length, [&](Real& p, Real m, Real v) { p -= rate * direction(p, m, v, f, root_factor, weight_decay); },
+      args.parameters + piece.begin, static_cast<const Real*>(args.first_moment) + piece.begin,
+      static_cast<const Real*>(args.second_moment) + piece.begin);
 }
 
 }  // namespace
@@ -103,8 +82,8 @@ __global__ void __launch_bounds__(kFlatThreads) second_pass_kernel(LambUpdate<Re
 template <typename Real>
 void lamb(const LambUpdate<Real>& args, Stream stream) {
   launch("lamb's first pass", first_pass_kernel<Real>, args.work.piece_count, kFlatThreads, stream, args);
-  launch("lamb's trust ratios", trust_ratio_kernel, args.work.piece_count, kFlatThreads, stream, args.work, args.step,
-         args.workspace);
+  launch("lamb's trust ratios", trust_ratio_kernel, args.segment_count, kFlatThreads, stream, args.work, args.step,
+         static_cast<const LambPiece*>(args.workspace), args.segment_workspace);
   launch("lamb's second pass", second_pass_kernel<Real>, args.work.piece_count, kFlatThreads, stream, args);
 }
 

@@ -11,7 +11,6 @@ enum class Momentum { kNone, kPlain, kNesterov };
 
 template <Momentum kMomentum, typename Real>
 __global__ void __launch_bounds__(kFlatThreads) sgd_kernel(SgdUpdate<Real> args) {
-  constexpr int kVector = kVectorLength<Real>;
   const Piece piece = args.work.pieces[blockIdx.x];
   const Segment segment = args.work.segments[piece.segment];
   if (args.step->skip || segment.skip) return;
@@ -21,24 +20,19 @@ __global__ void __launch_bounds__(kFlatThreads) sgd_kernel(SgdUpdate<Real> args)
   const auto scale = static_cast<Real>(args.step->gradient_scale);
   Real* const parameters = args.parameters + piece.begin;
   const Real* const gradients = args.gradients + piece.begin;
-  Real* const velocity = kMomentum == Momentum::kNone ? parameters : args.velocity + piece.state;
-  for_each_vector<kVector>(
-      piece.length, vector_head<kVector>(piece.length, parameters, gradients, velocity), [&]<int kLength>(int i) {
-        auto p = load<kLength>(parameters + i);
-        const auto g = load<kLength>(gradients + i);
-        Vector<Real, kLength> m;
-        if constexpr (kMomentum != Momentum::kNone) m = load<kLength>(velocity + i);
-        for (int k = 0; k < kLength; ++k) {
-          Real change = g.values[k] * scale + weight_decay * p.values[k];
-          if constexpr (kMomentum != Momentum::kNone) {
-            m.values[k] = momentum * m.values[k] + change;
-            change = kMomentum == Momentum::kNesterov ? change + momentum * m.values[k] : m.values[k];
-          }
-          p.values[k] -= rate * change;
-        }
-        store(parameters + i, p);
-        if constexpr (kMomentum != Momentum::kNone) store(velocity + i, m);
-      });
+  if constexpr (kMomentum == Momentum::kNone) {
+    for_each_element(
+        piece.length, [&](Real& p, Real g) { p -= rate * (g * scale + weight_decay * p); }, parameters, gradients);
+  } else {
+    for_each_element(
+        piece.length,
+        [&](Real& p, Real g, Real& m) {
+          const Real change = g * scale + weight_decay * p;
+          m = momentum * m + change;
+          p -= rate * (kMomentum == Momentum::kNesterov ? change + momentum * m : m);
+        },
+        parameters, gradients, args.velocity + piece.state);
+  }
 }
 
 }  // namespace

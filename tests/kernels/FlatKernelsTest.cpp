@@ -63,6 +63,7 @@ struct Buffers {
         pieces(form, piece_list, tables(placement)),
         norms(form, pieces.values().size(), tables(placement)),
         lamb_pieces(form, pieces.values().size(), tables(placement)),
+        lamb_segments(form, table.size(), tables(placement)),
         norm(form, 1, {.at_end = true}),
         step(form, {flat_step}, {.at_end = true}) {}
 
@@ -89,7 +90,8 @@ struct Buffers {
     run(
         form, [](auto&&... args) { lamb(args...); },
         LambUpdate<Real>{parameters.data(), gradients.data(), first.data(), second.data(), work(), lamb_pieces.data(),
-                         step.data(), options});
+                         lamb_segments.data(), static_cast<std::int64_t>(segments.values().size()), step.data(),
+                         options});
   }
   GradientNorm find_norm() const {
     run(
@@ -104,6 +106,7 @@ struct Buffers {
   Buffer<Piece> pieces;
   Buffer<GradientNorm> norms;
   Buffer<LambPiece> lamb_pieces;
+  Buffer<LambSegment> lamb_segments;
   Buffer<GradientNorm> norm;
   Buffer<FlatStep> step;
 };
