@@ -28,20 +28,20 @@ template <typename Element>
 void add_case(Cases& cases, std::int64_t positions, bool zipf) {
   using Real = Arithmetic<Element>;
   const std::string name = element_name<Element>() + "/" + std::to_string(positions) + (zipf ? " Zipf" : " distinct");
-  const auto bytes = positions * kColumns * static_cast<std::int64_t>(sizeof(Element)) +
-                     kVocabulary * kColumns * static_cast<std::int64_t>(sizeof(Real)) + 8 * positions;
+  const auto bytes = (positions + kVocabulary) * kColumns * static_cast<std::int64_t>(sizeof(Element)) + 8 * positions;
   cases.add("embedding_gradient/" + name, bytes, [=, &cases]() -> Run {
-    return [=, &cases, tokens = cases.buffer(tokens_of(positions, zipf)),
-            dy = cases.normal<Element>(positions * kColumns, 1), gradient = cases.buffer<Real>(kVocabulary * kColumns),
-            workspace = cases.buffer<Real>(embedding_gradient_workspace(positions, kColumns)),
-            order = cases.buffer<std::int32_t>(positions), offsets = cases.buffer<std::int32_t>(kVocabulary + 1),
-            plan_workspace = cases.buffer<std::int32_t>(embedding_plan_workspace(positions))] {
-      const EmbeddingPlan plan{tokens.data(), order.data(), offsets.data(), plan_workspace.data(),
-                               nullptr,       positions,    kVocabulary};
-      cases.call([](auto... args) { plan_embedding_gradient(args...); }, plan);
-      cases.call([](auto... args) { embedding_gradient(args...); },
-                 EmbeddingGradient<Element>{plan, dy.data(), gradient.data(), workspace.data(), kColumns, false});
-    };
+    return
+        [=, &cases, tokens = cases.buffer(tokens_of(positions, zipf)),
+         dy = cases.normal<Element>(positions * kColumns, 1), gradient = cases.buffer<Element>(kVocabulary * kColumns),
+         workspace = cases.buffer<Real>(embedding_gradient_workspace(positions, kColumns)),
+         order = cases.buffer<std::int32_t>(positions), offsets = cases.buffer<std::int32_t>(kVocabulary + 1),
+         plan_workspace = cases.buffer<std::int32_t>(embedding_plan_workspace(positions))] {
+          const EmbeddingPlan plan{tokens.data(), order.data(), offsets.data(), plan_workspace.data(),
+                                   nullptr,       positions,    kVocabulary};
+          cases.call([](auto... args) { plan_embedding_gradient(args...); }, plan);
+          cases.call([](auto... args) { embedding_gradient(args...); },
+                     EmbeddingGradient<Element>{plan, dy.data(), gradient.data(), workspace.data(), kColumns});
+        };
   });
 }
 

@@ -1,6 +1,8 @@
 #include "kernels/embedding_gradient/EmbeddingGradient.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <vector>
 
 #include "kernels/CpuElements.h"
 
@@ -8,10 +10,14 @@ namespace lockstep::kernels {
 
 namespace {
 
-#define LOCKSTEP_ROW(Element)                                                                            \
-  LOCKSTEP_MULTIVERSION void add_row(const Element* __restrict dy, Arithmetic<Element>* __restrict sums, \
-                                     std::int64_t n) {                                                   \
-    for (std::int64_t i = 0; i < n; ++i) sums[i] += to_arithmetic(dy[i]);                                \
+#define LOCKSTEP_ROW(Element)                                                                              \
+  LOCKSTEP_MULTIVERSION void add_row(const Element* __restrict dy, Arithmetic<Element>* __restrict sums,   \
+                                     std::int64_t n) {                                                     \
+    for (std::int64_t i = 0; i < n; ++i) sums[i] += to_arithmetic(dy[i]);                                  \
+  }                                                                                                        \
+  LOCKSTEP_MULTIVERSION void round_row(const Arithmetic<Element>* __restrict sums, Element* __restrict to, \
+                                       std::int64_t n) {                                                   \
+    for (std::int64_t i = 0; i < n; ++i) to[i] = from_arithmetic<Element>(sums[i]);                        \
   }
 LOCKSTEP_FOR_EACH_ELEMENT(LOCKSTEP_ROW)
 #undef LOCKSTEP_ROW
@@ -46,12 +52,21 @@ void plan_embedding_gradient(const EmbeddingPlan& plan) {
 template <typename Element>
 void embedding_gradient(const EmbeddingGradient<Element>& args) {
   const EmbeddingPlan& plan = args.plan;
-#pragma omp parallel for schedule(dynamic, 64) if ((plan.positions + plan.vocabulary) * args.columns > kSerialElements)
-  for (std::int64_t v = 0; v < plan.vocabulary; ++v) {
-    Arithmetic<Element>* sums = args.weight_gradient + v * args.columns;
-    if (!args.accumulate) std::fill_n(sums, args.columns, 0);
-    for (std::int32_t i = plan.offsets[v]; i < plan.offsets[v + 1]; ++i) {
-      add_row(args.dy + plan.order[i] * args.columns, sums, args.columns);
+#pragma omp parallel if ((plan.positions + plan.vocabulary) * args.columns > kSerialElements)
+  {
+    std::vector<Arithmetic<Element>> sums(static_cast<std::size_t>(args.columns));
+#pragma omp for schedule(dynamic, 64)
+    for (std::int64_t v = 0; v < plan.vocabulary; ++v) {
+      Element* to = args.weight_gradient + v * args.columns;
+      if (plan.offsets[v] == plan.offsets[v + 1]) {
+        std::fill_n(to, args.columns, Element());
+        continue;
+      }
+      std::fill(sums.begin(), sums.end(), 0);
+      for (std::int32_t i = plan.offsets[v]; i < plan.offsets[v + 1]; ++i) {
+        add_row(args.dy + plan.order[i] * args.columns, sums.data(), args.columns);
+      }
+      round_row(sums.data(), to, args.columns);
     }
   }
 }

@@ -11,6 +11,7 @@ using namespace device;
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
 static_assert(kThreads == kSortDigits);
+constexpr int kResidentBlocks = 4;  // as few as fill the memory: registers for four rows
 
 // --- The plan: positions sorted by key, 8 bits at a time from the lowest, every pass stable. ---
 
@@ -52,7 +53,7 @@ __global__ void __launch_bounds__(kThreads) count_kernel(EmbeddingPlan plan, Sor
   pass.counts[blockIdx.x * kSortDigits + threadIdx.x] = counts[threadIdx.x];
 }
 
-/// The sum of `value` over the threads before this one.
+/// The sum of `value` over the threads before this one. All threads of the block must call it, once.
 __device__ int sum_before(int value) {
   LOCKSTEP_SHARED(int, warps, kWarps);
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -129,38 +130,36 @@ __global__ void __launch_bounds__(kThreads) offsets_kernel(EmbeddingPlan plan) {
 
 // --- The sums: a warp has one row, and as many columns as its lanes reach at once. ---
 
-/// kVector elements in the widest accesses there are.
-template <int kVector, typename Element>
-__device__ void load_row(const Element* from, Arithmetic<Element> (&values)[kVector]) {
-  constexpr int kPart = kVector < kVectorLength<Element> ? kVector : kVectorLength<Element>;
-  for (int first = 0; first < kVector; first += kPart) {
-    const auto part = load<kPart>(from + first);
-    for (int v = 0; v < kPart; ++v) values[first + v] = to_arithmetic(part.values[v]);
+/// kVector numbers in the widest accesses there are, as they lie in memory.
+template <int kVector, typename Number>
+struct RowPart {
+  static constexpr int kPart = kVector < kVectorLength<Number> ? kVector : kVectorLength<Number>;
+  Vector<Number, kPart> parts[kVector / kPart];
+
+  __device__ void read(const Number* from) {
+    for (int i = 0; i < kVector / kPart; ++i) parts[i] = load<kPart>(from + i * kPart);
   }
-}
-template <int kVector, typename Real>
-__device__ void store_row(Real* to, const Real (&values)[kVector]) {
-  constexpr int kPart = kVector < kVectorLength<Real> ? kVector : kVectorLength<Real>;
-  for (int first = 0; first < kVector; first += kPart) {
-    Vector<Real, kPart> part;
-    for (int v = 0; v < kPart; ++v) part.values[v] = values[first + v];
-    store(to + first, part);
+  __device__ void write(Number* to) const {
+    for (int i = 0; i < kVector / kPart; ++i) store(to + i * kPart, parts[i]);
   }
-}
+  __device__ Number& at(int v) { return parts[v / kPart].values[v % kPart]; }
+};
 
 /// Adds the rows `row(0)` to `row(count - 1)` in this order, several of them on their way at a time.
-template <int kVector, typename Element, typename Row>
-__device__ void add_rows(Arithmetic<Element> (&sums)[kVector], const Element* from, std::int64_t columns,
+template <int kVector, typename Number, typename Row>
+__device__ void add_rows(Arithmetic<Number> (&sums)[kVector], const Number* from, std::int64_t columns,
                          std::int64_t count, const Row& row) {
   constexpr int kAtOnce = 4;
   for (std::int64_t first = 0; first < count; first += kAtOnce) {
-    Arithmetic<Element> rows[kAtOnce][kVector];
+    std::int64_t at[kAtOnce];
+    for (int i = 0; i < kAtOnce; ++i) at[i] = row(first + i < count ? first + i : first) * columns;
+    RowPart<kVector, Number> rows[kAtOnce];
     for (int i = 0; i < kAtOnce; ++i) {
-      if (first + i < count) load_row(from + row(first + i) * columns, rows[i]);
+      if (first + i < count) rows[i].read(from + at[i]);
     }
     for (int i = 0; i < kAtOnce; ++i) {
       for (int v = 0; v < kVector; ++v) {
-        if (first + i < count) sums[v] += rows[i][v];
+        if (first + i < count) sums[v] += to_arithmetic(rows[i].at(v));
       }
     }
   }
@@ -180,7 +179,8 @@ struct WarpTile {
 
 /// Row w of the workspace: the chunk that has the (w · kEmbeddingChunk)-th position of the order in it.
 template <int kVector, typename Element>
-__global__ void __launch_bounds__(kThreads) chunk_kernel(EmbeddingGradient<Element> args, std::int64_t column_tiles) {
+__global__ void __launch_bounds__(kThreads, kResidentBlocks)
+    chunk_kernel(EmbeddingGradient<Element> args, std::int64_t column_tiles) {
   const EmbeddingPlan& plan = args.plan;
   const WarpTile<kVector> tile(column_tiles);
   const std::int64_t at = tile.row * kEmbeddingChunk;
@@ -193,17 +193,19 @@ __global__ void __launch_bounds__(kThreads) chunk_kernel(EmbeddingGradient<Eleme
   Arithmetic<Element> sums[kVector] = {};
   add_rows(sums, args.dy + tile.column, args.columns, kEmbeddingChunk,
            [&](std::int64_t i) { return plan.order[begin + first + i]; });
-  store_row(args.workspace + tile.row * args.columns + tile.column, sums);
+  RowPart<kVector, Arithmetic<Element>> row;
+  for (int v = 0; v < kVector; ++v) row.at(v) = sums[v];
+  row.write(args.workspace + tile.row * args.columns + tile.column);
 }
 
 template <int kVector, typename Element>
-__global__ void __launch_bounds__(kThreads) sum_kernel(EmbeddingGradient<Element> args, std::int64_t column_tiles) {
+__global__ void __launch_bounds__(kThreads, kResidentBlocks)
+    sum_kernel(EmbeddingGradient<Element> args, std::int64_t column_tiles) {
   const EmbeddingPlan& plan = args.plan;
   const WarpTile<kVector> tile(column_tiles);
   if (tile.column >= args.columns || tile.row >= plan.vocabulary) return;
   const std::int64_t begin = plan.offsets[tile.row];
   const std::int64_t count = plan.offsets[tile.row + 1] - begin;
-  if (args.accumulate && count == 0) return;
   const std::int64_t chunks = count <= kEmbeddingChunk ? 0 : count / kEmbeddingChunk;
   Arithmetic<Element> sums[kVector] = {};
   const std::int64_t first_chunk = divide_up(begin, kEmbeddingChunk);
@@ -211,13 +213,9 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(EmbeddingGradient<Element
   const std::int64_t done = chunks * kEmbeddingChunk;
   add_rows(sums, args.dy + tile.column, args.columns, count - done,
            [&](std::int64_t i) { return plan.order[begin + done + i]; });
-  Arithmetic<Element>* to = args.weight_gradient + tile.row * args.columns + tile.column;
-  if (args.accumulate) {
-    Arithmetic<Element> before[kVector];
-    load_row(to, before);
-    for (int v = 0; v < kVector; ++v) sums[v] += before[v];
-  }
-  store_row(to, sums);
+  Vector<Element, kVector> gradient;
+  for (int v = 0; v < kVector; ++v) gradient.values[v] = from_arithmetic<Element>(sums[v]);
+  store(args.weight_gradient + tile.row * args.columns + tile.column, gradient);
 }
 
 template <int kVector, typename Element>

@@ -3,6 +3,7 @@
 //
 // weight_gradient[v, :] = Σ over positions i with tokens[i] = v of dy[i, :], in the order of i; as
 // aten::embedding_dense_backward (PyTorch 2.11, scale_grad_by_freq=false) has it, but in Arithmetic<Element>.
+// It reads each row of dy once, and writes the table once, most of it zeros: that is its floor.
 #pragma once
 
 #include <cstdint>
@@ -44,12 +45,11 @@ inline constexpr std::int64_t kEmbeddingChunk = 32;
 
 template <typename Element>
 struct EmbeddingGradient {
-  EmbeddingPlan plan;                    ///< after plan_embedding_gradient
-  const Element* dy;                     ///< [positions, columns]
-  Arithmetic<Element>* weight_gradient;  ///< [vocabulary, columns]
-  Arithmetic<Element>* workspace;        ///< embedding_gradient_workspace(positions, columns) elements
+  EmbeddingPlan plan;              ///< after plan_embedding_gradient
+  const Element* dy;               ///< [positions, columns]
+  Element* weight_gradient;        ///< [vocabulary, columns]; each sum is rounded once
+  Arithmetic<Element>* workspace;  ///< embedding_gradient_workspace(positions, columns) elements
   std::int64_t columns;
-  bool accumulate;  ///< added to weight_gradient, of which rows without positions are not touched; otherwise assigned
 };
 
 constexpr std::int64_t embedding_gradient_workspace(std::int64_t positions, std::int64_t columns) {

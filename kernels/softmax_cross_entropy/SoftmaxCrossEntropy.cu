@@ -110,7 +110,7 @@ __device__ void add(RowSums<Arithmetic<Element>>& sums, const Vector<Element, kL
   }
 }
 
-// The sums of a warp, or, with kGroup = kThreads, of the block, in every thread. All threads of it must call it.
+// The sums of a warp, or, with kGroup = kThreads, of the block, in every thread. All threads of it must call it, once.
 template <bool kSmooth, int kGroup, typename Real>
 __device__ RowSums<Real> combine(const RowSums<Real>& own) {
   RowSums<Real> all;

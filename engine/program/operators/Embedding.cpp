@@ -40,7 +40,7 @@ struct Embedding : public torch::autograd::Function<Embedding> {
     const at::Tensor order = at::empty({positions}, integers);
     const at::Tensor offsets = at::empty({vocabulary + 1}, integers);
     const at::Tensor plan_workspace = at::empty({kernels::embedding_plan_workspace(positions)}, integers);
-    const at::Tensor gradient = at::empty({vocabulary, columns_of(dy)}, reals);
+    const at::Tensor gradient = at::empty({vocabulary, columns_of(dy)}, dy.options());
     const at::Tensor workspace = at::empty({kernels::embedding_gradient_workspace(positions, columns_of(dy))}, reals);
     const kernels::EmbeddingPlan plan = {.tokens = elements<std::int64_t>(tokens),
                                          .order = mutable_elements<std::int32_t>(order),
@@ -56,13 +56,12 @@ struct Embedding : public torch::autograd::Function<Embedding> {
       kernels::embedding_gradient(
           kernels::EmbeddingGradient<Element>{.plan = plan,
                                               .dy = elements<Element>(dy),
-                                              .weight_gradient = mutable_elements<Real>(gradient),
+                                              .weight_gradient = mutable_elements<Element>(gradient),
                                               .workspace = mutable_elements<Real>(workspace),
-                                              .columns = columns_of(dy),
-                                              .accumulate = false},
+                                              .columns = columns_of(dy)},
           stream...);
     });
-    return {gradient.to(dy.scalar_type()), {}, {}};
+    return {gradient, {}, {}};
   }
 };
 
