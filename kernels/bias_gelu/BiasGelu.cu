@@ -12,6 +12,9 @@ using namespace device;
 template <typename Element>
 inline constexpr int kRowsAtOnce = sizeof(Element) == 8 ? 2 : 4;
 
+/// As few as fill the memory, so that the compiler spends registers on loads that run at the same time.
+constexpr int kResidentBlocks = 3;
+
 template <typename Real>
 struct Value {
   Real factor, derivative;
@@ -80,7 +83,8 @@ __device__ void load_bias(const Arithmetic<Element>* bias, std::int64_t column,
 }
 
 template <Gelu kForm, int kVector, typename Element>
-__global__ void __launch_bounds__(kTileThreads) forward_kernel(BiasGeluForward<Element> args, TileGrid grid) {
+__global__ void __launch_bounds__(kTileThreads, kResidentBlocks)
+    forward_kernel(BiasGeluForward<Element> args, TileGrid grid) {
   const Tile tile(grid);
   if (tile.column >= args.columns) return;
   Arithmetic<Element> bias[kVector];
@@ -103,7 +107,8 @@ __global__ void __launch_bounds__(kTileThreads) forward_kernel(BiasGeluForward<E
 }
 
 template <Gelu kForm, int kVector, typename Element>
-__global__ void __launch_bounds__(kTileThreads) backward_kernel(BiasGeluBackward<Element> args, TileGrid grid) {
+__global__ void __launch_bounds__(kTileThreads, kResidentBlocks)
+    backward_kernel(BiasGeluBackward<Element> args, TileGrid grid) {
   constexpr int kAtOnce = kRowsAtOnce<Element> / 2;  // of two arrays each
   const Tile tile(grid);
   Arithmetic<Element> sums[kVector] = {};

@@ -8,6 +8,7 @@ namespace {
 
 using namespace device;
 
+// With one block as all that must fit, the compiler spends registers on loads that run at the same time.
 constexpr int kThreads = 256;
 
 using Axis = PoolAxisOf<std::int32_t>;
@@ -50,7 +51,7 @@ __device__ std::int32_t clamped(std::int32_t at, std::int32_t size) {
 
 /// kSide: of the square windows, or 0 for all others.
 template <int kVector, int kSide, typename Element>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1)
     forward_kernel(Images images, const Element* x, Element* to, std::uint8_t* to_index, bool relu) {
   using Real = Arithmetic<Element>;
   constexpr int kAtOnce = kSide > 0 ? kSide * kSide : 4;  // loads on their way
@@ -103,7 +104,7 @@ __global__ void __launch_bounds__(kThreads)
 
 /// A thread for each input. kCover: how many windows an input may be in, in either direction, or 0 for any number.
 template <int kVector, int kCover, typename Element>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1)
     gather_kernel(Images images, const Element* dy, const std::uint8_t* index, Element* dx) {
   constexpr int kAtOnce = kCover > 0 ? kCover * kCover : 4;  // pairs of loads on their way
   const Axis rows = images.rows;
