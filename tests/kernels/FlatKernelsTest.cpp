@@ -527,9 +527,9 @@ TYPED_TEST(FlatKernels, RoundEveryOperation) {
         const Real gradient = g[i] * scale;
         m[i] += static_cast<Real>(1 - 0.9) * (gradient - m[i]);
         v[i] = static_cast<Real>(0.999) * v[i] + static_cast<Real>(1 - 0.999) * gradient * gradient;
-        const auto root = static_cast<Real>(std::sqrt(1 - std::pow(0.999, segment.step)));
+        const auto root = static_cast<Real>(std::sqrt(1 - power(0.999, segment.step)));
         p[i] = p[i] * static_cast<Real>(1 - rate * segment.weight_decay) -
-               static_cast<Real>(rate / (1 - std::pow(0.9, segment.step))) * m[i] /
+               static_cast<Real>(rate / (1 - power(0.9, segment.step))) * m[i] /
                    (std::sqrt(v[i]) / root + static_cast<Real>(1e-8));
       });
       const std::vector<std::vector<Real>> expected = {sgd.parameters,   sgd.first,   sgd.second,
