@@ -38,11 +38,15 @@ c10::IValue without_memory(const c10::IValue& value) {
   return value;
 }
 
-std::string text(const std::vector<Dimension>& sizes) {
+// `symbols`: what is known of sizes without a number.
+std::string text(const std::vector<Dimension>& sizes, const std::map<std::string, std::int64_t>& symbols) {
   std::vector<std::string> parts;
   for (const Dimension& size : sizes) {
-    const auto* number = std::get_if<std::int64_t>(&size);
-    parts.push_back(number ? std::to_string(*number) : "any");
+    const auto* symbol = std::get_if<std::string>(&size);
+    const auto found = symbol ? symbols.find(*symbol) : symbols.end();
+    parts.push_back(!symbol                  ? std::to_string(std::get<std::int64_t>(size))
+                    : found == symbols.end() ? "any"
+                                             : std::to_string(found->second));
   }
   return "[" + join(parts, ", ") + "]";
 }
@@ -79,7 +83,7 @@ void SizeCheck::found(const std::string& value, const at::Tensor& tensor) {
   const auto inputs = graph_.user_inputs();
   const bool is_input = std::ranges::any_of(inputs, [&](const GraphInput* input) { return input->value == value; });
   throw InputError((is_input ? "its input " : "its value ") + in_quotes(value) + " has the sizes [" +
-                   join(tensor.sizes(), ", ") + "]; the program says " + text(*stated));
+                   join(tensor.sizes(), ", ") + "]; the program says " + text(*stated, symbols_));
 }
 
 std::optional<std::int64_t> SizeCheck::most_elements(const std::string& value) const {
@@ -102,7 +106,7 @@ void SizeCheck::judge_size(const std::string& value, const at::Tensor& inferred)
   const std::optional<std::int64_t> most = inferred.defined() ? most_elements(value) : std::nullopt;
   if (!most || inferred.numel() <= *most) return;
   throw InputError("its value " + in_quotes(value) + " would have the sizes [" + join(inferred.sizes(), ", ") +
-                   "]; the program says " + text(graph_.sizes(value)));
+                   "]; the program says " + text(graph_.sizes(value), symbols_));
 }
 
 void SizeCheck::before(const c10::OperatorHandle& handle, const std::vector<c10::IValue>& arguments,

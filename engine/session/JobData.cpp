@@ -277,7 +277,7 @@ void check_sizes(const ProgramSamples& samples, const std::vector<ProgramInput>&
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::vector<std::int64_t>& sizes = samples.input(i).sizes;
     if (!inputs[i].sizes || *inputs[i].sizes == sizes) continue;
-    throw InputError("its input " + inputs[i].name + " takes [" + join(*inputs[i].sizes, ", ") +
+    throw InputError("its input " + in_quotes(inputs[i].name) + " takes [" + join(*inputs[i].sizes, ", ") +
                      "] of each sample, and the column " +
                      samples.dataset()->spec().fields[samples.input(i).field].name + " has [" + join(sizes, ", ") +
                      "]");

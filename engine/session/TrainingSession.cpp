@@ -240,7 +240,8 @@ SessionOutcome TrainingSession::train() {
   trainer_->require_saved();
   const SessionOutcome outcome = {
       .stopped = result.stopped,
-      .kept = !result.stopped || result.saved || (result.steps > 0 && !options().export_formats.empty()),
+      .kept = !result.stopped || result.saved ||
+              (result.steps > 0 ? !options().export_formats.empty() : checkpoints_.has_value()),
       .steps = result.steps};
   if (!context_.leads()) return outcome;
   if (result.stopped) tell_stop(result, outcome.kept, place.note);

@@ -180,7 +180,7 @@ def forbid_process_vm_readv():
     os.execv(sys.argv[2], sys.argv[2:])
 
 
-def sent(*numbers, after="step "):
+def sent(*numbers, after=" step="):
     def happens(job):
         job.wait_for(after)
         for number in numbers:
@@ -190,7 +190,7 @@ def sent(*numbers, after="step "):
 
 
 def mpirun_is_killed(job):
-    job.wait_for("step ")
+    job.wait_for(" step=")
     [mpirun] = [pid for pid in job.processes() if pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("mpirun")]
     os.kill(mpirun, signal.SIGKILL)
 

@@ -194,7 +194,7 @@ def what_does_not_fit_is_refused():
         refused('says that image is "picture", which is not there', columns="image=picture")
         refused("expected each name once with its column", columns="image")
         refused("numpy.ascontiguousarray", table=np.asfortranarray(a["table"]))
-        refused("channel train does not fit", "its input image takes [", "the column image has [7, 8]", image=a["image"][:, :7].astype(np.float32))
+        refused("channel train does not fit", "its input \"image\" takes [", "the column image has [7, 8]", image=a["image"][:, :7].astype(np.float32))
 
 
 class TwoRows(nn.Module):

@@ -64,7 +64,6 @@ class Recurrent(nn.Module):
         self.rnn = nn.RNN(5, 6, batch_first=True)
         self.cells = nn.ModuleList((nn.LSTMCell(5, 4), nn.GRUCell(5, 4), nn.RNNCell(5, 4)))
         self.matrix = nn.Parameter(torch.randn(5, 8))
-        self.vector = nn.Parameter(torch.randn(5))
         self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
 
     def forward(self, x):  # [batch, 15]
@@ -73,8 +72,8 @@ class Recurrent(nn.Module):
         first = x[:, 0]
         parts += [self.cells[0](first)[0], self.cells[1](first), self.cells[2](first)]
         wide = torch.einsum("bld,dk->blk", x, self.matrix)
-        parts += [wide, torch.einsum("...ld,...md->...lm", x, x), torch.einsum("bld,dk,mk->blm", x, self.matrix, self.matrix)]
-        parts += [torch.tensordot(x, self.matrix, dims=1), torch.mv(first, self.vector)[:, None], torch.inner(x, self.matrix.t())]
+        parts += [wide, torch.einsum("...ld,...md->...lm", x, x)]
+        parts += [torch.tensordot(x, self.matrix, dims=1), torch.inner(x, self.matrix.t())]
         parts += [self.attention(wide, wide, wide, need_weights=False)[0]]
         return sum(part.flatten(1).sum(1) for part in parts)
 

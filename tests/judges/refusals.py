@@ -351,7 +351,7 @@ def a_program_whose_values_are_not_as_it_says(c):
 def program_that_does_not_take_the_data(c):
     models.export(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 10)), c.model, torch.rand(4, 1, 3, 3))
     with_program(c, c.model)
-    c.refused("channel train does not fit the program in: its input", "takes [1, 3, 3] of each sample, and the column inputs has [8, 8]")
+    c.refused("channel train does not fit the program in: its input \"input\" takes [1, 3, 3] of each sample, and the column inputs has [1, 8, 8]")
 
 
 @case

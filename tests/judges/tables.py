@@ -200,8 +200,8 @@ def rows_without_a_value_are_left_out(directory):
     whole.to_csv(made(directory / "CSV/data.csv"))
     kept = [row for i, row in enumerate(rows()) if i not in (0, 77, 149)]
     np.savez(made(directory / "arrays/data.npz"), **arrays(kept))
-    _, wanted = common.train(directory / "found", {"train": directory / "arrays"}, **job)
     for name, ranks in (("Parquet", 1), ("Parquet", 3), ("CSV", 2)):
+        _, wanted = common.train(directory / "found", {"train": directory / "arrays"}, ranks, **job)
         output, found = common.train(directory / "found", {"train": directory / name}, ranks, columns="target=kind", skip_bad_records=3, **job)
         assert "3 records left out, as skip_bad_records says" in output and "column width has no value" in output, output
         assert all((found[tensor] == wanted[tensor]).all() for tensor in wanted), f"{name}, {ranks} ranks"
@@ -223,7 +223,7 @@ def widths_that_differ_are_named(directory):
 
     for train, validation, channel in (("narrow", "wide", "train"), ("wide", "narrow", "validation"), ("narrow", "narrow", "train")):
         output = refused(train, validation)
-        assert f"channel {channel} does not fit the program in: its input x takes [4] of each sample, and the column x has [3]" in output, output
+        assert f"channel {channel} does not fit the program in: its input \"x\" takes [4] of each sample, and the column x has [3]" in output, output
     write(directory / "other/data.csv", [row[:4] for row in rows()], header=HEADER[:4])
     assert ("must have the columns of the training channel, in the same order: expected height, width, kind, petals, depth; "
             "found height, width, kind, petals") in refused("train", "other")

@@ -140,7 +140,7 @@ class TableColumns {
     bool row_index = false;
 
     /// It need not have values, and nothing was shown of it.
-    bool absent() const { return reading.may_lack() && !seen && !there && !given; }
+    bool absent() const { return reading.may_lack() && !seen && !there && !given && !fault; }
   };
 
   static std::vector<std::string> categories(const Column& column);

@@ -135,7 +135,7 @@ TEST_F(Records, AreRecognisedByNameAndByContent) {
   EXPECT_ERROR(open(), InputError, "a.tfrecord, record 1, at byte 0", "the checksum of its length does not fit");
   fs::remove(directory_ / "a.tfrecord");
   write("a.tfrecord.idx", "0 56\n");
-  EXPECT_ERROR(open(), InputError, "no TFRecord file", "other files: a.tfrecord.idx");
+  EXPECT_ERROR(open(), InputError, "holds no data, but other files: a.tfrecord.idx.", "TFRecord, ");
 }
 
 // The length of a record of 17 MB begins as IDX files do.

@@ -306,8 +306,8 @@ TEST(SizeCheck, RefusesWhatIsNot) {
   const json batch = {{"as_expr", {{"expr_str", "Symbol('s0', positive=True, integer=True)"}}}};
   const auto known = [](std::int64_t size) { return json{{"as_int", size}}; };
   EXPECT_ERROR(run("linear", json::array()), InputError, "linear", "[3, 5]", "the program says []");
-  EXPECT_ERROR(run("linear", json::array({batch, known(6)})), InputError, "[3, 5]", "says [s0, 6]");
-  EXPECT_ERROR(run("linear", json::array({batch, batch})), InputError, "[3, 5]", "says [s0, s0]");
+  EXPECT_ERROR(run("linear", json::array({batch, known(6)})), InputError, "[3, 5]", "says [3, 6]");
+  EXPECT_ERROR(run("linear", json::array({batch, batch})), InputError, "[3, 5]", "says [3, 3]");
   EXPECT_ERROR(run("linear", json::array({batch, known(5), known(1)})), InputError, "linear");
   EXPECT_ERROR(run("x", json::array({batch, known(2), known(8)})), InputError, "\"x\"", "[3, 2, 8, 8]");
   const json expression = {{"as_expr", {{"expr_str", "2*s0"}}}};
@@ -321,7 +321,7 @@ TEST(SizeCheck, RefusesBeforeMemoryIsTaken) {
   graph.nodes.back().target = "torch.ops.aten.new_zeros.default";
   graph.nodes.back().inputs = {{"self", TensorName{"x"}}, {"size", std::vector<std::int64_t>{1LL << 40, 2}}};
   EXPECT_ERROR(run_checked(program.with_graph(graph), {3, 4}), InputError, "new_zeros",
-               "would have the sizes [1099511627776, 2]", "says [s0, 2]");
+               "would have the sizes [1099511627776, 2]", "says [3, 2]");
 }
 
 TEST(Executor, AnOperatorsRefusalNamesIt) {

@@ -54,7 +54,7 @@ TEST(Formats, AnotherIsAddedByItsRegistration) {
   Formats formats = Formats::builtin();
   formats.add(pairs_format());
   const TemporaryDirectory directory;
-  EXPECT_ERROR(formats.open(directory.path()), InputError, "texts of numbers with a line of names", "no pairs file");
+  EXPECT_ERROR(formats.open(directory.path()), InputError, "holds no data: it is empty.", "tokens, pairs");
   std::ofstream(directory / "table.pairs") << "x,y\n1,10\n2,20\n3,30\n";
   const ProgramSamples samples(formats.open(directory.path()).dataset, {{.name = "x"}}, {});
   EXPECT_EQ(samples.size(), 3);
