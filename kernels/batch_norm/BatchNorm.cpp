@@ -184,6 +184,14 @@ struct Parts {
   Real* slope;
 };
 
+// Columns whose chunks are combined together, so that whole lines of memory are read.
+constexpr std::int64_t kBlock = 64;
+
+template <typename Work>
+void for_each_column_block(std::int64_t columns, const Work& work) {
+  for (std::int64_t first = 0; first < columns; first += kBlock) work(first, std::min(kBlock, columns - first));
+}
+
 /// scale = rstd · weight, and the bias, 0 where there is none.
 template <typename Args, typename Real>
 void write_affine(const Args& args, const Parts<Real>& parts) {
@@ -206,28 +214,36 @@ void batch_norm(const BatchNormForward<Element>& args) {
                      parts.second + chunk * columns, parts.third + chunk * columns);
   });
   const auto count = static_cast<double>(rows);
-  for (std::int64_t i = 0; i < columns; ++i) {
-    const auto rows_of = [&](std::int64_t chunk) {
-      return static_cast<double>(std::min(rows_per_chunk(rows), rows - chunk * rows_per_chunk(rows)));
-    };
-    double mean = 0;
+  const auto rows_of = [&](std::int64_t chunk) {
+    return static_cast<double>(std::min(rows_per_chunk(rows), rows - chunk * rows_per_chunk(rows)));
+  };
+  const auto update = [&](Real* running, std::int64_t i, double found) {
+    if (running != nullptr) running[i] = static_cast<Real>((1 - args.momentum) * running[i] + args.momentum * found);
+  };
+  for_each_column_block(columns, [&](std::int64_t first, std::int64_t width) {
+    double means[kBlock] = {};
+    double squares[kBlock] = {};
     for (std::int64_t chunk = 0; chunk < row_chunks(rows); ++chunk) {
-      mean += parts.first[chunk * columns + i] * rows_of(chunk);
+      const Real* const found = parts.first + chunk * columns + first;
+      const double here = rows_of(chunk);
+      for (std::int64_t i = 0; i < width; ++i) means[i] += found[i] * here;
     }
-    mean /= count;
-    double squares = 0;
+    for (std::int64_t i = 0; i < width; ++i) means[i] /= count;
     for (std::int64_t chunk = 0; chunk < row_chunks(rows); ++chunk) {
-      const double difference = parts.first[chunk * columns + i] - mean;
-      squares += parts.second[chunk * columns + i] + rows_of(chunk) * difference * difference;
+      const std::int64_t begin = chunk * columns + first;
+      const double here = rows_of(chunk);
+      for (std::int64_t i = 0; i < width; ++i) {
+        const double difference = parts.first[begin + i] - means[i];
+        squares[i] += parts.second[begin + i] + here * difference * difference;
+      }
     }
-    args.mean[i] = static_cast<Real>(mean);
-    args.rstd[i] = static_cast<Real>(1 / std::sqrt(squares / count + args.epsilon));
-    const auto update = [&](Real* running, double found) {
-      if (running != nullptr) running[i] = static_cast<Real>((1 - args.momentum) * running[i] + args.momentum * found);
-    };
-    update(args.running_mean, mean);
-    update(args.running_variance, squares / (count - 1));
-  }
+    for (std::int64_t i = 0; i < width; ++i) {
+      args.mean[first + i] = static_cast<Real>(means[i]);
+      args.rstd[first + i] = static_cast<Real>(1 / std::sqrt(squares[i] / count + args.epsilon));
+      update(args.running_mean, first + i, means[i]);
+      update(args.running_variance, first + i, squares[i] / (count - 1));
+    }
+  });
   write_affine(args, parts);
   const Affine<Real> affine{.mean = args.mean, .scale = parts.scale, .bias = parts.bias};
   for_each_row_chunk(rows, columns, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
@@ -246,20 +262,25 @@ void batch_norm_backward(const BatchNormBackward<Element>& args) {
   for_each_row_chunk(rows, columns, [&](std::int64_t chunk, std::int64_t begin, std::int64_t end) {
     chunk_gradient_sums(args, affine, begin, end, parts.first + chunk * columns, parts.second + chunk * columns);
   });
-  Real* const mean = parts.first;  // the first chunk's sums have been read when its column's mean is written
-  for (std::int64_t i = 0; i < columns; ++i) {
-    double gradients = 0;
-    double products = 0;
+  Real* const mean = parts.third;
+  for_each_column_block(columns, [&](std::int64_t first, std::int64_t width) {
+    double gradients[kBlock] = {};
+    double products[kBlock] = {};
     for (std::int64_t chunk = 0; chunk < row_chunks(rows); ++chunk) {
-      gradients += parts.first[chunk * columns + i];
-      products += parts.second[chunk * columns + i];
+      const std::int64_t begin = chunk * columns + first;
+      for (std::int64_t i = 0; i < width; ++i) {
+        gradients[i] += parts.first[begin + i];
+        products[i] += parts.second[begin + i];
+      }
     }
-    products *= args.rstd[i];
-    args.bias_gradient[i] = static_cast<Real>(gradients);
-    args.weight_gradient[i] = static_cast<Real>(products);
-    mean[i] = static_cast<Real>(gradients / static_cast<double>(rows));
-    parts.slope[i] = static_cast<Real>(args.rstd[i] * products / static_cast<double>(rows));
-  }
+    for (std::int64_t i = 0; i < width; ++i) {
+      const double product = products[i] * args.rstd[first + i];
+      args.bias_gradient[first + i] = static_cast<Real>(gradients[i]);
+      args.weight_gradient[first + i] = static_cast<Real>(product);
+      mean[first + i] = static_cast<Real>(gradients[i] / static_cast<double>(rows));
+      parts.slope[first + i] = static_cast<Real>(args.rstd[first + i] * product / static_cast<double>(rows));
+    }
+  });
   const Slopes<Real> slopes{.mean = mean, .slope = parts.slope};
   for_each_row_chunk(rows, columns, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
     chunk_input_gradient(args, affine, slopes, begin, end);
