@@ -238,11 +238,12 @@ SessionOutcome TrainingSession::train() {
         [&] { predictions = write_predictions(config_, *job_, result.program, context_, next_batch, events_); });
   }
   trainer_->require_saved();
-  const SessionOutcome outcome = {
-      .stopped = result.stopped,
-      .kept = !result.stopped || result.saved ||
-              (result.steps > 0 ? !options().export_formats.empty() : checkpoints_.has_value()),
-      .steps = result.steps};
+  // Without a step nothing is lost, and a code that is no success may say so.
+  const bool may_begin_again = checkpoints_ && options().exit_code_when_stopped != 0;
+  const SessionOutcome outcome = {.stopped = result.stopped,
+                                  .kept = !result.stopped || result.saved ||
+                                          (result.steps > 0 ? !options().export_formats.empty() : may_begin_again),
+                                  .steps = result.steps};
   if (!context_.leads()) return outcome;
   if (result.stopped) tell_stop(result, outcome.kept, place.note);
   RunEnded ended = run_ended(config_, *job_, result, std::move(metrics), artifacts, seconds_since(start_), context_);

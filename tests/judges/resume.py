@@ -445,6 +445,8 @@ def a_place_that_becomes_read_only_is_a_failure_of_a_rank(j):
     j.with_options(model="mlp", epochs=100000)
     with Mounted(j.checkpoints, "4m") as checkpoints, Mounted(j.model, "4m") as model:
         for place, options in (checkpoints, dict(checkpoint_every="0.3s")), (model, dict(checkpoint_dir=None)):
+            for file in j.model.iterdir():  # the model of a stopped job that went further would stay
+                file.unlink()
             process = j.start(**options)
             after_first_epoch(process, 0)
             for _ in range(200):
