@@ -67,28 +67,19 @@ struct Tensors {
   Buffer<Real> weight, bias, mean, rstd, running_mean, running_variance, weight_gradient, bias_gradient, workspace;
 };
 
-/// `moved`: how many matrices `call` reads plus how many it writes.
-template <typename Element, typename Call>
-void add_case(Cases& cases, const std::string& name, std::int64_t rows, std::int64_t columns, int moved,
-              const Call& call) {
-  const std::string shape = std::to_string(rows) + "x" + std::to_string(columns);
-  const auto bytes = rows * columns * moved * static_cast<std::int64_t>(sizeof(Element));
-  cases.add(name + "/" + element_name<Element>() + "/" + shape, bytes, [=, &cases]() -> Run {
-    return [call, tensors = Tensors<Element>(cases, rows, columns)] { call(tensors); };
-  });
-}
-
 template <typename Element>
 void add_cases(Cases& cases, std::int64_t rows, std::int64_t columns) {
   using T = Tensors<Element>;
-  add_case<Element>(cases, "batch_norm_relu", rows, columns, 2,
-                    [](const T& tensors) { batch_norm(tensors.forward(false)); });
-  add_case<Element>(cases, "batch_norm_residual_relu", rows, columns, 3,
-                    [](const T& tensors) { batch_norm(tensors.forward(true)); });
-  add_case<Element>(cases, "batch_norm_relu_backward", rows, columns, 3,
-                    [](const T& tensors) { batch_norm_backward(tensors.backward(false)); });
-  add_case<Element>(cases, "batch_norm_residual_relu_backward", rows, columns, 5,
-                    [](const T& tensors) { batch_norm_backward(tensors.backward(true)); });
+  add_matrix_case<Element, Tensors>(cases, "batch_norm_relu", rows, columns, 2,
+                                    [](const Cases&, const T& tensors) { batch_norm(tensors.forward(false)); });
+  add_matrix_case<Element, Tensors>(cases, "batch_norm_residual_relu", rows, columns, 3,
+                                    [](const Cases&, const T& tensors) { batch_norm(tensors.forward(true)); });
+  add_matrix_case<Element, Tensors>(
+      cases, "batch_norm_relu_backward", rows, columns, 3,
+      [](const Cases&, const T& tensors) { batch_norm_backward(tensors.backward(false)); });
+  add_matrix_case<Element, Tensors>(
+      cases, "batch_norm_residual_relu_backward", rows, columns, 5,
+      [](const Cases&, const T& tensors) { batch_norm_backward(tensors.backward(true)); });
 }
 
 }  // namespace

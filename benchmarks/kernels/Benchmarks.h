@@ -74,6 +74,18 @@ class Cases {
   }
 };
 
+/// A case over matrices: `call(cases, tensors)` with `Tensors<Element>(cases, rows, columns)`. `moved`: how many of
+/// them it reads plus how many it writes.
+template <typename Element, template <typename> typename Tensors, typename Call>
+void add_matrix_case(Cases& cases, const std::string& name, std::int64_t rows, std::int64_t columns, int moved,
+                     const Call& call) {
+  const std::string shape = std::to_string(rows) + "x" + std::to_string(columns);
+  const auto bytes = rows * columns * moved * static_cast<std::int64_t>(sizeof(Element));
+  cases.add(name + "/" + element_name<Element>() + "/" + shape, bytes, [=, &cases]() -> Run {
+    return [call, &cases, tensors = Tensors<Element>(cases, rows, columns)] { call(cases, tensors); };
+  });
+}
+
 /// nullptr where there is no GPU.
 std::unique_ptr<Cases> gpu_cases();
 std::unique_ptr<Cases> cpu_cases();

@@ -47,28 +47,20 @@ struct Tensors {
   Buffer<Real> weight, bias, weight_gradient, bias_gradient, mean, rstd, workspace;
 };
 
-/// `moved`: how many matrices `call` reads plus how many it writes.
-template <typename Element, typename Call>
-void add_case(Cases& cases, const std::string& name, std::int64_t rows, std::int64_t columns, int moved,
-              const Call& call) {
-  const std::string shape = std::to_string(rows) + "x" + std::to_string(columns);
-  const auto bytes = rows * columns * moved * static_cast<std::int64_t>(sizeof(Element));
-  cases.add(name + "/" + element_name<Element>() + "/" + shape, bytes, [=, &cases]() -> Run {
-    return [call, &cases, tensors = Tensors<Element>(cases, rows, columns)] { call(cases, tensors); };
-  });
-}
-
 template <typename Element>
 void add_cases(Cases& cases, std::int64_t rows, std::int64_t columns) {
   using T = Tensors<Element>;
   constexpr auto kForward = [](auto... args) { layer_norm(args...); };
-  add_case<Element>(cases, "layer_norm", rows, columns, 2,
-                    [=](const Cases& on, const T& tensors) { on.call(kForward, tensors.forward(false)); });
-  add_case<Element>(cases, "layer_norm_residual", rows, columns, 4,
-                    [=](const Cases& on, const T& tensors) { on.call(kForward, tensors.forward(true)); });
-  add_case<Element>(cases, "layer_norm_backward", rows, columns, 3, [](const Cases& on, const T& tensors) {
-    on.call([](auto... args) { layer_norm_backward(args...); }, tensors.backward());
+  add_matrix_case<Element, Tensors>(cases, "layer_norm", rows, columns, 2, [=](const Cases& on, const T& tensors) {
+    on.call(kForward, tensors.forward(false));
   });
+  add_matrix_case<Element, Tensors>(
+      cases, "layer_norm_residual", rows, columns, 4,
+      [=](const Cases& on, const T& tensors) { on.call(kForward, tensors.forward(true)); });
+  add_matrix_case<Element, Tensors>(cases, "layer_norm_backward", rows, columns, 3,
+                                    [](const Cases& on, const T& tensors) {
+                                      on.call([](auto... args) { layer_norm_backward(args...); }, tensors.backward());
+                                    });
 }
 
 }  // namespace

@@ -7,8 +7,7 @@
 namespace lockstep {
 
 /// Prints what a program (.pt2), a safetensors file, a directory of artifacts or a channel's directory holds: arguments
-/// as `lockstep inspect
-/// --help` says. Throws InputError for anything else.
+/// as `lockstep inspect --help` says. Throws InputError for anything else.
 int inspect_command(const std::vector<std::string>& arguments);
 
 }  // namespace lockstep

@@ -46,9 +46,10 @@ SampleSpec spec_of(const std::vector<MixturePart>& parts) {
     SampleSpec other = part.dataset->spec();
     for (std::size_t i = 0; i < std::min(spec.fields.size(), other.fields.size()); ++i) {
       Field& field = spec.fields[i];
-      if (other.fields[i].fault && !field.fault) field.refuse(*other.fields[i].fault);
-      if (field.fault) other.fields[i].refuse(*field.fault);
-      if (field.fault) field.refuse(*field.fault);
+      if (!field.fault) field.fault = other.fields[i].fault;
+      if (!field.fault) continue;
+      field.refuse(*field.fault);
+      other.fields[i].refuse(*field.fault);
     }
     if (!same_fields(spec, other)) {
       throw InputError("the channels of the mixture do not have the same fields: " + parts[0].channel + " has " +

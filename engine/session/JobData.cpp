@@ -284,6 +284,14 @@ void check_sizes(const ProgramSamples& samples, const std::vector<ProgramInput>&
   }
 }
 
+ProgramSamples fitting_samples(const OpenedChannel& channel, const Graph& graph, const ColumnOptions& options) {
+  const std::vector<ProgramInput> inputs = program_inputs(graph);
+  ProgramSamples samples = join_columns(channel, inputs, options);
+  check_sizes(samples, inputs);
+  check_tokens(samples, graph);
+  return samples;
+}
+
 }  // namespace
 
 InputError does_not_fit(const std::string& channel, const Program& program, const InputError& error) {
@@ -318,10 +326,7 @@ void add_predicted(JobData& data, const std::string& channel, const OpenedChanne
   }
   if (!own.find(roles.weight)) own_options.names.erase(kWeightColumn);
   try {
-    const std::vector<ProgramInput> inputs = program_inputs(program.graph());
-    ProgramSamples samples = join_columns(channel_of_samples, inputs, own_options);
-    check_sizes(samples, inputs);
-    check_tokens(samples, program.graph());
+    ProgramSamples samples = fitting_samples(channel_of_samples, program.graph(), own_options);
     data.predicted.emplace(channel, Predicted{.samples = std::move(samples), .has_targets = has_targets});
   } catch (const InputError& error) {
     throw does_not_fit(channel, program, error);
@@ -330,13 +335,8 @@ void add_predicted(JobData& data, const std::string& channel, const OpenedChanne
 
 void add_samples(JobData& data, const std::string& channel, const OpenedChannel& opened, const Program& program,
                  const ColumnOptions& options) {
-  const Graph& graph = program.graph();
   try {
-    const std::vector<ProgramInput> inputs = program_inputs(graph);
-    ProgramSamples samples = join_columns(opened, inputs, options);
-    check_sizes(samples, inputs);
-    check_tokens(samples, graph);
-    data.samples.emplace(channel, std::move(samples));
+    data.samples.emplace(channel, fitting_samples(opened, program.graph(), options));
   } catch (const InputError& error) {
     throw does_not_fit(channel, program, error);
   }

@@ -87,13 +87,14 @@ class PredictionFile {
     line_.assign(1, static_cast<double>(sample_++));
     line_.insert(line_.end(), numbers, numbers + form_.numbers());
     const double* outputs = numbers + form_.targets;
-    std::vector<double> predicted;
+    const std::size_t predicted = line_.size();
     for (std::int64_t i = 0; i < form_.predicted(); ++i, outputs += form_.classes) {
-      predicted.push_back(static_cast<double>(std::max_element(outputs, outputs + form_.classes) - outputs));
+      line_.push_back(static_cast<double>(std::max_element(outputs, outputs + form_.classes) - outputs));
     }
-    line_.insert(line_.end(), predicted.begin(), predicted.end());
     if (form_.names_targets()) line_.insert(line_.end(), numbers, numbers + form_.targets);
-    if (form_.names_predicted()) line_.insert(line_.end(), predicted.begin(), predicted.end());
+    for (std::int64_t i = 0; form_.names_predicted() && i < form_.predicted(); ++i) {
+      line_.push_back(line_[predicted + static_cast<std::size_t>(i)]);
+    }
     table_->write(line_);
   }
   void publish() {

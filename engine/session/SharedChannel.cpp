@@ -12,6 +12,7 @@
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/ColumnFaultJson.h"
 #include "engine/data/Columns.h"
 #include "engine/data/CommonFields.h"
 #include "engine/data/HostShard.h"
@@ -41,7 +42,7 @@ std::string encode(const Report& report) {
   for (const Field& field : report.fields.spec.fields) {
     fields.push_back({field.name, static_cast<int>(field.type), field.sizes, field.bound, field.categories,
                       field.absent, field.row_index});
-    if (field.fault) fields.back().push_back({field.fault->why, field.fault->what, field.fault->numbers});
+    if (field.fault) fields.back().push_back(fault_to_json(*field.fault));
   }
   const auto bytes = json::to_cbor({report.fields.host, report.holding.host, report.holding.samples, report.digest,
                                     report.crops, std::move(fields)});
@@ -62,10 +63,7 @@ Report decode(const std::string& text) {
                                          .categories = field.at(4),
                                          .absent = field.at(5),
                                          .row_index = field.at(6)});
-    if (field.size() < 8) continue;
-    const json& fault = field.at(7);
-    report.fields.spec.fields.back().fault =
-        ColumnFault{.why = fault.at(0), .what = fault.at(1), .numbers = fault.at(2)};
+    if (field.size() > 7) report.fields.spec.fields.back().fault = fault_from_json(field.at(7));
   }
   return report;
 }

@@ -18,6 +18,7 @@
 #include "engine/data/columnar/ColumnarFile.h"
 #include "engine/data/columnar/FlatColumn.h"
 #include "engine/data/columnar/TablesWithin.h"
+#include "job/Json.h"
 
 namespace lockstep {
 
@@ -128,7 +129,11 @@ std::vector<std::string> index_columns(const arrow::Schema& schema) {
   const int pandas = metadata ? metadata->FindKey("pandas") : -1;
   std::vector<std::string> names;
   if (pandas < 0) return names;
-  const auto about = nlohmann::json::parse(metadata->value(pandas), nullptr, /*allow_exceptions=*/false);
+  nlohmann::json about;
+  try {
+    about = parse_json(metadata->value(pandas), "the metadata of pandas");
+  } catch (const InputError&) {  // it is about pandas alone
+  }
   if (!about.is_object() || !about.contains("index_columns")) return names;
   for (const auto& column : about.at("index_columns")) {
     if (column.is_string()) names.push_back(column.get<std::string>());  // others are ranges that are no columns

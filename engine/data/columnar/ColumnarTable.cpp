@@ -34,6 +34,7 @@ class ColumnarTable {
       : channel_(channel),
         sources_(open_sources(channel, kind)),
         columns_(names(), channel.options.like, channel.options.fields) {
+    columns_.set_uses(column_uses(names(), channel.options));
     for (Source& source : sources_) join(source);
     if (channel.options.most_bad > 0) find_bad_rows();
     read_texts();
@@ -156,19 +157,14 @@ class ColumnarTable {
 
   // Rows that have no value in a column that the job takes, of those of which rows can be told apart.
   void find_bad_rows() {
-    std::vector<std::string> names;
-    for (std::size_t column = 0; column < columns_.size(); ++column) names.push_back(columns_.name(column));
-    const std::vector<ColumnUse> uses = column_uses(names, channel_.options);
     std::int64_t before = 0;
     for (Source& source : sources_) {
       const std::vector<ColumnarField>& stored = source.file->fields();
       std::vector<bool> wanted;
       for (std::size_t i = 0; i < stored.size(); ++i) {
-        const ColumnUse use = uses[source.columns[i]];
-        const bool taken = use == ColumnUse::kNamed ||
-                           (use == ColumnUse::kFeature && !stored[i].text && !columns_.is_index(source.columns[i]));
-        wanted.push_back(taken && stored[i].sizes.empty() && !stored[i].reading.may_lack() &&
-                         !columns_.has_fault(source.columns[i]));
+        const std::size_t column = source.columns[i];
+        wanted.push_back(columns_.takes(column) && stored[i].sizes.empty() && !stored[i].reading.may_lack() &&
+                         !columns_.has_fault(column));
       }
       source.file->read(wanted, [&](const ColumnarRows& rows) {
         before += rows.count;

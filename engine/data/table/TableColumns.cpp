@@ -12,6 +12,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/ColumnFaultJson.h"
 #include "engine/data/Columns.h"
 #include "engine/data/Padding.h"
 #include "job/Json.h"
@@ -159,16 +160,17 @@ void TableColumns::expect_texts(std::size_t column) {
   if (!columns_[column].given) columns_[column].kind = Kind::kText;
 }
 
-bool TableColumns::is_bad_row(std::size_t column) const {
-  if (!new_texts_) return false;
+bool TableColumns::takes(std::size_t column) const {
   const ColumnUse use = uses_.empty() ? ColumnUse::kNamed : uses_[column];
   const Column& shown = columns_[column];
   return use == ColumnUse::kNamed || (use == ColumnUse::kFeature && shown.kind != Kind::kText && !shown.row_index);
 }
 
+std::string TableColumns::placed(const std::string& text) const { return (place_ ? place_() + ": " : "") + text; }
+
 void TableColumns::note_fault(std::size_t column, const std::string& why) {
   const bool numbers = columns_[column].kind != Kind::kText && columns_[column].sizes.empty();
-  columns_[column].fault = ColumnFault{.why = (place_ ? place_() + ": " : "") + why,
+  columns_[column].fault = ColumnFault{.why = placed(why),
                                        .what = numbers ? "numbers that cannot be used" : "values that cannot be used",
                                        .numbers = numbers};
 }
@@ -304,7 +306,7 @@ void TableColumns::missing(std::size_t column, bool absent) {
                   : "column " + shown.name + " has no value";
   };
   if (is_bad_row(column)) throw InputError(what());
-  if (shown.lacking++ == 0) shown.lacks = (place_ ? place_() + ": " : "") + what();
+  if (shown.lacking++ == 0) shown.lacks = placed(what());
 }
 
 json TableColumns::findings() const {
@@ -319,7 +321,7 @@ json TableColumns::findings() const {
                    {"lacking", column.lacking},
                    {"lacks", column.lacks},
                    {"texts", std::vector(column.texts.begin(), column.texts.end())}});
-    if (const auto& fault = column.fault) all.back()["fault"] = {fault->why, fault->what, fault->numbers};
+    if (const auto& fault = column.fault) all.back()["fault"] = fault_to_json(*fault);
   }
   return all;
 }
@@ -339,9 +341,7 @@ void TableColumns::restore(const json& findings) {
     column.lacking = read_int(found.at("lacking"), 0);
     column.lacks = found.at("lacks").get<std::string>();
     for (const json& text : found.at("texts")) column.texts.insert(text.get<std::string>());
-    if (!found.contains("fault")) continue;
-    const json& fault = found.at("fault");
-    column.fault = ColumnFault{.why = fault.at(0), .what = fault.at(1), .numbers = fault.at(2)};
+    if (found.contains("fault")) column.fault = fault_from_json(found.at("fault"));
   }
 }
 

@@ -62,6 +62,8 @@ class TableColumns {
   void set_place(std::function<std::string()> place) { place_ = std::move(place); }
   /// What the job takes of the columns. Without it: all of them.
   void set_uses(std::vector<ColumnUse> uses) { uses_ = std::move(uses); }
+  /// Whether the job takes a column that holds what is known of it so far.
+  bool takes(std::size_t column) const;
   /// The columns hold texts of which texts were shown to `other`, which was made alike.
   void take_texts(const TableColumns& other);
   /// Whether a value of each column was shown.
@@ -70,7 +72,6 @@ class TableColumns {
   void expect_texts(std::size_t column);
   /// The column numbers or names the rows, unless the training channel has it otherwise.
   void set_index(std::size_t column) { columns_[column].row_index |= !columns_[column].given; }
-  bool is_index(std::size_t column) const { return columns_[column].row_index; }
   void set_fault(std::size_t column, ColumnFault fault) { columns_[column].fault = std::move(fault); }
   /// Calls `work`, which shows values of a column; what it throws, InputError, is a fault of the column, or, of a bad
   /// row, goes on. Of a column with a fault nothing more is shown.
@@ -145,7 +146,8 @@ class TableColumns {
 
   static std::vector<std::string> categories(const Column& column);
   static std::optional<ColumnFault> fault_of(const Column& column);
-  bool is_bad_row(std::size_t column) const;
+  bool is_bad_row(std::size_t column) const { return new_texts_ && takes(column); }
+  std::string placed(const std::string& text) const;
   void note_fault(std::size_t column, const std::string& why);
   void look_at(std::size_t column, std::string_view cell);
 
