@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -39,19 +38,23 @@ dom::object parse_row(std::string_view record) {
   return object;
 }
 
-// Calls `visit(column, value)` with each value of a row, and `lack(column, null)` with columns that have none, or
-// null.
-template <typename Visitor, typename Lack>
-void visit_row(std::string_view record, const std::vector<std::string>& names, const Visitor& visit, const Lack& lack) {
+// Calls `visit(column, value)` with each value of a row, `lack(column, null)` with columns that have none, or null, and
+// `other(key)` with keys of no column. `columns` has `size()`, and `name(column)`.
+template <typename Columns, typename Visitor, typename Lack, typename Other>
+void visit_row(std::string_view record, const Columns& columns, const Visitor& visit, const Lack& lack,
+               const Other& other) {
   thread_local std::vector<bool> found;
-  found.assign(names.size(), false);
+  const std::size_t size = columns.size();
+  found.assign(size, false);
   std::size_t count = 0;
   std::size_t likely = 0;  // rows mostly have their keys in one order
   for (const auto [key, value] : parse_row(record)) {
-    if (likely >= names.size() || names[likely] != key) {
-      likely = static_cast<std::size_t>(std::ranges::find(names, key) - names.begin());
-      if (likely == names.size()) {
-        throw InputError("it has the key " + in_quotes(key) + ", which the channel's first row has not");
+    if (likely >= size || columns.name(likely) != key) {
+      likely = 0;
+      while (likely < size && columns.name(likely) != key) ++likely;
+      if (likely == size) {
+        other(key);
+        continue;
       }
     }
     if (found[likely]) throw InputError("it has the key " + in_quotes(key) + " twice");
@@ -60,14 +63,14 @@ void visit_row(std::string_view record, const std::vector<std::string>& names, c
     const std::size_t column = likely++;
     value.is_null() ? lack(column, /*null=*/true) : visit(column, value);
   }
-  if (count == names.size()) return;
-  for (std::size_t column = 0; column < names.size(); ++column) {
+  if (count == size) return;
+  for (std::size_t column = 0; column < size; ++column) {
     if (!found[column]) lack(column, /*null=*/false);
   }
 }
 
 [[noreturn]] void refuse_lack(const std::string& name) {
-  throw InputError("it has no " + in_quotes(name) + ", which the channel's first row has");
+  throw InputError("it has no " + in_quotes(name) + ", which other rows have");
 }
 
 // Those of the first array of each depth: all others must be alike.
@@ -98,9 +101,7 @@ class JsonDecoder : public RecordDecoder {
  public:
   JsonDecoder(std::vector<Field> columns, std::optional<TableFeatures> features)
       : places_(columns.size()), spec_{std::move(columns)} {
-    const std::size_t masks = count_masks(spec_.fields);
-    for (const Field& column : std::span(spec_.fields).first(spec_.fields.size() - masks))
-      names_.push_back(column.name);
+    count_ = spec_.fields.size() - count_masks(spec_.fields);
     if (!features) return;
     spec_.fields.push_back(features->field);
     if (features->field.fault) return;
@@ -111,6 +112,9 @@ class JsonDecoder : public RecordDecoder {
   }
 
   const SampleSpec& spec() const override { return spec_; }
+  /// Of its columns, which are the first of its fields.
+  std::size_t size() const { return count_; }
+  const std::string& name(std::size_t column) const { return spec_.fields[column].name; }
   void decode(std::string_view record, std::span<std::byte* const> fields) const override {
     std::byte* const features = has_features_ ? fields.back() : nullptr;
     const auto take = [&](std::size_t column, dom::element value) {
@@ -126,7 +130,7 @@ class JsonDecoder : public RecordDecoder {
       }
       if (features != nullptr && places_[column]) write(as_feature_, value, features + *places_[column]);
     };
-    visit_row(record, names_, take, [&](std::size_t column, bool /*null*/) {
+    const auto lack = [&](std::size_t column, bool /*null*/) {
       const Field& field = spec_.fields[column];
       if (field.fault) return;
       if (!field.reading.may_lack()) refuse_lack(field.name);
@@ -135,7 +139,8 @@ class JsonDecoder : public RecordDecoder {
       } else if (fields[column] != nullptr) {
         write_missing(field, fields[column]);
       }
-    });
+    };
+    visit_row(record, *this, take, lack, [](std::string_view) {});
   }
 
  private:
@@ -179,7 +184,7 @@ class JsonDecoder : public RecordDecoder {
     std::memcpy(out, &integer, sizeof integer);
   }
 
-  std::vector<std::string> names_{};  ///< of the columns
+  std::size_t count_ = 0;  ///< of the columns
   bool has_features_ = false;
   std::vector<std::optional<std::size_t>> places_;  ///< of each column's bytes among the features
   Field as_feature_{};
@@ -188,14 +193,13 @@ class JsonDecoder : public RecordDecoder {
 
 class JsonTable : public TextTable {
  public:
-  explicit JsonTable(std::vector<std::string> names) : names_(std::move(names)) {}
-
   std::size_t end_of_record(std::string_view text) const override { return text.find('\n'); }
   void look_at(std::string_view record, TableColumns& columns) const override {
     const auto take = [&](std::size_t column, dom::element value) {
       columns.show(column, [&] { look_at_value(column, value, columns); });
     };
-    visit_row(record, names_, take, [&](std::size_t column, bool null) { columns.missing(column, /*absent=*/!null); });
+    const auto lack = [&](std::size_t column, bool null) { columns.missing(column, /*absent=*/!null); };
+    visit_row(record, columns, take, lack, [&](std::string_view key) { columns.other(key); });
   }
   std::unique_ptr<const RecordDecoder> decoder(std::vector<Field> columns,
                                                std::optional<TableFeatures> features) const override {
@@ -207,18 +211,18 @@ class JsonTable : public TextTable {
     if (columns.reading(column).pad.length > 0) return look_at_list(column, value, columns);
     const std::vector<std::int64_t> sizes = sizes_of(value);
     if (!sizes.empty() && (sizes.size() > kMostDimensions || sizes.back() == 0)) {
-      throw InputError("column " + names_[column] + " holds an array " +
+      throw InputError("column " + columns.name(column) + " holds an array " +
                        (sizes.back() == 0 ? "of nothing" : "of too many dimensions"));
     }
     columns.sizes(column, sizes);
-    visit_array(value, sizes, names_[column],
+    visit_array(value, sizes, columns.name(column),
                 [&](dom::element each) { look_at(column, each, !sizes.empty(), columns); });
   }
 
   void look_at_list(std::size_t column, dom::element value, TableColumns& columns) const {
     dom::array list;
     if (value.get(list) != simdjson::SUCCESS) {
-      throw InputError("column " + names_[column] + " holds what is no list, and is to be padded");
+      throw InputError("column " + columns.name(column) + " holds what is no list, and is to be padded");
     }
     columns.length(column, static_cast<std::int64_t>(list.size()));
     for (const dom::element each : list) look_at(column, each, true, columns);
@@ -231,52 +235,45 @@ class JsonTable : public TextTable {
     if (type == Type::BOOL) return columns.integer(column, bool(value) ? 1 : 0);
     if (type == Type::DOUBLE || type == Type::UINT64) return columns.real(column, double(value));
     if (type == Type::NULL_VALUE) {
-      throw InputError("column " + names_[column] + " holds an array with no value at one of its places");
+      throw InputError("column " + columns.name(column) + " holds an array with no value at one of its places");
     }
     if (type == Type::STRING && !in_array) return columns.text(column, std::string_view(value));
-    throw InputError("column " + names_[column] + " holds " +
+    throw InputError("column " + columns.name(column) + " holds " +
                      (type == Type::OBJECT   ? "an object"
                       : type == Type::STRING ? "an array of texts"
                                              : "arrays and numbers side by side") +
                      "; a column is numbers, texts or arrays of numbers: make it several columns, or leave it out");
   }
-
-  std::vector<std::string> names_;  ///< of the columns
 };
 
-// The keys of the channel's first row, and the columns that it need not have.
-std::vector<std::string> names_in(const ChannelFiles& channel) {
+// The keys of the channel's first row.
+std::vector<std::string> first_keys(const ChannelFiles& channel) {
   for (const std::filesystem::path& path : channel.files) {
     const auto file = open_input_file(path);
     TextRecords records(*file, [](std::string_view text) { return text.find('\n'); });
     if (!records.next()) continue;
-    std::vector<std::string> names;
+    std::vector<std::string> keys;
     try {
-      for (const auto [key, value] : parse_row(records.text())) {
-        names.emplace_back(key);
-      }
+      for (const auto [key, value] : parse_row(records.text())) keys.emplace_back(key);
     } catch (const InputError& error) {
       throw InputError(records.place() + ": " + error.what());
     }
-    if (names.empty()) throw InputError(records.place() + ": the channel's first row has no columns");
-    for (const auto& [column, reading] : column_readings(channel.options.fields)) {
-      const SampleSpec* like = channel.options.like;
-      const bool wanted = reading.may_lack() && (like == nullptr || like->find(column));
-      if (wanted && std::ranges::find(names, column) == names.end()) names.push_back(column);
-    }
-    return names;
+    if (keys.empty()) throw InputError(records.place() + ": the channel's first row has no columns");
+    return keys;
   }
   throw InputError(channel.origin() + " holds no record: its JSON lines are blank");
 }
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
-  std::vector<std::string> names = names_in(channel);
-  if (channel.options.like != nullptr) {  // the order is of no meaning here
-    std::ranges::stable_sort(names, {}, [&](const std::string& name) {
-      return channel.options.like->find(name).value_or(std::numeric_limits<std::size_t>::max());
-    });
+  std::vector<std::string> names = first_keys(channel);
+  if (channel.options.like != nullptr) {
+    names = columns_of(*channel.options.like, names, channel.options.fields);
+  } else {
+    for (const auto& [column, reading] : column_readings(channel.options.fields)) {
+      if (reading.may_lack() && std::ranges::find(names, column) == names.end()) names.push_back(column);
+    }
   }
-  return open_text_table(channel, JsonTable(names), names);
+  return open_text_table(channel, JsonTable(), std::move(names));
 }
 
 bool is_json_lines(std::string_view content_type) {

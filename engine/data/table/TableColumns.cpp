@@ -102,6 +102,19 @@ bool is_index_name(const std::string& name) {
   return is("Unnamed: ", "") || is("__index_level_", "__");
 }
 
+std::vector<std::string> columns_of(const SampleSpec& like, const std::vector<std::string>& names,
+                                    const FieldDescriptions& described) {
+  const std::map<std::string, ColumnReading> readings = column_readings(described);
+  std::vector<std::string> columns;
+  for (const Field& field : like.fields) {
+    const bool joined = field.name == kFeaturesField && std::ranges::find(names, field.name) == names.end();
+    const bool mask =
+        std::ranges::any_of(readings, [&](const auto& reading) { return reading.second.pad.mask == field.name; });
+    if (!joined && !mask) columns.push_back(field.name);
+  }
+  return columns;
+}
+
 TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* like, const FieldDescriptions& described) {
   const std::map<std::string, ColumnReading> readings = column_readings(described);
   for (std::string& name : names) {
@@ -131,17 +144,10 @@ TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* lik
   }
   if (like == nullptr) return;
   // Numbers stand side by side in their columns' order.
-  std::vector<std::string> given;
-  for (const Field& field : like->fields) {
-    const bool joined =
-        field.name == kFeaturesField && std::ranges::find(columns_, field.name, &Column::name) == columns_.end();
-    const bool mask =
-        std::ranges::any_of(readings, [&](const auto& reading) { return reading.second.pad.mask == field.name; });
-    if (!joined && !mask) given.push_back(field.name);
-  }
-  if (std::ranges::equal(columns_, given, {}, &Column::name)) return;
   std::vector<std::string> own;
   for (const Column& column : columns_) own.push_back(column.name);
+  const std::vector<std::string> given = columns_of(*like, own, described);
+  if (own == given) return;
   throw InputError("a channel must have the columns of the training channel, in the same order: expected " +
                    join(given, ", ") + "; found " + join(own, ", "));
 }
@@ -190,6 +196,15 @@ std::optional<ColumnFault> TableColumns::fault_of(const Column& column) {
                                                : "no row has one: leave the column out";
   return ColumnFault{
       .why = column.lacks + more + "; " + what_to_do, .what = "no value in " + rows, .numbers = !texts && alone};
+}
+
+void TableColumns::other(std::string_view name) {
+  if (std::ranges::find(others_, name) != others_.end()) return;
+  if (others_.size() == kMostOthers) {
+    throw InputError("it has the column " + shown_text(name) + ", one more than the " + std::to_string(kMostOthers) +
+                     " that the channel's first row has not: rows of a table have the same columns");
+  }
+  others_.emplace_back(name);
 }
 
 void TableColumns::begin_row() {
@@ -302,7 +317,8 @@ void TableColumns::missing(std::size_t column, bool absent) {
   shown.there = shown.there || !absent;
   if (shown.reading.may_lack() || shown.fault) return;
   const auto what = [&] {
-    return absent ? "it has no " + in_quotes(shown.name) + ", which the channel's first row has"
+    return absent ? "it has no " + in_quotes(shown.name) + ", which " +
+                        (shown.given ? "the training channel has" : "other rows have")
                   : "column " + shown.name + " has no value";
   };
   if (is_bad_row(column)) throw InputError(what());

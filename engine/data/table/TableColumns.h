@@ -33,6 +33,11 @@ std::string unnamed_column(std::size_t number);
 /// numbers or names the rows.
 bool is_index_name(const std::string& name);
 
+/// The columns of a table whose fields these are: all but masks, and but the features, unless one of the columns
+/// `names` is called so.
+std::vector<std::string> columns_of(const SampleSpec& like, const std::vector<std::string>& names,
+                                    const FieldDescriptions& described);
+
 /// Finds out what the columns of a table hold, from all its values: integers, real numbers, or else categories, which
 /// are named by their text and numbered in the order of their names. Arrays of numbers are as long in each row. Show it
 /// all values, by `look_at` the cells of a row or one by one within `show`, then ask for `fields`. What is said of a
@@ -47,6 +52,7 @@ class TableColumns {
  public:
   static constexpr std::size_t kMostCategories = 65536;        ///< of a column
   static constexpr std::size_t kMostCategoryBytes = 16 << 20;  ///< of all their texts
+  static constexpr std::size_t kMostOthers = 4096;
 
   /// `names`: of the columns, in order. `like`: the fields of data that these must be like, such as the training
   /// channel's: their types and categories are taken over. `described`: fields that say how columns are to be read.
@@ -104,6 +110,10 @@ class TableColumns {
   /// Counted as a fault unless values of the column may be missing, or thrown as `show` does. `absent`: the row does
   /// not even speak of the column.
   void missing(std::size_t column, bool absent = false);
+  /// A row has a value of what is none of the columns. Throws InputError for more than kMostOthers of them.
+  void other(std::string_view name);
+  /// What rows have beside the columns.
+  const std::vector<std::string>& others() const { return others_; }
   /// All that was shown, for `restore` of columns that were made alike.
   nlohmann::json findings() const;
   /// Throws nlohmann::json::exception or InputError for what `findings` does not give for such columns.
@@ -153,6 +163,7 @@ class TableColumns {
 
   std::vector<Column> columns_;
   std::vector<ColumnUse> uses_{};  ///< by column, or none
+  std::vector<std::string> others_{};
   std::function<std::string()> place_{};
   /// The row's new texts, by column; nothing before begin_row.
   std::optional<std::vector<std::pair<std::size_t, std::string>>> new_texts_{};

@@ -98,9 +98,10 @@ Indexed index_files(const ChannelFiles& channel, const TextTable& table, TableCo
 }
 
 // What an index follows from, beside the files.
-std::string describe(const ChannelOptions& options, const TextTable& table) {
-  std::string text = "rows, as of version 2; " + table.note() + "; bad: " + std::to_string(options.most_bad) +
+std::string describe(const ChannelOptions& options, const TextTable& table, const TableColumns& columns) {
+  std::string text = "rows, as of version 3; " + table.note() + "; bad: " + std::to_string(options.most_bad) +
                      "; fields: " + write_field_descriptions(options.fields).dump();
+  for (std::size_t i = 0; i < columns.size(); ++i) text += "; column " + columns.name(i);
   if (options.most_bad > 0) {  // which rows are bad follows from what is taken of them
     for (const std::string& input : options.inputs.value_or(std::vector<std::string>())) text += "; input " + input;
     for (const auto& [input, column] : options.columns) text += "; " + input + " is " + column;
@@ -117,6 +118,7 @@ std::string describe(const ChannelOptions& options, const TextTable& table) {
 std::optional<Indexed> read_findings(FoundRecords&& found, const ChannelFiles& channel, TableColumns& columns) {
   try {
     columns.restore(found.findings.at("columns"));
+    for (const json& other : found.findings.at("others")) columns.other(other.get<std::string>());
     if (found.index.files() != channel.files.size()) return {};
     Indexed indexed{.records = std::move(found.index),
                     .digest = Digest(std::bit_cast<std::uint64_t>(read_int(found.findings.at("digest"))))};
@@ -135,7 +137,7 @@ std::optional<Indexed> read_findings(FoundRecords&& found, const ChannelFiles& c
 // As index_files does, or as an earlier job did.
 Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, TableColumns& columns) {
   if (channel.options.index_dir.empty()) return index_files(channel, table, columns);
-  const KeptIndex kept(channel.options.index_dir, channel, describe(channel.options, table));
+  const KeptIndex kept(channel.options.index_dir, channel, describe(channel.options, table, columns));
   if (auto found = kept.find()) {
     TableColumns known = columns;
     if (auto indexed = read_findings(*std::move(found), channel, known)) {
@@ -148,6 +150,7 @@ Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, Table
   for (const BadRecord& record : indexed.bad) bad.push_back({record.sample, record.why});
   try {
     kept.keep(indexed.records, {{"columns", columns.findings()},
+                                {"others", columns.others()},
                                 {"digest", std::bit_cast<std::int64_t>(indexed.digest.state())},
                                 {"bad", std::move(bad)}});
   } catch (const Error& error) {  // the job can do without
@@ -159,10 +162,14 @@ Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, Table
 }  // namespace
 
 std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table,
-                                         const std::vector<std::string>& names) {
+                                         std::vector<std::string> names) {
   TableColumns columns(names, channel.options.like, channel.options.fields);
   columns.set_uses(column_uses(names, channel.options));
   Indexed indexed = find_or_index(channel, table, columns);
+  if (channel.options.like == nullptr && !columns.others().empty()) {
+    names.insert(names.end(), columns.others().begin(), columns.others().end());
+    return open_text_table(channel, table, std::move(names));
+  }
   if (indexed.records.size() > 0 && !channel.options.shard) columns.drop_absent();
   std::vector<Field> fields = columns.fields(channel.origin());
   update_layout(indexed.digest, fields);

@@ -32,9 +32,10 @@ class TextTable {
                                                        std::optional<TableFeatures> features) const = 0;
 };
 
-/// Reads all rows, which say what the columns, of these names, hold. The digest is of all their bytes. Throws
-/// InputError, naming file and line.
+/// Reads all rows, which say what the columns, of these names, hold; and once more if rows have other columns, too.
+/// What the training channel has no column for is passed over. The digest is of all their bytes. Throws InputError,
+/// naming file and line.
 std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table,
-                                         const std::vector<std::string>& names);
+                                         std::vector<std::string> names);
 
 }  // namespace lockstep

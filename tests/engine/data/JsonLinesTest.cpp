@@ -8,6 +8,7 @@
 
 #include "common/Error.h"
 #include "engine/data/Formats.h"
+#include "engine/data/table/TableColumns.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
 #include "tests/support/TestReads.h"
@@ -105,7 +106,36 @@ TEST_F(JsonLines, ValidationDataFollowsTheTrainingData) {
          "column kind holds \"1\", a number, and texts in the training channel");
   refuse("{\"v\": [0.5, 4], \"kind\": \"c\", \"x\": 1}\n", "column v holds \"0.5\", which is no integer");
   refuse("{\"v\": [3], \"kind\": \"c\", \"x\": 1}\n", "an array of [1], and an array of [2] in the training channel");
-  refuse("{\"v\": [3, 4], \"kind\": \"c\"}\n", "in the same order: expected x, kind, v; found ");
+  refuse("{\"v\": [3, 4], \"kind\": \"c\"}\n", "it has no \"x\", which the training channel has");
+  write("data.jsonl", "{\"new\": 7, \"v\": [3, 4], \"kind\": \"c\", \"x\": 1}\n");
+  EXPECT_EQ(open({.like = &train->spec()})->spec().fields.size(), train->spec().fields.size());
+}
+
+TEST_F(JsonLines, AnyRowMayBringAColumn) {
+  const std::string rows =
+      "{\"x\": 1, \"late\": 2}\n{\"x\": 2}\n{\"later\": \"b\", \"x\": 3}\n{\"later\": \"a\", \"x\": 4}\n";
+  write("data.jsonl", rows);
+  const auto unfilled = open();
+  EXPECT_EQ(reals(*unfilled, "x"), (Reals{4, 3, 2, 1}));
+  const Field& late = unfilled->spec().fields[unfilled->spec().find("late").value()];
+  ASSERT_TRUE(late.fault);
+  EXPECT_NE(late.fault->why.find("data.jsonl, line 2: it has no \"late\""), std::string::npos) << late.fault->why;
+  EXPECT_EQ(late.fault->what, "no value in 3 rows");
+  EXPECT_TRUE(unfilled->spec().fields[unfilled->spec().find("later").value()].fault);
+
+  const TemporaryDirectory index;
+  const ChannelOptions keeping{.index_dir = index.path()};
+  for (int time = 0; time < 2; ++time) {  // the second one finds what the first kept
+    EXPECT_EQ(open(keeping)->spec().fields.size(), unfilled->spec().fields.size());
+  }
+  write("data.jsonl", "{\"x\": 2}\n" + rows);
+  EXPECT_EQ(open()->spec().fields[unfilled->spec().find("late").value()].fault->what, "no value in 4 rows");
+
+  std::string many = "{\"x\": 1}\n";
+  for (std::size_t i = 0; i <= TableColumns::kMostOthers; ++i)
+    many += "{\"x\": 1, \"k" + std::to_string(i) + "\": 1}\n";
+  write("data.jsonl", many);
+  EXPECT_ERROR(open(), InputError, "line 4098: it has the column \"k4096\", one more than the 4096");
 }
 
 TEST_F(JsonLines, SaysWhereAFileIsBroken) {
@@ -116,8 +146,7 @@ TEST_F(JsonLines, SaysWhereAFileIsBroken) {
   expect_refused("[1, 2]\n", "1", "expected an object in each line");
   expect_refused("{}\n", "1", "has no columns");
   expect_refused("{\"x\": 1, \"y\": 2}\n{\"x\": 1}\n", "2", "it has no \"y\"");
-  expect_refused("{\"x\": 1}\n{\"x\": 1, \"y\": 2}\n", "2",
-                 "it has the key \"y\", which the channel's first row has not");
+  expect_refused("{\"x\": 1}\n{\"x\": 1, \"y\": 2}\n", "1", "it has no \"y\", which other rows have");
   expect_refused("{\"x\": 1, \"y\": 2}\n{\"x\": 1, \"x\": 2}\n", "2", "it has the key \"x\" twice");
   expect_refused("{\"x\": 1}\n{\"x\": null}\n", "2", "column x has no value");
   expect_refused("{\"x\": 1}\n{\"x\": \"1\"}\n", "2", "column x holds \"1\", which is no number, and numbers before");
