@@ -232,6 +232,7 @@ std::vector<HyperparameterRow> data_rows() {
              "Where samples come from: files of the channels, or random ones that fit the program; built-in "
              "programs then take and return what the published models of their names do; mlp and cnn take 1×28×28 and "
              "return 10 numbers."),
+      content_type_row().unless(only_with_files).unnamed_means(""),
       columns_row().unless(only_with_files).unnamed_means(nlohmann::json::array()),
       fields_row().unless(only_with_files).unnamed_means(nlohmann::json::object()),
       real("validation_share", &H::validation_share, kShare,

@@ -158,6 +158,7 @@ struct Hyperparameters {
   std::int64_t schedule_cooldown = 0;     ///< evaluations after a decay that do not count
   // Data.
   Data data = Data::kFiles;
+  std::string content_type{};  ///< of channels of which SageMaker says none; "": the files tell
   /// Which column of a channel feeds which input of the program, where their names differ; `target` and `weight` stand
   /// for those two.
   std::map<std::string, std::string> columns{};

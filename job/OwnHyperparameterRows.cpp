@@ -1,11 +1,16 @@
 #include "job/OwnHyperparameterRows.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "common/Error.h"
+#include "common/Text.h"
 #include "job/BuiltinChoices.h"
 #include "job/BuiltinNames.h"
+#include "job/ContentType.h"
 #include "job/HyperparameterKinds.h"
 #include "job/Json.h"
 
@@ -352,6 +357,27 @@ HyperparameterRow columns_row() {
             return list;
           },
           .idle = {}};
+}
+
+HyperparameterRow content_type_row() {
+  return {
+      .name = "content_type",
+      .type = "media type",
+      .help = "What the files of channels hold whose ContentType SageMaker does not say, whatever their names: " +
+              join(std::vector<std::string>(kContentTypes.begin(), kContentTypes.end()), ", ") +
+              ". text/csv; header=absent says that the first row is data, header=present that it names the columns, "
+              "and label_size=0 that without a header the first column is no target.",
+      .set =
+          [](Hyperparameters& hyperparameters, const RawValue& raw) {
+            const std::string type = parse_content_type(raw.text()).type;
+            if (!type.empty() && std::ranges::find(kContentTypes, type) == kContentTypes.end()) {
+              throw InputError("expected one of " +
+                               join(std::vector<std::string>(kContentTypes.begin(), kContentTypes.end()), ", "));
+            }
+            hyperparameters.content_type = raw.text();
+          },
+      .get = [](const Hyperparameters& hyperparameters) -> json { return hyperparameters.content_type; },
+      .idle = {}};
 }
 
 HyperparameterRow mixture_row() {

@@ -16,6 +16,7 @@ HyperparameterRow time_row(std::string name, double Hyperparameters::*member, st
 HyperparameterRow checkpoint_every_row();
 HyperparameterRow parameter_groups_row();
 HyperparameterRow columns_row();
+HyperparameterRow content_type_row();
 HyperparameterRow mixture_row();
 HyperparameterRow fields_row();
 HyperparameterRow jitter_row();
