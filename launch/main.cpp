@@ -74,6 +74,8 @@ int run(std::vector<std::string> arguments) {
                    "                        CHANNEL_DIRECTORY [flags]\n"
                    "  --passes       also what the rewritings for speed (hyperparameter passes) change in the program\n"
                    "  --statistics   reads all samples: ranges, means and deviations, class counts, missing values\n"
+                   "  --content_type TYPE\n"
+                   "                 what the hyperparameter content_type says, as in 'text/csv; header=absent'\n"
                    "  --columns LIST what the hyperparameter columns says, as in target=digit\n"
                    "  --fields JSON  also what the hyperparameter fields would make of the columns\n"
                    "  --sheet FILE   also writes a PNG of up to 64 of the channel's images\n";

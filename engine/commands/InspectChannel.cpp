@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,7 +22,7 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t kMostShown = 6;      // numbers of a sample, parts of a column, categories
-constexpr std::size_t kMostClasses = 100;  // of which the counts are shown
+constexpr std::size_t kMostClasses = 100;  // of which each count is shown
 
 std::string number_text(double number) { return format("%.6g", number); }
 
@@ -137,11 +138,23 @@ std::vector<ColumnStatistics> statistics_of(const Dataset& dataset, const Statis
   return compute_statistics(dataset, {request}, {0, dataset.size()}, threads);
 }
 
+// Of each class, or of many classes how they differ.
 void print_counts(const Dataset& dataset, const Field& field, StatisticsRequest request) {
   request.moments = false;
   request.values = true;
   const std::vector<ColumnStatistics> found = statistics_of(dataset, request);
-  for (const auto& [value, count] : found[0].values()) {
+  const std::map<std::int64_t, std::int64_t>& counts = found[0].values();
+  if (counts.size() > kMostClasses) {
+    const auto by_count = [](const auto& one, const auto& other) { return one.second < other.second; };
+    const auto [fewest, most] = std::ranges::minmax_element(counts, by_count);
+    const auto text = [&](const auto& entry) {
+      return with_commas(entry->second) + " of " + value_text(field, static_cast<double>(entry->first));
+    };
+    std::printf("classes    %-40s %s; of a class at least %s, at most %s\n", field.name.c_str(),
+                with_commas(static_cast<long long>(counts.size())).c_str(), text(fewest).c_str(), text(most).c_str());
+    return;
+  }
+  for (const auto& [value, count] : counts) {
     std::printf("class      %-40s %-8s %s of %s\n", field.name.c_str(),
                 value_text(field, static_cast<double>(value)).c_str(), with_commas(count).c_str(),
                 with_commas(dataset.size()).c_str());
@@ -195,7 +208,7 @@ void print_statistics(const Dataset& dataset, const ChannelInspection& what) {
     if (infinite > 0) std::printf("infinite   %-40s %s\n", field.name.c_str(), with_commas(infinite).c_str());
     const bool classes = (!field.categories.empty() || is_target(field, dataset, what)) && !is_real(field.type) &&
                          field.sizes.empty() && parts[0].least >= 0 &&
-                         parts[0].most < static_cast<double>(kMostClasses);
+                         parts[0].most < static_cast<double>(ColumnStatistics::kMostValues);
     if (classes) print_counts(dataset, field, request);
   }
 }
@@ -231,8 +244,8 @@ void write_sheet(const Dataset& dataset, const std::filesystem::path& path) {
 
 void inspect_channel(const std::filesystem::path& directory, const ChannelInspection& what) {
   // There is no program that says how long its samples are; windows of 1 show all tokens there are.
-  const OpenedChannel channel =
-      Registries().formats.open(directory, {.columns = what.columns, .fields = what.fields, .window = 1});
+  const OpenedChannel channel = Registries().formats.open(
+      directory, {.content_type = what.content_type, .columns = what.columns, .fields = what.fields, .window = 1});
   const Dataset& dataset = *channel.dataset;
   std::printf("channel    %s samples, of %zu %s of %s\n", with_commas(dataset.size()).c_str(), channel.files,
               channel.files == 1 ? "file" : "files", channel.format.c_str());

@@ -11,6 +11,7 @@ namespace lockstep {
 
 struct ChannelInspection {
   bool statistics = false;     ///< reads all samples: ranges, means, deviations, missing values, class counts
+  std::string content_type{};  ///< as the hyperparameter `content_type`
   FieldDescriptions fields{};  ///< as the hyperparameter `fields`
   std::map<std::string, std::string> columns{};  ///< as the hyperparameter `columns`
   std::filesystem::path sheet{};                 ///< where an image of the channel's first images goes; "": nowhere

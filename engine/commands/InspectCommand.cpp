@@ -192,6 +192,9 @@ Inspection read_arguments(const std::vector<std::string>& arguments) {
     } else if (argument == "--sheet") {
       inspection.channel = true;
       inspection.of_channel.sheet = value();
+    } else if (argument == "--content_type") {
+      inspection.channel = true;
+      inspection.of_channel.content_type = hyperparameters_from_json({{"content_type", value()}}).content_type;
     } else if (argument == "--columns") {
       inspection.channel = true;
       inspection.of_channel.columns = hyperparameters_from_json({{"columns", value()}}).columns;
@@ -232,8 +235,9 @@ int inspect_command(const std::vector<std::string>& arguments) {
     return kExitDone;
   }
   if (inspection.channel) {
-    throw InputError("--statistics, --columns, --fields and --sheet are for a channel's directory, not for " +
-                     path.string());
+    throw InputError(
+        "--statistics, --content_type, --columns, --fields and --sheet are for a channel's directory, not for " +
+        path.string());
   }
   if (path.extension() == ".safetensors") {
     for (const auto& [name, tensor] : read_safetensors(path)) print_tensor("tensor", name, tensor);

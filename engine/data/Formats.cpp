@@ -22,6 +22,7 @@
 #include "engine/data/formats/TokenFormat.h"
 #include "engine/data/formats/WebDatasetFormat.h"
 #include "engine/files/InputFile.h"
+#include "job/ContentType.h"
 
 namespace lockstep {
 
@@ -31,6 +32,14 @@ bool FileHead::starts_with(std::string_view magic) const {
   return bytes.size() >= magic.size() &&
          std::ranges::equal(magic, bytes.first(magic.size()),
                             [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
+}
+
+bool FileHead::is_said_to_be(std::string_view content_type) const {
+  constexpr std::array kBeside = {".manifest", ".json", ".md", ".html", ".pdf", ".yaml", ".yml"};
+  const fs::path file = fs::path(name).filename();
+  const std::string stem = file.stem().string();
+  return parse_content_type(options.content_type).type == content_type && stem != "README" && stem != "LICENSE" &&
+         std::ranges::find(kBeside, file.extension().string()) == kBeside.end();
 }
 
 Formats Formats::builtin() {

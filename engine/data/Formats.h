@@ -27,6 +27,9 @@ struct FileHead {
   const ChannelOptions& options;        ///< of the channel
 
   bool starts_with(std::string_view magic) const;
+  /// Whether the channel's ContentType says so, and the file is not what people keep beside data: a manifest, JSON, a
+  /// README or other text about it.
+  bool is_said_to_be(std::string_view content_type) const;
 };
 
 /// One format of data.

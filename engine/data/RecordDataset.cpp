@@ -17,7 +17,9 @@ RecordDataset::RecordDataset(std::vector<RandomAccessFile> files, RecordIndex in
       note_(std::move(note)),
       bad_(std::move(bad)) {
   if (index_.size() == 0) throw InputError(files_.at(0).name() + " holds no record");
-  for (RandomAccessFile& file : files_) file.map();
+  std::uint64_t bytes = 0;
+  for (const RandomAccessFile& file : files_) bytes += file.size();
+  for (RandomAccessFile& file : files_) file.map(read_around_of(bytes));
 }
 
 std::string RecordDataset::place(std::size_t field, std::int64_t sample) const {

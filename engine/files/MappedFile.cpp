@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -32,10 +33,16 @@ void allow_mapped_files() {
   ::sigaction(SIGBUS, &action, &before);
 }
 
-std::shared_ptr<const MappedFile> MappedFile::of(const PlainFile& file) {
+ReadAround read_around_of(std::uint64_t bytes) {
+  const auto memory = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  return bytes <= memory / 2 ? ReadAround::kYes : ReadAround::kNo;
+}
+
+std::shared_ptr<const MappedFile> MappedFile::of(const PlainFile& file, ReadAround around) {
   if (!allowed || file.size() == 0) return nullptr;
   void* const bytes = ::mmap(nullptr, file.size(), PROT_READ, MAP_SHARED, file.descriptor(), 0);
   if (bytes == MAP_FAILED) return nullptr;
+  if (around == ReadAround::kNo) ::madvise(bytes, file.size(), MADV_RANDOM);
   return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<const std::byte*>(bytes), file.size()));
 }
 

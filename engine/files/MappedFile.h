@@ -15,11 +15,18 @@ namespace lockstep {
 /// program's main, before it has threads.
 void allow_mapped_files();
 
+/// Whether a page that is read brings those around it. What is larger than memory and read in any order would read each
+/// page many times for its neighbours' sake, and drive out of memory what is needed.
+enum class ReadAround { kYes, kNo };
+
+/// kYes for files of so many bytes together that this machine's memory could hold them twice.
+ReadAround read_around_of(std::uint64_t bytes);
+
 /// Bytes of a file as they are when they are copied. Thread-safe.
 class MappedFile {
  public:
   /// Null where this process does not map files, and where this file cannot be: then it is to be read.
-  static std::shared_ptr<const MappedFile> of(const PlainFile& file);
+  static std::shared_ptr<const MappedFile> of(const PlainFile& file, ReadAround around = ReadAround::kYes);
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();

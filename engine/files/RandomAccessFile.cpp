@@ -29,8 +29,8 @@ RandomAccessFile::RandomAccessFile(std::string name, std::shared_ptr<const Scrat
 
 RandomAccessFile::RandomAccessFile(const fs::path& path) : RandomAccessFile(open_random_access({path}).front()) {}
 
-void RandomAccessFile::map() {
-  if (file_) mapped_ = MappedFile::of(*file_);
+void RandomAccessFile::map(ReadAround around) {
+  if (file_) mapped_ = MappedFile::of(*file_, around);
 }
 
 void RandomAccessFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {

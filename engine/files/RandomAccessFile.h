@@ -30,7 +30,7 @@ class RandomAccessFile {
   /// From here on, small parts of a plain file are copied from memory, where this process may (MappedFile). For records
   /// that tell by themselves when they are not whole: a file that is cut while it is read has zeros up to the end of
   /// its last page.
-  void map();
+  void map(ReadAround around = ReadAround::kYes);
   /// Fills `bytes` with the content from `offset` on. Throws InputError when it ends before.
   void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
   /// Says that these bytes will be read soon. What is not in memory stays where it is.

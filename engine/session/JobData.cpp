@@ -89,9 +89,8 @@ ChannelOpening opening_of(const JobConfig& config, const std::string& channel, c
   const std::filesystem::path& directory = config.channels.at(channel);
   const Hyperparameters& options = config.hyperparameters;
   const bool sharded = std::ranges::count(options.sharded, channel) > 0;
-  if (const auto type = config.content_types.find(channel); type != config.content_types.end()) {
-    how.content_type = type->second;
-  }
+  const auto type = config.content_types.find(channel);
+  how.content_type = type != config.content_types.end() ? type->second : options.content_type;
   how.shard = sharded && hosts > 1;
   return {.name = channel,
           .host = config.host,

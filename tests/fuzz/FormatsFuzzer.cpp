@@ -1,6 +1,7 @@
 // libFuzzer over what is read of data (tests/fuzz/run): `formats_fuzzer TARGET CORPUS …` takes inputs for what such a
-// file of hostile_files() holds, for a kept index or for the hyperparameter `fields`. Each is refused with an error of
-// the user's, or read.
+// file of hostile_files() holds, for a kept index, for the hyperparameter `fields` or for a stream of wrapped objects.
+// Each is refused with an error of the user's, or read.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -10,14 +11,17 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/Crc32c.h"
 #include "common/Error.h"
+#include "common/RecordIoHeader.h"
 #include "job/FieldDescription.h"
 #include "job/Json.h"
+#include "launch/WrappedObjects.h"
 #include "tests/support/HostileFiles.h"
 #include "tests/support/TemporaryDirectory.h"
 
@@ -106,11 +110,36 @@ Target fields_target() {
           .run = run};
 }
 
+// What wraps the objects of a stream (SageMaker's RecordWrapperType), cut where the input's first byte says.
+Target wrapped_target() {
+  const auto part = [](std::uint32_t kind, const std::string& data) {
+    const std::uint32_t word = kind << 29 | static_cast<std::uint32_t>(data.size());
+    return std::string(kRecordIoMagic) + std::string(reinterpret_cast<const char*>(&word), sizeof word) + data +
+           std::string((4 - data.size() % 4) % 4, '\0');
+  };
+  const auto run = [](const std::string& input) {
+    const fs::path place = directory() / "objects";
+    fs::remove_all(place);
+    fs::create_directories(place);
+    WrappedObjects objects("the stream", place);
+    const auto bytes = std::as_bytes(std::span(input).subspan(std::min<std::size_t>(input.size(), 1)));
+    const std::size_t cut =
+        std::min<std::size_t>(bytes.size(), input.empty() ? 0 : static_cast<unsigned char>(input[0]));
+    objects.take(bytes.first(cut));
+    objects.take(bytes.subspan(cut));
+    objects.end();
+  };
+  return {.name = "objects.wrapped",
+          .intact = "\x05" + part(0, "abcde") + part(1, "fg") + part(2, "") + part(3, "h"),
+          .run = run};
+}
+
 std::vector<Target> targets() {
   std::vector<Target> all;
   for (const HostileFile& file : hostile_files()) all.push_back(file_target(file));
   all.push_back(index_target());
   all.push_back(fields_target());
+  all.push_back(wrapped_target());
   return all;
 }
 

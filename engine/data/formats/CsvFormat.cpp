@@ -15,14 +15,13 @@
 #include "engine/data/table/TextRecords.h"
 #include "engine/data/table/TextTable.h"
 #include "engine/files/InputFile.h"
+#include "job/ContentType.h"
 
 namespace lockstep {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* kContentType = "text/csv";
 
 class CsvDecoder : public RecordDecoder {
  public:
@@ -134,7 +133,7 @@ class CsvTable : public TextTable {
       delimiter_ = tabs ? '\t' : delimiter_of(first_record(path, ','));
       const std::string record = first_record(path, delimiter_);
       if (record.empty()) continue;
-      find_names(record, channel.options.content_type.find("label_size=0") == std::string::npos);
+      find_names(record, parse_content_type(channel.options.content_type));
       return;
     }
     throw InputError(channel.origin() + " holds no record: its CSV files are blank");
@@ -171,11 +170,12 @@ class CsvTable : public TextTable {
     return records.next() ? std::string(records.text()) : "";
   }
 
-  void find_names(const std::string& record, bool labels) {
+  void find_names(const std::string& record, const ContentType& type) {
     std::vector<std::string_view> cells;
     std::string unquoted;
     split_csv(record, delimiter_, cells, unquoted);
-    if (std::ranges::none_of(cells, [](std::string_view cell) { return real_of(cell).has_value(); })) {
+    const bool texts = std::ranges::none_of(cells, [](std::string_view cell) { return real_of(cell).has_value(); });
+    if (parameter(type, "header", {"", "present", "absent"}, texts ? "present" : "absent") == "present") {
       header_ = record;
       std::size_t without = 0;
       for (const std::string_view cell : cells) {
@@ -184,7 +184,18 @@ class CsvTable : public TextTable {
       return;
     }
     for (std::size_t i = 0; i < cells.size(); ++i) names_.push_back(std::to_string(i));
-    if (labels) names_[0] = kTargetColumn;
+    if (parameter(type, "label_size", {"", "0", "1"}, "1") == "1") names_[0] = kTargetColumn;
+  }
+
+  // One of `choices`, the first of which stands for `otherwise`.
+  static std::string parameter(const ContentType& type, const std::string& name,
+                               const std::vector<std::string>& choices, const std::string& otherwise) {
+    const std::string value = type.parameter(name);
+    if (std::ranges::find(choices, value) == choices.end()) {
+      throw InputError("the content type's " + name + ": expected " + choices[1] + " or " + choices[2] + ", found " +
+                       in_quotes(value));
+    }
+    return value.empty() ? otherwise : value;
   }
 
   char delimiter_ = ',';
@@ -203,8 +214,7 @@ Format csv_format() {
   return {.name = "CSV",
           .recognises =
               [](const FileHead& head) {
-                return head.name.ends_with(".csv") || head.name.ends_with(".tsv") ||
-                       head.options.content_type.starts_with(kContentType);
+                return head.name.ends_with(".csv") || head.name.ends_with(".tsv") || head.is_said_to_be(kCsvType);
               },
           .open = open,
           .keeps_index = true};

@@ -16,6 +16,7 @@
 #include "engine/data/table/TextRecords.h"
 #include "engine/data/table/TextTable.h"
 #include "engine/files/InputFile.h"
+#include "job/ContentType.h"
 
 namespace lockstep {
 
@@ -276,10 +277,6 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
   return open_text_table(channel, JsonTable(), std::move(names));
 }
 
-bool is_json_lines(std::string_view content_type) {
-  return content_type.starts_with("application/jsonlines") || content_type.starts_with("application/x-ndjson");
-}
-
 }  // namespace
 
 Format json_lines_format() {
@@ -288,8 +285,11 @@ Format json_lines_format() {
               [](const FileHead& head) {
                 const std::string_view beginning(reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size());
                 if (is_image_manifest(head.name, beginning)) return false;
-                return head.name.ends_with(".jsonl") || head.name.ends_with(".ndjson") ||
-                       is_json_lines(head.options.content_type);
+                const std::string type = parse_content_type(head.options.content_type).type;
+                const bool said = head.is_said_to_be(kJsonLinesType) || head.is_said_to_be(kNdjsonType);
+                const bool as_spark_writes_them =
+                    head.name.ends_with(".json") && (type == kJsonLinesType || type == kNdjsonType);
+                return head.name.ends_with(".jsonl") || head.name.ends_with(".ndjson") || said || as_spark_writes_them;
               },
           .open = open,
           .keeps_index = true};

@@ -5,17 +5,16 @@
 #include "engine/data/records/OpenRecords.h"
 #include "engine/data/records/RecordIo.h"
 #include "engine/data/records/SageMakerForm.h"
+#include "job/ContentType.h"
 
 namespace lockstep {
 
 Format recordio_format() {
-  return {.name = "RecordIO",
-          .recognises =
-              [](const FileHead& head) {
-                return head.starts_with(kRecordIoMagic) ||
-                       head.options.content_type.starts_with("application/x-recordio-protobuf");
-              },
-          .open = [](const ChannelFiles& channel) { return open_records(channel, std::make_unique<SageMakerForm>()); }};
+  return {
+      .name = "RecordIO",
+      .recognises =
+          [](const FileHead& head) { return head.starts_with(kRecordIoMagic) || head.is_said_to_be(kRecordIoType); },
+      .open = [](const ChannelFiles& channel) { return open_records(channel, std::make_unique<SageMakerForm>()); }};
 }
 
 }  // namespace lockstep

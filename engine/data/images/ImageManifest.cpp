@@ -71,6 +71,7 @@ bool is_image_manifest(const std::filesystem::path& path) {
 }
 
 bool is_image_manifest(std::string_view name, std::string_view beginning) {
+  if (beginning.starts_with(kByteOrderMark)) beginning.remove_prefix(kByteOrderMark.size());
   const std::string_view line = beginning.substr(0, beginning.find('\n'));
   return is_image_manifest(std::filesystem::path(name)) && line.starts_with('{') &&
          line.find("\"" + std::string(kImage) + "\"") != std::string_view::npos;

@@ -10,8 +10,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t kBlock = 1 << 20;
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
 }  // namespace
 
 bool TextRecords::fill() {
@@ -32,6 +30,9 @@ bool TextRecords::fill() {
 }
 
 bool TextRecords::next() {
+  if (start_ == 0 && filled_ == 0 && fill()) {
+    next_ = std::string_view(buffer_.data(), filled_).starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  }
   while (true) {
     std::size_t end = std::string_view::npos;
     while (true) {
@@ -46,10 +47,6 @@ bool TextRecords::next() {
     next_ = begin_ + std::min(length_ + 1, rest.size());
     line_ = lines_;
     lines_ += std::ranges::count(text(), '\n') + 1;
-    if (start_ == 0 && begin_ == 0 && text().starts_with(kByteOrderMark)) {
-      begin_ += kByteOrderMark.size();
-      length_ -= kByteOrderMark.size();
-    }
     while (length_ > 0 && text().back() == '\r') --length_;
     if (length_ > 0) return true;
   }

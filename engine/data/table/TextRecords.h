@@ -12,6 +12,9 @@
 
 namespace lockstep {
 
+/// What may stand before the first record of a text in UTF-8.
+inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 /// Reads a file once. Records end with a line feed, with or without a carriage return before it, or with the file.
 /// Blank lines are passed over, and a byte order mark before the first record. Call `next`, and while it is true look
 /// at the record.

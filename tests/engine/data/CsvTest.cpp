@@ -74,9 +74,37 @@ TEST_F(Csv, RecordsEndAsPeopleEndThem) {
   EXPECT_EQ(records("\xef\xbb\xbf"
                     "a,b\n"),
             (Strings{"a,b"}));
+  EXPECT_EQ(records("\xef\xbb\xbf\"a\nb\",c\n"), (Strings{"\"a\nb\",c"}));  // the mark is no part of the first cell
+  EXPECT_EQ(records("\xef\xbb\xbf"), Strings());
   EXPECT_EQ(records("\n\n"), Strings());
   EXPECT_EQ(records("a,\"x\ny\"\nb,\"\"\"\n\"\n"), (Strings{"a,\"x\ny\"", "b,\"\"\"\n\""}));
   EXPECT_EQ(records("a\"b\nc\n"), (Strings{"a\"b", "c"}));  // a quote within a cell opens nothing
+}
+
+TEST_F(Csv, ItsContentTypeSaysWhatTheFirstRowIs) {
+  write("part-0000", "2020,2021\n1.5,2\n");
+  const auto years = open({.content_type = "Text/CSV; header=present"});
+  EXPECT_EQ(years->size(), 1);
+  EXPECT_EQ(reals(*years, "2020"), Reals{1.5});
+  EXPECT_EQ(open({.content_type = "text/csv"})->spec().fields[0].name, "target");
+  EXPECT_EQ(open({.content_type = "text/csv;label_size=0"})->spec().fields[0].name, "0");
+  write("part-0000", "red,blue\ngreen,red\n");
+  EXPECT_EQ(open({.content_type = "text/csv"})->size(), 1);
+  EXPECT_EQ(open({.content_type = "text/csv; header=\"absent\""})->size(), 2);
+  EXPECT_ERROR(open({.content_type = "text/csv; header=maybe"}), InputError,
+               "header: expected present or absent, found \"maybe\"");
+  EXPECT_ERROR(open({.content_type = "text/csv;header=absent;label_size=2"}), InputError,
+               "label_size: expected 0 or 1, found \"2\"");
+}
+
+TEST_F(Csv, WhatLiesBesideDataIsNoData) {
+  write("train/part-0000", "1,2\n3,4\n");
+  for (const char* name : {"train.manifest", "schema.json", "README", "README.md", "train/LICENSE", "notes.html"}) {
+    write(name, "{\"about\": \"the data\"}\n");
+  }
+  const OpenedChannel channel = Formats::builtin().open(directory_.path(), {.content_type = "text/csv"});
+  EXPECT_EQ(channel.dataset->size(), 2);
+  EXPECT_EQ(channel.passed_over.names.size(), 6);
 }
 
 // Wherever a block of the file ends.

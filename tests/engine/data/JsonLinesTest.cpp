@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -87,6 +88,9 @@ TEST_F(JsonLines, AreKnownByTheirContentType) {
     EXPECT_EQ(reals(*open({.content_type = type}), "y"), (Reals{2})) << type;
   }
   EXPECT_ERROR(take_all(*open()), InputError, "holds no data", "JSON lines");
+  std::filesystem::rename(directory_ / "data", directory_ / "part-0000.json");  // as Spark names it
+  write("train.manifest", "{\"x\": 3, \"y\": 4}\n");
+  EXPECT_EQ(reals(*open({.content_type = "application/jsonlines"}), "y"), (Reals{2}));
 }
 
 TEST_F(JsonLines, ValidationDataFollowsTheTrainingData) {

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <latch>
 #include <map>
 #include <numeric>
 #include <semaphore>
 #include <set>
+#include <thread>
 
 #include "common/Error.h"
 #include "tests/support/ExpectError.h"
@@ -151,6 +153,37 @@ TEST(Loader, AllItsThreadsReadAtOnce) {
     const ProgramSamples dataset(std::make_shared<Crowd>(threads), {{.name = "x"}}, {});
     Loader loader(dataset, Order(0, threads, false), BatchPlan(threads, 1, 0, 1), 0, threads);
     for (int sample = 0; sample < threads; ++sample) EXPECT_EQ(labels(loader.next()).front(), sample);
+  }
+}
+
+/// Counts the reads that have begun.
+class Counted : public CountingDataset {
+ public:
+  using CountingDataset::CountingDataset;
+  void read(std::span<const std::int64_t> samples, std::span<std::byte* const> fields) const override {
+    ++begun_;
+    CountingDataset::read(samples, fields);
+  }
+  std::int64_t begun() const { return begun_; }
+
+ private:
+  mutable std::atomic<std::int64_t> begun_ = 0;
+};
+
+TEST(Loader, BeginsNoMicroBatchWhereThoseThatWaitAreLarge) {
+  constexpr std::int64_t kSteps = 20;
+  const auto counted = std::make_shared<Counted>(kSteps * 5);
+  const ProgramSamples dataset(counted, {{.name = "x"}}, {});
+  const std::size_t sample = dataset.columns()[0].bytes() + dataset.columns()[1].bytes();
+  for (const std::size_t waiting : {std::size_t{1}, std::size_t{3}}) {
+    const std::int64_t before = counted->begun();
+    Loader loader(dataset, Order(0, kSteps * 5, false), BatchPlan(kSteps * 5, 5, 0, 1), 0, 3, {}, 8, {}, nullptr,
+                  waiting * 5 * sample);
+    for (std::int64_t step = 0; step < kSteps; ++step) {
+      EXPECT_EQ(labels(loader.next()).front(), step * 5);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      EXPECT_LE(counted->begun() - before, step + 1 + static_cast<std::int64_t>(waiting));
+    }
   }
 }
 

@@ -70,6 +70,23 @@ TEST_F(Mapped, AFileThatIsCutIsAnErrorNotASignal) {
   }
 }
 
+// As the kernel says of the mapping: `rr` is that it is read at random.
+TEST_F(Mapped, PagesBringTheirNeighboursOnlyWhereMemoryHoldsThem) {
+  allow_mapped_files();
+  EXPECT_EQ(read_around_of(1 << 20), ReadAround::kYes);
+  EXPECT_EQ(read_around_of(std::uint64_t{1} << 60), ReadAround::kNo);
+  for (const ReadAround around : {ReadAround::kYes, ReadAround::kNo}) {
+    const auto mapped = MappedFile::of(PlainFile(path_), around);
+    std::ifstream maps("/proc/self/smaps");
+    std::string line;
+    while (std::getline(maps, line) && line.find(path_.string()) == std::string::npos) {
+    }
+    while (std::getline(maps, line) && !line.starts_with("VmFlags:")) {
+    }
+    EXPECT_EQ(line.find(" rr ") != std::string::npos, around == ReadAround::kNo) << line;
+  }
+}
+
 TEST_F(Mapped, OtherSignalsOfTheKindStillEndTheProcess) {
   allow_mapped_files();
   EXPECT_EXIT(::raise(SIGBUS); ::raise(SIGBUS), testing::KilledBySignal(SIGBUS), "");
