@@ -252,9 +252,11 @@ std::vector<HyperparameterRow> data_rows() {
           "Each record is read once before training then.")
           .unless(only_with_files)
           .changeable(),  // what is left out, the data's digest tells
-      path_row("data_index_dir", &H::data_index_dir,
-               "A directory that keeps where the rows of CSV files and JSON lines lie and what they hold, so that the "
-               "next job on the same files need not go through them, and that ranks of a host go through them once.")
+      path_row(
+          "data_index_dir", &H::data_index_dir,
+          "A directory that keeps where the records of CSV, JSON lines, TFRecord and RecordIO files lie, and of tables "
+          "what they hold, so that the next job on the same files need not go through them, and that ranks of a "
+          "host go through them once.")
           .unless(only_with_files)
           .changeable()
           .own_to(Own::kHosts),

@@ -194,7 +194,16 @@ std::optional<FoundRecords> KeptIndex::find() const {
   }
 }
 
-void KeptIndex::keep(const RecordIndex& index, json findings) const {
+std::string KeptIndex::keep(const RecordIndex& index, json findings) const {
+  try {
+    write(index, std::move(findings));
+    return "";
+  } catch (const Error& error) {
+    return std::string("data_index_dir keeps nothing: ") + error.what();
+  }
+}
+
+void KeptIndex::write(const RecordIndex& index, json findings) const {
   StagingDirectory staging(path_.parent_path(), staging_prefix());
   CheckedOutput output(staging.path() / path_.filename());
   json header = {{"identity", identity_}, {"findings", std::move(findings)}, {"files", json::array()}};

@@ -43,11 +43,12 @@ class KeptIndex {
   /// Nothing when nothing is kept of these files as they are now. A damaged file counts as none.
   std::optional<FoundRecords> find() const;
   const std::filesystem::path& path() const { return path_; }
-  /// Throws SystemError, naming the path, when it cannot be written.
-  void keep(const RecordIndex& index, nlohmann::json findings) const;
+  /// What to tell when it cannot be written: the job can do without. "" when it is.
+  std::string keep(const RecordIndex& index, nlohmann::json findings) const;
 
  private:
   std::string staging_prefix() const;
+  void write(const RecordIndex& index, nlohmann::json findings) const;
   void remove_oldest() const;
 
   std::string identity_;  ///< of the files, and how

@@ -27,6 +27,15 @@ void RecordIndex::add_damaged(std::string why) {
   add(0);
 }
 
+void RecordIndex::append(RecordIndex other) {
+  for (File& file : other.files_) {
+    file.first += size_;
+    files_.push_back(std::move(file));
+  }
+  for (auto& [record, why] : other.damage_) damage_.emplace(record + size_, std::move(why));
+  size_ += other.size_;
+}
+
 RecordIndex::Place RecordIndex::place(std::int64_t record) const {
   // Files without records begin where the next one does: the last that begins there has it.
   const auto after = std::ranges::upper_bound(files_, record, {}, &File::first);

@@ -28,8 +28,11 @@ class RecordIndex {
   void add(std::uint32_t length);
   /// The next record cannot be read, and nothing tells where it ends: it counts as one of no bytes.
   void add_damaged(std::string why);
+  /// The files of `other` and their records come behind.
+  void append(RecordIndex other);
 
   std::int64_t size() const { return size_; }
+  bool intact() const { return damage_.empty(); }  ///< no record is known to be unreadable
   std::size_t files() const { return files_.size(); }
   std::uint64_t begin(std::size_t file) const;  ///< as begin_file was told
   std::int64_t records(std::size_t file) const { return files_[file].records; }

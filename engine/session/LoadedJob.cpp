@@ -66,7 +66,7 @@ std::string describe_index(const Hyperparameters& options, const Channels& chann
   }
   if (options.data_index_dir.empty() || without.empty()) return "";
   return "data_index_dir keeps nothing of " + join(without, ", ") +
-         ": it is for CSV and JSON lines, which have to be read whole to be opened";
+         ": it is for CSV, JSON lines, TFRecord and RecordIO, which have to be gone through to be opened";
 }
 
 }  // namespace

@@ -41,8 +41,9 @@ class RecordIoImages : public ImageSource {
         labels_.push_back(read_label(file, headers, offset, bytes));
         return bytes;
       };
-      index_records(file, length, index_, lengths_);
+      index_records(file, length, index_);
     }
+    digest_lengths(index_, files_, lengths_);
   }
 
   std::int64_t size() const override { return index_.size(); }

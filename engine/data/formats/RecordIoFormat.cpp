@@ -14,7 +14,8 @@ Format recordio_format() {
       .name = "RecordIO",
       .recognises =
           [](const FileHead& head) { return head.starts_with(kRecordIoMagic) || head.is_said_to_be(kRecordIoType); },
-      .open = [](const ChannelFiles& channel) { return open_records(channel, std::make_unique<SageMakerForm>()); }};
+      .open = [](const ChannelFiles& channel) { return open_records(channel, std::make_unique<SageMakerForm>()); },
+      .keeps_index = true};
 }
 
 }  // namespace lockstep

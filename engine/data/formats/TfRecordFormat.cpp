@@ -31,7 +31,8 @@ Format tf_record_format() {
                 return tf_record_length(std::as_bytes(head.bytes)) ||
                        is_named_so(fs::path(head.name).filename().string());
               },
-          .open = [](const ChannelFiles& channel) { return open_records(channel, std::make_unique<ExampleForm>()); }};
+          .open = [](const ChannelFiles& channel) { return open_records(channel, std::make_unique<ExampleForm>()); },
+          .keeps_index = true};
 }
 
 }  // namespace lockstep

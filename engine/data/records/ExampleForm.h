@@ -11,6 +11,7 @@ namespace lockstep {
 /// Features are float32, int64 and bytes. Checksums are checked.
 class ExampleForm : public RecordForm {
  public:
+  std::string name() const override { return "tf.train.Example"; }
   std::uint64_t length(HeaderWindow& headers, std::uint64_t offset) const override;
   void visit(std::string_view record, const std::function<void(const RecordValue&)>& visit) const override;
 };

@@ -4,13 +4,17 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "engine/data/FileDataset.h"
+#include "engine/data/KeptIndex.h"
 #include "engine/data/RecordDataset.h"
 #include "engine/data/SampledDigest.h"
+#include "engine/data/SliceReads.h"
 #include "engine/data/records/MessageDecoder.h"
 #include "engine/data/records/RecordFields.h"
 #include "engine/data/records/RecordValues.h"
@@ -23,6 +27,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kLookedAt = 16;
+constexpr unsigned kMostIndexing = 8;
 constexpr std::uint64_t kMostRecordBytes = std::numeric_limits<std::uint32_t>::max();
 
 // Some of all records, from the first to the last: those of one file may be alike.
@@ -92,10 +97,42 @@ void find_categories(std::span<const RandomAccessFile> files, const RecordIndex&
   }
 }
 
+RecordIndex index_by_threads(std::span<const RandomAccessFile> files, const RecordForm& form, bool may_be_bad) {
+  const std::int64_t threads = std::min(std::thread::hardware_concurrency(), kMostIndexing);
+  const auto index_some = [&](const Slice& some) {
+    RecordIndex index;
+    for (std::int64_t file = some.begin; file < some.end; ++file) {
+      index_records(
+          files[static_cast<std::size_t>(file)],
+          [&](HeaderWindow& headers, std::uint64_t offset) { return form.length(headers, offset); }, index, may_be_bad);
+    }
+    return index;
+  };
+  RecordIndex index;
+  for (RecordIndex& some : by_threads({0, std::ssize(files)}, threads, index_some)) index.append(std::move(some));
+  return index;
+}
+
+struct IndexedRecords {
+  RecordIndex index;
+  std::string note{};
+};
+
+// As index_by_threads does, or as an earlier job did.
+IndexedRecords find_records(std::span<const RandomAccessFile> files, const RecordForm& form,
+                            const ChannelFiles& channel) {
+  const bool may_be_bad = channel.options.most_bad > 0;
+  if (channel.options.index_dir.empty()) return {index_by_threads(files, form, may_be_bad)};
+  const KeptIndex kept(channel.options.index_dir, channel, "records, as of version 1; of " + form.name());
+  if (auto found = kept.find(); found && found->index.files() == files.size()) return {std::move(found->index)};
+  IndexedRecords indexed{index_by_threads(files, form, may_be_bad)};
+  if (indexed.index.intact()) indexed.note = kept.keep(indexed.index, {});
+  return indexed;
+}
+
 }  // namespace
 
-void index_records(const RandomAccessFile& file, const RecordLength& length_of, RecordIndex& index, Digest& digest,
-                   bool may_be_bad) {
+void index_records(const RandomAccessFile& file, const RecordLength& length_of, RecordIndex& index, bool may_be_bad) {
   HeaderWindow headers(file);
   index.begin_file(0);
   std::int64_t record = 0;
@@ -110,27 +147,28 @@ void index_records(const RandomAccessFile& file, const RecordLength& length_of, 
         throw InputError("it has " + std::to_string(length) + " bytes; at most 4 GiB are possible");
       }
       index.add(static_cast<std::uint32_t>(length));
-      digest.update(std::as_bytes(std::span(&length, 1)));
       offset += length;
     } catch (const InputError& error) {
       if (!may_be_bad) throw InputError(record_place(file.name(), record, offset) + ": " + error.what());
-      const std::uint64_t left = file.size() - offset;
       index.add_damaged(error.what());
-      digest.update(std::as_bytes(std::span(&left, 1)));
       return;
     }
   }
 }
 
+void digest_lengths(const RecordIndex& index, std::span<const RandomAccessFile> files, Digest& digest) {
+  for (std::int64_t record = 0; record < index.size(); ++record) {
+    const RecordIndex::Place place = index.place(record);
+    const std::uint64_t length = place.damage == nullptr ? place.length : files[place.file].size() - place.offset;
+    digest.update(std::as_bytes(std::span(&length, 1)));
+  }
+}
+
 std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_ptr<const RecordForm> form) {
-  RecordIndex index;
   Digest digest;
   std::vector<RandomAccessFile> files = open_random_access(channel.files);
-  for (const RandomAccessFile& file : files) {
-    index_records(
-        file, [&](HeaderWindow& headers, std::uint64_t offset) { return form->length(headers, offset); }, index, digest,
-        channel.options.most_bad > 0);
-  }
+  auto [index, note] = find_records(files, *form, channel);
+  digest_lengths(index, files, digest);
   if (index.size() == 0) throw InputError(files.at(0).name() + " holds no record");
   const RecordFields found = look_at(files, index, *form, channel.options, digest);
   std::vector<Field> fields = found.fields(channel.origin(), channel.options.like);
@@ -144,7 +182,7 @@ std::unique_ptr<Dataset> open_records(const ChannelFiles& channel, std::unique_p
       std::move(files), std::move(index),
       std::make_unique<MessageDecoder>(std::move(form), std::move(fields), std::move(images),
                                        channel.options.image.crop),
-      digest.hex());
+      digest.hex(), std::move(note));
 }
 
 }  // namespace lockstep

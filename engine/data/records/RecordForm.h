@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "common/ElementType.h"
@@ -25,6 +26,7 @@ struct RecordValue {
 class RecordForm {
  public:
   virtual ~RecordForm() = default;
+  virtual std::string name() const = 0;
   /// The bytes of the record that begins at `offset`, as its headers say it; the file may end before.
   virtual std::uint64_t length(HeaderWindow& headers, std::uint64_t offset) const = 0;
   /// Calls `visit` with each value of a record.

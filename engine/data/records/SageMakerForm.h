@@ -14,6 +14,7 @@ namespace lockstep {
 /// names that they have.
 class SageMakerForm : public RecordForm {
  public:
+  std::string name() const override { return "aialgs.data.Record"; }
   std::uint64_t length(HeaderWindow& headers, std::uint64_t offset) const override;
   void visit(std::string_view record, const std::function<void(const RecordValue&)>& visit) const override;
 };

@@ -148,14 +148,10 @@ Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, Table
   Indexed indexed = index_files(channel, table, columns);
   json bad = json::array();
   for (const BadRecord& record : indexed.bad) bad.push_back({record.sample, record.why});
-  try {
-    kept.keep(indexed.records, {{"columns", columns.findings()},
-                                {"others", columns.others()},
-                                {"digest", std::bit_cast<std::int64_t>(indexed.digest.state())},
-                                {"bad", std::move(bad)}});
-  } catch (const Error& error) {  // the job can do without
-    indexed.note = std::string("data_index_dir keeps nothing: ") + error.what();
-  }
+  indexed.note = kept.keep(indexed.records, {{"columns", columns.findings()},
+                                             {"others", columns.others()},
+                                             {"digest", std::bit_cast<std::int64_t>(indexed.digest.state())},
+                                             {"bad", std::move(bad)}});
   return indexed;
 }
 

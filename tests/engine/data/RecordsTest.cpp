@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include <set>
 
 #include "common/Error.h"
+#include "common/Text.h"
 #include "engine/data/BadRecords.h"
 #include "engine/data/Formats.h"
 #include "engine/data/protobuf/Messages.h"
@@ -365,6 +367,44 @@ TEST_F(Records, DataMayBeLargerThanMemory) {
   write("data.tfrecord", file);
   std::string().swap(file);
   EXPECT_LT(peak_memory([&] { EXPECT_EQ(open()->size(), 24); }), 3 * kEach);
+}
+
+// By several threads.
+TEST_F(Records, OfManyFilesComeInTheirOrder) {
+  Integers labels;
+  for (int file = 0; file < 23; ++file) {
+    std::string records;
+    for (int i = 0; i < file % 5; ++i) {
+      records += labelled(1, std::ssize(labels));
+      labels.push_back(std::ssize(labels));
+    }
+    write(format("part-%02d.tfrecord", file), records);
+  }
+  EXPECT_EQ(all<std::int64_t>(*open(), "label"), labels);
+  write("part-08.tfrecord", labelled(1, 2).substr(0, 20));
+  write("part-19.tfrecord", "nothing that is a record");
+  EXPECT_ERROR(open(), InputError, "part-08.tfrecord, record 1, at byte 0");
+}
+
+TEST_F(Records, AnIndexOfThemIsKept) {
+  write("data.tfrecord", labelled(1, 0) + labelled(2, 1));
+  const TemporaryDirectory indexes;
+  const auto kept = [&] {
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(indexes.path())) {
+      if (entry.path().extension() == ".index") found.push_back(entry.path());
+    }
+    return found;
+  };
+  const ChannelOptions options{.index_dir = indexes.path()};
+  EXPECT_EQ(open(options)->digest(), open()->digest());
+  ASSERT_EQ(kept().size(), 1);
+  fs::last_write_time(kept()[0], fs::file_time_type(std::chrono::seconds(7)));
+  EXPECT_EQ(all<std::int64_t>(*open(options), "label"), (Integers{0, 1}));
+  EXPECT_EQ(fs::last_write_time(kept()[0]), fs::file_time_type(std::chrono::seconds(7)));  // found, not written again
+  write("data.tfrecord", labelled(3, 2));
+  EXPECT_EQ(all<std::int64_t>(*open(options), "label"), Integers{2});
+  EXPECT_EQ(kept().size(), 2);
 }
 
 TEST_F(Records, AWindowShowsWhatIsThere) {
