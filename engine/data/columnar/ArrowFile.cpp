@@ -5,7 +5,6 @@
 #include <parquet/arrow/schema.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
@@ -15,130 +14,22 @@
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/columnar/ArrowBytes.h"
+#include "engine/data/columnar/ArrowTypes.h"
 #include "engine/data/columnar/ColumnarFile.h"
 #include "engine/data/columnar/FlatColumn.h"
 #include "engine/data/columnar/TablesWithin.h"
-#include "job/Json.h"
 
 namespace lockstep {
 
 namespace {
 
 constexpr std::int64_t kMostMemory = std::int64_t{512} << 20;
-constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  ///< of a column, or of an array
-constexpr std::int64_t kRowsBytes = 512 << 10;               ///< of the rows that are read at once
-
-std::optional<ElementType> element_type(const arrow::DataType& type) {
-  switch (type.id()) {
-    case arrow::Type::BOOL:
-      return ElementType::kBool;
-    case arrow::Type::UINT8:
-      return ElementType::kUint8;
-    case arrow::Type::INT8:
-      return ElementType::kInt8;
-    case arrow::Type::UINT16:
-      return ElementType::kUint16;
-    case arrow::Type::INT16:
-      return ElementType::kInt16;
-    case arrow::Type::UINT32:
-      return ElementType::kUint32;
-    case arrow::Type::INT32:
-      return ElementType::kInt32;
-    case arrow::Type::UINT64:
-      return ElementType::kUint64;
-    case arrow::Type::INT64:
-      return ElementType::kInt64;
-    case arrow::Type::HALF_FLOAT:
-      return ElementType::kHalf;
-    case arrow::Type::FLOAT:
-      return ElementType::kFloat;
-    case arrow::Type::DOUBLE:
-      return ElementType::kDouble;
-    default:
-      return std::nullopt;
-  }
-}
-
-bool is_text(const arrow::DataType& type) {
-  if (type.id() == arrow::Type::DICTIONARY) {
-    return is_text(*static_cast<const arrow::DictionaryType&>(type).value_type());
-  }
-  return type.id() == arrow::Type::STRING || type.id() == arrow::Type::LARGE_STRING;
-}
-
-bool is_list(const arrow::DataType& type) {
-  return type.id() == arrow::Type::LIST || type.id() == arrow::Type::LARGE_LIST ||
-         type.id() == arrow::Type::FIXED_SIZE_LIST;
-}
-
-std::string advice(const arrow::DataType& type) {
-  switch (type.id()) {
-    case arrow::Type::DECIMAL32:
-    case arrow::Type::DECIMAL64:
-    case arrow::Type::DECIMAL128:
-    case arrow::Type::DECIMAL256:
-      return "cast it to float64";
-    case arrow::Type::DATE32:
-    case arrow::Type::DATE64:
-    case arrow::Type::TIMESTAMP:
-    case arrow::Type::TIME32:
-    case arrow::Type::TIME64:
-    case arrow::Type::DURATION:
-      return "make numbers of it, such as days since some date";
-    case arrow::Type::STRUCT:
-    case arrow::Type::MAP:
-      return "make a column of each of its parts";
-    default:
-      return "make numbers, texts or arrays of numbers of it";
-  }
-}
-
-ColumnarField field_of(const arrow::Field& column) {
-  ColumnarField field{.name = column.name(), .text = is_text(*column.type())};
-  if (field.text) return field;
-  const auto refuse = [&](const std::string& why) {
-    field.sizes.clear();
-    field.fault = ColumnFault{.why = "column " + column.name() + " " + why, .what = column.type()->ToString()};
-    return field;
-  };
-  const arrow::DataType* type = column.type().get();
-  std::int64_t values = 1;  // of an array
-  while (is_list(*type)) {
-    const bool fixed = type->id() == arrow::Type::FIXED_SIZE_LIST;
-    field.sizes.push_back(fixed ? static_cast<const arrow::FixedSizeListType*>(type)->list_size() : -1);
-    const std::int64_t size = std::max<std::int64_t>(field.sizes.back(), 1);
-    if (size > kMostValues / values) return refuse("has arrays too large to be read");
-    values *= size;
-    type = type->field(0)->type().get();
-  }
-  const auto element = element_type(*type);
-  if (!element) return refuse("holds " + column.type()->ToString() + ": " + advice(*type) + ", or leave it out");
-  field.type = *element;
-  return field;
-}
+constexpr std::int64_t kRowsBytes = 512 << 10;  ///< of the rows that are read at once
 
 const ColumnReading& reading_of(const ColumnReadings& readings, const std::string& column) {
   static const ColumnReading usual;
   const auto found = readings.find(column);
   return found == readings.end() ? usual : found->second;
-}
-
-// The columns that pandas wrote a frame's index to.
-std::vector<std::string> index_columns(const arrow::Schema& schema) {
-  const auto metadata = schema.metadata();
-  const int pandas = metadata ? metadata->FindKey("pandas") : -1;
-  std::vector<std::string> names;
-  if (pandas < 0) return names;
-  nlohmann::json about;
-  try {
-    about = parse_json(metadata->value(pandas), "the metadata of pandas");
-  } catch (const InputError&) {  // it is about pandas alone
-  }
-  if (!about.is_object() || !about.contains("index_columns")) return names;
-  for (const auto& column : about.at("index_columns")) {
-    if (column.is_string()) names.push_back(column.get<std::string>());  // others are ranges that are no columns
-  }
-  return names;
 }
 
 /// What is wrong with a row of a block; where it lies is said by who knows.
@@ -303,7 +194,7 @@ class ArrowFile : public ColumnarFile {
     std::int64_t row = 1;  // bytes, in memory or as they are stored
     for (int i = 0; i < metadata->num_row_groups(); ++i) {
       const auto group = metadata->RowGroup(i);
-      if (group->num_rows() < 0 || group->num_rows() > kMostValues) {
+      if (group->num_rows() < 0 || group->num_rows() > kMostArrowValues) {
         refuse("a row group says that it has " + std::to_string(group->num_rows()) + " rows");
       }
       check_rows(*group);
@@ -335,8 +226,8 @@ class ArrowFile : public ColumnarFile {
   static std::int64_t bytes_of(const parquet::RowGroupMetaData& group) {
     std::int64_t bytes = 0;
     for (int i = 0; i < group.num_columns(); ++i) {
-      bytes = std::min(bytes + std::clamp<std::int64_t>(group.ColumnChunk(i)->num_values(), 0, kMostValues) * 8,
-                       kMostValues);
+      bytes = std::min(bytes + std::clamp<std::int64_t>(group.ColumnChunk(i)->num_values(), 0, kMostArrowValues) * 8,
+                       kMostArrowValues);
     }
     return std::max(bytes, group.total_byte_size());
   }
