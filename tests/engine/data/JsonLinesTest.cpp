@@ -172,7 +172,7 @@ TEST_F(JsonLines, AFileThatChangesWhileItIsReadIsNamed) {
   write("data.jsonl", "{\"x\": 1, \"y\": 2}\n{\"x\": 3, \"y\": 4}\n");
   const auto data = open();
   write("data.jsonl", "{\"x\": 1, \"y\": 2}\n{\"x\": 3, \"z\": 4}\n");
-  EXPECT_ERROR(reals(*data, "x"), InputError, "data.jsonl, record 2, at byte 17", "the key \"z\"");
+  EXPECT_ERROR(reals(*data, "x"), InputError, "data.jsonl, record 2, at byte 17", "it has no \"y\"");
 }
 
 }  // namespace
