@@ -87,3 +87,12 @@ function(lockstep_emulated_test NAME)
       LINK $<LINK_LIBRARY:WHOLE_ARCHIVE,lockstep_kernels_emulated> ${ARG_LINK} ${ARG_UNPARSED_ARGUMENTS})
   endif()
 endfunction()
+
+# lockstep_soaks(TEST SCRIPT): a script that LOCKSTEP_SOAK makes longer is one of `make soak`, too.
+function(lockstep_soaks TEST SCRIPT)
+  file(STRINGS ${CMAKE_CURRENT_SOURCE_DIR}/${SCRIPT} found REGEX LOCKSTEP_SOAK)
+  if(found)
+    set_property(TEST ${TEST} APPEND PROPERTY LABELS soak)
+    set_tests_properties(${TEST} PROPERTIES TIMEOUT 3600)
+  endif()
+endfunction()
