@@ -1,5 +1,5 @@
 """Two hosts of two ranks that are killed, stopped, asked to end, cut off and left without room, again and again, and started again each time:
-in the end the parameters are those of the undisturbed job, to the bit. Half a minute; in soak half an hour."""
+in the end the parameters are those of the undisturbed job, to the bit. Half a minute, or longer until each has come; in soak half an hour."""
 
 import contextlib
 import os
@@ -21,6 +21,9 @@ JOB = {"model": "mlp", "model_hidden": "[16]", "epochs": 100000, "batch_size": 1
        "export": "safetensors", "artifact_state": "last", "log_every": 0.1, "checkpoint_every": 25, "hosts_timeout": "20s",
        "phase_timeout": f"{stalling.PHASE}s", "rare_phase_timeout": "30s"}
 PATIENCE = 60  # seconds in which a disturbed job ends
+# What the hosts say when a disturbance has come.
+SAID = {"killed_rank": "was ended by signal 9 (Killed)", "stopped_rank": ", stopped) stands still for", "killed_launcher": " is lost",
+        "terminated": "stopped on request", "cut_link": " is lost", "full_disk": "No space left on device"}
 
 
 def steps_in(place):
@@ -69,7 +72,7 @@ class Job:
         self.terminated()  # a job may go on without this checkpoint
 
     def disturb(self, kind):
-        """From some step on."""
+        """From some step on. What the hosts say tells that it has come."""
         before = steps_in(self.disk)
         self.start()
         end = time.monotonic() + PATIENCE
@@ -77,26 +80,28 @@ class Job:
             assert time.monotonic() < end and self.made[0].process.poll() is None, f"{kind}: {self.made.outputs()}"
             time.sleep(0.02)
         time.sleep(self.chance.uniform(0, 0.5))
-        kind()
+        getattr(self, kind)()
         for host in self.made.hosts:
             host.wait(PATIENCE)
         (self.disk / "full").unlink(missing_ok=True)
         subprocess.run(["ip", "link", "set", f"{self.made[1].space}v", "up"], check=True)
         assert steps_in(self.disk) >= before, "a checkpoint is lost"
+        assert SAID[kind] in self.made.outputs(), f"{kind}: {self.made.outputs()}"
 
     def end(self, steps):
+        """At one go it needs no longer for so many steps than with all disturbances."""
         self.start(max_steps=steps)
-        self.made.finish(PATIENCE)
+        self.made.finish(PATIENCE + SECONDS)
         return load_file(self.made[0].base / "model" / "model.safetensors")
 
 
 def whatever_happens_the_parameters_are_the_undisturbed_jobs():
     with cluster.cluster() as made:
         job = Job(made)
-        kinds = [job.killed_rank, job.stopped_rank, job.killed_launcher, job.terminated, job.cut_link, job.full_disk]
+        kinds = list(SAID)
         job.chance.shuffle(kinds)
         end, count = time.monotonic() + SECONDS, 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or count < len(kinds):
             job.disturb(kinds[count % len(kinds)])
             count += 1
         steps = steps_in(job.disk) + 20
