@@ -284,6 +284,19 @@ def steps_that_are_not_finite_can_be_passed_over(j):
 
 
 @job
+def what_float16_cannot_hold_is_no_divergence(j):
+    """A finite sum of finite products, of which float16 makes an infinity; float32 goes on."""
+    model = Linear()
+    with torch.no_grad():
+        model.fc.weight.fill_(3e4)
+    j.export(model)
+    j.inputs, j.targets = np.ones((16, 4), np.float32), np.full(16, 1.2e5, np.float32)
+    failure = j.refused("step 1: ", "float16 ends at 65504, and no loss scale helps any more. Try precision=bf16", precision="fp16", loss_scale=1)
+    assert "diverged" not in failure and "learning_rate" not in failure, failure
+    j.run(learning_rate=1e-9)
+
+
+@job
 def a_program_that_is_not_finite_is_refused_at_start(j):
     values = torch.rand(10, 1)
     values[9, 0] = float("nan")
@@ -391,7 +404,7 @@ if __name__ == "__main__":
     common.main(statistics_of_a_single_value_are_refused_at_start, data_that_is_not_finite_is_named,
                 evaluation_data_that_is_not_finite_is_named, a_gradient_that_is_not_finite_is_noticed_in_its_step,
                 the_operator_that_made_it_is_named, a_statistic_that_is_not_finite_is_noticed_in_its_step,
-                steps_that_are_not_finite_can_be_passed_over,
+                steps_that_are_not_finite_can_be_passed_over, what_float16_cannot_hold_is_no_divergence,
                 a_program_that_is_not_finite_is_refused_at_start, an_update_that_overflows_is_not_saved,
                 an_operator_that_fails_in_a_later_step_is_no_bad_input,
                 a_checkpoint_that_nobody_can_go_on_from_is_passed_over)
