@@ -1,5 +1,5 @@
 """What the documents repeat is what the program prints: the table of hyperparameters, and the exit codes. `readme.py --write` makes it so.
-Every exit code that a test expects is among them, and every link of a page leads somewhere."""
+Every exit code that a test expects is among them, every link of a page leads somewhere, and every test that a page names is there."""
 
 import pathlib
 import re
@@ -79,6 +79,30 @@ def every_link_leads_somewhere():
         assert not anchor or anchor in anchors(target), f"{page.relative_to(ROOT)}: {link}: no such heading among {sorted(anchors(target))}"
 
 
+def tests_that_a_page_names_are_there():
+    """`Suite.Test`, `Suite.*`, `judge.name` or `hosts.name`, and (`check`, ...) behind one of these."""
+    suites = {}
+    for path in (ROOT / "tests").rglob("*.cpp"):
+        for suite, test in re.findall(r"^TEST(?:_[FP])?\((\w+),\s+(\w+)\)", path.read_text(), re.MULTILINE):
+            suites.setdefault(suite, set()).add(test)
+    place = {"judge": ROOT / "tests/judges", "hosts": ROOT / "tests/hosts"}
+    named = []
+    for page in ROOT.glob("docs/*.md"):
+        text = page.read_text()
+        where = page.relative_to(ROOT)
+        for suite, test in re.findall(r"`([A-Z]\w+)\.([A-Z]\w+|\*)`", text) if page.name == "faults.md" else ():
+            assert test in suites.get(suite, ()) or (test == "*" and suite in suites), f"{where}: there is no test {suite}.{test}"
+            named.append(test)
+        for kind, name, checks in re.findall(r"`(judge|hosts)\.(\w+)`(?: \((`[^)]*`)\))?", text):
+            path = place[kind] / f"{name}.py"
+            assert path.exists(), f"{where}: there is no test {kind}.{name}"
+            for check in re.findall("`([^`]+)`", checks):
+                found = f"def {check}(" in path.read_text() or f'Case("{check}"' in path.read_text()
+                assert found, f"{where}: {kind}.{name} has no {check}"
+                named.append(check)
+    assert len(named) > 30, f"the pages are read wrongly: {named}"
+
+
 def the_first_page_is_short():
     words = len((ROOT / "README.md").read_text().split())
     assert words < 1200, f"README.md has {words} words"
@@ -108,4 +132,5 @@ if __name__ == "__main__":
             (ROOT / file).write_text(part(name).sub(lambda _: words, (ROOT / file).read_text()))
     else:
         common.main(documents_say_what_the_program_says, every_exit_code_that_tests_expect_is_documented,
-                    every_link_leads_somewhere, the_first_page_is_short, a_folder_includes_what_the_design_lets_it)
+                    every_link_leads_somewhere, tests_that_a_page_names_are_there, the_first_page_is_short,
+                    a_folder_includes_what_the_design_lets_it)
