@@ -161,17 +161,27 @@ def an_output_directory_that_cannot_be_written_is_named(d):
 
 @disks
 def a_slow_disk_holds_nothing_up(d):
-    """Each write and each sync takes 20 ms more: steps go on meanwhile, and what comes out is the same."""
-    expected = d.undisturbed()
+    """Each write and each sync takes 20 ms more: steps go on meanwhile, save after save, and what comes out is the same."""
+    expected = d.with_options(epochs=60).undisturbed()
     for call in "write", "fsync":
-        subprocess.run(["rm", "-rf", d.checkpoints], check=True)
         output = d.run_on(call, 0, d.checkpoints, checkpoint_every="continuous")
         same(d.result(), expected)
-        assert "s beside training, which stood still for" in output, output
-        assert d.steps()[-1] == 22, d.steps()
+        assert d.steps()[-1] == 660, d.steps()
+        saves = [float(seconds) for seconds in re.findall(r"written in ([\d.]+) s beside training, which stood still for", output)]
+        training = float(re.search(r"of which training ([\d.]+) s", output).group(1))
+        assert len(saves) > 2 and sum(saves) > training / 2, f"the next begins when the last has ended: {saves} of {training} s"
+        subprocess.run(["rm", "-rf", d.checkpoints], check=True)
+
+
+@disks
+def saves_that_are_too_close_are_waited_for(d):
+    output = d.run_on("fsync", 0, d.checkpoints, checkpoint_every=1, max_steps=6)
+    waited = re.findall(r"training waited [\d.]+ s before the checkpoint of step (\d), for the one before to be written: checkpoint_every is", output)
+    assert waited == ["2"], output  # said once
+    assert output.count(", written in ") == 6, output
 
 
 if __name__ == "__main__":
     common.main(checkpoints_that_cannot_be_written_leave_the_older_ones, a_disk_that_breaks_for_a_while_is_got_over,
                 artifacts_that_cannot_be_written_leave_the_older_ones, an_output_directory_that_cannot_be_written_is_named,
-                a_slow_disk_holds_nothing_up)
+                a_slow_disk_holds_nothing_up, saves_that_are_too_close_are_waited_for)

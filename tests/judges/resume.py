@@ -435,6 +435,7 @@ def a_full_disk_ends_the_job_and_leaves_no_half_checkpoint(j):
     with Mounted(j.checkpoints, "1m"):
         output = j.run(expect=3, model="cnn", checkpoint_every=4, checkpoint_keep=9, epochs=2)
         assert "No space left" in output and output.count("lockstep: error:") == 1, output
+        assert re.search(r"[\d.]+ MiB are needed, and [\d.]+ MiB are free there", output), output  # before anything is written
         j.clean()
         assert j.steps(), output
 
