@@ -330,10 +330,10 @@ class JobLauncher {
       return {.code = stopped.exit_code(), .reason = stopped.what()};
     }
     if (const auto lost = messages_.lost_rank()) {
-      std::string reason = "rank " + std::to_string(lost->rank);
-      if (topology.hosts.size() > 1) reason += " on " + topology.host_of(lost->rank);
-      reason += " " + lost->how;
+      std::string reason =
+          "rank " + std::to_string(lost->rank) + " on " + topology.host_of(lost->rank) + " " + lost->how;
       if (lost->how.ends_with("(Killed)")) reason += "; the machine may have run out of memory";
+      if (const std::string place = watch_.last_place(lost->rank); !place.empty()) reason += "; " + place;
       return {.code = kExitRankFailed, .reason = reason};
     }
     const bool of_ranks = code >= kExitInternal && code <= kExitHostLost;

@@ -38,6 +38,18 @@ std::vector<RankDetails> JobWatch::details(std::span<const int> ranks) const {
   return all;
 }
 
+std::vector<RankState> JobWatch::known(Clock::time_point now) const {
+  std::vector<RankState> ranks = own();
+  std::ranges::move(others_.states(now), std::back_inserter(ranks));
+  return ranks;
+}
+
+std::string JobWatch::last_place(int rank) const {
+  const std::vector<RankState> ranks = known(Clock::now());
+  const auto found = std::ranges::find(ranks, rank, &RankState::rank);
+  return found == ranks.end() ? "" : last_place_of(*found);
+}
+
 void JobWatch::start_again() {
   pages_.clear();
   others_.clear();
@@ -54,8 +66,7 @@ std::optional<Standstill> JobWatch::look() {
   const auto now = Clock::now();
   if (now < next_look_) return std::nullopt;
   next_look_ = now + kBetweenLooks;
-  all_ = own();
-  std::ranges::move(others_.states(now), std::back_inserter(all_));
+  all_ = known(now);
   std::ranges::sort(all_, {}, &RankState::rank);
   name_slow_ranks();
   if (auto failed = find_failed_collective(all_)) {

@@ -32,6 +32,9 @@ class JobWatch {
   /// Of those of these ranks that are on this host.
   std::vector<RankDetails> details(std::span<const int> ranks) const;
 
+  /// Where this rank was when it was last heard of, or has ended (last_place_of); "" when nothing is known of it.
+  std::string last_place(int rank) const;
+
   /// The ranks are started anew, when those before have ended.
   void start_again();
   /// Where another host's ranks are.
@@ -49,6 +52,7 @@ class JobWatch {
  private:
   using Clock = std::chrono::steady_clock;
 
+  std::vector<RankState> known(Clock::time_point now) const;
   void name_slow_ranks();
 
   std::string host_;

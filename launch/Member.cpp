@@ -112,7 +112,7 @@ Outcome Member::run(const Daemon& daemon) {
       }
     }
     if (connection_->closed()) lose_leader();
-    if (supervisor_.running()) tell_states(daemon.watch);
+    if (supervisor_.running() && Clock::now() >= next_states_) tell_states(daemon.watch);
     if (runs && !supervisor_.running()) report_end(daemon);
     runs = supervisor_.running();
   }
@@ -121,7 +121,6 @@ Outcome Member::run(const Daemon& daemon) {
 void Member::tell_states(const JobWatch& watch) {
   constexpr seconds kBetween(1);
   constexpr std::size_t kAtOnce = 64;  // a message has its limit
-  if (Clock::now() < next_states_) return;
   next_states_ = Clock::now() + kBetween;
   const std::vector<RankState> own = watch.own();
   for (std::size_t first = 0; first < own.size(); first += kAtOnce) {
@@ -156,6 +155,7 @@ void Member::start(const nlohmann::json& message, const Daemon& daemon) {
 
 void Member::report_end(const Daemon& daemon) {
   supervisor_.end();
+  tell_states(daemon.watch);  // where those were that have ended
   std::string failure = read_failure_file(daemon.output_dir);
   if (failure.empty()) failure = messages_.error();
   if (const std::string told = messages_.telling(); failure.empty() && supervisor_.exit_code() != 0 && !told.empty()) {

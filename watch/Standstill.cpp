@@ -82,6 +82,8 @@ std::string place_of(const RankState& rank) {
   return rank.step == 0 ? phase : "step " + with_commas(static_cast<long long>(rank.step)) + ", " + phase;
 }
 
+std::string last_place_of(const RankState& rank) { return "it was last in " + where(rank); }
+
 std::string rank_list(std::span<const RankState> ranks) {
   std::vector<int> numbers;
   for (const RankState& rank : ranks) numbers.push_back(rank.rank);

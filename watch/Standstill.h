@@ -45,6 +45,8 @@ std::string seconds_text(double seconds);
 std::string name_of(const RankState& rank);
 /// "step 57, phase backward".
 std::string place_of(const RankState& rank);
+/// Of a rank that has ended: "it was last in step 57, phase backward, behind collective 311 (…)".
+std::string last_place_of(const RankState& rank);
 /// "ranks 0-2, 5".
 std::string rank_list(std::span<const RankState> ranks);
 

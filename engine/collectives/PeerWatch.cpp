@@ -289,6 +289,9 @@ void PeerWatch::heard_end(const Peer& peer, int error) {
     const bool silent = error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
     loss.reason += silent ? "its host, or the network to it, does not answer"
                           : "it has ended without a word; it was killed, or its machine has run out of memory";
+    if (const std::string place = beats_.last_place ? beats_.last_place(peer.rank) : ""; !place.empty()) {
+      loss.reason += "; " + place;
+    }
     loss.to_tell = rank_ == 0 || rank_ == 1;  // of rank 0's end the first of the others speaks
   }
   // Whoever was told ends, and is not missed. Rank 0 passes the reason on; of the others only rank 0 could be told.

@@ -35,7 +35,8 @@ class PeerWatch {
   struct Beats {
     std::function<std::string()> own{};  ///< a line of at most 3,000 characters
     std::function<void(int rank, const std::string& line)> heard{};
-    std::function<void()> turn{};  ///< after each second, when all have been sent
+    std::function<void()> turn{};                       ///< after each second, when all have been sent
+    std::function<std::string(int rank)> last_place{};  ///< of a rank that is gone, for the reason; "": not known
   };
 
   static constexpr std::chrono::seconds kSilence{15};

@@ -48,6 +48,7 @@ class RankWatchdog {
   };
 
   std::vector<RankState> states() const;
+  std::string last_place(int rank) const;
   void look();
   void end(const Standstill& standstill, const std::vector<RankState>& ranks);
 

@@ -54,7 +54,7 @@ def each(*kinds):
 def a_killed_rank_is_named_on_every_host():
     for made in each():
         os.kill(made[1].ranks()[0], signal.SIGKILL)
-        ends(made, [3, 3, 3], "on algo-2 was ended by signal 9 (Killed)")
+        ends(made, [3, 3, 3], "on algo-2 was ended by signal 9 (Killed)", "; it was last in step ", "phase ", "collective ")
 
 
 def a_lost_launcher_of_a_host():

@@ -114,6 +114,12 @@ TEST(Standstill, AFailedCollectiveNamesWhoDiffers) {
             "float32) in step 11, phase reduction");
 }
 
+TEST(Standstill, SaysWhereARankWasLast) {
+  EXPECT_EQ(last_place_of(rank_waiting(1, 2, 32)),
+            "it was last in step 11, phase reduction, in collective 32 (all_reduce of 7 float32)");
+  EXPECT_EQ(last_place_of(rank_in(1, Phase::kData, 2)), "it was last in step 11, phase data, before any collective");
+}
+
 TEST(RankState, TravelsAsJson) {
   for (RankState state : {rank_waiting(3, 1.5, 32), rank_in(1, Phase::kData, 2)}) {
     state.failure = "why";

@@ -96,7 +96,9 @@ class PeerWatchTest : public testing::Test {
           std::_Exit(loss.exit_code);
         };
         {
-          PeerWatch watch(communicator, "h" + std::to_string(rank), lost, std::chrono::milliseconds(500));
+          const auto last_place = [](int lost_rank) { return lost_rank == 2 ? "it was last in step 11" : ""; };
+          PeerWatch watch(communicator, "h" + std::to_string(rank), lost, {.last_place = last_place},
+                          std::chrono::milliseconds(500));
           board_.unwatched[rank] = watch.unwatched().size();
           live(rank, watch);
         }
@@ -134,7 +136,8 @@ TEST_F(PeerWatchTest, AllNoticeARankThatIsKilled) {
   });
   EXPECT_EQ(codes, (Codes{3, 3, -SIGKILL, 3}));
   const std::string text =
-      "rank 2 on h2 is gone: it has ended without a word; it was killed, or its machine has run out of memory";
+      "rank 2 on h2 is gone: it has ended without a word; it was killed, or its machine has run out of memory; it was "
+      "last in step 11";
   EXPECT_EQ(losses(), (Texts{"3 tells " + text, "3 keeps " + text, "", "3 keeps " + text}));
 }
 
@@ -145,6 +148,7 @@ TEST_F(PeerWatchTest, AllNoticeThatRank0IsKilled) {
   });
   EXPECT_EQ(codes, (Codes{-SIGKILL, 3, 3, 3}));
   EXPECT_TRUE(losses()[1].starts_with("3 tells rank 0 on h0 is gone")) << losses()[1];
+  EXPECT_TRUE(losses()[1].ends_with("out of memory")) << losses()[1];
   EXPECT_TRUE(losses()[3].starts_with("3 keeps rank 0 on h0 is gone")) << losses()[3];
 }
 
