@@ -4,10 +4,12 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
+#include <mpi.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,34 @@ void expect_same_bytes(const NamedTensors& a, const NamedTensors& b) {
     EXPECT_TRUE(at::equal(tensor, b.at(name))) << name;
   }
 }
+
+/// The first so many of the test's ranks, by themselves. A collective of all.
+class FirstRanks {
+ public:
+  explicit FirstRanks(int count) {
+    int rank = 0;
+    MPI_Comm_rank(mpi_session().ranks(), &rank);
+    MPI_Comm_split(mpi_session().ranks(), rank < count ? 0 : MPI_UNDEFINED, rank, &ranks_);
+    if (ranks_ == MPI_COMM_NULL) return;
+    session_.emplace(MPI_Comm_c2f(ranks_));
+    communicator_.emplace(*session_, MpiMode::kInline);
+  }
+  FirstRanks(const FirstRanks&) = delete;
+  FirstRanks& operator=(const FirstRanks&) = delete;
+  ~FirstRanks() {
+    if (ranks_ == MPI_COMM_NULL) return;
+    communicator_.reset();
+    MPI_Comm_free(&ranks_);
+  }
+
+  /// Nothing on a rank that is none of them.
+  Communicator* communicator() { return communicator_ ? &*communicator_ : nullptr; }
+
+ private:
+  MPI_Comm ranks_ = MPI_COMM_NULL;
+  std::optional<MpiSession> session_;
+  std::optional<MpiCommunicator> communicator_;
+};
 
 class SharedUpdateTest : public testing::Test {
  protected:
@@ -244,7 +274,7 @@ TEST_F(SharedUpdateTest, WhatNeedsWholeParametersIsRefused) {
   }
 }
 
-// Both ways: between ranks that hold shares and one that holds all.
+// Between ranks that hold shares, as many or fewer, and ranks that hold all.
 TEST_F(SharedUpdateTest, CheckpointsAreThoseOfOneThatHoldsAll) {
   options_.optimizer = "adamw";
   options_.ema_decay = 0.5;
@@ -262,6 +292,18 @@ TEST_F(SharedUpdateTest, CheckpointsAreThoseOfOneThatHoldsAll) {
 
   const Checkpoint by_one = saved_again(checkpoint, true, alone());
   expect_same_bytes(by_one.optimizer, checkpoint.optimizer);
+  for (int ranks = 1; ranks < communicator_.size(); ++ranks) {
+    FirstRanks first(ranks);
+    if (first.communicator() == nullptr) continue;
+    for (const bool shared : {true, false}) {
+      SCOPED_TRACE(std::to_string(ranks) + (shared ? " ranks with shares" : " ranks"));
+      const Checkpoint by_fewer =
+          saved_again(checkpoint, shared,
+                      {.device = device_, .communicator = *first.communicator(), .host = *first.communicator()});
+      expect_same_bytes(by_fewer.optimizer, checkpoint.optimizer);
+      expect_same_bytes(by_fewer.model, checkpoint.model);
+    }
+  }
   options_.bucket_cap_mb = 25;
   const Checkpoint by_all = saved_again(by_one, true, context());
   expect_same_bytes(by_all.optimizer, checkpoint.optimizer);
