@@ -59,12 +59,15 @@ std::string memory_table(const MemoryHeld& held, const std::filesystem::path& ro
     text += "  " + mebibytes(bytes) + "  " + what + "\n";
   };
   const MemoryUse use = held.by_training.value_or(MemoryUse{});
-  const std::int64_t kept = use.parameters + use.gradients + use.optimizer;
+  // A GPU's rank has the copy for checkpoints in the host's memory.
+  const std::int64_t kept = use.parameters + use.gradients + use.optimizer + (held.on_gpu ? 0 : use.checkpoint);
   if (held.by_training) {
     add("parameters", use.parameters);
     add("gradients", use.gradients);
     add("optimizer" + (use.optimizer_shares > 1 ? format(" (1 of %d shares)", use.optimizer_shares) : ""),
         use.optimizer);
+    if (use.checkpoint > 0)
+      add(std::string(held.on_gpu ? "of the host, " : "") + "copy for checkpoints", use.checkpoint);
   }
   add("at most of all else: activations, data, libraries", std::max<std::int64_t>(held.most - kept, 0));
   if (const auto resident = kibibytes_in(root / "proc/self/status", "VmRSS"))
