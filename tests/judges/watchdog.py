@@ -99,6 +99,16 @@ def a_rank_that_skips_a_collective():
         says(job.failure(), "rank 1 on ")
 
 
+def a_rank_that_sends_another_size():
+    """Compared before it is made, or found by MPI: then by the rank that is sent more than it waits for."""
+    for check in ("true", "false"):
+        for directory, start in each(STARTS if SOAK else STARTS[:1]):
+            job = start(fault(directory, "reduce_fewer", 1, at=30), ranks=3, check_collectives=check)
+            assert job.ends(40 + PHASE + LATE) == 3, job.output()
+            says(job.failure(), "rank 1 on ")
+            assert (" makes collective " in job.failure()) == (check == "true"), job.failure()
+
+
 def a_rank_that_leaves_without_a_word():
     for directory, start in each(STARTS):
         job = start(fault(directory, "reduce_leave", 1, at=30))
@@ -140,5 +150,5 @@ def ranks_that_compare_collectives_train_the_same():
 
 if __name__ == "__main__":
     assert JOB["rare_phase_timeout"] == f"{RARE}s"
-    common.main(a_rank_that_is_stopped, a_rank_that_spins_in_its_loader, a_rank_that_skips_a_collective, a_rank_that_leaves_without_a_word,
-                what_is_slow_trips_nothing, a_slow_rank_is_named, ranks_that_compare_collectives_train_the_same)
+    common.main(a_rank_that_is_stopped, a_rank_that_spins_in_its_loader, a_rank_that_skips_a_collective, a_rank_that_sends_another_size,
+                a_rank_that_leaves_without_a_word, what_is_slow_trips_nothing, a_slow_rank_is_named, ranks_that_compare_collectives_train_the_same)

@@ -3,11 +3,13 @@
 
    read_spin, read_sleep: when it reads of a file whose path holds LOCKSTEP_FAULT_FILE; for ever, or LOCKSTEP_FAULT_MS long.
    sync_sleep: when it syncs a file.
-   reduce_skip, reduce_leave: when it reduces gradients; not at all, or it ends with 0. */
+   reduce_skip, reduce_leave: when it reduces gradients; not at all, or it ends with 0.
+   reduce_fewer: when it reduces gradients, of half as many numbers; it also says so where ranks compare what they are about to do. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <mpi.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -67,7 +69,7 @@ int fsync(int file) {
 int MPI_Allreduce(const void* from, void* to, int count, MPI_Datatype type, MPI_Op operation, MPI_Comm ranks) {
   static int (*real)(const void*, void*, int, MPI_Datatype, MPI_Op, MPI_Comm);
   static void* reals;
-  static atomic_int skipped, left;
+  static atomic_int skipped, left, fewer;
   if (!real) {
     reals = dlsym(RTLD_DEFAULT, "ompi_mpi_float");
     real = (int (*)(const void*, void*, int, MPI_Datatype, MPI_Op, MPI_Comm))dlsym(RTLD_NEXT, "MPI_Allreduce");
@@ -75,6 +77,26 @@ int MPI_Allreduce(const void* from, void* to, int count, MPI_Datatype type, MPI_
   if ((void*)type == reals) {
     if (it_is_time("reduce_skip", &skipped)) return MPI_SUCCESS;
     if (it_is_time("reduce_leave", &left)) _exit(0);
+    if (it_is_time("reduce_fewer", &fewer)) count /= 2;
   }
   return real(from, to, count, type, operation, ranks);
+}
+
+/* What ranks compare is four numbers: which, what, of how many, of what (Communicator::compare). */
+int MPI_Allgather(const void* from, int count, MPI_Datatype type, void* to, int others, MPI_Datatype theirs, MPI_Comm ranks) {
+  static int (*real)(const void*, int, MPI_Datatype, void*, int, MPI_Datatype, MPI_Comm);
+  static atomic_int fewer;
+  enum { kAllReduce = 0, kFloat32 = 0 };
+  uint64_t call[4];
+  if (!real) {
+    real = (int (*)(const void*, int, MPI_Datatype, void*, int, MPI_Datatype, MPI_Comm))dlsym(RTLD_NEXT, "MPI_Allgather");
+  }
+  if (from != MPI_IN_PLACE && count == sizeof call) {
+    memcpy(call, from, sizeof call);
+    if (call[1] == kAllReduce && call[3] == kFloat32 && it_is_time("reduce_fewer", &fewer)) {
+      call[2] /= 2;
+      from = call;
+    }
+  }
+  return real(from, count, type, to, others, theirs, ranks);
 }
