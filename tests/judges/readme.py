@@ -1,5 +1,5 @@
 """What the documents repeat is what the program prints: the table of hyperparameters, and the exit codes. `readme.py --write` makes it so.
-Every exit code that a test expects is among them, every link of a page leads somewhere, and every test that a page names is there."""
+Every exit code that a test expects is among them, every hyperparameter and every test that a page names is there, and every link of a page leads somewhere."""
 
 import pathlib
 import re
@@ -103,6 +103,40 @@ def tests_that_a_page_names_are_there():
     assert len(named) > 30, f"the pages are read wrongly: {named}"
 
 
+# What pages write as name=value that are no hyperparameters: of other programs and languages, of logs and of examples.
+OTHER_NAMES = {"average", "city", "day", "distribution", "epoch", "header", "label_size", "name", "out"}
+# What pages name beside others' terms, and is neither: files, programs, SageMaker's and PyTorch's arguments.
+OTHER_TERMS = {"dynamic_shapes", "failure", "image_uri", "instance_count", "mpirun"}
+
+
+def hyperparameters_that_pages_name_exist():
+    """As `name=value`, as flags of lockstep, as options of the library, and beside others' terms."""
+    known = set(re.findall(r"^\| `(\w+)`", common.run(["hyperparameters"]), re.MULTILINE))
+    help_text = common.run(["--help"]) + common.run(["train", "--help"])
+    flags = set(re.findall(r"--([a-z_]+)", help_text)) | {"within", "between", "reduction", "mpi"}
+    found = 0
+
+    def check(page, names, allowed, where):
+        nonlocal found
+        found += len(names)
+        wrong = [name for name in names if name not in known | allowed]
+        assert not wrong, f"{page.relative_to(ROOT)}: {where} names {wrong}: no hyperparameters"
+
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = page.read_text()
+        spans = [re.match("([a-z][a-z0-9_]*)=(?!=)", span) for span in re.findall("`([^`\n]+)`", text)]
+        metrics = {span.group(1) for span in spans if span and re.match("(train|validation|test)_", span.group(1))}
+        check(page, [span.group(1) for span in spans if span], OTHER_NAMES | metrics, "a text between backticks")
+        for line in re.findall(r"lockstep (?:train|plan|status)\b.*", text):
+            check(page, re.findall("--([a-z_]+)", line), flags, f"`{line}`")
+        options = re.findall(r'(?:\{|set\((?:options, )?)"(\w+)", "', text)
+        check(page, options, {"train", "validation"}, "a program")
+    page = ROOT / "docs" / "migrating.md"
+    for row in re.findall(r"^\| .*\|$", page.read_text(), re.MULTILINE):
+        check(page, re.findall("`([a-z_]+)`", row.split(" | ", 1)[1]), flags | OTHER_TERMS, row)
+    assert found > 150, f"pages are read wrongly: {found} names"
+
+
 def the_first_page_is_short():
     words = len((ROOT / "README.md").read_text().split())
     assert words < 1200, f"README.md has {words} words"
@@ -132,5 +166,5 @@ if __name__ == "__main__":
             (ROOT / file).write_text(part(name).sub(lambda _: words, (ROOT / file).read_text()))
     else:
         common.main(documents_say_what_the_program_says, every_exit_code_that_tests_expect_is_documented,
-                    every_link_leads_somewhere, tests_that_a_page_names_are_there, the_first_page_is_short,
+                    hyperparameters_that_pages_name_exist, every_link_leads_somewhere, tests_that_a_page_names_are_there, the_first_page_is_short,
                     a_folder_includes_what_the_design_lets_it)
