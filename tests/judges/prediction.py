@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PUBLISHED = json.loads((ROOT / "benchmarks" / "scaling" / "published.json").read_text())
 PAGE = ROOT / "docs" / "prediction.md"
 TABLE = re.compile(r"(?<=<!-- predictions -->\n).*?(?=<!-- end -->)", re.DOTALL)
-COLUMNS = ["hosts", "ranks", "reduction", "compute", "reduce", "exposed", "step", "samples_per_second", "efficiency", "memory"]
+COLUMNS = ["hosts", "ranks", "reduction", "compute", "reduce", "exposed", "step", "samples_per_second", "efficiency", "memory", "sharded"]
 
 
 def predict(*arguments):
@@ -90,8 +90,31 @@ def a_measured_run_is_extrapolated(directory):
                                "samples_per_second": 50 * 4 * hosts / seconds, "efficiency": 100 * alone / seconds}.items():
             assert abs(row[name] - expected) <= 0.06 + 1e-3 * expected, (name, row, expected)
         assert abs(row["memory"] - ranks[-1]["peak_memory"] / 2**30) < 0.002, row
+        less = start["memory"]["optimizer"] * (1 - 1 / (4 * hosts)) / 2**30  # a rank holds its share of the optimizer's state
+        assert abs(row["memory"] - row["sharded"] - less) < 0.0011, (row, less)
     only, = predict(directory / "output" / "data" / "metrics.jsonl", "--hosts", "1", "--ranks_per_host", "1")
     assert only["reduction"] == "none" and only["exposed"] == 0 and only["efficiency"] == 100, only
+
+
+@common.in_directory(pathlib.Path)
+def memory_counts_the_optimizers_state(directory):
+    """Of figures, and of a run whose ranks held shares of it already."""
+    path = directory / "figures.json"
+    for own, each in (({}, 8), ({"optimizer_bytes": 12}, 12)):
+        path.write_text(json.dumps({"samples": 64, "samples_per_second": 154, "parameters": 1e9, "bytes_each": 2, **own}))
+        for row in predict(path, "--hosts", "1,2", "--ranks_per_host", "4"):
+            held = 1e9 * (4 + 2) / 2**30
+            assert abs(row["memory"] - held - 1e9 * each / 2**30) < 0.001, row
+            assert abs(row["sharded"] - held - 1e9 * each / row["ranks"] / 2**30) < 0.001, row
+    phases = dict.fromkeys(("data_wait", "forward", "backward", "reduction_wait", "optimizer", "replay", "device_wait"), 0.0) | {"forward": 0.1}
+    for sharded in ("false", "true"):
+        start = {"event": "start", "batch_size": 8, "ranks": 4, "memory": {"parameters": 2**30, "gradients": 2**30, "optimizer": 2**30},
+                 "hyperparameters": {"bucket_cap_mb": "25", "shard_optimizer": sharded}}
+        ranks = {"event": "ranks", "step": 10, "ranks": 4 * [{"host": 0, "steps": 10, "seconds_per_step": phases, "peak_memory": 5 * 2**30}]}
+        (directory / "metrics.jsonl").write_text(json.dumps(start) + "\n" + json.dumps(ranks) + "\n")
+        row, = predict(directory / "metrics.jsonl", "--hosts", "1", "--ranks_per_host", "8")
+        whole = 4 if sharded == "true" else 1  # GiB of state, of which a rank held a quarter, or all
+        assert (row["memory"], row["sharded"]) == (4 + whole, 4 + whole / 8), row
 
 
 @common.in_directory(pathlib.Path)
@@ -112,4 +135,4 @@ def what_cannot_be_is_refused(directory):
 
 
 if __name__ == "__main__":
-    common.main(published_results_are_met, a_measured_run_is_extrapolated, what_cannot_be_is_refused)
+    common.main(published_results_are_met, a_measured_run_is_extrapolated, memory_counts_the_optimizers_state, what_cannot_be_is_refused)
