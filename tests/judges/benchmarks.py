@@ -113,5 +113,20 @@ def what_has_become_slower_is_named(directory):
     assert kept["cnn"]["date"] == "long ago" and kept["mlp"]["date"] > known["mlp"]["date"], kept
 
 
+def the_page_has_what_agreeing_costs():
+    """Every number of its table is one of the results, and the fits are as near to those as it says."""
+    results = json.loads((BENCHMARKS / "results" / "agreement.json").read_text())
+    part = (BENCHMARKS.parent / "docs" / "measurements.md").read_text().split("## Agreeing")[1].split("\n## ")[0]
+    shown = [line.strip("| ").split(" | ")[1:] for line in part.splitlines() if "× ranks^" in line]
+    nearness = []
+    for row, (name, seconds) in zip(shown, results["seconds"].items(), strict=True):
+        factor, power = results["fitted"][name]
+        assert row == [*(f"{value * 1e3:.3f}" for value in seconds.values()), f"{factor * 1e3:.4f} × ranks^{power:.2f}"], (name, row)
+        nearness += [factor * int(ranks)**power / value for ranks, value in seconds.items() if int(ranks) > 1]
+    said = re.search(r"between ([\d.]+) and ([\d.]+) of the medians", part).groups()
+    assert said == (f"{min(nearness):.2f}", f"{max(nearness):.2f}"), (said, nearness)
+    assert min(nearness) > 0.5 and max(nearness) < 2, nearness
+
+
 if __name__ == "__main__":
-    common.main(training_steps, where_a_step_goes, a_trace_that_lacks_steps_is_refused, what_has_become_slower_is_named, a_turn_that_never_ends_is_over_in_time, its_own_end_ends_the_training)
+    common.main(the_page_has_what_agreeing_costs, training_steps, where_a_step_goes, a_trace_that_lacks_steps_is_refused, what_has_become_slower_is_named, a_turn_that_never_ends_is_over_in_time, its_own_end_ends_the_training)
