@@ -305,15 +305,17 @@ lockstep_status lockstep_evaluate_channel(lockstep_trainer* trainer, const char*
 
 lockstep_status lockstep_metric(lockstep_trainer* trainer, const char* name, double* value) {
   return guarded(trainer, [&](lockstep_trainer& self) {
+    const std::string wanted = text_of(name, "the name");
+    if (value == nullptr) throw bad_input("the place for the value is null");
     std::string there;
     for (const auto& [metric, measured] : self.metrics) {
-      if (metric == text_of(name, "the name") && value != nullptr) {
+      if (metric == wanted) {
         *value = measured;
         return LOCKSTEP_OK;
       }
       there += (there.empty() ? "" : ", ") + metric;
     }
-    throw bad_input("the last evaluation has no metric named " + std::string(name) + "; there is " +
+    throw bad_input("the last evaluation has no metric named " + wanted + "; there is " +
                     (there.empty() ? "none" : there));
   });
 }

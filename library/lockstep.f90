@@ -33,6 +33,14 @@ module lockstep
     integer(c_int32_t) :: weightless = 0
   end type
 
+  !> A tensor of the program.
+  type, public :: lockstep_tensor_info
+    character(:), allocatable :: name  !< as in PyTorch's state dict
+    integer(int32) :: type = 0         !< lockstep_float32, ...
+    integer(int64), allocatable :: sizes(:)  !< as Fortran has them: the program's in reverse
+    logical :: trained = .false.       !< else a buffer, or a parameter that is not trained
+  end type
+
   !> Some samples with what the program returned for them, for a loss of the caller's. The outputs' arrays, and the gradients', are
   !> output_count many; c_f_pointer makes a Fortran array of one, with its sizes in reverse.
   type, bind(c), public :: lockstep_loss_call
@@ -75,7 +83,15 @@ module lockstep
       integer(c_int) :: status
     end function
   end interface
-  public :: lockstep_loss_function, lockstep_optimizer_function
+  abstract interface
+    !> Is told, on rank 0, what whoever trains should know: lockstep_text(text) is the text; a warning where `warning` is not 0.
+    subroutine lockstep_note_function(user, text, warning) bind(c)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: user, text
+      integer(c_int), value :: warning
+    end subroutine
+  end interface
+  public :: lockstep_loss_function, lockstep_optimizer_function, lockstep_note_function
 
   !> What a trainer is made of. Call new first and free at last.
   type, public :: lockstep_options
@@ -89,6 +105,7 @@ module lockstep
     procedure :: communicator => options_communicator
     procedure :: loss => options_loss
     procedure :: optimizer => options_optimizer
+    procedure :: note => options_note
     procedure :: error => options_error
   end type
 
@@ -110,6 +127,8 @@ module lockstep
     procedure :: evaluate_channel => trainer_evaluate_channel
     procedure :: metric => trainer_metric
     procedure :: predict => trainer_predict
+    procedure :: tensor_count => trainer_tensor_count
+    procedure :: tensor => trainer_tensor
     procedure :: read => trainer_read
     procedure :: write => trainer_write
     procedure :: save => trainer_save
@@ -121,7 +140,15 @@ module lockstep
   interface lockstep_view
     module procedure view_real32, view_real64, view_int32, view_int64
   end interface
-  public :: lockstep_view, lockstep_array_at
+  public :: lockstep_view, lockstep_array_at, lockstep_text, lockstep_version, lockstep_abi
+
+  type, bind(c) :: c_tensor_info
+    type(c_ptr) :: name
+    integer(c_int32_t) :: type
+    integer(c_int32_t) :: dimensions
+    integer(c_int64_t) :: sizes(lockstep_dimensions)
+    integer(c_int32_t) :: trained
+  end type
 
   type, bind(c) :: c_batch
     type(c_ptr) :: inputs
@@ -172,6 +199,12 @@ module lockstep
       integer(c_int) :: status
     end function
     function c_options_optimizer(handle, function, user) bind(c, name="lockstep_options_optimizer") result(status)
+      import :: c_funptr, c_int, c_ptr
+      type(c_ptr), value :: handle, user
+      type(c_funptr), value :: function
+      integer(c_int) :: status
+    end function
+    function c_options_note(handle, function, user) bind(c, name="lockstep_options_note") result(status)
       import :: c_funptr, c_int, c_ptr
       type(c_ptr), value :: handle, user
       type(c_funptr), value :: function
@@ -256,6 +289,18 @@ module lockstep
       type(lockstep_array), intent(in) :: inputs(*), outputs(*)
       integer(c_int) :: status
     end function
+    function c_tensor_count(handle) bind(c, name="lockstep_tensor_count") result(count)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: handle
+      integer(c_int) :: count
+    end function
+    function c_tensor(handle, number, info) bind(c, name="lockstep_tensor") result(status)
+      import :: c_int, c_ptr, c_tensor_info
+      type(c_ptr), value :: handle
+      integer(c_int), value :: number
+      type(c_tensor_info), intent(inout) :: info
+      integer(c_int) :: status
+    end function
     function c_read(handle, name, into) bind(c, name="lockstep_read") result(status)
       import :: c_char, c_int, c_ptr, lockstep_array
       type(c_ptr), value :: handle
@@ -294,6 +339,15 @@ module lockstep
       type(c_ptr), value :: handle
       character(kind=c_char), intent(in) :: text(*)
       integer(c_int) :: status
+    end function
+    !> The version of the interface that the library has which was found.
+    function lockstep_abi() bind(c, name="lockstep_abi") result(abi)
+      import :: c_int
+      integer(c_int) :: abi
+    end function
+    function c_version() bind(c, name="lockstep_version") result(text)
+      import :: c_ptr
+      type(c_ptr) :: text
     end function
     function c_strlen(text) bind(c, name="strlen") result(length)
       import :: c_ptr, c_size_t
@@ -362,7 +416,14 @@ contains
     terminated(len_trim(text) + 1) = c_null_char
   end function
 
-  function fortran_text(pointer) result(text)
+  !> Lockstep's version.
+  function lockstep_version() result(text)
+    character(:), allocatable :: text
+    text = lockstep_text(c_version())
+  end function
+
+  !> A text of C's, as a lockstep_note_function is handed one.
+  function lockstep_text(pointer) result(text)
     type(c_ptr), intent(in) :: pointer
     character(:), allocatable :: text
     character(kind=c_char), pointer :: characters(:)
@@ -441,10 +502,22 @@ contains
     status = c_options_optimizer(self%handle, c_funloc(function), handed)
   end function
 
+  !> `user` is handed to the function, and must live as long as the trainers that are made of these options.
+  function options_note(self, function, user) result(status)
+    class(lockstep_options), intent(in) :: self
+    procedure(lockstep_note_function) :: function
+    type(c_ptr), intent(in), optional :: user
+    integer(c_int) :: status
+    type(c_ptr) :: handed
+    handed = c_null_ptr
+    if (present(user)) handed = user
+    status = c_options_note(self%handle, c_funloc(function), handed)
+  end function
+
   function options_error(self) result(text)
     class(lockstep_options), intent(in) :: self
     character(:), allocatable :: text
-    text = fortran_text(c_options_error(self%handle))
+    text = lockstep_text(c_options_error(self%handle))
   end function
 
   !> A collective. Where it fails, the options have the text.
@@ -464,7 +537,7 @@ contains
   function trainer_error(self) result(text)
     class(lockstep_trainer), intent(in) :: self
     character(:), allocatable :: text
-    text = fortran_text(c_trainer_error(self%handle))
+    text = lockstep_text(c_trainer_error(self%handle))
   end function
 
   !> Else this rank should end the others (MPI_Abort).
@@ -563,6 +636,28 @@ contains
     type(lockstep_array), intent(in) :: inputs(:), outputs(:)
     integer(c_int) :: status
     status = c_predict(self%handle, size(inputs), inputs, size(outputs), outputs)
+  end function
+
+  !> How many tensors the program has: parameters and buffers.
+  function trainer_tensor_count(self) result(count)
+    class(lockstep_trainer), intent(in) :: self
+    integer :: count
+    count = c_tensor_count(self%handle)
+  end function
+
+  !> The one of a number from 1 on.
+  function trainer_tensor(self, number, info) result(status)
+    class(lockstep_trainer), intent(in) :: self
+    integer, intent(in) :: number
+    type(lockstep_tensor_info), intent(inout) :: info
+    integer(c_int) :: status
+    type(c_tensor_info) :: found
+    status = c_tensor(self%handle, number - 1, found)
+    if (status /= lockstep_ok) return
+    info%name = lockstep_text(found%name)
+    info%type = found%type
+    info%sizes = found%sizes(found%dimensions:1:-1)
+    info%trained = found%trained /= 0
   end function
 
   !> Copies a tensor into an array of its sizes in reverse: trainer%read("fc.weight", lockstep_view(w)).

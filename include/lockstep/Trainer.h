@@ -105,7 +105,7 @@ class LOCKSTEP_API Trainer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Lockstep's version: "0.1.0".
+/// Lockstep's version, as in "0.2.0".
 LOCKSTEP_API const char* version();
 
 LOCKSTEP_NAMESPACE_END

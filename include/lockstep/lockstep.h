@@ -140,7 +140,7 @@ typedef struct lockstep_trainer lockstep_trainer; /**< a program that is trained
 
 /** LOCKSTEP_ABI of the library that is linked. */
 LOCKSTEP_C_API int lockstep_abi(void);
-/** Lockstep's version: "0.1.0". */
+/** Lockstep's version, as in "0.2.0". */
 LOCKSTEP_C_API const char* lockstep_version(void);
 
 /** Null when there is no memory. */

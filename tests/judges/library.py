@@ -46,8 +46,9 @@ class Place:
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
-        self.prefix = self.directory / "prefix"
-        output_of("cmake", "--install", common.BIN.parent, "--prefix", self.prefix, "--component", "library")
+        self.prefix = self.directory / "moved"
+        output_of("cmake", "--install", common.BIN.parent, "--prefix", self.directory / "prefix", "--component", "library")
+        (self.directory / "prefix").rename(self.prefix)
         self.tests = self.build(ROOT / "tests" / "library", self.directory / "tests")
         self.model = self.directory / "mlp.pt2"
         export(mlp(), self.model)
@@ -56,6 +57,10 @@ class Place:
         self.y = np.tanh(self.x @ generator.normal(size=(INPUTS, OUTPUTS))) + 0.1 * generator.normal(size=(SAMPLES, OUTPUTS))
         self.data = self.directory / "data.bin"
         self.data.write_bytes(self.x.tobytes() + self.y.tobytes())
+        self.channel = self.directory / "channel"
+        self.channel.mkdir()
+        np.save(self.channel / "x.npy", self.x)
+        np.save(self.channel / "y.npy", self.y)
 
     def build(self, source, out):
         output_of("cmake", "-S", source, "-B", out, f"-DCMAKE_PREFIX_PATH={self.prefix}", "-DCMAKE_BUILD_TYPE=Release")
@@ -118,10 +123,7 @@ def parameters_are_pytorchs(place):
 
 def the_rest_works_alone_and_on_two_ranks(place):
     """A channel gives the bits that a job gives, and what is exported computes what PyTorch computes with the same parameters."""
-    channel = place.directory / "channel"
-    channel.mkdir()
-    np.save(channel / "x.npy", place.x)
-    np.save(channel / "y.npy", place.y)
+    channel = place.channel
     for ranks in (1, 2):
         directory = place.directory / f"features{ranks}"
         directory.mkdir()
@@ -146,6 +148,21 @@ def the_rest_works_alone_and_on_two_ranks(place):
         printed = float(re.search(r"validation_loss (\S+)", text)[1])
         loss = nn.functional.mse_loss(model(x), torch.tensor(place.y)).item()
         assert abs(printed - loss) < 1e-12 * loss, (printed, loss)
+
+
+def c_and_fortran_have_the_rest_too(place):
+    """Writing, predicting, rates, channels, checkpoints and exports; in Fortran also faulty calls, in C also a rank that fails alone."""
+    version = re.search(r"VERSION (\d+\.\d+\.\d+)", (ROOT / "CMakeLists.txt").read_text())[1]
+    for program in ("features_c", "features_f"):
+        for ranks in (1, 2):
+            directory = place.directory / f"{program}{ranks}"
+            directory.mkdir()
+            launch = [*MPIRUN, "-np", ranks] if ranks > 1 else []
+            text = output_of(*launch, place.tests / program, place.model, directory, place.channel, "mpi" if ranks > 1 else "alone", version)
+            assert sum(map(int, re.findall(r"(\d+) notes", text))) > 0, text
+            exported = load_file(directory / "model" / "model.safetensors")
+            assert [*map(list, (exported[name].shape for name in ("0.weight", "4.bias")))] == [[16, INPUTS], [OUTPUTS]], exported
+            assert len(list((directory / "checkpoints").iterdir())) == 1, directory
 
 
 def errors_are_values(place):
@@ -218,5 +235,6 @@ if __name__ == "__main__":
     with common.temporary_directory() as name:
         place = Place(name)
         common.main(*(functools.update_wrapper(functools.partial(check, place), check) for check in (
-            nothing_but_the_interface_is_shown, the_interface_is_documented, parameters_are_pytorchs, the_rest_works_alone_and_on_two_ranks, errors_are_values,
+            nothing_but_the_interface_is_shown, the_interface_is_documented, parameters_are_pytorchs, the_rest_works_alone_and_on_two_ranks, c_and_fortran_have_the_rest_too,
+            errors_are_values,
             memory_does_not_grow, examples_run)))

@@ -2,9 +2,12 @@
    DIRECTORY. MODEL takes 5 numbers and returns 3. */
 #include <lockstep/lockstep.h>
 
+#include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { SAMPLES = 4 };
 static int failures = 0;
@@ -159,8 +162,10 @@ static void of_batches(const char* model, const char* directory) {
 
   double value = 0;
   EXPECT(lockstep_metric(trainer, "loss", &value), LOCKSTEP_INPUT, "there is none");
+  EXPECT(lockstep_metric(trainer, NULL, &value), LOCKSTEP_INPUT, "the name is null");
   EXPECT(lockstep_evaluate(trainer, &batch), LOCKSTEP_OK, "");
   EXPECT(lockstep_metric(trainer, "loss", &value), LOCKSTEP_OK, "");
+  EXPECT(lockstep_metric(trainer, "loss", NULL), LOCKSTEP_INPUT, "value is null");
   EXPECT(lockstep_metric(trainer, "joy", &value), LOCKSTEP_INPUT, "loss");
   lockstep_array output = {y, LOCKSTEP_FLOAT64, 2, {SAMPLES, 2}};
   EXPECT(lockstep_predict(trainer, 1, &input, 1, &output), LOCKSTEP_INPUT, "[4, 2]");
@@ -205,10 +210,44 @@ static void of_functions(const char* model) {
   lockstep_trainer_free(trainer);
 }
 
+static void of_the_machine(const char* model, const char* directory) {
+  lockstep_trainer* trainer = trainer_of(options_with(model, "loss", "mse"));
+  double x[16 * 5] = {0.5}, y[16 * 3] = {0.25}; /* sizes that are new are tried with up to 16 samples */
+  lockstep_array input = {x, LOCKSTEP_FLOAT64, 2, {SAMPLES, 5}};
+  lockstep_array target = {y, LOCKSTEP_FLOAT64, 2, {SAMPLES, 3}};
+  const lockstep_batch batch = {&input, 1, &target, NULL};
+  x[1] = NAN;
+  EXPECT(lockstep_step(trainer, &batch, NULL), LOCKSTEP_NOT_FINITE, "loss");
+  x[1] = 0;
+  EXPECT(lockstep_step(trainer, &batch, NULL), LOCKSTEP_OK, "");
+  /* As on a full disk. */
+  struct rlimit before, none = {16, 16};
+  getrlimit(RLIMIT_FSIZE, &before);
+  none.rlim_max = before.rlim_max;
+  signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &none);
+  EXPECT(lockstep_save(trainer, directory), LOCKSTEP_SYSTEM, directory);
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT(lockstep_save(trainer, directory), LOCKSTEP_OK, "");
+#ifndef __SANITIZE_ADDRESS__ /* which takes most addresses */
+  getrlimit(RLIMIT_AS, &before);
+  none.rlim_cur = (rlim_t)64 << 30;
+  none.rlim_max = before.rlim_max;
+  setrlimit(RLIMIT_AS, &none);
+  input.sizes[0] = target.sizes[0] = (int64_t)1 << 36;
+  EXPECT(lockstep_step(trainer, &batch, NULL), LOCKSTEP_MEMORY, "allocation");
+  input.sizes[0] = target.sizes[0] = SAMPLES;
+  setrlimit(RLIMIT_AS, &before);
+#endif
+  EXPECT(lockstep_step(trainer, &batch, NULL), LOCKSTEP_OK, "");
+  lockstep_trainer_free(trainer);
+}
+
 int main(int count, char** arguments) {
   if (count < 3 || lockstep_abi() != LOCKSTEP_ABI) return 2;
   before_there_is_a_trainer(arguments[1]);
   of_batches(arguments[1], arguments[2]);
   of_functions(arguments[1]);
+  of_the_machine(arguments[1], arguments[2]);
   return failures ? 1 : 0;
 }

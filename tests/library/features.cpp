@@ -278,6 +278,7 @@ int main(int, char** arguments) {
   const bool mpi = std::string(arguments[4]) == "mpi";
   if (mpi) MPI_Init(nullptr, nullptr);
   try {
+    require(std::string(lockstep::version()) == EXPECTED_VERSION, lockstep::version());
     const lockstep::Options options = options_of(arguments[1], mpi);
     const std::string directory = arguments[2];
     what_is_saved_is_gone_on_from(options, directory + "/checkpoints");
