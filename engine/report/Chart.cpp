@@ -228,9 +228,11 @@ std::string legend(const Chart& chart) {
 std::size_t longest_label(const Chart& chart) {
   std::size_t longest = 0;
   for (const ChartLine& line : chart.lines) {
-    longest = std::max(longest, (chart.lines.size() == 1 ? 0 : line.label.size() + 1) + 7);
+    constexpr std::size_t kRoom = 2;  // a bold digit is wider than the unit of this count
+    const std::size_t value = short_number(line.y[last_point(line) - 1]).size() + kRoom;
+    longest = std::max(longest, (chart.lines.size() == 1 ? 0 : line.label.size() + 1) + value);
   }
-  return std::min<std::size_t>(longest, 28);
+  return std::min<std::size_t>(longest, 30);
 }
 
 }  // namespace

@@ -83,13 +83,15 @@ std::int64_t last_step(const RunHistory& run) {
   return step;
 }
 
+// Whether it says how fast a run was, not how good.
+bool is_of_speed(const std::string& name) {
+  return name.ends_with("_per_second") || name == "seconds" || name == "data_wait_share" || name.starts_with("tflops");
+}
+
 std::string tiles(const RunHistory& run) {
   std::string html = "<div class=\"tiles\">\n";
   for (const auto& [name, value] : latest_metrics(run)) {
-    if (name.ends_with("_per_second") || name == "seconds" || name == "data_wait_share" || name.starts_with("tflops")) {
-      continue;
-    }
-    html += tile(short_number(value), name);
+    if (!is_of_speed(name)) html += tile(short_number(value), name);
   }
   html += tile(with_commas(last_step(run)) +
                    (run.total_steps > 0 ? "<small> / " + with_commas(run.total_steps) + "</small>" : ""),
@@ -145,7 +147,7 @@ std::vector<std::string> differing(const std::vector<RunHistory>& runs) {
   return names;
 }
 
-// All that runs came to, each name once.
+// All that runs came to, each name once; for a narrow screen, what matters most comes first.
 std::vector<std::string> result_names(const std::vector<RunHistory>& runs) {
   std::vector<std::string> names;
   for (const RunHistory& run : runs) {
@@ -153,6 +155,7 @@ std::vector<std::string> result_names(const std::vector<RunHistory>& runs) {
       if (std::ranges::count(names, name) == 0) names.push_back(name);
     }
   }
+  std::ranges::stable_partition(names, [](const std::string& name) { return !is_of_speed(name); });
   return names;
 }
 
