@@ -85,6 +85,9 @@ def muon_for_matrices_and_adamw_for_the_rest():
 
 
 SCHEDULES = [
+    (lambda o: lr_scheduler.StepLR(o, 3, gamma=0.5), dict(schedule="step", schedule_step_size=3, schedule_gamma=0.5)),
+    (lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS, eta_min=0.01), dict(schedule="cosine", final_learning_rate=0.01)),
+    (lambda o: lr_scheduler.LinearLR(o, 1, 0.1, total_iters=STEPS), dict(schedule="linear", final_learning_rate=0.01)),
     (lambda o: lr_scheduler.PolynomialLR(o, STEPS, power=2), dict(schedule="polynomial", schedule_power=2)),
     (lambda o: lr_scheduler.ExponentialLR(o, 0.9), dict(schedule="exponential", schedule_gamma=0.9)),
     (lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=STEPS, pct_start=0.4, div_factor=10, final_div_factor=5, cycle_momentum=False),
