@@ -3,6 +3,7 @@
 import gzip
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import zipfile
@@ -39,6 +40,7 @@ class Case:
         assert not model.is_dir() or not any(model.iterdir()), f"left behind: {list(model.iterdir())}"
         failure = (self.directory / "output" / "failure").read_text()
         assert failure and failure in errors[0], failure
+        return errors[0]
 
 
 def with_program(c, program):
@@ -295,11 +297,32 @@ def unknown_operator(c):
     c.refused("judges.double.default", "refusals.py", "line", ranks=2)
 
 
+class Fixed(torch.nn.Module):
+    """Inputs by position, and one that is None."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(3, 10)
+
+    def forward(self, numbers, mask, scale=None):
+        return self.fc(numbers * mask if scale is None else numbers * scale)
+
+
 @case
 def fixed_batch_size(c):
-    models.export(models.Mlp(), c.model, dynamic=False)
+    """What the message says to write is Python, and what it exports trains."""
+    shutil.rmtree(c.train)
+    c.train.mkdir()
+    np.savez(c.train / "data.npz", numbers=np.ones((64, 3), np.float32), mask=np.ones((64, 3), np.float32), targets=c.labels)
+    model, examples = Fixed().train(), (torch.ones(4, 3), torch.ones(4, 3), None)
+    torch.export.save(torch.export.export(model, examples), c.model)
     with_program(c, c.model)
-    c.refused("fixed batch size of 4", "torch.export.Dim")
+    error = c.refused('input "numbers" has a fixed batch size of 4')
+    names = {"torch": torch, "model": model, "examples": examples}
+    batch, program = re.search(r"export the model with (batch = .*?) and (torch\.export\.export\(.*?\)); what is the same", error).groups()
+    exec(f"{batch}\nprogram = {program}", names)
+    torch.export.save(names["program"], c.model)
+    common.run(c.arguments)
 
 
 def change_graph(path, change):
