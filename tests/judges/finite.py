@@ -136,6 +136,50 @@ def statistics_of_a_single_value_are_refused_at_start(j):
     assert not np.array_equal(saved["norm.running_var"], np.ones(6)) and saved["norm.num_batches_tracked"] == 2
 
 
+class GroupNorm(nn.GroupNorm):
+    """Of as many groups as channels. PyTorch's own refuses a single value a group where it is written in Python, so that it cannot be exported."""
+
+    def forward(self, x):
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias)
+
+
+@job
+def a_group_norm_of_a_single_value_is_its_bias(j):
+    try:
+        nn.GroupNorm(6, 6)(torch.rand(1, 6, 1, 1))
+    except ValueError as error:
+        assert "more than 1 value per channel" in str(error)
+    else:
+        raise AssertionError("PyTorch takes statistics of a single value")
+    j.export(Normed(GroupNorm(6, 6)))
+    j.run()
+    saved = load_file(j.model / "model.safetensors")
+    assert all(np.isfinite(values).all() for values in saved.values())
+    assert np.allclose(saved["norm.weight"], 1, atol=1e-5) and np.any(np.abs(saved["norm.bias"]) > 1e-3), saved
+
+
+class Standardized(nn.Module):
+    """Its outputs lack the samples' mean, and have their deviation."""
+
+    def __init__(self, statistic):
+        super().__init__()
+        self.fc, self.statistic = nn.Linear(4, 1), statistic
+
+    def forward(self, x):
+        x = self.fc(x).squeeze(1)
+        return (x - x.mean()) / (1 + self.statistic(x))
+
+
+@job
+def a_deviation_of_a_single_sample_is_named(j):
+    """The last batch of 9 samples has one: PyTorch's is nan."""
+    j.inputs, j.targets = j.inputs[:9], j.targets[:9]
+    for name in ("var", "std"):
+        j.export(Standardized(getattr(torch, name)))
+        j.refused("step 3: ", f"operator torch.ops.aten.{name}", "makes nan of what is none", "finite.py", saved=[1, 2])
+        j.forget()
+
+
 @job
 def data_that_is_not_finite_is_named(j):
     """Not as a job that has diverged: in which channel, sample and column, whatever the precision and the number of ranks."""
@@ -401,7 +445,8 @@ def a_checkpoint_that_nobody_can_go_on_from_is_passed_over(j):
 
 
 if __name__ == "__main__":
-    common.main(statistics_of_a_single_value_are_refused_at_start, data_that_is_not_finite_is_named,
+    common.main(statistics_of_a_single_value_are_refused_at_start, a_group_norm_of_a_single_value_is_its_bias,
+                a_deviation_of_a_single_sample_is_named, data_that_is_not_finite_is_named,
                 evaluation_data_that_is_not_finite_is_named, a_gradient_that_is_not_finite_is_noticed_in_its_step,
                 the_operator_that_made_it_is_named, a_statistic_that_is_not_finite_is_noticed_in_its_step,
                 steps_that_are_not_finite_can_be_passed_over, what_float16_cannot_hold_is_no_divergence,
