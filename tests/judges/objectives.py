@@ -19,7 +19,8 @@ import models
 
 torch.set_num_threads(1)
 warnings.filterwarnings("ignore", module="sklearn")  # that a class is absent
-SAMPLES, BATCH, STEPS = 41, 16, 9  # the last batch of an epoch has 9 samples, and ranks of three have 5, 5 and 6 of 16
+SAMPLES, BATCH, STEPS = 34, 16, 9  # ranks of three have 5, 5 and 6 of 16 samples; the last batch of an epoch has 2, and one of them has none
+SOAK = "LOCKSTEP_SOAK" in os.environ
 EXACT = 1e-9
 
 
@@ -56,7 +57,7 @@ def made(generator, kind):
     if kind == "soft":
         return generator.dirichlet(np.ones(4), SAMPLES)
     if kind == "labels":
-        return np.where(generator.random((SAMPLES, 3)) < 0.2, -100, generator.integers(0, 2, (SAMPLES, 3)))
+        return none_counts(np.where(generator.random((SAMPLES, 3)) < 0.2, -100, generator.integers(0, 2, (SAMPLES, 3))), -100)
     if kind == "shares":
         return generator.random((SAMPLES, 3))
     if kind == "answer":
@@ -66,6 +67,12 @@ def made(generator, kind):
     if kind == "pairs":
         return generator.choice([-1, 1], SAMPLES)
     return generator.normal(0, 2, (SAMPLES, 2))
+
+
+def none_counts(labels, ignored):
+    """Of what the first of several ranks has of the first batch, and in all of the second batch."""
+    labels[:BATCH // 2] = labels[BATCH:2 * BATCH] = ignored
+    return labels
 
 
 def bce(y, t, pos):
@@ -84,6 +91,7 @@ LOSSES = {  # the loss's values and what each counts, of outputs and targets
     "labels": (Head((3,)), "labels", dict(loss="binary_cross_entropy", positive_weights=[0.5, 2, 3]),
                lambda y, t: bce(y, t, torch.tensor([0.5, 2, 3], dtype=torch.float64))),
     "shares": (Head((3,)), "shares", dict(loss="binary_cross_entropy"), lambda y, t: bce(y, t, None)),
+    "mse": (Head((2,)), "numbers", dict(loss="mse"), lambda y, t: whole(F.mse_loss(y, t, reduction="none"))),
     "mae": (Head((2,)), "numbers", dict(loss="mae"), lambda y, t: whole(F.l1_loss(y, t, reduction="none"))),
     "huber": (Head((2,)), "numbers", dict(loss="huber", huber_delta=0.7), lambda y, t: whole(F.huber_loss(y, t, delta=0.7, reduction="none"))),
     "gaussian": (Head((2, 2), positive=True), "numbers", dict(loss="gaussian_nll"),
@@ -104,15 +112,15 @@ def mean_loss(terms, weights):
     return (values * counts).sum() / counts.sum()
 
 
-def train_beside_pytorch(name, ranks, weighted, **job):
+def train_beside_pytorch(name, ranks, weighted, seed=0, **job):
     model, kind, options, terms = LOSSES[name]
-    generator = np.random.default_rng([len(name), ranks])
-    torch.manual_seed(ranks)
+    generator = np.random.default_rng([len(name), ranks, seed])
+    torch.manual_seed(ranks + seed)
     model = model.double()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.4)
     if kind == "tokens":
-        inputs = targets = generator.integers(0, 7, (SAMPLES, 9))
+        inputs = targets = none_counts(generator.integers(0, 7, (SAMPLES, 9)), options["ignore_index"])
         columns = dict(tokens=inputs)
     else:
         inputs, targets = generator.normal(size=(SAMPLES, 6)), made(generator, kind)
@@ -134,8 +142,10 @@ def train_beside_pytorch(name, ranks, weighted, **job):
     for step in range(STEPS):
         at = slice(step % 3 * BATCH, (step % 3 + 1) * BATCH)
         optimizer.zero_grad()
-        mean_loss(terms(model(real(inputs[at])), real(targets[at])), torch.tensor(weights[at]) if weighted else None).backward()
-        optimizer.step()
+        loss = mean_loss(terms(model(real(inputs[at])), real(targets[at])), torch.tensor(weights[at]) if weighted else None)
+        if not loss.isnan():  # a step in which nothing counts changes nothing
+            loss.backward()
+            optimizer.step()
     difference = common.relative_difference(trained, {n: t.detach().numpy() for n, t in model.state_dict().items()})
     assert difference <= EXACT, f"{name}, {ranks} ranks: parameters differ by {difference:.3g}"
     with torch.no_grad():
@@ -144,9 +154,11 @@ def train_beside_pytorch(name, ranks, weighted, **job):
 
 
 def every_loss_is_pytorchs():
+    """On three ranks each, and on one or two."""
     for number, name in enumerate(LOSSES):
-        train_beside_pytorch(name, number % 3 + 1, weighted=number % 2 == 0)
-        train_beside_pytorch(name, (number + 1) % 3 + 1, weighted=number % 2 == 1, micro_batch_size=2)
+        for ranks in (1, 2) if SOAK else (number % 2 + 1,):
+            train_beside_pytorch(name, ranks, weighted=number % 4 < 2)
+        train_beside_pytorch(name, 3, weighted=number % 4 >= 2, micro_batch_size=2)
 
 
 def tokens_accumulate_as_the_whole_batch():
@@ -298,9 +310,9 @@ def classes(generator, ranks, count, number, absent=None, weighted=False, ignore
     counts = np.ones(number, bool)
     if ignored:
         counts = generator.random(number) < 0.7
-        counts[:2] = True
+        counts[[0, 1, -1]] = True  # the last ones are trained on
     if weighted:
-        weight[0] = 1
+        weight[[0, -1]] = 1
         counts &= weight > 0
     y, s, w = truth[counts], scores[counts], None if weight is None else weight[counts]
     p = torch.tensor(s).softmax(1).numpy()
@@ -308,6 +320,9 @@ def classes(generator, ranks, count, number, absent=None, weighted=False, ignore
     expected |= {"confusion_matrix": sk.confusion_matrix(y, s.argmax(1), labels=np.arange(count), sample_weight=w),
                  "log_loss": sk.log_loss(y, p, labels=np.arange(count), sample_weight=w),
                  "accuracy": sk.accuracy_score(y, s.argmax(1), sample_weight=w)}
+    for best in (2, 3, 5):
+        if best < count:
+            expected[f"top{best}"] = sk.top_k_accuracy_score(y, s, k=best, labels=np.arange(count), sample_weight=w)
     # scikit-learn refuses scores of classes that are absent; one against all others, it does not.
     present = np.array([(y == c).any() for c in range(count)])
     if count == 2:
@@ -327,6 +342,7 @@ def answers(generator, ranks, number, labels=0, constant=None, weighted=False):
     """Yes or no; with `labels` so many a sample, of which `constant` is never true."""
     size = (number, labels) if labels else (number, 1)
     scores, truth = rounded(generator, size, 1), generator.integers(0, 2, size)
+    truth[0], truth[1] = 0, 1
     if constant is not None:
         truth[:, constant] = 0
     w = generator.integers(1, 4, number) / 2 if weighted else None
@@ -358,8 +374,8 @@ def numbers(generator, ranks, number, width, mean=0.0, weighted=False):
 
 def metrics_of_classes_are_scikit_learns():
     generator = np.random.default_rng(1)
-    classes(generator, 1, 5, 61)
-    classes(generator, 3, 5, 61, weighted=True, ignored=True)
+    classes(generator, 1, 6, 61)
+    classes(generator, 3, 5, 61, weighted=True, ignored=True, digits=0)
     classes(generator, 2, 4, 37, absent=2)
     classes(generator, 3, 3, 2, digits=0, absent=0)  # a rank without samples
     classes(generator, 2, 2, 53, weighted=True, digits=0)
@@ -390,14 +406,32 @@ def metrics_of_numbers_are_scikit_learns():
     numbers(generator, 2, 40, 1, mean=1e6, weighted=True)
 
 
-def random_jobs_are_scikit_learns():
-    for seed in range(6):
-        generator = np.random.default_rng(100 + seed)
-        ranks, number, weighted = seed % 3 + 1, int(generator.integers(4, 90)), bool(generator.integers(2))
-        if seed % 2:
-            answers(generator, ranks, number, labels=int(generator.choice([0, 2, 5])), weighted=weighted)
-        else:
-            classes(generator, ranks, int(generator.integers(3, 7)), number, weighted=weighted, ignored=bool(generator.integers(2)), digits=int(generator.integers(0, 2)))
+def random_metrics(generator, kind, ranks):
+    number, weighted = int(generator.integers(4, 90)), bool(generator.integers(2))
+    if kind == "answers":
+        answers(generator, ranks, number, labels=int(generator.choice([0, 2, 5])), weighted=weighted)
+    elif kind == "numbers":
+        numbers(generator, ranks, number, int(generator.integers(1, 5)), mean=float(generator.choice([0, 1e3])), weighted=weighted)
+    else:
+        classes(generator, ranks, int(generator.integers(3, 7)), number, weighted=weighted, ignored=bool(generator.integers(2)),
+                digits=int(generator.integers(0, 2)))
+
+
+def random_jobs_are_scikit_learns_and_pytorchs():
+    """The same ones in each run, and in a campaign others each time: its seed is printed, and LOCKSTEP_SEED repeats it."""
+    first = int(os.environ.get("LOCKSTEP_SEED", np.random.SeedSequence().entropy % 10**9)) if SOAK else 100
+    print(f"    LOCKSTEP_SEED={first}", flush=True)
+    for seed in range(first, first + (120 if SOAK else 6)):
+        generator = np.random.default_rng(seed)
+        kind, ranks = ("classes", "answers", "numbers", "loss")[seed % (4 if SOAK else 3)], int(generator.integers(1, 4))
+        try:
+            if kind == "loss":
+                name, weighted, micro_batch = str(generator.choice(list(LOSSES))), bool(generator.integers(2)), int(generator.integers(0, 5))
+                train_beside_pytorch(name, ranks, weighted, seed, micro_batch_size=micro_batch)
+            else:
+                random_metrics(generator, kind, ranks)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}, {kind}, {ranks} ranks: {error}") from error
 
 
 def where_nothing_counts_nothing_is_measured():
@@ -554,5 +588,5 @@ def what_cannot_be_is_refused_at_the_start():
 
 if __name__ == "__main__":
     common.main(every_loss_is_pytorchs, tokens_accumulate_as_the_whole_batch, info_nce_is_pytorchs_over_the_whole_batch, metrics_of_classes_are_scikit_learns, metrics_of_answers_are_scikit_learns, metrics_of_masks_are_scikit_learns,
-                metrics_of_numbers_are_scikit_learns, random_jobs_are_scikit_learns, where_nothing_counts_nothing_is_measured,
+                metrics_of_numbers_are_scikit_learns, random_jobs_are_scikit_learns_and_pytorchs, where_nothing_counts_nothing_is_measured,
                 predictions_are_what_the_program_says, numbers_have_their_targets_beside_them, predictions_are_whole_or_not_there, what_cannot_be_is_refused_at_the_start)
