@@ -34,6 +34,23 @@ class EmbeddingMlp(nn.Module):
         return self.fc2(F.relu(self.fc1(torch.cat([x, self.embeddings["city"](city), self.embeddings["color"](color)], 1))))
 
 
+class Cnn(nn.Module):
+    """Two blocks, and layers behind them as a table has; `norm`: with batch norm."""
+
+    def __init__(self, norm=True):
+        super().__init__()
+        self.block1, self.block2 = (nn.ModuleDict({"conv": nn.Conv2d(*channels, 3, padding=1)}) for channels in ((3, 4), (4, 6)))
+        if norm:
+            self.block1["norm"], self.block2["norm"] = nn.BatchNorm2d(4), nn.BatchNorm2d(6)
+        self.fc1, self.fc2 = nn.Linear(6 * 4 * 4, 7), nn.Linear(7, CLASSES)
+
+    def forward(self, x):
+        for block in (self.block1, self.block2):
+            x = block["conv"](x)
+            x = F.max_pool2d(F.relu(block["norm"](x) if "norm" in block else x), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
 class Block(nn.Module):
     """torchvision's BasicBlock or Bottleneck."""
 
@@ -225,7 +242,8 @@ def all_of(below, *sizes):
 IDS = all_of(VOCABULARY, LENGTH)
 MASK = (torch.arange(LENGTH) < 3 + integers(LENGTH - 3, 1)).long()
 LABELS = all_of(CLASSES)
-IMAGES = {"x": reals(3, 32, 32)}
+IMAGES, SMALL = {"x": reals(3, 32, 32)}, reals(3, 16, 16)
+CNN = dict(model_channels="4,6", model_hidden="7", model_dropout=0)
 # resnet34 and resnet101 are resnet18 and resnet50 with more of the same blocks.
 SHORT = "LOCKSTEP_SOAK" not in os.environ
 RESNETS = {"resnet18": ((2, 2, 2, 2), False), "resnet34": ((3, 4, 6, 3), False), "resnet50": ((3, 4, 6, 3), True), "resnet101": ((3, 4, 23, 3), True)}
@@ -236,13 +254,15 @@ if SHORT:
 CASES = {
     "mlp": ("mlp", EmbeddingMlp, {"x": reals(3), "city": all_of(9), "color": all_of(4)}, LABELS,
             dict(model_hidden="6", model_dropout=0, model_embeddings="color=3,city=4")),
+    "cnn": ("cnn", Cnn, {"x": SMALL}, LABELS, CNN),
+    "cnn without norm": ("cnn", lambda: Cnn(norm=False), {"x": SMALL}, LABELS, {**CNN, "model_norm": "none"}),
     **{name: (name, lambda sizes=sizes: Resnet(*sizes, small=False), IMAGES, LABELS, {}) for name, sizes in RESNETS.items()},
-    "small images": ("resnet18", lambda: Resnet((2, 2, 2, 2), False, small=True), {"x": reals(3, 16, 16)}, LABELS, dict(model_small_images="true")),
-    "vit": ("vit", Vit, {"x": reals(3, 16, 16)}, LABELS, dict(model_patch_size=4, **SIZES)),
+    "small images": ("resnet18", lambda: Resnet((2, 2, 2, 2), False, small=True), {"x": SMALL}, LABELS, dict(model_small_images="true")),
+    "vit": ("vit", Vit, {"x": SMALL}, LABELS, dict(model_patch_size=4, **SIZES)),
     "gpt": ("gpt", Gpt, {"input_ids": IDS}, IDS.roll(-1, 1), dict(model_dropout=0, **SIZES)),
     "bert": ("bert", Bert, {"input_ids": IDS, "attention_mask": MASK, "token_type_ids": integers(2, LENGTH)}, LABELS, dict(model_dropout=0, **SIZES)),
 }
-TRAINED = ("mlp", "resnet18", "resnet50", "small images", "vit", "gpt", "bert")  # the other two are resnets like these
+TRAINED = ("mlp", "cnn", "resnet18", "resnet50", "small images", "vit", "gpt", "bert")  # the other two are resnets like these
 
 
 def made(model):
