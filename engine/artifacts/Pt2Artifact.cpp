@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "engine/files/ZipFile.h"
 #include "engine/program/Archive.h"
 
 namespace lockstep {
@@ -16,7 +17,9 @@ Artifact::Model Pt2Artifact::read_back(const Program& program, const std::filesy
   for (const Node& node : program.graph().nodes) {
     operators.push_back(node.target.substr(std::min(node.target.size(), std::string("torch.ops.").size())));
   }
-  return make_model(read_archive(directory / entry(), operators));
+  Model model = make_model(read_archive(directory / entry(), operators));
+  check_zip_file(directory / entry());  // also what only other readers read
+  return model;
 }
 
 std::optional<Artifact::Model> Pt2Artifact::open(const std::filesystem::path& directory, const ModelCard&) const {

@@ -121,7 +121,12 @@ void SavedModelArtifact::write(const Program& program, const fs::path& directory
 Artifact::Model SavedModelArtifact::read_back(const Program& program, const fs::path& directory) const {
   const SavedModel model(directory / entry());
   const WrittenFunction written = served(program, options()).written;
-  if (model.function() != written.function) throw InternalError("the SavedModel holds another function");
+  const auto require = [&](bool condition, const char* file, const char* what) {
+    if (condition) return;
+    throw SystemError((directory / entry() / file).string() + " was not written as it should be: it holds " + what);
+  };
+  require(model.function() == written.function, "saved_model.pb", "another function");
+  require(model.labels() == one_a_line(options().labels), "assets/labels.txt", "other labels");
   return model_of(input_names(program), TensorflowInterpreter(model), written.output_places);
 }
 

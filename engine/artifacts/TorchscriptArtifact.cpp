@@ -11,6 +11,7 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "engine/artifacts/torchscript/TorchscriptModule.h"
+#include "engine/files/ZipFile.h"
 
 namespace lockstep {
 
@@ -106,7 +107,9 @@ void TorchscriptArtifact::write(const Program& program, const fs::path& director
 }
 
 Artifact::Model TorchscriptArtifact::read_back(const Program& /*program*/, const fs::path& directory) const {
-  return read_torchscript(directory / entry());
+  Model model = read_torchscript(directory / entry());
+  check_zip_file(directory / entry());  // libtorch compares no checksums
+  return model;
 }
 
 std::optional<Artifact::Model> TorchscriptArtifact::open(const fs::path& directory, const ModelCard& /*card*/) const {

@@ -184,4 +184,18 @@ std::vector<std::byte> ZipFile::bytes_at(std::uint64_t offset, std::uint64_t cou
   return bytes;
 }
 
+void check_zip_file(const std::filesystem::path& path) {
+  try {
+    const ZipFile file(path);
+    std::vector<std::byte> piece(std::size_t{1} << 20);
+    for (const std::string& name : file.names()) {
+      const std::unique_ptr<InputFile> entry = file.open(name, "its entry " + in_quotes(name));
+      while (entry->read(piece.data(), piece.size()) == piece.size()) continue;
+    }
+  } catch (const InputError& error) {
+    const std::string message = error.what();
+    throw InputError(message.starts_with(path.string()) ? message : path.string() + ": " + message);
+  }
+}
+
 }  // namespace lockstep

@@ -53,4 +53,8 @@ class ZipFile {
   std::map<std::string, ZipRecord> entries_;
 };
 
+/// Unpacks every entry of a zip file, a piece at a time, to compare it with its checksum. Throws InputError, naming the
+/// file and the entry, for one that is damaged.
+void check_zip_file(const std::filesystem::path& path);
+
 }  // namespace lockstep

@@ -17,6 +17,7 @@ namespace {
 
 constexpr const char* kObjectGraphKey = "_CHECKPOINTABLE_OBJECT_GRAPH";
 constexpr std::uint64_t kMaxGraph = std::uint64_t{1} << 31;  // protobuf's own limit
+constexpr std::uint64_t kMaxLabels = std::uint64_t{1} << 30;
 
 TensorflowFunction read_function(const fs::path& path) {
   const std::string bytes = read_file(path, kMaxGraph);
@@ -80,10 +81,10 @@ SavedModel::SavedModel(const fs::path& directory)
     throw InputError((directory / "variables").string() + " does not hold the variables of " +
                      (directory / "saved_model.pb").string());
   }
-  if (const fs::path labels = directory / "assets" / SavedModelBuilder::kLabelsFile;
-      function_.labels && !fs::is_regular_file(labels)) {
-    throw InputError(labels.string() + " is missing");
-  }
+  if (!function_.labels) return;
+  const fs::path labels = directory / "assets" / SavedModelBuilder::kLabelsFile;
+  if (!fs::is_regular_file(labels)) throw InputError(labels.string() + " is missing");
+  labels_ = read_file(labels, kMaxLabels);
 }
 
 BundleTensor SavedModel::value(const TensorflowVariable& variable) const {

@@ -28,12 +28,15 @@ class SavedModel {
   explicit SavedModel(const std::filesystem::path& directory);
 
   const TensorflowFunction& function() const { return function_; }
+  /// The file of labels; "" where the function says that there is none.
+  const std::string& labels() const { return labels_; }
   /// The value of a variable of the function. Throws InputError when it is damaged.
   BundleTensor value(const TensorflowVariable& variable) const;
 
  private:
   TensorflowFunction function_;
   TensorBundleReader bundle_;
+  std::string labels_{};
 };
 
 }  // namespace lockstep

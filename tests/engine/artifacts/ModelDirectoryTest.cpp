@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <fstream>
+#include <memory>
 #include <set>
 
 #include "common/Crc32c.h"
@@ -13,6 +15,9 @@
 #include "common/File.h"
 #include "common/Text.h"
 #include "engine/artifacts/ModelCard.h"
+#include "engine/artifacts/OnnxArtifact.h"
+#include "engine/files/NumberAt.h"
+#include "engine/files/ZipFile.h"
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
 #include "tests/support/ExpectError.h"
@@ -23,7 +28,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<Export> kAll = {Export::kPt2, Export::kSafetensors, Export::kSavedModel, Export::kOnnx};
+const std::vector<Export> kAll = {Export::kPt2, Export::kSafetensors, Export::kSavedModel, Export::kOnnx,
+                                  Export::kTorchscript};
+const std::vector<std::string> kLabels = {"ant", "bee", "cat"};
 
 Program inference_program(std::uint64_t seed = 1) {
   const Program program = build_builtin_program(
@@ -42,11 +49,11 @@ TEST(WriteArtifacts, WritesAllFormatsAndWhatGoesBesideThem) {
   const auto paths = write_artifacts(program, kAll, directory / "model", probes, {.texts = {{"fields.json", "{}"}}});
   EXPECT_EQ(paths, (std::vector<fs::path>{directory / "model/model.pt2", directory / "model/model.safetensors",
                                           directory / "model/1", directory / "model/model.onnx",
-                                          directory / "model/fields.json"}));
+                                          directory / "model/model.pt", directory / "model/fields.json"}));
   std::set<std::string> entries;
   for (const auto& entry : fs::directory_iterator(directory / "model")) entries.insert(entry.path().filename());
-  EXPECT_EQ(entries, (std::set<std::string>{"1", "fields.json", "model.onnx", "model.pt2", "model.safetensors",
-                                            "model_card.json", "model_card.md"}));
+  EXPECT_EQ(entries, (std::set<std::string>{"1", "fields.json", "model.onnx", "model.pt", "model.pt2",
+                                            "model.safetensors", "model_card.json", "model_card.md"}));
   EXPECT_TRUE(write_artifacts(program, {}, directory / "none", probes).empty());
   EXPECT_FALSE(fs::exists(directory / "none"));
 }
@@ -82,45 +89,71 @@ std::string read_back(const Artifact& artifact, const Program& program, const fs
   }
 }
 
-// Where to change a byte: everywhere, but in an archive, where there is padding, and what no reader needs, in the graph
-// and in a tensor.
-std::vector<std::size_t> places(const std::string& file, const std::string& bytes, const Program& program) {
-  if (!file.ends_with(".pt2")) {
-    std::vector<std::size_t> all;
-    for (std::size_t i = 0; i <= 16; ++i) all.push_back(i * (bytes.size() - 1) / 16);
-    return all;
+// Where to change a byte: everywhere, but in an archive, where there is padding, in each entry.
+std::vector<std::size_t> places(const fs::path& file, const std::string& bytes) {
+  std::vector<std::size_t> found;
+  if (!file.string().ends_with(".pt2") && !file.string().ends_with(".pt")) {
+    for (std::size_t i = 0; i <= 16; ++i) found.push_back(i * (bytes.size() - 1) / 16);
+    return found;
   }
-  const at::Tensor tensor = program.state().at(0).tensor.contiguous();
-  const std::string content(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
-  return {bytes.find("graph_module"), bytes.find(content)};
+  const auto length = [&](std::size_t place) { return number_at<std::uint16_t>(bytes.data() + place); };
+  const auto number = [&](std::size_t place) { return number_at<std::uint32_t>(bytes.data() + place); };
+  std::size_t entries = 0;
+  const std::string record = "PK\x01\x02";  // of the directory of entries
+  for (std::size_t at = 0; (at = bytes.find(record, at)) != std::string::npos; at += record.size(), ++entries) {
+    const std::size_t packed = number(at + 20);
+    const std::size_t header = number(at + 42);
+    const std::size_t start = header + 30 + length(header + 26) + length(header + 28);
+    if (packed == 0) continue;
+    for (const std::size_t i : {std::size_t{0}, packed / 2, packed - 1}) found.push_back(start + i);
+  }
+  EXPECT_EQ(entries, ZipFile(file).names().size()) << file;
+  EXPECT_GT(found.size(), 2 * entries) << file;  // hardly any is empty
+  return found;
+}
+
+std::vector<std::unique_ptr<Artifact>> artifacts_of_all_formats() {
+  std::vector<std::unique_ptr<Artifact>> artifacts;
+  const ArtifactOptions options{.metadata = {{"step", "7"}}, .labels = kLabels};
+  for (const Export format : kAll) artifacts.push_back(make_artifact(format, options));
+  artifacts.push_back(std::make_unique<OnnxArtifact>(options, 0));  // with model.onnx.data
+  return artifacts;
 }
 
 // Each file of each format: a byte changed, cut short, or gone.
-TEST(ReadBack, NoticesWhatIsNotAsItWasWritten) {
+TEST(ReadBack, NamesTheFileThatIsNotAsItWasWritten) {
   const Program program = inference_program();
   const auto probes = make_probes(program, {Probe::Inputs{at::randn({2, 1, 8, 8})}});
-  for (const Export format : kAll) {
+  std::set<std::string> names;
+  for (const auto& artifact : artifacts_of_all_formats()) {
     const TemporaryDirectory directory;
-    const auto artifact = make_artifact(format, {.metadata = {{"step", "7"}}});
     artifact->write(program, directory.path());
     ASSERT_EQ(read_back(*artifact, program, directory.path(), probes), "");
     for (const ListedFile& file : list_files(directory.path())) {
       SCOPED_TRACE(file.name);
+      names.insert(file.name);
       const fs::path path = directory / file.name;
       const std::string bytes = content(path);
-      for (const std::size_t place : places(file.name, bytes, program)) {
+      const auto named = [&] {
+        return read_back(*artifact, program, directory.path(), probes).find(path.string()) != std::string::npos;
+      };
+      for (const std::size_t place : places(path, bytes)) {
         std::string changed = bytes;
         changed.at(place) = static_cast<char>(changed.at(place) ^ 1);
         write(path, changed);
-        EXPECT_NE(read_back(*artifact, program, directory.path(), probes), "") << "byte " << place;
+        EXPECT_TRUE(named()) << "byte " << place << ": " << read_back(*artifact, program, directory.path(), probes);
       }
       write(path, bytes.substr(0, bytes.size() - 1));
-      EXPECT_NE(read_back(*artifact, program, directory.path(), probes), "");
+      EXPECT_TRUE(named()) << read_back(*artifact, program, directory.path(), probes);
       fs::remove(path);
-      EXPECT_NE(read_back(*artifact, program, directory.path(), probes), "");
+      EXPECT_TRUE(named()) << read_back(*artifact, program, directory.path(), probes);
       write(path, bytes);
     }
   }
+  EXPECT_EQ(names,
+            (std::set<std::string>{"1/assets/labels.txt", "1/saved_model.pb",
+                                   "1/variables/variables.data-00000-of-00001", "1/variables/variables.index",
+                                   "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "model.safetensors"}));
 }
 
 class ModelDirectory : public testing::Test {
@@ -131,7 +164,8 @@ class ModelDirectory : public testing::Test {
     write_artifacts(program, kAll, path_, make_probes(program, kept),
                     {.texts = {{"fields.json", "{}"}},
                      .job = {{"step", 7}, {"metrics", {{"loss", 0.5}}}, {"labels", {"a|b", "c"}}},
-                     .probes = kept});
+                     .probes = kept,
+                     .labels = kLabels});
   }
 
   const TemporaryDirectory directory_;
@@ -144,7 +178,8 @@ TEST_F(ModelDirectory, IsWhatWasWritten) {
                 "model.pt2: as it was written, and computes the outputs that are kept in probes.safetensors",
                 "model.safetensors: as it was written",
                 "1: as it was written, and computes the outputs that are kept in probes.safetensors",
-                "model.onnx: as it was written, and computes the outputs that are kept in probes.safetensors"}));
+                "model.onnx: as it was written, and computes the outputs that are kept in probes.safetensors",
+                "model.pt: as it was written, and computes the outputs that are kept in probes.safetensors"}));
   const ModelCard card = ModelCard::read(path_);
   EXPECT_EQ(card.program, "cnn");
   ASSERT_EQ(card.inputs.size(), 1);
@@ -161,27 +196,65 @@ TEST_F(ModelDirectory, IsWhatWasWritten) {
   }
 }
 
-// Each file of each format: a byte changed at its start, its middle or its end, cut short, or gone.
-TEST_F(ModelDirectory, NamesWhatIsNot) {
-  int files = 0;
-  for (const ListedFile& file : ModelCard::read(path_).files) {
-    const fs::path path = path_ / file.name;
+// Each file that the card lists: a byte changed at its start, its middle or its end, cut short, or gone. Returns the
+// files.
+std::set<std::string> files_that_are_named(const fs::path& directory) {
+  std::set<std::string> names;
+  for (const ListedFile& file : ModelCard::read(directory).files) {
+    const fs::path path = directory / file.name;
     const std::string bytes = content(path);
     for (const std::size_t at : {std::size_t{0}, bytes.size() / 2, bytes.size() - 1}) {
       std::string changed = bytes;
       changed[at] = static_cast<char>(changed[at] ^ 1);
       write(path, changed);
-      EXPECT_ERROR(check_model_directory(path_), InputError, path.string(), "has the checksum");
+      EXPECT_ERROR(check_model_directory(directory), InputError, path.string(), "has the checksum");
     }
     write(path, bytes.substr(0, bytes.size() - 1));
-    EXPECT_ERROR(check_model_directory(path_), InputError, path.string(), "were written");
+    EXPECT_ERROR(check_model_directory(directory), InputError, path.string(), "were written");
     fs::remove(path);
-    EXPECT_ERROR(check_model_directory(path_), InputError, path.string());
+    EXPECT_ERROR(check_model_directory(directory), InputError, path.string());
     write(path, bytes);
-    ++files;
+    names.insert(file.name);
   }
-  EXPECT_EQ(files, 9);
-  EXPECT_EQ(check_model_directory(path_).size(), 4);
+  return names;
+}
+
+TEST_F(ModelDirectory, NamesWhatIsNot) {
+  // As of a large program: its parameters are beside model.onnx.
+  OnnxArtifact({}, 0).write(inference_program(), path_);
+  ModelCard card = ModelCard::read(path_);
+  fs::remove(path_ / ModelCard::kFile);
+  fs::remove(path_ / ModelCard::kText);
+  card.files = list_files(path_);
+  card.write(path_);
+  EXPECT_EQ(
+      files_that_are_named(path_),
+      (std::set<std::string>{"1/assets/labels.txt", "1/saved_model.pb", "1/variables/variables.data-00000-of-00001",
+                             "1/variables/variables.index", "fields.json", "model.onnx", "model.onnx.data", "model.pt",
+                             "model.pt2", "model.safetensors", "model_card.md", "probes.safetensors"}));
+  EXPECT_EQ(check_model_directory(path_).size(), kAll.size());
+}
+
+TEST_F(ModelDirectory, NamesWhatIsNotInTheLayoutsOfServers) {
+  const Program program = inference_program();
+  for (const Layout layout : {Layout::kPytorch, Layout::kTriton}) {
+    const fs::path path = directory_ / to_string(layout);
+    write_artifacts(program, {Export::kOnnx, Export::kTorchscript}, path,
+                    make_probes(program, {{at::randn({1, 1, 8, 8})}}),
+                    {.labels = kLabels, .layout = layout, .served_name = "pets"});
+    const std::set<std::string> expected =
+        layout == Layout::kPytorch
+            ? std::set<std::string>{"code/inference.py", "model.onnx", "model.pt", "model_card.md"}
+            : std::set<std::string>{"model_card.md",
+                                    "pets_onnx/1/model.onnx",
+                                    "pets_onnx/config.pbtxt",
+                                    "pets_onnx/labels.txt",
+                                    "pets_torchscript/1/model.pt",
+                                    "pets_torchscript/config.pbtxt",
+                                    "pets_torchscript/labels.txt"};
+    EXPECT_EQ(files_that_are_named(path), expected);
+    EXPECT_EQ(check_model_directory(path).size(), 2);
+  }
 }
 
 TEST_F(ModelDirectory, NamesWhatAnEarlierJobLeft) {

@@ -67,6 +67,28 @@ TEST_F(ZipFileTest, RefusesContentThatIsNotThatOfItsChecksum) {
   }
 }
 
+TEST_F(ZipFileTest, IsCheckedAsAWhole) {
+  const TemporaryDirectory directory;
+  const std::string large(3'000'000, 'x');
+  const std::string bytes =
+      zip_file({{"a", "", false}, {"b", "hello", false}, {"c", large, true}, {"d", large, false}});
+  const auto write = [&](const std::string& content) {
+    std::ofstream(directory / "z.zip", std::ios::binary) << content;
+  };
+  write(bytes);
+  EXPECT_NO_THROW(check_zip_file(directory / "z.zip"));
+  for (const auto& [place, entry] :
+       {std::pair{bytes.find("hello"), "\"b\""}, {bytes.rfind(large) + large.size() - 1, "\"d\""}}) {
+    std::string changed = bytes;
+    changed[place] = 'H';
+    write(changed);
+    EXPECT_ERROR(check_zip_file(directory / "z.zip"), InputError, (directory / "z.zip").string(), entry,
+                 "checksum (CRC-32)");
+  }
+  write(bytes.substr(0, bytes.size() - 1));
+  EXPECT_ERROR(check_zip_file(directory / "z.zip"), InputError, (directory / "z.zip").string(), "damaged");
+}
+
 // Memory grows with what is there, and a piece at a time.
 TEST_F(ZipFileTest, UnpacksInPieces) {
   std::string content;
