@@ -337,7 +337,8 @@ def a_full_disk_is_an_error(j):
 if __name__ == "__main__":
     common.main(a_killed_rank_ends_the_job_and_is_named, a_signal_to_the_launcher_stops_all_ranks,
                 ranks_that_nobody_watches_leave_a_reason, under_mpirun_it_is_a_rank, a_rank_killed_under_mpirun_alone_is_named,
-                a_rank_that_has_no_memory_left_says_who_holds_it, a_stopped_job_may_have_an_exit_code_of_its_own, ranks_that_were_given_different_jobs_refuse,
+                a_rank_that_has_no_memory_left_says_who_holds_it, a_stopped_job_may_have_an_exit_code_of_its_own,
+                ranks_that_were_given_different_jobs_refuse,
                 one_ranks_missing_file_is_everyones_error, a_diverging_job_says_so_once, a_container_needs_no_argument,
                 a_container_need_not_be_root_nor_write_its_input, variables_of_a_rank_that_do_not_agree_are_refused,
                 an_unwritable_model_directory_is_refused_at_once, a_read_only_output_directory_is_named, a_plan_starts_nothing,
