@@ -35,6 +35,18 @@ TEST(Checkpoint, ComesBackToTheLastBit) {
   }
 }
 
+// No disk has a quarter of an exabyte, nor has this machine the memory in which it would be written.
+TEST(Checkpoint, RoomIsLookedForBeforeAnythingIsWritten) {
+  const TemporaryDirectory place;
+  const at::Tensor large = at::zeros({1}).expand({std::int64_t{1} << 56});
+  EXPECT_ERROR(
+      write_checkpoint({.state = {.step = 5}, .model = {}, .optimizer = {}, .statistics = {}, .best = {{"a", large}}},
+                       place.path()),
+      SystemError, place.path().string(), "No space left on device: 274877906944.0 MiB are needed, and ",
+      "MiB are free there");
+  EXPECT_TRUE(std::filesystem::is_empty(place.path()));
+}
+
 // Every byte of every file, whatever the bytes look like then; also of one that nothing is taken from.
 TEST(Checkpoint, NoByteCanChange) {
   const TemporaryDirectory place;
