@@ -77,6 +77,27 @@ TEST(Console, AnyMetricIsPickedUpByItsName) {
   }
 }
 
+TEST(Console, SaysWhatEachRankHoldsFromTheStart) {
+  constexpr std::int64_t kMib = 1 << 20;
+  const auto header = [](const MemoryUse& memory) {
+    Printed printed(false, 1000);
+    printed.console.run_started({.memory = memory});
+    return printed.text();
+  };
+  const std::string plain = "parameters 1.0 MiB, gradients 2.0 MiB, optimizer 3.0 MiB";
+  EXPECT_NE(header({.parameters = kMib, .gradients = 2 * kMib, .optimizer = 3 * kMib})
+                .find(plain + " on each rank; activations come on top\n"),
+            std::string::npos);
+  EXPECT_NE(header({.parameters = kMib,
+                    .gradients = 2 * kMib,
+                    .optimizer = 3 * kMib,
+                    .optimizer_shares = 4,
+                    .checkpoint = 6 * kMib})
+                .find(plain + " (1 of 4 shares) on each rank; activations come on top; 6.0 MiB of "
+                              "the host on rank 0 for checkpoints\n"),
+            std::string::npos);
+}
+
 TEST(Console, TablesAreShownAtTheEndWhereTheyAreSmall) {
   Printed printed(false, 1000);
   printed.console.run_ended({.tables = {{"test_confusion_matrix", {{3, 1}, {0, 0.5}}},
