@@ -19,11 +19,12 @@ def started(made, environment=None, **changes):
     return made
 
 
-def ends(made, *texts, seconds=60):
-    """All hosts end with one reason, and nothing of them is left."""
+def ends(made, *texts, seconds=60, stopped=None):
+    """All hosts end with one reason, and nothing of them is left. `stopped`: since when they wait."""
     end = time.monotonic() + seconds
     codes = [host.wait(max(0.1, end - time.monotonic())) for host in made.hosts]
     assert codes == [3, 3], f"{codes}; {made.outputs()}"
+    assert stopped is None or stalling.in_time(made[0].failure(), stopped), made.outputs()
     for host in made.hosts:
         stalling.says(host.failure(), *texts)
         assert not host.processes(), f"{host.name} has left processes"
@@ -35,7 +36,7 @@ def a_rank_that_is_stopped():
             started(made).wait_for("epoch=")
             stopped = sorted(made[number].ranks())[1]
             os.kill(stopped, signal.SIGSTOP)
-            ends(made, f" on {made[number].name} (pid ", "stopped) stands still for")
+            ends(made, f" on {made[number].name} (pid ", "stopped) stands still for", stopped=time.monotonic())
             report = (made[0].base / "output" / "data" / "hang.txt").read_text()
             assert "lockstep::Trainer::" in report and report.count("last collectives of rank") == 2, report
 
@@ -46,7 +47,7 @@ def a_whole_host_that_is_stopped():
         started(made).wait_for("epoch=")
         for rank in made[1].ranks():
             os.kill(rank, signal.SIGSTOP)
-        ends(made, " on algo-2 (pid ", "stopped) stands still for", "; so does rank ")
+        ends(made, " on algo-2 (pid ", "stopped) stands still for", "; so does rank ", stopped=time.monotonic())
 
 
 def a_rank_that_spins_in_its_loader():

@@ -3,6 +3,7 @@ host, of several and of Slurm share."""
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -85,6 +86,13 @@ class Running:
 
     def report(self):
         return (self.directory / "output" / "data" / "hang.txt").read_text()
+
+
+def in_time(failure, start):
+    """Whether a job whose rank was stopped at `start` ends no later than it may after it has found that it stands still, however busy this
+    machine is."""
+    still = max(PHASE, float(re.search(r"stands still for ([\d.]+) s", failure).group(1)))
+    return time.monotonic() - start < still + LATE
 
 
 def says(failure, *texts):

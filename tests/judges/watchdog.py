@@ -3,12 +3,11 @@ under mpirun alone; tests/hosts/hangs.py has two hosts, tests/hosts/slurm.py has
 
 import os
 import pathlib
-import re
 import signal
 import time
 
 import common
-from stalling import JOB, LATE, PHASE, RARE, Running, arguments, fault, says
+from stalling import JOB, LATE, PHASE, RARE, Running, arguments, fault, in_time, says
 
 SOAK = "LOCKSTEP_SOAK" in os.environ
 
@@ -35,12 +34,6 @@ def ranks_of(job):
             continue
         found[int(next(word.split(b"=")[1] for word in environment if word.startswith(b"PMIX_RANK=")))] = int(pid)
     return found
-
-
-def in_time(job, start):
-    """The job has ended not later than it may after it has found that it stands still, however busy this machine is."""
-    still = max(PHASE, float(re.search(r"stands still for ([\d.]+) s", job.failure()).group(1)))
-    assert time.monotonic() - start < still + LATE, job.output()
 
 
 STARTS = (launched, bare)
@@ -73,7 +66,7 @@ def a_rank_that_is_stopped():
             os.kill(ranks[rank], signal.SIGSTOP)
             start_of_it = time.monotonic()
             assert job.ends(60) == 3, job.output()
-            in_time(job, start_of_it)
+            assert in_time(job.failure(), start_of_it), job.output()
             says(job.failure(), f"rank {rank} on ", f"(pid {ranks[rank]}, stopped) stands still for")
             assert "rank  host" in job.output() and f"threads of rank {rank}:" in job.output(), job.output()
             report = job.report()
