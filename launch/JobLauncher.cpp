@@ -179,7 +179,9 @@ class JobLauncher {
       const auto standstill = here ? watch_.look() : std::nullopt;
       if (!standstill) return;
       const std::vector<int> ranks = ranks_to_describe(*standstill, watch_.all());
-      throw StandstillError(watch_.report(*standstill, watch_.details(ranks)));
+      const std::string reason = watch_.report(*standstill, watch_.details(ranks));
+      say(reason);
+      throw StandstillError(reason);
     });
     if (ending.never_listened) never_started();
     return outcome(ending.exit_code, ending.stopped_by, launch_.topology, "");
@@ -203,6 +205,7 @@ class JobLauncher {
       ended = {.code = error.exit_code(), .reason = error.what()};
     }
     supervisor_.signal_group(SIGKILL);  // after an error it still runs; the hosts need not wait until all of it is gone
+    say(ended.reason);
     leader.dismiss(ended);
     return ended;
   }
@@ -262,10 +265,18 @@ class JobLauncher {
     auto all = variables(member.interface_name());
     // As mpirun calls this host. Its system may call itself as the leader's does, and PMIx would take the two for one.
     all["PMIX_HOSTNAME"] = config_.host;
-    return member.run({.mpi_directory = mpirun_.directory,
-                       .variables = std::move(all),
-                       .output_dir = config_.output_dir,
-                       .watch = watch_});
+    Outcome ended = member.run({.mpi_directory = mpirun_.directory,
+                                .variables = std::move(all),
+                                .output_dir = config_.output_dir,
+                                .watch = watch_});
+    say(ended.reason);
+    return ended;
+  }
+
+  // Why the job ends, before what has been started is gone: a rank that is in the kernel may take long to go.
+  void say(const std::string& reason) const {
+    if (reason.empty() || !write_failure_file(config_.output_dir, reason)) return;
+    if (!has_shown(reason)) std::cerr << "lockstep: error: " << reason << std::endl;
   }
 
   Meeting meeting() const {

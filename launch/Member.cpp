@@ -1,5 +1,7 @@
 #include "launch/Member.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <iostream>
 
@@ -106,7 +108,7 @@ Outcome Member::run(const Daemon& daemon) {
         connection_->send({{"type", "ready"}});
       }
       if (type == "end") {
-        supervisor_.end();
+        supervisor_.signal_group(SIGKILL);
         return {.code = field(message, "code", static_cast<int>(kExitInternal)),
                 .reason = field<std::string>(message, "reason", "")};
       }

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <string_view>
 
 #include "common/Error.h"
@@ -193,7 +194,8 @@ std::vector<pid_t> children() {
 
 }  // namespace
 
-Supervisor::Supervisor() : signals_(std::make_unique<BlockedSignals>()) {
+Supervisor::Supervisor(std::chrono::milliseconds to_end)
+    : signals_(std::make_unique<BlockedSignals>()), to_end_(to_end) {
   ::signal(SIGCHLD, SIG_DFL);  // where it is ignored, children vanish and nobody can wait for them
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
@@ -268,10 +270,13 @@ void Supervisor::end() {
   signal_group(SIGKILL);
   // The ranks of mpirun lead process groups of their own, so killing the command's group is not enough; as a subreaper
   // this process becomes the parent of all of them once their own has gone.
-  for (int round = 0; round < 1000; ++round) {
+  const auto given_up = [this](pid_t child) { return std::ranges::count(given_up_, child) > 0; };
+  for (const auto deadline = std::chrono::steady_clock::now() + to_end_;;) {
     reap();
-    const std::vector<pid_t> left = children();
-    if (left.empty()) break;
+    std::vector<pid_t> left = children();
+    std::erase_if(left, given_up);
+    if (std::chrono::steady_clock::now() >= deadline) std::ranges::copy(left, std::back_inserter(given_up_));
+    if (std::ranges::all_of(left, given_up)) break;
     for (const pid_t child : left) ::kill(child, SIGKILL);
     ::usleep(10'000);
   }

@@ -32,7 +32,8 @@ sigset_t ending_signals();
 /// it has as PID 1). Its end is the end of all that the command has started.
 class Supervisor {
  public:
-  Supervisor();
+  /// `to_end`: how long `end` waits for what it has killed.
+  explicit Supervisor(std::chrono::milliseconds to_end = std::chrono::seconds(10));
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
   ~Supervisor();
@@ -60,13 +61,16 @@ class Supervisor {
   /// To the command alone, and to its whole group. They do nothing when it has ended.
   void signal_command(int number) const;
   void signal_group(int number) const;
-  /// Kills the command, if it runs, and its descendants, wherever they have moved to; takes its last lines.
+  /// Kills the command, if it runs, and its descendants, wherever they have moved to; takes its last lines. A process
+  /// that is still there after a time, as one that is in the kernel, is waited for no more, also in the next call.
   void end();
 
  private:
   void reap();
 
   std::unique_ptr<BlockedSignals> signals_;
+  std::chrono::milliseconds to_end_;
+  std::vector<pid_t> given_up_;  ///< that were not gone in that time
   std::vector<PatientOutput*> outputs_;
   std::unique_ptr<PipeReader> output_;
   std::unique_ptr<PipeReader> errors_;

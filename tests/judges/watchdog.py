@@ -1,6 +1,7 @@
 """A job whose ranks wait in vain ends in time and says for whom; one that is only slow goes on. On one host: under `lockstep train` and
 under mpirun alone; tests/hosts/hangs.py has two hosts, tests/hosts/slurm.py has srun."""
 
+import ctypes
 import os
 import pathlib
 import signal
@@ -10,6 +11,7 @@ import common
 from stalling import JOB, LATE, PHASE, RARE, Running, arguments, fault, in_time, says
 
 SOAK = "LOCKSTEP_SOAK" in os.environ
+PTRACE_SEIZE = 0x4206
 
 
 def launched(directory, environment=None, ranks=2, **changes):
@@ -72,6 +74,23 @@ def a_rank_that_is_stopped():
             report = job.report()
             assert "lockstep::Trainer::" in report and "last collectives of rank 0:" in report and "last collectives of rank 1:" in report, report
             gone(ranks.values())
+
+
+def a_rank_that_cannot_be_reaped():
+    """Whoever traces it is told of its end first, and does not look: the reason is there in time, and the launcher does not wait for ever."""
+    with common.temporary_directory() as directory:
+        job = launched(pathlib.Path(directory), {"LOCKSTEP_TEST_DIRECTORY": directory})
+        job.wait_for("epoch=")
+        rank, start = ranks_of(job)[1], time.monotonic()
+        os.kill(rank, signal.SIGSTOP)
+        assert ctypes.CDLL(None).ptrace(PTRACE_SEIZE, rank, None, None) == 0
+        while not job.failure():
+            assert job.process.poll() is None and time.monotonic() - start < 60, job.output()
+            time.sleep(0.05)
+        assert in_time(job.failure(), start), job.output()
+        assert job.process.poll() is None, "it has been reaped: this test tests nothing"
+        assert job.ends(30) == 3, job.output()
+        os.waitpid(rank, 0)
 
 
 def a_rank_that_spins_in_its_loader():
@@ -144,4 +163,5 @@ def ranks_that_compare_collectives_train_the_same():
 if __name__ == "__main__":
     assert JOB["rare_phase_timeout"] == f"{RARE}s"
     common.main(a_rank_that_is_stopped, a_rank_that_spins_in_its_loader, a_rank_that_skips_a_collective, a_rank_that_sends_another_size,
-                a_rank_that_leaves_without_a_word, what_is_slow_trips_nothing, a_slow_rank_is_named, ranks_that_compare_collectives_train_the_same)
+                a_rank_that_leaves_without_a_word, what_is_slow_trips_nothing, a_slow_rank_is_named, ranks_that_compare_collectives_train_the_same,
+                *([a_rank_that_cannot_be_reaped] if SOAK else []))

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -171,6 +174,30 @@ TEST(Supervise, KillsWhatTheCommandLeavesBehind) {
   const pid_t launcher = start(shell("setsid sleep 100 & echo $! > " + (directory / "pid").string() + "; exit 4"));
   EXPECT_EQ(wait_for(launcher), 4);
   EXPECT_FALSE(alive(read_pid(directory / "pid")));
+}
+
+// Its tracer, who does not look, is told first: until then nobody can reap it.
+TEST(Supervisor, WaitsOnceAndNotForEverForWhatCannotBeReaped) {
+  const TemporaryDirectory directory;
+  const pid_t launcher = ::fork();
+  if (launcher == 0) {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point start;
+    {
+      Supervisor supervisor(std::chrono::milliseconds(1000));
+      supervisor.start(shell("echo $$ > " + (directory / "pid").string() + "; exec sleep 100"), ignore);
+      read_pid(directory / "traced");
+      start = Clock::now();
+      supervisor.end();
+      if (Clock::now() < start + std::chrono::milliseconds(1000)) ::_exit(1);
+    }
+    ::_exit(Clock::now() < start + std::chrono::milliseconds(1900) ? 0 : 2);
+  }
+  const pid_t command = read_pid(directory / "pid");
+  ASSERT_EQ(::ptrace(PTRACE_SEIZE, command, nullptr, nullptr), 0) << std::strerror(errno);
+  std::ofstream(directory / "traced") << command << "\n";
+  EXPECT_EQ(wait_for(launcher), 0);
+  ::waitpid(command, nullptr, 0);
 }
 
 TEST(Supervise, TheCommandEndsWhenTheSupervisorIsKilled) {

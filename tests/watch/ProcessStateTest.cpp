@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <tuple>
 
 #include "tests/support/TemporaryDirectory.h"
 
@@ -31,6 +32,22 @@ TEST(ProcessState, ItsNameMayHoldWhatFollowsIt) {
   const TemporaryDirectory directory;
   std::ofstream(directory / "stat") << "812 (a) R\n(b) T 1 812";
   EXPECT_EQ(process_state(directory.path().string()), ProcessState::kStopped);
+}
+
+TEST(ProcessState, IsTheSystemsOwn) {
+  const TemporaryDirectory directory;
+  for (const auto& [letter, state, name] : {std::tuple{'R', ProcessState::kRunning, "running"},
+                                            {'S', ProcessState::kSleeping, "sleeping"},
+                                            {'I', ProcessState::kSleeping, "sleeping"},
+                                            {'T', ProcessState::kStopped, "stopped"},
+                                            {'t', ProcessState::kStopped, "stopped"},
+                                            {'D', ProcessState::kUninterruptible, "D, in the kernel"},
+                                            {'Z', ProcessState::kGone, "gone"},
+                                            {'X', ProcessState::kGone, "gone"}}) {
+    std::ofstream(directory / "stat") << "812 (lockstep-rank) " << letter << " 1 812";
+    EXPECT_EQ(process_state(directory.path().string()), state) << letter;
+    EXPECT_STREQ(name_of(state), name);
+  }
 }
 
 }  // namespace
