@@ -2,12 +2,14 @@
 events, by TensorBoard's own reader; trace.json, whose spans add up."""
 
 import base64
+import contextlib
 import html.parser
 import io
 import json
 import math
 import os
 import pathlib
+import pty
 import random
 import re
 import signal
@@ -141,10 +143,38 @@ def a_report_says_what_the_metrics_say(directory):
     common.run(["report", output(directory), directory / "output", "-o", directory / "both.html"])
     both = Page(directory / "both.html")
     assert len(both.data["runs"]) == 2 and len(both.chart("loss")["lines"]) == 2 and both.chart("time")["x"] == "seconds"
+    assert "The runs have the same hyperparameters." in both.text
     common.run(["report", directory], expect=2)
     common.run(["report", output(directory), directory / "output"], expect=2)
+    check_comparison(directory)
     (directory / "metrics.jsonl").write_text('{"event": "start"\n')
     assert "line 1" in common.run(["report", directory], expect=2)
+
+
+def check_comparison(directory):
+    """Of two runs that differ in one hyperparameter and in what they came to."""
+    events = [json.loads(line) for line in (output(directory) / "metrics.jsonl").read_text().splitlines()]
+    (directory / "other").mkdir()
+    with (directory / "other" / "metrics.jsonl").open("w") as file:
+        for event in events:
+            if event["event"] == "start":
+                event["hyperparameters"]["learning_rate"] = "0.75"
+            if event["event"] == "final":
+                event["validation_accuracy"] /= 2
+            file.write(json.dumps(event) + "\n")
+    common.run(["report", output(directory), directory / "other", "-o", directory / "two.html"])
+    page = Page(directory / "two.html")
+    start, final = (common.metrics(directory, event)[0] for event in ("start", "final"))
+    table = page.text.split("runs compared</h1>")[1].split("</table>")[0]
+    names = re.findall(r'<th class="n">(\w+)</th>', table)
+    assert names[0] == "steps" and {"validation_loss", "validation_accuracy", "samples_per_second"} <= {*names}, names
+    steps = common.metrics(directory, "epoch")[-1]["step"]
+    first = [steps, *(final[name] for name in names[1:])]
+    second = [value / 2 if name == "validation_accuracy" else value for name, value in zip(names, first)]
+    equal(page.cells[None], first + second)
+    assert re.findall("<th>([^<]+)</th>", table) == ["run", "state", "learning_rate"], table
+    rows = [row.split("</td>")[-2].removeprefix("<td>") for row in table.split("<tr>")[2:]]
+    assert rows == [start["hyperparameters"]["learning_rate"], "0.75"], rows
 
 
 def check_pictures(page, directory, pixels, labels):
@@ -190,6 +220,11 @@ def long_history(path, lines):
         file.write(json.dumps(start) + "\n")
         losses = []
         for step in range(1, lines + 1):
+            if step % 1000 == 0:
+                seconds = dict.fromkeys(PHASES, 0.1)
+                file.write(json.dumps({"event": "epoch", "epoch": step // 1000, "step": step, "validation_loss": generator.random()}) + "\n")
+                file.write(json.dumps({"event": "ranks", "step": step, "ranks": [
+                    {"host": rank // 8, "steps": 1000, "seconds_per_step": seconds, "peak_memory": 1 << 30} for rank in range(64)]}) + "\n")
             losses.append(generator.random() + 1000 / step)
             phases = ",".join(f'"{phase}":{generator.random()!r}' for phase in PHASES)
             file.write(f'{{"epoch":1,"event":"progress","learning_rate":0.1,"samples_per_second":{step},"seconds":{step * 0.01!r},'
@@ -206,13 +241,77 @@ def a_long_history_makes_a_small_page(directory):
     seconds = time.monotonic() - start
     page = Page(directory / "report.html")
     print(f"{lines} lines, {(directory / 'metrics.jsonl').stat().st_size} bytes: a page of {len(page.text)} bytes in {seconds:.2f} s")
-    assert len(page.text) < 2_000_000
+    assert (directory / "report.html").stat().st_size < 2_000_000 and seconds < 5
+    assert len(page.cells["evaluations"]) == 3 * min(200, lines // 1000) and len(page.cells["ranks"]) == 24
     line, = page.chart("loss")["lines"]
     each = page.data["runs"][0]["lines_each"]
     assert len(line["y"]) == -(-lines // each) <= 1024 < 4 * len(line["y"])
     for i, (step, mean) in enumerate(zip(line["x"], line["y"])):
         of = losses[i * each:(i + 1) * each]
         assert step == min((i + 1) * each, lines) and math.isclose(mean, sum(of) / len(of), rel_tol=1e-12), i
+
+
+@common.in_directory(pathlib.Path)
+def a_page_of_pictures_is_small(directory):
+    """Of noise, which no format makes smaller, and a history as long as any."""
+    pixels = np.random.default_rng(1).integers(0, 256, (16, 3, 160, 160)).astype(np.uint8)
+    common.write_channel(directory / "train", pixels, np.arange(16, dtype=np.uint8) % 2)
+    common.train(directory, {"train": directory / "train"}, model="cnn", model_channels="2,2", model_hidden=2, batch_size=16, epochs=1,
+                 export="none")
+    lines = (output(directory) / "metrics.jsonl").read_text().splitlines()
+    long_history(directory / "history", 30_000)
+    with (output(directory) / "metrics.jsonl").open("w") as file:
+        file.write("\n".join(line for line in lines if '"event":"images"' in line or '"event":"start"' in line) + "\n")
+        file.write("\n".join((directory / "history").read_text().splitlines()[1:]) + "\n")
+    common.run(["report", directory / "output"])
+    size = (output(directory) / "report.html").stat().st_size
+    print(f"images.png has {(output(directory) / 'images.png').stat().st_size} bytes, the page {size}")
+    assert "data:image/png" in (output(directory) / "report.html").read_text() and size < 1_000_000, size
+
+
+@common.in_directory(pathlib.Path)
+def the_slowest_rank_is_named(directory):
+    """By data and forward: waiting for others is in the other phases."""
+    for name, slow, text in (("one", 0.15, "Straggler: for data and forward, rank 2 takes 50 % more than the median"),
+                             ("none", 0.105, "No rank stands out: for data and forward, which no rank waits in for others, the slowest takes 5 % more")):
+        (directory / name).mkdir()
+        phases = [{**dict.fromkeys(PHASES, 0), "data_wait": 0.02, "forward": own - 0.02, "backward": 0.3, "reduction_wait": 0.3 - own}
+                  for own in (0.1, 0.1, slow, 0.1)]
+        ranks = [{"host": 0, "steps": 10, "seconds_per_step": seconds, "peak_memory": 1} for seconds in phases]
+        events = [{"event": "start", "job": {"lockstep": "0"}, "total_steps": 10}, {"event": "epoch", "epoch": 1, "step": 10, "train_loss": 1},
+                  {"event": "ranks", "step": 10, "ranks": ranks}]
+        (directory / name / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+        common.run(["report", directory / name])
+        assert text in (directory / name / "report.html").read_text(), text
+
+
+def shown_on(terminal, directory):
+    """What a short job prints on a terminal, or into a pipe."""
+    command = [common.BIN / "lockstep", "train", "--channel", f"train={directory / 'train'}", "--output_dir", directory / "output",
+               "--model_dir", directory / "model", "--model", "mlp", "--epochs", "40", "--batch_size", "10", "--export", "none",
+               "--ranks_per_host", "2", "--threads_per_rank", "1", "--reports", "none"]
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.STDOUT)
+    os.close(theirs)
+    text = b""
+    with contextlib.suppress(OSError):  # a terminal whose other end is closed
+        while more := os.read(ours, 1 << 16):
+            text += more
+    os.close(ours)
+    assert process.wait(60) == 0, text.decode()
+    return text.decode()
+
+
+@common.in_directory(pathlib.Path)
+def a_terminal_shows_a_bar(directory):
+    common.write_channel(directory / "train", *common.images(200))
+    bars = re.findall(r"\r\x1b\[K([━─]{16}) +(\d+) %  (\d+)/800  loss [\d.e-]+  [\d,]+/s  data \d+ %  \d+:\d\d left", shown_on(True, directory))
+    assert len(bars) >= 40, bars
+    for bar, share, step in bars:
+        assert bar.count("━") == int(step) * 16 // 800 and abs(int(share) - int(step) / 8) <= 0.51, (bar, share, step)
+    assert bars[-1][1:] == ("100", "800") and [int(step) for _, _, step in bars] == sorted(int(step) for _, _, step in bars), bars
+    plain = shown_on(False, directory)
+    assert "\r" not in plain and "━" not in plain and "epoch=40 step=800" in plain, plain
 
 
 @common.in_directory(pathlib.Path)
@@ -274,5 +373,5 @@ def a_full_trace_says_what_it_lacks(directory):
 
 
 if __name__ == "__main__":
-    common.main(a_report_says_what_the_metrics_say, a_killed_run_has_a_report_up_to_then, a_long_history_makes_a_small_page,
-                tensorboard_reads_the_events, a_trace_adds_up, a_full_trace_says_what_it_lacks)
+    common.main(a_report_says_what_the_metrics_say, a_killed_run_has_a_report_up_to_then, a_long_history_makes_a_small_page, a_page_of_pictures_is_small,
+                the_slowest_rank_is_named, a_terminal_shows_a_bar, tensorboard_reads_the_events, a_trace_adds_up, a_full_trace_says_what_it_lacks)
