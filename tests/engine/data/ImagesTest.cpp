@@ -266,8 +266,8 @@ TEST_F(ImageFolder, AContactSheetShowsSome) {
 TEST_F(ImageFolder, LargeImagesAreSmallOnAContactSheet) {
   write("a/1.png", png_of(test_pixels(300, 100, 1)));
   const Pixels sheet = contact_sheet(*open().dataset, 0);
-  EXPECT_EQ(sheet.height, 128);
-  EXPECT_EQ(sheet.width, 42);
+  EXPECT_EQ(sheet.height, 112);
+  EXPECT_EQ(sheet.width, 37);
   EXPECT_EQ(sheet.channels, 1);
 }
 
