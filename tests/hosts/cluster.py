@@ -119,23 +119,24 @@ class Host:
             for host in hosts:
                 file.write(f"{host.address} {host.name}\n")
 
-    def inside(self, command, uts=None, pid=True):
-        """The words that run `command` on this host."""
+    def inside(self, command, uts=None, pid=True, clock=0):
+        """The words that run `command` on this host; its monotonic clock is `clock` seconds ahead of the others'."""
         mounts = (f"mount --bind {self.hosts_file} /etc/hosts; mount --bind {self.directory}/resolv.conf /etc/resolv.conf; "
                   "mount -t tmpfs tmpfs /dev/shm; ")
         for place, source in sorted(self.volumes.items()):  # outer ones first
             place = shlex.quote(str(self.base / place))
             mounts += f"mkdir -p {place}; mount --bind {shlex.quote(str(source))} {place}; "
         spaces = ["--pid", "--fork", "--kill-child", "--mount-proc"] if pid else []
-        return ["ip", "netns", "exec", self.space, "unshare", "--uts", "--mount", *spaces, "/bin/sh", "-c",
+        spaces += ["--time", "--monotonic", clock] if clock else []
+        return ["ip", "netns", "exec", self.space, "unshare", "--uts", "--mount", *map(str, spaces), "/bin/sh", "-c",
                 f'hostname {uts or "ip-" + self.address.replace(".", "-")}; {mounts} exec "$0" "$@"', *map(str, command)]
 
-    def start(self, arguments=("train",), uts=None, pid=True, environment=None, program=common.BIN / "lockstep"):
+    def start(self, arguments=("train",), uts=None, pid=True, environment=None, program=common.BIN / "lockstep", clock=0):
         self.log = (self.directory / "log").open("w+")
         self.pid_space = pid
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SM_", "SAGEMAKER_", "OMPI_", "PMIX_"))}
         self.process = subprocess.Popen(
-            self.inside([program, *arguments], uts, pid), stdin=subprocess.DEVNULL, stdout=self.log,
+            self.inside([program, *arguments], uts, pid, clock), stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=subprocess.STDOUT,
             env={**kept, "SAGEMAKER_BASE_DIR": str(self.base), "TMPDIR": str(self.directory / "tmp"), **(environment or {})})
         return self

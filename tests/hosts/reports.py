@@ -20,7 +20,9 @@ def data(directory):
 def two_hosts_are_on_one_clock():
     with cluster.cluster() as made:
         made.configure(data(made.directory), {**JOB, "epochs": 4, "trace_steps": "9-12", "bucket_cap_mb": 0.05})
-        made.start().finish()
+        for host, clock in zip(made.hosts, (0, 1000)):  # seconds
+            host.start(clock=clock)
+        made.finish()
         output = made[0].base / "output" / "data"
         ranks, names = trace_reader.read(output / "trace.json")
         assert list(names.values()) == [f"rank {rank} on host {rank // 2}" for rank in range(4)], names
