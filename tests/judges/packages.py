@@ -21,8 +21,10 @@ def output_of(*command, expect=0, environment=None):
     return result.stdout + result.stderr
 
 
-def files_below(root):
-    return {str(path.relative_to(root)) for path in root.rglob("*") if "__pycache__" not in path.parts and path.is_file()}
+def below(root):
+    """Files, links and directories, but for what Python compiles beside other packages."""
+    found = {path.relative_to(root) for path in root.rglob("*")}
+    return {str(path) for path in found if "__pycache__" not in path.parts}
 
 
 def job_in(directory):
@@ -47,7 +49,7 @@ def the_wheel(directory):
     for path in own.iterdir():
         if not (packages / path.name).exists() and path.suffix != ".pth":
             (packages / path.name).symlink_to(path)
-    before = files_below(directory / "venv")
+    before = below(directory / "venv")
     environment = {"PATH": f"{directory}/venv/bin:/usr/bin:/bin", "HOME": str(directory), "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     output_of("pip", "install", "--quiet", "--no-index", wheel, environment=environment)
     output_of("pip", "check", environment=environment)
@@ -79,7 +81,7 @@ lockstep.main()
     assert not (directory / "nothing.pt2").exists() and (directory / "own" / "model" / "model.pt2").exists()
     installed = sum(path.stat().st_size for path in (packages / "lockstep").rglob("*") if path.is_file())
     output_of("pip", "uninstall", "--quiet", "--yes", "lockstep", environment=environment)
-    assert files_below(directory / "venv") == before, files_below(directory / "venv") ^ before
+    assert below(directory / "venv") == before, below(directory / "venv") ^ before
     print(f"the wheel: {size / 1e6:.1f} MB, installed {installed / 1e6:.1f} MB")
 
 
@@ -101,12 +103,16 @@ mount --rbind /dev whole/dev; mount --rbind /proc whole/proc; mount --rbind {dir
 chroot whole dpkg -i {package}
 chroot whole dpkg -s lockstep | grep -q 'ok installed'
 chroot whole env -i PATH=/usr/bin:/bin HOME=/root {" ".join(map(str, ["lockstep", *job, "--model", "mlp"]))}
-chroot whole dpkg -r lockstep
-cd upper; find . -not -type d | sort
+chroot whole dpkg -P lockstep
+chroot whole dpkg -s lockstep 2>&1 | grep 'not installed'
+cd upper; find . -type d -printf 'directory %p\\n' -o -printf 'file %p\\n' | sort
 """
     text = output_of("unshare", "--mount", "bash", "-c", script)
     assert (directory / "job" / "model" / "model.safetensors").exists(), text
-    left = [line for line in text.splitlines() if line.startswith("./") and not line.startswith(("./var/lib/dpkg/", "./var/log/", "./var/cache/"))]
+    made = [line.split(" ", 1) for line in text.splitlines() if line.startswith(("file ./", "directory ./"))]
+    assert "is not installed" in text and made, text
+    left = [path for kind, path in made if not path.startswith(("./var/lib/dpkg", "./var/log", "./var/cache"))
+            and not (kind == "directory" and pathlib.Path("/", path).is_dir())]
     assert not left, f"{left} are left"
     print(f"the Debian package: {size / 1e6:.1f} MB, installed {int(fields.split('Installed-Size: ')[1].split()[0]) / 1e3:.1f} MB")
 
