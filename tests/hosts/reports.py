@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import time
 
 import cluster
@@ -21,6 +22,9 @@ def two_hosts_are_on_one_clock():
     with cluster.cluster() as made:
         made.configure(data(made.directory), {**JOB, "epochs": 4, "trace_steps": "9-12", "bucket_cap_mb": 0.05})
         for host, clock in zip(made.hosts, (0, 1000)):  # seconds
+            now = made[1].inside([sys.executable, "-c", "import time; print(time.monotonic())"], clock=clock)
+            ahead = float(subprocess.run(now, capture_output=True, text=True, check=True).stdout) - time.monotonic()
+            assert abs(ahead - clock) < 60, f"a clock is {ahead} s ahead, not {clock} s"
             host.start(clock=clock)
         made.finish()
         output = made[0].base / "output" / "data"
