@@ -189,8 +189,33 @@ void expect_normal(const at::Tensor& tensor, double deviation) {
   EXPECT_NEAR(tensor.mean().item<double>(), 0, 4 * deviation / std::sqrt(count));
 }
 
+// As nn.Linear and nn.Conv2d begin, weights and biases.
+void expect_uniform(const at::Tensor& tensor, double bound) {
+  const auto count = static_cast<double>(tensor.numel());
+  const double deviation = bound / std::sqrt(3.0);
+  EXPECT_LE(tensor.abs().max().item<double>(), bound);
+  EXPECT_NEAR(tensor.mean().item<double>(), 0, 4 * deviation / std::sqrt(count));
+  // The fourth moment of a uniform distribution is 9/5 of its variance's square.
+  EXPECT_NEAR(tensor.var().item<double>(), deviation * deviation, 4 * deviation * deviation * std::sqrt(0.8 / count));
+}
+
 TEST(BuiltinPrograms, BeginAsTheirModelsDo) {
   const c10::NoGradGuard no_grad;
+  const BuiltinOptions table{
+      .input_shape = {30}, .classes = 10, .hidden = {200}, .embeddings = {{"city", {.count = 90, .width = 20}}}};
+  const Program mlp = build_builtin_program("mlp", table);
+  expect_normal(tensor_of(mlp, "embeddings.city.weight"), 1);
+  for (const char* tensor : {"fc1.weight", "fc1.bias"}) expect_uniform(tensor_of(mlp, tensor), 1 / std::sqrt(50.0));
+  for (const char* tensor : {"fc2.weight", "fc2.bias"}) expect_uniform(tensor_of(mlp, tensor), 1 / std::sqrt(200.0));
+  const Program cnn =
+      build_builtin_program("cnn", {.input_shape = {3, 8, 8}, .classes = 10, .channels = {40, 60}, .hidden = {50}});
+  for (const char* tensor : {"block1.conv.weight", "block1.conv.bias"})
+    expect_uniform(tensor_of(cnn, tensor), 1 / std::sqrt(3.0 * 9));
+  for (const char* tensor : {"block2.conv.weight", "block2.conv.bias"})
+    expect_uniform(tensor_of(cnn, tensor), 1 / std::sqrt(40.0 * 9));
+  expect_uniform(tensor_of(cnn, "fc1.weight"), 1 / std::sqrt(60.0 * 4));
+  EXPECT_TRUE(tensor_of(cnn, "block2.norm.weight").eq(1).all().item<bool>());
+  EXPECT_TRUE(tensor_of(cnn, "block2.norm.bias").eq(0).all().item<bool>());
   const Program resnet = build_builtin_program("resnet18", {.input_shape = {3, 64, 64}, .classes = 10});
   expect_normal(tensor_of(resnet, "layer3.0.conv1.weight"), std::sqrt(2.0 / (256 * 9)));
   EXPECT_TRUE(tensor_of(resnet, "layer4.1.bn2.weight").eq(1).all().item<bool>());
@@ -217,6 +242,13 @@ TEST(BuiltinPrograms, BeginAsTheirModelsDo) {
   const at::Tensor words = tensor_of(bert, "bert.embeddings.word_embeddings.weight");
   EXPECT_TRUE(words.select(0, 0).eq(0).all().item<bool>());
   expect_normal(words.slice(0, 1), 0.02);
+  for (const char* tensor :
+       {"bert.embeddings.position_embeddings.weight", "bert.encoder.layer.1.attention.self.query.weight",
+        "bert.encoder.layer.0.intermediate.dense.weight", "bert.pooler.dense.weight", "classifier.weight"})
+    expect_normal(tensor_of(bert, tensor), 0.02);
+  for (const char* zero :
+       {"bert.encoder.layer.1.output.dense.bias", "bert.embeddings.LayerNorm.bias", "classifier.bias"})
+    EXPECT_TRUE(tensor_of(bert, zero).eq(0).all().item<bool>()) << zero;
 }
 
 TEST(InitialValues, TruncatedNormalIsCutAtTwo) {
