@@ -28,7 +28,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kModel = "models/model.json";
-constexpr int kStrided = 7;  // schema.py, class Layout
+constexpr const char* kModelBefore = "serialized_exported_program.json";  // of torch.export.save until torch 2.7
+constexpr int kStrided = 7;                                               // schema.py, class Layout
 
 struct Section {
   const char* folder;
@@ -258,6 +259,12 @@ Program read_archive(const fs::path& path, const std::vector<std::string>& allow
   }
   try {
     const ZipFile archive(path, ZipNames::kWithinFolder);
+    if (!archive.has(kModel) && archive.has(kModelBefore)) {
+      throw InputError(
+          "it is an archive of torch 2.7 or older, and those of torch 2.9 to 2.15 are read: export the model with such "
+          "a torch, or let it write the archive anew, with torch.export.save(torch.export.load(\"old.pt2\"), "
+          "\"new.pt2\")");
+    }
     if (!archive.has(kModel)) {
       throw InputError("it has no " + std::string(kModel) + ": it is not an archive that torch.export.save wrote");
     }

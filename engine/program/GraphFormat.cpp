@@ -346,7 +346,7 @@ Graph read_document(json document) {
   const json& version = document.at("schema_version");
   if (version.at("major") != 8) {
     throw InputError("schema version " + version.at("major").dump() + "." + version.at("minor").dump() +
-                     " is not known; version 8 (torch 2.8 to 2.15) is: export the model with such a torch");
+                     " is not known; version 8 (torch 2.9 to 2.15) is: export the model with such a torch");
   }
   json& module = document.at("graph_module");
   json& signature = module.at("signature");
