@@ -195,9 +195,13 @@ void TrainingSession::announce(std::int64_t resumed_step) {
     events_.note({.text = doubt, .warning = true});
   }
   const std::vector<std::string> outputs = job_->program.program.graph().output_names();
-  if (const SeenOutputs& seen = job_->objective.seen(); !seen.named) {
+  if (const SeenOutputs& seen = job_->objective.seen(); !seen.named && outputs.size() > 1) {
+    const bool without_weight = options().loss == "program" && !seen.weight;
     events_.note({.text = "the program returns " + join(outputs, ", ") + ", and the loss sees the first of them, " +
-                          outputs.at(seen.output) + "; output=NAME names another"});
+                          outputs.at(seen.output) + "; output=NAME names another" +
+                          (without_weight ? ". No other is the loss's weight: one called weight would be, as in return "
+                                            "{\"loss\": loss, \"weight\": weight}"
+                                          : "")});
   }
   if (const Node* node = find_inference_node(job_->program.program.graph())) {
     events_.note(
