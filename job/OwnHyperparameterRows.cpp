@@ -166,7 +166,7 @@ HyperparameterRow metrics_row() {
           .type = "list of names of metrics",
           .help =
               "What is measured besides the monitored metric and what always is where it fits (loss, accuracy, top5, "
-              "binary_accuracy), as in f1_macro,confusion_matrix.",
+              "binary_accuracy), as in f1_macro,confusion_matrix; top5 may be any number, as in top3.",
           .set =
               [](Hyperparameters& hyperparameters, const RawValue& raw) {
                 std::vector<std::string> names;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/objective/metrics/TopAccuracy.h"
 #include "job/HyperparameterTable.h"
 
 namespace lockstep {
@@ -20,6 +22,21 @@ void require_read(const LossKind& loss, const Hyperparameters& options) {
     throw InputError("hyperparameter " + row.name + " does nothing in this job: loss=" + loss.name +
                      " does not use it; leave it out");
   }
+}
+
+// Of `top3`: 3. Nothing for a name that is no such metric.
+std::optional<std::int64_t> best_of(const std::string& name) {
+  const std::string digits = name.starts_with("top") ? name.substr(3) : "";
+  const bool number = !digits.empty() && digits.size() <= 9 && digits[0] != '0' &&
+                      std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
+  return number ? std::optional<std::int64_t>(std::stoll(digits)) : std::nullopt;
+}
+
+// A row of the registry, or one of any number of best classes.
+MetricKind metric_kind(const MetricRegistry& metrics, const std::string& name, const std::string& hyperparameter) {
+  const auto best = best_of(name);
+  if (!best || std::ranges::count(metrics.names(), name) > 0) return metrics.find(name, hyperparameter);
+  return {.name = name, .more_is_better = true, .metric = make_top_accuracy(*best)};
 }
 
 }  // namespace
@@ -109,7 +126,7 @@ Objective make_objective(const Hyperparameters& options, const c10::Device& devi
     if (kind.by_default) chosen.push_back({.name = name, .metric = kind.metric, .more_is_better = kind.more_is_better});
   }
   const auto ask = [&](const std::string& name, const std::string& hyperparameter) {
-    const MetricKind& kind = metrics.find(name, hyperparameter);
+    const MetricKind kind = metric_kind(metrics, name, hyperparameter);
     auto found = std::ranges::find(chosen, name, &Objective::ChosenMetric::name);
     if (found == chosen.end())
       found = chosen.insert(chosen.end(), {.name = name, .metric = kind.metric, .more_is_better = kind.more_is_better});
@@ -117,7 +134,7 @@ Objective make_objective(const Hyperparameters& options, const c10::Device& devi
   };
   for (const std::string& name : options.metrics) ask(name, "metrics");
   ask(options.monitor.metric, "monitor");
-  if (metrics.find(options.monitor.metric, "monitor").metric->table()) {
+  if (metric_kind(metrics, options.monitor.metric, "monitor").metric->table()) {
     throw InputError("monitor=" + options.monitor.metric + " is no number but a table; name a metric that is one");
   }
   const LossKind& loss = losses.find(options.loss, "loss");

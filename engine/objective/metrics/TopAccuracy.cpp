@@ -2,8 +2,6 @@
 
 #include <ATen/Functions.h>
 
-#include <tuple>
-
 namespace lockstep {
 
 namespace {
@@ -28,7 +26,12 @@ class TopAccuracy : public Metric {
  private:
   at::Tensor hits(const at::Tensor& output, const at::Tensor& targets) const {
     if (best_ == 1) return output.argmax(-1).eq(targets);
-    return std::get<1>(output.topk(best_, -1)).eq(targets.unsqueeze(-1)).any(-1);
+    const std::int64_t classes = output.size(-1);
+    const at::Tensor label = targets.clamp(0, classes - 1).unsqueeze(-1);  // one that is ignored may be any number
+    const at::Tensor own = output.gather(-1, label);
+    at::Tensor better = output.eq(own).logical_and_(at::arange(classes, label.options()).gt(label));
+    better.logical_or_(output.le(own).logical_not_());  // what is not a number is no hit
+    return better.sum(-1).lt(best_);
   }
 
   std::int64_t best_;

@@ -9,7 +9,8 @@
 namespace lockstep {
 
 /// The share of labels, by their weights, that are among the `best` classes with the largest outputs. Of classes with
-/// equal outputs, which count is up to PyTorch's argmax and topk.
+/// equal outputs the last is the best, as in scikit-learn's top_k_accuracy_score; if `best` is 1, PyTorch's argmax
+/// says.
 std::shared_ptr<const Metric> make_top_accuracy(std::int64_t best);
 
 }  // namespace lockstep

@@ -31,6 +31,10 @@ TEST(Objective, MeasuresTheUsualMetricsThenThoseAskedFor) {
   EXPECT_EQ(names_of(make_objective({}, kCpu)), (Names{"loss", "accuracy", "top5", "binary_accuracy"}));
   EXPECT_EQ(names_of(make_objective({.monitor = {.metric = "perplexity"}, .metrics = {"top5"}}, kCpu)),
             (Names{"loss", "accuracy", "top5", "binary_accuracy", "perplexity"}));
+  EXPECT_EQ(names_of(make_objective({.monitor = {.metric = "top12", .maximize = true}, .metrics = {"top3"}}, kCpu)),
+            (Names{"loss", "accuracy", "top5", "binary_accuracy", "top3", "top12"}));
+  for (const char* none : {"top", "top0", "top03", "top3x", "topmost", "top12345678901234567890"})
+    EXPECT_ERROR(make_objective({.metrics = {none}}, kCpu), InputError, "hyperparameter metrics: expected loss", none);
   EXPECT_TRUE(make_objective({}, kCpu).loss().class_labels());
   EXPECT_FALSE(make_objective({.loss = "mse"}, kCpu).loss().class_labels());
 }
@@ -110,6 +114,7 @@ TEST(Objective, RefusesToMeasureWhatDoesNotFit) {
     EXPECT_ERROR(require(options, options.loss == "cross_entropy" ? labels : four), InputError, text);
   };
   refused({.monitor = {.metric = "top5", .maximize = true}}, "monitor=top5 needs at least 5 classes, not 4");
+  require({.metrics = {"top4"}}, labels);
   refused({.metrics = {"mean_absolute_error"}}, "metrics=mean_absolute_error needs targets that are real numbers");
   refused({.loss = "mse", .metrics = {"accuracy"}}, "metrics=accuracy needs class labels");
   refused({.loss = "mse", .monitor = {.metric = "accuracy", .maximize = true}}, "monitor=accuracy needs class labels");
