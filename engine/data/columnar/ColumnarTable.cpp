@@ -54,6 +54,11 @@ class ColumnarTable {
           {.file = files.size(), .samples = static_cast<std::int64_t>((scratch_->size() - begin) / stride_)});
       files.emplace_back(source.name, scratch_, begin);
     }
+    if (std::ranges::all_of(parts, [](const FileField::Part& part) { return part.samples == 0; })) {
+      const std::size_t others = sources_.size() - 1;
+      throw InputError(sources_[0].name +
+                       (others == 0 ? " holds no row" : " and " + std::to_string(others) + " other files hold no row"));
+    }
     std::vector<Field> known = fields();  // with their bounds and faults
     for (std::size_t i = 0; i < known.size(); ++i) {
       known[i].type = fields_[i].type;  // as they were laid out
