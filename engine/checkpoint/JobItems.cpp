@@ -1,5 +1,6 @@
 #include "engine/checkpoint/JobItems.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "job/HyperparameterTable.h"
@@ -8,10 +9,23 @@ namespace lockstep {
 
 namespace {
 
-// Lists of labels may be long.
-std::string shown(const std::string& value) {
+constexpr const char* kProgram = "program";
+
+std::string in_one_line(const std::string& text) {
+  std::string line;
+  for (const char c : text) {
+    if (c != '\n' && (c != ' ' || !line.ends_with(' '))) line += c;
+    if (c == '\n' && !line.ends_with(' ')) line += ' ';
+  }
+  return line;
+}
+
+// Lists of labels may be long: from a little before the first byte that differs.
+std::string shown(const std::string& value, std::size_t differs) {
   constexpr std::size_t kMost = 400;
-  return value.size() <= kMost ? value : value.substr(0, kMost) + "…";
+  constexpr std::size_t kBefore = 100;
+  const std::size_t begin = value.size() <= kMost || differs <= kBefore ? 0 : differs - kBefore;
+  return (begin == 0 ? "" : "…") + value.substr(begin, kMost) + (value.size() - begin <= kMost ? "" : "…");
 }
 
 }  // namespace
@@ -31,14 +45,20 @@ std::string difference(const JobItems& saved, const JobItems& now) {
     const auto found = items.find(name);
     return found == items.end() ? std::string("missing") : found->second;
   };
+  const auto told = [&](const std::string& name) -> std::string {
+    if (value(saved, name) == value(now, name)) return "";
+    const std::string was = in_one_line(value(saved, name));
+    const std::string is = in_one_line(value(now, name));
+    const auto differs = static_cast<std::size_t>(std::ranges::mismatch(was, is).in1 - was.begin());
+    return name + " was " + shown(was, differs) + " and is " + shown(is, differs);
+  };
   for (const JobItems* items : {&now, &saved}) {
     for (const auto& [name, ignored] : *items) {
-      if (value(saved, name) != value(now, name)) {
-        return name + " was " + shown(value(saved, name)) + " and is " + shown(value(now, name));
-      }
+      if (name == kProgram) continue;
+      if (const std::string text = told(name); !text.empty()) return text;
     }
   }
-  return "";
+  return told(kProgram);  // last: a built-in one follows from the data
 }
 
 }  // namespace lockstep

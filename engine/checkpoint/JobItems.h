@@ -23,7 +23,7 @@ using JobItems = std::map<std::string, std::string>;
 /// not go on from checkpoints of the old one.
 JobItems items_of(const Hyperparameters& hyperparameters);
 
-/// The first item that differs, with both values, or "".
+/// The first item that differs, with both values, or ""; the program only where no other does.
 std::string difference(const JobItems& saved, const JobItems& now);
 
 }  // namespace lockstep

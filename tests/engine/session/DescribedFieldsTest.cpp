@@ -25,6 +25,7 @@
 #include "tests/support/RankAlone.h"
 #include "tests/support/SharedDirectory.h"
 #include "tests/support/SmallJob.h"
+#include "tests/support/TestRecords.h"
 
 namespace lockstep {
 namespace {
@@ -290,6 +291,67 @@ TEST_F(DescribedFieldsTest, WhatWasStoppedGoesOnAsIfItHadNotBeen) {
   other = job;
   other.hyperparameters.validation_share = 0.2;
   EXPECT_ERROR(run(other, ranks(), events), CollectiveError, "validation_share was 0.1");
+}
+
+// Of a file of records, 16 are in the digest of its data: of other bytes only what is computed of them tells.
+TEST_F(DescribedFieldsTest, ACheckpointOfOtherNumbersIsRefused) {
+  const auto records = [&](const std::string& name, float number, std::int64_t label) {
+    std::string bytes;
+    for (int i = 0; i < 100; ++i) {
+      const bool other = i == 50;  // not one of the 16
+      bytes += tf_record(example(feature("x", std::vector<float>{other ? number : static_cast<float>(i % 8), 1}) +
+                                 feature("target", std::vector<std::int64_t>{other ? label : i % 2})));
+    }
+    const std::filesystem::path path = directory_ / (name + std::to_string(communicator_.rank()));
+    std::filesystem::create_directories(path);
+    std::ofstream(path / "a.tfrecord", std::ios::binary) << bytes;
+    return path;
+  };
+  JobConfig job = config("job");
+  job.hyperparameters.fields =
+      read_field_descriptions(parse_json(R"({"x": {"normalize": "standard"}, "target": {"labels": "found"}})", "test"));
+  job.channels["train"] = records("data", 1, 1);
+  job.checkpoint_dir = directory_ / "checkpoints";
+  EventRecorder events;
+  run(job, ranks(), events, stop_at(3));
+  job.channels["train"] = records("mean", 7, 1);
+  EXPECT_ERROR(run(job, ranks(), events), CollectiveError, "was written by another job: what becomes of columns was",
+               "3.41,", " and is ", "3.47,");
+  job.channels["train"] = records("labels", 1, 5);  // the program has one class more, too
+  EXPECT_ERROR(run(job, ranks(), events), CollectiveError,
+               "was written by another job: ", "what becomes of columns was", "[ \"0\", \"1\" ]", " and is ",
+               "[ \"0\", \"1\", \"5\" ]");
+  job.channels["train"] = records("data", 1, 1);
+  run(job, ranks(), events);
+}
+
+// As many as there may be.
+TEST_F(DescribedFieldsTest, ClassesAndCategoriesMayBe65536) {
+  if (communicator_.size() != 2) return;
+  constexpr int kMost = 65536;
+  JobConfig job = config("job");
+  job.hyperparameters.fields =
+      read_field_descriptions(parse_json(R"({"x": {"encode": "one_hot"}, "target": {"labels": "found"}})", "test"));
+  job.hyperparameters.max_steps = 2;
+  job.hyperparameters.model_hidden = {2};
+  job.hyperparameters.momentum = 0;
+  job.hyperparameters.export_formats = {};
+  job.channels["train"] = directory_ / ("many" + std::to_string(communicator_.rank()));
+  const auto write_rows = [&](int count) {
+    std::filesystem::create_directories(job.channels["train"]);
+    std::ofstream file(job.channels["train"] / "a.csv");
+    file << "x,target\n";
+    for (int i = 0; i < count; ++i) file << 3 * (count - i) << "," << 7 * i << "\n";
+  };
+  write_rows(kMost);
+  EventRecorder events;
+  run(job, ranks(), events);
+  if (communicator_.rank() == 0) {
+    ASSERT_EQ(events.losses().size(), 2);
+    EXPECT_NEAR(events.losses()[0], std::log(kMost), 0.5);
+  }
+  write_rows(kMost + 1);
+  EXPECT_ERROR(run(job, ranks(), events), CollectiveError, "more than 65536 different");
 }
 
 TEST_F(DescribedFieldsTest, AShareIsForJobsWithoutAnotherChannel) {
