@@ -102,6 +102,52 @@ TEST_F(TrainingSessionTest, TellsRankZeroWhatHappensInItsOrder) {
   EXPECT_TRUE(std::filesystem::exists(events.ended[0].artifacts[0].path));
 }
 
+std::int64_t bytes_read() {
+  std::ifstream counts("/proc/self/io");
+  std::string name;
+  std::int64_t bytes = -1;
+  counts >> name >> bytes;
+  EXPECT_EQ(name, "rchar:");
+  return bytes;
+}
+
+// Rows that are trained on are copied from mapped memory: what is read is what is gone through.
+TEST_F(TrainingSessionTest, TheNextJobFindsTheIndexThatTheFirstHasKept) {
+  JobConfig job = config("job");
+  job.channels["train"] = directory_ / "train";
+  job.hyperparameters.data = Data::kFiles;
+  job.hyperparameters.data_index_dir = (directory_ / "indexes").string();
+  job.hyperparameters.epochs = 1;
+  job.hyperparameters.max_steps = 2;
+  if (communicator_.rank() == 0) {
+    std::filesystem::create_directories(directory_ / "train");
+    std::ofstream file(directory_ / "train/a.csv");
+    file << "a,b,target\n";
+    for (int i = 0; i < 100'000; ++i)
+      file << i % 100 << "." << std::string(90, '2') << "," << i % 7 << "," << i % 3 << "\n";
+  }
+  communicator_.barrier();
+  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(directory_ / "train/a.csv"));
+  std::vector<std::int64_t> read;
+  std::vector<EventRecorder> events(3);
+  for (EventRecorder& told : events) {
+    if (read.size() == 2) job.hyperparameters.data_index_dir.clear();
+    const std::int64_t before = bytes_read();
+    TrainingSession session(job, context(), {}, told);
+    session.prepare();
+    read.push_back(bytes_read() - before);
+    session.run();
+  }
+  EXPECT_LT(read[1], size / 2);
+  EXPECT_GT(read[2], size);
+  communicator_.all_reduce(&read[0], 1, DataType::kInt64, ReduceOp::kSum)->wait();
+  EXPECT_GT(read[0], size);
+  EXPECT_LT(read[0], size + communicator_.size() * (size / 2));  // one rank has gone through it
+  EXPECT_EQ(events[0].losses(), events[2].losses());
+  EXPECT_EQ(events[1].losses(), events[2].losses());
+  EXPECT_EQ(events[1].losses().size(), communicator_.rank() == 0 ? 2 : 0);
+}
+
 TEST_F(TrainingSessionTest, TellsOfChannelsThatHaveNoUse) {
   EventRecorder events;
   JobConfig job = config("job");
