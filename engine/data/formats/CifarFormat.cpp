@@ -38,20 +38,33 @@ std::vector<Field> fields_of(bool ten) {
   return labels;
 }
 
-void check_labels(const FileDataset& dataset) {
-  std::vector<std::uint8_t> memory(kPixels);
-  for (std::size_t field = 0; field < dataset.spec().fields.size(); ++field) {
-    const std::int64_t bound = dataset.spec().fields[field].bound;
-    if (bound == 0) continue;
-    std::vector<std::byte*> places(dataset.spec().fields.size());
-    places[field] = reinterpret_cast<std::byte*>(memory.data());
-    for (std::int64_t sample = 0; sample < dataset.size(); ++sample) {
-      dataset.read({&sample, 1}, places);
-      if (memory[0] < bound) continue;
-      throw InputError(dataset.place(field, sample) + ": the label is " + std::to_string(memory[0]) +
-                       "; expected 0 … " + std::to_string(bound - 1));
+// What is wrong with the labels, a byte each, that begin a record; "" when nothing is.
+std::string fault_of(const RandomAccessFile& file, std::uint64_t offset, const std::vector<Field>& fields) {
+  std::vector<std::byte> labels(fields.size() - 1);
+  file.read_at(offset, labels);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto label = static_cast<std::int64_t>(labels[i]);
+    if (label < fields[i].bound) continue;
+    return file.name() + ", at byte " + std::to_string(offset + i) + ": the label is " + std::to_string(label) +
+           "; expected 0 … " + std::to_string(fields[i].bound - 1);
+  }
+  return "";
+}
+
+// Those whose labels are none, unless they are more than may be.
+std::vector<BadRecord> find_bad_labels(const std::vector<RandomAccessFile>& files, const std::vector<Field>& fields,
+                                       std::uint64_t stride, std::int64_t most_bad) {
+  std::vector<BadRecord> bad;
+  std::int64_t sample = 0;
+  for (const RandomAccessFile& file : files) {
+    for (std::uint64_t offset = 0; offset < file.size(); offset += stride, ++sample) {
+      const std::string fault = fault_of(file, offset, fields);
+      if (fault.empty()) continue;
+      if (std::ssize(bad) == most_bad) throw InputError(fault + more_than(most_bad));
+      bad.push_back({.sample = sample, .why = fault});
     }
   }
+  return bad;
 }
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
@@ -79,9 +92,8 @@ std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
     stored.back().field.origin = files.size() == 1 ? files[0].name() : channel.origin();
     for (FileField::Part& part : parts) ++part.offset;  // each field but the last is a byte
   }
-  auto dataset = std::make_unique<FileDataset>(channel.origin(), std::move(files), std::move(stored));
-  check_labels(*dataset);
-  return dataset;
+  std::vector<BadRecord> bad = find_bad_labels(files, fields, stride, channel.options.most_bad);
+  return std::make_unique<FileDataset>(channel.origin(), std::move(files), std::move(stored), "", std::move(bad));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "engine/data/formats/ImageFolderFormat.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -11,6 +12,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/BadRecord.h"
 #include "engine/data/SampledDigest.h"
 #include "engine/data/images/EncodedImage.h"
 #include "engine/data/images/ImageDataset.h"
@@ -25,17 +27,23 @@ namespace {
 
 constexpr std::int64_t kDigested = 64;  // files whose content is in the digest
 
+using Faults = std::map<std::int64_t, std::string>;
+
 /// Files, each opened when it is read.
 class ImageFiles : public ImageSource {
  public:
-  /// `names`: within `directory`.
-  ImageFiles(fs::path directory, std::vector<std::string> names, std::vector<std::int32_t> labels)
-      : directory_(std::move(directory)), names_(std::move(names)), labels_(std::move(labels)) {}
+  /// `names`: within `directory`. `faults`: by sample, why there is no such image.
+  ImageFiles(fs::path directory, std::vector<std::string> names, std::vector<std::int32_t> labels, Faults faults = {})
+      : directory_(std::move(directory)),
+        names_(std::move(names)),
+        labels_(std::move(labels)),
+        faults_(std::move(faults)) {}
 
   std::int64_t size() const override { return static_cast<std::int64_t>(names_.size()); }
   std::int64_t label(std::int64_t sample) const override { return labels_[static_cast<std::size_t>(sample)]; }
   std::string place(std::int64_t sample) const override { return path(sample).string(); }
   void read(std::int64_t sample, std::vector<std::byte>& bytes) const override {
+    if (const auto fault = faults_.find(sample); fault != faults_.end()) throw InputError(fault->second);
     const PlainFile file(path(sample));
     if (file.size() > kMostImageBytes) {
       throw InputError(file.name() + " has " + std::to_string(file.size()) + " bytes; an image has at most " +
@@ -48,7 +56,8 @@ class ImageFiles : public ImageSource {
     for (const std::string& name : names_) digest.update(name);
     const std::int64_t digested = std::min(kDigested, size());
     for (std::int64_t i = 0; i < digested; ++i) {
-      update_sampled(digest, RandomAccessFile(path(i * (size() - 1) / std::max<std::int64_t>(digested - 1, 1))));
+      const std::int64_t sample = i * (size() - 1) / std::max<std::int64_t>(digested - 1, 1);
+      if (!faults_.contains(sample)) update_sampled(digest, RandomAccessFile(path(sample)));
     }
   }
 
@@ -58,6 +67,7 @@ class ImageFiles : public ImageSource {
   fs::path directory_;
   std::vector<std::string> names_;
   std::vector<std::int32_t> labels_;
+  Faults faults_;
 };
 
 std::vector<std::string> classes_of(const ChannelFiles& channel, const std::vector<std::string>& names) {
@@ -119,6 +129,8 @@ std::optional<std::string> find_image(const std::vector<std::string>& found, con
 std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vector<std::string>& found) {
   std::vector<std::string> names;
   std::vector<std::int32_t> labels;
+  Faults faults;
+  const bool may_be_bad = channel.options.most_bad > 0;
   const auto chosen = channel.options.columns.find("target");  // of a manifest's labels
   const std::string label = chosen == channel.options.columns.end() ? "" : chosen->second;
   bool manifests = false;
@@ -126,18 +138,26 @@ std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vect
     if (!is_list(path) && !is_image_manifest(path)) continue;
     manifests |= !is_list(path);
     const fs::path beside = path.parent_path().lexically_relative(channel.directory);
-    for (const ListedImage& image : is_list(path) ? read_image_list(path) : read_image_manifest(path, label)) {
-      const auto name = find_image(found, beside, image.path);
+    for (const ListedImage& image :
+         is_list(path) ? read_image_list(path, may_be_bad) : read_image_manifest(path, label, may_be_bad)) {
+      const auto name = image.fault.empty() ? find_image(found, beside, image.path) : std::nullopt;
       if (!name) {
-        throw InputError((is_list(path) ? path.string() : image.place + ": the augmented manifest") + " names " +
-                         in_quotes(image.path) + ", which is no JPEG, PNG or WebP image of the channel");
+        const std::string fault = !image.fault.empty()
+                                      ? image.fault
+                                      : image.place + ": the " + (is_list(path) ? "list" : "augmented manifest") +
+                                            " names " + in_quotes(image.path) +
+                                            ", which is no JPEG, PNG or WebP image of the channel";
+        const std::int64_t most_bad = channel.options.most_bad;
+        if (std::ssize(faults) == most_bad) throw InputError(fault + more_than(most_bad));
+        faults.emplace(std::ssize(names), fault);
       }
-      names.push_back(*name);
+      names.push_back(name.value_or(image.path));
       labels.push_back(image.label);
     }
   }
   return std::make_unique<ImageDataset>(
-      channel.origin(), std::make_unique<ImageFiles>(channel.directory, std::move(names), std::move(labels)),
+      channel.origin(),
+      std::make_unique<ImageFiles>(channel.directory, std::move(names), std::move(labels), std::move(faults)),
       std::vector<std::string>(), channel.options, manifests && !label.empty() ? label : "target");
 }
 

@@ -29,8 +29,10 @@ std::string_view text_of(std::span<const std::byte> bytes) {
 /// Images that are records.
 class RecordIoImages : public ImageSource {
  public:
-  /// Throws InputError for files that are not intact, and for labels that are none.
+  /// Throws InputError for files that are not intact, and for labels that are none, unless records may be bad
+  /// (ChannelOptions::most_bad).
   explicit RecordIoImages(const ChannelFiles& channel) : files_(open_random_access(channel.files)) {
+    const bool may_be_bad = channel.options.most_bad > 0;
     for (const RandomAccessFile& file : files_) {
       const auto length = [&](HeaderWindow& headers, std::uint64_t offset) {
         const std::uint64_t bytes = recordio_length(headers, offset);
@@ -38,10 +40,16 @@ class RecordIoImages : public ImageSource {
           throw InputError("it has " + std::to_string(bytes) + " bytes; an image has at most " +
                            std::to_string(kMostImageBytes));
         }
-        labels_.push_back(read_label(file, headers, offset, bytes));
+        try {
+          labels_.push_back(read_label(file, headers, offset, bytes));
+        } catch (const InputError&) {
+          if (!may_be_bad) throw;
+          labels_.push_back(-1);  // whoever reads the record finds out
+        }
         return bytes;
       };
-      index_records(file, length, index_);
+      index_records(file, length, index_, may_be_bad);
+      labels_.resize(static_cast<std::size_t>(index_.size()), -1);  // one whose header is damaged
     }
     digest_lengths(index_, files_, lengths_);
   }
@@ -55,10 +63,13 @@ class RecordIoImages : public ImageSource {
   void read(std::int64_t sample, std::vector<std::byte>& bytes) const override {
     thread_local std::vector<std::byte> record;
     const RecordIndex::Place place = index_.place(sample);
-    record.resize(place.length);
-    files_[place.file].read_at(place.offset, record);
     try {
-      const auto image = std::as_bytes(std::span(mxnet_image(recordio_data(text_of(record)))));
+      if (place.damage != nullptr) throw InputError(*place.damage);
+      record.resize(place.length);
+      files_[place.file].read_at(place.offset, record);
+      const std::string_view data = recordio_data(text_of(record));
+      (void)mxnet_label(data);
+      const auto image = std::as_bytes(std::span(mxnet_image(data)));
       bytes.assign(image.begin(), image.end());
     } catch (const InputError& error) {
       throw InputError(this->place(sample) + ": " + error.what());

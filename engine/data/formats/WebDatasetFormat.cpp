@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/BadRecord.h"
 #include "engine/data/SampledDigest.h"
 #include "engine/data/images/ImageDataset.h"
 #include "engine/files/TarFile.h"
@@ -31,8 +33,10 @@ std::string lower_case(std::string text) {
 /// Images that lie in tar files.
 class TarImages : public ImageSource {
  public:
-  /// Throws InputError for files that are not intact, and for samples that lack something.
-  explicit TarImages(const ChannelFiles& channel) : files_(open_random_access(channel.files)) {
+  /// Throws InputError for files that are not intact, and when more samples lack something than may
+  /// (ChannelOptions::most_bad).
+  explicit TarImages(const ChannelFiles& channel)
+      : files_(open_random_access(channel.files)), most_bad_(channel.options.most_bad) {
     for (; file_ < files_.size(); ++file_) read_file();
   }
 
@@ -42,6 +46,7 @@ class TarImages : public ImageSource {
     return files_[image(sample).file].name() + ", image at byte " + std::to_string(image(sample).offset);
   }
   void read(std::int64_t sample, std::vector<std::byte>& bytes) const override {
+    if (const auto fault = faults_.find(sample); fault != faults_.end()) throw InputError(fault->second);
     bytes.resize(image(sample).length);
     files_[image(sample).file].read_at(image(sample).offset, bytes);
   }
@@ -59,8 +64,10 @@ class TarImages : public ImageSource {
   /// Some members of a sample.
   struct Sample {
     std::string key;
+    std::uint64_t offset = 0;  ///< of the first of them
     std::optional<TarMember> image{};
     std::optional<std::int64_t> label{};
+    std::string fault{};  ///< the first that was found; "": none
   };
 
   const Image& image(std::int64_t sample) const { return images_[static_cast<std::size_t>(sample)]; }
@@ -75,7 +82,7 @@ class TarImages : public ImageSource {
       if (dot == std::string::npos || dot == folder || member->name.compare(folder, 2, "__") == 0) continue;
       if (const std::string key = member->name.substr(0, dot); !sample || sample->key != key) {
         if (sample) add(*sample);
-        sample = Sample{.key = key};
+        sample = Sample{.key = key, .offset = member->offset};
       }
       take(*sample, lower_case(member->name.substr(dot + 1)), *member);
     }
@@ -84,18 +91,18 @@ class TarImages : public ImageSource {
 
   void take(Sample& sample, const std::string& kind, const TarMember& member) const {
     if (kind == "cls" || kind == "txt") {
-      if (kind == "cls" || !sample.label) sample.label = read_label(member);
+      if (kind == "cls" || !sample.label) sample.label = read_label(sample, member);
     } else if (kind == "jpg" || kind == "jpeg" || kind == "png" || kind == "webp") {
-      if (sample.image) refuse(sample, "has two images, " + sample.image->name + " and " + member.name);
+      if (sample.image) lacks(sample, "has two images, " + sample.image->name + " and " + member.name);
       if (member.length > kMostImageBytes) {
-        refuse(sample, "has an image of " + std::to_string(member.length) + " bytes; expected at most " +
-                           std::to_string(kMostImageBytes));
+        lacks(sample, "has an image of " + std::to_string(member.length) + " bytes; expected at most " +
+                          std::to_string(kMostImageBytes));
       }
       sample.image = member;
     }
   }
 
-  std::int64_t read_label(const TarMember& member) const {
+  std::int64_t read_label(Sample& sample, const TarMember& member) const {
     std::string text(std::min(member.length, kMostLabelBytes), '\0');
     files_[file_].read_at(member.offset, std::as_writable_bytes(std::span(text)));
     const std::size_t first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
@@ -103,28 +110,40 @@ class TarImages : public ImageSource {
     std::int64_t label = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), label);
     if (error != std::errc() || end != digits.data() + digits.size() || label < 0) {
-      throw InputError(files_[file_].name() + ": " + member.name + " at byte " + std::to_string(member.offset) +
-                       " holds " + in_quotes(text) + "; expected a label, an integer ≥ 0");
+      refuse(sample, files_[file_].name() + ": " + member.name + " at byte " + std::to_string(member.offset) +
+                         " holds " + in_quotes(text) + "; expected a label, an integer ≥ 0");
     }
     return label;
   }
 
-  void add(const Sample& sample) {
-    if (!sample.image) refuse(sample, "has no image: a .jpg, .jpeg, .png or .webp file");
-    if (!sample.label) refuse(sample, "has no label: a .cls or .txt file with an integer");
-    images_.push_back({.offset = sample.image->offset,
-                       .length = static_cast<std::uint32_t>(sample.image->length),
-                       .file = static_cast<std::uint32_t>(file_),
-                       .label = *sample.label});
+  void add(Sample& sample) {
+    if (!sample.image) lacks(sample, "has no image: a .jpg, .jpeg, .png or .webp file");
+    if (!sample.label) lacks(sample, "has no label: a .cls or .txt file with an integer");
+    if (sample.fault.empty()) {
+      images_.push_back({.offset = sample.image->offset,
+                         .length = static_cast<std::uint32_t>(sample.image->length),
+                         .file = static_cast<std::uint32_t>(file_),
+                         .label = *sample.label});
+      return;
+    }
+    if (std::ssize(faults_) == most_bad_) throw InputError(sample.fault + more_than(most_bad_));
+    faults_.emplace(size(), sample.fault);
+    images_.push_back({.offset = sample.offset, .file = static_cast<std::uint32_t>(file_), .label = -1});
   }
 
-  [[noreturn]] void refuse(const Sample& sample, const std::string& cause) const {
-    throw InputError(files_[file_].name() + ": the sample " + in_quotes(sample.key) + " " + cause);
+  void lacks(Sample& sample, const std::string& cause) const {
+    refuse(sample, files_[file_].name() + ": the sample " + in_quotes(sample.key) + " at byte " +
+                       std::to_string(sample.offset) + " " + cause);
+  }
+  static void refuse(Sample& sample, const std::string& why) {
+    if (sample.fault.empty()) sample.fault = why;
   }
 
   std::vector<RandomAccessFile> files_;
+  std::int64_t most_bad_;
   std::size_t file_ = 0;  ///< that is being read, in the constructor
   std::vector<Image> images_;
+  std::map<std::int64_t, std::string> faults_;  ///< by sample
 };
 
 }  // namespace

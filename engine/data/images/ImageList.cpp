@@ -41,16 +41,21 @@ std::optional<ListedImage> read_list_line(std::string_view line) {
                      .path = std::string(line.substr(last + 1))};
 }
 
-std::vector<ListedImage> read_image_list(const std::filesystem::path& path) {
+std::vector<ListedImage> read_image_list(const std::filesystem::path& path, bool may_be_bad) {
   const std::vector<std::uint8_t> bytes = read_all(*open_input_file(path));
   std::string_view left(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<ListedImage> images;
   for (std::size_t line = 1; !left.empty(); ++line) {
     const std::size_t end = std::min(left.find('\n'), left.size());
+    const std::string place = path.string() + ", line " + std::to_string(line);
     try {
-      if (auto image = read_list_line(left.substr(0, end))) images.push_back(std::move(*image));
+      if (auto image = read_list_line(left.substr(0, end))) {
+        images.push_back(std::move(*image));
+        images.back().place = place;
+      }
     } catch (const InputError& error) {
-      throw InputError(path.string() + ", line " + std::to_string(line) + ": " + error.what());
+      if (!may_be_bad) throw InputError(place + ": " + error.what());
+      images.push_back({.place = place, .fault = place + ": " + error.what()});
     }
     left.remove_prefix(std::min(end + 1, left.size()));
   }

@@ -17,13 +17,14 @@ struct ListedImage {
   std::int32_t label = 0;
   std::string path{};   ///< from where the list lies
   std::string place{};  ///< where it is said, for messages; "" when that is not known
+  std::string fault{};  ///< why its line says nothing, and where; "": it does
 };
 
 /// The image of a line; a blank one has none. Throws InputError, which does not say where the line is, unless it has
 /// three columns and its label is an integer ≥ 0.
 std::optional<ListedImage> read_list_line(std::string_view line);
 
-/// All images of a list. Throws InputError, naming file and line.
-std::vector<ListedImage> read_image_list(const std::filesystem::path& path);
+/// All images of a list. Throws InputError, naming file and line; where lines may be bad, one that is has a fault.
+std::vector<ListedImage> read_image_list(const std::filesystem::path& path, bool may_be_bad = false);
 
 }  // namespace lockstep

@@ -77,7 +77,8 @@ bool is_image_manifest(std::string_view name, std::string_view beginning) {
          line.find("\"" + std::string(kImage) + "\"") != std::string_view::npos;
 }
 
-std::vector<ListedImage> read_image_manifest(const std::filesystem::path& path, const std::string& label) {
+std::vector<ListedImage> read_image_manifest(const std::filesystem::path& path, const std::string& label,
+                                             bool may_be_bad) {
   const auto file = open_input_file(path);
   TextRecords records(*file, [](std::string_view text) { return text.find('\n'); });
   std::vector<ListedImage> images;
@@ -86,7 +87,9 @@ std::vector<ListedImage> read_image_manifest(const std::filesystem::path& path, 
       images.push_back(read_line(records.text(), label));
       images.back().place = records.place();
     } catch (const InputError& error) {
-      throw InputError(records.place() + ": " + error.what());
+      const std::string fault = records.place() + ": " + error.what();
+      if (!may_be_bad) throw InputError(fault);
+      images.push_back({.place = records.place(), .fault = fault});
     }
   }
   return images;

@@ -19,7 +19,8 @@ bool is_image_manifest(const std::filesystem::path& path);  ///< by its name alo
 
 /// All images of a manifest, whose paths are as it has them. `label`: the key of their labels; "": the only one that
 /// there is. Throws InputError, naming file and line, for a line without an image or a label, and for a label that is
-/// no integer ≥ 0, as a number or a text.
-std::vector<ListedImage> read_image_manifest(const std::filesystem::path& path, const std::string& label);
+/// no integer ≥ 0, as a number or a text; where lines may be bad, such a one has a fault.
+std::vector<ListedImage> read_image_manifest(const std::filesystem::path& path, const std::string& label,
+                                             bool may_be_bad = false);
 
 }  // namespace lockstep

@@ -231,7 +231,7 @@ TEST_F(ImageFolder, AListSaysWhichImagesThereAre) {
         {"1\t0.5\ta.jpg", "train.lst, line 2: the label is \"0.5\"; expected an integer ≥ 0"},
         {"1\t-1\ta.jpg", "the label is \"-1\""},
         {"1\t\ta.jpg", "the label is \"\""},
-        {"1\t0\td.jpg", "train.lst names \"d.jpg\", which is no JPEG"},
+        {"1\t0\td.jpg", "train.lst, line 2: the list names \"d.jpg\", which is no JPEG"},
         {"1\t0\t../../a.jpg", "which is no JPEG"}}) {
     write("x/train.lst", "0\t4\ta.jpg\n" + line);
     EXPECT_ERROR(open(), InputError, text);

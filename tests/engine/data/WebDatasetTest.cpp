@@ -31,7 +31,7 @@ TEST_F(WebDataset, FilesOfOneNameAreASample) {
   write("a.tar", tar_member("./1.png", png_of(test_pixels(2, 3))) + tar_member("./1.txt", "3") +
                      tar_member("__notes.txt", "no") + tar_member(".hidden", "no") + tar_member("2.5.txt", "no") +
                      tar_member("README", "no"));
-  EXPECT_ERROR(open(), InputError, "a.tar: the sample \"2\" has no image");
+  EXPECT_ERROR(open(), InputError, "a.tar: the sample \"2\" at byte 4608 has no image");
   write("a.tar", tar_member("./1.png", png_of(test_pixels(2, 3))) + tar_member("./1.txt", "no number") +
                      tar_member("./1.cls", "3"));
   EXPECT_ERROR(open(), InputError, "a.tar: ./1.txt at byte", "holds \"no number\"; expected a label");
@@ -48,9 +48,9 @@ TEST_F(WebDataset, FilesOfOneNameAreASample) {
 
 TEST_F(WebDataset, WhatIsWrongIsNamed) {
   write("a.tar", tar_member("1.png", png_));
-  EXPECT_ERROR(open(), InputError, "a.tar: the sample \"1\" has no label: a .cls or .txt file");
+  EXPECT_ERROR(open(), InputError, "a.tar: the sample \"1\" at byte 512 has no label: a .cls or .txt file");
   write("a.tar", tar_member("1.png", png_) + tar_member("1.jpg", png_) + tar_member("1.cls", "0"));
-  EXPECT_ERROR(open(), InputError, "the sample \"1\" has two images, 1.png and 1.jpg");
+  EXPECT_ERROR(open(), InputError, "the sample \"1\" at byte 512 has two images, 1.png and 1.jpg");
   for (const char* label : {"-1", "1.5", "", "one", "99999999999999999999"}) {
     write("a.tar", tar_member("1.png", png_) + tar_member("1.cls", label));
     EXPECT_ERROR(open(), InputError, "1.cls at byte", "expected a label, an integer ≥ 0");
