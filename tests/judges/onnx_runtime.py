@@ -1,6 +1,7 @@
 """The ONNX model in the hands of ONNX's checker and of ONNX Runtime: small models of every architecture, after a step of training, at
 batches of 1, 2 and 7, with optimisations off and on, against the same trained program in PyTorch. Prints a table."""
 
+import collections
 import pathlib
 import re
 import subprocess
@@ -21,6 +22,11 @@ from onnx_consumer import compare, consume, session
 
 warnings.filterwarnings("ignore", message="The given buffer is not writable")
 BATCHES = (1, 2, 7)
+# Operators as they are written, and what ONNX Runtime's optimizer makes of them.
+FUSED = {"bert": ({"LayerNormalization": 5, "Gelu": 2, "Softmax": 2, "MatMul": 16},
+                  {"LayerNormalization": 5, "BiasGelu": 2, "Gelu": 0, "Softmax": 2, "MatMul": 14, "FusedMatMul": 2, "Attention": 0}),
+         "gpt2": ({"LayerNormalization": 5, "Softmax": 2, "MatMul": 13},
+                  {"LayerNormalization": 5, "Softmax": 2, "MatMul": 9, "FusedMatMul": 2, "Attention": 0})}
 OLD = pathlib.Path(sys.prefix) / "onnxruntime-1.19" / "bin" / "python3"
 
 
@@ -141,7 +147,11 @@ def says_what_it_is():
         assert {t.name for t in model.graph.initializer} >= state.keys(), state.keys() - {t.name for t in model.graph.initializer}
         sizes = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
         assert sizes.keys() == case.inputs.keys() and sizes["input_ids"][0] == sizes["labels"][0] == "batch", sizes
-        assert isinstance(sizes["input_ids"][1], str) and sizes["input_ids"][1] == sizes["attention_mask"][1], sizes
+        nodes = torch.export.load(artifacts / "model.pt2").graph.nodes
+        length = next(str(node.meta["val"].shape[1]) for node in nodes if node.name == "input_ids")
+        assert re.fullmatch("s[0-9]+", length) and sizes["input_ids"] == sizes["attention_mask"] == ["batch", length], (sizes, length)
+        returned = {o.name: [d.dim_param or d.dim_value for d in o.type.tensor_type.shape.dim] for o in model.graph.output}
+        assert returned["logits"] == ["batch", zoo.CLASSES] and returned["hidden_states.0"] == ["batch", length, 8], returned
         assert [o.name for o in model.graph.output][:2] == ["loss", "logits"], model.graph.output
         about = {p.key: p.value for p in model.metadata_props}
         assert model.producer_name == "Lockstep" and about["program"], about
@@ -152,6 +162,24 @@ def says_what_it_is():
         model = onnx.load(str(artifacts / "model.onnx"))
         about = {p.key: p.value for p in model.metadata_props}
         assert about["tied:again.weight"] == "embed.weight" and "again.weight" not in {t.name for t in model.graph.initializer}, about
+
+
+def onnx_runtime_fuses_what_it_can():
+    """What its optimizer makes of layer norms, GELU and attention, as docs/onnx.md says."""
+    import onnxruntime
+    for name, (plain, optimized) in FUSED.items():
+        with common.temporary_directory() as directory:
+            directory = pathlib.Path(directory)
+            path = trained(zoo.cases(programs.SAMPLES)[name], directory) / "model.onnx"
+            options = onnxruntime.SessionOptions()
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+            options.optimized_model_filepath = str(directory / "optimized.onnx")
+            options.log_severity_level = 3
+            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            written, fused = (collections.Counter(node.op_type for node in onnx.load(str(file)).graph.node)
+                              for file in (path, directory / "optimized.onnx"))
+            assert {op: written[op] for op in plain} == plain, (name, written)
+            assert {op: fused[op] for op in optimized} == optimized, (name, fused)
 
 
 def other_sequence_lengths():
@@ -229,4 +257,4 @@ if __name__ == "__main__":
         every_model_computes_the_same(sys.argv[1:])
     else:
         common.main(every_operator_computes_what_libtorch_computes, every_model_computes_the_same, in_double_precision, says_what_it_is,
-                    other_sequence_lengths, the_old_onnx_runtime, data_in_a_file_beside, what_it_cannot_hold_is_refused_at_the_start)
+                    onnx_runtime_fuses_what_it_can, other_sequence_lengths, the_old_onnx_runtime, data_in_a_file_beside, what_it_cannot_hold_is_refused_at_the_start)
