@@ -16,13 +16,15 @@ import zoo
 from onnx_consumer import session
 
 CONSUMER = pathlib.Path(__file__).with_name("layouts_consumer.py")
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OLD = pathlib.Path(sys.prefix) / "tensorflow-2.13" / "bin" / "python3"
 TYPES = {"TYPE_FP32": "float32", "TYPE_INT64": "int64", "TYPE_UINT8": "uint8", "TYPE_BOOL": "bool"}
 ONNX_TYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(uint8)": "uint8", "tensor(bool)": "bool"}
 
 
-def in_tensorflow(*arguments):
+def in_tensorflow(*arguments, python=sys.executable):
     """What layouts_consumer.py says: TensorFlow and PyTorch are not loaded together."""
-    result = subprocess.run([sys.executable, CONSUMER, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    result = subprocess.run([python, CONSUMER, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     return json.loads(result.stdout.splitlines()[-1])
 
@@ -136,12 +138,32 @@ def served(directory, pixels):
     return arrays["probabilities"], arrays["label"], found
 
 
+def the_card_says_what_the_job_was(model, card):
+    """Of pictures(): what the input was made of, what classes are called, which data it was, and which versions made it."""
+    job = card["job"]
+    (made,) = job["inputs"].values()
+    assert list(job["inputs"]) == [card["inputs"][0]["name"]], job["inputs"]
+    assert {key: made[key] for key in ("from", "to", "divided_by")} == {"from": "uint8", "to": "float32", "divided_by": 255}, made
+    assert np.allclose(made["mean"], 0.4) and np.allclose(made["std"], 0.3) and made["column"], made
+    assert job["labels"] == ["ant", "bee", "cat"] and job["step"] == 5 and job["ranks"] == 1, job
+    assert {name: channel["samples"] for name, channel in job["channels"].items()} == {"train": 160, "validation": 80}, job["channels"]
+    digests = [channel["digest"] for channel in job["channels"].values()]
+    assert all(re.fullmatch("[0-9a-f]{8,}", digest) for digest in digests) and len(set(digests)) == 2, digests
+    version = re.search(r"project\(lockstep VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
+    assert job["versions"] == {"lockstep": version, "libtorch": torch.__version__.partition("+")[0]}, job["versions"]
+    assert any(name.endswith("accuracy") and 0 <= value <= 1 for name, value in job["metrics"].items()), job["metrics"]
+    assert job["hyperparameters"]["batch_size"] == 32 and job["hyperparameters"]["epochs"] == 1, job["hyperparameters"]
+    text = (model / "model_card.md").read_text()
+    assert all(part in text for part in ("ant", *digests, version)), text
+
+
 def images_are_served_as_bytes():
     with common.temporary_directory() as directory:
         directory = pathlib.Path(directory)
         _, pixels = pictures(directory, export="pt2,saved_model,onnx", serve_preprocessing="pixels")
         common.run(["check", directory / "model"])
         card = json.loads((directory / "model" / "model_card.json").read_text())
+        the_card_says_what_the_job_was(directory / "model", card)
         channels = card["inputs"][0]["sizes"][1]
         batch = np.repeat(pixels[:7, :, :, None], channels, axis=3)
         assert card["served"]["artifacts"] == ["1", "model.onnx"] and card["served"]["inputs"][0]["sizes"][1:] == [16, 16, channels], card["served"]
@@ -176,6 +198,17 @@ def classes_have_a_signature():
         np.testing.assert_allclose(arrays["probabilities"], scores.softmax(1), rtol=1e-5, atol=1e-7)
         assert (arrays["label"] == scores.argmax(1).numpy()).all()
         assert [text.decode() for text in arrays["label_text"]] == [found["labels"][i] for i in arrays["label"]], arrays
+        assert in_tensorflow("run", directory / "model" / "1", "x", directory / "x.npy", directory / "old.npz", "classify", python=OLD) == found
+        in_the_old_version_too(directory, arrays)
+
+
+def in_the_old_version_too(directory, arrays):
+    """What TensorFlow 2.13 has left in old.npz is what the new one gave."""
+    for name, old in np.load(directory / "old.npz").items():
+        if old.dtype.kind == "f":
+            np.testing.assert_allclose(old, arrays[name], rtol=1e-4, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(old, arrays[name])
 
 
 class Shown(torch.nn.Module):
@@ -232,6 +265,9 @@ def images_are_served_as_files():
             found = in_tensorflow("run", directory / "model" / "1", "image_bytes", directory / "files.npy", directory / "found.npz")
             assert found == {"labels": ["ant", "bee"], "signatures": ["pixels", "serving_default"]}, found
             arrays = np.load(directory / "found.npz")
+            if crop == "center":
+                in_tensorflow("run", directory / "model" / "1", "image_bytes", directory / "files.npy", directory / "old.npz", python=OLD)
+                in_the_old_version_too(directory, arrays)
             distances = 255 * (np.log(arrays["probabilities"]) - torch.tensor(pixels).log_softmax(1).numpy())
             distances = np.abs(distances - np.median(distances, axis=1, keepdims=True))
             for path, distance in zip(files, distances):
