@@ -13,6 +13,7 @@ import torch
 
 import common
 import models
+from layouts import pictures
 
 warnings.filterwarnings("ignore", message="The given buffer is not writable")
 PREFIX = pathlib.Path(sys.prefix)
@@ -148,6 +149,15 @@ def the_cpp_loader_serves_it():
     """TF_LoadSessionFromSavedModel is what TensorFlow Serving's loader is: tags, signature, restore operator."""
     with common.temporary_directory() as directory:  # in a process of its own: it loads TensorFlow's libraries
         subprocess.run([sys.executable, __file__, "c_api", *prepared("cnn", pathlib.Path(directory))], check=True)
+    with common.temporary_directory() as directory:  # two signatures and an asset, whose path the loader feeds
+        directory = pathlib.Path(directory)
+        _, pixels = pictures(directory, export="pt2,saved_model")
+        x = (torch.tensor(pixels[:7, None]).float() / 255 - 0.4) / 0.3
+        with torch.no_grad():
+            logits = torch.export.load(directory / "model" / "model.pt2").module()(x)
+        np.save(directory / "x.npy", x.numpy())
+        np.save(directory / "logits.npy", logits.numpy())
+        subprocess.run([sys.executable, __file__, "c_api", directory / "model" / "1", directory / "x.npy", directory / "logits.npy"], check=True)
 
 
 def run_through_the_c_api(model, inputs, logits):
