@@ -50,7 +50,7 @@ bench-gpu: set-up-full  ## the same on this machine's GPU; a quarter of an hour
 	$(PREFIX)/bin/python3 benchmarks/gpu/training.py
 
 soak: test  ## the long forms of what `make test` runs short; hostile input under AddressSanitizer, too
-	docker/browser.sh
+	docker/soak.sh
 	LOCKSTEP_SOAK=1 ctest --test-dir build --output-on-failure -C soak -L soak
 	cmake --preset asan -DLOCKSTEP_PREFIX_PATH=$(PREFIX) >/dev/null
 	cmake --build build-asan -j $(JOBS) --target launch_hostile_jobs_test artifacts_hostile_test artifacts_onnx_hostile_test checkpoint_hostile_test data_hostile_test

@@ -1,5 +1,5 @@
 """report.html as a browser shows it: headless Chromium opens pages at several widths, light and dark. No request leaves a page, no page is wider
-than its window, nothing is blank, and a pointer on a chart shows the numbers that lie there. Part of `make soak`: docker/browser.sh installs the
+than its window, nothing is blank, and a pointer on a chart shows the numbers that lie there. Part of `make soak`: docker/soak.sh installs the
 browser. LOCKSTEP_SCREENSHOTS=DIRECTORY keeps the screenshots, to be looked at."""
 
 import base64
@@ -51,7 +51,7 @@ class Browser:
 
     def __init__(self, directory):
         program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-        assert program, f"none of {PROGRAMS} is installed: docker/browser.sh installs it"
+        assert program, f"none of {PROGRAMS} is installed: docker/soak.sh installs it"
         self.refusal = Refusal()
         from_here, to_there = os.pipe()
         from_there, to_here = os.pipe()
