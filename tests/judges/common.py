@@ -89,6 +89,34 @@ def running_with(text):
     return found
 
 
+def own_memory(text):
+    """Bytes of the largest rank that has `text` in its environment: what no file stands behind."""
+    most = 0
+    for process, command in running_with(text).items():
+        if "lockstep-rank" not in command:
+            continue
+        try:
+            status = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
+        except OSError:
+            continue
+        fields = dict(line.split(":", 1) for line in status)
+        most = max(most, sum(int(fields.get(name, "0").split()[0]) * 1024 for name in ("RssAnon", "RssShmem")))
+    return most
+
+
+def most_own_memory(arguments, text):
+    """Runs lockstep with `text` in its environment; the most that own_memory says meanwhile."""
+    most = 0
+    with tempfile.TemporaryFile("w+") as log, subprocess.Popen([BIN / "lockstep", *map(str, arguments)], stdout=log, stderr=log,
+                                                               env={**os.environ, "JUDGE": str(text)}) as process:
+        while process.poll() is None:
+            most = max(most, own_memory(text))
+            time.sleep(0.1)
+        log.seek(0)
+        assert process.returncode == 0, log.read()
+    return most
+
+
 def wait_until_gone(text, seconds=30):
     """Until no process has `text` in its environment: what a killed launcher leaves ends by itself, and may write until then."""
     end = time.monotonic() + seconds

@@ -5,9 +5,7 @@ the judge of tokens says it."""
 import io
 import os
 import pathlib
-import subprocess
 import tarfile
-import time
 
 import numpy as np
 from PIL import Image
@@ -55,21 +53,6 @@ def write_tar(directory, size):
         file.write(b"\0" * 1024)
 
 
-def own_memory(directory):
-    """Bytes of the largest rank of the job: what no file stands behind."""
-    most = 0
-    for process, command in common.running_with(directory).items():
-        if "lockstep-rank" not in command:
-            continue
-        try:
-            status = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
-        except OSError:
-            continue
-        fields = dict(line.split(":", 1) for line in status)
-        most = max(most, sum(int(fields.get(name, "0").split()[0]) * 1024 for name in ("RssAnon", "RssShmem")))
-    return most
-
-
 def peak(write, size, **job):
     with common.temporary_directory() as name:
         directory = pathlib.Path(name)
@@ -79,14 +62,7 @@ def peak(write, size, **job):
                      "--export", "none", "--max_steps", 30, "--threads_per_rank", 1]
         for key, value in job.items():
             arguments += [f"--{key}", value]
-        most = 0
-        with open(directory / "log", "w+") as log, subprocess.Popen([common.BIN / "lockstep", *map(str, arguments)], stdout=log, stderr=log,
-                                                                    env={**os.environ, "JUDGE": name}) as process:
-            while process.poll() is None:
-                most = max(most, own_memory(name))
-                time.sleep(0.1)
-            log.seek(0)
-            assert process.returncode == 0, log.read()
+        most = common.most_own_memory(arguments, name)
         found = sum(file.stat().st_size for file in (directory / "train").iterdir())
         return most, found
 

@@ -10,6 +10,7 @@
 
 #include "common/Error.h"
 #include "common/Text.h"
+#include "engine/data/BadRecord.h"
 #include "engine/data/Columns.h"
 #include "engine/data/Padding.h"
 #include "engine/data/images/ImageManifest.h"
@@ -247,20 +248,23 @@ class JsonTable : public TextTable {
   }
 };
 
-// The keys of the channel's first row.
+// The keys of the channel's first row, or where rows may be bad of the first that is not.
 std::vector<std::string> first_keys(const ChannelFiles& channel) {
+  std::int64_t bad = 0;
   for (const std::filesystem::path& path : channel.files) {
     const auto file = open_input_file(path);
     TextRecords records(*file, [](std::string_view text) { return text.find('\n'); });
-    if (!records.next()) continue;
-    std::vector<std::string> keys;
-    try {
-      for (const auto [key, value] : parse_row(records.text())) keys.emplace_back(key);
-    } catch (const InputError& error) {
-      throw InputError(records.place() + ": " + error.what());
+    while (records.next()) {
+      try {
+        std::vector<std::string> keys;
+        for (const auto [key, value] : parse_row(records.text())) keys.emplace_back(key);
+        if (keys.empty()) throw InputError("the channel's first row has no columns");
+        return keys;
+      } catch (const InputError& error) {
+        if (bad++ < channel.options.most_bad) continue;
+        throw InputError(records.place() + ": " + error.what() + more_than(channel.options.most_bad));
+      }
     }
-    if (keys.empty()) throw InputError(records.place() + ": the channel's first row has no columns");
-    return keys;
   }
   throw InputError(channel.origin() + " holds no record: its JSON lines are blank");
 }

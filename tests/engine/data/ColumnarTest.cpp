@@ -356,7 +356,7 @@ TEST_F(Columnar, SaysWhatCannotBeRead) {
   write("data.arrow", parquet_file(*arrow_table({{"t", must(builder.Finish())}}), 3));
   EXPECT_ERROR(take_all(*open()), InputError, "data.arrow, row 4, in row group 2: column t has no value");
   write("data.arrow", parquet_file(*arrow_table({integers("t", {})}), 3));
-  EXPECT_ERROR(take_all(*open()), InputError, "no data");
+  EXPECT_ERROR(take_all(*open()), InputError, "data.arrow holds no row");
 }
 
 // As pandas writes it.

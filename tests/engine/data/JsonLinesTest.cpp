@@ -142,6 +142,15 @@ TEST_F(JsonLines, AnyRowMayBringAColumn) {
   EXPECT_ERROR(open(), InputError, "line 4098: it has the column \"k4096\", one more than the 4096");
 }
 
+TEST_F(JsonLines, TheFirstRowMayBeBad) {
+  write("data.jsonl", "{\"x\": \n{\"x\": 1}\n[]\n{\"x\": 2}\n");
+  EXPECT_ERROR(open(), InputError, "data.jsonl, line 1: it is no JSON");
+  EXPECT_ERROR(open({.most_bad = 1}), InputError, "data.jsonl, line 3: expected an object");
+  const auto data = open({.most_bad = 2});
+  EXPECT_EQ(data->size(), 4);
+  EXPECT_EQ(data->spec().fields[0].name, "x");
+}
+
 TEST_F(JsonLines, SaysWhereAFileIsBroken) {
   expect_refused("{\"x\": 1}\n\n{\"x\": 2\n", "3", "it is no JSON");
   expect_refused("{\"x\": 1}\n{\"x\": 2} {\"x\": 2}\n", "2", "it is no JSON");

@@ -44,9 +44,10 @@ double measured(const std::string& name, const Loss& loss, const at::Tensor& out
 }
 
 TEST(Metrics, CountWhatTheLossCountsByTheSameWeights) {
-  // The best class is 0, 1, 2, 3, 4, 5; of the third, 7 is the sixth.
+  // The best class is 0, 1, 2, 3, 4, 5; of the third, 7 is the sixth, and of the fifth, 0 the second.
   const at::Tensor logits = at::eye(6, 8, at::kDouble).mul(3);
   logits[2].copy_(at::tensor({5., 4., 6., 3., 2., 0., -1., 1.}, at::kDouble));
+  logits[4][0] = 1;
   const at::Tensor labels = at::tensor({0, 1, 7, 3, 0, -100}, at::kLong);
   const auto plain = make_cross_entropy({}, kCpu);
   EXPECT_DOUBLE_EQ(measured("accuracy", *plain, logits, labels, {}), 3.0 / 5);
