@@ -49,7 +49,7 @@ void run(const std::vector<std::string>& arguments) {
     OnnxArtifact().write(inference(arguments[1]), arguments[2]);
     Pt2Artifact().write(inference(arguments[1]), arguments[2]);
   } else if (arguments.size() == 2 && arguments[0] == "cases") {
-    std::vector<PrimitiveCase> cases = primitive_cases();
+    std::vector<PrimitiveCase> cases = all_primitive_cases();
     constexpr std::uint64_t kRandom = 50;
     for (std::uint64_t seed = 0; seed < kRandom; ++seed) cases.push_back(random_primitive_case(seed));
     for (const PrimitiveCase& each : cases) {

@@ -58,7 +58,9 @@ int main(int argc, char** argv) {
   if (argc != 2) return lockstep::kExitBadInput;
   try {
     std::size_t number = 0;
-    for (const lockstep::PrimitiveCase& each : lockstep::primitive_cases()) {
+    for (const lockstep::PrimitiveCase& each : lockstep::all_primitive_cases()) {
+      const bool beyond = each.name.starts_with("conv") && each.name.ends_with("of nothing");
+      if (beyond || each.name == "gru of open length") continue;
       write(each, std::filesystem::path(argv[1]) / std::to_string(number++));
     }
     return lockstep::kExitDone;

@@ -1,7 +1,8 @@
 """What TensorFlow computes with SavedModels. Run by serving.py in a process of its own: TensorFlow and PyTorch are not loaded together.
 
     serving_consumer.py DIRECTORY MODEL...
-"""
+
+Inputs and outputs are .npz files where there are such, as of the old version, which has no safetensors."""
 
 import os
 import pathlib
@@ -11,8 +12,6 @@ import traceback
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
-from safetensors import safe_open
-from safetensors.numpy import load_file
 
 TOLERANCE = 1e-4  # of a number, relative to itself and to what is usual in its output
 
@@ -30,16 +29,25 @@ def difference(found, expected):
     return float(np.max(np.abs(found - expected) / np.maximum(np.abs(expected) + size, np.finfo(expected.dtype).tiny)))
 
 
+def tensors(file):
+    """By name, and what the model is called."""
+    if file.with_suffix(".npz").exists():
+        return dict(np.load(file.with_suffix(".npz"))), None
+    from safetensors import safe_open
+    with safe_open(file, "numpy") as found:
+        return {key: found.get_tensor(key) for key in found.keys()}, (found.metadata() or {}).get("name")
+
+
 def worst(directory):
     """The largest difference of any output, and what the model is called."""
     model = tf.saved_model.load(str(directory / "model" / "1"))
     signature = model.signatures["serving_default"]
     differences, name = [], directory.name
     for file in sorted(directory.glob("inputs*.safetensors")):
-        with safe_open(file, "numpy") as inputs:
-            name = (inputs.metadata() or {}).get("name", name)
-            found = signature(**{key: tf.constant(inputs.get_tensor(key)) for key in inputs.keys()})
-        expected = load_file(file.with_name(file.name.replace("inputs", "outputs")))
+        inputs, called = tensors(file)
+        name = called or name
+        found = signature(**{key: tf.constant(array) for key, array in inputs.items()})
+        expected, _ = tensors(file.with_name(file.name.replace("inputs", "outputs")))
         assert found.keys() == expected.keys(), (found.keys(), expected.keys())
         differences += [difference(found[key].numpy(), expected[key]) for key in expected]
     assert differences, name

@@ -1,11 +1,9 @@
-#include "tests/support/PrimitiveCases.h"
-
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
-#include <cmath>
 #include <limits>
+
+#include "tests/support/PrimitiveCaseTable.h"
 
 namespace lockstep {
 
@@ -13,61 +11,15 @@ namespace {
 
 using Sizes = std::vector<std::int64_t>;
 using B = PrimitiveCaseBuilder;
+using Table = PrimitiveCaseTable;
+using Draws = PrimitiveCaseTable::Draws;
+using Given = PrimitiveCaseTable::Given;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNan = PrimitiveCaseTable::kNan;
+constexpr double kInf = PrimitiveCaseTable::kInf;
 
-/// Draws tensors, always the same ones.
-class Draws {
- public:
-  at::Tensor real(const Sizes& sizes) { return at::randn(sizes, generator_); }
-  at::Tensor positive(const Sizes& sizes) { return at::rand(sizes, generator_) + 0.1; }
-  at::Tensor integers(std::int64_t from, std::int64_t below, const Sizes& sizes) {
-    return at::randint(from, below, sizes, generator_, at::kLong);
-  }
-  at::Tensor truths(const Sizes& sizes) { return at::rand(sizes, generator_) > 0.5; }
-
- private:
-  at::Generator generator_ = at::detail::createCPUGenerator(7);
-};
-
-at::Tensor reals(const std::vector<double>& values) { return at::tensor(values).to(at::kFloat); }
+at::Tensor reals(const std::vector<double>& values) { return PrimitiveCaseTable::reals(values); }
 at::Tensor longs(const Sizes& values) { return at::tensor(values); }
-
-NamedArgument t(const std::string& name) { return tensor_argument(name, name); }
-
-/// Cases of one operator: tensors are inputs by the names of its arguments, those of `state` state.
-class Table {
- public:
-  struct Given {
-    std::string name;
-    std::vector<at::Tensor> batches;
-    bool state = false;
-  };
-
-  void add(const std::string& name, const std::string& op, const std::vector<Given>& given,
-           const std::vector<NamedArgument>& rest = {}, std::size_t results = 1, std::size_t returned = 0) {
-    B builder(name);
-    std::vector<NamedArgument> arguments;
-    for (const Given& each : given) {
-      each.state ? builder.state(each.name, each.batches.at(0)) : builder.input(each.name, each.batches);
-      arguments.push_back(t(each.name));
-    }
-    arguments.insert(arguments.end(), rest.begin(), rest.end());
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < results; ++i) names.push_back("y" + std::to_string(i));
-    builder.call(op, arguments, names);
-    if (returned != 0) names.resize(returned);
-    cases.push_back(builder.returns(names));
-  }
-  void add(const PrimitiveCase& each) { cases.push_back(each); }
-
-  Draws draw;
-  std::vector<PrimitiveCase> cases;
-};
-
-using Given = Table::Given;
-
 Given in(const std::string& name, std::vector<at::Tensor> batches) { return {name, std::move(batches), false}; }
 Given state(const std::string& name, const at::Tensor& tensor) { return {name, {tensor}, true}; }
 
@@ -815,7 +767,7 @@ void losses(Table& table) {
   }
 }
 
-// Batches and dimensions without elements. Not a convolution of none: with oneDNN, TensorFlow gives that other sizes.
+// Batches and dimensions without elements.
 void nothing(Table& table) {
   Draws& draw = table.draw;
   table.add("max_pool2d of nothing", "max_pool2d.default",
@@ -942,12 +894,35 @@ void recurrents(Table& table) {
 
 std::vector<PrimitiveCase> primitive_cases() {
   Table table;
-  for (const auto& family :
-       {elementwise, comparisons, shapes, reductions, products, einsums, convolutions, pools, normalizations,
-        attentions, indexing, creations, losses, nothing, narrow_types, half_types, recurrents}) {
+  for (const auto& family : {elementwise, comparisons, shapes, reductions, products, einsums, convolutions, pools,
+                             normalizations, attentions, indexing, creations, losses, nothing, narrow_types, half_types,
+                             recurrents, add_other_names, add_edges}) {
     family(table);
   }
   return std::move(table.cases);
+}
+
+std::vector<PrimitiveCase> primitive_cases_beyond_tensorflow() {
+  Table table;
+  add_beyond_tensorflow(table);
+  return std::move(table.cases);
+}
+
+PrimitiveCase in_double_precision(const PrimitiveCase& single) {
+  PrimitiveCase each{single.name + " (float64)", single.program.to(at::kDouble), {}};
+  for (const std::vector<at::Tensor>& batch : single.batches) {
+    std::vector<at::Tensor>& inputs = each.batches.emplace_back();
+    for (const at::Tensor& tensor : batch) {
+      inputs.push_back(tensor.scalar_type() == at::kFloat ? tensor.to(at::kDouble) : tensor.clone());
+    }
+  }
+  return each;
+}
+
+std::vector<PrimitiveCase> all_primitive_cases() {
+  std::vector<PrimitiveCase> all = primitive_cases();
+  for (PrimitiveCase& each : primitive_cases_beyond_tensorflow()) all.push_back(std::move(each));
+  return all;
 }
 
 }  // namespace lockstep

@@ -28,6 +28,16 @@ struct PrimitiveCase {
 /// The table. Names are unique.
 std::vector<PrimitiveCase> primitive_cases();
 
+/// What TensorFlow does not compute: it has no operator for a GRU, or an LSTM of float64, whose length is open, and
+/// with oneDNN it gives a convolution of no images other sizes.
+std::vector<PrimitiveCase> primitive_cases_beyond_tensorflow();
+
+/// Both.
+std::vector<PrimitiveCase> all_primitive_cases();
+
+/// The case in float64.
+PrimitiveCase in_double_precision(const PrimitiveCase& single);
+
 /// A program of operators drawn at random, the same for the same seed.
 PrimitiveCase random_primitive_case(std::uint64_t seed);
 

@@ -24,8 +24,13 @@ std::string out_of_place(std::string name) {
 
 }  // namespace
 
-const PrimitiveRow* find_primitive_row(const Node& node) {
+const PrimitiveRows& primitive_rows() {
   static const PrimitiveRows rows = all_rows();
+  return rows;
+}
+
+const PrimitiveRow* find_primitive_row(const Node& node) {
+  const PrimitiveRows& rows = primitive_rows();
   std::string name = node.aten_name();
   if (name.empty()) return nullptr;
   const std::string overload = "." + split(node.target, '.')[4];

@@ -17,6 +17,9 @@ using PrimitiveRow = std::variant<ElementwiseRow, Term (*)(NodeArguments&), std:
 /// are not. A row that returns fewer tensors than its operator leaves out the last ones.
 using PrimitiveRows = std::map<std::string, PrimitiveRow>;
 
+/// All of them.
+const PrimitiveRows& primitive_rows();
+
 /// The row of a node's operator, or nullptr.
 const PrimitiveRow* find_primitive_row(const Node& node);
 

@@ -42,12 +42,14 @@ std::string wrong_in_the_file(const Program& program, const std::vector<Probe>& 
 }
 
 TEST(TorchscriptArtifact, ComputesWhatOperatorsCompute) {
-  for (const PrimitiveCase& each : primitive_cases()) {
-    const auto probes = make_probes(each.program, each.batches);
-    try {
-      EXPECT_EQ(wrong_in_the_file(each.program, probes), "") << each.name;
-    } catch (const Error& error) {
-      ADD_FAILURE() << each.name << ": " << error.what();
+  for (const PrimitiveCase& single : all_primitive_cases()) {
+    for (const PrimitiveCase& each : {single, in_double_precision(single)}) {
+      const auto probes = make_probes(each.program, each.batches);
+      try {
+        EXPECT_EQ(wrong_in_the_file(each.program, probes), "") << each.name;
+      } catch (const Error& error) {
+        ADD_FAILURE() << each.name << ": " << error.what();
+      }
     }
   }
 }

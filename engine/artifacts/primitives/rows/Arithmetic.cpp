@@ -1,4 +1,4 @@
-// Elementwise arithmetic.
+// Elementwise arithmetic, by the formulas in PyTorch's documentation (torch) where none other is named.
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -22,6 +22,40 @@ Term truncated(const Term& x) {
   if (!is_real(x.type())) return x;
   return select(less(x, number_like(x, 0.0)), unary(Function::kCeil, x), unary(Function::kFloor, x));
 }
+
+Term polynomial(const Term& x, const std::vector<double>& factors) {
+  Term sum = number_like(x, factors.at(0));
+  for (std::size_t i = 1; i < factors.size(); ++i) sum = sum * x + factors[i];
+  return sum;
+}
+
+// W. J. Cody, Rational Chebyshev approximations for the error function, 1969: far from 0, where 1 - erf(x) cancels.
+Term complementary_error(const Term& given) {
+  const bool narrow = given.type() == ElementType::kHalf || given.type() == ElementType::kBFloat16;
+  const Term x = narrow ? cast(given, ElementType::kFloat) : given;
+  const Term size = absolute(x);
+  const Term middle = minimum(size, number_like(x, 4.0));
+  const Term far = maximum(size, number_like(x, 4.0));
+  const Term square = unary(Function::kReciprocal, far * far);
+  const Term of_middle =
+      polynomial(middle, {2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1,
+                          2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3,
+                          1.23033935479799725e3}) /
+      polynomial(middle, {1, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
+                          3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3});
+  const Term of_square = polynomial(square, {1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1,
+                                             1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4}) /
+                         polynomial(square, {1, 2.56852019228982242e0, 1.87295284992346725e0, 5.27905102951428412e-1,
+                                             6.05183413124413191e-2, 2.33520497626869185e-3});
+  const Term of_far = (std::numbers::inv_sqrtpi - square * of_square) / far;
+  const Term tail = select(less_equal(size, number_like(x, 4.0)), of_middle, of_far) * unary(Function::kExp, -(x * x));
+  const Term both_sides = select(less(x, number_like(x, 0.0)), 2.0 - tail, tail);
+  const Term near = 1.0 - unary(Function::kErf, x);
+  return cast(select(less_equal(size, number_like(x, 0.46875)), near, both_sides), given.type());
+}
+
+// (exp(x) - 1 - (exp(-x) - 1)) ÷ 2: the two have opposite signs, so that nothing cancels near 0.
+Term hyperbolic_sine(const Term& x) { return (unary(Function::kExpm1, x) - unary(Function::kExpm1, -x)) * 0.5; }
 
 // self ± alpha · other; of bool, where a sum is an or.
 Term sum(NodeArguments& arguments, const char* first, const char* second, bool minus) {
@@ -144,7 +178,7 @@ PrimitiveRows arithmetic_rows() {
       {"div", divided_row},
       {"divide", divided_row},
       {"erf", function<Function::kErf>},
-      {"erfc", [](const Term& x) { return 1.0 - unary(Function::kErf, x); }},
+      {"erfc", complementary_error},
       {"exp", function<Function::kExp>},
       {"exp2", [](const Term& x) { return unary(Function::kExp, x * std::numbers::ln2); }},
       {"expm1", function<Function::kExpm1>},
@@ -179,7 +213,7 @@ PrimitiveRows arithmetic_rows() {
        }},
       {"sign", function<Function::kSign>},
       {"sin", function<Function::kSin>},
-      {"sinh", [](const Term& x) { return (unary(Function::kExp, x) - unary(Function::kExp, -x)) * 0.5; }},
+      {"sinh", hyperbolic_sine},
       {"sqrt", function<Function::kSqrt>},
       {"square", [](const Term& x) { return x * x; }},
       {"sub", [](NodeArguments& arguments) { return sum(arguments, "self", "other", true); }},

@@ -1,4 +1,4 @@
-// Convolutions of one to three spatial dimensions.
+// Convolutions of one to three spatial dimensions, as PyTorch's documentation (torch.nn.functional) has them.
 #include "engine/artifacts/primitives/PrimitiveRows.h"
 #include "engine/artifacts/primitives/rows/Spatial.h"
 

@@ -1,4 +1,5 @@
-// Tensors made of numbers.
+// Tensors made of numbers, as PyTorch's documentation (torch) has them; numbers in a row as in
+// ATen/native/cpu/RangeFactoriesKernel.cpp.
 #include <algorithm>
 #include <cmath>
 #include <optional>

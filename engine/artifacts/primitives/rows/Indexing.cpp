@@ -1,4 +1,4 @@
-// Rows of tables, and elements by their places.
+// Rows of tables, and elements by their places, as PyTorch's documentation (torch) and NumPy's (indexing) have them.
 #include <algorithm>
 #include <limits>
 

@@ -1,4 +1,4 @@
-// Normalization.
+// Normalization, each by the formula in PyTorch's documentation (torch.nn).
 #include <limits>
 
 #include "engine/artifacts/primitives/PrimitiveDecompositions.h"

@@ -1,4 +1,5 @@
-// Pools, of one to three spatial dimensions.
+// Pools, of one to three spatial dimensions, as PyTorch's documentation (torch.nn) has them; adaptive windows as in
+// ATen/native/AdaptivePooling.h.
 #include <algorithm>
 #include <cmath>
 #include <numeric>

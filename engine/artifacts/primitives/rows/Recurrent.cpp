@@ -1,4 +1,5 @@
-// Recurrent layers: directions and layers one by one.
+// Recurrent layers: directions and layers one by one, as PyTorch's documentation (torch.nn.LSTM, torch.nn.GRU) has
+// them.
 #include "engine/artifacts/primitives/PrimitiveRows.h"
 
 namespace lockstep {

@@ -1,4 +1,4 @@
-// Sums, means, extremes, norms, softmax and sorting.
+// Sums, means, extremes, norms, softmax and sorting, each by the formula in PyTorch's documentation (torch).
 #include <limits>
 
 #include "engine/artifacts/primitives/PrimitiveRows.h"

@@ -1,4 +1,5 @@
-// Other sizes of images, of one to three spatial dimensions.
+// Other sizes of images, of one to three spatial dimensions, by ATen/native/UpSample.h
+// (area_pixel_compute_source_index).
 #include <algorithm>
 #include <cmath>
 

@@ -24,6 +24,7 @@ Term undropped(NodeArguments& arguments) {
 Term viewed(NodeArguments& arguments) {
   const Term x = arguments.tensor("self");
   if (arguments.has("dtype")) arguments.refuse("it reads the bytes of one type as another");
+  arguments.ignore({"stride"});  // of _reshape_alias: where elements lie
   Integers sizes = arguments.integers(arguments.node().find("shape") ? "shape" : "size");
   const std::vector<Dimension> stated = arguments.output_sizes();
   for (std::size_t i = 0; i < std::min(sizes.size(), stated.size()); ++i) {

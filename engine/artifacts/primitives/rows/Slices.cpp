@@ -1,4 +1,4 @@
-// Parts of tensors, and tensors put together of parts.
+// Parts of tensors, and tensors put together of parts, as PyTorch's documentation (torch) has them.
 #include <algorithm>
 #include <limits>
 

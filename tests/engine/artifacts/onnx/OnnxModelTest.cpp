@@ -439,7 +439,7 @@ TEST(OnnxModel, AnotherModelsDataDoesNotBelongToIt) {
 Program inference(const Program& program) { return program.with_graph(eval_form(program.graph())); }
 
 TEST(OnnxArtifact, ComputesWhatOperatorsCompute) {
-  for (const PrimitiveCase& each : primitive_cases()) {
+  for (const PrimitiveCase& each : all_primitive_cases()) {
     const auto probes = make_probes(each.program, each.batches);
     EXPECT_NO_THROW(OnnxArtifact().check(each.program, probes)) << each.name;
     PrimitiveProgram plain{as_onnx(lower_to_primitives(each.program.graph())), {}};  // not simplified

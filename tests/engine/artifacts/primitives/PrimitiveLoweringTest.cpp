@@ -10,6 +10,7 @@
 #include "engine/artifacts/Artifact.h"
 #include "engine/artifacts/primitives/PrimitiveDecompositions.h"
 #include "engine/artifacts/primitives/PrimitiveInterpreter.h"
+#include "engine/artifacts/primitives/PrimitiveRows.h"
 #include "engine/artifacts/primitives/PrimitiveSimplification.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/PrimitiveCases.h"
@@ -21,17 +22,6 @@ namespace {
 
 constexpr double kTolerance = 1e-9;
 constexpr double kSingle = 1e-6;
-
-std::vector<std::vector<at::Tensor>> in_double(const std::vector<std::vector<at::Tensor>>& batches) {
-  std::vector<std::vector<at::Tensor>> converted;
-  for (const std::vector<at::Tensor>& batch : batches) {
-    std::vector<at::Tensor>& inputs = converted.emplace_back();
-    for (const at::Tensor& tensor : batch) {
-      inputs.push_back(tensor.scalar_type() == at::kFloat ? tensor.to(at::kDouble) : tensor.clone());
-    }
-  }
-  return converted;
-}
 
 // Whether the graph computes what libtorch does, in float64.
 void expect_same(const PrimitiveGraph& graph, const Program& program, const std::vector<Probe>& probes) {
@@ -52,10 +42,10 @@ void expect_same(const PrimitiveGraph& graph, const Program& program, const std:
   }
 }
 
-void expect_same(const PrimitiveCase& each) {
-  SCOPED_TRACE(each.name);
-  const Program program = each.program.to(at::kDouble);
-  const std::vector<Probe> probes = make_probes(program, in_double(each.batches));
+void expect_same(const PrimitiveCase& single) {
+  SCOPED_TRACE(single.name);
+  const auto [name, program, batches] = in_double_precision(single);
+  const std::vector<Probe> probes = make_probes(program, batches);
   try {
     const PrimitiveGraph graph = lower_to_primitives(program.graph());
     expect_same(graph, program, probes);
@@ -68,9 +58,19 @@ void expect_same(const PrimitiveCase& each) {
 
 TEST(PrimitiveLowering, ComputesWhatLibtorchComputes) {
   std::set<std::string> names;
-  for (const PrimitiveCase& each : primitive_cases()) {
+  for (const PrimitiveCase& each : all_primitive_cases()) {
     EXPECT_TRUE(names.insert(each.name).second) << "two cases are called " << each.name;
     expect_same(each);
+  }
+}
+
+TEST(PrimitiveLowering, EveryRowHasACase) {
+  std::set<const PrimitiveRow*> met;
+  for (const PrimitiveCase& each : all_primitive_cases()) {
+    for (const Node& node : each.program.graph().nodes) met.insert(find_primitive_row(node));
+  }
+  for (const auto& [name, row] : primitive_rows()) {
+    EXPECT_TRUE(met.contains(&row)) << name << " has no case: add one to the table in tests/support";
   }
 }
 

@@ -242,6 +242,25 @@ TEST(TensorflowWriter, WritesEveryCase) {
   for (const PrimitiveCase& each : primitive_cases()) expect_case_in_both_precisions(each);
 }
 
+// TensorFlow has an operator for an LSTM of float32 that takes any length. Every other recurrent layer is unrolled.
+TEST(TensorflowWriter, RefusesRecurrentLayersOfOpenLengthThatItHasNoOperatorFor) {
+  int refused = 0;
+  for (const PrimitiveCase& each : primitive_cases_beyond_tensorflow()) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      SCOPED_TRACE(each.name + " of " + c10::toString(type));
+      const bool recurrent = each.name.find("open length") != std::string::npos;
+      if (!recurrent || (each.name.starts_with("lstm") && type == at::kFloat)) {
+        expect_case(each, type);
+        continue;
+      }
+      EXPECT_ERROR(expect_case(each, type), InputError, each.name.starts_with("lstm") ? "lstm.input" : "gru.input",
+                   "TensorFlow SavedModel", "how many times it has is only known at run time");
+      ++refused;
+    }
+  }
+  EXPECT_EQ(refused, 3);
+}
+
 TEST(TensorflowWriter, WritesRandomPrograms) {
   const std::uint64_t programs = soaking() ? 10000 : 200;
   for (std::uint64_t seed = 0; seed < programs; ++seed) expect_case_in_both_precisions(random_primitive_case(seed));
