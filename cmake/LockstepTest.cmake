@@ -90,6 +90,7 @@ endfunction()
 
 # lockstep_soaks(TEST SCRIPT): a script that LOCKSTEP_SOAK makes longer is one of `make soak`, too.
 function(lockstep_soaks TEST SCRIPT)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${SCRIPT})
   file(STRINGS ${CMAKE_CURRENT_SOURCE_DIR}/${SCRIPT} found REGEX LOCKSTEP_SOAK)
   if(found)
     set_property(TEST ${TEST} APPEND PROPERTY LABELS soak)

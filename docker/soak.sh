@@ -17,5 +17,6 @@ prefix=$("$(dirname "$0")/install.sh" prefix)
 stamp=$prefix/soak-$(sha256sum "$0" | cut -c1-12).installed
 [[ ! -e $stamp ]] || exit 0
 echo "soak.sh: PyPI packages into $prefix"
-"$prefix/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${pypi[@]}" torch==2.11.0
+# What `make test` uses stays as it is.
+"$prefix/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir -c <("$prefix/bin/pip" freeze) "${pypi[@]}"
 touch "$stamp"

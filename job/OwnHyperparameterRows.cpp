@@ -363,16 +363,25 @@ HyperparameterRow content_type_row() {
   return {
       .name = "content_type",
       .type = "media type",
-      .help = "What the files of channels hold whose ContentType SageMaker does not say, whatever their names: " +
+      .help = "What files hold whose names do not say it, in channels of which SageMaker says no ContentType: " +
               join(std::vector<std::string>(kContentTypes.begin(), kContentTypes.end()), ", ") +
               ". text/csv; header=absent says that the first row is data, header=present that it names the columns, "
               "and label_size=0 that without a header the first column is no target.",
       .set =
           [](Hyperparameters& hyperparameters, const RawValue& raw) {
-            const std::string type = parse_content_type(raw.text()).type;
-            if (!type.empty() && std::ranges::find(kContentTypes, type) == kContentTypes.end()) {
+            const ContentType content = parse_content_type(raw.text());
+            if (!content.type.empty() && std::ranges::find(kContentTypes, content.type) == kContentTypes.end()) {
               throw InputError("expected one of " +
                                join(std::vector<std::string>(kContentTypes.begin(), kContentTypes.end()), ", "));
+            }
+            for (const auto& [name, value] : content.parameters) {
+              const bool known = content.type == kCsvType &&
+                                 (name == "header" ? value == "present" || value == "absent"
+                                                   : name == "label_size" && (value == "0" || value == "1"));
+              if (!known) {
+                throw InputError("expected header=present or absent, and label_size=0 or 1, of text/csv; found " +
+                                 in_quotes(name + "=" + value));
+              }
             }
             hyperparameters.content_type = raw.text();
           },

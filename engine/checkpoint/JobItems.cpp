@@ -24,8 +24,13 @@ std::string in_one_line(const std::string& text) {
 std::string shown(const std::string& value, std::size_t differs) {
   constexpr std::size_t kMost = 400;
   constexpr std::size_t kBefore = 100;
-  const std::size_t begin = value.size() <= kMost || differs <= kBefore ? 0 : differs - kBefore;
-  return (begin == 0 ? "" : "…") + value.substr(begin, kMost) + (value.size() - begin <= kMost ? "" : "…");
+  const auto start_of_character = [&](std::size_t at) {
+    while (at < value.size() && (static_cast<unsigned char>(value[at]) & 0xc0) == 0x80) ++at;
+    return at;
+  };
+  const std::size_t begin = value.size() <= kMost || differs <= kBefore ? 0 : start_of_character(differs - kBefore);
+  const std::size_t end = start_of_character(std::min(begin + kMost, value.size()));
+  return (begin == 0 ? "" : "…") + value.substr(begin, end - begin) + (end == value.size() ? "" : "…");
 }
 
 }  // namespace
@@ -47,8 +52,12 @@ std::string difference(const JobItems& saved, const JobItems& now) {
   };
   const auto told = [&](const std::string& name) -> std::string {
     if (value(saved, name) == value(now, name)) return "";
-    const std::string was = in_one_line(value(saved, name));
-    const std::string is = in_one_line(value(now, name));
+    std::string was = in_one_line(value(saved, name));
+    std::string is = in_one_line(value(now, name));
+    if (was == is) {  // they differ in blanks
+      was = value(saved, name);
+      is = value(now, name);
+    }
     const auto differs = static_cast<std::size_t>(std::ranges::mismatch(was, is).in1 - was.begin());
     return name + " was " + shown(was, differs) + " and is " + shown(is, differs);
   };

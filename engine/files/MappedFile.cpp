@@ -5,8 +5,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <fstream>
 
 namespace lockstep {
 
@@ -34,7 +36,9 @@ void allow_mapped_files() {
 }
 
 ReadAround read_around_of(std::uint64_t bytes) {
-  const auto memory = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  auto memory = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  std::ifstream limit("/sys/fs/cgroup/memory.max");  // of a container
+  if (std::uint64_t most = 0; limit >> most) memory = std::min(memory, most);
   return bytes <= memory / 2 ? ReadAround::kYes : ReadAround::kNo;
 }
 

@@ -184,14 +184,14 @@ TEST(Supervisor, WaitsOnceAndNotForEverForWhatCannotBeReaped) {
     using Clock = std::chrono::steady_clock;
     Clock::time_point start;
     {
-      Supervisor supervisor(std::chrono::milliseconds(1000));
+      Supervisor supervisor(std::chrono::milliseconds(4000));
       supervisor.start(shell("echo $$ > " + (directory / "pid").string() + "; exec sleep 100"), ignore);
       read_pid(directory / "traced");
       start = Clock::now();
       supervisor.end();
-      if (Clock::now() < start + std::chrono::milliseconds(1000)) ::_exit(1);
+      if (Clock::now() < start + std::chrono::milliseconds(4000)) ::_exit(1);
     }
-    ::_exit(Clock::now() < start + std::chrono::milliseconds(1900) ? 0 : 2);
+    ::_exit(Clock::now() < start + std::chrono::milliseconds(7500) ? 0 : 2);
   }
   const pid_t command = read_pid(directory / "pid");
   ASSERT_EQ(::ptrace(PTRACE_SEIZE, command, nullptr, nullptr), 0) << std::strerror(errno);

@@ -130,7 +130,7 @@ std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vect
   std::vector<std::string> names;
   std::vector<std::int32_t> labels;
   Faults faults;
-  const bool may_be_bad = channel.options.most_bad > 0;
+  const std::int64_t most_bad = channel.options.most_bad;
   const auto chosen = channel.options.columns.find("target");  // of a manifest's labels
   const std::string label = chosen == channel.options.columns.end() ? "" : chosen->second;
   bool manifests = false;
@@ -139,7 +139,7 @@ std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vect
     manifests |= !is_list(path);
     const fs::path beside = path.parent_path().lexically_relative(channel.directory);
     for (const ListedImage& image :
-         is_list(path) ? read_image_list(path, may_be_bad) : read_image_manifest(path, label, may_be_bad)) {
+         is_list(path) ? read_image_list(path, most_bad) : read_image_manifest(path, label, most_bad)) {
       const auto name = image.fault.empty() ? find_image(found, beside, image.path) : std::nullopt;
       if (!name) {
         const std::string fault = !image.fault.empty()
@@ -147,7 +147,6 @@ std::unique_ptr<Dataset> open_lists(const ChannelFiles& channel, const std::vect
                                       : image.place + ": the " + (is_list(path) ? "list" : "augmented manifest") +
                                             " names " + in_quotes(image.path) +
                                             ", which is no JPEG, PNG or WebP image of the channel";
-        const std::int64_t most_bad = channel.options.most_bad;
         if (std::ssize(faults) == most_bad) throw InputError(fault + more_than(most_bad));
         faults.emplace(std::ssize(names), fault);
       }

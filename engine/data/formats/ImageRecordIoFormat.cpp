@@ -36,11 +36,8 @@ class RecordIoImages : public ImageSource {
     for (const RandomAccessFile& file : files_) {
       const auto length = [&](HeaderWindow& headers, std::uint64_t offset) {
         const std::uint64_t bytes = recordio_length(headers, offset);
-        if (bytes > kMostImageBytes) {
-          throw InputError("it has " + std::to_string(bytes) + " bytes; an image has at most " +
-                           std::to_string(kMostImageBytes));
-        }
         try {
+          check_size(bytes);
           labels_.push_back(read_label(file, headers, offset, bytes));
         } catch (const InputError&) {
           if (!may_be_bad) throw;
@@ -65,6 +62,7 @@ class RecordIoImages : public ImageSource {
     const RecordIndex::Place place = index_.place(sample);
     try {
       if (place.damage != nullptr) throw InputError(*place.damage);
+      check_size(place.length);
       record.resize(place.length);
       files_[place.file].read_at(place.offset, record);
       const std::string_view data = recordio_data(text_of(record));
@@ -81,6 +79,11 @@ class RecordIoImages : public ImageSource {
   }
 
  private:
+  static void check_size(std::uint64_t bytes) {
+    if (bytes <= kMostImageBytes) return;
+    throw InputError("it has " + std::to_string(bytes) + " bytes; an image has at most " +
+                     std::to_string(kMostImageBytes));
+  }
   static std::int32_t read_label(const RandomAccessFile& file, HeaderWindow& headers, std::uint64_t offset,
                                  std::uint64_t length) {
     const RecordIoHeader first = recordio_header(headers.at(offset, RecordIoHeader::kBytes)).value();

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "common/Error.h"
@@ -257,7 +258,11 @@ std::vector<std::string> first_keys(const ChannelFiles& channel) {
     while (records.next()) {
       try {
         std::vector<std::string> keys;
-        for (const auto [key, value] : parse_row(records.text())) keys.emplace_back(key);
+        std::set<std::string_view> known;
+        for (const auto [key, value] : parse_row(records.text())) {
+          if (!known.insert(key).second) throw InputError("it has the key " + in_quotes(key) + " twice");
+          keys.emplace_back(key);
+        }
         if (keys.empty()) throw InputError("the channel's first row has no columns");
         return keys;
       } catch (const InputError& error) {
@@ -267,6 +272,13 @@ std::vector<std::string> first_keys(const ChannelFiles& channel) {
     }
   }
   throw InputError(channel.origin() + " holds no record: its JSON lines are blank");
+}
+
+// As Spark names its files, and unlike JSON that is one object over several lines.
+bool begins_with_row(std::string_view beginning) {
+  const std::size_t end = beginning.find('\n');
+  const std::string_view line = without_line_ends(beginning.substr(0, end));
+  return line.starts_with('{') && (end == std::string_view::npos || line.ends_with('}'));
 }
 
 std::unique_ptr<Dataset> open(const ChannelFiles& channel) {
@@ -289,11 +301,12 @@ Format json_lines_format() {
               [](const FileHead& head) {
                 const std::string_view beginning(reinterpret_cast<const char*>(head.bytes.data()), head.bytes.size());
                 if (is_image_manifest(head.name, beginning)) return false;
-                const std::string type = parse_content_type(head.options.content_type).type;
-                const bool said = head.is_said_to_be(kJsonLinesType) || head.is_said_to_be(kNdjsonType);
-                const bool as_spark_writes_them =
-                    head.name.ends_with(".json") && (type == kJsonLinesType || type == kNdjsonType);
-                return head.name.ends_with(".jsonl") || head.name.ends_with(".ndjson") || said || as_spark_writes_them;
+                const auto is_said = [&](const char* type) {
+                  return head.is_said_to_be(type) || (parse_content_type(head.options.content_type).type == type &&
+                                                      head.name.ends_with(".json") && begins_with_row(beginning));
+                };
+                return head.name.ends_with(".jsonl") || head.name.ends_with(".ndjson") || is_said(kJsonLinesType) ||
+                       is_said(kNdjsonType);
               },
           .open = open,
           .keeps_index = true};

@@ -41,7 +41,7 @@ std::optional<ListedImage> read_list_line(std::string_view line) {
                      .path = std::string(line.substr(last + 1))};
 }
 
-std::vector<ListedImage> read_image_list(const std::filesystem::path& path, bool may_be_bad) {
+std::vector<ListedImage> read_image_list(const std::filesystem::path& path, std::int64_t most_bad) {
   const std::vector<std::uint8_t> bytes = read_all(*open_input_file(path));
   std::string_view left(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<ListedImage> images;
@@ -54,7 +54,7 @@ std::vector<ListedImage> read_image_list(const std::filesystem::path& path, bool
         images.back().place = place;
       }
     } catch (const InputError& error) {
-      if (!may_be_bad) throw InputError(place + ": " + error.what());
+      if (most_bad-- == 0) throw InputError(place + ": " + error.what());
       images.push_back({.place = place, .fault = place + ": " + error.what()});
     }
     left.remove_prefix(std::min(end + 1, left.size()));

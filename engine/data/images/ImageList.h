@@ -24,7 +24,8 @@ struct ListedImage {
 /// three columns and its label is an integer ≥ 0.
 std::optional<ListedImage> read_list_line(std::string_view line);
 
-/// All images of a list. Throws InputError, naming file and line; where lines may be bad, one that is has a fault.
-std::vector<ListedImage> read_image_list(const std::filesystem::path& path, bool may_be_bad = false);
+/// All images of a list. Throws InputError, naming file and line; of up to `most_bad` lines it is their fault
+/// instead.
+std::vector<ListedImage> read_image_list(const std::filesystem::path& path, std::int64_t most_bad = 0);
 
 }  // namespace lockstep

@@ -78,7 +78,7 @@ bool is_image_manifest(std::string_view name, std::string_view beginning) {
 }
 
 std::vector<ListedImage> read_image_manifest(const std::filesystem::path& path, const std::string& label,
-                                             bool may_be_bad) {
+                                             std::int64_t most_bad) {
   const auto file = open_input_file(path);
   TextRecords records(*file, [](std::string_view text) { return text.find('\n'); });
   std::vector<ListedImage> images;
@@ -88,7 +88,7 @@ std::vector<ListedImage> read_image_manifest(const std::filesystem::path& path, 
       images.back().place = records.place();
     } catch (const InputError& error) {
       const std::string fault = records.place() + ": " + error.what();
-      if (!may_be_bad) throw InputError(fault);
+      if (most_bad-- == 0) throw InputError(fault);
       images.push_back({.place = records.place(), .fault = fault});
     }
   }

@@ -4,6 +4,7 @@
 // S3 as "source-ref", a label, and for each label X what is said of it as "X-metadata".
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -19,8 +20,8 @@ bool is_image_manifest(const std::filesystem::path& path);  ///< by its name alo
 
 /// All images of a manifest, whose paths are as it has them. `label`: the key of their labels; "": the only one that
 /// there is. Throws InputError, naming file and line, for a line without an image or a label, and for a label that is
-/// no integer ≥ 0, as a number or a text; where lines may be bad, such a one has a fault.
+/// no integer ≥ 0, as a number or a text; of up to `most_bad` lines it is their fault instead.
 std::vector<ListedImage> read_image_manifest(const std::filesystem::path& path, const std::string& label,
-                                             bool may_be_bad = false);
+                                             std::int64_t most_bad = 0);
 
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "common/Error.h"
@@ -117,9 +118,10 @@ std::vector<std::string> columns_of(const SampleSpec& like, const std::vector<st
 
 TableColumns::TableColumns(std::vector<std::string> names, const SampleSpec* like, const FieldDescriptions& described) {
   const std::map<std::string, ColumnReading> readings = column_readings(described);
+  std::set<std::string> known;
   for (std::string& name : names) {
     if (name.empty()) throw InputError("a column has no name; name it in the header, or leave it out");
-    if (std::ranges::find(columns_, name, &Column::name) != columns_.end()) {
+    if (!known.insert(name).second) {
       throw InputError("two columns have the name " + in_quotes(name));
     }
     Column column;
@@ -199,10 +201,12 @@ std::optional<ColumnFault> TableColumns::fault_of(const Column& column) {
 }
 
 void TableColumns::other(std::string_view name) {
-  if (std::ranges::find(others_, name) != others_.end()) return;
+  const bool as_trained = !columns_.empty() && columns_[0].given;
+  if (as_trained || std::ranges::find(others_, name) != others_.end()) return;
+  if (new_texts_) throw InputError("it has the column " + shown_text(name) + ", which the channel's first row has not");
   if (others_.size() == kMostOthers) {
     throw InputError("it has the column " + shown_text(name) + ", one more than the " + std::to_string(kMostOthers) +
-                     " that the channel's first row has not: rows of a table have the same columns");
+                     " that may be added to the columns of the channel's first row");
   }
   others_.emplace_back(name);
 }

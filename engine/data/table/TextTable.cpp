@@ -1,5 +1,6 @@
 #include "engine/data/table/TextTable.h"
 
+#include <algorithm>
 #include <bit>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -162,8 +163,10 @@ std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const Text
   TableColumns columns(names, channel.options.like, channel.options.fields);
   columns.set_uses(column_uses(names, channel.options));
   Indexed indexed = find_or_index(channel, table, columns);
-  if (channel.options.like == nullptr && !columns.others().empty()) {
-    names.insert(names.end(), columns.others().begin(), columns.others().end());
+  if (!columns.others().empty()) {
+    std::vector<std::string> others = columns.others();
+    std::ranges::sort(others);  // whichever row has them first
+    names.insert(names.end(), others.begin(), others.end());
     return open_text_table(channel, table, std::move(names));
   }
   if (indexed.records.size() > 0 && !channel.options.shard) columns.drop_absent();

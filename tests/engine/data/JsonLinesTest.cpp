@@ -142,6 +142,18 @@ TEST_F(JsonLines, AnyRowMayBringAColumn) {
   EXPECT_ERROR(open(), InputError, "line 4098: it has the column \"k4096\", one more than the 4096");
 }
 
+TEST_F(JsonLines, WhereRowsMayBeBadAFurtherKeyIsOnesFault) {
+  write("data.jsonl",
+        "{\"x\": 1, \"y\": 0}\n{\"xx\": 2, \"y\": 0}\n{\"x\": 3, \"y\": 1, \"more\": 1}\n{\"x\": 4, \"y\": 1}\n");
+  const auto data = open({.most_bad = 2});
+  EXPECT_EQ(data->spec().fields.size(), 3);  // x, y and features
+  ASSERT_TRUE(data->bad_records());
+  ASSERT_EQ(data->bad_records()->size(), 2);
+  EXPECT_EQ((*data->bad_records())[0].sample, 1);
+  EXPECT_EQ((*data->bad_records())[1].sample, 2);
+  EXPECT_ERROR(open({.most_bad = 1}), InputError, "line 3: it has the column \"more\"");
+}
+
 TEST_F(JsonLines, TheFirstRowMayBeBad) {
   write("data.jsonl", "{\"x\": \n{\"x\": 1}\n[]\n{\"x\": 2}\n");
   EXPECT_ERROR(open(), InputError, "data.jsonl, line 1: it is no JSON");
@@ -149,6 +161,8 @@ TEST_F(JsonLines, TheFirstRowMayBeBad) {
   const auto data = open({.most_bad = 2});
   EXPECT_EQ(data->size(), 4);
   EXPECT_EQ(data->spec().fields[0].name, "x");
+  write("data.jsonl", "{\"x\": 1, \"x\": 2}\n{\"x\": 1}\n");
+  EXPECT_EQ(open({.most_bad = 1})->size(), 2);
 }
 
 TEST_F(JsonLines, SaysWhereAFileIsBroken) {
