@@ -122,7 +122,9 @@ def every_operator_computes_what_libtorch_computes():
                 print(f"    {case.name}: {error}", flush=True)
         assert not wrong, f"{len(wrong)} are wrong: {', '.join(wrong)}"
         # The old version's layer norm takes the variance as a difference of squares, which rounds where numbers are almost equal.
-        in_the_old_version([case for case in cases if not case.name.startswith("random")])
+        # Its erf is wrong for what is no number, and a reduction of no elements ends it by a signal.
+        beyond = ("random", "numbers that are not finite", "rows of nothing")
+        in_the_old_version([case for case in cases if not case.name.startswith(beyond)])
     print(f"    {len(cases)} operators and edges")
 
 

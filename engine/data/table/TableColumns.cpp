@@ -200,15 +200,15 @@ std::optional<ColumnFault> TableColumns::fault_of(const Column& column) {
       .why = column.lacks + more + "; " + what_to_do, .what = "no value in " + rows, .numbers = !texts && alone};
 }
 
-void TableColumns::other(std::string_view name) {
-  const bool as_trained = !columns_.empty() && columns_[0].given;
-  if (as_trained || std::ranges::find(others_, name) != others_.end()) return;
-  if (new_texts_) throw InputError("it has the column " + shown_text(name) + ", which the channel's first row has not");
-  if (others_.size() == kMostOthers) {
+void TableColumns::add_other(std::string_view name, std::int64_t rows) {
+  if (!columns_.empty() && columns_[0].given) return;
+  if (others_refused_) throw InputError("it has the column " + shown_text(name) + ", which few rows have");
+  const auto found = others_.find(name);
+  if (found == others_.end() && others_.size() == kMostOthers) {
     throw InputError("it has the column " + shown_text(name) + ", one more than the " + std::to_string(kMostOthers) +
                      " that may be added to the columns of the channel's first row");
   }
-  others_.emplace_back(name);
+  (found == others_.end() ? others_.emplace(name, 0).first : found)->second += rows;
 }
 
 void TableColumns::begin_row() {

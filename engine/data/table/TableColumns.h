@@ -110,10 +110,13 @@ class TableColumns {
   /// Counted as a fault unless values of the column may be missing, or thrown as `show` does. `absent`: the row does
   /// not even speak of the column.
   void missing(std::size_t column, bool absent = false);
-  /// A row has a value of what is none of the columns. Throws InputError for more than kMostOthers of them.
-  void other(std::string_view name);
-  /// What rows have beside the columns.
-  const std::vector<std::string>& others() const { return others_; }
+  /// A row has a value of what is none of the columns, which is passed over where the training channel has no such
+  /// column. Throws InputError after refuse_others, and for more than kMostOthers of them.
+  void other(std::string_view name) { add_other(name, 1); }
+  void add_other(std::string_view name, std::int64_t rows);
+  void refuse_others() { others_refused_ = true; }
+  /// What rows have beside the columns, and how many rows have it.
+  const std::map<std::string, std::int64_t, std::less<>>& others() const { return others_; }
   /// All that was shown, for `restore` of columns that were made alike.
   nlohmann::json findings() const;
   /// Throws nlohmann::json::exception or InputError for what `findings` does not give for such columns.
@@ -163,7 +166,8 @@ class TableColumns {
 
   std::vector<Column> columns_;
   std::vector<ColumnUse> uses_{};  ///< by column, or none
-  std::vector<std::string> others_{};
+  std::map<std::string, std::int64_t, std::less<>> others_{};
+  bool others_refused_ = false;
   std::function<std::string()> place_{};
   /// The row's new texts, by column; nothing before begin_row.
   std::optional<std::vector<std::pair<std::size_t, std::string>>> new_texts_{};

@@ -1,6 +1,5 @@
 #include "engine/data/table/TextTable.h"
 
-#include <algorithm>
 #include <bit>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -28,6 +27,9 @@ std::uint32_t length_between(std::uint64_t begin, std::uint64_t end) {
   }
   return static_cast<std::uint32_t>(end - begin);
 }
+
+/// Rows may have columns that the first one lacks: then they are gone through once more.
+enum class TablePass { kFirst, kLast };
 
 /// What the files of a table hold, as far as they have been read.
 struct Indexed {
@@ -99,10 +101,12 @@ Indexed index_files(const ChannelFiles& channel, const TextTable& table, TableCo
 }
 
 // What an index follows from, beside the files.
-std::string describe(const ChannelOptions& options, const TextTable& table, const TableColumns& columns) {
+std::string describe(const ChannelOptions& options, const TextTable& table, const TableColumns& columns,
+                     TablePass pass) {
   std::string text = "rows, as of version 3; " + table.note() + "; bad: " + std::to_string(options.most_bad) +
                      "; fields: " + write_field_descriptions(options.fields).dump();
   for (std::size_t i = 0; i < columns.size(); ++i) text += "; column " + columns.name(i);
+  if (pass == TablePass::kLast) text += "; and no others";
   if (options.most_bad > 0) {  // which rows are bad follows from what is taken of them
     for (const std::string& input : options.inputs.value_or(std::vector<std::string>())) text += "; input " + input;
     for (const auto& [input, column] : options.columns) text += "; " + input + " is " + column;
@@ -119,7 +123,7 @@ std::string describe(const ChannelOptions& options, const TextTable& table, cons
 std::optional<Indexed> read_findings(FoundRecords&& found, const ChannelFiles& channel, TableColumns& columns) {
   try {
     columns.restore(found.findings.at("columns"));
-    for (const json& other : found.findings.at("others")) columns.other(other.get<std::string>());
+    for (const auto& [name, rows] : found.findings.at("others").items()) columns.add_other(name, read_int(rows, 1));
     if (found.index.files() != channel.files.size()) return {};
     Indexed indexed{.records = std::move(found.index),
                     .digest = Digest(std::bit_cast<std::uint64_t>(read_int(found.findings.at("digest"))))};
@@ -136,9 +140,9 @@ std::optional<Indexed> read_findings(FoundRecords&& found, const ChannelFiles& c
 }
 
 // As index_files does, or as an earlier job did.
-Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, TableColumns& columns) {
+Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, TableColumns& columns, TablePass pass) {
   if (channel.options.index_dir.empty()) return index_files(channel, table, columns);
-  const KeptIndex kept(channel.options.index_dir, channel, describe(channel.options, table, columns));
+  const KeptIndex kept(channel.options.index_dir, channel, describe(channel.options, table, columns, pass));
   if (auto found = kept.find()) {
     TableColumns known = columns;
     if (auto indexed = read_findings(*std::move(found), channel, known)) {
@@ -156,18 +160,19 @@ Indexed find_or_index(const ChannelFiles& channel, const TextTable& table, Table
   return indexed;
 }
 
-}  // namespace
-
-std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table,
-                                         std::vector<std::string> names) {
+std::unique_ptr<Dataset> open_in(TablePass pass, const ChannelFiles& channel, const TextTable& table,
+                                 std::vector<std::string> names) {
   TableColumns columns(names, channel.options.like, channel.options.fields);
   columns.set_uses(column_uses(names, channel.options));
-  Indexed indexed = find_or_index(channel, table, columns);
-  if (!columns.others().empty()) {
-    std::vector<std::string> others = columns.others();
-    std::ranges::sort(others);  // whichever row has them first
-    names.insert(names.end(), others.begin(), others.end());
-    return open_text_table(channel, table, std::move(names));
+  const std::int64_t most_bad = channel.options.most_bad;
+  if (pass == TablePass::kLast && most_bad > 0) columns.refuse_others();
+  Indexed indexed = find_or_index(channel, table, columns, pass);
+  if (pass == TablePass::kFirst && !columns.others().empty()) {
+    // Where rows may be bad, either those are that lack the column, or those that have it.
+    for (const auto& [name, rows] : columns.others()) {
+      if (most_bad == 0 || indexed.records.size() - rows <= most_bad) names.push_back(name);
+    }
+    return open_in(TablePass::kLast, channel, table, std::move(names));
   }
   if (indexed.records.size() > 0 && !channel.options.shard) columns.drop_absent();
   std::vector<Field> fields = columns.fields(channel.origin());
@@ -181,6 +186,13 @@ std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const Text
   return std::make_unique<RecordDataset>(open_random_access(channel.files), std::move(indexed.records),
                                          table.decoder(std::move(fields), std::move(features)), indexed.digest.hex(),
                                          std::move(note), std::move(indexed.bad));
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_text_table(const ChannelFiles& channel, const TextTable& table,
+                                         std::vector<std::string> names) {
+  return open_in(TablePass::kFirst, channel, table, std::move(names));
 }
 
 }  // namespace lockstep

@@ -151,7 +151,7 @@ TEST_F(JsonLines, WhereRowsMayBeBadAFurtherKeyIsOnesFault) {
   ASSERT_EQ(data->bad_records()->size(), 2);
   EXPECT_EQ((*data->bad_records())[0].sample, 1);
   EXPECT_EQ((*data->bad_records())[1].sample, 2);
-  EXPECT_ERROR(open({.most_bad = 1}), InputError, "line 3: it has the column \"more\"");
+  EXPECT_ERROR(open({.most_bad = 1}), InputError, "line 3: it has the column \"more\", which few rows have");
 }
 
 TEST_F(JsonLines, TheFirstRowMayBeBad) {
