@@ -126,7 +126,7 @@ void not_finite(Table& table) {
   for (const char* name : {"amax.default", "amin.default", "sum.dim_IntList", "mean.dim", "logsumexp.default"}) {
     calls.push_back({name, {self("x"), {"dim", Sizes{1}}}});
   }
-  for (const char* name : {"softmax.int", "log_softmax.int", "cumsum.default", "prod.dim_int"}) {
+  for (const char* name : {"cumsum.default", "prod.dim_int"}) {
     calls.push_back({name, {self("x"), {"dim", std::int64_t{1}}}});
   }
   const at::Tensor rows = table.reals({kNan, 1, 3, 2, kNan, 5, 1, 2, 3, kInf, 0, -kInf}).reshape({4, 3});
