@@ -1,24 +1,10 @@
 #include "job/ContentType.h"
 
 #include <algorithm>
-#include <cctype>
+
+#include "common/AsciiText.h"
 
 namespace lockstep {
-
-namespace {
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
-  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
-}
-
-}  // namespace
 
 std::string ContentType::parameter(const std::string& name) const {
   const auto found = parameters.find(name);
@@ -28,7 +14,7 @@ std::string ContentType::parameter(const std::string& name) const {
 ContentType parse_content_type(std::string_view text) {
   ContentType result;
   std::size_t end = std::min(text.find(';'), text.size());
-  result.type = lower(trimmed(text.substr(0, end)));
+  result.type = lower_case(trimmed(text.substr(0, end)));
   while (end < text.size()) {
     const std::size_t begin = end + 1;
     end = std::min(text.find(';', begin), text.size());
@@ -37,7 +23,7 @@ ContentType parse_content_type(std::string_view text) {
     const std::size_t equals = std::min(part.find('='), part.size());
     std::string_view value = trimmed(part.substr(std::min(equals + 1, part.size())));
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
-    result.parameters[lower(trimmed(part.substr(0, equals)))] = std::string(value);
+    result.parameters[lower_case(trimmed(part.substr(0, equals)))] = std::string(value);
   }
   return result;
 }

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/AsciiText.h"
 #include "common/Error.h"
 #include "common/Text.h"
 #include "job/Json.h"
@@ -81,11 +82,6 @@ json decode(const std::string& text) {
   return parsed_or(text, python.is_string() ? json(text) : python);
 }
 
-std::string trimmed(const std::string& text) {
-  const auto first = text.find_first_not_of(" \t");
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 }  // namespace
 
 RawValue::RawValue(const json& value) {
@@ -130,10 +126,10 @@ std::vector<RawValue> RawValue::items() const {
     for (const json& item : meant_) items.push_back(RawValue(item, Decoded{}));
     return items;
   }
-  const std::string all = trimmed(text());
+  const std::string all(trimmed(text()));
   for (std::size_t begin = 0; !all.empty() && begin <= all.size();) {
     const std::size_t end = std::min(all.find(',', begin), all.size());
-    items.emplace_back(trimmed(all.substr(begin, end - begin)));
+    items.emplace_back(std::string(trimmed(std::string_view(all).substr(begin, end - begin))));
     begin = end + 1;
   }
   return items;

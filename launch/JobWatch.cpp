@@ -44,11 +44,7 @@ std::vector<RankState> JobWatch::known(Clock::time_point now) const {
   return ranks;
 }
 
-std::string JobWatch::last_place(int rank) const {
-  const std::vector<RankState> ranks = known(Clock::now());
-  const auto found = std::ranges::find(ranks, rank, &RankState::rank);
-  return found == ranks.end() ? "" : last_place_of(*found);
-}
+std::string JobWatch::last_place(int rank) const { return last_place_of(known(Clock::now()), rank); }
 
 void JobWatch::start_again() {
   pages_.clear();

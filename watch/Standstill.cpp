@@ -84,6 +84,11 @@ std::string place_of(const RankState& rank) {
 
 std::string last_place_of(const RankState& rank) { return "it was last in " + where(rank); }
 
+std::string last_place_of(std::span<const RankState> ranks, int rank) {
+  const auto found = std::ranges::find(ranks, rank, &RankState::rank);
+  return found == ranks.end() ? "" : last_place_of(*found);
+}
+
 std::string rank_list(std::span<const RankState> ranks) {
   std::vector<int> numbers;
   for (const RankState& rank : ranks) numbers.push_back(rank.rank);

@@ -47,6 +47,8 @@ std::string name_of(const RankState& rank);
 std::string place_of(const RankState& rank);
 /// Of a rank that has ended: "it was last in step 57, phase backward, behind collective 311 (…)".
 std::string last_place_of(const RankState& rank);
+/// The same of the rank of this number; "" where it is none of them.
+std::string last_place_of(std::span<const RankState> ranks, int rank);
 /// "ranks 0-2, 5".
 std::string rank_list(std::span<const RankState> ranks);
 

@@ -60,7 +60,7 @@ PeerWatch::Beats RankWatchdog::beats() {
                 if (state && !siblings_.contains(state->rank)) heard_.hear(*state);
               },
           .turn = [this] { look(); },
-          .last_place = [this](int rank) { return last_place(rank); }};
+          .last_place = [this](int rank) { return last_place_of(states(), rank); }};
 }
 
 std::vector<RankState> RankWatchdog::states() const {
@@ -69,12 +69,6 @@ std::vector<RankState> RankWatchdog::states() const {
   std::ranges::move(heard_.states(), std::back_inserter(ranks));
   std::ranges::sort(ranks, {}, &RankState::rank);
   return ranks;
-}
-
-std::string RankWatchdog::last_place(int rank) const {
-  const std::vector<RankState> ranks = states();
-  const auto found = std::ranges::find(ranks, rank, &RankState::rank);
-  return found == ranks.end() ? "" : last_place_of(*found);
 }
 
 void RankWatchdog::look() {

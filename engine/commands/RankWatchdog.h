@@ -48,7 +48,6 @@ class RankWatchdog {
   };
 
   std::vector<RankState> states() const;
-  std::string last_place(int rank) const;
   void look();
   void end(const Standstill& standstill, const std::vector<RankState>& ranks);
 

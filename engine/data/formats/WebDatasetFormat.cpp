@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/AsciiText.h"
 #include "common/Digest.h"
 #include "common/Error.h"
 #include "common/Text.h"
@@ -24,11 +25,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::uint64_t kMostLabelBytes = 64;
-
-std::string lower_case(std::string text) {
-  for (char& letter : text) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
-  return text;
-}
 
 /// Images that lie in tar files.
 class TarImages : public ImageSource {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -11,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "common/AsciiText.h"
 #include "common/Error.h"
 #include "common/Text.h"
 #include "engine/data/ColumnFaultJson.h"
@@ -23,13 +23,6 @@ namespace lockstep {
 using nlohmann::json;
 
 namespace {
-
-std::string_view trimmed(std::string_view cell) {
-  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
-  while (!cell.empty() && is_space(cell.front())) cell.remove_prefix(1);
-  while (!cell.empty() && is_space(cell.back())) cell.remove_suffix(1);
-  return cell;
-}
 
 template <typename Number>
 std::optional<Number> number_of(std::string_view cell) {
@@ -86,8 +79,7 @@ std::optional<double> real_of(std::string_view cell) { return number_of<double>(
 bool is_missing(std::string_view cell) {
   cell = trimmed(cell);
   if (cell.size() > 4 || (!cell.empty() && cell.front() < 'A')) return false;  // digits and signs come before letters
-  std::string lower(cell);
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string lower = lower_case(cell);
   return lower.empty() || lower == "na" || lower == "n/a" || lower == "nan" || lower == "null";
 }
 
