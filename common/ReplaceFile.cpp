@@ -9,12 +9,17 @@ namespace lockstep {
 
 void replace_file(const std::filesystem::path& path, std::string_view text) {
   const std::filesystem::path beside = path.parent_path() / ("." + path.filename().string() + ".new");
-  OutputFile file(beside);
-  file.write(text);
-  file.close();
   std::error_code error;
-  std::filesystem::rename(beside, path, error);
-  if (error) throw SystemError("cannot rename " + beside.string() + " to " + path.string() + ": " + error.message());
+  try {
+    OutputFile file(beside);
+    file.write(text);
+    file.close();
+    std::filesystem::rename(beside, path, error);
+    if (error) throw SystemError("cannot rename " + beside.string() + " to " + path.string() + ": " + error.message());
+  } catch (const Error&) {
+    std::filesystem::remove(beside, error);
+    throw;
+  }
 }
 
 }  // namespace lockstep

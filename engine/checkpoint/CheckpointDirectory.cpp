@@ -175,6 +175,8 @@ std::vector<std::string> CheckpointDirectory::keep_newest(std::int64_t count, st
 
 void CheckpointDirectory::remove_leftovers() const { remove_abandoned_staging(path_, hidden_prefix()); }
 
-std::string CheckpointDirectory::hidden_prefix() const { return ".partial-" + job_digest_ + "-"; }
+std::string CheckpointDirectory::hidden_prefix() const {
+  return std::string(StagingDirectory::kPrefix) + job_digest_ + "-";
+}
 
 }  // namespace lockstep

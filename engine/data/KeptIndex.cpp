@@ -181,7 +181,9 @@ KeptIndex::KeptIndex(const fs::path& directory, const ChannelFiles& channel, con
   remove_abandoned_staging(directory, staging_prefix());
 }
 
-std::string KeptIndex::staging_prefix() const { return ".partial-" + path_.stem().string() + "-"; }
+std::string KeptIndex::staging_prefix() const {
+  return std::string(StagingDirectory::kPrefix) + path_.stem().string() + "-";
+}
 
 std::optional<FoundRecords> KeptIndex::find() const {
   if (!fs::exists(path_)) return {};

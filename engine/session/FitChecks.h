@@ -57,7 +57,8 @@ void check_artifacts(const LoadedJob& job, const Hyperparameters& hyperparameter
 void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperparameters& hyperparameters,
                   const RankContext& context);
 
-/// Throws InputError when a directory that the job writes into cannot be made or written. Changes nothing in it.
+/// Throws InputError when a directory that the job writes into cannot be made or written. Changes nothing in it but
+/// what jobs that were killed have left half-written.
 void check_directories(const JobConfig& config);
 
 }  // namespace lockstep

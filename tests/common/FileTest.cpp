@@ -11,6 +11,7 @@
 #include "common/FailureFile.h"
 #include "common/RankStatus.h"
 #include "common/RegularFile.h"
+#include "common/ReplaceFile.h"
 #include "tests/support/ExpectError.h"
 #include "tests/support/TemporaryDirectory.h"
 
@@ -117,6 +118,13 @@ TEST(StagingDirectory, WhatAKilledProcessLeftCanBeRemoved) {
   EXPECT_FALSE(fs::exists(directory / "model/.partial-abcdef"));
   EXPECT_TRUE(fs::exists(directory / "model/model.pt2"));
   remove_abandoned_staging(directory / "nowhere");
+}
+
+TEST(ReplaceFile, LeavesNothingWhenItCannotReplace) {
+  const TemporaryDirectory directory;
+  fs::create_directories(directory / "report.html/in the way");
+  EXPECT_ERROR(replace_file(directory / "report.html", "text"), SystemError, "cannot rename", "report.html");
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory.path()), {}), 1);
 }
 
 TEST(StagingDirectory, RefusesAPlaceThatCannotBeADirectory) {

@@ -126,6 +126,8 @@ def killed_at_any_moment(j):
             jobs += 1
             same(j.result(), expected)
             subprocess.run(["rm", "-rf", j.checkpoints, j.model], check=True)
+    for place in (j.model, j.directory / "output", j.directory / "output" / "data"):
+        (place / ".partial-left").mkdir(parents=True, exist_ok=True)  # as when all was killed while it was written
     output = j.run()
     same(j.result(), expected)
     j.clean()
