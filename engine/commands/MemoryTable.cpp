@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "common/Text.h"
+#include "engine/report/RunRows.h"
 
 namespace lockstep {
 
@@ -60,12 +61,12 @@ std::string memory_table(const MemoryHeld& held, const std::filesystem::path& ro
   };
   const MemoryUse use = held.by_training.value_or(MemoryUse{});
   // A GPU's rank has the copy for checkpoints in the host's memory.
-  const std::int64_t kept = use.parameters + use.gradients + use.optimizer + (held.on_gpu ? 0 : use.checkpoint);
+  std::int64_t kept = held.on_gpu ? 0 : use.checkpoint;
   if (held.by_training) {
-    add("parameters", use.parameters);
-    add("gradients", use.gradients);
-    add("optimizer" + (use.optimizer_shares > 1 ? format(" (1 of %d shares)", use.optimizer_shares) : ""),
-        use.optimizer);
+    for (const MemoryRow& row : rows_of(use)) {
+      add(row.what + (row.shares > 1 ? format(" (1 of %d shares)", row.shares) : ""), row.bytes);
+      kept += row.bytes;
+    }
     if (use.checkpoint > 0)
       add(std::string(held.on_gpu ? "of the host, " : "") + "copy for checkpoints", use.checkpoint);
   }

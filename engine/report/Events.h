@@ -21,7 +21,9 @@ struct MemoryUse {
   std::int64_t parameters = 0;
   std::int64_t gradients = 0;
   std::int64_t optimizer = 0;
-  int optimizer_shares = 1;     ///< with shard_optimizer a rank holds one of so many
+  int optimizer_shares = 1;  ///< with shard_optimizer a rank holds one of so many
+  std::int64_t average = 0;  ///< of the weights; 0 where the job keeps none
+  std::int64_t best = 0;     ///< the copy of the best state, from the first evaluation on; 0 where the job keeps none
   std::int64_t checkpoint = 0;  ///< of the host, on rank 0: for the copy that is written beside training
 };
 

@@ -156,7 +156,9 @@ void MetricsFile::run_started(const RunStarted& event) {
          {"memory",
           {{"parameters", event.memory.parameters},
            {"gradients", event.memory.gradients},
-           {"optimizer", event.memory.optimizer}}},
+           {"optimizer", event.memory.optimizer},
+           {"average", event.memory.average},
+           {"best", event.memory.best}}},
          {"hyperparameters", row_object(event.hyperparameters)}});
 }
 

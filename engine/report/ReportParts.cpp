@@ -391,8 +391,8 @@ std::string steps_card(const std::vector<RunHistory>& runs) {
 }
 
 std::string memory_card(const RunHistory& run) {
-  std::vector<std::pair<std::string, double>> uses = {
-      {"parameters", run.memory.parameters}, {"gradients", run.memory.gradients}, {"optimizer", run.memory.optimizer}};
+  std::vector<std::pair<std::string, double>> uses;
+  for (const MemoryRow& row : rows_of(run.memory)) uses.emplace_back(row.what, row.bytes);
   std::int64_t peak = 0;
   for (const RankUse& rank : run.ranks) peak = std::max(peak, rank.peak_memory);
   if (peak > 0) uses.emplace_back(run.ranks.size() > 1 ? "most of any rank" : "most of the process", peak);

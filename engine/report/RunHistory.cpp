@@ -174,7 +174,9 @@ void RunHistory::add_start(const json& line) {
   const json& held = line.at("memory");
   memory = {.parameters = read_int(held.at("parameters")),
             .gradients = read_int(held.at("gradients")),
-            .optimizer = read_int(held.at("optimizer"))};
+            .optimizer = read_int(held.at("optimizer")),
+            .average = held.value("average", std::int64_t{0}),
+            .best = held.value("best", std::int64_t{0})};
 }
 
 void RunHistory::add_metrics(const json& line, Metrics& metrics) {

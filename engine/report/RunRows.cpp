@@ -15,6 +15,17 @@ constexpr std::size_t kMostShown = 20;  // numbers of a table's row: larger ones
 
 double in_mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
 
+std::string text_of(const MemoryUse& use) {
+  std::string text;
+  for (const MemoryRow& row : rows_of(use)) {
+    text += (text.empty() ? "" : ", ") + row.what + format(" %.1f MiB", in_mib(row.bytes));
+    if (row.shares > 1) text += format(" (1 of %d shares)", row.shares);
+  }
+  text += " on each rank; activations come on top";
+  if (use.checkpoint > 0) text += format("; %.1f MiB of the host on rank 0 for checkpoints", in_mib(use.checkpoint));
+  return text;
+}
+
 std::string text_of(const Arithmetic& arithmetic) {
   std::string text = format("%.3g TFLOP/s on each rank", arithmetic.flops_per_second / kTera);
   if (!arithmetic.peak_flops) return text;
@@ -28,6 +39,14 @@ std::string text_of(const Arithmetic& arithmetic) {
 
 std::string class_name(const std::vector<std::string>& labels, std::size_t number) {
   return number < labels.size() ? labels[number] : std::to_string(number);
+}
+
+std::vector<MemoryRow> rows_of(const MemoryUse& use) {
+  std::vector<MemoryRow> rows = {
+      {"parameters", use.parameters}, {"gradients", use.gradients}, {"optimizer", use.optimizer, use.optimizer_shares}};
+  if (use.average > 0) rows.push_back({"average of the weights", use.average});
+  if (use.best > 0) rows.push_back({"best state", use.best});
+  return rows;
 }
 
 Rows rows_of(const RunStarted& event) {
@@ -44,15 +63,7 @@ Rows rows_of(const RunStarted& event) {
   rows.emplace_back("training", with_commas(event.total_steps) + " steps of " + std::to_string(event.batch_size) +
                                     " samples, " + event.optimizer +
                                     format(", learning rate %g (", event.learning_rate) + event.schedule + ")");
-  rows.emplace_back(
-      "memory",
-      format("parameters %.1f MiB, gradients %.1f MiB, optimizer %.1f MiB", in_mib(event.memory.parameters),
-             in_mib(event.memory.gradients), in_mib(event.memory.optimizer)) +
-          (event.memory.optimizer_shares > 1 ? format(" (1 of %d shares)", event.memory.optimizer_shares) : "") +
-          " on each rank; activations come on top" +
-          (event.memory.checkpoint > 0
-               ? format("; %.1f MiB of the host on rank 0 for checkpoints", in_mib(event.memory.checkpoint))
-               : ""));
+  rows.emplace_back("memory", text_of(event.memory));
   rows.emplace_back("evaluation", event.evaluation_channel.empty()
                                       ? "none: no channel named validation or test"
                                       : "on " + event.evaluation_channel + ", best by " + event.monitor);

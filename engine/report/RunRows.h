@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,15 @@ namespace lockstep {
 
 /// What class `number` is called: by its number where it has no name.
 std::string class_name(const std::vector<std::string>& labels, std::size_t number);
+/// Memory that a rank holds for as long as it trains.
+struct MemoryRow {
+  std::string what{};
+  std::int64_t bytes = 0;
+  int shares = 1;  ///< the rank holds one of so many
+};
+
+/// All but the copy for checkpoints, which need not be in the device's memory.
+std::vector<MemoryRow> rows_of(const MemoryUse& use);
 /// What the run is.
 Rows rows_of(const RunStarted& event);
 /// What came of it.

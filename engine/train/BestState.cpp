@@ -36,6 +36,13 @@ void BestState::offer(const Evaluation& evaluation, std::int64_t step, const Pro
   if (keeps_copy_) copy_ = program.clone();
 }
 
+std::int64_t BestState::bytes(const Program& program) const {
+  std::int64_t bytes = 0;
+  if (!keeps_copy_) return bytes;
+  for (const auto& [name, tensor] : saved_tensors(program)) bytes += static_cast<std::int64_t>(tensor.nbytes());
+  return bytes;
+}
+
 void BestState::check(const Checkpoint& checkpoint, const Program& program) const {
   if (!checkpoint.state.best) return;
   evaluation_of(*checkpoint.state.best, objective_);

@@ -23,6 +23,8 @@ class BestState {
 
   /// The best state itself; nothing before the first evaluation, and with artifact_state=last.
   const std::optional<Program>& copy() const { return copy_; }
+  /// That the copy of such a program takes from the first evaluation on; 0 where none is kept.
+  std::int64_t bytes(const Program& program) const;
   const std::optional<Evaluation>& evaluation() const { return evaluation_; }
   std::int64_t step() const { return step_; }  ///< after which the state was taken
   std::int64_t evaluations_since() const { return evaluations_since_; }

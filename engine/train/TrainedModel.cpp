@@ -57,7 +57,7 @@ MemoryUse TrainedModel::memory() {
                 .gradients = bytes(parameters_.flat_gradients()),
                 .optimizer_shares = parameters_.plan().shares()};
   for (const OptimizerState& state : optimizer_->state()) use.optimizer += bytes(state.values);
-  if (average_) use.optimizer += bytes(average_->weights.values());
+  if (average_) use.average = bytes(average_->weights.values());
   return use;
 }
 

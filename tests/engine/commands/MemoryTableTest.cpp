@@ -20,20 +20,22 @@ TEST(MemoryTable, SaysWhoHoldsWhatAndWhatToChange) {
   std::ofstream(root.path() / "proc/self/status") << "VmHWM: 2048 kB\nVmRSS: 1024 kB\n";
   std::ofstream(root.path() / "proc/meminfo") << "MemTotal: 8192 kB\nMemAvailable: 3072 kB\n";
   std::ofstream(root.path() / "sys/fs/cgroup/memory.max") << 4 * kMib << "\n";
-  const std::string text = memory_table(
-      {.by_training =
-           MemoryUse{
-               .parameters = 1200 * kMib, .gradients = 20 * kMib, .optimizer = 40 * kMib, .checkpoint = 70 * kMib},
-       .most = 2000 * kMib,
-       .device = "2 threads",
-       .ranks_on_host = 4,
-       .samples_at_once = 32},
-      root.path());
+  const std::string text = memory_table({.by_training = MemoryUse{.parameters = 1200 * kMib,
+                                                                  .gradients = 20 * kMib,
+                                                                  .optimizer = 40 * kMib,
+                                                                  .average = 30 * kMib,
+                                                                  .best = 50 * kMib,
+                                                                  .checkpoint = 70 * kMib},
+                                         .most = 2000 * kMib,
+                                         .device = "2 threads",
+                                         .ranks_on_host = 4,
+                                         .samples_at_once = 32},
+                                        root.path());
   for (const char* line :
        {"1,200 MiB  parameters\n", "20 MiB  gradients\n", "40 MiB  optimizer\n", "70 MiB  copy for checkpoints\n",
-        " 670 MiB  at most of all else", " 1 MiB  of the host, this process now\n", " 3 MiB  free on the host\n",
-        " 8 MiB  that the host has\n", " 4 MiB  that this container may have\n", "micro_batch_size (it is 32)",
-        "fewer than 4 ranks", "2 threads"}) {
+        "30 MiB  average of the weights\n", "50 MiB  best state\n", " 590 MiB  at most of all else",
+        " 1 MiB  of the host, this process now\n", " 3 MiB  free on the host\n", " 8 MiB  that the host has\n",
+        " 4 MiB  that this container may have\n", "micro_batch_size (it is 32)", "fewer than 4 ranks", "2 threads"}) {
     EXPECT_TRUE(has(text, line)) << line << text;
   }
 }

@@ -92,9 +92,12 @@ TEST(Console, SaysWhatEachRankHoldsFromTheStart) {
                     .gradients = 2 * kMib,
                     .optimizer = 3 * kMib,
                     .optimizer_shares = 4,
+                    .average = 4 * kMib,
+                    .best = 5 * kMib,
                     .checkpoint = 6 * kMib})
-                .find(plain + " (1 of 4 shares) on each rank; activations come on top; 6.0 MiB of "
-                              "the host on rank 0 for checkpoints\n"),
+                .find(plain +
+                      " (1 of 4 shares), average of the weights 4.0 MiB, best state 5.0 MiB on each rank; activations "
+                      "come on top; 6.0 MiB of the host on rank 0 for checkpoints\n"),
             std::string::npos);
 }
 

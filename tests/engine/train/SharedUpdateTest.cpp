@@ -16,6 +16,7 @@
 #include "common/Error.h"
 #include "engine/collectives/MpiCommunicator.h"
 #include "engine/device/CpuDevice.h"
+#include "engine/train/CheckpointTensors.h"
 #include "engine/train/TrainedModel.h"
 #include "tests/engine/train/TrainerJob.h"
 #include "tests/support/ExpectError.h"
@@ -255,11 +256,26 @@ TEST_F(SharedUpdateTest, SaysTheSameOfWhatIsNotFinite) {
 TEST_F(SharedUpdateTest, EachRankHoldsItsShare) {
   options_.optimizer = "adamw";
   options_.shard_optimizer = true;
+  options_.ema_decay = 0.9;
   TrainerJob job(options_, context());
   const std::int64_t ranks = communicator_.size();
   const MemoryUse use = job.trainer().memory();
   EXPECT_EQ(use.optimizer_shares, ranks);
   EXPECT_EQ(use.optimizer * ranks, 2 * use.parameters);
+  EXPECT_EQ(use.average, use.parameters);
+  EXPECT_EQ(use.best, 0);
+}
+
+TEST_F(SharedUpdateTest, TheBestStateIsHeldWhole) {
+  options_.artifact_state = ArtifactState::kBest;
+  TrainerJob job(options_, context());
+  const MemoryUse use = job.trainer().memory();
+  std::int64_t bytes = 0;
+  for (const auto& [name, tensor] : saved_tensors(job.run().program)) {
+    bytes += static_cast<std::int64_t>(tensor.nbytes());
+  }
+  EXPECT_EQ(use.best, bytes);
+  EXPECT_EQ(use.average, 0);
 }
 
 TEST_F(SharedUpdateTest, WhatNeedsWholeParametersIsRefused) {
