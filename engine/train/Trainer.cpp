@@ -38,7 +38,7 @@ Trainer::Trainer(const Hyperparameters& hyperparameters, TrainingInput input, co
 
 MemoryUse Trainer::memory() {
   MemoryUse use = model_.memory();
-  use.best = best_.bytes(model_.judged_inference());
+  if (!evaluation_.channel().empty()) use.best = best_.bytes(model_.judged_inference());
   use.checkpoint = checkpoints_.bytes();
   if (use.checkpoint > 0) use.checkpoint += model_.bytes_made_whole();
   return use;
