@@ -15,6 +15,8 @@ namespace {
 constexpr std::chrono::milliseconds kBetweenLooks(500);
 // What is heard of other hosts is as old as this at most.
 constexpr std::chrono::milliseconds kUntilAllHaveTold(1200);
+// It gives ranks a second to end before it kills them, on a busy host it takes longer.
+constexpr std::chrono::seconds kUntilMpirunHasTold(4);
 
 }  // namespace
 
@@ -51,7 +53,7 @@ void JobWatch::start_again() {
   others_.clear();
   all_.clear();
   stragglers_ = {};
-  failed_since_.reset();
+  found_since_.reset();
 }
 
 void JobWatch::heard(const std::vector<RankState>& ranks) {
@@ -65,11 +67,19 @@ std::optional<Standstill> JobWatch::look() {
   all_ = known(now);
   std::ranges::sort(all_, {}, &RankState::rank);
   name_slow_ranks();
-  if (auto failed = find_failed_collective(all_)) {
-    if (!failed_since_) failed_since_ = now;
-    return now < *failed_since_ + kUntilAllHaveTold ? std::nullopt : std::move(failed);
+  std::optional<Standstill> found = find_failed_collective(all_);
+  Clock::duration wait = kUntilAllHaveTold;
+  if (!found) {
+    found = find_standstill(all_, patience_);
+    const bool gone = found && found->missing.front().process == ProcessState::kGone;
+    wait = gone ? kUntilMpirunHasTold : Clock::duration::zero();
   }
-  return find_standstill(all_, patience_);
+  if (!found) {
+    found_since_.reset();
+    return std::nullopt;
+  }
+  if (!found_since_) found_since_ = now;
+  return now < *found_since_ + wait ? std::nullopt : std::move(found);
 }
 
 void JobWatch::name_slow_ranks() {

@@ -40,7 +40,7 @@ class JobWatch {
   /// Where another host's ranks are.
   void heard(const std::vector<RankState>& ranks);
   /// Whether the job stands still, or a collective has failed. Looks twice a second at most. Names slow ranks to
-  /// rank 0.
+  /// rank 0. Of a rank that is gone mpirun says how it has ended, once it has ended the others: that is waited for.
   std::optional<Standstill> look();
   /// Where all ranks were when `look` looked.
   const std::vector<RankState>& all() const { return all_; }
@@ -63,7 +63,7 @@ class JobWatch {
   std::vector<RankState> all_;
   Stragglers stragglers_;
   Clock::time_point next_look_{};
-  std::optional<Clock::time_point> failed_since_;
+  std::optional<Clock::time_point> found_since_;
 };
 
 /// As other hosts' launchers get it.

@@ -1,6 +1,7 @@
 #include "watch/Standstill.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 
 #include "common/Text.h"
@@ -58,12 +59,20 @@ std::string what_others_do(std::span<const RankState> ranks, std::span<const Ran
          " (" + place_of(most.front()) + ")";
 }
 
+bool is_gone(const RankState& rank) { return rank.process == ProcessState::kGone; }
+
 Standstill standstill(Group missing, std::span<const RankState> ranks) {
+  const bool gone = std::ranges::any_of(missing, is_gone);
+  if (gone) std::erase_if(missing, std::not_fn(is_gone));  // for what is gone the others wait
   std::ranges::stable_sort(missing, std::ranges::greater(), &RankState::seconds_still);
   const RankState& first = missing.front();
   std::string text =
-      name_of(first) + " stands still for " + seconds_text(first.seconds_still()) + " in " + where(first);
-  if (missing.size() > 1) text += "; so does " + rank_list({missing.begin() + 1, missing.end()});
+      gone ? "rank " + std::to_string(first.rank) + " on " + first.host + " is gone; " + last_place_of(first)
+           : name_of(first) + " stands still for " + seconds_text(first.seconds_still()) + " in " + where(first);
+  if (const Group rest(missing.begin() + 1, missing.end()); !rest.empty()) {
+    text +=
+        std::string("; so ") + (rest.size() > 1 ? (gone ? "are " : "do ") : (gone ? "is " : "does ")) + rank_list(rest);
+  }
   text += what_others_do(ranks, missing);
   return {.missing = std::move(missing), .text = std::move(text)};
 }

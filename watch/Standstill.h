@@ -33,7 +33,8 @@ struct Standstill {
 };
 
 /// Of all ranks that are known. A rank that waits for others, as in a collective, is not to blame, unless it is stopped
-/// or gone; where all wait, those are whose collective is another one than that of most.
+/// or gone; where one is gone, those are that are; where all wait, those whose collective is another one than that of
+/// most.
 std::optional<Standstill> find_standstill(std::span<const RankState> ranks, const Patience& patience);
 
 /// Where a collective has failed on some rank: what was said of it, and what the others have called.

@@ -96,8 +96,9 @@ class Job:
 
 
 def whatever_happens_the_parameters_are_the_undisturbed_jobs():
-    with cluster.cluster() as made:
+    with cluster.cluster() as made, contextlib.ExitStack() as at_the_end:
         job = Job(made)
+        at_the_end.callback(subprocess.run, ["umount", job.disk], check=True)
         kinds = list(SAID)
         job.chance.shuffle(kinds)
         end, count = time.monotonic() + SECONDS, 0
@@ -110,7 +111,6 @@ def whatever_happens_the_parameters_are_the_undisturbed_jobs():
             for path in place.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         undisturbed = job.end(steps)
-        subprocess.run(["umount", job.disk], check=True)
         assert all(np.array_equal(found[name], undisturbed[name]) for name in undisturbed), f"LOCKSTEP_SEED={SEED}, {count} disturbances"
         print(f"{count} disturbances, {steps} steps")
 

@@ -64,6 +64,28 @@ TEST(Standstill, ARankThatIsStoppedIsToBlameWhereverItIs) {
       << found->text;
 }
 
+TEST(Standstill, WhereRanksAreGoneTheyAloneAreToBlame) {
+  Ranks ranks = {rank_waiting(0, 6, 32), rank_waiting(1, 7, 31), rank_in(2, Phase::kData, 8), rank_waiting(3, 6, 32)};
+  ranks[1].process = ProcessState::kGone;
+  auto found = find_standstill(ranks, kPatience);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->text,
+            "rank 1 on a is gone; it was last in step 11, phase reduction, in collective 31 (all_reduce of 7 float32); "
+            "ranks 0, 3 wait in collective 32 (all_reduce of 7 float32) (step 11, phase reduction)");
+  ranks[0].process = ranks[3].process = ProcessState::kGone;
+  found = find_standstill(ranks, kPatience);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->text.starts_with("rank 1 on a is gone; ") && found->text.ends_with("; so are ranks 0, 3"))
+      << found->text;
+}
+
+TEST(Standstill, SaysWhoElseStandsStill) {
+  Ranks ranks = {rank_in(0, Phase::kData, 6), rank_in(1, Phase::kData, 7)};
+  EXPECT_TRUE(find_standstill(ranks, kPatience)->text.ends_with("; so does rank 0"));
+  ranks.push_back(rank_in(2, Phase::kData, 6));
+  EXPECT_TRUE(find_standstill(ranks, kPatience)->text.ends_with("; so do ranks 0, 2"));
+}
+
 // It makes no progress in a checkpoint either.
 TEST(Standstill, ARankThatIsStoppedHasNoRarePhase) {
   RankState rank = rank_in(1, Phase::kCheckpoint, 6);
