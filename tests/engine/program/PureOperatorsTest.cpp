@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
+#include <torch/version.h>
 
 #include "common/Error.h"
 #include "engine/program/Aliases.h"
@@ -21,6 +22,9 @@ Graph calling(const std::string& op, const std::string& self = "y") {
   graph.node(op, {TestGraph::tensor("self", self)}, "z", kSizes);
   return graph.returns({"z"});
 }
+
+// PyTorch 2.15 has none any more.
+constexpr bool kHasNamedTensors = TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR < 15;
 
 // from_file created and overwrote files; _reshape_alias read past its tensor.
 TEST(PureOperators, RefusesWhatDoesMoreThanCompute) {
@@ -49,6 +53,7 @@ TEST(PureOperators, RefusesWhatDoesMoreThanCompute) {
       {"rename.default", "named"},
   };
   for (const auto& [op, why] : refused) {
+    if (!kHasNamedTensors && why == "named") continue;
     ASSERT_TRUE(find_operator("torch.ops.aten." + op)) << op;
     EXPECT_ERROR(require_pure(calling(op), {}), InputError, "torch.ops.aten." + op, "is not run", why,
                  "allow_operators=aten." + op);
