@@ -69,20 +69,20 @@ def nothing_half_written(made):
 def stopped_at_any_moment():
     """From start-up to the writing of artifacts, by a signal to one host or to all: code and reason are the same everywhere, and
     what is there is whole."""
-    codes = []
+    codes, trials = [], 60 if SOAK else 8
     with cluster.cluster() as made:
         configure(made, epochs=4)
         start = time.monotonic()
         made.start().finish(60)
         seconds = time.monotonic() - start
-        for trial in range(60 if SOAK else 12):
+        for trial, moment in enumerate(random.sample(range(trials), trials)):  # from the first to beyond the end
             endless = trial % 4 < 2  # it ends because it is told to
             configure(made, epochs=100000 if endless else 4, hosts_timeout="5s")
             for host in made.hosts:
                 shutil.rmtree(host.base / "checkpoints", ignore_errors=True)
             synchronize(made)
             made.start(pid=trial % 2 == 0)
-            time.sleep(random.uniform(0.05, seconds * 1.1) if trial > 1 else 0.05)
+            time.sleep(max(0.05, seconds * 1.1 * (moment + random.random()) / trials))
             told = made.hosts if trial % 3 == 0 else [random.choice(made.hosts)]
             number = random.choice(SIGNALS)
             for host in told:
@@ -118,15 +118,16 @@ def stopped_while_hosts_are_missing():
 
 
 def stopped_and_resumed_is_undisturbed():
-    """Ten times over: as if nothing had been, bit for bit."""
+    """Several times over: as if nothing had been, bit for bit."""
+    rounds = 10 if SOAK else 3
     with cluster.cluster() as made:
-        configure(made, epochs=100)
+        configure(made, epochs=100 if SOAK else 40)
         made.start().finish(120)
         undisturbed = result(made)
         shutil.rmtree(made[0].base / "checkpoints")
         synchronize(made)
         stops = 0
-        for _ in range(10):
+        for _ in range(rounds):
             made.start()
             made.wait_for("epoch=")
             time.sleep(random.uniform(0, 0.3))
@@ -138,7 +139,7 @@ def stopped_and_resumed_is_undisturbed():
         made.start().finish(120)
         assert "resumed from" in made[0].output()
         final = result(made)
-        assert stops >= 3, f"{stops} stops"
+        assert stops > rounds / 4, f"{stops} stops"
         assert final.keys() == undisturbed.keys()
         for name in final:
             assert np.array_equal(final[name], undisturbed[name]), name
@@ -146,7 +147,7 @@ def stopped_and_resumed_is_undisturbed():
 
 def resumed_on_another_number_of_ranks():
     """On 1 host × 3 ranks: what is loaded is what was saved, byte for byte, and the job goes on with the same samples."""
-    exact = {"model_norm": "none", "model_dropout": 0, "precision": "fp64", "schedule": "constant", "warmup_steps": 0, "epochs": 30}
+    exact = {"model_norm": "none", "model_dropout": 0, "precision": "fp64", "schedule": "constant", "warmup_steps": 0, "epochs": 15}
     with cluster.cluster() as made:
         configure(made, **exact)
         made.start().finish(120)
@@ -169,13 +170,13 @@ def resumed_on_another_number_of_ranks():
                 if steps:
                     loaded = result(alone)
                     assert loaded.keys() == saved.keys() and all(np.array_equal(loaded[name], saved[name]) for name in saved)
-            assert common.relative_difference(result(alone), undisturbed) <= common.tolerance(steps=30 * 11)  # epochs of 331 samples
+            assert common.relative_difference(result(alone), undisturbed) <= common.tolerance(steps=15 * 11)  # epochs of 331 samples
 
 
 def hosts_with_disks_of_their_own_go_on():
     """Nobody copies the leader's checkpoints to the other hosts: it brings them."""
     with cluster.cluster(("algo-1", "algo-2", "algo-3")) as made:
-        configure(made, ranks_per_host=1, epochs=20)
+        configure(made, ranks_per_host=1, epochs=12)
         made.start().finish(120)
         undisturbed = result(made)
         for host in made.hosts:
@@ -201,8 +202,8 @@ def contents(host):
 def a_replaced_leader_finds_a_copy():
     """With checkpoint_copies: the directories are alike, and the job goes on from the one that is left, whosever it is."""
     with cluster.cluster(("algo-1", "algo-2", "algo-3")) as made:
-        options = dict(ranks_per_host=2, epochs=20, checkpoint_copies="true", checkpoint_every=7)
-        configure(made, **options)
+        options = dict(ranks_per_host=2, checkpoint_copies="true", checkpoint_every=7)
+        configure(made, epochs=10, **options)
         made.start().finish(120)
         undisturbed = result(made)
         for left in (2, 1):
@@ -226,7 +227,7 @@ def a_replaced_leader_finds_a_copy():
             assert all(np.array_equal(final[name], undisturbed[name]) for name in undisturbed)
             assert contents(made[1]) == contents(made[0]) == contents(made[2])
         shared = made.directory / "shared"
-        configure(made, checkpoints=shared, **options)
+        configure(made, checkpoints=shared, epochs=2, **options)
         made.start().finish(120)
         assert len(list(shared.iterdir())) == 2 and "WARNING" not in made[0].output(), made[0].output()
 
