@@ -1,6 +1,6 @@
 """SageMaker's Python SDKs in local mode; run by the Python that has one of them: sagemaker_local.py WHAT JSON.
 
-  files      version 2 writes the configuration of `hosts` hosts below `directory`, and prints the hosts' names
+  files      version 2 writes the configuration of `hosts` hosts below `directory`, in either encoding, and prints the hosts' names
   estimator  version 2 trains with a generic Estimator
   trainer    version 3 trains with a ModelTrainer
 """
@@ -23,18 +23,22 @@ def files(job):
     from sagemaker.estimator import Estimator, EstimatorBase
     from sagemaker.local import image
 
-    container = image._SageMakerContainer("local", job["hosts"], "lockstep", session(job["directory"]))
-    container.container_root = job["directory"]
-    hyperparameters = Estimator("lockstep", "arn:aws:iam::123456789012:role/training", 1, "ml.m5.large", hyperparameters=job["hyperparameters"],
-                                sagemaker_session=session(job["directory"])).hyperparameters()
-    if job["encoding"] == "json":  # of an estimator with an entry point
-        hyperparameters = EstimatorBase._json_encode_hyperparameters(hyperparameters)
-    # What the local client does to a request.
-    hyperparameters = {name: str(value) for name, value in hyperparameters.items()}
-    for host in container.hosts:
-        image._create_config_file_directories(job["directory"], host)
-        container.write_config_files(host, hyperparameters, [{"ChannelName": name} for name in job["channels"]])
-    print(json.dumps(container.hosts))
+    written = {}
+    for encoding in ("text", "json"):
+        root = f"{job['directory']}/{encoding}"
+        container = image._SageMakerContainer("local", job["hosts"], "lockstep", session(root))
+        container.container_root = root
+        hyperparameters = Estimator("lockstep", "arn:aws:iam::123456789012:role/training", 1, "ml.m5.large", hyperparameters=job["hyperparameters"],
+                                    sagemaker_session=session(root)).hyperparameters()
+        if encoding == "json":  # of an estimator with an entry point
+            hyperparameters = EstimatorBase._json_encode_hyperparameters(hyperparameters)
+        # What the local client does to a request.
+        hyperparameters = {name: str(value) for name, value in hyperparameters.items()}
+        for host in container.hosts:
+            image._create_config_file_directories(root, host)
+            container.write_config_files(host, hyperparameters, [{"ChannelName": name} for name in job["channels"]])
+        written[encoding] = container.hosts
+    print(json.dumps(written))
 
 
 def estimator(job):

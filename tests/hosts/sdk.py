@@ -17,6 +17,7 @@ import common
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
+SOAK = "LOCKSTEP_SOAK" in os.environ
 SDK = {"files": os.environ["LOCKSTEP_SDK2"], "estimator": os.environ["LOCKSTEP_SDK2"], "trainer": os.environ["LOCKSTEP_SDK3"]}
 JOB = {"model": "mlp", "model_hidden": [16], "epochs": 20, "batch_size": 16, "learning_rate": 0.1, "shuffle": True, "ranks_per_host": 2,
        "threads_per_rank": 1, "parameter_groups": [{"match": "*.bias", "weight_decay": 0}], "hosts_timeout": "60s"}
@@ -89,14 +90,13 @@ def sdk(*arguments, **options):
 
 def a_configuration_that_the_sdk_has_written():
     """Three hosts know nothing else: no variable, three files with fewer keys than SageMaker's."""
-    for encoding in ("text", "json"):
-        with sdk("files", JOB | {"ranks_per_host": 1}, hosts=3, encoding=encoding) as made:
-            assert made.finish() == 0, made.output()
-            names = json.loads(made.lines[-1])
+    with sdk("files", JOB | {"ranks_per_host": 1}, hosts=3) as made:
+        assert made.finish() == 0, made.output()
+        for encoding, names in json.loads(made.lines[-1]).items():
             assert len(set(names)) == 3 and all(name.startswith(f"algo-{i + 1}-") and len(name) == 12 for i, name in enumerate(names)), names
             with cluster.cluster(names) as hosts:
                 for host in hosts.hosts:
-                    config = made.root / host.name / "input" / "config"
+                    config = made.root / encoding / host.name / "input" / "config"
                     written = {path.stem: json.loads(path.read_text()) for path in config.iterdir()}
                     assert written.keys() == {"hyperparameters", "resourceconfig", "inputdataconfig"}, written
                     assert written["resourceconfig"].keys() == {"current_host", "hosts", "network_interface_name", "current_instance_type"}
@@ -156,14 +156,15 @@ def fails(made, code, *texts):
     assert not list(made.archive("model").iterdir())
 
 
+# Either SDK passes on whatever reason there is: in the short form each meets one.
 def a_wrong_hyperparameter_is_the_reason():
-    for what in ("estimator", "trainer"):
+    for what in ("estimator", "trainer") if SOAK else ("trainer",):
         with sdk(what, JOB | {"learning_rate": "fast"}) as made:
             fails(made, 2, "learning_rate", "fast")
 
 
 def a_killed_rank_is_the_reason():
-    for what in ("estimator", "trainer"):
+    for what in ("estimator", "trainer") if SOAK else ("estimator",):
         with sdk(what, ENDLESS) as made:
             made.wait_for("step=")
             ranks = cluster.ranks_in("ls1-1")
