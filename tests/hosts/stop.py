@@ -206,7 +206,7 @@ def a_replaced_leader_finds_a_copy():
         configure(made, epochs=10, **options)
         made.start().finish(120)
         undisturbed = result(made)
-        for left in (2, 1):
+        for left in (2, 1) if SOAK else (random.choice((2, 1)),):
             for host in made.hosts:
                 shutil.rmtree(host.base / "checkpoints", ignore_errors=True)
             made.start()
