@@ -1,13 +1,17 @@
 """What the judges share: data files, running lockstep, reading its results."""
 
+import atexit
+import functools
 import json
 import os
 import pathlib
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import time
+import traceback
 
 import numpy as np
 
@@ -71,6 +75,38 @@ def train(directory, channels, ranks=1, **hyperparameters):
 def metrics(directory, event):
     lines = (directory / "output" / "data" / "metrics.jsonl").read_text().splitlines()
     return [line for line in map(json.loads, lines) if line["event"] == event]
+
+
+@functools.cache
+def answering(python, program, **environment):
+    """A Python program that calls `answer`: what it loads, as TensorFlow, it loads once. It ends with this process."""
+    log = tempfile.TemporaryFile("w+")
+    process = subprocess.Popen([python, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **environment})
+    atexit.register(process.communicate)
+    return process, log
+
+
+def ask(python, program, *question, **environment):
+    """What `answer` of this program returns for this question, in one process for all questions of the same environment."""
+    process, log = answering(python, program, **environment)
+    print(json.dumps(question, default=str), file=process.stdin, flush=True)
+    answered = json.loads(process.stdout.readline() or '{"error": "it has ended"}')
+    if "error" in answered:
+        log.seek(0)
+        raise AssertionError(f"{pathlib.Path(program).name} {question}: {answered['error']}\n{log.read()[-3000:]}")
+    return answered["result"]
+
+
+def answer(function):
+    """Calls the function on each question on standard input; what it prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        try:
+            found = {"result": function(*json.loads(line))}
+        except Exception:
+            found = {"error": traceback.format_exc()}
+        print(json.dumps(found), file=answers, flush=True)
 
 
 def temporary_directory():

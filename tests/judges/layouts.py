@@ -4,7 +4,6 @@ and as files within the served graph, and weights of 8 bits, in the hands of ONN
 import json
 import pathlib
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -22,11 +21,9 @@ TYPES = {"TYPE_FP32": "float32", "TYPE_INT64": "int64", "TYPE_UINT8": "uint8", "
 ONNX_TYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(uint8)": "uint8", "tensor(bool)": "bool"}
 
 
-def in_tensorflow(*arguments, python=sys.executable):
+def in_tensorflow(*question, python=sys.executable):
     """What layouts_consumer.py says: TensorFlow and PyTorch are not loaded together."""
-    result = subprocess.run([python, CONSUMER, *map(str, arguments)], capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
-    return json.loads(result.stdout.splitlines()[-1])
+    return common.ask(python, CONSUMER, *question)
 
 
 def parsed(path):
