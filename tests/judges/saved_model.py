@@ -1,7 +1,5 @@
 """The SavedModel in TensorFlow's hands: both versions, oneDNN on and off, the command line, and the C++ loader through the C API."""
 
-import ctypes
-import os
 import pathlib
 import re
 import subprocess
@@ -21,12 +19,11 @@ VERSIONS = {"2.21": PREFIX, "2.13": PREFIX / "tensorflow-2.13"}
 CONSUMER = pathlib.Path(__file__).with_name("tensorflow_consumer.py")
 
 
-def consume(version, model, inputs, logits, *checks, onednn=True):
-    """Runs checks of tensorflow_consumer.py; `inputs` and `logits` are .npy files."""
-    result = subprocess.run([VERSIONS[version] / "bin/python3", CONSUMER, model, inputs, logits, *checks], text=True, timeout=600,
-                            capture_output=True, env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": str(int(onednn))})
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.count("ok: TensorFlow " + version) == len(checks), result.stdout
+def consume(version, files, *checks, onednn=True):
+    """Runs checks of tensorflow_consumer.py on what `prepared` has returned."""
+    for check in checks:
+        found = common.ask(VERSIONS[version] / "bin/python3", CONSUMER, check, *files, TF_ENABLE_ONEDNN_OPTS=str(int(onednn)))
+        assert found.startswith("TensorFlow " + version), found
 
 
 class Residual(models.Residual):
@@ -98,6 +95,10 @@ def prepared(model, directory, precision="fp32"):
     common.train(directory, {"train": directory / "train"}, 2, model=model, epochs=1, batch_size=32,
                  export="pt2,saved_model", precision=precision)
     x = torch.tensor(pixels).to(torch.float64 if precision == "fp64" else torch.float32).div(255).unsqueeze(1)
+    return with_logits(directory, x)
+
+
+def with_logits(directory, x):
     with torch.no_grad():
         logits = torch.export.load(directory / "model" / "model.pt2").module()(x)
     np.save(directory / "inputs.npy", x.numpy())
@@ -106,91 +107,36 @@ def prepared(model, directory, precision="fp32"):
 
 
 def tensorflow_computes_the_same():
-    for model, checks in (("mlp", ["fine_tune"]), (Residual(), ["fine_tune", "dotted_names", "converts_to_onnx"]), (Tied(), ["dotted_names"]),
-                          (Depthwise(), ["converts_to_onnx"])):
+    for model, checks in (("mlp", ["fine_tune"]), (Residual(), ["fine_tune", "dotted_names", "converts_to_onnx"]), (Tied(), ["dotted_names"])):
         with common.temporary_directory() as directory:
-            consume("2.21", *prepared(model, pathlib.Path(directory)), "compare", *checks)
+            consume("2.21", prepared(model, pathlib.Path(directory)), "compare", *checks)
 
 
 def in_double_precision():
     with common.temporary_directory() as directory:
-        consume("2.21", *prepared(Residual(), pathlib.Path(directory), precision="fp64"), "compare")
+        consume("2.21", prepared(Residual(), pathlib.Path(directory), precision="fp64"), "compare")
 
 
-def the_old_tensorflow_and_the_one_without_onednn():
-    with common.temporary_directory() as directory:
-        files = prepared("cnn", pathlib.Path(directory))
-        consume("2.13", *files, "compare", "fine_tune", "by_position")
-        consume("2.21", *files, "compare", "fine_tune", "dotted_names", "by_position", "refuse_damage", "converts_to_tflite",
-                onednn=False)
-    with common.temporary_directory() as directory:
-        files = prepared(Depthwise(), pathlib.Path(directory))
-        for version in VERSIONS:
-            consume(version, *files, "compare", onednn=False)
+@common.in_directory(pathlib.Path)
+def convolutions_of_every_kind(directory):
+    files = prepared(Depthwise(), directory)
+    consume("2.21", files, "compare", "converts_to_onnx")
+    for version in VERSIONS:
+        consume(version, files, "compare", onednn=False)
 
 
-def the_command_line_shows_and_runs_it():
-    with common.temporary_directory() as directory:
-        model, inputs, logits = prepared("cnn", pathlib.Path(directory))
-        cli = [PREFIX / "bin/saved_model_cli"]
-        shown = subprocess.run([*cli, "show", "--dir", model, "--all"], check=True, capture_output=True, text=True).stdout
-        for text in ("serving_default", "inputs['x']", "shape: (-1, 1, 8, 8)", "outputs['output_0']", "tensorflow/serving/predict"):
-            assert text in shown, shown
-        subprocess.run([*cli, "run", "--dir", model, "--tag_set", "serve", "--signature_def", "serving_default", "--inputs",
-                        f"x={inputs}", "--outdir", directory], check=True, capture_output=True)
-        common.compare_outputs(np.load(pathlib.Path(directory) / "output_0.npy"), np.load(logits))
-
-
-class TfOutput(ctypes.Structure):
-    _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
-
-
-def the_cpp_loader_serves_it():
-    """TF_LoadSessionFromSavedModel is what TensorFlow Serving's loader is: tags, signature, restore operator."""
-    with common.temporary_directory() as directory:  # in a process of its own: it loads TensorFlow's libraries
-        subprocess.run([sys.executable, __file__, "c_api", *prepared("cnn", pathlib.Path(directory))], check=True)
-    with common.temporary_directory() as directory:  # two signatures and an asset, whose path the loader feeds
-        directory = pathlib.Path(directory)
-        _, pixels = pictures(directory, export="pt2,saved_model")
-        x = (torch.tensor(pixels[:7, None]).float() / 255 - 0.4) / 0.3
-        with torch.no_grad():
-            logits = torch.export.load(directory / "model" / "model.pt2").module()(x)
-        np.save(directory / "x.npy", x.numpy())
-        np.save(directory / "logits.npy", logits.numpy())
-        subprocess.run([sys.executable, __file__, "c_api", directory / "model" / "1", directory / "x.npy", directory / "logits.npy"], check=True)
-
-
-def run_through_the_c_api(model, inputs, logits):
-    inputs, logits = np.load(inputs), np.load(logits)
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    libraries = PREFIX / "lib" / f"python3.{sys.version_info.minor}" / "site-packages" / "tensorflow"
-    ctypes.CDLL(libraries / "libtensorflow_framework.so.2", mode=ctypes.RTLD_GLOBAL)
-    tf = ctypes.CDLL(libraries / "libtensorflow_cc.so.2")
-    for name in ("NewStatus", "NewGraph", "NewSessionOptions", "LoadSessionFromSavedModel", "GraphOperationByName", "AllocateTensor",
-                 "TensorData"):
-        getattr(tf, "TF_" + name).restype = ctypes.c_void_p
-    tf.TF_Message.restype = ctypes.c_char_p
-    status, graph = ctypes.c_void_p(tf.TF_NewStatus()), ctypes.c_void_p(tf.TF_NewGraph())
-
-    def succeed():
-        assert tf.TF_GetCode(status) == 0, tf.TF_Message(status).decode()
-
-    tags = (ctypes.c_char_p * 1)(b"serve")
-    session = ctypes.c_void_p(tf.TF_LoadSessionFromSavedModel(ctypes.c_void_p(tf.TF_NewSessionOptions()), None, model.encode(), tags, 1,
-                                                              graph, None, status))
-    succeed()
-    dims = (ctypes.c_int64 * inputs.ndim)(*inputs.shape)
-    given = ctypes.c_void_p(tf.TF_AllocateTensor(1, dims, inputs.ndim, ctypes.c_size_t(inputs.nbytes)))
-    ctypes.memmove(tf.TF_TensorData(given), np.ascontiguousarray(inputs).ctypes.data, inputs.nbytes)
-    feed = TfOutput(tf.TF_GraphOperationByName(graph, b"serving_default_x"), 0)
-    fetch = TfOutput(tf.TF_GraphOperationByName(graph, b"StatefulPartitionedCall"), 0)
-    fetched = ctypes.c_void_p()
-    tf.TF_SessionRun(session, None, ctypes.byref(feed), ctypes.byref(given), 1, ctypes.byref(fetch), ctypes.byref(fetched), 1, None, 0,
-                     None, status)
-    succeed()
-    output = np.empty_like(logits)
-    ctypes.memmove(output.ctypes.data, tf.TF_TensorData(fetched), output.nbytes)
-    common.compare_outputs(output, logits)
+@common.in_directory(pathlib.Path)
+def a_model_in_the_hands_of_all(directory):
+    """The old TensorFlow and the one without oneDNN, the command line, and the C++ loader."""
+    files = prepared("cnn", directory)
+    consume("2.13", files, "compare", "fine_tune", "by_position")
+    consume("2.21", files, "compare", "fine_tune", "dotted_names", "by_position", "refuse_damage", "converts_to_tflite", onednn=False)
+    consume("2.21", files, "command_line")
+    other = directory / "other"  # two signatures and an asset, whose path the loader feeds
+    other.mkdir()
+    _, pixels = pictures(other, export="pt2,saved_model")
+    x = (torch.tensor(pixels[:7, None]).float() / 255 - 0.4) / 0.3
+    subprocess.run([sys.executable, pathlib.Path(__file__).with_name("tensorflow_c_api.py"), *files, *with_logits(other, x)], check=True)
 
 
 class ReadThroughAnotherName(torch.nn.Module):
@@ -247,8 +193,5 @@ def what_it_cannot_hold_is_refused_at_the_start():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["c_api"]:
-        run_through_the_c_api(*sys.argv[2:])
-    else:
-        common.main(tensorflow_computes_the_same, in_double_precision, the_old_tensorflow_and_the_one_without_onednn,
-                    the_command_line_shows_and_runs_it, the_cpp_loader_serves_it, what_it_cannot_hold_is_refused_at_the_start)
+    common.main(tensorflow_computes_the_same, in_double_precision, convolutions_of_every_kind, a_model_in_the_hands_of_all,
+                what_it_cannot_hold_is_refused_at_the_start)

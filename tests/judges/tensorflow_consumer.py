@@ -1,9 +1,8 @@
-"""What TensorFlow makes of a SavedModel. Run by the environments of both versions, in a process of its own: TensorFlow and
-PyTorch are not loaded together.
+"""What TensorFlow makes of SavedModels. Asked CHECK, MODEL, INPUTS.npy, LOGITS.npy by saved_model.py, in processes of both versions:
+TensorFlow and PyTorch are not loaded together. Answers which version it is."""
 
-    tensorflow_consumer.py MODEL INPUTS.npy LOGITS.npy CHECK...
-"""
-
+import contextlib
+import io
 import os
 import pathlib
 import shutil
@@ -24,9 +23,9 @@ def serve(model):
     return lambda x: signature(**{name: tf.constant(x)})["output_0"]
 
 
-def compare(model, inputs, logits):
+def compare(path, inputs, logits):
     """The engine's logits and predictions, at batches of 1, 7 and 1000."""
-    function = serve(model)
+    function = serve(tf.saved_model.load(path))
     for batch in (1, 7, 1000):
         count = min(len(inputs), 200 * batch)
         ours = np.concatenate([function(inputs[i:i + batch]).numpy() for i in range(0, count, batch)])[:count]
@@ -123,11 +122,32 @@ def converts_to_onnx(path, inputs, logits):
         common.compare_outputs(session.run(["output_0"], {name: inputs[:batch]})[0], logits[:batch])
 
 
+def command_line(path, inputs, logits):
+    """saved_model_cli, as it starts itself, shows the signature and runs it."""
+    from tensorflow.python.tools import saved_model_cli
+
+    def printed(*arguments):
+        sys.argv = ["saved_model_cli", *arguments]
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            try:
+                saved_model_cli.main()
+            except SystemExit as ended:
+                assert not ended.code, (arguments, ended.code)
+        return text.getvalue()
+
+    shown = printed("show", "--dir", path, "--all")
+    for text in ("serving_default", "inputs['x']", "shape: (-1, 1, 8, 8)", "outputs['output_0']", "tensorflow/serving/predict"):
+        assert text in shown, shown
+    with tempfile.TemporaryDirectory() as directory:
+        np.save(os.path.join(directory, "x.npy"), inputs)
+        printed("run", "--dir", path, "--tag_set", "serve", "--signature_def", "serving_default", "--inputs", f"x={directory}/x.npy", "--outdir", directory)
+        common.compare_outputs(np.load(os.path.join(directory, "output_0.npy")), logits)
+
+
+def checked(check, path, inputs, logits):
+    globals()[check](path, np.load(inputs), np.load(logits))
+    return f"TensorFlow {tf.__version__}"
+
+
 if __name__ == "__main__":
-    path, inputs, logits = sys.argv[1], np.load(sys.argv[2]), np.load(sys.argv[3])
-    for check in sys.argv[4:]:
-        if check == "compare":
-            compare(tf.saved_model.load(path), inputs, logits)
-        else:
-            globals()[check](path, inputs, logits)
-        print(f"ok: TensorFlow {tf.__version__}, oneDNN {os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1')}: {check}")
+    common.answer(checked)
