@@ -2,6 +2,7 @@
 batches of 1, 2 and 7, with optimisations off and on, against the same trained program in PyTorch. Prints a table."""
 
 import collections
+import functools
 import pathlib
 import re
 import subprocess
@@ -35,22 +36,28 @@ def image_case(model):
     return zoo.Case(lambda: model, {"x": torch.tensor(pixels).double().div(255).unsqueeze(1)}, torch.tensor(labels).long())
 
 
+@functools.cache
 def cases():
     small = {type(model).__name__.lower(): image_case(model)
              for model in (models.Mlp(), models.Residual(), models.Transformer(), models.Tied(), models.Converting())}
     return {**zoo.cases(programs.SAMPLES), **small}
 
 
-def trained(case, directory, precision="fp32", export="pt2,safetensors,onnx"):
-    """Trains a step; returns the directory of the artifacts."""
+KEPT = common.temporary_directory()
+
+
+@functools.cache
+def trained(name, precision):
+    """Trains a step; returns the directory of the artifacts, and what PyTorch reads there."""
+    case, directory = cases()[name], pathlib.Path(KEPT.name) / f"{name}-{precision}"
+    directory.mkdir()
     torch.manual_seed(7)
-    model = case.model()
-    zoo.export(case, model, directory / "in.pt2")
+    zoo.export(case, case.model(), directory / "in.pt2")
     programs.write_data(case, directory / "train")
     options = {"output": case.output} if case.output else {}
     common.train(directory, {"train": directory / "train"}, model=directory / "in.pt2", max_steps=1, batch_size=programs.BATCH, loss=case.loss,
-                 learning_rate=0.01, export=export, precision=precision, **options)
-    return directory / "model"
+                 learning_rate=0.01, export="pt2,safetensors,onnx", precision=precision, **options)
+    return directory / "model", torch.export.load(directory / "model" / "model.pt2")
 
 
 def outputs(program, inputs, fixed):
@@ -64,35 +71,32 @@ def batches(case, dtype=torch.float32):
         yield {name: array[:batch].to(dtype) if array.is_floating_point() else array[:batch] for name, array in case.inputs.items()}
 
 
-def judge(case, directory, dtype=torch.float32):
+def judge(name, precision="fp32"):
     """Returns the largest difference, and how many nodes the model has."""
-    artifacts = trained(case, directory, "fp64" if dtype == torch.float64 else "fp32")
+    artifacts, program = trained(name, precision)
     path = artifacts / "model.onnx"
     onnx.checker.check_model(str(path), full_check=True)
     model = onnx.shape_inference.infer_shapes(onnx.load(str(path)), check_type=True, strict_mode=True, data_prop=True)
-    program = torch.export.load(artifacts / "model.pt2").module()
+    module = program.module()
     worst = 0.0
     for optimized in (False, True):
         runtime = session(path, optimized)
-        for inputs in batches(case, dtype):
-            given = {name: array.numpy() for name, array in inputs.items()}
-            worst = max(worst, compare(runtime.run(None, given), outputs(program, inputs, case.fixed)))
+        for inputs in batches(cases()[name], programs.TYPES[precision]):
+            given = {key: array.numpy() for key, array in inputs.items()}
+            worst = max(worst, compare(runtime.run(None, given), outputs(module, inputs, cases()[name].fixed)))
     return worst, len(model.graph.node)
 
 
 def every_model_computes_the_same(names=()):
     wrong = []
     print(f"    {'model':16} {'ONNX':>5}  {'difference':>10}  nodes")
-    for name, case in cases().items():
-        if names and name not in names:
-            continue
-        with common.temporary_directory() as directory:
-            try:
-                worst, nodes = judge(case, pathlib.Path(directory))
-                print(f"    {name:16} {'yes':>5}  {worst:10.1e}  {nodes}", flush=True)
-            except Exception as error:  # as above
-                wrong.append(name)
-                print(f"    {name:16} {'no':>5}  {error}", flush=True)
+    for name in names or cases():
+        try:
+            worst, nodes = judge(name)
+            print(f"    {name:16} {'yes':>5}  {worst:10.1e}  {nodes}", flush=True)
+        except Exception as error:  # as above
+            wrong.append(name)
+            print(f"    {name:16} {'no':>5}  {error}", flush=True)
     assert not wrong, f"not in ONNX: {', '.join(wrong)}"
 
 
@@ -130,40 +134,33 @@ def every_operator_computes_what_libtorch_computes():
 
 def in_double_precision():
     """ONNX Runtime's convolutions are of float32 only: there the model converts, and the bound is float32's."""
-    for model in (models.Mlp(), models.Residual(), models.Transformer()):
-        with common.temporary_directory() as directory:
-            judge(image_case(model), pathlib.Path(directory), torch.float64)
+    for name in ("mlp", "residual", "transformer"):
+        judge(name, "fp64")
 
 
 def says_what_it_is():
     """Names of inputs, outputs and dimensions, parameters under their dotted names, tied ones, and properties."""
-    with common.temporary_directory() as directory:
-        case = zoo.cases(programs.SAMPLES)["bert"]
-        artifacts = trained(case, pathlib.Path(directory))
-        model = onnx.load(str(artifacts / "model.onnx"))
-        from safetensors.numpy import load_file
-        state = load_file(artifacts / "model.safetensors")
-        for tensor in model.graph.initializer:
-            if tensor.name in state:
-                assert np.array_equal(numpy_helper.to_array(tensor), state[tensor.name]), tensor.name
-        assert {t.name for t in model.graph.initializer} >= state.keys(), state.keys() - {t.name for t in model.graph.initializer}
-        sizes = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
-        assert sizes.keys() == case.inputs.keys() and sizes["input_ids"][0] == sizes["labels"][0] == "batch", sizes
-        nodes = torch.export.load(artifacts / "model.pt2").graph.nodes
-        length = next(str(node.meta["val"].shape[1]) for node in nodes if node.name == "input_ids")
-        assert re.fullmatch("s[0-9]+", length) and sizes["input_ids"] == sizes["attention_mask"] == ["batch", length], (sizes, length)
-        returned = {o.name: [d.dim_param or d.dim_value for d in o.type.tensor_type.shape.dim] for o in model.graph.output}
-        assert returned["logits"] == ["batch", zoo.CLASSES] and returned["hidden_states.0"] == ["batch", length, 8], returned
-        assert [o.name for o in model.graph.output][:2] == ["loss", "logits"], model.graph.output
-        about = {p.key: p.value for p in model.metadata_props}
-        assert model.producer_name == "Lockstep" and about["program"], about
-        shapes = sum(node.op_type == "Shape" for node in model.graph.node)
-        assert shapes <= 2, f"{shapes} sizes are computed"  # of the batch and of the sequence, for the mask
-    with common.temporary_directory() as directory:
-        artifacts = trained(image_case(models.Tied()), pathlib.Path(directory))
-        model = onnx.load(str(artifacts / "model.onnx"))
-        about = {p.key: p.value for p in model.metadata_props}
-        assert about["tied:again.weight"] == "embed.weight" and "again.weight" not in {t.name for t in model.graph.initializer}, about
+    from safetensors.numpy import load_file
+    artifacts, program = trained("bert", "fp32")
+    model, state = onnx.load(str(artifacts / "model.onnx")), load_file(artifacts / "model.safetensors")
+    for tensor in model.graph.initializer:
+        if tensor.name in state:
+            assert np.array_equal(numpy_helper.to_array(tensor), state[tensor.name]), tensor.name
+    assert {t.name for t in model.graph.initializer} >= state.keys(), state.keys() - {t.name for t in model.graph.initializer}
+    sizes = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
+    assert sizes.keys() == cases()["bert"].inputs.keys() and sizes["input_ids"][0] == sizes["labels"][0] == "batch", sizes
+    length = next(str(node.meta["val"].shape[1]) for node in program.graph.nodes if node.name == "input_ids")
+    assert re.fullmatch("s[0-9]+", length) and sizes["input_ids"] == sizes["attention_mask"] == ["batch", length], (sizes, length)
+    returned = {o.name: [d.dim_param or d.dim_value for d in o.type.tensor_type.shape.dim] for o in model.graph.output}
+    assert returned["logits"] == ["batch", zoo.CLASSES] and returned["hidden_states.0"] == ["batch", length, 8], returned
+    assert [o.name for o in model.graph.output][:2] == ["loss", "logits"], model.graph.output
+    about = {p.key: p.value for p in model.metadata_props}
+    assert model.producer_name == "Lockstep" and about["program"], about
+    shapes = sum(node.op_type == "Shape" for node in model.graph.node)
+    assert shapes <= 2, f"{shapes} sizes are computed"  # of the batch and of the sequence, for the mask
+    model = onnx.load(str(trained("tied", "fp32")[0] / "model.onnx"))
+    about = {p.key: p.value for p in model.metadata_props}
+    assert about["tied:again.weight"] == "embed.weight" and "again.weight" not in {t.name for t in model.graph.initializer}, about
 
 
 def onnx_runtime_fuses_what_it_can():
@@ -171,15 +168,13 @@ def onnx_runtime_fuses_what_it_can():
     import onnxruntime
     for name, (plain, optimized) in FUSED.items():
         with common.temporary_directory() as directory:
-            directory = pathlib.Path(directory)
-            path = trained(zoo.cases(programs.SAMPLES)[name], directory) / "model.onnx"
+            path, file = trained(name, "fp32")[0] / "model.onnx", pathlib.Path(directory, "optimized.onnx")
             options = onnxruntime.SessionOptions()
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-            options.optimized_model_filepath = str(directory / "optimized.onnx")
+            options.optimized_model_filepath = str(file)
             options.log_severity_level = 3
             onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            written, fused = (collections.Counter(node.op_type for node in onnx.load(str(file)).graph.node)
-                              for file in (path, directory / "optimized.onnx"))
+            written, fused = (collections.Counter(node.op_type for node in onnx.load(str(each)).graph.node) for each in (path, file))
             assert {op: written[op] for op in plain} == plain, (name, written)
             assert {op: fused[op] for op in optimized} == optimized, (name, fused)
 
@@ -187,42 +182,36 @@ def onnx_runtime_fuses_what_it_can():
 def other_sequence_lengths():
     """The second dimension is open where the export left it open."""
     for name in ("gpt2", "llama"):
-        with common.temporary_directory() as directory:
-            case = zoo.cases(programs.SAMPLES)[name]
-            artifacts = trained(case, pathlib.Path(directory))
-            program, runtime = torch.export.load(artifacts / "model.pt2").module(), session(artifacts / "model.onnx", True)
-            for length in (3, 5, 7):
-                inputs = {key: array[:3, :length] if key in case.lengths else array[:3] for key, array in case.inputs.items()}
-                compare(runtime.run(None, {key: array.numpy() for key, array in inputs.items()}), outputs(program, inputs, case.fixed))
+        case, (artifacts, program) = cases()[name], trained(name, "fp32")
+        module, runtime = program.module(), session(artifacts / "model.onnx", True)
+        for length in (3, 5, 7):
+            inputs = {key: array[:3, :length] if key in case.lengths else array[:3] for key, array in case.inputs.items()}
+            compare(runtime.run(None, {key: array.numpy() for key, array in inputs.items()}), outputs(module, inputs, case.fixed))
 
 
 def the_old_onnx_runtime():
-    for name in ("resnet18", "bert", "swin", "gru"):
-        with common.temporary_directory() as directory:
-            case = zoo.cases(programs.SAMPLES)[name]
-            artifacts = trained(case, pathlib.Path(directory))
-            program = torch.export.load(artifacts / "model.pt2").module()
-            for i, inputs in enumerate(batches(case)):
-                wanted = {f"output_{k}": each for k, each in enumerate(outputs(program, inputs, case.fixed))}
-                np.savez(artifacts / f"{i}.npz", **{key: array.numpy() for key, array in inputs.items()}, **wanted)
-            in_the_old_version([artifacts])
+    names = ("resnet18", "bert", "swin", "gru")
+    for name in names:
+        artifacts, program = trained(name, "fp32")
+        module = program.module()
+        for i, inputs in enumerate(batches(cases()[name])):
+            wanted = {f"output_{k}": each for k, each in enumerate(outputs(module, inputs, cases()[name].fixed))}
+            np.savez(artifacts / f"{i}.npz", **{key: array.numpy() for key, array in inputs.items()}, **wanted)
+    in_the_old_version([trained(name, "fp32")[0] for name in names])
 
 
 def data_in_a_file_beside():
     """As large models have it; here by an own program, at any size."""
     with common.temporary_directory() as directory:
-        directory = pathlib.Path(directory)
-        case = zoo.cases(programs.SAMPLES)["resnet18"]
-        artifacts = trained(case, directory, export="pt2")
-        (directory / "large").mkdir()
-        subprocess.run([common.BIN / "judge_onnx", "data", artifacts / "model.pt2", directory / "large"], check=True)
-        path = directory / "large" / "model.onnx"
-        assert path.stat().st_size < 100_000 < (directory / "large" / "model.onnx.data").stat().st_size
+        artifacts, program = trained("resnet18", "fp32")
+        path = pathlib.Path(directory) / "model.onnx"
+        subprocess.run([common.BIN / "judge_onnx", "data", artifacts / "model.pt2", directory], check=True)
+        assert path.stat().st_size < 100_000 < path.with_suffix(".onnx.data").stat().st_size
         onnx.checker.check_model(str(path), full_check=True)
-        program = torch.export.load(artifacts / "model.pt2").module()
+        runtime, module, case = session(path, True), program.module(), cases()["resnet18"]
         for inputs in batches(case):
             given = {name: array.numpy() for name, array in inputs.items()}
-            compare(session(path, True).run(None, given), outputs(program, inputs, case.fixed))
+            compare(runtime.run(None, given), outputs(module, inputs, case.fixed))
 
 
 class Unwritable(torch.nn.Module):
