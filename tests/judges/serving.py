@@ -2,7 +2,6 @@
 and 7, with sequences of other lengths than they were exported with, the SavedModel's outputs are the program's."""
 
 import dataclasses
-import multiprocessing
 import os
 import pathlib
 import re
@@ -42,7 +41,6 @@ def prepared(directory, name):
     """Trains the model; leaves the SavedModel and the inputs and outputs of each batch. Returns why it cannot be written, or None."""
     case = zoo.cases(SAMPLES)[name]
     torch.manual_seed(7)
-    torch.set_num_threads(1)
     directory.mkdir()
     zoo.export(case, case.model(), directory / "in.pt2")
     (directory / "train").mkdir()
@@ -68,49 +66,47 @@ def prepared(directory, name):
     return None
 
 
-def caught(arguments):
+def caught(directory, name):
     try:
-        return prepared(*arguments), None
+        return prepared(directory, name), None
     except Exception as error:  # whatever is wrong with one says nothing of the others
         return None, f"{type(error).__name__}: {error}"
 
 
-def served_wrongly(directory, names, forms=("1", "0"), python=sys.executable):
-    """What TensorFlow does not compute as the files say: how it is started → what it prints."""
-    wrong = {}
-    for onednn in forms:
-        result = subprocess.run([python, CONSUMER, directory, *names], text=True, timeout=600, capture_output=True,
-                                env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn})
-        print(result.stdout, end="")
-        if result.returncode != 0:
-            wrong[f"with TF_ENABLE_ONEDNN_OPTS={onednn}"] = "\n".join(line for line in result.stdout.splitlines() if "NOT" in line) + result.stderr[:3000]
-    return wrong
+def served_wrongly(directory, names, onednn="1", python=sys.executable):
+    """What TensorFlow does not compute as the files say, where there is something: how it is started → what it prints."""
+    result = subprocess.run([python, CONSUMER, directory, *names], text=True, timeout=600, capture_output=True,
+                            env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn})
+    print(result.stdout, end="")
+    wrong = "\n".join(line for line in result.stdout.splitlines() if "NOT" in line) + result.stderr[:3000]
+    return {f"{python} with TF_ENABLE_ONEDNN_OPTS={onednn}": wrong} if result.returncode != 0 else {}
+
+
+def written_table(directory):
+    """The operators that are lowered, one by one, with their edges."""
+    directory.mkdir()
+    subprocess.run([common.BIN / "judge_primitive_cases", directory], check=True, timeout=300)
+    return [f"{directory.name}/{name}" for name in sorted((path.name for path in directory.iterdir()), key=int)]
 
 
 @common.in_directory(pathlib.Path)
-def tensorflow_computes_each_case_of_the_table(directory):
-    """The operators that are lowered, one by one, with their edges; without LOCKSTEP_SOAK as TensorFlow 2.21 is started."""
-    subprocess.run([common.BIN / "judge_primitive_cases", directory], check=True, timeout=300)
-    names = sorted((path.name for path in directory.iterdir()), key=int)
-    wrong = served_wrongly(directory, names, ("1", "0") if "LOCKSTEP_SOAK" in os.environ else ("1",))
-    assert not wrong, wrong
+def tensorflow_computes_the_same(directory):
+    """Each model, and each case of the table; that without oneDNN and with the old version with LOCKSTEP_SOAK alone."""
+    names, table = list(zoo.cases(SAMPLES)), written_table(directory / "table")
+    the_models(directory, names, table)
     if "LOCKSTEP_SOAK" in os.environ:
-        for file in directory.glob("*/*.safetensors"):
+        for file in directory.glob("table/*/*.safetensors"):
             np.savez(file.with_suffix(".npz"), **load_file(file))
-        wrong = served_wrongly(directory, names, ("1",), OLD)
+        wrong = served_wrongly(directory, table, "0") | served_wrongly(directory, table, python=OLD)
         assert not wrong, wrong
 
 
-def tensorflow_computes_what_the_program_computes(names=()):
-    names = list(names or zoo.cases(SAMPLES))
-    with common.temporary_directory() as path:
-        directory = pathlib.Path(path)
-        with multiprocessing.get_context("spawn").Pool(2) as pool:
-            results = dict(zip(names, pool.map(caught, [(directory / name, name) for name in names], chunksize=1)))
-        wrong = {name: problem for name, (_, problem) in results.items() if problem}
-        refused = {name: reason for name, (reason, _) in results.items() if reason}
-        served = [name for name in names if name not in wrong and name not in refused]
-        wrong |= served_wrongly(directory, served)
+def the_models(directory, names, table=()):
+    results = {name: caught(directory / name, name) for name in names}
+    wrong = {name: problem for name, (_, problem) in results.items() if problem}
+    refused = {name: reason for name, (reason, _) in results.items() if reason}
+    served = [name for name in names if name not in wrong and name not in refused]
+    wrong |= served_wrongly(directory, [*table, *served]) | served_wrongly(directory, served, "0")
     for name, reason in refused.items():
         print(f"  not written: {name}: {reason}")
         if REFUSED.get(name, "no reason is known") not in reason:
@@ -120,7 +116,8 @@ def tensorflow_computes_what_the_program_computes(names=()):
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     if len(sys.argv) > 1:
-        tensorflow_computes_what_the_program_computes(sys.argv[1:])
+        common.in_directory(pathlib.Path)(lambda directory: the_models(directory, sys.argv[1:]))()
     else:
-        common.main(tensorflow_computes_each_case_of_the_table, tensorflow_computes_what_the_program_computes)
+        common.main(tensorflow_computes_the_same)
