@@ -65,8 +65,9 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
       const auto count = invalid.item<std::int64_t>();
       TORCH_CHECK_INDEX(count == 0, count, " of ", rows, " labels are not classes of 0 … ", classes - 1);
     }
-    context->save_for_backward(
-        {logits, labels, log_sum_exp, class_weights.value_or(at::Tensor()), row_weights.value_or(at::Tensor())});
+    // Detached: a view keeps what it is a view of, which would count as another reader of its memory.
+    context->save_for_backward({logits.detach(), labels, log_sum_exp, class_weights.value_or(at::Tensor()),
+                                row_weights.value_or(at::Tensor())});
     context->saved_data["label_smoothing"] = label_smoothing;
     context->saved_data["ignore_index"] = ignore_index;
     context->mark_non_differentiable({denominator});
@@ -78,7 +79,9 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
     if (!gradients[0].defined()) return {{}, {}, {}, {}, {}, {}};
     const variable_list saved = context->get_saved_variables();
     const at::Tensor& logits = saved[0];
-    const at::Tensor dlogits = at::empty_like(logits);
+    // Whoever can still read the logits, as autograd for another gradient, holds their memory as well.
+    const bool alone = logits.storage().use_count() == 1;
+    const at::Tensor dlogits = alone ? logits : at::empty_like(logits);
     const at::Tensor scale = gradients[0].contiguous();
     const at::Tensor workspace = at::empty({1}, scale.options());
     for_element_type(logits, [&]<typename Element>(auto... stream) {
@@ -100,6 +103,7 @@ struct SoftmaxCrossEntropy : public torch::autograd::Function<SoftmaxCrossEntrop
           },
           stream...);
     });
+    if (alone) torch::autograd::impl::bump_version(logits);  // a second backward would be an error
     return {dlogits, {}, {}, {}, {}, {}};
   }
 };

@@ -23,6 +23,7 @@ struct CrossEntropySums {
 
 /// Sums over the rows of `logits` [N, C] of torch.nn.functional.cross_entropy with int64 labels [N], each times its
 /// row's weight. c10::IndexError for a label that is neither a class nor ignored; on a GPU both sums are NaN then.
+/// Backward writes the gradient into the logits' memory if by then nothing else holds it; it can run once.
 CrossEntropySums softmax_cross_entropy(const at::Tensor& logits, const at::Tensor& labels,
                                        const SoftmaxCrossEntropyOptions& options = {});
 

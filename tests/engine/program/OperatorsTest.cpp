@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "engine/program/operators/SoftmaxCrossEntropy.h"
+#include "tests/support/TensorMemory.h"
 
 namespace lockstep {
 namespace {
@@ -313,6 +314,51 @@ TEST(SoftmaxCrossEntropyOperator, WeighsRows) {
   const at::Tensor counted = labels.ne(3);
   EXPECT_NEAR(softmax_cross_entropy(at::randn({6, 9}, at::kDouble), labels, options).weight.item<double>(),
               rows.mul(classes.index_select(0, labels)).mul(counted).sum().item<double>(), 1e-14);
+}
+
+TEST(SoftmaxCrossEntropyOperator, PutsTheGradientIntoLogitsThatNobodyElseHolds) {
+  const at::Tensor labels = at::tensor({3, 0, 8, 5, 3, 1}, at::kLong);
+  const at::Tensor at_first = at::randn({2, 3, 9}, at::kDouble);
+  enum class Held { kNever, kByCaller, kByAutograd };
+  for (const Held held : {Held::kNever, Held::kByCaller, Held::kByAutograd}) {
+    const auto of_logits = [&](const at::Tensor& x) { return held == Held::kByAutograd ? x.tanh() : x * 2; };
+    const at::Tensor expected_leaf = at_first.clone().requires_grad_();
+    at::cross_entropy_loss(of_logits(expected_leaf).flatten(0, 1), labels, {}, at::Reduction::Sum).backward();
+
+    const at::Tensor leaf = at_first.clone().requires_grad_();
+    at::Tensor logits = of_logits(leaf);
+    const at::Tensor values = logits.detach().clone();
+    const void* place = logits.const_data_ptr();
+    const void* gradient_place = nullptr;
+    logits.register_hook([&](const at::Tensor& gradient) { gradient_place = gradient.const_data_ptr(); });
+    const at::Tensor loss = softmax_cross_entropy(logits.flatten(0, 1), labels).loss;
+    if (held != Held::kByCaller) logits.reset();
+    loss.backward({}, /*retain_graph=*/true);
+    EXPECT_EQ(gradient_place == place, held == Held::kNever);
+    EXPECT_TRUE(at::allclose(leaf.grad(), expected_leaf.grad(), 1e-12, 1e-12));
+    if (held == Held::kByCaller) {
+      EXPECT_TRUE(at::equal(logits, values));
+    }
+    // Of what has been written over there is no second gradient.
+    if (held == Held::kNever) {
+      EXPECT_THROW(loss.backward(), c10::Error);
+    } else {
+      loss.backward();
+      EXPECT_TRUE(at::allclose(leaf.grad(), expected_leaf.grad() * 2, 1e-12, 1e-12));
+    }
+  }
+}
+
+TEST(SoftmaxCrossEntropyOperator, HoldsTheLogitsAndNoSecondTensorOfTheirSize) {
+  const at::Tensor weight = at::randn({2000, 10}).requires_grad_();
+  const at::Tensor x = at::randn({500, 10});
+  const at::Tensor labels = at::randint(0, 2000, {500}, at::kLong);
+  const std::int64_t bytes = peak_tensor_bytes([&] {
+    const at::Tensor loss = softmax_cross_entropy(at::linear(x, weight), labels).loss;
+    loss.backward();
+  });
+  EXPECT_GE(bytes, 500 * 2000 * 4);
+  EXPECT_LT(bytes, 2 * 500 * 2000 * 4);
 }
 
 TEST(Operators, NothingIsWantedOfWhatIsNotTrained) {
