@@ -1,8 +1,12 @@
 #include "engine/program/Fusions.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "engine/program/GraphUses.h"
 #include "kernels/max_pool_relu/MaxPoolRelu.h"
@@ -34,6 +38,15 @@ bool flag(const Node& node, const char* name) {
   return found != nullptr && std::get_if<bool>(found) != nullptr && std::get<bool>(*found);
 }
 
+// Whether an argument is this number; those that are written with ten digits count.
+bool is_number(const Node& node, const char* name, double number) {
+  const Argument* found = node.find(name);
+  if (found == nullptr) return false;
+  if (const auto* integer = std::get_if<std::int64_t>(found)) return static_cast<double>(*integer) == number;
+  const auto* real = std::get_if<double>(found);
+  return real != nullptr && std::abs(*real - number) < 1e-10;
+}
+
 // Whether the value lies along the last dimension of x and nowhere else; so does a parameter that is not there.
 bool is_along_last(const Graph& graph, const std::string& parameter, const std::string& x) {
   if (parameter.empty()) return true;
@@ -63,6 +76,8 @@ constexpr const char* kRelu = "torch.ops.aten.relu.default";
 constexpr const char* kReluInPlace = "torch.ops.aten.relu_.default";
 constexpr const char* kAdd = "torch.ops.aten.add.Tensor";
 constexpr const char* kAddInPlace = "torch.ops.aten.add_.Tensor";
+constexpr const char* kMul = "torch.ops.aten.mul.Tensor";
+constexpr const char* kGelu = "torch.ops.aten.gelu.default";
 constexpr const char* kBatchNorm = "torch.ops.aten.batch_norm.default";
 
 // Whether it normalizes samples of channels, or images, by numbers that are known.
@@ -123,23 +138,105 @@ std::optional<NormalisedSum> find_normalised(Graph& graph, const GraphUses& uses
   return std::nullopt;
 }
 
+// What a sum or product of two tensors is made of, in both orders.
+std::array<std::pair<std::string, std::string>, 2> operands(const Node& node) {
+  const std::string self = node.tensor("self");
+  const std::string other = node.tensor("other");
+  return {{{self, other}, {other, self}}};
+}
+
+// x where `last` is the product that ends x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), else ""; and the other nodes of
+// it, which nothing else reads.
+std::string find_written_gelu(Graph& graph, const GraphUses& uses, const Node& last, std::set<const Node*>& inner) {
+  const auto made_by = [&](const std::string& value, const char* target) -> const Node* {
+    const Node* node = uses.readers(value) == 1 ? uses.maker(graph, value, target) : nullptr;
+    if (node == nullptr || node->find("alpha") != nullptr) return nullptr;
+    inner.insert(node);
+    return node;
+  };
+  // What becomes `value` by an operator with this number.
+  const auto before = [&](const std::string& value, const char* target, const char* argument, double number) {
+    const Node* node = made_by(value, target);
+    return node != nullptr && is_number(*node, argument, number) ? node->tensor("self") : "";
+  };
+  for (const auto& [half, one_more] : operands(last)) {
+    inner.clear();
+    const std::string x = before(half, kMul, "other", 0.5);
+    const Node* tanh = made_by(before(one_more, kAdd, "other", 1), "torch.ops.aten.tanh.default");
+    if (x.empty() || tanh == nullptr) continue;
+    const double factor = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
+    const Node* sum = made_by(before(tanh->tensor("self"), kMul, "other", factor), kAdd);
+    if (sum == nullptr) continue;
+    for (const auto& [once, cubed] : operands(*sum)) {
+      const std::string cube = before(cubed, kMul, "other", 0.044715);
+      if (once == x && before(cube, "torch.ops.aten.pow.Tensor_Scalar", "exponent", 3) == x) return x;
+    }
+  }
+  return "";
+}
+
+// tanh-GELUs that a program writes out become one operator.
+Graph recognise_gelu(Graph graph, std::vector<std::string>& changes) {
+  const GraphUses uses(graph);
+  std::set<const Node*> gone;
+  for (Node& last : graph.nodes) {
+    if (last.target != kMul) continue;
+    std::set<const Node*> inner;
+    const std::string x = find_written_gelu(graph, uses, last, inner);
+    const bool real = graph.find_sizes(x) && graph.find_sizes(last.output()) &&
+                      graph.scalar_type(x) == graph.scalar_type(last.output());  // not of integers
+    if (!real || writes_between(*inner.begin(), &last)) continue;
+    std::vector<std::string> replaced;
+    for (const Node* node : inner) replaced.push_back(node->name);
+    replaced.push_back(last.name);
+    last.target = kGelu;
+    last.inputs = {{"self", TensorName{x}}, {"approximate", std::string("tanh"), true}};
+    gone.merge(inner);
+    changes.push_back(describe_change(last, replaced));
+  }
+  erase(graph, gone);
+  return graph;
+}
+
+// The product to which a bias was added last of all before x, which nothing else reads: a linear, or an addmm and a
+// view of it.
+Node* find_biased_product(Graph& graph, const GraphUses& uses, const std::string& x) {
+  if (uses.readers(x) != 1) return nullptr;
+  if (Node* linear = uses.maker(graph, x, "torch.ops.aten.linear.default")) return linear;
+  std::string sum = x;
+  for (const char* target : {"torch.ops.aten.view.default", "torch.ops.aten.reshape.default"}) {
+    if (const Node* view = uses.maker(graph, x, target)) sum = view->tensor("self");
+  }
+  Node* addmm = uses.maker(graph, sum, "torch.ops.aten.addmm.default");
+  const bool plain =
+      addmm != nullptr && uses.readers(sum) == 1 && addmm->find("beta") == nullptr && addmm->find("alpha") == nullptr;
+  return plain ? addmm : nullptr;
+}
+
 }  // namespace
 
 Graph fuse_bias_gelu(Graph graph, std::vector<std::string>& changes) {
+  graph = recognise_gelu(std::move(graph), changes);
   const GraphUses uses(graph);
   for (Node& gelu : graph.nodes) {
-    if (gelu.target != "torch.ops.aten.gelu.default") continue;
+    if (gelu.target != kGelu) continue;
     const std::string x = gelu.tensor("self");
-    Node* linear = uses.maker(graph, x, "torch.ops.aten.linear.default");
-    if (linear == nullptr || uses.readers(x) != 1) continue;
-    const std::string bias = linear->tensor("bias");
-    if (bias.empty() || !is_along_last(graph, bias, x) || writes_between(linear, &gelu)) continue;
+    Node* product = find_biased_product(graph, uses, x);
+    if (product == nullptr) continue;
+    const bool is_addmm = product->aten_name() == "addmm";
+    const std::string bias = product->tensor(is_addmm ? "self" : "bias");
+    if (bias.empty() || !is_along_last(graph, bias, x) || writes_between(product, &gelu)) continue;
     gelu.target = "torch.ops.lockstep.bias_gelu.default";
     gelu.inputs = {{"x", TensorName{x}},
                    {"bias", TensorName{bias}},
                    {"approximate", argument_or(gelu, "approximate", std::string("none")), true}};
-    linear->set("bias", NoneArgument{});
-    changes.push_back(describe_change(gelu, {linear->name, gelu.name}));
+    if (is_addmm) {
+      product->target = "torch.ops.aten.mm.default";
+      product->inputs = {{"self", TensorName{product->tensor("mat1")}}, {"mat2", TensorName{product->tensor("mat2")}}};
+    } else {
+      product->set("bias", NoneArgument{});
+    }
+    changes.push_back(describe_change(gelu, {product->name, gelu.name}));
   }
   return graph;
 }

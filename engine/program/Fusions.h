@@ -13,7 +13,9 @@
 namespace lockstep {
 
 /// linear with bias → gelu becomes linear without → lockstep::bias_gelu, where nothing else reads linear's output:
-/// one pass over the activations instead of two forward, and of three backward.
+/// one pass over the activations instead of two forward, and of three backward. So does addmm → view → gelu, as
+/// transformers' Conv1D has it; and a tanh-GELU that is written out in sums and products, as its GPT-2 has it, becomes
+/// gelu before.
 Graph fuse_bias_gelu(Graph graph, std::vector<std::string>& changes);
 
 /// layer_norm over the last dimension becomes lockstep::layer_norm, and together with the addition right before it (of

@@ -1,6 +1,7 @@
 """Programs trained with every pass, with each alone, and with none: the same parameters. And what `inspect --passes` says of them."""
 
 import json
+import math
 import pathlib
 
 import torch
@@ -59,6 +60,22 @@ class Wide(torch.nn.Module):
         return self.head(torch.tanh(self.large(torch.tanh(self.first(x.flatten(1))))))
 
 
+class WrittenGelu(torch.nn.Module):
+    """transformers' GPT-2's: a product with a bias as Conv1D has it, behind it the GELU in sums and products; the latter also behind a linear, and
+    behind neither."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.bias = torch.nn.Parameter(torch.randn(8, 24) * 0.2), torch.nn.Parameter(torch.randn(24) * 0.1)
+        self.middle, self.head = torch.nn.Linear(24, 12), torch.nn.Linear(8 * 12, 10)
+
+    def forward(self, x):
+        gelu = lambda x: 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))))
+        x = x.squeeze(1)
+        x = gelu(torch.addmm(self.bias, x.view(-1, x.size(-1)), self.weight).view(x.size()[:-1] + (24,)))
+        return self.head(gelu(torch.sin(gelu(self.middle(x)))).flatten(1))
+
+
 # The processors on which onednn_linear changes programs.
 ONEDNN_IS_FASTER = {"AuthenticAMD", "avx512f"} <= set(pathlib.Path("/proc/cpuinfo").read_text().split())
 PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bias_gelu", "fuse_layer_norm", "fuse_embedding", "onednn_linear",
@@ -67,6 +84,7 @@ PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bi
 MODELS = {models.Transformer: {"channels_last": 3, "fuse_bias_gelu": 2, "fuse_layer_norm": 5, "fuse_embedding": 1},
           Pools: {"channels_last": 4, "relu_after_max_pool": 1, "fuse_max_pool_relu": 3},
           Norms: {"channels_last": 5, "fuse_batch_norm": 6},
+          WrittenGelu: {"channels_last": 2, "fuse_bias_gelu": 5},
           Wide: {"onednn_linear": 1} if ONEDNN_IS_FASTER else {}}
 
 

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 #include "engine/program/BuiltinPrograms.h"
 #include "engine/program/EvalForm.h"
@@ -19,6 +21,13 @@ namespace lockstep {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
+
+void expect_close(const Tensors& found, const Tensors& expected, double tolerance) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_TRUE(at::allclose(found[i], expected[i], tolerance, tolerance)) << i;
+  }
+}
 
 // [linear → gelu] twice, linear; float64.
 Program gelu_program(const std::string& approximate) {
@@ -48,6 +57,138 @@ TEST(FuseBiasGelu, ComputesTheSame) {
     for (std::size_t i = 0; i < expected.size(); ++i) {
       EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-12, 1e-12)) << approximate << i;
     }
+  }
+}
+
+// tanh-GELUs as transformers' GPT-2 has them, in eight nodes.
+Graph with_gelus_written_out(Graph graph) {
+  std::vector<Node> nodes;
+  for (const Node& node : graph.nodes) {
+    if (node.target != "torch.ops.aten.gelu.default") {
+      nodes.push_back(node);
+      continue;
+    }
+    const TensorName x{node.tensor("self")};
+    const std::string y = node.output();
+    const auto add = [&](const char* name, const std::string& target, std::vector<NamedArgument> inputs) {
+      const std::string output = y + name;
+      graph.describe_as(output, y);
+      nodes.push_back({.target = "torch.ops.aten." + target,
+                       .inputs = std::move(inputs),
+                       .outputs = {TensorName{output}},
+                       .name = output});
+      return TensorName{output};
+    };
+    const TensorName half = add("_half", "mul.Tensor", {{"self", x}, {"other", 0.5}});
+    const TensorName cube = add("_cube", "pow.Tensor_Scalar", {{"self", x}, {"exponent", std::int64_t{3}}});
+    const TensorName part = add("_part", "mul.Tensor", {{"self", cube}, {"other", 0.044715}});
+    const TensorName sum = add("_sum", "add.Tensor", {{"self", x}, {"other", part}});
+    const TensorName scaled = add("_scaled", "mul.Tensor", {{"self", sum}, {"other", 0.7978845608}});
+    const TensorName tanh = add("_tanh", "tanh.default", {{"self", scaled}});
+    const TensorName more = add("_more", "add.Tensor", {{"self", tanh}, {"other", 1.0}});
+    add("", "mul.Tensor", {{"self", half}, {"other", more}});
+  }
+  graph.nodes = std::move(nodes);
+  return graph;
+}
+
+// Linears as transformers' Conv1D has them.
+Graph with_addmm(Graph graph) {
+  std::vector<Node> nodes;
+  for (const Node& node : graph.nodes) {
+    if (node.target != "torch.ops.aten.linear.default") {
+      nodes.push_back(node);
+      continue;
+    }
+    const std::string y = node.output();
+    const auto add = [&](const std::string& output, const std::string& target, std::vector<NamedArgument> inputs) {
+      nodes.push_back({.target = "torch.ops.aten." + target,
+                       .inputs = std::move(inputs),
+                       .outputs = {TensorName{output}},
+                       .name = output});
+    };
+    const std::int64_t columns = graph.example_sizes(y).back();
+    graph.describe_as(y + "_addmm", y);
+    add(y + "_t", "t.default", {{"self", TensorName{node.tensor("weight")}}});
+    add(y + "_addmm", "addmm.default",
+        {{"self", TensorName{node.tensor("bias")}},
+         {"mat1", TensorName{node.tensor("input")}},
+         {"mat2", TensorName{y + "_t"}}});
+    add(y, "view.default", {{"self", TensorName{y + "_addmm"}}, {"size", std::vector<std::int64_t>{-1, columns}}});
+  }
+  graph.nodes = std::move(nodes);
+  return graph;
+}
+
+Node& node_named(Graph& graph, const std::string& name) { return *std::ranges::find(graph.nodes, name, &Node::name); }
+
+TEST(FuseBiasGelu, RecognisesAGeluThatIsWrittenOut) {
+  const Program program = gelu_program("tanh");
+  const at::Tensor x = at::randn({6, 1, 4, 5}, at::kDouble);
+  const Tensors expected = results(program, x);
+  for (const bool addmm : {false, true}) {
+    for (const bool swapped : {false, true}) {
+      Graph graph = with_gelus_written_out(addmm ? with_addmm(program.graph()) : program.graph());
+      for (const char* name : {"relu", "relu_sum", "relu_1", "relu_1_sum"}) {
+        Node& node = node_named(graph, name);
+        if (swapped) std::swap(node.inputs[0].value, node.inputs[1].value);
+      }
+      expect_close(results(program.with_graph(graph), x), expected, 1e-9);
+      std::vector<std::string> changes;
+      const Graph fused = fuse_bias_gelu(graph, changes);
+      EXPECT_EQ(fused.nodes.size(), graph.nodes.size() - 14);
+      ASSERT_EQ(changes.size(), 4U);
+      EXPECT_EQ(
+          changes[0],
+          "relu_half, relu_cube, relu_part, relu_sum, relu_scaled, relu_tanh, relu_more, relu → aten.gelu.default");
+      EXPECT_EQ(changes[2], std::string(addmm ? "linear_addmm" : "linear") + ", relu → lockstep.bias_gelu.default");
+      expect_close(results(program.with_graph(fused), x), expected, 1e-12);
+    }
+  }
+}
+
+TEST(FuseBiasGelu, LeavesWhatIsNoGelu) {
+  const Graph graph = with_gelus_written_out(with_addmm(gelu_program("tanh").graph()));
+  const std::vector<std::function<void(Graph&)>> alterations = {
+      [](Graph& of) { of.outputs.push_back("relu_tanh"); },
+      [](Graph& of) { node_named(of, "relu_part").set("other", 0.0447); },
+      [](Graph& of) { node_named(of, "relu_cube").set("exponent", 2.0); },
+      [](Graph& of) { node_named(of, "relu_sum").set("alpha", std::int64_t{2}); },
+      [](Graph& of) { node_named(of, "relu_half").set("self", TensorName{"relu_cube"}); },
+      [](Graph& of) { node_named(of, "relu_sum").set("self", TensorName{"relu_half"}); },
+      [](Graph& of) { node_named(of, "relu_scaled").target = "torch.ops.aten.mul_.Tensor"; },
+      [](Graph& of) {  // a write that has nothing to do with it, for all that a pass knows
+        const auto tanh = std::ranges::find(of.nodes, "relu_tanh", &Node::name);
+        of.nodes.insert(tanh, {.target = "torch.ops.aten.zero_.default",
+                               .inputs = {{"self", TensorName{"x"}}},
+                               .outputs = {TensorName{"zero_"}},
+                               .name = "zero_"});
+      }};
+  for (std::size_t i = 0; i < alterations.size(); ++i) {
+    Graph altered = graph;
+    alterations[i](altered);
+    std::vector<std::string> changes;
+    EXPECT_EQ(fuse_bias_gelu(altered, changes).nodes.size(), altered.nodes.size() - 7) << i;
+    EXPECT_EQ(changes.size(), 2U) << i;
+    EXPECT_TRUE(changes.front().starts_with("relu_1_half, ")) << i;
+  }
+}
+
+TEST(FuseBiasGelu, LeavesAnAddmmThatIsNoLinear) {
+  const Graph graph = with_addmm(gelu_program("tanh").graph());
+  const std::vector<std::function<void(Graph&)>> alterations = {
+      [](Graph& of) { of.outputs.push_back("linear_addmm"); },
+      [](Graph& of) { node_named(of, "linear_addmm").set("beta", std::int64_t{2}); },
+      [](Graph& of) { node_named(of, "linear_addmm").set("alpha", 0.5); },
+      [](Graph& of) {
+        of.describe("linear", of.scalar_type("linear"), {3, 2});
+      }};
+  for (std::size_t i = 0; i < alterations.size(); ++i) {
+    Graph altered = graph;
+    alterations[i](altered);
+    std::vector<std::string> changes;
+    fuse_bias_gelu(altered, changes);
+    EXPECT_EQ(changes, std::vector<std::string>{"linear_1_addmm, relu_1 → lockstep.bias_gelu.default"}) << i;
   }
 }
 
@@ -138,13 +279,6 @@ Tensors step(const Program& program, const at::Tensor& given) {
     all.push_back(entry.tensor.requires_grad() ? entry.tensor.grad() : entry.tensor);
   }
   return all;
-}
-
-void expect_close(const Tensors& found, const Tensors& expected, double tolerance) {
-  ASSERT_EQ(found.size(), expected.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_TRUE(at::allclose(found[i], expected[i], tolerance, tolerance)) << i;
-  }
 }
 
 TEST(FuseBatchNorm, ComputesTheSame) {
