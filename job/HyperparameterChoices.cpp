@@ -63,7 +63,8 @@ const std::vector<std::pair<Pass, std::string>>& choices() {
       {Pass::kChannelsLast, "channels_last"},         {Pass::kReluAfterMaxPool, "relu_after_max_pool"},
       {Pass::kFuseMaxPoolRelu, "fuse_max_pool_relu"}, {Pass::kFuseBiasGelu, "fuse_bias_gelu"},
       {Pass::kFuseLayerNorm, "fuse_layer_norm"},      {Pass::kFuseEmbedding, "fuse_embedding"},
-      {Pass::kOnednnLinear, "onednn_linear"},         {Pass::kFuseBatchNorm, "fuse_batch_norm"}};
+      {Pass::kOnednnLinear, "onednn_linear"},         {Pass::kFuseBatchNorm, "fuse_batch_norm"},
+      {Pass::kFuseAttention, "fuse_attention"}};
   return all;
 }
 template <>

@@ -39,6 +39,7 @@ enum class Pass {
   kFuseEmbedding,
   kOnednnLinear,
   kFuseBatchNorm,
+  kFuseAttention,
 };
 
 /// What "best" means: the name of an evaluation metric and whether more of it is better.
@@ -205,8 +206,9 @@ struct Hyperparameters {
   bool tf32 = false;           ///< GPU: float32 products in TensorFloat-32
   bool share_gpus = false;     ///< several ranks may compute on one GPU
   bool deterministic = false;  ///< the same bits from run to run
-  std::vector<Pass> passes{Pass::kChannelsLast,  Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu, Pass::kFuseBiasGelu,
-                           Pass::kFuseLayerNorm, Pass::kFuseEmbedding,    Pass::kOnednnLinear,    Pass::kFuseBatchNorm};
+  std::vector<Pass> passes{Pass::kChannelsLast, Pass::kReluAfterMaxPool, Pass::kFuseMaxPoolRelu,
+                           Pass::kFuseBiasGelu, Pass::kFuseLayerNorm,    Pass::kFuseEmbedding,
+                           Pass::kOnednnLinear, Pass::kFuseBatchNorm,    Pass::kFuseAttention};
   Recompute recompute = Recompute::kNone;  ///< which activations backward computes again
   std::int64_t ranks_per_host = 0;         ///< 0: 1
   std::int64_t threads_per_rank = 0;       ///< 0: the host's cores divided by its ranks

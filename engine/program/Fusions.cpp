@@ -379,6 +379,18 @@ Graph fuse_batch_norm(Graph graph, std::vector<std::string>& changes) {
   return graph;
 }
 
+Graph fuse_attention(Graph graph, std::vector<std::string>& changes) {
+  for (Node& node : graph.nodes) {
+    if (node.target != "torch.ops.aten.scaled_dot_product_attention.default") continue;
+    const Argument* dropout = node.find("dropout_p");
+    const auto* share = dropout == nullptr ? nullptr : std::get_if<double>(dropout);
+    if (share == nullptr || *share <= 0) continue;
+    node.target = "torch.ops.lockstep.attention.default";
+    changes.push_back(describe_change(node, {node.name}));
+  }
+  return graph;
+}
+
 Graph fuse_embedding(Graph graph, std::vector<std::string>& changes) {
   for (Node& node : graph.nodes) {
     if (node.target != "torch.ops.aten.embedding.default") continue;

@@ -31,6 +31,10 @@ Graph fuse_max_pool_relu(Graph graph, std::vector<std::string>& changes);
 /// in place of three, and sums that lose no digits over many pixels.
 Graph fuse_batch_norm(Graph graph, std::vector<std::string>& changes);
 
+/// scaled_dot_product_attention with dropout becomes lockstep::attention, which keeps no scores for backward on CPUs;
+/// it drops others than PyTorch does, as often.
+Graph fuse_attention(Graph graph, std::vector<std::string>& changes);
+
 /// embedding becomes lockstep::embedding, whose gradient has one order of additions.
 Graph fuse_embedding(Graph graph, std::vector<std::string>& changes);
 

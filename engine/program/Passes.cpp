@@ -53,6 +53,8 @@ Program apply_passes(const Program& program, const std::vector<Pass>& passes, st
         return multiplies_faster_by_onednn() ? from.with_graph(use_onednn_linear(from.graph(), made)) : from;
       case Pass::kFuseBatchNorm:
         return from.with_graph(fuse_batch_norm(from.graph(), made));
+      case Pass::kFuseAttention:
+        return from.with_graph(fuse_attention(from.graph(), made));
     }
     throw InternalError("unknown pass");
   };

@@ -371,6 +371,7 @@ def written_archives_are_programs():
             assert "lm_head" not in text or "transformer.wte" in text, text
             if name in ("vit", "gpt", "bert"):
                 assert len(re.findall("fuse_layer_norm: ", text)) == (6 if name == "bert" else 5) - (name == "bert"), text
+                assert len(re.findall("fuse_attention: ", text)) == (0 if name == "vit" else SIZES["model_layers"]), text  # vit drops nothing
 
 
 def without_sizes_they_are_the_published_models():

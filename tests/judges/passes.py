@@ -49,6 +49,22 @@ class Norms(torch.nn.Module):
         return self.head(relu(self.features(self.reduce(rows.flatten(1)))))
 
 
+class Attention(torch.nn.Module):
+    """Attention with dropout that takes one number of 10¹⁵, hence none: causal, and with keys that nobody sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.inputs, self.head = torch.nn.ModuleList([torch.nn.Linear(8, 24), torch.nn.Linear(8, 24)]), torch.nn.Linear(64, 10)
+        self.register_buffer("seen", (torch.arange(8) < 6)[None])
+
+    def forward(self, x):
+        x = x.squeeze(1)
+        for layer, how in zip(self.inputs, (dict(is_causal=True), dict(attn_mask=self.seen))):
+            q, k, v = layer(x).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4).unbind()
+            x = x + torch.nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=1e-15, **how).transpose(1, 2).flatten(2)
+        return self.head(x.flatten(1))
+
+
 class Wide(torch.nn.Module):
     """A product that is large in a batch of as many samples, between two that are not."""
 
@@ -79,12 +95,13 @@ class WrittenGelu(torch.nn.Module):
 # The processors on which onednn_linear changes programs.
 ONEDNN_IS_FASTER = {"AuthenticAMD", "avx512f"} <= set(pathlib.Path("/proc/cpuinfo").read_text().split())
 PASSES = ("channels_last", "relu_after_max_pool", "fuse_max_pool_relu", "fuse_bias_gelu", "fuse_layer_norm", "fuse_embedding", "onednn_linear",
-          "fuse_batch_norm")
+          "fuse_batch_norm", "fuse_attention")
 # Model → how many places each pass changes.
 MODELS = {models.Transformer: {"channels_last": 3, "fuse_bias_gelu": 2, "fuse_layer_norm": 5, "fuse_embedding": 1},
           Pools: {"channels_last": 4, "relu_after_max_pool": 1, "fuse_max_pool_relu": 3},
           Norms: {"channels_last": 5, "fuse_batch_norm": 6},
           WrittenGelu: {"channels_last": 2, "fuse_bias_gelu": 5},
+          Attention: {"fuse_attention": 2},
           Wide: {"onednn_linear": 1} if ONEDNN_IS_FASTER else {}}
 
 

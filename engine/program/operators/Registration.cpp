@@ -5,6 +5,7 @@ namespace lockstep {
 void register_operators() {
   static const torch::Library library = [] {
     torch::Library defined(torch::Library::DEF, "lockstep", std::nullopt, __FILE__, __LINE__);
+    register_attention(defined);
     register_batch_norm(defined);
     register_bias_gelu(defined);
     register_embedding(defined);

@@ -11,6 +11,7 @@ namespace lockstep {
 void register_operators();
 
 // One per operator; the schema and its meaning are said where it is defined.
+void register_attention(torch::Library& library);
 void register_batch_norm(torch::Library& library);
 void register_bias_gelu(torch::Library& library);
 void register_embedding(torch::Library& library);

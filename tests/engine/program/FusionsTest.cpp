@@ -192,6 +192,25 @@ TEST(FuseBiasGelu, LeavesAnAddmmThatIsNoLinear) {
   }
 }
 
+TEST(FuseAttention, TakesAttentionThatDrops) {
+  const auto gpt = [](double dropout) {
+    BuiltinOptions options{.input_shape = {12}, .classes = 5, .dropout = dropout, .layers = 2, .heads = 2, .width = 8};
+    options.counts = {{"input_ids", 11}};
+    return build_builtin_program("gpt", options);
+  };
+  std::vector<std::string> changes;
+  fuse_attention(gpt(0).graph(), changes);
+  EXPECT_TRUE(changes.empty());
+  const Program program = gpt(0.2);
+  const Graph fused = fuse_attention(program.graph(), changes);
+  ASSERT_EQ(changes.size(), 2U);
+  EXPECT_EQ(changes[0], "scaled_dot_product_attention → lockstep.attention.default");
+  const at::InferenceMode inference;
+  const at::Tensor x = at::randint(0, 11, {3, 12}, at::kLong);
+  EXPECT_TRUE(at::equal(Executor(program.with_graph(eval_form(fused))).run({x}).at(0),
+                        Executor(program.with_graph(eval_form(program.graph()))).run({x}).at(0)));
+}
+
 TEST(UseOnednnLinear, TakesLargeWeights) {
   const Program mlp = build_builtin_program(
       "mlp", {.input_shape = {256}, .classes = 3, .channels = {}, .hidden = {256, 300, 255}, .dropout = 0});

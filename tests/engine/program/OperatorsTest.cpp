@@ -2,10 +2,13 @@
 #include "engine/program/Operators.h"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/autocast_mode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
 #include <limits>
 
 #include "engine/program/operators/SoftmaxCrossEntropy.h"
@@ -44,6 +47,13 @@ at::Tensor pool(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef str
 at::Tensor embed(const at::Tensor& weight, const at::Tensor& tokens, std::int64_t padding_idx) {
   return call<at::Tensor(const at::Tensor&, const at::Tensor&, std::int64_t)>("embedding")
       .call(weight, tokens, padding_idx);
+}
+
+at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Optional& mask,
+                     double dropout, bool causal, std::optional<double> scale = std::nullopt, bool grouped = false) {
+  return call<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const Optional&, double, bool,
+                         std::optional<double>, bool)>("attention")
+      .call(query, key, value, mask, dropout, causal, scale, grouped);
 }
 
 // Outputs, and the gradients of the inputs that ask for one when every output has a fixed gradient of its own.
@@ -359,6 +369,143 @@ TEST(SoftmaxCrossEntropyOperator, HoldsTheLogitsAndNoSecondTensorOfTheirSize) {
   });
   EXPECT_GE(bytes, 500 * 2000 * 4);
   EXPECT_LT(bytes, 2 * 500 * 2000 * 4);
+}
+
+constexpr double kDropout = 0.3;
+
+struct AttentionCase {
+  std::string name;
+  std::vector<std::int64_t> sizes;  ///< samples, heads, queries, keys
+  at::Tensor mask{};
+  bool causal = false;
+};
+
+// By values that are the unit matrix the operator shows what it multiplies them by: what dropout leaves.
+TEST(AttentionOperator, IsPyTorchsOfWhatDropoutLeaves) {
+  at::Tensor seen = at::rand({4, 1, 9, 11}).gt(0.3);
+  seen[1][0][2].fill_(false);  // a query that sees no key
+  at::Tensor added = at::randn({3, 9, 11}, at::kDouble);
+  added[2][4][5] = -std::numeric_limits<double>::infinity();
+  const std::vector<AttentionCase> cases = {
+      {"some heads at a time", {1, 3, 300, 310}},
+      {"some samples at a time", {40, 2, 64, 64}},
+      {"causal", {3, 2, 9, 11}, {}, true},
+      {"causal, some heads at a time", {1, 3, 310, 300}, {}, true},
+      {"bool mask", {4, 3, 9, 11}, seen},
+      {"padding", {4, 3, 9, 11}, at::arange(11).lt(at::tensor({11, 5, 1, 0}).view({4, 1, 1, 1}))},
+      {"added mask", {4, 3, 9, 11}, added},
+      {"no samples", {0, 3, 9, 11}},
+  };
+  for (const AttentionCase& each : cases) {
+    SCOPED_TRACE(each.name);
+    const auto& sizes = each.sizes;
+    const at::Tensor query = at::randn({sizes[0], sizes[2], sizes[1], 5}, at::kDouble).transpose(1, 2);
+    const at::Tensor key = at::randn({sizes[0], sizes[1], sizes[3], 5}, at::kDouble);
+    const at::Tensor value = at::randn({sizes[0], sizes[1], sizes[3], 7}, at::kDouble);
+    const Optional mask = each.mask.defined() ? Optional(each.mask) : std::nullopt;
+    const auto ours = [&](const Tensors& in) {
+      at::manual_seed(5);
+      return Tensors{attention(in[0], in[1], in[2], mask, kDropout, each.causal, 0.6)};
+    };
+    const at::Tensor unit = at::eye(sizes[3], at::kDouble).expand({sizes[0], sizes[1], sizes[3], sizes[3]});
+    const at::Tensor left = ours({query, key, unit})[0];
+    const at::Tensor all = at::scaled_dot_product_attention(query, key, unit, mask, 0, each.causal, 0.6);
+    const at::Tensor factors = left.ne(0).to(at::kDouble).div(1 - kDropout);
+    EXPECT_TRUE(at::allclose(left, all * factors, 1e-12, 1e-14));
+    const double count = all.ne(0).sum().item<double>();
+    EXPECT_NEAR(left.ne(0).sum().item<double>(), count * (1 - kDropout),
+                4 * std::sqrt(count * kDropout * (1 - kDropout)));
+
+    const auto theirs = [&](const Tensors& in) {
+      at::Tensor scores = at::matmul(in[0], in[1].transpose(-2, -1)) * 0.6;
+      const double hidden = -std::numeric_limits<double>::infinity();
+      if (each.causal) scores = scores.masked_fill(at::ones({sizes[2], sizes[3]}, at::kBool).triu(1), hidden);
+      if (each.mask.defined()) {
+        scores = each.mask.scalar_type() == at::kBool ? scores.masked_fill(each.mask.logical_not(), hidden)
+                                                      : scores + each.mask;
+      }
+      return Tensors{at::matmul(at::_safe_softmax(scores, -1) * factors, in[2])};
+    };
+    compare(ours, theirs, {query, key, value}, /*also_bfloat16=*/false);
+  }
+}
+
+TEST(AttentionOperator, ComputesReducedTypesInFloat32) {
+  const Tensors inputs = {at::randn({2, 3, 40, 8}), at::randn({2, 3, 50, 8}), at::randn({2, 3, 50, 8})};
+  const at::Tensor mask = at::randn({40, 50}).to(at::kBFloat16);
+  const auto found = [&](at::ScalarType type) {
+    Tensors of;
+    for (const at::Tensor& input : inputs) of.push_back(input.to(at::kBFloat16).to(type));
+    return with_gradients(
+        [&](const Tensors& in) {
+          at::manual_seed(5);
+          return Tensors{attention(in[0], in[1], in[2], mask.to(type), kDropout, false)};
+        },
+        of);
+  };
+  const Tensors reduced = found(at::kBFloat16);
+  const Tensors full = found(at::kFloat);
+  for (std::size_t i = 0; i < full.size(); ++i) EXPECT_EQ(reduced[i].scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(at::equal(reduced[0], full[0].to(at::kBFloat16)));
+  expect_close(reduced, full, 0.005);
+  // In the regions of autocast, too, as PyTorch does.
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  at::manual_seed(5);
+  const at::Tensor there = attention(inputs[0].to(at::kBFloat16), inputs[1].to(at::kBFloat16),
+                                     inputs[2].to(at::kBFloat16), mask, kDropout, false);
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  EXPECT_TRUE(at::equal(there, reduced[0]));
+}
+
+TEST(AttentionOperator, DropsByTheSeedOfPyTorchsGeneratorWhateverTheThreads) {
+  const at::Tensor x = at::randn({3, 4, 200, 8});
+  const at::Tensor unit = at::eye(200).expand({3, 4, 200, 200});
+  const auto left = [&] { return attention(x, x, unit, std::nullopt, kDropout, false).ne(0); };
+  const int threads = at::get_num_threads();
+  Tensors found;
+  for (const int count : {1, 2}) {
+    at::set_num_threads(count);
+    at::manual_seed(9);
+    found.push_back(left());
+    found.push_back(left());
+  }
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(found[0], found[2]));
+  EXPECT_TRUE(at::equal(found[1], found[3]));
+  // Calls, samples and heads differ.
+  EXPECT_FALSE(at::equal(found[0], found[1]));
+  EXPECT_FALSE(at::equal(found[0][0], found[0][1]));
+  EXPECT_FALSE(at::equal(found[0][0][0], found[0][0][3]));
+}
+
+TEST(AttentionOperator, HoldsNoScoresOfAllHeads) {
+  const at::Tensor x = at::randn({2, 8, 512, 8}).requires_grad_();
+  const std::int64_t bytes = peak_tensor_bytes([&] {
+    const at::Tensor y = attention(x, x, x, std::nullopt, kDropout, true);
+    y.sum().backward();
+  });
+  EXPECT_LT(bytes, 2 * 8 * 512 * 512 * 4);
+}
+
+TEST(AttentionOperator, LeavesTheRestToPyTorch) {
+  const at::Tensor x = at::randn({2, 4, 6, 8});
+  const at::Tensor few = at::randn({2, 2, 6, 8});
+  const at::Tensor mask = at::randn({6, 6}).requires_grad_();
+  const auto expect_same = [](const at::Tensor& query, const at::Tensor& key, const Optional& given, double dropout,
+                              bool grouped) {
+    at::manual_seed(4);
+    const at::Tensor found = attention(query, key, key, given, dropout, false, std::nullopt, grouped);
+    at::manual_seed(4);
+    EXPECT_TRUE(at::equal(
+        found, at::scaled_dot_product_attention(query, key, key, given, dropout, false, std::nullopt, grouped)));
+  };
+  expect_same(x, x, std::nullopt, 0, false);
+  expect_same(x, x, std::nullopt, 1, false);
+  expect_same(x, x, mask, kDropout, false);
+  expect_same(x, few, std::nullopt, kDropout, true);
+  expect_same(x[0], x[0], std::nullopt, kDropout, false);
+  EXPECT_THROW(attention(x, x, x, mask, kDropout, true), c10::Error);
+  EXPECT_THROW(attention(x, few, few, std::nullopt, kDropout, false), c10::Error);
 }
 
 TEST(Operators, NothingIsWantedOfWhatIsNotTrained) {
