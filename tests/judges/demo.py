@@ -51,7 +51,7 @@ def demo_in_pytorch():
         np.save(directory / "inputs.npy", inputs.numpy())
         np.save(directory / "logits.npy", engine.numpy())
         for onednn in (True, False) if SOAK else (True,):  # without it, saved_model.py has a cnn computed
-            consume("2.21", directory / "model" / "1", directory / "inputs.npy", directory / "logits.npy", "compare", onednn=onednn)
+            consume("2.21", (directory / "model" / "1", directory / "inputs.npy", directory / "logits.npy"), "compare", onednn=onednn)
         right = int((engine.argmax(1).numpy() == labels).sum())
         assert abs(right - 10000 * reported) < most + 0.1, f"{right} of 10,000 is not the reported {reported}"
 

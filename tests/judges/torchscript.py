@@ -35,14 +35,19 @@ def names(result):
     return [name for name, each in result.items() if each is not None] if flat else None
 
 
-def judge(case, directory):
+def scripted(name):
+    """The trained program as TorchScript, and as PyTorch reads it."""
+    artifacts, exported = trained(name, artifact="torchscript")
+    return artifacts / "model.pt", exported
+
+
+def judge(name, case):
     """Returns the largest difference."""
-    artifacts = trained(case, directory, export="pt2,safetensors,torchscript")
+    path, exported = scripted(name)
     extra = {"metadata.json": ""}
-    module = torch.jit.load(artifacts / "model.pt", _extra_files=extra)
+    module = torch.jit.load(path, _extra_files=extra)
     said = json.loads(extra["metadata.json"])
     assert said["step"] == "1" and said["program"] == "in", said
-    exported = torch.export.load(artifacts / "model.pt2")
     program = exported.module()
     state = module.state_dict()
     for name, tensor in exported.state_dict.items():
@@ -73,20 +78,18 @@ def every_model_computes_the_same(only=()):
     for name, case in cases().items():
         if only and name not in only:
             continue
-        with common.temporary_directory() as directory:
-            try:
-                print(f"    {name:16} {judge(case, pathlib.Path(directory)):.1e}", flush=True)
-            except Exception as error:  # whatever is wrong with one says nothing of the others
-                wrong.append(name)
-                print(f"    {name:16} no: {error}", flush=True)
+        try:
+            print(f"    {name:16} {judge(name, case):.1e}", flush=True)
+        except Exception as error:  # whatever is wrong with one says nothing of the others
+            wrong.append(name)
+            print(f"    {name:16} no: {error}", flush=True)
     assert not wrong, f"not in TorchScript: {', '.join(wrong)}"
 
 
 def parameters_are_trained_on():
     """Gradients reach every parameter, and three steps lower the loss."""
     case = zoo.cases(programs.SAMPLES)["resnet18"]
-    with common.temporary_directory() as directory:
-        module = torch.jit.load(trained(case, pathlib.Path(directory), export="torchscript") / "model.pt")
+    module = torch.jit.load(scripted("resnet18")[0])
     optimizer = torch.optim.SGD(module.parameters(), lr=0.02)
     losses = []
     for _ in range(4):
@@ -103,12 +106,10 @@ def nothing_names_a_device():
     """What the graph makes of nothing is made where the inputs are: on the meta device, too."""
     for name in ("bert", "gpt2", "swin"):
         case = zoo.cases(programs.SAMPLES)[name]
-        with common.temporary_directory() as directory:
-            path = trained(case, pathlib.Path(directory), export="torchscript") / "model.pt"
-            module = torch.jit.load(path, map_location="meta")
-            assert 'torch.device("cpu")' not in module.code, module.code
-            inputs = {field: array[:2].to("meta", torch.float32 if array.is_floating_point() else array.dtype) for field, array in case.inputs.items()}
-            assert all(leaf.device.type == "meta" for leaf in leaves(module(**inputs))), name
+        module = torch.jit.load(scripted(name)[0], map_location="meta")
+        assert 'torch.device("cpu")' not in module.code, module.code
+        inputs = {field: array[:2].to("meta", torch.float32 if array.is_floating_point() else array.dtype) for field, array in case.inputs.items()}
+        assert all(leaf.device.type == "meta" for leaf in leaves(module(**inputs))), name
 
 
 def handler(path):
