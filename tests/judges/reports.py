@@ -134,7 +134,8 @@ def a_report_says_what_the_metrics_say(directory):
     assert any(cells[i:i + 100] == flat for i in range(len(cells))), "the confusion matrix is not there"
     memory = common.metrics(directory, "start")[0]["memory"]
     peak = max(rank["peak_memory"] for rank in common.metrics(directory, "ranks")[-1]["ranks"])
-    equal(page.cells["memory"][:4], [memory["parameters"], memory["gradients"], memory["optimizer"], peak])
+    assert memory["best"] > 0 == memory["average"]
+    equal(page.cells["memory"][:5], [memory["parameters"], memory["gradients"], memory["optimizer"], memory["best"], peak])
     check_pictures(page, directory, pixels, labels)
     # Made again it is the same, and of several runs there is one page.
     before = page.text
