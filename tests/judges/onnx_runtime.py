@@ -47,7 +47,7 @@ KEPT = common.temporary_directory()
 
 
 @functools.cache
-def trained(name, precision="fp32", artifact="onnx"):
+def trained(name, precision, artifact="onnx"):
     """Trains a step; returns the directory of the artifacts, and what PyTorch reads there."""
     case, directory = cases()[name], pathlib.Path(KEPT.name) / f"{name}-{precision}-{artifact}"
     directory.mkdir()
@@ -141,7 +141,7 @@ def in_double_precision():
 def says_what_it_is():
     """Names of inputs, outputs and dimensions, parameters under their dotted names, tied ones, and properties."""
     from safetensors.numpy import load_file
-    artifacts, program = trained("bert")
+    artifacts, program = trained("bert", "fp32")
     model, state = onnx.load(str(artifacts / "model.onnx")), load_file(artifacts / "model.safetensors")
     for tensor in model.graph.initializer:
         if tensor.name in state:
@@ -158,7 +158,7 @@ def says_what_it_is():
     assert model.producer_name == "Lockstep" and about["program"], about
     shapes = sum(node.op_type == "Shape" for node in model.graph.node)
     assert shapes <= 2, f"{shapes} sizes are computed"  # of the batch and of the sequence, for the mask
-    model = onnx.load(str(trained("tied")[0] / "model.onnx"))
+    model = onnx.load(str(trained("tied", "fp32")[0] / "model.onnx"))
     about = {p.key: p.value for p in model.metadata_props}
     assert about["tied:again.weight"] == "embed.weight" and "again.weight" not in {t.name for t in model.graph.initializer}, about
 
@@ -168,7 +168,7 @@ def onnx_runtime_fuses_what_it_can():
     import onnxruntime
     for name, (plain, optimized) in FUSED.items():
         with common.temporary_directory() as directory:
-            path, file = trained(name)[0] / "model.onnx", pathlib.Path(directory, "optimized.onnx")
+            path, file = trained(name, "fp32")[0] / "model.onnx", pathlib.Path(directory, "optimized.onnx")
             options = onnxruntime.SessionOptions()
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
             options.optimized_model_filepath = str(file)
@@ -182,7 +182,7 @@ def onnx_runtime_fuses_what_it_can():
 def other_sequence_lengths():
     """The second dimension is open where the export left it open."""
     for name in ("gpt2", "llama"):
-        case, (artifacts, program) = cases()[name], trained(name)
+        case, (artifacts, program) = cases()[name], trained(name, "fp32")
         module, runtime = program.module(), session(artifacts / "model.onnx", True)
         for length in (3, 5, 7):
             inputs = {key: array[:3, :length] if key in case.lengths else array[:3] for key, array in case.inputs.items()}
@@ -192,18 +192,18 @@ def other_sequence_lengths():
 def the_old_onnx_runtime():
     names = ("resnet18", "bert", "swin", "gru")
     for name in names:
-        artifacts, program = trained(name)
+        artifacts, program = trained(name, "fp32")
         module = program.module()
         for i, inputs in enumerate(batches(cases()[name])):
             wanted = {f"output_{k}": each for k, each in enumerate(outputs(module, inputs, cases()[name].fixed))}
             np.savez(artifacts / f"{i}.npz", **{key: array.numpy() for key, array in inputs.items()}, **wanted)
-    in_the_old_version([trained(name)[0] for name in names])
+    in_the_old_version([trained(name, "fp32")[0] for name in names])
 
 
 def data_in_a_file_beside():
     """As large models have it; here by an own program, at any size."""
     with common.temporary_directory() as directory:
-        artifacts, program = trained("resnet18")
+        artifacts, program = trained("resnet18", "fp32")
         path = pathlib.Path(directory) / "model.onnx"
         subprocess.run([common.BIN / "judge_onnx", "data", artifacts / "model.pt2", directory], check=True)
         assert path.stat().st_size < 100_000 < path.with_suffix(".onnx.data").stat().st_size

@@ -505,11 +505,16 @@ def stopped_at_any_moment(j):
     generator = random.Random(6)
     common.write_channel(j.directory / "validation", *common.images(20000, seed=4))
     j.command = lambda command=j.command, **more: [*command(**more), "--channel", f"validation={j.directory / 'validation'}"]
+    start = time.monotonic()
     expected = j.undisturbed()
+    seconds = time.monotonic() - start
     codes = []
     for turn in range(60 if SOAK else 5):
         process = j.start()
-        time.sleep(generator.uniform(0, 2.5) if turn % 2 else generator.uniform(0, 0.6))
+        if turn % 2:
+            after_first_epoch(process, seconds * generator.uniform(0, 0.5))
+        else:
+            time.sleep(seconds * generator.uniform(0, 1.1))
         if process.poll() is not None:
             process.communicate()
             codes.append(process.returncode)

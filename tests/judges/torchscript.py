@@ -37,7 +37,7 @@ def names(result):
 
 def scripted(name):
     """The trained program as TorchScript, and as PyTorch reads it."""
-    artifacts, exported = trained(name, artifact="torchscript")
+    artifacts, exported = trained(name, "fp32", "torchscript")
     return artifacts / "model.pt", exported
 
 
