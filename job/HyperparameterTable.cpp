@@ -387,7 +387,9 @@ std::vector<HyperparameterRow> arithmetic_rows() {
                   "their order, so that neither bucket_cap_mb nor shard_optimizer changes one. On CPUs steps take up "
                   "to an eighth longer.")
               .changeable(),
-          list_row<Pass>("passes", "Rewritings of the program for speed; what it computes stays the same.",
+          list_row<Pass>("passes",
+                         "Rewritings of the program for speed; what it computes stays the same, but for which scores "
+                         "fuse_attention drops.",
                          &Hyperparameters::passes)
               .changeable(),
           choice("recompute", &H::recompute,

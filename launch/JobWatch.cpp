@@ -53,7 +53,8 @@ void JobWatch::start_again() {
   others_.clear();
   all_.clear();
   stragglers_ = {};
-  found_since_.reset();
+  failed_since_.reset();
+  gone_since_.reset();
 }
 
 void JobWatch::heard(const std::vector<RankState>& ranks) {
@@ -67,19 +68,19 @@ std::optional<Standstill> JobWatch::look() {
   all_ = known(now);
   std::ranges::sort(all_, {}, &RankState::rank);
   name_slow_ranks();
-  std::optional<Standstill> found = find_failed_collective(all_);
-  Clock::duration wait = kUntilAllHaveTold;
-  if (!found) {
-    found = find_standstill(all_, patience_);
-    const bool gone = found && found->missing.front().process == ProcessState::kGone;
-    wait = gone ? kUntilMpirunHasTold : Clock::duration::zero();
+  const auto over = [&](std::optional<Clock::time_point>& since, Clock::duration wait) {
+    if (!since) since = now;
+    return now >= *since + wait;
+  };
+  if (auto failed = find_failed_collective(all_)) {
+    return over(failed_since_, kUntilAllHaveTold) ? std::move(failed) : std::nullopt;
   }
-  if (!found) {
-    found_since_.reset();
-    return std::nullopt;
+  auto found = find_standstill(all_, patience_);
+  if (!found || found->missing.front().process != ProcessState::kGone) {
+    gone_since_.reset();
+    return found;
   }
-  if (!found_since_) found_since_ = now;
-  return now < *found_since_ + wait ? std::nullopt : std::move(found);
+  return over(gone_since_, kUntilMpirunHasTold) ? std::move(found) : std::nullopt;
 }
 
 void JobWatch::name_slow_ranks() {

@@ -63,7 +63,8 @@ class JobWatch {
   std::vector<RankState> all_;
   Stragglers stragglers_;
   Clock::time_point next_look_{};
-  std::optional<Clock::time_point> found_since_;
+  std::optional<Clock::time_point> failed_since_;
+  std::optional<Clock::time_point> gone_since_;
 };
 
 /// As other hosts' launchers get it.

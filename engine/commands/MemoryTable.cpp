@@ -64,8 +64,10 @@ std::string memory_table(const MemoryHeld& held, const std::filesystem::path& ro
   std::int64_t kept = held.on_gpu ? 0 : use.checkpoint;
   if (held.by_training) {
     for (const MemoryRow& row : rows_of(use)) {
-      add(row.what + (row.shares > 1 ? format(" (1 of %d shares)", row.shares) : ""), row.bytes);
-      kept += row.bytes;
+      add(row.what + (row.shares > 1 ? format(" (1 of %d shares)", row.shares) : "") +
+              (row.later ? ", from the first evaluation on" : ""),
+          row.bytes);
+      if (!row.later) kept += row.bytes;  // "at most" is true before, too
     }
     if (use.checkpoint > 0)
       add(std::string(held.on_gpu ? "of the host, " : "") + "copy for checkpoints", use.checkpoint);

@@ -385,6 +385,8 @@ Graph fuse_attention(Graph graph, std::vector<std::string>& changes) {
     const Argument* dropout = node.find("dropout_p");
     const auto* share = dropout == nullptr ? nullptr : std::get_if<double>(dropout);
     if (share == nullptr || *share <= 0) continue;
+    // It keeps queries, keys and mask themselves for backward, where PyTorch keeps what it makes of them.
+    if (writes_between(&node, graph.nodes.data() + graph.nodes.size())) continue;
     node.target = "torch.ops.lockstep.attention.default";
     changes.push_back(describe_change(node, {node.name}));
   }

@@ -45,7 +45,7 @@ std::vector<MemoryRow> rows_of(const MemoryUse& use) {
   std::vector<MemoryRow> rows = {
       {"parameters", use.parameters}, {"gradients", use.gradients}, {"optimizer", use.optimizer, use.optimizer_shares}};
   if (use.average > 0) rows.push_back({"average of the weights", use.average});
-  if (use.best > 0) rows.push_back({"best state", use.best});
+  if (use.best > 0) rows.push_back({.what = "best state", .bytes = use.best, .later = true});
   return rows;
 }
 

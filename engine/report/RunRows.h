@@ -13,11 +13,12 @@ namespace lockstep {
 
 /// What class `number` is called: by its number where it has no name.
 std::string class_name(const std::vector<std::string>& labels, std::size_t number);
-/// Memory that a rank holds for as long as it trains.
+/// Memory that a rank holds until training ends.
 struct MemoryRow {
   std::string what{};
   std::int64_t bytes = 0;
-  int shares = 1;  ///< the rank holds one of so many
+  int shares = 1;      ///< the rank holds one of so many
+  bool later = false;  ///< from the first evaluation on
 };
 
 /// All but the copy for checkpoints, which need not be in the device's memory.

@@ -205,7 +205,9 @@ void check_directories(const JobConfig& config) {
   // Of jobs that were killed. Other jobs may write into this job's directory of checkpoints: only probes go there.
   const std::string probe = std::string(StagingDirectory::kPrefix) + "probe-";
   for (const std::filesystem::path& written : {config.output_dir, config.model_dir, config.output_data_dir}) {
-    remove_abandoned_staging(written);
+    std::error_code missing;
+    const bool shared = std::filesystem::equivalent(written, config.checkpoint_dir, missing);
+    remove_abandoned_staging(written, shared ? probe : StagingDirectory::kPrefix);
   }
   remove_abandoned_staging(config.checkpoint_dir, probe);
   for (const std::filesystem::path& written :

@@ -1,6 +1,6 @@
 """What the judges share: data files, running lockstep, reading its results."""
 
-import atexit
+import contextlib
 import functools
 import json
 import os
@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -77,20 +78,35 @@ def metrics(directory, event):
     return [line for line in map(json.loads, lines) if line["event"] == event]
 
 
+ASKED = []  # names and processes
+
+
+def all_is_answered():
+    """Those that were asked end, and well."""
+    while ASKED:
+        name, process = ASKED.pop()
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0, f"{name} has ended with {process.returncode}"
+
+
 @functools.cache
 def answering(python, program, **environment):
     """A Python program that calls `answer`: what it loads, as TensorFlow, it loads once. It ends with this process."""
     log = tempfile.TemporaryFile("w+")
     process = subprocess.Popen([python, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **environment})
-    atexit.register(process.communicate)
+    ASKED.append((pathlib.Path(program).name, process))
     return process, log
 
 
 def ask(python, program, *question, **environment):
     """What `answer` of this program returns for this question, in one process for all questions of the same environment."""
     process, log = answering(python, program, **environment)
-    print(json.dumps(question, default=str), file=process.stdin, flush=True)
-    answered = json.loads(process.stdout.readline() or '{"error": "it has ended"}')
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps(question, default=str), file=process.stdin, flush=True)
+    patience = threading.Timer(600, process.kill)
+    patience.start()
+    answered = json.loads(process.stdout.readline() or '{"error": "it has ended, or was killed after ten minutes"}')
+    patience.cancel()
     if "error" in answered:
         log.seek(0)
         raise AssertionError(f"{pathlib.Path(program).name} {question}: {answered['error']}\n{log.read()[-3000:]}")
@@ -234,3 +250,4 @@ def main(*checks):
         start = time.monotonic()
         check()
         print(f"ok: {check.__name__}, {time.monotonic() - start:.1f} s", flush=True)
+    all_is_answered()

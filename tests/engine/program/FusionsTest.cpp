@@ -211,6 +211,20 @@ TEST(FuseAttention, TakesAttentionThatDrops) {
                         Executor(program.with_graph(eval_form(program.graph()))).run({x}).at(0)));
 }
 
+TEST(FuseAttention, LeavesWhatMayBeWrittenInto) {
+  BuiltinOptions options{.input_shape = {12}, .classes = 5, .dropout = 0.2, .layers = 2, .heads = 2, .width = 8};
+  options.counts = {{"input_ids", 11}};
+  Graph graph = build_builtin_program("gpt", options).graph();
+  Node write = graph.nodes.back();
+  write.inputs = {{"self", TensorName{write.output()}}};
+  write.target = "torch.ops.aten.zero_.default";
+  write.outputs = {TensorName{"zeros"}};
+  graph.nodes.push_back(write);
+  std::vector<std::string> changes;
+  fuse_attention(graph, changes);
+  EXPECT_TRUE(changes.empty());
+}
+
 TEST(UseOnednnLinear, TakesLargeWeights) {
   const Program mlp = build_builtin_program(
       "mlp", {.input_shape = {256}, .classes = 3, .channels = {}, .hidden = {256, 300, 255}, .dropout = 0});

@@ -504,6 +504,7 @@ TEST(AttentionOperator, LeavesTheRestToPyTorch) {
   expect_same(x, x, mask, kDropout, false);
   expect_same(x, few, std::nullopt, kDropout, true);
   expect_same(x[0], x[0], std::nullopt, kDropout, false);
+  expect_same(x.to(at::kBFloat16), x.to(at::kBFloat16), mask.detach(), kDropout, false);
   EXPECT_THROW(attention(x, x, x, mask, kDropout, true), c10::Error);
   EXPECT_THROW(attention(x, few, few, std::nullopt, kDropout, false), c10::Error);
 }
