@@ -243,7 +243,6 @@ std::vector<std::filesystem::path> write_predictions(const JobConfig& config, co
   const c10::NoGradGuard no_grad;
   const Program rewritten = apply_passes(program, options.passes).on(context.device.place());
   Executor executor(rewritten);
-  if (context.leads()) remove_abandoned_staging(config.output_data_dir);
   for (const std::string& text : options.predict) {
     const auto [channel, format] = predict_request(text);
     ChannelPredictions predictions(job.data.predicted.at(channel), rewritten.graph(), executor, options, job.objective,

@@ -192,12 +192,13 @@ TEST(FuseBiasGelu, LeavesAnAddmmThatIsNoLinear) {
   }
 }
 
+Program gpt(double dropout) {
+  BuiltinOptions options{.input_shape = {12}, .classes = 5, .dropout = dropout, .layers = 2, .heads = 2, .width = 8};
+  options.counts = {{"input_ids", 11}};
+  return build_builtin_program("gpt", options);
+}
+
 TEST(FuseAttention, TakesAttentionThatDrops) {
-  const auto gpt = [](double dropout) {
-    BuiltinOptions options{.input_shape = {12}, .classes = 5, .dropout = dropout, .layers = 2, .heads = 2, .width = 8};
-    options.counts = {{"input_ids", 11}};
-    return build_builtin_program("gpt", options);
-  };
   std::vector<std::string> changes;
   fuse_attention(gpt(0).graph(), changes);
   EXPECT_TRUE(changes.empty());
@@ -212,9 +213,7 @@ TEST(FuseAttention, TakesAttentionThatDrops) {
 }
 
 TEST(FuseAttention, LeavesWhatMayBeWrittenInto) {
-  BuiltinOptions options{.input_shape = {12}, .classes = 5, .dropout = 0.2, .layers = 2, .heads = 2, .width = 8};
-  options.counts = {{"input_ids", 11}};
-  Graph graph = build_builtin_program("gpt", options).graph();
+  Graph graph = gpt(0.2).graph();
   Node write = graph.nodes.back();
   write.inputs = {{"self", TensorName{write.output()}}};
   write.target = "torch.ops.aten.zero_.default";
