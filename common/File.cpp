@@ -1,9 +1,11 @@
 #include "common/File.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <utility>
@@ -24,6 +26,19 @@ void sync_path(const fs::path& path, int flags) {
   FileDescriptor fd(::open(path.c_str(), flags | O_CLOEXEC));
   if (!fd || ::fsync(fd.get()) != 0) throw SystemError(disk_error("cannot sync " + path.string(), path));
 }
+
+/// A directory's lock, or why there is none.
+struct DirectoryLock {
+  explicit DirectoryLock(const fs::path& directory)
+      : fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return;
+    taken = fd && errno == EWOULDBLOCK;
+    fd = {};
+  }
+
+  FileDescriptor fd;
+  bool taken = false;  ///< by another
+};
 
 // A directory that its owner may not read can still be removed by its owner.
 void remove_as_owner(const fs::path& path) noexcept {
@@ -119,7 +134,11 @@ void OutputFile::close() {
   sync_point("file.complete");
 }
 
-StagingDirectory::StagingDirectory(fs::path destination, std::string_view prefix)
+std::string StagingDirectory::prefix_of(std::string_view owner) {
+  return owner.empty() ? ".partial-" : ".partial-" + std::string(owner) + "-";
+}
+
+StagingDirectory::StagingDirectory(fs::path destination, std::string_view owner)
     : destination_(std::move(destination)) {
   std::error_code error;
   fs::create_directories(destination_, error);
@@ -127,11 +146,17 @@ StagingDirectory::StagingDirectory(fs::path destination, std::string_view prefix
     throw InputError(disk_error("cannot make the directory " + destination_.string(), destination_, error));
   }
   sync_point("staging.make");
-  std::string pattern = (destination_ / (std::string(prefix) + "XXXXXX")).string();
-  if (::mkdtemp(pattern.data()) == nullptr) {
-    throw InputError(disk_error("cannot write into the directory " + destination_.string(), destination_));
+  // Again when somebody has taken it for abandoned, before it was locked.
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    std::string pattern = (destination_ / (prefix_of(owner) + "XXXXXX")).string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      throw InputError(disk_error("cannot write into the directory " + destination_.string(), destination_));
+    }
+    path_ = pattern;
+    DirectoryLock lock(path_);
+    lock_ = std::move(lock.fd);
+    if (!lock.taken && fs::status(path_, error).type() != fs::file_type::not_found) break;
   }
-  path_ = pattern;
   sync_point("staging.made");
 }
 
@@ -140,13 +165,25 @@ StagingDirectory::~StagingDirectory() {
   fs::remove_all(path_, ignored);
 }
 
-void remove_abandoned_staging(const fs::path& destination, std::string_view prefix) noexcept {
+void remove_abandoned_staging(const fs::path& destination, std::string_view owner) noexcept {
   try {
-    std::vector<fs::path> abandoned;
+    std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(destination)) {
-      if (entry.path().filename().string().starts_with(prefix)) abandoned.push_back(entry.path());
+      if (entry.path().filename().string().starts_with(StagingDirectory::prefix_of(owner))) {
+        found.push_back(entry.path().string());
+      }
     }
-    for (const fs::path& path : abandoned) remove_as_owner(path);
+    std::ranges::sort(found);
+    std::string live;  // what it has set aside has its name, and more
+    for (const std::string& path : found) {
+      if (!live.empty() && path.starts_with(live + "-")) continue;
+      const DirectoryLock lock(path);  // until it is gone
+      if (lock.taken) {
+        live = path;
+      } else {
+        remove_as_owner(path);
+      }
+    }
   } catch (const std::exception&) {
     return;  // there is no such directory, or it is not ours to change
   }

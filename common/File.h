@@ -50,13 +50,15 @@ class OutputFile {
 /// A hidden directory beside the final place, on the same volume, in which outputs are prepared. `publish` syncs it and
 /// renames each of its entries into the final directory, replacing older ones of that name; without `publish` the
 /// destructor removes it, so that nothing half-written stays. The final directory is made if it is missing (it may be a
-/// mount point: it is never renamed itself).
+/// mount point: it is never renamed itself). While this exists the process holds a lock on the directory (flock(2)): no
+/// other process of this host takes it for abandoned.
 class StagingDirectory {
  public:
-  static constexpr std::string_view kPrefix = ".partial-";
+  /// With which its name begins: `.partial-`, or `.partial-OWNER-` when there is an owner.
+  static std::string prefix_of(std::string_view owner);
 
-  /// Its name begins with `prefix`. Throws InputError when `destination` cannot be made or written.
-  explicit StagingDirectory(std::filesystem::path destination, std::string_view prefix = kPrefix);
+  /// Throws InputError when `destination` cannot be made or written.
+  explicit StagingDirectory(std::filesystem::path destination, std::string_view owner = "");
   StagingDirectory(const StagingDirectory&) = delete;
   StagingDirectory& operator=(const StagingDirectory&) = delete;
   ~StagingDirectory();
@@ -67,10 +69,10 @@ class StagingDirectory {
  private:
   std::filesystem::path destination_;
   std::filesystem::path path_;
+  FileDescriptor lock_;
 };
 
-/// Removes what staging directories of processes that were killed have left in `destination`: those of this prefix.
-void remove_abandoned_staging(const std::filesystem::path& destination,
-                              std::string_view prefix = StagingDirectory::kPrefix) noexcept;
+/// Removes what staging directories of processes that were killed have left in `destination`: those of `owner`, or all.
+void remove_abandoned_staging(const std::filesystem::path& destination, std::string_view owner = "") noexcept;
 
 }  // namespace lockstep

@@ -125,7 +125,7 @@ void CheckpointDirectory::verify(std::int64_t step) const {
 
 void CheckpointDirectory::write(std::int64_t step, const std::function<void(const fs::path&)>& fill,
                                 const std::string& expected) const {
-  StagingDirectory staging(path_, hidden_prefix());
+  StagingDirectory staging(path_, job_digest_);
   const fs::path made = staging.path() / checkpoint_name(step);
   std::error_code error;
   fs::create_directory(made, error);
@@ -173,10 +173,8 @@ std::vector<std::string> CheckpointDirectory::keep_newest(std::int64_t count, st
   return kept;
 }
 
-void CheckpointDirectory::remove_leftovers() const { remove_abandoned_staging(path_, hidden_prefix()); }
+void CheckpointDirectory::remove_leftovers() const { remove_abandoned_staging(path_, job_digest_); }
 
-std::string CheckpointDirectory::hidden_prefix() const {
-  return std::string(StagingDirectory::kPrefix) + job_digest_ + "-";
-}
+std::string CheckpointDirectory::hidden_prefix() const { return StagingDirectory::prefix_of(job_digest_); }
 
 }  // namespace lockstep

@@ -62,9 +62,8 @@ int model_command(int count, const char* const* arguments) {
   if (classes > 0) options.classes = classes;
   const Program program = build_builtin_program(name, options);
   const fs::path file = fs::absolute(output);
-  const std::string prefix = std::string(StagingDirectory::kPrefix) + file.filename().string() + "-";
-  remove_abandoned_staging(file.parent_path(), prefix);
-  StagingDirectory staging(file.parent_path(), prefix);
+  remove_abandoned_staging(file.parent_path(), file.filename().string());
+  StagingDirectory staging(file.parent_path(), file.filename().string());
   write_archive(program, staging.path() / file.filename());
   staging.publish();
   std::printf("%s: %s, %s parameters\n", output.c_str(), name.c_str(), with_commas(program.parameter_count()).c_str());

@@ -178,11 +178,7 @@ KeptIndex::KeptIndex(const fs::path& directory, const ChannelFiles& channel, con
     if ((errno != EWOULDBLOCK && errno != EINTR) || std::chrono::steady_clock::now() > end) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  remove_abandoned_staging(directory, staging_prefix());
-}
-
-std::string KeptIndex::staging_prefix() const {
-  return std::string(StagingDirectory::kPrefix) + path_.stem().string() + "-";
+  remove_abandoned_staging(directory, path_.stem().string());
 }
 
 std::optional<FoundRecords> KeptIndex::find() const {
@@ -206,7 +202,7 @@ std::string KeptIndex::keep(const RecordIndex& index, json findings) const {
 }
 
 void KeptIndex::write(const RecordIndex& index, json findings) const {
-  StagingDirectory staging(path_.parent_path(), staging_prefix());
+  StagingDirectory staging(path_.parent_path(), path_.stem().string());
   CheckedOutput output(staging.path() / path_.filename());
   json header = {{"identity", identity_}, {"findings", std::move(findings)}, {"files", json::array()}};
   for (std::size_t file = 0; file < index.files(); ++file) {

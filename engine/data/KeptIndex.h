@@ -47,7 +47,6 @@ class KeptIndex {
   std::string keep(const RecordIndex& index, nlohmann::json findings) const;
 
  private:
-  std::string staging_prefix() const;
   void write(const RecordIndex& index, nlohmann::json findings) const;
   void remove_oldest() const;
 

@@ -202,15 +202,15 @@ void check_shares(const LoadedJob& job, const Program& rewritten, const Hyperpar
 }
 
 void check_directories(const JobConfig& config) {
-  const std::string probe = std::string(StagingDirectory::kPrefix) + "probe-";
+  constexpr const char* kProbe = "probe";
   for (const std::filesystem::path& written :
        {config.output_dir, config.model_dir, config.output_data_dir, config.checkpoint_dir}) {
     if (written.empty()) continue;
     // What killed jobs have left. Where checkpoints are other jobs may be writing theirs: only probes go.
     std::error_code missing;
     const bool shared = std::filesystem::equivalent(written, config.checkpoint_dir, missing);
-    remove_abandoned_staging(written, shared ? probe : StagingDirectory::kPrefix);
-    StagingDirectory writable(written, probe);
+    remove_abandoned_staging(written, shared ? kProbe : "");
+    StagingDirectory writable(written, kProbe);
   }
 }
 

@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
 
 #include "common/Error.h"
 #include "common/FailureFile.h"
@@ -118,6 +122,41 @@ TEST(StagingDirectory, WhatAKilledProcessLeftCanBeRemoved) {
   EXPECT_FALSE(fs::exists(directory / "model/.partial-abcdef"));
   EXPECT_TRUE(fs::exists(directory / "model/model.pt2"));
   remove_abandoned_staging(directory / "nowhere");
+}
+
+TEST(StagingDirectory, WhatALivingProcessWritesIsNotAbandoned) {
+  const TemporaryDirectory directory;
+  const fs::path model = directory / "model";
+  const StagingDirectory living(model, "job");
+  const fs::path aside = living.path().string() + "-1";
+  fs::create_directory(aside);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    new StagingDirectory(model, "job");
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  ASSERT_EQ(std::distance(fs::directory_iterator(model), {}), 3);
+  remove_abandoned_staging(model, "another");
+  EXPECT_EQ(std::distance(fs::directory_iterator(model), {}), 3);
+  remove_abandoned_staging(model);
+  EXPECT_EQ(std::distance(fs::directory_iterator(model), {}), 2) << "the killed one's is gone";
+  EXPECT_TRUE(fs::exists(living.path()) && fs::exists(aside));
+}
+
+TEST(StagingDirectory, IsNotTakenForAbandonedWhileItIsMade) {
+  const TemporaryDirectory directory;
+  std::atomic<bool> over = false;
+  std::thread remover([&] {
+    while (!over) remove_abandoned_staging(directory.path());
+  });
+  for (int i = 0; i < 2000; ++i) {
+    StagingDirectory staging(directory.path());
+    write_text(staging.path() / "file", "x");
+    EXPECT_TRUE(fs::exists(staging.path() / "file")) << i;
+  }
+  over = true;
+  remover.join();
 }
 
 TEST(ReplaceFile, LeavesNothingWhenItCannotReplace) {
