@@ -36,7 +36,8 @@ class CheckpointWriter {
   std::vector<std::string> write(const Snapshot& snapshot) const;
   /// The same, and says how it went.
   WrittenCheckpoint attempt(const Snapshot& snapshot) const;
-  /// `attempt` on a thread of its own: `snapshot` is in the host's memory, and nobody changes it until this is done.
+  /// `attempt` on a thread of its own, which gives way to others of this machine: `snapshot` is in the host's memory,
+  /// and nobody changes it until this is done.
   std::future<WrittenCheckpoint> start(Snapshot snapshot) const;
 
  private:

@@ -1,6 +1,7 @@
 #include "engine/train/SnapshotBuffer.h"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -21,6 +22,16 @@ std::int64_t end_of(const at::Tensor& tensor) {
   std::int64_t last = tensor.storage_offset();
   for (std::int64_t i = 0; i < tensor.dim(); ++i) last += (tensor.size(i) - 1) * tensor.stride(i);
   return last + 1;
+}
+
+// Both of the host, dense, and alike. memcpy of much does not bring into the cache what it overwrites; copy_ does.
+void copy_bytes(const at::Tensor& from, const at::Tensor& to) {
+  constexpr std::int64_t kLeastBytes = 1 << 20;  // for a thread
+  const auto* source = static_cast<const std::byte*>(from.const_data_ptr());
+  auto* place = static_cast<std::byte*>(to.mutable_data_ptr());
+  at::parallel_for(0, static_cast<std::int64_t>(from.nbytes()), kLeastBytes, [&](std::int64_t begin, std::int64_t end) {
+    std::memcpy(place + begin, source + begin, static_cast<std::size_t>(end - begin));
+  });
 }
 
 // Its pages are there when this returns.
@@ -87,7 +98,11 @@ Snapshot SnapshotBuffer::copy(const Snapshot& live) {
   const auto copy_all = [&] {
     for (const auto& [key, range] : ranges) {
       const at::Tensor whole = range.tensor.detach().as_strided({range.end - range.begin}, {1}, range.begin);
-      here(range, whole).copy_(whole, /*non_blocking=*/true);
+      if (device_.place().is_cpu()) {
+        copy_bytes(whole, here(range, whole));
+      } else {
+        here(range, whole).copy_(whole, /*non_blocking=*/true);
+      }
     }
   };
   if (const std::optional<c10::Stream> stream = device_.snapshot_stream(); stream && copied_) {
