@@ -25,9 +25,6 @@ std::uint32_t update_portably(std::uint32_t state, std::span<const std::byte> by
   return state;
 }
 
-#ifdef __x86_64__
-constexpr std::size_t kLaneBytes = 8192;
-
 // Modulo the polynomial.
 constexpr std::uint32_t product(std::uint32_t a, std::uint32_t b) {
   std::uint32_t sum = 0;
@@ -38,12 +35,20 @@ constexpr std::uint32_t product(std::uint32_t a, std::uint32_t b) {
   return sum;
 }
 
-// What a state becomes a multiple of when a lane of zeros follows: x to the power of its bits.
-constexpr std::uint32_t kPastLane = [] {
-  std::uint32_t power = 0x40000000;
-  for (std::size_t bits = 1; bits < 8 * kLaneBytes; bits *= 2) power = product(power, power);
+// What a state becomes a multiple of when so many zeros follow: x to the power of their bits.
+constexpr std::uint32_t past_zeros(std::uint64_t bytes) {
+  std::uint32_t power = 0x80000000;   // 1
+  std::uint32_t square = 0x00800000;  // x⁸
+  for (; bytes != 0; bytes >>= 1) {
+    if ((bytes & 1) != 0) power = product(power, square);
+    square = product(square, square);
+  }
   return power;
-}();
+}
+
+#ifdef __x86_64__
+constexpr std::size_t kLaneBytes = 8192;
+constexpr std::uint32_t kPastLane = past_zeros(kLaneBytes);
 
 std::uint64_t word_at(const std::byte* bytes) {
   std::uint64_t word = 0;
@@ -83,6 +88,11 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t previous) {
   if (__builtin_cpu_supports("sse4.2")) return ~update_by_instruction(~previous, bytes);
 #endif
   return ~update_portably(~previous, bytes);
+}
+
+// The states' inversions cancel out.
+std::uint32_t crc32c_joined(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) {
+  return product(past_zeros(second_bytes), first) ^ second;
 }
 
 }  // namespace lockstep

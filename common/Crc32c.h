@@ -11,6 +11,9 @@ namespace lockstep {
 /// one.
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t previous = 0);
 
+/// The checksum of bytes with others behind them, of whose checksum and number alone it is made.
+std::uint32_t crc32c_joined(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes);
+
 /// The checksum as TensorFlow's records have it, whose data may hold checksums itself: turned by 15 bits, plus a
 /// constant.
 inline std::uint32_t masked_crc32c(std::span<const std::byte> bytes) {

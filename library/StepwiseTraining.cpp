@@ -444,7 +444,7 @@ void StepwiseTraining::write(const std::string& name, const v1::ArrayView& from)
   tensor.detach().copy_(array);
 }
 
-void StepwiseTraining::check(const Checkpoint& checkpoint) {
+void StepwiseTraining::check(const SavedCheckpoint& checkpoint) {
   const CheckpointState& state = checkpoint.state;
   if (channel_) {
     channel_->check(state.position, state.step);
@@ -457,7 +457,7 @@ void StepwiseTraining::check(const Checkpoint& checkpoint) {
   }
 }
 
-void StepwiseTraining::restore(const Checkpoint& checkpoint) {
+void StepwiseTraining::restore(const SavedCheckpoint& checkpoint) {
   const CheckpointState& state = checkpoint.state;
   model_->restore(checkpoint);
   if (state.loss_scale && steps_->loss_scale()) {

@@ -46,8 +46,8 @@ class StepwiseTraining : public Resumable {
   std::optional<std::int64_t> resume(const std::filesystem::path& directory);
   std::vector<std::filesystem::path> export_model(const std::filesystem::path& directory);
 
-  void check(const Checkpoint& checkpoint) override;
-  void restore(const Checkpoint& checkpoint) override;
+  void check(const SavedCheckpoint& checkpoint) override;
+  void restore(const SavedCheckpoint& checkpoint) override;
 
  private:
   /// Tells notes to the caller.

@@ -1,8 +1,8 @@
 // checkpoint_benchmark MIB DIRECTORY REPEATS: a model with so much state, half of it parameters and half momentum, on
 // one thread. Three lines, each a name, the bytes of the state, and two medians in seconds of turns, then the same in
 // seconds of CPU time: `stall`, copying the state for a save beside training, and a memcpy of as many bytes; `resume`,
-// going on from a checkpoint of it, and reading its files into memory; `cold`, the same when the system has them no
-// longer in memory.
+// going on from a checkpoint of it, and reading its files into new memory, all at once; `cold`, the same when the
+// system has them no longer in memory.
 #include <ATen/Parallel.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -73,8 +73,8 @@ class Model : public Resumable {
   Model(const Hyperparameters& options, const Program& program, const RankContext& context)
       : model_(options, program, program, make_bucket_plan(options, program, 1), context) {}
 
-  void check(const Checkpoint& checkpoint) override { model_.check(checkpoint); }
-  void restore(const Checkpoint& checkpoint) override { model_.restore(checkpoint); }
+  void check(const SavedCheckpoint& checkpoint) override { model_.check(checkpoint); }
+  void restore(const SavedCheckpoint& checkpoint) override { model_.restore(checkpoint); }
   Snapshot snapshot() {
     Checkpoint checkpoint{.state = {.step = 1}, .model = {}, .optimizer = {}, .statistics = {}, .best = {}};
     model_.save(checkpoint, /*writes=*/true);
@@ -91,14 +91,15 @@ void for_each_file(const std::filesystem::path& directory, const std::function<v
   }
 }
 
-void read_all(int file) {
+std::unique_ptr<std::byte[]> read_all(int file) {
   const auto bytes = static_cast<std::size_t>(::lseek(file, 0, SEEK_END));
-  const auto memory = std::make_unique_for_overwrite<std::byte[]>(bytes);
+  auto memory = std::make_unique_for_overwrite<std::byte[]>(bytes);
   for (std::size_t done = 0; done < bytes;) {
     const ssize_t count = ::pread(file, memory.get() + done, bytes - done, static_cast<off_t>(done));
     if (count <= 0) std::abort();
     done += static_cast<std::size_t>(count);
   }
+  return memory;
 }
 
 }  // namespace
@@ -137,7 +138,10 @@ int main(int count, char** arguments) {
     EventSink events;
     if (resume(config, checkpoints, model, context, events) != 1) std::abort();
   };
-  const auto read = [&] { for_each_file(checkpoints.path_of(1), read_all); };
+  const auto read = [&] {
+    std::vector<std::unique_ptr<std::byte[]>> files;  // all of them, as one has them who goes on from there
+    for_each_file(checkpoints.path_of(1), [&](int file) { files.push_back(read_all(file)); });
+  };
   compare("resume", bytes, repeats, read, resumed, read);
   const auto forget = [&] {
     for_each_file(checkpoints.path_of(1), [](int file) { ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED); });

@@ -8,7 +8,6 @@
 #include "common/Error.h"
 #include "common/File.h"
 #include "common/Text.h"
-#include "engine/files/SafetensorsFile.h"
 #include "engine/program/Program.h"
 
 namespace lockstep {
@@ -48,21 +47,25 @@ void write_safetensors(const NamedTensors& tensors, const std::map<std::string, 
   file.close();
 }
 
-SafetensorsContent read_safetensors_content(const fs::path& path) {
-  const SafetensorsFile file(path);
-  SafetensorsContent content{.tensors = {}, .metadata = file.metadata()};
-  content.crc32c = file.read_all([&](const std::string& name, const SafetensorsFile::Entry& entry) {
-    if (is_integer(entry.type) && entry.type != ElementType::kUint8 && limits_of(entry.type).least == 0) {
-      throw InputError(path.string() + ": the tensor " + in_quotes(name) + " is " + to_string(entry.type) +
-                       ", which is no type of a program's tensors: store it as signed integers");
-    }
-    const at::Tensor tensor = at::empty(entry.sizes, scalar_type_from_archive(static_cast<int>(entry.type)));
-    content.tensors[name] = tensor;
-    return std::span(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes());
-  });
-  return content;
+at::Tensor tensor_for(const SafetensorsFile& file, const std::string& name) {
+  const SafetensorsFile::Entry& entry = file.entries().at(name);
+  if (is_integer(entry.type) && entry.type != ElementType::kUint8 && limits_of(entry.type).least == 0) {
+    throw InputError(file.name() + ": the tensor " + in_quotes(name) + " is " + to_string(entry.type) +
+                     ", which is no type of a program's tensors: store it as signed integers");
+  }
+  return at::empty(entry.sizes, scalar_type_from_archive(static_cast<int>(entry.type)));
 }
 
-NamedTensors read_safetensors(const fs::path& path) { return read_safetensors_content(path).tensors; }
+NamedTensors read_safetensors(const SafetensorsFile& file) {
+  NamedTensors tensors;
+  for (const auto& [name, entry] : file.entries()) {
+    const at::Tensor tensor = tensor_for(file, name);
+    file.read(name, std::span(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()));
+    tensors[name] = tensor;
+  }
+  return tensors;
+}
+
+NamedTensors read_safetensors(const fs::path& path) { return read_safetensors(SafetensorsFile(path)); }
 
 }  // namespace lockstep

@@ -3,10 +3,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
+
+#include "engine/files/SafetensorsFile.h"
 
 namespace lockstep {
 
@@ -16,15 +17,11 @@ using NamedTensors = std::map<std::string, at::Tensor>;
 void write_safetensors(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata,
                        const std::filesystem::path& path);
 
-struct SafetensorsContent {
-  NamedTensors tensors;
-  std::map<std::string, std::string> metadata;
-  std::uint32_t crc32c = 0;  ///< of the file (common/Crc32c.h), of the bytes that these were made of
-};
+/// What to read the tensor of that name into. Throws InputError for a type that no program's tensor has.
+at::Tensor tensor_for(const SafetensorsFile& file, const std::string& name);
 
-/// Reads each byte once. Throws InputError for a file that is truncated or whose header does not describe it.
-SafetensorsContent read_safetensors_content(const std::filesystem::path& path);
-/// Its tensors.
+/// All tensors of a file. Throws InputError.
+NamedTensors read_safetensors(const SafetensorsFile& file);
 NamedTensors read_safetensors(const std::filesystem::path& path);
 
 }  // namespace lockstep

@@ -39,8 +39,9 @@ void SafetensorsArtifact::write(const Program& program, const std::filesystem::p
 
 Artifact::Model SafetensorsArtifact::read_back(const Program& program, const std::filesystem::path& directory) const {
   const std::string path = (directory / entry()).string();
-  auto [tensors, found, crc32c] = read_safetensors_content(path);
-  if (found != metadata(program)) {
+  const SafetensorsFile file(path);
+  NamedTensors tensors = read_safetensors(file);
+  if (file.metadata() != metadata(program)) {
     throw SystemError(path + " was not written as it should be: its metadata differs");
   }
   for (const GraphInput& input : program.graph().inputs) {

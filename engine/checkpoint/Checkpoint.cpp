@@ -1,12 +1,7 @@
 #include "engine/checkpoint/Checkpoint.h"
 
-#include <ATen/core/Tensor.h>
-#include <c10/core/GradMode.h>
-
 #include <algorithm>
 #include <span>
-#include <sstream>
-#include <utility>
 
 #include "common/Crc32c.h"
 #include "common/Error.h"
@@ -19,12 +14,6 @@ namespace lockstep {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string description(const at::Tensor& tensor) {
-  std::ostringstream text;
-  text << c10::toString(tensor.scalar_type()) << " of " << tensor.sizes();
-  return text.str();
-}
 
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
@@ -50,16 +39,16 @@ class FileReader {
   }
 
   // Older ones do not say of which step they are.
-  NamedTensors tensors(const char* name, std::int64_t step) {
+  SavedTensors tensors(const char* name, std::int64_t step) {
     const fs::path path = directory_ / name;
-    auto [tensors, metadata, checksum] = read_safetensors_content(path);
-    require_written(name, checksum);
-    const auto tag = metadata.find(kStep);
-    if (tag != metadata.end() && tag->second != std::to_string(step)) {
+    SavedTensors tensors(path);
+    require_written(name, tensors.crc32c());
+    const auto tag = tensors.metadata().find(kStep);
+    if (tag != tensors.metadata().end() && tag->second != std::to_string(step)) {
       throw InputError(path.string() + " is of step " + in_quotes(tag->second) + ", the state beside it of step " +
                        std::to_string(step));
     }
-    return std::move(tensors);
+    return tensors;
   }
 
   // Of which nothing has been taken.
@@ -103,41 +92,24 @@ void write_checkpoint(const Checkpoint& checkpoint, const fs::path& directory) {
   if (!checkpoint.best.empty()) write(checkpoint.best, kBestFile);
 }
 
-Checkpoint read_checkpoint(const fs::path& directory, const std::vector<ListedFile>& written) {
+SavedCheckpoint open_checkpoint(const fs::path& directory, const std::vector<ListedFile>& written) {
   FileReader files(directory, written);
   try {
-    Checkpoint read{.state = files.state(), .model = {}, .optimizer = {}, .statistics = {}, .best = {}};
-    const std::int64_t step = read.state.step;
+    SavedCheckpoint saved{.state = files.state(), .model = {}, .optimizer = {}, .statistics = {}, .best = {}};
+    const std::int64_t step = saved.state.step;
     const auto optional = [&](const char* name) {
-      return files.has(name) ? files.tensors(name, step) : NamedTensors();
+      return files.has(name) ? files.tensors(name, step) : SavedTensors();
     };
-    read.model = files.tensors(kModelFile, step);
-    read.optimizer = files.tensors(kOptimizerFile, step);
-    read.statistics = optional(kStatisticsFile);
-    read.best = optional(kBestFile);
+    saved.model = files.tensors(kModelFile, step);
+    saved.optimizer = files.tensors(kOptimizerFile, step);
+    saved.statistics = optional(kStatisticsFile);
+    saved.best = optional(kBestFile);
     files.check_others();
-    return read;
+    return saved;
   } catch (const InputError&) {
     files.check_others();  // what is damaged can look like anything else
     throw;
   }
-}
-
-void require_tensors(const NamedTensors& saved, const NamedTensors& like) {
-  for (const auto& [name, tensor] : like) {
-    const auto found = saved.find(name);
-    if (found == saved.end()) throw InputError("the checkpoint lacks the tensor " + in_quotes(name));
-    if (found->second.scalar_type() != tensor.scalar_type() || found->second.sizes() != tensor.sizes()) {
-      throw InputError("the checkpoint's tensor " + in_quotes(name) + " is " + description(found->second) +
-                       "; the job's is " + description(tensor));
-    }
-  }
-}
-
-void restore_tensors(const NamedTensors& saved, const NamedTensors& into) {
-  require_tensors(saved, into);
-  const c10::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : into) tensor.copy_(saved.at(name));
 }
 
 }  // namespace lockstep

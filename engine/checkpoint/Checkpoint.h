@@ -1,4 +1,4 @@
-// A checkpoint in memory, and its files.
+// A checkpoint in memory, and in its files.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "engine/artifacts/Safetensors.h"
 #include "engine/checkpoint/CheckpointState.h"
+#include "engine/checkpoint/SavedTensors.h"
 
 namespace lockstep {
 
@@ -36,16 +37,18 @@ std::uintmax_t bytes_of(const Checkpoint& checkpoint);
 /// Throws SystemError, before anything is written where there is no room for all.
 void write_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& directory);
 
-/// Reads each file once. `written`: all that there were (CheckpointDirectory::files). Throws InputError, naming the
-/// file, when one of them is missing or has other bytes now, when write_checkpoint did not write it, and when some are
-/// of another step than others.
-Checkpoint read_checkpoint(const std::filesystem::path& directory, const std::vector<ListedFile>& written);
+/// A checkpoint whose files are what was written, and whose tensors are still in them.
+struct SavedCheckpoint {
+  CheckpointState state;
+  SavedTensors model;
+  SavedTensors optimizer;
+  SavedTensors statistics;
+  SavedTensors best;
+};
 
-/// Throws InputError, naming the tensor, unless there is one of the same name, type and size for each of `like`.
-void require_tensors(const NamedTensors& saved, const NamedTensors& like);
-
-/// Copies what was saved into tensors of the same names, types and sizes, on any device. Throws InputError as
-/// require_tensors does, before anything is copied.
-void restore_tensors(const NamedTensors& saved, const NamedTensors& into);
+/// Reads each file once, and keeps none of its tensors in memory. `written`: all that there were
+/// (CheckpointDirectory::files). Throws InputError, naming the file, when one of them is missing or has other bytes
+/// now, when write_checkpoint did not write it, and when some are of another step than others.
+SavedCheckpoint open_checkpoint(const std::filesystem::path& directory, const std::vector<ListedFile>& written);
 
 }  // namespace lockstep

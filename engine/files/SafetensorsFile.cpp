@@ -18,9 +18,6 @@ static_assert(std::endian::native == std::endian::little);
 
 namespace {
 
-// Still in the processor's cache when its checksum is computed.
-constexpr std::size_t kSummedAtOnce = 128 << 10;
-
 constexpr std::pair<const char*, ElementType> kTypes[] = {
     {"BOOL", ElementType::kBool},  {"U8", ElementType::kUint8},      {"I8", ElementType::kInt8},
     {"I16", ElementType::kInt16},  {"I32", ElementType::kInt32},     {"I64", ElementType::kInt64},
@@ -51,10 +48,6 @@ SafetensorsFile::Entry read_entry(const json& entry, std::uint64_t data_size) {
                      std::to_string(data_size) + " bytes of data");
   }
   return result;
-}
-
-void require_size(const SafetensorsFile::Entry& entry, std::span<const std::byte> bytes) {
-  if (bytes.size() != entry.end - entry.begin) throw InternalError("a tensor is not read into memory of its size");
 }
 
 }  // namespace
@@ -108,26 +101,12 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
 
 void SafetensorsFile::read(const std::string& name, std::span<std::byte> bytes) const {
   const Entry& entry = entries_.at(name);
-  require_size(entry, bytes);
-  file_.read_at(data_start_ + entry.begin, bytes);
+  if (bytes.size() != entry.end - entry.begin) throw InternalError("a tensor is not read into memory of its size");
+  read_at(entry, 0, bytes);
 }
 
-std::uint32_t SafetensorsFile::read_all(const Place& place) const {
-  std::vector<std::pair<std::uint64_t, const std::string*>> order;  // one of no bytes may be anywhere
-  for (const auto& [name, entry] : entries_) order.emplace_back(entry.begin, &name);
-  std::ranges::sort(order, {}, &std::pair<std::uint64_t, const std::string*>::first);
-  std::uint32_t checksum = header_crc32c_;
-  for (const auto& [begin, name] : order) {
-    const Entry& entry = entries_.at(*name);
-    const std::span<std::byte> bytes = place(*name, entry);
-    require_size(entry, bytes);
-    for (std::size_t at = 0; at < bytes.size(); at += kSummedAtOnce) {
-      const auto piece = bytes.subspan(at, std::min(kSummedAtOnce, bytes.size() - at));
-      file_.read_at(data_start_ + begin + at, piece);
-      checksum = crc32c(piece, checksum);
-    }
-  }
-  return checksum;
+void SafetensorsFile::read_at(const Entry& entry, std::uint64_t at, std::span<std::byte> bytes) const {
+  file_.read_at(data_start_ + entry.begin + at, bytes);
 }
 
 std::string SafetensorsFile::type_name(ElementType type) {

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -34,25 +33,25 @@ class SafetensorsFile {
   /// Throws InputError for a file that is truncated or whose header does not describe it.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
+  const std::string& name() const { return file_.name(); }  ///< its path
   const std::map<std::string, Entry>& entries() const { return entries_; }
   /// The texts of `__metadata__`.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// Where the header ends and the bytes of the first entry begin.
   std::uint64_t data_start() const { return data_start_; }
+  /// The checksum (common/Crc32c.h) of all bytes before these.
+  std::uint32_t header_crc32c() const { return header_crc32c_; }
   /// Reads the bytes of an entry into `bytes`, of its size. Throws InputError.
   void read(const std::string& name, std::span<std::byte> bytes) const;
-  /// Where the bytes of an entry go; of its size.
-  using Place = std::function<std::span<std::byte>(const std::string& name, const Entry& entry)>;
-  /// Reads all entries, in the order of the file. Returns the checksum (common/Crc32c.h) of the whole file, of the
-  /// bytes that came. Throws InputError.
-  std::uint32_t read_all(const Place& place) const;
+  /// Reads some of an entry's bytes, from `at` on. Throws InputError.
+  void read_at(const Entry& entry, std::uint64_t at, std::span<std::byte> bytes) const;
 
   /// "F32": what a header calls the type.
   static std::string type_name(ElementType type);
 
  private:
   PlainFile file_;
-  std::uint32_t header_crc32c_ = 0;  ///< of all that is before the first entry
+  std::uint32_t header_crc32c_ = 0;
   std::uint64_t data_start_ = 0;
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::string> metadata_;

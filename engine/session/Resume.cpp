@@ -19,11 +19,10 @@ namespace lockstep {
 
 namespace {
 
-/// What a rank has read of the checkpoints that the ranks try, newest first: the last one, for a large one need not be
-/// there twice.
+/// Of the checkpoints that the ranks try, newest first, the last one that this rank has found good.
 struct Found {
   std::vector<ListedFile> files{};
-  std::optional<Checkpoint> checkpoint{};
+  std::optional<SavedCheckpoint> checkpoint{};
 
   // Whether it is what files of this manifest hold: their checksums are equal.
   bool is(std::int64_t step, const std::vector<ListedFile>& others) const {
@@ -33,19 +32,19 @@ struct Found {
 };
 
 // Throws InputError when the files are not as they were written, or the job cannot go on from what they hold.
-Checkpoint read_checked(const CheckpointDirectory& checkpoints, std::int64_t step, const std::vector<ListedFile>& files,
-                        Resumable& trainer) {
+SavedCheckpoint open_checked(const CheckpointDirectory& checkpoints, std::int64_t step,
+                             const std::vector<ListedFile>& files, Resumable& trainer) {
   const std::string path = checkpoints.path_of(step).string();
-  Checkpoint read = read_checkpoint(path, files);
+  SavedCheckpoint saved = open_checkpoint(path, files);
   try {
-    if (read.state.step != step) {
-      throw InputError("it was written after step " + std::to_string(read.state.step) + " and renamed since");
+    if (saved.state.step != step) {
+      throw InputError("it was written after step " + std::to_string(saved.state.step) + " and renamed since");
     }
-    trainer.check(read);
+    trainer.check(saved);
   } catch (const InputError& error) {
     throw InputError(path + ": " + error.what());
   }
-  return read;
+  return saved;
 }
 
 void tell_brought(const BroughtCheckpoint& brought, EventSink& events) {
@@ -56,8 +55,8 @@ void tell_brought(const BroughtCheckpoint& brought, EventSink& events) {
 
 // `here`: this rank has written it, and removes older ones beside it. Rank 0 does so in its own directory when it
 // writes the next one.
-void restore(const JobConfig& config, const CheckpointDirectory& checkpoints, const Checkpoint& checkpoint, bool here,
-             Resumable& trainer, const RankContext& context, EventSink& events) {
+void restore(const JobConfig& config, const CheckpointDirectory& checkpoints, const SavedCheckpoint& checkpoint,
+             bool here, Resumable& trainer, const RankContext& context, EventSink& events) {
   const std::int64_t step = checkpoint.state.step;
   const std::string path = checkpoints.path_of(step).string();
   std::string not_removed;
@@ -88,7 +87,7 @@ std::optional<std::int64_t> resume(const JobConfig& config, const CheckpointDire
     std::vector<ListedFile> files = checkpoints.files(step);
     if (found.is(step, files)) return;  // it has been brought to other hosts
     found = {};
-    found.checkpoint = read_checked(checkpoints, step, files, trainer);
+    found.checkpoint = open_checked(checkpoints, step, files, trainer);
     found.files = std::move(files);
   };
   std::optional<BroughtCheckpoint> brought;

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "engine/train/CheckpointTensors.h"
 #include "engine/train/EvaluationRecord.h"
@@ -43,26 +42,24 @@ std::int64_t BestState::bytes(const Program& program) const {
   return bytes;
 }
 
-void BestState::check(const Checkpoint& checkpoint, const Program& program) const {
+void BestState::check(const SavedCheckpoint& checkpoint, const Program& program) const {
   if (!checkpoint.state.best) return;
   evaluation_of(*checkpoint.state.best, objective_);
   if (!keeps_copy_) return;
-  require_tensors(checkpoint.best, saved_tensors(program));
-  std::vector<StateTensor> numbers;
+  checkpoint.best.require(saved_tensors(program), "the best state's ");
   for (const StateTensor& entry : trained_state(program)) {
-    numbers.push_back({"the best state's " + entry.name, entry.kind, checkpoint.best.at(entry.name)});
+    require_finite(checkpoint.best, entry.name, "the best state's ");
   }
-  require_finite_checkpoint(numbers);
 }
 
-void BestState::restore(const Checkpoint& checkpoint, const Program& program) {
+void BestState::restore(const SavedCheckpoint& checkpoint, const Program& program) {
   evaluations_since_ = checkpoint.state.evaluations_since_best;
   if (!checkpoint.state.best) return;
   evaluation_ = evaluation_of(*checkpoint.state.best, objective_);
   step_ = checkpoint.state.best->step;
   if (!keeps_copy_) return;
   copy_ = program.clone();
-  restore_tensors(checkpoint.best, saved_tensors(*copy_));
+  checkpoint.best.read_into(saved_tensors(*copy_));
 }
 
 void BestState::save(Checkpoint& checkpoint) const {

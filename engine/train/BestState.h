@@ -32,9 +32,9 @@ class BestState {
   bool out_of_patience() const { return patience_ > 0 && evaluations_since_ >= patience_; }
 
   /// Throws InputError when the checkpoint lacks what `restore` takes, or holds numbers that are not finite.
-  void check(const Checkpoint& checkpoint, const Program& program) const;
+  void check(const SavedCheckpoint& checkpoint, const Program& program) const;
   /// Takes what `check` accepts; `program` says what the copy looks like.
-  void restore(const Checkpoint& checkpoint, const Program& program);
+  void restore(const SavedCheckpoint& checkpoint, const Program& program);
   /// Adds what `restore` takes. The tensors are those of the copy.
   void save(Checkpoint& checkpoint) const;
 

@@ -1,7 +1,5 @@
 #include "engine/train/CheckpointTensors.h"
 
-#include <string>
-
 #include "common/Error.h"
 #include "engine/train/NotFinite.h"
 
@@ -15,10 +13,9 @@ NamedTensors saved_tensors(const Program& program) {
   return tensors;
 }
 
-void require_finite_checkpoint(const std::vector<StateTensor>& numbers) {
-  if (const std::string found = find_not_finite(numbers); !found.empty()) {
-    throw InputError(found + ": nothing good comes of going on from there");
-  }
+void require_finite(const SavedTensors& saved, const std::string& name, const std::string& owner) {
+  if (saved.is_finite(name)) return;
+  throw InputError(owner + name + find_not_finite(saved.read(name)) + ": nothing good comes of going on from there");
 }
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "engine/train/TrainedModel.h"
 
+#include <c10/core/GradMode.h>
+
 #include <functional>
 #include <string>
 #include <utility>
@@ -99,57 +101,46 @@ NamedTensors TrainedModel::gathered_state(bool writes) {
 }
 
 // Whether each rank gets its own back; else all begin with the average.
-bool TrainedModel::has_statistics_of_ranks(const Checkpoint& checkpoint) const {
+bool TrainedModel::has_statistics_of_ranks(const SavedCheckpoint& checkpoint) const {
   return checkpoint.state.samples_since_average.size() == static_cast<std::size_t>(context_.host.size());
 }
 
-void TrainedModel::check_statistics(const Checkpoint& checkpoint) const {
+void TrainedModel::check_statistics(const SavedCheckpoint& checkpoint) const {
   for (const StateTensor& entry : statistics_of_rank(program_)) {
-    const auto all = checkpoint.statistics.find(entry.name);
-    if (all == checkpoint.statistics.end()) {
-      throw InputError("the checkpoint lacks the statistics " + in_quotes(entry.name));
-    }
-    if (all->second.dim() == 0 || all->second.size(0) != context_.host.size()) {
-      throw InputError("the checkpoint's statistics " + in_quotes(entry.name) + " are not of " +
-                       std::to_string(context_.host.size()) + " ranks");
-    }
-    require_tensors({{entry.name, all->second[0]}}, {{entry.name, entry.tensor}});
+    std::vector<std::int64_t> of_all_ranks = entry.tensor.sizes().vec();
+    of_all_ranks.insert(of_all_ranks.begin(), context_.host.size());
+    checkpoint.statistics.require({{entry.name, entry.tensor.expand(of_all_ranks)}}, "the ranks' ");
   }
 }
 
-void TrainedModel::check(const Checkpoint& checkpoint) {
-  require_tensors(checkpoint.model, saved_tensors(inference_));
+void TrainedModel::check(const SavedCheckpoint& checkpoint) {
+  checkpoint.model.require(saved_tensors(inference_));
   // Of its names, types and sizes, whatever there is of its numbers here.
-  require_tensors(checkpoint.optimizer, optimizer_state([&](const at::Tensor& state) {
-                    return shared_ ? parameters_.flat_parameters() : state;
-                  }));
+  checkpoint.optimizer.require(
+      optimizer_state([&](const at::Tensor& state) { return shared_ ? parameters_.flat_parameters() : state; }));
   for (const std::string& name : parameters_.plan().names()) {
     if (!checkpoint.state.optimizer_steps.contains(name)) {
       throw InputError("the checkpoint lacks the updates of " + name);
     }
   }
   if (has_statistics_of_ranks(checkpoint)) check_statistics(checkpoint);
-  std::vector<StateTensor> numbers;
-  for (const StateTensor& entry : trained_state(program_)) {
-    numbers.push_back({entry.name, entry.kind, checkpoint.model.at(entry.name)});
+  for (const StateTensor& entry : trained_state(program_)) require_finite(checkpoint.model, entry.name);
+  for (const auto& [name, entry] : checkpoint.optimizer.entries()) require_finite(checkpoint.optimizer, name);
+  for (const auto& [name, entry] : checkpoint.statistics.entries()) {
+    require_finite(checkpoint.statistics, name, "the ranks' ");
   }
-  for (const auto& [name, tensor] : checkpoint.optimizer) numbers.push_back({name, InputKind::kBuffer, tensor});
-  for (const auto& [name, tensor] : checkpoint.statistics) {
-    numbers.push_back({"the ranks' " + name, InputKind::kBuffer, tensor});
-  }
-  require_finite_checkpoint(numbers);
 }
 
-void TrainedModel::restore(const Checkpoint& checkpoint) {
-  restore_tensors(checkpoint.model, saved_tensors(inference_));
+void TrainedModel::restore(const SavedCheckpoint& checkpoint) {
+  checkpoint.model.read_into(saved_tensors(inference_));
   for (const OptimizerState& state : optimizer_->state()) {
     // Between steps gradients mean nothing.
     const at::Tensor whole = shared_ ? parameters_.flat_gradients() : state.values;
-    restore_tensors(checkpoint.optimizer, state_tensors(state.name, whole, parameters_));
+    checkpoint.optimizer.read_into(state_tensors(state.name, whole, parameters_));
     if (shared_) parameters_.take_owned(whole, state.values);
   }
   if (average_) {
-    restore_tensors(checkpoint.optimizer, average_->tensors);
+    checkpoint.optimizer.read_into(average_->tensors);
     average_->weights.set_updates(checkpoint.state.average_updates);
   }
   std::vector<std::int64_t> steps;
@@ -160,15 +151,12 @@ void TrainedModel::restore(const Checkpoint& checkpoint) {
   if (has_statistics_of_ranks(checkpoint)) restore_statistics(checkpoint);
 }
 
-void TrainedModel::restore_statistics(const Checkpoint& checkpoint) {
+void TrainedModel::restore_statistics(const SavedCheckpoint& checkpoint) {
+  const c10::NoGradGuard no_grad;
   const int rank = context_.host.rank();
-  NamedTensors rows;
-  NamedTensors mine;
   for (const StateTensor& entry : statistics_of_rank(program_)) {
-    rows[entry.name] = checkpoint.statistics.at(entry.name)[rank];
-    mine[entry.name] = entry.tensor;
+    entry.tensor.copy_(checkpoint.statistics.read(entry.name)[rank]);
   }
-  restore_tensors(rows, mine);
   samples_since_average_ = checkpoint.state.samples_since_average[static_cast<std::size_t>(rank)];
 }
 

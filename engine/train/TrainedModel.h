@@ -51,9 +51,9 @@ class TrainedModel {
 
   /// Throws InputError, and changes nothing, when `restore` cannot use the checkpoint: a tensor is missing or not
   /// finite.
-  void check(const Checkpoint& checkpoint);
+  void check(const SavedCheckpoint& checkpoint);
   /// Takes what `check` accepts.
-  void restore(const Checkpoint& checkpoint);
+  void restore(const SavedCheckpoint& checkpoint);
   /// What `save` adds, but for what is gathered from the ranks and the numbers beside it.
   Checkpoint tensors();
   /// A collective. Adds what `restore` takes. The tensors are those of training: they change with the next step. Where
@@ -73,9 +73,9 @@ class TrainedModel {
   template <typename Whole>
   NamedTensors optimizer_state(const Whole& whole);
   NamedTensors gathered_state(bool writes);
-  bool has_statistics_of_ranks(const Checkpoint& checkpoint) const;
-  void check_statistics(const Checkpoint& checkpoint) const;
-  void restore_statistics(const Checkpoint& checkpoint);
+  bool has_statistics_of_ranks(const SavedCheckpoint& checkpoint) const;
+  void check_statistics(const SavedCheckpoint& checkpoint) const;
+  void restore_statistics(const SavedCheckpoint& checkpoint);
 
   Program program_;
   Program inference_;

@@ -44,7 +44,7 @@ MemoryUse Trainer::memory() {
   return use;
 }
 
-void Trainer::check(const Checkpoint& checkpoint) {
+void Trainer::check(const SavedCheckpoint& checkpoint) {
   const CheckpointState& state = checkpoint.state;
   const std::int64_t steps = plan_.batches.steps();
   if (state.position.step > steps || state.position.epoch > state.step / steps ||
@@ -62,7 +62,7 @@ void Trainer::check(const Checkpoint& checkpoint) {
   }
 }
 
-void Trainer::restore(const Checkpoint& checkpoint) {
+void Trainer::restore(const SavedCheckpoint& checkpoint) {
   const CheckpointState& state = checkpoint.state;
   if (state.step > plan_.total_steps) {
     throw InputError("the checkpoint is of step " + std::to_string(state.step) + ", beyond the job's end at step " +

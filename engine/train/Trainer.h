@@ -79,8 +79,8 @@ class Trainer : public Resumable {
   Trainer(const Hyperparameters& hyperparameters, TrainingInput input, const RankContext& context,
           TrainingSurroundings surroundings);
 
-  void check(const Checkpoint& checkpoint) override;
-  void restore(const Checkpoint& checkpoint) override;
+  void check(const SavedCheckpoint& checkpoint) override;
+  void restore(const SavedCheckpoint& checkpoint) override;
   /// A collective. Throws alike on all ranks when something comes out that is not finite.
   TrainingResult run();
   /// After `run`: throws, alike on all ranks, when the state it ended with could not be saved, though there is a place

@@ -94,7 +94,8 @@ class LOCKSTEP_API Trainer {
   /// newest `checkpoint_keep`. The state of the caller's own optimizer is the caller's to keep.
   void save(const std::string& directory);
   /// A collective. Goes on from the newest checkpoint of the directory that all ranks can use; returns its step, or
-  /// nothing when there is none. Throws for a directory that holds those of other trainings only.
+  /// nothing when there is none. Throws for a directory that holds those of other trainings only; and when a file that
+  /// was whole can no longer be read, after which this can only be destroyed.
   std::optional<std::int64_t> resume(const std::string& directory);
   /// A collective. Rank 0 writes the formats of the hyperparameter `export` into the directory, each read back and
   /// compared, with a model card: all of them or none. Returns the artifacts' paths there.

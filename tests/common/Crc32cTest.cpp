@@ -30,6 +30,15 @@ TEST(Crc32c, ContinuesWhereverTheBytesAreCut) {
   }
 }
 
+TEST(Crc32c, OfPartsMakesThatOfAll) {
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += static_cast<char>(i * 37);
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+    const std::string second = text.substr(cut);
+    EXPECT_EQ(crc32c_joined(checksum(text.substr(0, cut)), checksum(second), second.size()), checksum(text)) << cut;
+  }
+}
+
 // A long text is computed in lanes side by side, a short one as one.
 TEST(Crc32c, IsTheSameAtOnceAndInShortPieces) {
   std::string text;

@@ -8,6 +8,7 @@
 #include "common/Error.h"
 #include "engine/checkpoint/CheckpointWriter.h"
 #include "tests/support/ExpectError.h"
+#include "tests/support/LoadCheckpoint.h"
 #include "tests/support/TemporaryDirectory.h"
 
 namespace lockstep {
@@ -36,7 +37,7 @@ TEST(Snapshot, IsWrittenAsTheCheckpointOfItsStep) {
   at::Tensor weight = at::arange(3, at::kFloat);
   const Snapshot snapshot(live(weight, at::ones({3})));
   EXPECT_TRUE(CheckpointWriter(checkpoints, 2).write(snapshot).empty());
-  const Checkpoint read = read_checkpoint(checkpoints.path_of(7), checkpoints.files(7));
+  const Checkpoint read = load(open_as_it_is(checkpoints.path_of(7)));
   EXPECT_EQ(read.state.step, 7);
   EXPECT_TRUE(at::equal(read.model.at("weight"), at::arange(3, at::kFloat)));
 }
@@ -68,8 +69,8 @@ TEST(Checkpoint, HasOneStepInAllOfItsFiles) {
   writer.write(Snapshot(checkpoint));
   const auto optimizer = [&](std::int64_t step) { return checkpoints.path_of(step) / "optimizer.safetensors"; };
   std::filesystem::copy_file(optimizer(7), optimizer(8), std::filesystem::copy_options::overwrite_existing);
-  EXPECT_ERROR(read_checkpoint(checkpoints.path_of(8), list_files(checkpoints.path_of(8))), InputError,
-               optimizer(8).string() + " is of step \"7\"", "the state beside it of step 8");
+  EXPECT_ERROR(open_as_it_is(checkpoints.path_of(8)), InputError, optimizer(8).string() + " is of step \"7\"",
+               "the state beside it of step 8");
 }
 
 TEST(CheckpointWriter, KeepsTheNewest) {

@@ -20,9 +20,11 @@
 #include "engine/train/TrainedModel.h"
 #include "tests/engine/train/TrainerJob.h"
 #include "tests/support/ExpectError.h"
+#include "tests/support/LoadCheckpoint.h"
 #include "tests/support/MpiTest.h"
 #include "tests/support/RankAlone.h"
 #include "tests/support/SharedDirectory.h"
+#include "tests/support/TemporaryDirectory.h"
 
 namespace lockstep {
 namespace {
@@ -100,8 +102,11 @@ class SharedUpdateTest : public testing::Test {
     const Program program =
         build_builtin_program("mlp", {.input_shape = {1, 4, 4}, .classes = 6, .hidden = {8}}).to(at::kDouble);
     TrainedModel model(options_, program, program, make_bucket_plan(options_, program, context.host.size()), context);
-    model.check(checkpoint);
-    model.restore(checkpoint);
+    const TemporaryDirectory place;
+    write_checkpoint(checkpoint, place.path());
+    const SavedCheckpoint saved = open_as_it_is(place.path());
+    model.check(saved);
+    model.restore(saved);
     Checkpoint again{.state = {}, .model = {}, .optimizer = {}, .statistics = {}, .best = {}};
     model.save(again, /*writes=*/true);
     return {.state = again.state,
@@ -300,7 +305,8 @@ TEST_F(SharedUpdateTest, CheckpointsAreThoseOfOneThatHoldsAll) {
   SharedDirectory directory(communicator_);
   const CheckpointDirectory checkpoints(directory / "checkpoints", {});
   const TrainingResult expected = trained(true, &checkpoints);
-  const Checkpoint checkpoint = read_checkpoint(checkpoints.path_of(4), checkpoints.files(4));
+  const SavedCheckpoint saved = open_checkpoint(checkpoints.path_of(4), checkpoints.files(4));
+  const Checkpoint checkpoint = load(saved);
   EXPECT_TRUE(checkpoint.optimizer.contains("second_moment/fc2.weight"));
   double sum = 0;
   for (const auto& [name, tensor] : checkpoint.optimizer) sum += tensor.abs().sum().item<double>();
@@ -327,8 +333,8 @@ TEST_F(SharedUpdateTest, CheckpointsAreThoseOfOneThatHoldsAll) {
 
   options_.shard_optimizer = false;
   TrainerJob job(options_, context());
-  job.trainer().check(checkpoint);
-  job.trainer().restore(checkpoint);
+  job.trainer().check(saved);
+  job.trainer().restore(saved);
   EXPECT_LE(difference(job.run().program, expected.program), 1e-12);
 }
 

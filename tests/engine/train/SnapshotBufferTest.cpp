@@ -6,6 +6,7 @@
 #include "engine/device/CpuDevice.h"
 #include "engine/train/BackgroundSave.h"
 #include "tests/support/LateDevice.h"
+#include "tests/support/LoadCheckpoint.h"
 #include "tests/support/RankAlone.h"
 #include "tests/support/TemporaryDirectory.h"
 
@@ -106,7 +107,7 @@ struct Saving {
     ASSERT_TRUE(written);
     EXPECT_FALSE(written->failure);
     EXPECT_FALSE(save.busy());
-    Live::expect_unchanged(read_checkpoint(checkpoints.path_of(7), checkpoints.files(7)));
+    Live::expect_unchanged(load(open_as_it_is(checkpoints.path_of(7))));
   }
 
   TemporaryDirectory directory;

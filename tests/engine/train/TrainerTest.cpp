@@ -218,7 +218,7 @@ TEST_F(TrainerTest, GoesOnFromACheckpointAsIfNothingHadBeen) {
   TrainerJob whole(options, context(), &checkpoints);
   const TrainingResult expected = whole.run();
   for (const std::int64_t step : {std::int64_t{3}, kStepsPerEpoch, kStepsPerEpoch + 1}) {
-    const Checkpoint checkpoint = read_checkpoint(checkpoints.path_of(step), checkpoints.files(step));
+    const SavedCheckpoint checkpoint = open_checkpoint(checkpoints.path_of(step), checkpoints.files(step));
     TrainerJob job(options, context());
     job.trainer().check(checkpoint);
     job.trainer().restore(checkpoint);
