@@ -89,7 +89,7 @@ TensorflowValue convolution_2d(PrimitiveCall& call, const TensorflowValue& x, co
       Ints{0, 0, window.before[0], window.after[0], window.before[1], window.after[1], 0, 0};
   attributes["use_cudnn_on_gpu"] = true;
   TensorflowValue y = builder.add("Conv2D", {x, kernel(call)}, std::move(attributes));
-  y.grouped = groups != 1;
+  y.groups = groups;
   return y;
 }
 
@@ -125,8 +125,8 @@ TensorflowValue depthwise_convolution(PrimitiveCall& call, const TensorflowValue
 void bind_with_bias(PrimitiveCall& call, TensorflowValue y) {
   TensorflowBuilder& builder = call.builder();
   if (call.inputs() > 2) {
-    y = y.grouped ? builder.add("AddV2", {y, call.input(2)})
-                  : builder.add("BiasAdd", {y, call.input(2)}, {{"data_format", std::string("NHWC")}});
+    y = y.groups > 1 ? builder.add("AddV2", {y, call.input(2)})
+                     : builder.add("BiasAdd", {y, call.input(2)}, {{"data_format", std::string("NHWC")}});
   }
   bind_image(call, std::move(y));
 }

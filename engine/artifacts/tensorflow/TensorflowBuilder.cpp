@@ -52,7 +52,7 @@ TensorflowValue TensorflowBuilder::add_of(ElementType type, const std::string& o
 TensorflowValue TensorflowBuilder::add_plain(const std::string& op, const std::vector<TensorflowValue>& inputs,
                                              TensorflowAttributes attributes) {
   TensorflowValue result = inputs.empty() ? TensorflowValue{} : inputs[0];
-  result.grouped = false;
+  result.groups = 0;
   TensorflowNode node{unique(op), op, {}, std::move(attributes)};
   for (const TensorflowValue& input : inputs) node.inputs.push_back(input.reference);
   result.reference = node.name + ":" + output_name(op) + ":0";

@@ -21,9 +21,9 @@ TensorflowValue image(PrimitiveCall& call, std::size_t input) {
 void bind_image(PrimitiveCall& call, TensorflowValue image) {
   const std::size_t rank = call.out().sizes.size();
   if (rank == 3) {
-    const bool grouped = image.grouped;
+    const std::int64_t groups = image.groups;
     image = call.builder().add("Squeeze", {image}, {{"squeeze_dims", Ints{1}}});
-    image.grouped = grouped;
+    image.groups = groups;
   }
   image.axes = channels_last(rank);
   call.bind(std::move(image));

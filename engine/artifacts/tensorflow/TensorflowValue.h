@@ -15,9 +15,10 @@ struct TensorflowValue {
   ElementType type = ElementType::kFloat;
   std::vector<Dimension> sizes{};  ///< in TensorFlow's order
   Ints axes{};                     ///< dimension i of TensorFlow's tensor is the program's dimension axes[i]
-  /// It comes out of a grouped convolution, whose fusion with BiasAdd or FusedBatchNormV3, which TensorFlow does on its
-  /// own, has no kernel without oneDNN. Reshape and Transpose do not hinder it: they may be taken out.
-  bool grouped = false;
+  /// Of the Conv2D that it comes right out of; 0: out of something else. TensorFlow fuses a BiasAdd or FusedBatchNormV3
+  /// behind a Conv2D with it on its own, for which it has no kernel without oneDNN where there are several groups.
+  /// Reshape and Transpose do not hinder it: they may be taken out.
+  std::int64_t groups = 0;
 
   std::size_t rank() const { return sizes.size(); }
   /// Where the program's dimension is.

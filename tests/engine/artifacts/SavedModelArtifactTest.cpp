@@ -170,6 +170,33 @@ TEST(SavedModelArtifact, NothingIsFusedWithAGroupedConvolution) {
   }
 }
 
+TEST(SavedModelArtifact, BatchNormIsOneOperatorWhereAConvolutionTakesIt) {
+  for (const bool behind_convolution : {true, false}) {
+    T graph;
+    graph.input("x", {"s0", 6, 5, 5}).parameter("w", {6, 6, 1, 1});
+    for (const char* name : {"scale", "offset", "mean", "var"}) graph.parameter(name, {6});
+    if (behind_convolution) {
+      graph.node("conv2d.default", {tensor("input", "x"), tensor("weight", "w")}, "y", {"s0", 6, 5, 5});
+    } else {
+      graph.node("relu.default", {tensor("self", "x")}, "y", {"s0", 6, 5, 5});
+    }
+    graph.node("batch_norm.default",
+               {tensor("input", "y"),
+                tensor("weight", "scale"),
+                tensor("bias", "offset"),
+                tensor("running_mean", "mean"),
+                tensor("running_var", "var"),
+                {"training", false, false},
+                {"momentum", 0.1, false},
+                {"eps", 0.1, false},
+                {"cudnn_enabled", true, false}},
+               "normed", {"s0", 6, 5, 5});
+    const Graph done = graph.returns({"normed"});
+    EXPECT_EQ(count(written(done).function, "FusedBatchNormV3"), behind_convolution ? 1 : 0);
+    expect_same(done, {3, 6, 5, 5});
+  }
+}
+
 TEST(SavedModelArtifact, BatchNormHasItsOwnEpsilon) {
   Graph graph = cnn(3).graph();
   for (Node& node : graph.nodes) {
