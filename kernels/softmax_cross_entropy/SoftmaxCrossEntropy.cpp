@@ -102,7 +102,7 @@ LOCKSTEP_INLINE void forward(const SoftmaxCrossEntropyForward<Element>& args, do
     load_block(x + begin, length, block);
     const Real largest = largest_of(block, padded(length));
     if (largest > maximum) {
-      exponentials *= exp_of(maximum - largest);
+      exponentials *= exp_up_to_88(maximum - largest);
       maximum = largest;
     }
     if (args.label_smoothing > 0) {
@@ -114,7 +114,7 @@ LOCKSTEP_INLINE void forward(const SoftmaxCrossEntropyForward<Element>& args, do
       for (std::int64_t i = length; i < padded(length); ++i) weighted[i] = 0;
       distances += sum(weighted, padded(length));
     }
-    for (std::int64_t i = 0; i < padded(length); ++i) block[i] = exp_of(block[i] - maximum);
+    for (std::int64_t i = 0; i < padded(length); ++i) block[i] = exp_up_to_88(block[i] - maximum);
     exponentials += sum(block, padded(length));
   }
   const double logarithm = exponentials == 0 ? NAN : std::log(exponentials);
@@ -152,14 +152,14 @@ LOCKSTEP_INLINE void backward(const SoftmaxCrossEntropyBackward<Element>& args, 
   Element at_label{};  // before the loop, which may write where it reads
   const bool is_class = label >= 0 && label < args.classes;
   if (is_class) {
-    const Real probability = exp_of(to_arithmetic(x[label]) - log_sum_exp);
+    const Real probability = exp_up_to_88(to_arithmetic(x[label]) - log_sum_exp);
     at_label = from_arithmetic<Element>(of_probability * probability - of_weight * weight(label) - Real(target));
   }
   alignas(64) Real block[kBlock];
   for (std::int64_t begin = 0; begin < args.classes; begin += kBlock) {
     const std::int64_t length = std::min(args.classes - begin, kBlock);
     load_block(x + begin, length, block);
-    for (std::int64_t i = 0; i < padded(length); ++i) block[i] = of_probability * exp_of(block[i] - log_sum_exp);
+    for (std::int64_t i = 0; i < padded(length); ++i) block[i] = of_probability * exp_up_to_88(block[i] - log_sum_exp);
     if (of_weight != 0) {
       for (std::int64_t i = 0; i < length; ++i) block[i] -= of_weight * weight(begin + i);
     }
