@@ -102,6 +102,12 @@ int export_command(int count, const char* const* arguments) {
                      " measures what it does to the metrics on an evaluation channel, which lockstep export has not: "
                      "give it to lockstep train; a job that has ended writes its artifacts anew from its checkpoint");
   }
+  if (fs::is_directory(file)) {
+    throw InputError(file +
+                     " is a directory: name the program, a .pt2 file; a checkpoint holds weights and no program, "
+                     "and is given as --initial_weights " +
+                     file);
+  }
   const Program program = read_archive(file);
   const std::string weights = load_initial_weights(options, program);
   const Program inference = program.with_graph(eval_form(program.graph()));
