@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -84,3 +85,16 @@ def kill(others):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def peak_mib(process):
+    """VmHWM of the largest process that a command has started: a rank, as launchers are smaller."""
+    found, peak = [process.pid], 0
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one has just ended
+        for pid in found:
+            for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+                found += children.read_text().split()
+        for pid in found:
+            held = re.search(r"VmHWM:\s*(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
+            peak = max(peak, int(held.group(1)) / 1024 if held else 0)
+    return peak

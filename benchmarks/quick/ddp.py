@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import time
 
 import numpy as np
@@ -58,7 +59,7 @@ def main():
     dist.broadcast(steps, 0)
     windows = [steps.item() * options.batch * dist.get_world_size() / seconds_of(steps.item()) for _ in range(options.windows)]
     if dist.get_rank() == 0:
-        print(json.dumps(windows), flush=True)
+        print(json.dumps({"rates": windows, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), flush=True)
     dist.barrier()
     os._exit(0)  # gloo's thread may free a tensor while the interpreter ends, and then aborts the rank
 

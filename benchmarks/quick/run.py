@@ -1,8 +1,9 @@
 """Has something become slower? Built-in programs on 2 ranks of one thread, Lockstep beside PyTorch DDP, in less than five minutes.
 
-Contenders take turns, each a process of its own, on the same program and batch. A ratio is that of the medians of a turn's windows; its spread is
-that of the turns, and a rate's that of all windows. Figures are compared with those that --write kept, in benchmarks/results/quick.json, of the same
-kind of processor: one has moved when all that was measured now lies outside of all that was measured then. --write puts the new ones in their place.
+Contenders take turns, each a process of its own, on the same program and batch. Both keep freed memory, ours by itself, the peer as it is told. A ratio
+is that of the medians of a turn's windows; its spread is that of the turns, and a rate's that of all windows. Memory is what the largest rank has held.
+Figures are compared with those that --write kept, in benchmarks/results/quick.json, of the same kind of processor: one has moved when all that was
+measured now lies outside of all that was measured then. --write puts the new ones in their place.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from children import none_left, started  # noqa: E402
+from children import none_left, peak_mib, started  # noqa: E402
 from report import KEEP_MEMORY, ROOT, environment, print_table, write_json  # noqa: E402
 from where import MODELS, command, prepare  # noqa: E402
 
@@ -49,7 +50,7 @@ def failed(job, process, text):
 
 
 def lockstep(model, directory, options):
-    """Samples per second of each window, from its own progress lines; the first is left out. It trains until there are enough."""
+    """Samples per second of each window, from its own progress lines, the first left out, and the most memory of a rank. It trains until there are enough."""
     shutil.rmtree(directory / "output", ignore_errors=True)
     job = command(model, directory, RANKS, "--log_every", options.seconds)
     metrics = directory / "output" / "data" / "metrics.jsonl"
@@ -61,7 +62,7 @@ def lockstep(model, directory, options):
             whole = metrics.read_text().rpartition("\n")[0].splitlines() if metrics.exists() else []
             lines = [line for line in map(json.loads, whole) if line["event"] == "progress"][1:]
             if len(lines) >= options.windows:
-                return [line["samples_per_second"] for line in lines[:options.windows]]
+                return [line["samples_per_second"] for line in lines[:options.windows]], peak_mib(process)
             time.sleep(0.05)
         log.seek(0)
         failed(job, process, log.read())
@@ -75,7 +76,8 @@ def ddp(model, directory, options):
         output, _ = process.communicate(timeout=TIME_LIMIT)
     if process.returncode != 0:
         failed(job, process, output)
-    return json.loads(next(line for line in reversed(output.splitlines()) if line.startswith("[")))
+    result = json.loads(next(line for line in reversed(output.splitlines()) if line.startswith("{")))
+    return result["rates"], result["peak_mib"]
 
 
 def spread(values):
@@ -85,13 +87,15 @@ def spread(values):
 def measure(name, directory, options):
     directory /= name
     prepare(MODELS[name], directory, RANKS)
-    rates, peers, ratios = [], [], []
+    rates, peers, ratios, held, held_by_peers = [], [], [], [], []
     for turn in range(options.turns):
-        own, peer = (contender(MODELS[name], directory, options) for contender in (lockstep, ddp))
+        (own, memory), (peer, peer_memory) = (contender(MODELS[name], directory, options) for contender in (lockstep, ddp))
         rates, peers = rates + own, peers + peer
+        held, held_by_peers = held + [memory], held_by_peers + [peer_memory]
         ratios.append(statistics.median(own) / statistics.median(peer))
         print(f"{name}, {turn + 1} of {options.turns}: {statistics.median(own):.1f} samples/s, {ratios[-1]:.2f} × DDP", file=sys.stderr, flush=True)
-    return {"ratio": spread(ratios), "rate": spread(rates), "ddp_rate": spread(peers)}
+    return {"ratio": spread(ratios), "rate": spread(rates), "ddp_rate": spread(peers),
+            "peak_mib": spread(held), "ddp_peak_mib": spread(held_by_peers)}
 
 
 def moved(now, then):
@@ -111,7 +115,8 @@ def row(name, now, then):
         return change + {1: ", faster", 0: "", -1: ", SLOWER"}[moved(now[figure], then[figure])]
 
     return {"model": name, "samples/s": text_of(now["rate"], 1), "to the kept": verdict("rate"),
-            "÷ PyTorch DDP": text_of(now["ratio"], 2), "ratio to the kept": verdict("ratio"), "kept on": then["date"] if then else ""}
+            "÷ PyTorch DDP": text_of(now["ratio"], 2), "ratio to the kept": verdict("ratio"), "MiB of a rank, DDP's": f"{now['peak_mib']['median']:.0f}, {now['ddp_peak_mib']['median']:.0f}",
+            "kept on": then["date"] if then else ""}
 
 
 def conclusion(now, then):

@@ -24,7 +24,7 @@ import numpy as np
 import task
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from children import none_left, started  # noqa: E402
+from children import none_left, peak_mib, started  # noqa: E402
 from report import BIN, KEEP_MEMORY, ROOT, environment, print_table, write_json  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -75,26 +75,6 @@ CONTENDERS = {
 }
 
 
-def processes_below(pid):
-    found = [pid]
-    for parent in found:
-        for children in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
-            found += children.read_text().split()
-    return found
-
-
-def peak_mib(pid):
-    """VmHWM of the largest process that the command has started: a rank, as launchers are smaller."""
-    peak = 0
-    try:
-        for process in processes_below(pid):
-            found = re.search(r"VmHWM:\s*(\d+) kB", pathlib.Path(f"/proc/{process}/status").read_text())
-            peak = max(peak, int(found.group(1)) / 1024 if found else 0)
-    except (FileNotFoundError, ProcessLookupError):
-        pass  # one has just ended
-    return peak
-
-
 def lockstep_losses(metrics):
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     losses = {line["step"]: line["train_loss"] for line in lines if line["event"] == "progress"}
@@ -114,7 +94,7 @@ def measure(command, job):
 
         def watch():
             while not ended.wait(0.2):
-                peak[0] = max(peak[0], peak_mib(process.pid))
+                peak[0] = max(peak[0], peak_mib(process))
                 if time.monotonic() - start > TIME_LIMIT:
                     os.killpg(process.pid, signal.SIGKILL)
 

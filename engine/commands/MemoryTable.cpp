@@ -64,9 +64,7 @@ std::string memory_table(const MemoryHeld& held, const std::filesystem::path& ro
   std::int64_t kept = held.on_gpu ? 0 : use.checkpoint;
   if (held.by_training) {
     for (const MemoryRow& row : rows_of(use)) {
-      add(row.what + (row.shares > 1 ? format(" (1 of %d shares)", row.shares) : "") +
-              (row.later ? ", from the first evaluation on" : ""),
-          row.bytes);
+      add(row.what + row.share() + (row.later ? ", from the first evaluation on" : ""), row.bytes);
       if (!row.later) kept += row.bytes;  // "at most" is true before, too
     }
     if (use.checkpoint > 0)

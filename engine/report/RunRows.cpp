@@ -18,8 +18,7 @@ double in_mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 
 std::string text_of(const MemoryUse& use) {
   std::string text;
   for (const MemoryRow& row : rows_of(use)) {
-    text += (text.empty() ? "" : ", ") + row.what + format(" %.1f MiB", in_mib(row.bytes));
-    if (row.shares > 1) text += format(" (1 of %d shares)", row.shares);
+    text += (text.empty() ? "" : ", ") + row.what + format(" %.1f MiB", in_mib(row.bytes)) + row.share();
   }
   text += " on each rank; activations come on top";
   if (use.checkpoint > 0) text += format("; %.1f MiB of the host on rank 0 for checkpoints", in_mib(use.checkpoint));
@@ -40,6 +39,8 @@ std::string text_of(const Arithmetic& arithmetic) {
 std::string class_name(const std::vector<std::string>& labels, std::size_t number) {
   return number < labels.size() ? labels[number] : std::to_string(number);
 }
+
+std::string MemoryRow::share() const { return shares > 1 ? format(" (1 of %d shares)", shares) : ""; }
 
 std::vector<MemoryRow> rows_of(const MemoryUse& use) {
   std::vector<MemoryRow> rows = {

@@ -19,6 +19,8 @@ struct MemoryRow {
   std::int64_t bytes = 0;
   int shares = 1;      ///< the rank holds one of so many
   bool later = false;  ///< from the first evaluation on
+
+  std::string share() const;  ///< " (1 of 4 shares)", or "" when the rank holds all
 };
 
 /// All but the copy for checkpoints, which need not be in the device's memory.

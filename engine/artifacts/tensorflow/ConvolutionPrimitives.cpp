@@ -16,7 +16,7 @@ bool all(const Ints& values, std::int64_t wanted) { return std::ranges::count(va
 TensorflowValue kernel(PrimitiveCall& call, bool exchanged = true) {
   const std::size_t rank = call.in(1).sizes.size();
   Ints axes = in_order(rank);
-  std::ranges::rotate(axes, axes.begin() + 2);
+  std::rotate(axes.begin(), axes.begin() + 2, axes.end());
   if (exchanged) std::swap(axes[rank - 1], axes[rank - 2]);
   TensorflowValue weight = call.input(1, axes);
   weight.axes = in_order(rank);

@@ -110,7 +110,8 @@ void write_primitive(PrimitiveCall& call, const primitive::BatchNorm& operation)
   const TensorflowValue offset = call.input(2);
   const TensorflowValue mean = call.input(3);
   const TensorflowValue variance = call.input(4);
-  // Where it is not fused with a convolution, oneDNN's kernel takes longer than what it is made of (docs/measurements.md).
+  // Where it is not fused with a convolution, oneDNN's kernel takes longer than what it is made of
+  // (docs/measurements.md).
   if (rank == 4 && x.type == ElementType::kFloat && x.groups == 1) {
     call.bind(builder.add("FusedBatchNormV3", {x, scale, offset, mean, variance},
                           {{"U", x.type},
