@@ -90,11 +90,15 @@ def kill(others):
 def peak_mib(process):
     """VmHWM of the largest process that a command has started: a rank, as launchers are smaller."""
     found, peak = [process.pid], 0
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one has just ended
-        for pid in found:
+    for pid in found:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
             for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
                 found += children.read_text().split()
-        for pid in found:
-            held = re.search(r"VmHWM:\s*(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
-            peak = max(peak, int(held.group(1)) / 1024 if held else 0)
+            peak = max(peak, mib_held(pid))
     return peak
+
+
+def mib_held(pid="self"):
+    """The most that a process has held at any time."""
+    held = re.search(r"VmHWM:\s*(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
+    return int(held.group(1)) / 1024 if held else 0

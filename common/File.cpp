@@ -147,7 +147,9 @@ StagingDirectory::StagingDirectory(fs::path destination, std::string_view owner)
   }
   sync_point("staging.make");
   // Again when somebody has taken it for abandoned, before it was locked.
-  for (int attempt = 0; attempt < 10; ++attempt) {
+  for (int attempt = 0;; ++attempt) {
+    if (attempt == 10)
+      throw SystemError("another process removes what is made in the directory " + destination_.string());
     std::string pattern = (destination_ / (prefix_of(owner) + "XXXXXX")).string();
     if (::mkdtemp(pattern.data()) == nullptr) {
       throw InputError(disk_error("cannot write into the directory " + destination_.string(), destination_));

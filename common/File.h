@@ -51,7 +51,7 @@ class OutputFile {
 /// renames each of its entries into the final directory, replacing older ones of that name; without `publish` the
 /// destructor removes it, so that nothing half-written stays. The final directory is made if it is missing (it may be a
 /// mount point: it is never renamed itself). While this exists the process holds a lock on the directory (flock(2)): no
-/// other process of this host takes it for abandoned.
+/// other process of this host takes it for abandoned, where the volume has such locks.
 class StagingDirectory {
  public:
   /// With which its name begins: `.partial-`, or `.partial-OWNER-` when there is an owner.

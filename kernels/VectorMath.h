@@ -11,7 +11,7 @@
 
 namespace lockstep::kernels {
 
-/// a · b + c, rounded once: an instruction of every processor with AVX2, and slow on others.
+/// a · b + c, rounded once: an instruction of x86-64-v3 and of ARM, and slow on processors that have none.
 LOCKSTEP_INLINE float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
 /// eˣ = eʳ · 2ⁿ with |r| ≤ ln 2 / 2: n, and the Taylor series of eʳ (Cody and Waite 1980, chapter 6).
@@ -37,20 +37,22 @@ LOCKSTEP_INLINE ReducedExp reduced_exp(float x) {
 
 LOCKSTEP_INLINE float power_of_two(std::int32_t exponent) { return std::bit_cast<float>((exponent + 127) << 23); }
 
-/// eˣ to 2 units in the last place for x ≤ 88: 0 below -87.3, where float32 becomes subnormal; NaN for NaN.
+inline constexpr float kLeastExponent = -87.33654F;  // below, float32 becomes subnormal
+
+/// eˣ to 2 units in the last place for x ≤ 88, as differences to a maximum are: 0 below kLeastExponent; NaN for NaN.
 LOCKSTEP_INLINE float exp_up_to_88(float x) {
-  const ReducedExp reduced = reduced_exp(x > -87.3F ? x : -87.3F);  // also of NaN, which no integer can be made of
+  const ReducedExp reduced = reduced_exp(x > kLeastExponent ? x : kLeastExponent);  // no integer can be made of NaN
   const float value = reduced.series * power_of_two(reduced.n);
-  return x >= -87.33654F ? value : (x != x ? x : 0.0F);
+  return x >= kLeastExponent ? value : (x != x ? x : 0.0F);
 }
 
 /// The same for any x: infinite above 88.7.
 LOCKSTEP_INLINE float exp_of(float x) {
-  const float above = x > -87.3F ? x : -87.3F;
+  const float above = x > kLeastExponent ? x : kLeastExponent;
   const ReducedExp reduced = reduced_exp(above < 88.7F ? above : 88.7F);
   const std::int32_t half = reduced.n >> 1;  // in two factors: 2¹²⁸ is not a float32
   const float value = reduced.series * power_of_two(half) * power_of_two(reduced.n - half);
-  const float bounded = x > 88.72284F ? INFINITY : (x < -87.33654F ? 0.0F : value);
+  const float bounded = x > 88.72284F ? INFINITY : (x < kLeastExponent ? 0.0F : value);
   return x != x ? x : bounded;
 }
 

@@ -1,7 +1,7 @@
 """What checkpoints and shared-out optimizers cost, beside their bounds:
 
-- saving: by how much the step that a save begins with and the 20 after it were longer than 21 median steps of the same run of the demo's job, as a share of
-  the 20 s between two saves; the step after a save, in median steps; and the job's samples/s in turns with none, which scatter by more than a save costs;
+- saving: by how much the steps from a save's beginning to its end were longer than as many median steps of the same run of the demo's job, as a share of the
+  20 s between two saves; the step after a save, in median steps; and the job's samples/s in turns with none, which scatter by more than a save costs;
 - stall: how long training stands still for a copy of its state, in times that a memcpy of as many bytes takes;
 - resume: going on from a checkpoint, in times that reading its files takes, from the system's memory and from the disk;
 - sharding: what a rank of four holds of the optimizer's state, of what it holds without shard_optimizer."""
@@ -23,7 +23,6 @@ from report import BIN, ROOT, environment, print_table, write_json  # noqa: E402
 FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 DEMO = json.loads((ROOT / "examples" / "fashion-mnist" / "job.json").read_text())
 RANKS = 4  # of the one that shares out
-AROUND = 21  # steps in which a save can be felt
 # The demo's job; how fast it runs, and then not what it learns.
 LEFT_OUT = ("job_name", "channels", "model_dir", "output_dir", "epochs", "schedule", "warmup_steps", "monitor")
 JOB = {name: value for name, value in DEMO.items() if name not in LEFT_OUT}
@@ -51,12 +50,15 @@ def trained(directory, steps, every):
     times = {line["step"]: line["seconds"] for line in lines if line["event"] == "progress"}
     step_seconds = {step: times[step] - times[step - 1] for step in times if step - 1 in times}
     median = statistics.median(step_seconds.values())
-    saved = [int(step) for step in re.findall(r"checkpoint \S*/step-(\d+), written in .* beside training", output)]
+    saves_told = re.findall(r"checkpoint \S*/step-(\d+), written in ([\d.]+) s beside training", output)
+    saved, written = [int(step) for step, _ in saves_told], [float(seconds) for _, seconds in saves_told]
     if every and not saved:
         sys.exit(f"nothing was saved beside training: more steps, or a shorter time than {every}\n{output}")
     after = [step_seconds[step + 1] / median for step in saved if step + 1 in step_seconds]
-    around = [[step_seconds[near] for near in range(step, step + AROUND) if near in step_seconds] for step in saved]
-    lost = [sum(seconds) - median * len(seconds) for seconds in around]
+    lost = []
+    for step, seconds in zip(saved, written):
+        around = [step_seconds[near] for near in range(step, step + 2 + int(seconds / median)) if near in step_seconds]
+        lost.append(sum(around) - median * len(around))
     return (max(times) - min(times)) * JOB["batch_size"] / (times[max(times)] - times[min(times)]), after, lost
 
 

@@ -1,7 +1,8 @@
 """Has something become slower? Built-in programs on 2 ranks of one thread, Lockstep beside PyTorch DDP, in less than five minutes.
 
 Contenders take turns, each a process of its own, on the same program and batch. Both keep freed memory, ours by itself, the peer as it is told. A ratio
-is that of the medians of a turn's windows; its spread is that of the turns, and a rate's that of all windows. Memory is what the largest rank has held.
+is that of the medians of a turn's windows; its spread is that of the turns, and a rate's that of all windows. Memory is the most
+that a rank has held, the largest of ours and the peer's first.
 Figures are compared with those that --write kept, in benchmarks/results/quick.json, of the same kind of processor: one has moved when all that was
 measured now lies outside of all that was measured then. --write puts the new ones in their place.
 """
@@ -115,7 +116,8 @@ def row(name, now, then):
         return change + {1: ", faster", 0: "", -1: ", SLOWER"}[moved(now[figure], then[figure])]
 
     return {"model": name, "samples/s": text_of(now["rate"], 1), "to the kept": verdict("rate"),
-            "÷ PyTorch DDP": text_of(now["ratio"], 2), "ratio to the kept": verdict("ratio"), "MiB of a rank, DDP's": f"{now['peak_mib']['median']:.0f}, {now['ddp_peak_mib']['median']:.0f}",
+            "÷ PyTorch DDP": text_of(now["ratio"], 2), "ratio to the kept": verdict("ratio"),
+            "MiB of a rank, DDP's": f"{now['peak_mib']['median']:.0f}, {now['ddp_peak_mib']['median']:.0f}",
             "kept on": then["date"] if then else ""}
 
 

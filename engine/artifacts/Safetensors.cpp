@@ -15,13 +15,9 @@ namespace lockstep {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-namespace {
-
 ElementType element_type(const at::Tensor& tensor) {
   return static_cast<ElementType>(scalar_type_to_archive(tensor.scalar_type()));
 }
-
-}  // namespace
 
 void write_safetensors(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata,
                        const fs::path& path) {

@@ -13,6 +13,8 @@ namespace lockstep {
 
 using NamedTensors = std::map<std::string, at::Tensor>;
 
+ElementType element_type(const at::Tensor& tensor);
+
 /// Throws SystemError. Tensors are written one by one: no second copy of all of them is made.
 void write_safetensors(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata,
                        const std::filesystem::path& path);

@@ -13,9 +13,10 @@ namespace lockstep {
 
 namespace {
 
-// Where training leaves no core idle, the calling thread has a few percent of one: no step waits for all of a save.
+// Where training leaves no core idle, the calling thread has a tenth of one: a save's work is spread over several
+// steps.
 void give_way() {
-  constexpr int kNicer = 15;
+  constexpr int kNicer = 10;
   static_cast<void>(::nice(kNicer));  // on Linux a thread has its own; without it the save disturbs more
 }
 

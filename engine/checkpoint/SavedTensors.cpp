@@ -12,7 +12,6 @@
 #include "common/Crc32c.h"
 #include "common/Error.h"
 #include "common/Text.h"
-#include "engine/program/Program.h"
 
 namespace lockstep {
 
@@ -96,7 +95,7 @@ void SavedTensors::require(const NamedTensors& like, const std::string& owner) c
   for (const auto& [name, tensor] : like) {
     const auto found = entries().find(name);
     if (found == entries().end()) throw InputError("the checkpoint lacks the tensor " + in_quotes(owner + name));
-    const auto type = static_cast<ElementType>(scalar_type_to_archive(tensor.scalar_type()));
+    const auto type = element_type(tensor);
     const auto& [saved_type, saved_sizes, begin, end] = found->second;
     if (saved_type == type && tensor.sizes().equals(saved_sizes)) continue;
     throw InputError("the checkpoint's tensor " + in_quotes(owner + name) + " is " +

@@ -104,9 +104,8 @@ int export_command(int count, const char* const* arguments) {
   }
   if (fs::is_directory(file)) {
     throw InputError(file +
-                     " is a directory: name the program, a .pt2 file; a checkpoint holds weights and no program, "
-                     "and is given as --initial_weights " +
-                     file);
+                     " is a directory: name the program, a .pt2 file. Of a directory of artifacts that is model.pt2; "
+                     "a checkpoint holds weights alone, which are given as --initial_weights");
   }
   const Program program = read_archive(file);
   const std::string weights = load_initial_weights(options, program);

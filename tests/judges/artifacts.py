@@ -131,6 +131,8 @@ def a_checkpoint_becomes_the_artifacts_of_its_job():
         assert older.name in output, output
         output = common.run(["export", directory / "in.pt2", "--initial_weights", newest, "-o", again], expect=2)
         assert "holds no whole checkpoint" in output and "has the checksum" in output, output
+        output = common.run(["export", older, "-o", again], expect=2)
+        assert f"{older} is a directory: name the program, a .pt2 file" in output and "--initial_weights" in output, output
         (again / "model.safetensors").write_bytes((again / "model.safetensors").read_bytes()[:-1])
         assert str(again / "model.safetensors") in common.run(["check", again], expect=2)
 

@@ -102,7 +102,7 @@ def what_has_become_slower_is_named(directory):
     assert "nothing was compared: --write keeps these" in said and "slower" not in said, said
     (kind, known), = json.loads(path.read_text()).items()
     path.unlink()
-    measured = {name: known["mlp"][name] for name in ("ratio", "rate", "ddp_rate")}
+    measured = {name: known["mlp"][name] for name in ("ratio", "rate", "ddp_rate", "peak_mib", "ddp_peak_mib")}
     for figure in measured.values():
         assert 0 < figure["least"] <= figure["median"] <= figure["most"], known
 

@@ -168,7 +168,7 @@ def an_output_directory_that_cannot_be_written_is_named(d):
 def a_slow_disk_holds_nothing_up(d):
     """Each write and each sync takes 20 ms more: steps go on meanwhile, save after save, and what comes out is the same."""
     tried = training_seconds(d.run(epochs=60, checkpoint_dir=None))
-    epochs = 60 * math.ceil(2 / max(tried, 0.1))  # about 2 s, in which several are saved, however fast the machine is
+    epochs = 60 * math.ceil(4 / max(tried, 0.1))  # about 4 s, in which several are saved, however fast the machine is
     expected = d.with_options(epochs=epochs).undisturbed()
     for call in "write", "fsync":
         output = d.run_on(call, 0, d.checkpoints, checkpoint_every="continuous")

@@ -186,6 +186,7 @@ void write_primitive(PrimitiveCall& call, const primitive::TransposedConvolution
   TensorflowValue y =
       by_groups(builder, x, weight, operation.groups, [&](const TensorflowValue& part, const TensorflowValue& kernel) {
         TensorflowValue result = x;
+        result.groups = 0;
         result.reference = builder
                                .add_of(x.type, images ? "Conv2DBackpropInput" : "Conv3DBackpropInputV2",
                                        {shape, kernel, part}, attributes)
