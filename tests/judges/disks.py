@@ -1,13 +1,12 @@
 """Disks that are full, slow, broken or forbidden: the place is named, what was there stays, and the exit code is right."""
 
-import math
 import os
 import pathlib
 import re
 import subprocess
 
 import common
-from resume import Job, Mounted, everything_in, same
+from resume import Job, Mounted, everything_in, same, training_seconds
 
 SHIM = r"""
 #define _GNU_SOURCE
@@ -83,10 +82,6 @@ class Disks(Job):
 
 
 disks = common.in_directory(Disks)
-
-
-def training_seconds(output):
-    return float(re.search(r"of which training ([\d.]+) s", output).group(1))
 
 
 @disks
@@ -167,13 +162,11 @@ def an_output_directory_that_cannot_be_written_is_named(d):
 @disks
 def a_slow_disk_holds_nothing_up(d):
     """Each write and each sync takes 20 ms more: steps go on meanwhile, save after save, and what comes out is the same."""
-    tried = training_seconds(d.run(epochs=60, checkpoint_dir=None))
-    epochs = 60 * math.ceil(4 / max(tried, 0.1))  # about 4 s, in which several are saved, however fast the machine is
-    expected = d.with_options(epochs=epochs).undisturbed()
+    expected = d.with_options(epochs=60).lasting(4).undisturbed()  # several are saved in so long
     for call in "write", "fsync":
         output = d.run_on(call, 0, d.checkpoints, checkpoint_every="continuous")
         same(d.result(), expected)
-        assert d.steps()[-1] == 11 * epochs, d.steps()
+        assert d.steps()[-1] == 11 * d.options["epochs"], d.steps()
         saves = [float(seconds) for seconds in re.findall(r"written in ([\d.]+) s beside training, which stood still for", output)]
         training = training_seconds(output)
         assert len(saves) > 2 and sum(saves) > training / 2, f"the next begins when the last has ended: {saves} of {training} s"

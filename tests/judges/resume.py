@@ -1,6 +1,7 @@
 """Checkpoints: jobs that are stopped, killed or changed, and what they go on to."""
 
 import json
+import math
 import os
 import pathlib
 import random
@@ -42,6 +43,12 @@ class Job:
     def with_options(self, **options):
         self.options |= options
         return self
+
+    def lasting(self, seconds):
+        """With so many epochs that training takes about as long, however fast the machine is; at least those that it has."""
+        tried = training_seconds(self.run(checkpoint_dir=None, checkpoint_every=None, model_dir=self.directory / "tried",
+                                          output_dir=self.directory / "tried-output"))
+        return self.with_options(epochs=math.ceil(self.options.get("epochs", 40) * max(1, seconds / max(tried, 0.1))))
 
     def command(self, **more):
         paths = {"model_dir": self.model, "checkpoint_dir": self.checkpoints, "output_dir": self.directory / "output"}
@@ -110,6 +117,10 @@ def same(a, b):
         assert np.array_equal(a[name], b[name]), f"{name} differs by up to {np.abs(a[name] - b[name]).max()}"
 
 
+def training_seconds(output):
+    return float(re.search(r"of which training ([\d.]+) s", output).group(1))
+
+
 def after_first_epoch(process, seconds):
     for line in process.stdout:
         if line.startswith("epoch="):
@@ -132,7 +143,7 @@ def stopped_and_resumed(name, seed):
 
     @job
     def check(j):
-        j.with_options(**JOBS[name])
+        j.with_options(**JOBS[name]).lasting(1.5)
         expected = j.undisturbed()
         for _ in range(3 if SOAK else 2):
             process = j.start()
