@@ -52,11 +52,15 @@ at::Tensor tensor_for(const SafetensorsFile& file, const std::string& name) {
   return at::empty(entry.sizes, scalar_type_from_archive(static_cast<int>(entry.type)));
 }
 
+std::span<std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()};
+}
+
 NamedTensors read_safetensors(const SafetensorsFile& file) {
   NamedTensors tensors;
   for (const auto& [name, entry] : file.entries()) {
     const at::Tensor tensor = tensor_for(file, name);
-    file.read(name, std::span(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()));
+    file.read(name, bytes_of(tensor));
     tensors[name] = tensor;
   }
   return tensors;

@@ -3,8 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 
 #include "engine/files/SafetensorsFile.h"
@@ -21,6 +23,8 @@ void write_safetensors(const NamedTensors& tensors, const std::map<std::string, 
 
 /// What to read the tensor of that name into. Throws InputError for a type that no program's tensor has.
 at::Tensor tensor_for(const SafetensorsFile& file, const std::string& name);
+/// Of a dense tensor of the host, to be read into.
+std::span<std::byte> bytes_of(const at::Tensor& tensor);
 
 /// All tensors of a file. Throws InputError.
 NamedTensors read_safetensors(const SafetensorsFile& file);

@@ -120,14 +120,14 @@ void SavedTensors::read_into(const NamedTensors& into) const {
   at::parallel_for(0, static_cast<std::int64_t>(in_place.size()), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const auto& [name, tensor] = *in_place[static_cast<std::size_t>(i)];
-      read_bytes(name, std::span(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()));
+      read_bytes(name, bytes_of(tensor));
     }
   });
 }
 
 at::Tensor SavedTensors::read(const std::string& name) const {
   at::Tensor tensor = tensor_for(*file_, name);
-  read_bytes(name, std::span(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()));
+  read_bytes(name, bytes_of(tensor));
   return tensor;
 }
 

@@ -139,6 +139,21 @@ TEST(SavedModelArtifact, BiasAddIsForVectorsOfAllChannels) {
   expect_same(computed.returns({"y"}), {3, 5});
 }
 
+// In inference form, of the parameters scale, offset, mean and var.
+void add_batch_norm(T& graph, const std::string& input, const std::string& output, const T::Sizes& sizes) {
+  graph.node("batch_norm.default",
+             {tensor("input", input),
+              tensor("weight", "scale"),
+              tensor("bias", "offset"),
+              tensor("running_mean", "mean"),
+              tensor("running_var", "var"),
+              {"training", false, false},
+              {"momentum", 0.1, false},
+              {"eps", 0.1, false},
+              {"cudnn_enabled", true, false}},
+             output, sizes);
+}
+
 TEST(SavedModelArtifact, NothingIsFusedWithAGroupedConvolution) {
   for (const std::int64_t groups : {1, 2}) {
     T graph;
@@ -151,17 +166,7 @@ TEST(SavedModelArtifact, NothingIsFusedWithAGroupedConvolution) {
                {"s0", 6, 3, 3});
     graph.node("view.default", {tensor("self", "plain"), {"size", std::vector<std::int64_t>{-1, 6, 3, 3}, false}},
                "viewed", {"s0", 6, 3, 3});
-    graph.node("batch_norm.default",
-               {tensor("input", "viewed"),
-                tensor("weight", "scale"),
-                tensor("bias", "offset"),
-                tensor("running_mean", "mean"),
-                tensor("running_var", "var"),
-                {"training", false, false},
-                {"momentum", 0.1, false},
-                {"eps", 0.1, false},
-                {"cudnn_enabled", true, false}},
-               "normed", {"s0", 6, 3, 3});
+    add_batch_norm(graph, "viewed", "normed", {"s0", 6, 3, 3});
     const Graph done = graph.returns({"biased", "normed"});
     const TensorflowFunction function = written(done).function;
     EXPECT_EQ(count(function, "BiasAdd"), groups == 1 ? 1 : 0);
@@ -180,17 +185,7 @@ TEST(SavedModelArtifact, BatchNormIsOneOperatorWhereAConvolutionTakesIt) {
     } else {
       graph.node("relu.default", {tensor("self", "x")}, "y", {"s0", 6, 5, 5});
     }
-    graph.node("batch_norm.default",
-               {tensor("input", "y"),
-                tensor("weight", "scale"),
-                tensor("bias", "offset"),
-                tensor("running_mean", "mean"),
-                tensor("running_var", "var"),
-                {"training", false, false},
-                {"momentum", 0.1, false},
-                {"eps", 0.1, false},
-                {"cudnn_enabled", true, false}},
-               "normed", {"s0", 6, 5, 5});
+    add_batch_norm(graph, "y", "normed", {"s0", 6, 5, 5});
     const Graph done = graph.returns({"normed"});
     EXPECT_EQ(count(written(done).function, "FusedBatchNormV3"), behind_convolution ? 1 : 0);
     expect_same(done, {3, 6, 5, 5});
